@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/os/fd.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+
+namespace slipway {
+
+Result<UniqueFd> OpenAt(int dir_fd, const std::string& path, int flags, unsigned mode) {
+  int fd;
+  do {
+    fd = ::openat(dir_fd, path.c_str(), flags | O_CLOEXEC, mode);
+  } while (fd < 0 && errno == EINTR);
+  if (fd < 0) return ErrnoFail("open", path);
+  return UniqueFd(fd);
+}
+
+Result<UniqueFd> Open(const std::string& path, int flags, unsigned mode) {
+  return OpenAt(AT_FDCWD, path, flags, mode);
+}
+
+Result<UniqueFd> Dup(int fd) {
+  int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  if (copy < 0) return ErrnoFail("fcntl(F_DUPFD_CLOEXEC)");
+  return UniqueFd(copy);
+}
+
+Result<PipeEnds> MakePipe(int flags) {
+  int ends[2];
+  if (::pipe2(ends, flags | O_CLOEXEC) < 0) return ErrnoFail("pipe2");
+  return PipeEnds{UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+Result<> SetCloexec(int fd, bool on) {
+  if (::fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0) < 0) return ErrnoFail("fcntl(F_SETFD)");
+  return {};
+}
+
+Result<> SetNonblocking(int fd) {
+  int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) return ErrnoFail("fcntl(F_SETFL)");
+  return {};
+}
+
+Result<std::string> ReadAll(int fd, std::size_t bytes_max) {
+  std::string bytes;
+  char chunk[65536];
+  for (;;) {
+    ssize_t n = ::read(fd, chunk, sizeof chunk);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoFail("read");
+    if (n == 0) return bytes;
+    if (bytes.size() + static_cast<std::size_t>(n) > bytes_max) {
+      return Fail(Code::kOutOfRange, "more than ", bytes_max, " bytes");
+    }
+    bytes.append(chunk, static_cast<std::size_t>(n));
+  }
+}
+
+Result<> WriteAll(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoFail("write");
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return {};
+}
+
+Result<std::string> ReadFile(const std::string& path, std::size_t bytes_max) {
+  UniqueFd fd = TRY(Open(path, O_RDONLY));
+  return TRY_CONTEXT(ReadAll(fd.get(), bytes_max), path);
+}
+
+Result<> WriteFileAtomically(const std::string& path, std::string_view bytes, unsigned mode) {
+  std::string temporary = path + ".XXXXXX";
+  UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (!fd) return ErrnoFail("create", temporary);
+  auto written = [&]() -> Result<> {
+    if (::fchmod(fd.get(), mode) < 0) return ErrnoFail("fchmod", temporary);
+    TRY_CONTEXT(WriteAll(fd.get(), bytes), temporary);
+    if (::fsync(fd.get()) < 0) return ErrnoFail("fsync", temporary);
+    if (::rename(temporary.c_str(), path.c_str()) < 0) return ErrnoFail("rename to", path);
+    return {};
+  }();
+  if (!written) ::unlink(temporary.c_str());
+  return written;
+}
+
+Result<> ReadExactlyAt(int fd, std::span<std::byte> buffer, std::uint64_t offset) {
+  while (!buffer.empty()) {
+    ssize_t n = ::pread(fd, buffer.data(), buffer.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoFail("pread");
+    if (n == 0) return Fail(Code::kOutOfRange, "the file ends at byte ", offset);
+    buffer = buffer.subspan(static_cast<std::size_t>(n));
+    offset += static_cast<std::uint64_t>(n);
+  }
+  return {};
+}
+
+Result<> MakeDirectories(const std::string& path, unsigned mode) {
+  for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
+    std::string part = path.substr(0, end);
+    if (!part.empty() && ::mkdir(part.c_str(), mode) < 0 && errno != EEXIST) return ErrnoFail("mkdir", part);
+    if (end == std::string::npos) return {};
+  }
+}
+
+namespace {
+Result<> RemoveContents(int dir_fd, dev_t device, int depth) {
+  if (depth > 512) return Fail(Code::kOutOfRange, "directories nested deeper than 512");
+  UniqueFd copy = TRY(OpenAt(dir_fd, ".", O_RDONLY | O_DIRECTORY));
+  DIR* dir = ::fdopendir(copy.get());
+  if (dir == nullptr) return ErrnoFail("fdopendir");
+  [[maybe_unused]] int owned_by_dir = copy.release();
+  Result<> outcome;
+  while (outcome) {
+    errno = 0;
+    dirent* entry = ::readdir(dir);
+    if (entry == nullptr) break;
+    std::string_view name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    if (::unlinkat(dir_fd, entry->d_name, 0) == 0) continue;
+    if (errno != EISDIR && errno != EPERM) {
+      outcome = ErrnoFail("unlink", name);
+      break;
+    }
+    outcome = [&]() -> Result<> {
+      UniqueFd child = TRY(OpenAt(dir_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+      struct stat info;
+      if (::fstat(child.get(), &info) < 0) return ErrnoFail("fstat", name);
+      if (info.st_dev != device) return Fail(Code::kFailedPrecondition, name, " is a mount point");
+      TRY(RemoveContents(child.get(), device, depth + 1));
+      if (::unlinkat(dir_fd, entry->d_name, AT_REMOVEDIR) < 0) return ErrnoFail("rmdir", name);
+      return {};
+    }();
+  }
+  ::closedir(dir);
+  return outcome;
+}
+}  // namespace
+
+Result<> RemoveTree(const std::string& path) {
+  auto top = Open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!top) {
+    if (top.error().sys_errno == ENOENT) return {};
+    return Failure(std::move(top).error());
+  }
+  struct stat info;
+  if (::fstat(top->get(), &info) < 0) return ErrnoFail("fstat", path);
+  TRY_CONTEXT(RemoveContents(top->get(), info.st_dev, 0), Cat("removing ", path));
+  if (::rmdir(path.c_str()) < 0) return ErrnoFail("rmdir", path);
+  return {};
+}
+
+Result<std::string> MakeTempDirectory(const std::string& parent, std::string_view prefix) {
+  std::string path = Cat(parent, "/", prefix, "XXXXXX");
+  if (::mkdtemp(path.data()) == nullptr) return ErrnoFail("mkdtemp", path);
+  return path;
+}
+
+namespace {
+constexpr int kAllSeals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
+}
+
+Result<UniqueFd> MakeSealedMemfd(const char* name, std::string_view bytes) {
+  UniqueFd fd(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!fd) return ErrnoFail("memfd_create", name);
+  TRY_CONTEXT(WriteAll(fd.get(), bytes), name);
+  if (::fcntl(fd.get(), F_ADD_SEALS, kAllSeals) < 0) return ErrnoFail("fcntl(F_ADD_SEALS)", name);
+  if (::lseek(fd.get(), 0, SEEK_SET) < 0) return ErrnoFail("lseek", name);
+  return fd;
+}
+
+Result<std::string> ReadSealedMemfd(int fd, std::size_t bytes_max) {
+  int seals = ::fcntl(fd, F_GET_SEALS);
+  if (seals < 0) return ErrnoFail("fcntl(F_GET_SEALS)");
+  if ((seals & kAllSeals) != kAllSeals) return Fail(Code::kPermissionDenied, "the memfd is not sealed");
+  if (::lseek(fd, 0, SEEK_SET) < 0) return ErrnoFail("lseek");
+  return ReadAll(fd, bytes_max);
+}
+
+}  // namespace slipway

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// A descriptor that nobody owns is leaked into a container or closed twice. UniqueFd owns one; a raw `int fd` in a
+// signature is borrowed. Everything here opens with O_CLOEXEC.
+#pragma once
+
+#include <unistd.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/result/result.h"
+
+namespace slipway {
+
+class [[nodiscard]] UniqueFd {
+ public:
+  UniqueFd() = default;
+  explicit UniqueFd(int fd) : fd_(fd) {}
+  UniqueFd(UniqueFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  UniqueFd& operator=(UniqueFd&& other) noexcept {
+    if (this != &other) reset(std::exchange(other.fd_, -1));
+    return *this;
+  }
+  ~UniqueFd() { reset(); }
+
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+  [[nodiscard]] int release() { return std::exchange(fd_, -1); }
+  void reset(int fd = -1) {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = fd;
+  }
+
+ private:
+  int fd_ = -1;
+};
+
+Result<UniqueFd> Open(const std::string& path, int flags, unsigned mode = 0);
+Result<UniqueFd> OpenAt(int dir_fd, const std::string& path, int flags, unsigned mode = 0);
+Result<UniqueFd> Dup(int fd);
+
+struct PipeEnds {
+  UniqueFd read, write;
+};
+Result<PipeEnds> MakePipe(int flags = 0);  // O_CLOEXEC is added
+
+Result<> SetCloexec(int fd, bool on);
+Result<> SetNonblocking(int fd);
+
+// The whole of `fd` from its current position, refused beyond `bytes_max`.
+Result<std::string> ReadAll(int fd, std::size_t bytes_max);
+Result<> WriteAll(int fd, std::string_view bytes);
+Result<std::string> ReadFile(const std::string& path, std::size_t bytes_max = 16 << 20);
+// Writes to a temporary name beside `path`, fsyncs, renames: readers see the old bytes or the new ones.
+Result<> WriteFileAtomically(const std::string& path, std::string_view bytes, unsigned mode = 0644);
+// pread exactly `buffer.size()` bytes; kOutOfRange at the end of the file.
+Result<> ReadExactlyAt(int fd, std::span<std::byte> buffer, std::uint64_t offset);
+
+// mkdir -p; directories that are there already keep their mode.
+Result<> MakeDirectories(const std::string& path, unsigned mode = 0755);
+// rm -rf of one directory, never across a file system border, never through a symlink.
+Result<> RemoveTree(const std::string& path);
+// A new directory 0700 under `parent` with a random name beginning with `prefix`.
+Result<std::string> MakeTempDirectory(const std::string& parent, std::string_view prefix);
+
+// An anonymous file whose bytes nobody can change any more (F_SEAL_WRITE|GROW|SHRINK|SEAL), at position 0.
+Result<UniqueFd> MakeSealedMemfd(const char* name, std::string_view bytes);
+// Its bytes, refused unless all four seals are set: an unsealed one could change between check and use.
+Result<std::string> ReadSealedMemfd(int fd, std::size_t bytes_max);
+
+}  // namespace slipway

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// Between slipway-agent (or slipwayd, for imports) and slipway-broker: frames on a SEQPACKET Unix socket. The broker
+// takes requests only from the uid that its own configuration names (SO_PEERCRED). Every request carries an id that
+// its answer (kDone, kStarted, kSteps, kImported, kImages or kError) repeats; answers may overtake one another.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/wire/wire.h"
+#include "launcher/spec/credential.h"
+
+namespace slipway {
+
+inline constexpr std::uint32_t kBrokerProtocolVersion = 1;
+
+enum class BrokerFrame : std::uint16_t {
+  // requests
+  kHello = 1,        // BrokerHello → kWelcome; first on every connection
+  kAdmitImage = 2,   // ImageRequest + fd of the finished file → kDone once it is the store's (admitting twice is fine)
+  kRemoveImage = 3,  // ImageRequest → kDone; kFailedPrecondition while a step uses it
+  kListImages = 4,   // PlainRequest → kImages
+  kStartStep = 5,    // StartStep + fd of the sealed StepSpec memfd → kStarted
+  kKillStep = 6,     // StepRequest → kDone when no process of it is left (also when it never was)
+  kEndJob = 7,       // StepRequest (step ignored) → kDone; the job's namespaces are let go
+  kListSteps = 8,    // PlainRequest → kSteps
+  kImportImage = 9,  // PlainRequest + fd of a SIF or squashfs that nobody trusts → kImported + fd of our squashfs
+  kForgetStep = 10,  // StepRequest → kDone: its report is safe with the controller, the run folder may go
+  // answers
+  kWelcome = 32,   // BrokerWelcome
+  kDone = 33,      // Answer
+  kError = 34,     // BrokerError
+  kStarted = 35,   // Answer: stepd and the container's init run
+  kSteps = 36,     // StepList
+  kImported = 37,  // ImportedImage + fd, read-only
+  kImages = 38,    // ImageList
+  // events, unasked
+  kStepGone = 48,  // StepGone
+};
+
+struct BrokerHello {
+  std::uint32_t version = kBrokerProtocolVersion;
+};
+void Fields(auto& archive, IsA<BrokerHello> auto& v) { archive(v.version); }
+
+struct BrokerWelcome {
+  std::uint32_t version = kBrokerProtocolVersion;
+  std::string node;
+  std::string run_dir;              // steps/<JOB.ATTEMPT.STEP>/sock below it is where stepd listens
+  bool rootless = false;            // everything runs as one user; images by squashfuse
+  std::vector<std::string> cannot;  // limits this node cannot hold, one plain sentence each ("memory: no cgroup v2 controller")
+};
+void Fields(auto& archive, IsA<BrokerWelcome> auto& v) { archive(v.version, v.node, v.run_dir, v.rootless, v.cannot); }
+
+struct PlainRequest {
+  std::uint64_t id = 0;
+};
+void Fields(auto& archive, IsA<PlainRequest> auto& v) { archive(v.id); }
+using Answer = PlainRequest;
+
+struct ImageRequest {
+  std::uint64_t id = 0;
+  std::string digest;  // "sha256:…" of the whole file
+};
+void Fields(auto& archive, IsA<ImageRequest> auto& v) { archive(v.id, v.digest); }
+
+struct StartStep {
+  std::uint64_t id = 0;
+  SignedCredential credential;
+};
+void Fields(auto& archive, IsA<StartStep> auto& v) { archive(v.id, v.credential); }
+
+struct StepRequest {
+  std::uint64_t id = 0;
+  StepId step;
+};
+void Fields(auto& archive, IsA<StepRequest> auto& v) { archive(v.id, v.step); }
+
+struct BrokerError {
+  std::uint64_t id = 0;
+  std::int32_t code = 0;  // of base/result
+  std::string message;
+};
+void Fields(auto& archive, IsA<BrokerError> auto& v) { archive(v.id, v.code, v.message); }
+
+struct StepRecord {
+  StepId step;
+  std::uint32_t uid = 0;
+  bool running = false;  // false: ended, its run folder still holds the result
+};
+void Fields(auto& archive, IsA<StepRecord> auto& v) { archive(v.step, v.uid, v.running); }
+struct StepList {
+  std::uint64_t id = 0;
+  std::vector<StepRecord> steps;
+};
+void Fields(auto& archive, IsA<StepList> auto& v) { archive(v.id, v.steps); }
+
+struct ImageList {
+  std::uint64_t id = 0;
+  std::vector<std::string> digests;
+};
+void Fields(auto& archive, IsA<ImageList> auto& v) { archive(v.id, v.digests); }
+
+struct ImportedImage {
+  std::uint64_t id = 0;
+  std::string digest;         // of what will be mounted
+  std::string source_digest;  // of what was handed in
+  std::uint64_t bytes = 0;
+};
+void Fields(auto& archive, IsA<ImportedImage> auto& v) { archive(v.id, v.digest, v.source_digest, v.bytes); }
+
+struct StepGone {
+  StepId step;
+  std::int32_t stepd_wait_status = 0;
+  std::string reason;  // why the broker ended it (time limit, …); empty when it ended by itself
+};
+void Fields(auto& archive, IsA<StepGone> auto& v) { archive(v.step, v.stepd_wait_status, v.reason); }
+
+}  // namespace slipway
