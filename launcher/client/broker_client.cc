@@ -2,6 +2,7 @@
 #include "launcher/client/broker_client.h"
 
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include <utility>
 
