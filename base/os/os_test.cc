@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <gtest/gtest.h>
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -78,7 +78,8 @@ TEST_F(Os, SpawnPlacesDescriptorsAndClosesTheRest) {
   PipeEnds out = *MakePipe();
   UniqueFd leaked = *Open("/dev/null", O_RDONLY);
   ASSERT_TRUE(SetCloexec(leaked.get(), false));
-  Process child = *Spawn({.argv = {"/bin/sh", "-c", "echo $(ls /proc/self/fd | wc -l); echo five >&5"}, .fds = {{1, out.write.get()}, {5, out.write.get()}}});
+  Process child = *Spawn({.argv = {"/bin/sh", "-c", "echo $(ls /proc/self/fd | wc -l); echo five >&5"},
+                          .fds = {{1, out.write.get()}, {5, out.write.get()}}});
   out.write.reset();
   std::string text = *ReadAll(out.read.get(), 1000);
   EXPECT_EQ(child.Wait()->exit_code(), 0);

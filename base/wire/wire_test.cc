@@ -39,7 +39,8 @@ TEST(Wire, BytesAreLittleEndianAndCounted) {
 
 TEST(Wire, EveryTruncationAndEveryTrailingByteIsRefused) {
   std::string bytes = Encode(Sample());
-  for (std::size_t n = 0; n < bytes.size(); ++n) EXPECT_FALSE(Decode<Outer>(bytes.substr(0, n), "sample")) << n;
+  for (std::size_t n = 0; n < bytes.size(); ++n)
+    EXPECT_FALSE(Decode<Outer>(bytes.substr(0, n), "sample")) << n;
   EXPECT_FALSE(Decode<Outer>(bytes + '\0', "sample"));
 }
 
