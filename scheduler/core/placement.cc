@@ -202,7 +202,8 @@ Result<std::vector<StepNode>> PlaceStep(const Job& job, const Resources& resourc
 std::vector<std::vector<std::uint32_t>> RankMap(const std::vector<StepNode>& nodes) {
   std::vector<std::vector<std::uint32_t>> map;
   for (const StepNode& node : nodes) {
-    std::iota(map.emplace_back(node.tasks).begin(), map.back().end(), node.first_rank);
+    std::vector<std::uint32_t>& ranks = map.emplace_back(node.tasks);
+    std::ranges::generate(ranks, [rank = node.first_rank]() mutable { return rank++; });
   }
   return map;
 }
