@@ -49,7 +49,7 @@ TEST(Config, NamesTheKeyThatWasMeant) {
 }
 
 TEST(Config, RefusesWrongTypesAndRangesWithTheirPlace) {
-  for (auto [toml, part] : {std::pair{"agent.cores = 'x'", "x:1:1: agent.cores must be a whole number"},
+  for (auto [toml, part] : {std::pair{"agent.cores = 'x'", "x:1:7: agent.cores must be a whole number"},
                             {"agent.cores = 5000", "agent.cores = 5000 is not between 0 and 4096"},
                             {"agent.cores = -1", "is not between"},
                             {"controller.lifetime = '90'", "has no unit"},
