@@ -54,7 +54,7 @@ class Config {
 
  private:
   struct Value {
-    const Setting* setting;
+    Setting::Type type;
     std::string text;  // canonical
     std::string origin;
   };
