@@ -4,6 +4,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/mman.h>
@@ -105,6 +106,7 @@ class Client {
 struct BrokerFixture : testing::Test {
   std::string dir;
   BrokerConf conf;
+  std::string conf_text;
   std::optional<SigningKey> key;
   Process holder, broker;
   std::optional<Client> agent;
@@ -120,13 +122,21 @@ struct BrokerFixture : testing::Test {
     KeyPairPem pair = MakeEd25519KeyPair().value();
     key = SigningKey::FromPem(pair.private_key).value();
     ASSERT_TRUE(WriteFileAtomically(dir + "/key.pub", pair.public_key, 0644));
-    conf = ParseConf(Cat("node = n1\ncluster = c1\nagent_uid = ", kAgent, "\nagent_gid = ", kAgent,
-                         "\nrun_dir = ", dir, "/run\nstate_dir = ", dir, "/state\ncontroller_key = ", dir,
-                         "/key.pub\nstepd = ", dir, "/stepd\nimport = ", dir,
-                         "/import\nimport_uid = ", kImporter, "\nimport_gid = ", kImporter, "\n"))
-               .value();
+    std::uint32_t agent_uid = Rootless() ? kUser : kAgent;
+    conf_text = Cat("node = n1\ncluster = c1\nagent_uid = ", agent_uid, "\nagent_gid = ", agent_uid,
+                    "\nrun_dir = ", dir, "/run\nstate_dir = ", dir, "/state\ncontroller_key = ", dir,
+                    "/key.pub\nstepd = ", dir, "/stepd\nimport = ", dir, "/import\nimport_uid = ", kImporter,
+                    "\nimport_gid = ", kImporter, "\nrootless = ", Rootless() ? "yes\n" : "no\n");
+    conf = ParseConf(conf_text).value();
+    ASSERT_TRUE(WriteFileAtomically(dir + "/starter.conf", conf_text, 0644));
+    for (const std::string& folder : {conf.run_dir, conf.state_dir}) {
+      ASSERT_TRUE(MakeDirectories(folder));
+      if (Rootless()) {
+        ASSERT_EQ(::chown(folder.c_str(), kUser, kUser), 0);
+      }
+    }
     MakeImage();
-    StartHolder();
+    if (!Rootless()) StartHolder();
     StartBroker();
     ASSERT_TRUE(agent);
     ASSERT_EQ(AdmitFile(image_file, digest).code(), Code::kOk);
@@ -155,7 +165,7 @@ struct BrokerFixture : testing::Test {
     }
   }
 
-  void MakeImage() {
+  virtual void MakeImage() {
     std::string root = dir + "/root";
     ASSERT_TRUE(MakeDirectories(root));
     ASSERT_TRUE(WriteFileAtomically(root + "/hello", "from the image", 0644));
@@ -197,6 +207,10 @@ struct BrokerFixture : testing::Test {
     if (child) return child;
     int log = ::open((dir + "/log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
     ::dup2(log, 2);
+    if (Rootless() && (::setgroups(0, nullptr) < 0 || ::setresgid(kUser, kUser, kUser) < 0 ||
+                       ::setresuid(kUser, kUser, kUser) < 0 || ::prctl(PR_SET_DUMPABLE, 1) < 0)) {
+      ::_exit(9);
+    }
     auto ran = body();
     if (!ran) [[maybe_unused]]
       auto written = WriteAll(2, ran.error().message + "\n");
@@ -209,6 +223,7 @@ struct BrokerFixture : testing::Test {
   }
 
   // What the broker's and the holder's processes run.
+  virtual bool Rootless() { return false; }
   virtual Result<> BeBroker() = 0;
   virtual Result<> BeHolder() { return RunHolder(conf); }
 
@@ -217,7 +232,7 @@ struct BrokerFixture : testing::Test {
     ::unlink(conf.socket().c_str());
     broker = ForkInto([this] { return BeBroker(); });
     auto connect = [&] {
-      auto client = Client::Connect(conf.socket(), kAgent);
+      auto client = Client::Connect(conf.socket(), Rootless() ? kUser : kAgent);
       if (client) agent = std::move(*client);
       return client.has_value();
     };

@@ -2,6 +2,7 @@
 // Stands in for slipway-stepd: writes what it finds about itself and what the init says to its status file,
 // one line each, and ends when it is told to by a line on its socket ("exit N").
 #include <dirent.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -16,6 +17,7 @@
 
 #include "base/os/socket.h"
 #include "launcher/spec/init_protocol.h"
+#include "launcher/spec/launch_spec.h"
 
 extern char** environ;
 
@@ -70,6 +72,21 @@ void NoteFrame(const std::string& bytes) {
   }
   Note("init " + bytes);
 }
+
+// The spec is a LaunchSpec: it goes on to the init, with the image where there is one to be served by
+// squashfuse.
+void Launch(const std::string& spec) {
+  auto launch = DecodeLaunchSpec(spec);
+  if (!launch) return Note("spec " + launch.error().message);
+  [[maybe_unused]] auto sent = SendMessage(5, EncodeFrame(InitFrame::kLaunch, LaunchRequest{}), {3});
+  std::vector<UniqueFd> fds;
+  if (launch->image.kind == ImageKind::kSquashfuse) fds.push_back(Open(launch->image.path, O_RDONLY).value());
+  fds.push_back(UniqueFd(6));
+  std::vector<int> raw;
+  for (const UniqueFd& fd : fds) raw.push_back(fd.get());
+  [[maybe_unused]] auto more = SendMessage(5, EncodeFrame(InitFrame::kFds, LaunchRequest{}), raw);
+  [[maybe_unused]] int ours = fds.back().release();
+}
 }  // namespace
 
 int main() {
@@ -78,7 +95,7 @@ int main() {
   auto spec = ReadSealedMemfd(3, 1 << 20);
   if (spec && spec->starts_with("exit ")) return std::atoi(spec->c_str() + 5);
   if (spec && !spec->starts_with("fake")) {
-    [[maybe_unused]] auto sent = SendMessage(5, EncodeFrame(InitFrame::kLaunch, LaunchRequest{}), {3});
+    Launch(*spec);
   }
   bool init_lives = true;
   for (;;) {
