@@ -306,6 +306,21 @@ TEST_F(RealBroker, ABrokerKilledAtAnyMomentOfAStartLeavesAllOrNothing) {
   RecordProperty("whole", whole);
 }
 
+TEST_F(RealBroker, DoesNotStartOverARecordThatItCannotRead) {
+  StepId step{1, 1, 0};
+  ASSERT_EQ(Start(Credential(step)).kind, BrokerFrame::kStarted);
+  pid_t init = std::stoi(Line(step, "init pid "));
+  End(broker, SIGKILL);
+  std::string record = ReadFile(Folder(step) + "/record").value();
+  ASSERT_TRUE(WriteFileAtomically(Folder(step) + "/record", "garbage", 0600));
+  Process second = ForkInto([this] { return BeBroker(); });
+  EXPECT_EQ(second.Wait().value().exit_code(), 1);
+  EXPECT_TRUE(Lives(init)) << "the step goes on";
+  ASSERT_TRUE(WriteFileAtomically(Folder(step) + "/record", record, 0600));
+  StartBroker();
+  EXPECT_TRUE(Steps().at(0).running);
+}
+
 TEST_F(RealBroker, TheTimeLimitHoldsThroughARestart) {
   StepId step{1, 1, 0};
   LaunchCredential credential = Credential(step);
@@ -416,6 +431,37 @@ TEST_F(RealBroker, TheHolderGivesBackWhatItWasGiven) {
   EXPECT_EQ(client.Get("k").error().code, Code::kNotFound);
   EXPECT_FALSE(client.Drop("mounts")) << "the image mounts are the holder's own";
   EXPECT_FALSE(client.Put(std::string(65, 'x'), {file.get()}));
+}
+
+// A host without cgroup v2: said in the welcome, and survivable.
+struct BrokerWithoutCgroups : RealBroker {
+  Result<> BeHolder() override {
+    if (::unshare(CLONE_NEWNS) < 0 || ::mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr) < 0)
+      return ErrnoFail("unshare");
+    std::ifstream mounts("/proc/self/mounts");
+    for (std::string source, point, type, rest;
+         mounts >> source >> point >> type && std::getline(mounts, rest);) {
+      if (type == "cgroup2" && ::umount2(point.c_str(), MNT_DETACH) < 0) return ErrnoFail("umount", point);
+    }
+    return RunHolder(conf);
+  }
+};
+
+TEST_F(BrokerWithoutCgroups, SaysWhatItCannotHoldAndStillEndsAStep) {
+  auto welcome = Decode<BrokerWelcome>(
+      agent->Ask(EncodeFrame(BrokerFrame::kHello, BrokerHello{})).value().payload, "welcome");
+  ASSERT_EQ(welcome.value().cannot.size(), 4u);
+  EXPECT_NE(welcome->cannot[0].find("no cgroup v2 hierarchy"), std::string::npos) << welcome->cannot[0];
+  StepId step{1, 1, 0}, other{1, 1, 1};
+  ASSERT_EQ(Start(Credential(step)).kind, BrokerFrame::kStarted);
+  ASSERT_EQ(Start(Credential(other)).kind, BrokerFrame::kStarted);
+  pid_t init = std::stoi(Line(step, "init pid ")), stepd = std::stoi(Line(step, "stepd pid "));
+  EXPECT_EQ(Ask(BrokerFrame::kKillStep, step), Code::kOk);
+  EXPECT_FALSE(Lives(init) || Lives(stepd));
+  End(broker, SIGKILL);
+  StartBroker();
+  Tell(other, "exit 0");
+  EXPECT_TRUE(agent->AwaitGone(other));
 }
 
 }  // namespace
