@@ -62,9 +62,10 @@ void ControllerLink::Open() {
   events.ended = [this](const grpc::Status& status) {
     OnEnded(status.ok() ? "the controller closed the stream" : FromStatus(status).message);
   };
-  calls_->stream = Stream::Start(loop_, std::move(events), [this](grpc::ClientContext* context, Stream* stream) {
-    calls_->stub->async()->Connect(context, stream);
-  });
+  calls_->stream =
+      Stream::Start(loop_, std::move(events), [this](grpc::ClientContext* context, Stream* stream) {
+        calls_->stub->async()->Connect(context, stream);
+      });
   v1::FromNode first;
   events_.opening(first);
   calls_->stream->Send(std::move(first));

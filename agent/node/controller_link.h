@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent's one stream to the controller. It is opened anew whenever it breaks, soon at first and then less and
-// less often; what was not delivered is not repeated here: Register tells the controller everything that counts.
+// The agent's one stream to the controller. It is opened anew whenever it breaks, soon at first and then less
+// and less often; what was not delivered is not repeated here: Register tells the controller everything that
+// counts.
 //
 // Loop's thread only.
 #pragma once
@@ -27,12 +28,12 @@ namespace slipway {
 class ControllerLink {
  public:
   struct Events {
-    std::function<void(v1::FromNode&)> opening;       // fill in Register: the stream's first message
-    std::function<void(const v1::ToNode&)> message;   // of the newest epoch seen; older ones are ignored
+    std::function<void(v1::FromNode&)> opening;      // fill in Register: the stream's first message
+    std::function<void(const v1::ToNode&)> message;  // of the newest epoch seen; older ones are ignored
     std::function<void()> lost;
   };
-  static Result<std::unique_ptr<ControllerLink>> Make(Loop& loop, const std::string& target, const TlsFiles& files,
-                                                      Events events);
+  static Result<std::unique_ptr<ControllerLink>> Make(Loop& loop, const std::string& target,
+                                                      const TlsFiles& files, Events events);
   ~ControllerLink();
 
   void Open();
@@ -54,7 +55,7 @@ class ControllerLink {
   Events events_;
   std::uint64_t epoch_ = 0;  // the highest seen
   std::chrono::milliseconds wait_{0};
-  std::string last_error_;   // logged when it changes, not on every try
+  std::string last_error_;  // logged when it changes, not on every try
   Loop::TimerId timer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// One bidirectional gRPC stream that we open, tamed for a Loop: messages arrive there in order, writes are queued.
-// gRPC's threads decode and post, nothing else.
+// One bidirectional gRPC stream that we open, tamed for a Loop: messages arrive there in order, writes are
+// queued. gRPC's threads decode and post, nothing else.
 //
 // Include only where gRPC's headers are needed anyway (.cc files).
 #pragma once
 
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/support/client_callback.h>
 
 #include <condition_variable>
 #include <deque>
@@ -22,12 +23,13 @@ template <class Out, class In>
 class RpcStream final : public grpc::ClientBidiReactor<Out, In> {
  public:
   struct Events {
+    std::function<void()> opened;  // the server has answered; may be empty
     std::function<void(const In&)> message;
     std::function<void(const grpc::Status&)> ended;  // once; nothing comes after it
   };
 
-  // `open(context, reactor)` starts the call on a stub. The stream keeps itself until gRPC is done with it; the loop
-  // must live until then (Close waits).
+  // `open(context, reactor)` starts the call on a stub. The stream keeps itself until gRPC is done with it;
+  // the loop must live until then (Close waits).
   template <class Open>
   static std::shared_ptr<RpcStream> Start(Loop& loop, Events events, Open open) {
     std::shared_ptr<RpcStream> stream(new RpcStream(loop, std::move(events)));
@@ -58,6 +60,12 @@ class RpcStream final : public grpc::ClientBidiReactor<Out, In> {
     done_changed_.wait(lock, [this] { return done_; });
   }
 
+  void OnReadInitialMetadataDone(bool ok) override {
+    if (!ok) return;
+    loop_.Post([this, self = self_, muted = muted_] {
+      if (!*muted && events_.opened) events_.opened();
+    });
+  }
   void OnReadDone(bool ok) override {
     if (!ok) {
       std::lock_guard lock(mutex_);
@@ -91,7 +99,7 @@ class RpcStream final : public grpc::ClientBidiReactor<Out, In> {
   RpcStream(Loop& loop, Events events) : loop_(loop), events_(std::move(events)) {}
 
   Loop& loop_;
-  Events events_;                                       // loop's thread
+  Events events_;                                                // loop's thread
   std::shared_ptr<bool> muted_ = std::make_shared<bool>(false);  // loop's thread
   grpc::ClientContext context_;
   In incoming_;

@@ -35,7 +35,8 @@ StepMachine::Effects StepMachine::OnStarted(const Result<>& started) {
   if (!started) {
     if (started.error().code == Code::kUnavailable) return {};
     if (started.error().code == Code::kNotFound && !fetched_again_ && kill_reason_.empty()) {
-      fetched_again_ = true;  // the store has lost the image since we looked; that costs the credential nothing
+      fetched_again_ =
+          true;  // the store has lost the image since we looked; that costs the credential nothing
       asked_broker_ = false;
       state_ = State::kStaging;
       return {{Kind::kFetchImage}};
@@ -103,7 +104,8 @@ StepMachine::Effects StepMachine::OnStatus(const std::optional<StepResult>& resu
   if (result) return EndWith(*result);
   if (!kill_reason_.empty()) return End(StepNews::kEnded, StepNews::kKilled, kEndedBySigkill, kill_reason_);
   auto end = lost_reason_ == kTimeout ? StepNews::kTimeLimit : StepNews::kExited;
-  return End(StepNews::kEnded, end, kEndedBySigkill, Cat("stepd was lost", lost_reason_.empty() ? "" : ": ", lost_reason_));
+  return End(StepNews::kEnded, end, kEndedBySigkill,
+             Cat("stepd was lost", lost_reason_.empty() ? "" : ": ", lost_reason_));
 }
 
 StepMachine::Effects StepMachine::EndWith(const StepResult& result) {
@@ -112,7 +114,7 @@ StepMachine::Effects StepMachine::EndWith(const StepResult& result) {
   news_.rss_peak_bytes = result.rss_peak_bytes;
   // A step that was asked to end may still have ended by itself just before; only success tells.
   bool killed = !kill_reason_.empty() && result.exit_code != 0;
-  auto end = killed                             ? StepNews::kKilled
+  auto end = killed                                ? StepNews::kKilled
              : result.reason.starts_with(kTimeout) ? StepNews::kTimeLimit
                                                    : StepNews::kExited;
   return End(StepNews::kEnded, end, result.exit_code, result.reason);
@@ -120,7 +122,8 @@ StepMachine::Effects StepMachine::EndWith(const StepResult& result) {
 
 StepMachine::Effects StepMachine::OnKill(std::string reason, std::uint32_t grace_s) {
   if (!live() || state_ == State::kReading || !kill_reason_.empty()) return {};
-  if (state_ == State::kStaging) return End(StepNews::kEnded, StepNews::kKilled, kEndedBySigterm, std::move(reason));
+  if (state_ == State::kStaging)
+    return End(StepNews::kEnded, StepNews::kKilled, kEndedBySigterm, std::move(reason));
   kill_reason_ = reason.empty() ? "ended by the controller" : std::move(reason);
   grace_s_ = grace_s;
   Effects effects{{.kind = Kind::kArm, .delay_s = grace_s + kKillAfter_s}};
@@ -139,13 +142,15 @@ StepMachine::Effects StepMachine::OnEndJob() {
 }
 
 StepMachine::Effects StepMachine::OnTimer() {
-  bool due = state_ == State::kFarewell || (job_ended_ && holds_node()) || (live() && asked_broker_ && !kill_reason_.empty());
+  bool due = state_ == State::kFarewell || (job_ended_ && holds_node()) ||
+             (live() && asked_broker_ && !kill_reason_.empty());
   if (!due) return {};
   // Should the broker be away just now, the next round asks again.
   return {{Kind::kKillByBroker}, {.kind = Kind::kArm, .delay_s = kKillAfter_s}};
 }
 
-StepMachine::Effects StepMachine::End(StepNews::Kind kind, StepNews::End end, std::int32_t exit_code, std::string reason) {
+StepMachine::Effects StepMachine::End(StepNews::Kind kind, StepNews::End end, std::int32_t exit_code,
+                                      std::string reason) {
   state_ = State::kEnded;
   news_.kind = kind;
   news_.end = end;

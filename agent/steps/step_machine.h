@@ -25,7 +25,14 @@ struct StepNews {
   enum Kind : std::uint8_t { kStaging = 1, kStarted = 2, kEnded = 3, kRefused = 4 };
   StepId step;
   Kind kind = kStaging;
-  enum End : std::uint8_t { kNotEnded = 0, kExited = 1, kKilled = 2, kTimeLimit = 3, kOutOfMemory = 4, kLaunchFailed = 5 };
+  enum End : std::uint8_t {
+    kNotEnded = 0,
+    kExited = 1,
+    kKilled = 2,
+    kTimeLimit = 3,
+    kOutOfMemory = 4,
+    kLaunchFailed = 5
+  };
   End end = kNotEnded;
   std::int32_t exit_code = 0;
   std::string reason;
@@ -95,7 +102,9 @@ class StepMachine {
   Effects OnForgotten(const Result<>& forgotten);  // kUnavailable: not known; Reconcile says
   Effects Reconcile(Found found);
   // Processes or a run folder of it may be left: the job's namespaces are still needed.
-  bool holds_node() const { return asked_broker_ && !gone_ && news_.kind != StepNews::kRefused && state_ != State::kDone; }
+  bool holds_node() const {
+    return asked_broker_ && !gone_ && news_.kind != StepNews::kRefused && state_ != State::kDone;
+  }
 
  private:
   bool live() const { return state_ <= State::kReading; }
@@ -105,8 +114,8 @@ class StepMachine {
 
   State state_ = State::kStaging;
   StepNews news_;
-  bool asked_broker_ = false;  // it may know the step
-  bool gone_ = false;          // it has said that nothing is left
+  bool asked_broker_ = false;   // it may know the step
+  bool gone_ = false;           // it has said that nothing is left
   bool fetched_again_ = false;  // the image, which the broker turned out not to have
   bool job_ended_ = false;
   std::uint32_t connects_left_ = 10;

@@ -213,9 +213,10 @@ void StepTable::CarryOutEnds() {
       continue;
     }
     broker_->EndJob({job, attempt, 0}, Guarded([job, done = std::move(at->second)](const Result<>& ended) {
-      if (ended) return done();
-      Log(Level::kWarn, "the broker could not let a job go", {{"job", job}, {"error", ended.error().message}});
-    }));
+                      if (ended) return done();
+                      Log(Level::kWarn, "the broker could not let a job go",
+                          {{"job", job}, {"error", ended.error().message}});
+                    }));
     at = ending_.erase(at);
   }
 }

@@ -52,8 +52,8 @@ class StepTable {
   void Launch(LaunchPlan plan);
   void Refuse(const StepId& step, const std::string& reason);  // a launch that could not even be read
   void Kill(const StepId& step, const std::string& reason);
-  // Ends what is left of that attempt, then has the broker let the job's namespaces go; `done` may never come (the
-  // broker is away): the controller asks again. A launch of it that comes late is refused.
+  // Ends what is left of that attempt, then has the broker let the job's namespaces go; `done` may never come
+  // (the broker is away): the controller asks again. A launch of it that comes late is refused.
   void EndJob(std::uint64_t job, std::uint32_t attempt, std::function<void()> done);
   void Signal(const StepId& step, std::int32_t signal_number);
   void Input(const StepId& step, std::string bytes, bool eof);
