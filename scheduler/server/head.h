@@ -104,7 +104,6 @@ class Head final : public EffectSink {
   void Feed(const scheduler::Input& input);
   ClientToken Await(AnswerCallback done);
   void AskOnce(RequestKey key, AnswerCallback done, std::function<void(AnswerCallback)> ask);
-  void Remember(const Event& event);
   void CheckPresence();
   void SendToNode(Session& session, const NodeMessage& message);
   bool SendNow(const std::string& node, const v1::ToNode& message);

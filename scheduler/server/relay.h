@@ -19,13 +19,13 @@
 
 namespace slipway::scheduler {
 
-struct Output {
+struct OutputPiece {
   StepId step;
   std::uint32_t rank = 0, stream = 1;
   std::string data;
 };
 
-struct Input {
+struct StdinPiece {
   std::string data;
   bool eof = false;
   std::int32_t signal = 0;
@@ -49,13 +49,13 @@ class Relays {
   Result<> Attach(JobId job, std::uint32_t step, ClientPort* client);
   void Detach(ClientPort* client);
   // `taken` runs once more input may come.
-  void Feed(ClientPort* client, struct Input input, std::function<void()> taken);
+  void Feed(ClientPort* client, StdinPiece input, std::function<void()> taken);
 
   // ---- Nodes
   // A new stream, or a launch on it: the node may send `window` bytes. Once for each step and session.
   void Grant(const std::string& node, std::uint64_t session, const StepId& step);
   // False: more than it had credit for.
-  bool TakeOutput(const std::string& node, std::uint64_t session, Output output);
+  bool TakeOutput(const std::string& node, std::uint64_t session, OutputPiece output);
   void NodeNotice(const std::string& node, const StepId& step, const std::string& text);
 
   // ---- The state has changed (committed) for this job.
@@ -72,7 +72,7 @@ class Relays {
   };
   struct Held {
     std::string node;
-    Output output;
+    OutputPiece output;
   };
   struct NodeSide {
     std::uint64_t session = 0;
@@ -85,7 +85,7 @@ class Relays {
     std::deque<Held> held;
     std::uint32_t in_flight = 0;  // messages that the client's stream has not taken
     std::map<std::string, NodeSide> nodes;
-    std::optional<struct Input> input;  // waits for rank 0 to start
+    std::optional<StdinPiece> input;  // waits for rank 0 to start
     std::function<void()> taken;
     std::string notice;  // the last one sent
     Loop::TimerId orphan;
