@@ -8,6 +8,8 @@
 #include <sched.h>
 #include <sys/ptrace.h>
 
+#include "base/loop/epoll_loop.h"
+#include "launcher/broker/images.h"
 #include "launcher/broker/testdata/broker_fixture.h"
 
 namespace slipway {
@@ -49,6 +51,8 @@ std::string Attack(const std::string& image) {
   int fds = 0;
   for (int fd = 3; fd < 256; ++fd) fds += ::fcntl(fd, F_GETFD) >= 0;
   say(Cat("fds ", fds));
+  say(Cat("streams ", Link("/proc/self/fd/0"), " ", Link("/proc/self/fd/2"), " cwd ",
+          Link("/proc/self/cwd")));
   say(Cat("file ", ReadFile(image + "/hello").value_or("unreadable")));
   say(Attack(image));
   say(Cat("escape ", Name(::setresuid(-1, 0, -1) < 0 ? errno : 0)));
@@ -82,6 +86,7 @@ TEST_F(RealBroker, StartsStepdAndTheContainerAsTheUser) {
   EXPECT_NE(Line(step, "stepd pid ").find("session own"), std::string::npos);
   EXPECT_EQ(Line(step, "init ids "), "20001 20001 20001 gid 20001 dumpable 0");
   EXPECT_EQ(Line(step, "init fds "), "1");
+  EXPECT_EQ(Line(step, "init streams "), Cat("/dev/null ", Folder(step), "/stepd.log cwd /"));
   EXPECT_EQ(Line(step, "init file "), "from the image");
   EXPECT_EQ(Line(step, "init escape "), "EINVAL");
   EXPECT_NE(Line(step, "init user "), Link("/proc/self/ns/user"));
@@ -222,6 +227,23 @@ TEST_F(RealBroker, CutsOffAPeerThatDoesNotSpeakTheProtocol) {
   EXPECT_TRUE(Steps().empty());
 }
 
+TEST_F(RealBroker, SurvivesWhatIsNoRequest) {
+  std::uint64_t seed = 42;
+  auto next = [&seed] {
+    return static_cast<char>((seed = seed * 6364136223846793005u + 1442695040888963407u) >> 56);
+  };
+  UniqueFd null_fd = Open("/dev/null", O_RDONLY).value();
+  for (int i = 0; i < 300; ++i) {
+    Client client = Client::Connect(conf.socket(), kAgent).value();
+    ASSERT_TRUE(client.Ask(EncodeFrame(BrokerFrame::kHello, BrokerHello{})));
+    std::string bytes = EncodeFrame(static_cast<BrokerFrame>(1 + i % 12), StepRequest{});
+    bytes.resize(static_cast<std::size_t>(2 + static_cast<unsigned char>(next()) % 60));
+    for (std::size_t at = 2; at < bytes.size(); ++at) bytes[at] = i % 2 == 0 ? next() : '\xff';
+    ASSERT_TRUE(client.Post(bytes, std::vector<int>(static_cast<std::size_t>(i % 3), null_fd.get())));
+  }
+  EXPECT_TRUE(Steps().empty());
+}
+
 TEST_F(RealBroker, TellsWhenAStepHasGoneAndWithWhichStatus) {
   StepId step{1, 1, 0};
   ASSERT_EQ(Start(Credential(step)).kind, BrokerFrame::kStarted);
@@ -304,6 +326,48 @@ TEST_F(RealBroker, ABrokerKilledAtAnyMomentOfAStartLeavesAllOrNothing) {
     }
   }
   RecordProperty("whole", whole);
+}
+
+TEST_F(RealBroker, ABrokerKilledWhileAStepIsEndedFindsItRunningOrEnded) {
+  for (std::uint32_t i = 0; i < 12; ++i) {
+    StepId step{1, 1, i};
+    ASSERT_EQ(Start(Credential(step)).kind, BrokerFrame::kStarted);
+    pid_t init = std::stoi(Line(step, "init pid ")), stepd = std::stoi(Line(step, "stepd pid "));
+    ASSERT_TRUE(agent->Post(EncodeFrame(BrokerFrame::kKillStep, StepRequest{4, step})));
+    ::usleep(i * 150);
+    End(broker, SIGKILL);
+    StartBroker();
+    ASSERT_EQ(Ask(BrokerFrame::kKillStep, step), Code::kOk);
+    EXPECT_FALSE(Lives(init) || Lives(stepd)) << i;
+    ASSERT_EQ(Ask(BrokerFrame::kForgetStep, step), Code::kOk);
+  }
+}
+
+TEST_F(RealBroker, KeepsABoundedNumberOfMountsAndNeverLetsOneInUseGo) {
+  std::vector<std::string> digests{digest};
+  for (const char* text : {"second", "third"}) {
+    image_text = text;
+    ASSERT_EQ(::unlink(image_file.c_str()), 0);
+    MakeImage();
+    ASSERT_EQ(AdmitFile(image_file, digest).code(), Code::kOk);
+    digests.push_back(digest);
+  }
+  Process alone = ForkInto([&]() -> Result<> {
+    if (::unshare(CLONE_NEWNS) < 0 || ::mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr) < 0)
+      return ErrnoFail("unshare");
+    auto loop = TRY(EpollLoop::Make());
+    Workers workers(*loop);
+    ImageKeeper images(conf, workers, 2);
+    TRY(images.Open());
+    TRY(images.Use(digests[0], {1, 1, 0}));
+    TRY(images.Use(digests[1], {1, 1, 1}));
+    if (images.Use(digests[2], {1, 1, 2})) return Fail(Code::kInternal, "a third mount beside two in use");
+    images.Release({1, 1, 0});
+    TRY(images.Use(digests[2], {1, 1, 2}));
+    if (LoopDevicesOf(dir) != 2) return Fail(Code::kInternal, "the mount that nobody used is still there");
+    return {};
+  });
+  EXPECT_EQ(alone.Wait().value().exit_code(), 0) << ReadFile(dir + "/log").value_or("");
 }
 
 TEST_F(RealBroker, DoesNotStartOverARecordThatItCannotRead) {
