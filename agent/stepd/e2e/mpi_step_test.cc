@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include "agent/stepd/step_under_test.h"
 
 namespace slipway {
@@ -124,6 +127,35 @@ TEST_F(MpiStep, FailsWhenARankNeverCallsMpiInit) {
   EXPECT_EQ(step[0].result->exit_code, 1);
   EXPECT_THAT(step[0].result->reason, AllOf(HasSubstr("rank 1 on tnode0"), HasSubstr("--mpi=none")));
   EXPECT_FALSE(step[0].result->ranks.at(1).connected);
+}
+
+// 0 when a process of that uid that connects to the port is shut out before it has said anything.
+int KnockAs(uid_t uid, std::uint16_t port) {
+  auto child = Clone3({});
+  if (*child) return child->Wait()->exit_code();
+  if (::setresgid(uid, uid, uid) < 0 || ::setresuid(uid, uid, uid) < 0) ::_exit(2);
+  sockaddr_in address{.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  if (::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) ::_exit(3);
+  timeval two_seconds{.tv_sec = 2};
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &two_seconds, sizeof two_seconds);
+  char byte;
+  ::_exit(::recv(fd, &byte, 1, 0) < 0 && errno == EAGAIN ? 1 : 0);
+}
+
+TEST_F(MpiStep, IsClosedToOtherUsersOfTheNode) {
+  StepSpec spec = Spec(1, 2);
+  spec.interactive_stdin = true;
+  spec.argv = {"/bin/sh", "-c", Cat("[ $SLIPWAY_RANK = 0 ] && echo $PMIX_SERVER_URI41 && read line; exec ", Program())};
+  StepUnderTest step(spec);
+  ASSERT_TRUE(step.RunUntil([&] { return step[0].out.ends_with('\n'); }));
+  int port = std::atoi(step[0].out.substr(step[0].out.rfind(':') + 1).c_str());
+  ASSERT_GT(port, 0) << step[0].out;
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(KnockAs(20778, static_cast<std::uint16_t>(port)), 0);
+  step.Send(0, StepFrame::kStdin, StepStdin{.bytes = "go\n", .eof = true});
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_EQ(step[0].result->exit_code, 0) << step[0].result->reason;  // its own ranks still got in
+  EXPECT_THAT(step[0].out, HasSubstr("rank 0 of 2"));
 }
 
 // What the trap is: without our variables each rank is a job of one, exits 0 and nobody notices.
