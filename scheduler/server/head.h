@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The owner thread of slipwayd: it feeds the pure core with what users, nodes and clocks say, and does what the core
-// asks for, in its order. All state lives here, without locks; gRPC's threads decode, post, and are called back.
+// The owner thread of slipwayd: it feeds the pure core with what users, nodes and clocks say, and does what
+// the core asks for, in its order. All state lives here, without locks; gRPC's threads decode, post, and are
+// called back.
 #pragma once
 
 #include <functional>
@@ -27,15 +28,16 @@ struct HeadOptions {
   Duration node_lost_after = std::chrono::seconds(30);
   Duration heartbeat = std::chrono::seconds(5);
   std::uint64_t snapshot_every = 20'000;  // records
+  Duration reattach_within = std::chrono::seconds(5);
 };
 
 // Loop's thread only.
 class Head final : public EffectSink {
  public:
-  // Replays the store and takes over: the next epoch is durable before anything is sent. `failed` is called when the
-  // store fails later: the process has to end (a restart replays).
-  static Result<std::unique_ptr<Head>> Start(Loop& loop, std::unique_ptr<Store> store, SigningKey key, HeadOptions options,
-                                             std::function<void(const Error&)> failed);
+  // Replays the store and takes over: the next epoch is durable before anything is sent. `failed` is called
+  // when the store fails later: the process has to end (a restart replays).
+  static Result<std::unique_ptr<Head>> Start(Loop& loop, std::unique_ptr<Store> store, SigningKey key,
+                                             HeadOptions options, std::function<void(const Error&)> failed);
   ~Head() override;
 
   // ---- Users. The answer comes when it is durable.
@@ -100,7 +102,8 @@ class Head final : public EffectSink {
     auto operator<=>(const RequestKey&) const = default;
   };
 
-  Head(Loop& loop, SigningKey key, HeadOptions options) : loop_(loop), key_(std::move(key)), options_(std::move(options)) {}
+  Head(Loop& loop, SigningKey key, HeadOptions options)
+      : loop_(loop), key_(std::move(key)), options_(std::move(options)) {}
   void Feed(const scheduler::Input& input);
   ClientToken Await(AnswerCallback done);
   void AskOnce(RequestKey key, AnswerCallback done, std::function<void(AnswerCallback)> ask);
