@@ -5,7 +5,10 @@
 #include <sys/stat.h>
 
 #include <climits>
+#include <string_view>
 #include <vector>
+
+#include "base/os/mount.h"
 
 namespace slipway {
 namespace {
@@ -28,6 +31,26 @@ void PushComponents(const std::string& path, std::vector<std::string>& rest) {
 std::string ParentOf(const std::string& path) {
   auto slash = path.rfind('/');
   return slash == std::string::npos ? std::string() : path.substr(0, slash);
+}
+
+std::string_view Field(std::string_view line, int number) {
+  for (; number > 0; --number) {
+    auto colon = line.find(':');
+    if (colon == std::string_view::npos) return {};
+    line.remove_prefix(colon + 1);
+  }
+  return line.substr(0, line.find(':'));
+}
+
+bool HasAccount(std::string_view file, std::string_view line) {
+  while (!file.empty()) {
+    auto end = file.find('\n');
+    std::string_view entry = file.substr(0, end);
+    if (!entry.empty() && (Field(entry, 0) == Field(line, 0) || Field(entry, 2) == Field(line, 2)))
+      return true;
+    file.remove_prefix(end == std::string_view::npos ? file.size() : end + 1);
+  }
+  return false;
 }
 
 }  // namespace
@@ -122,6 +145,22 @@ Result<> Layer::PutFile(const std::string& target, const std::string& content, u
   UniqueFd fd = TRY(OpenAt(layer_fd_, place.path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode));
   if (::fchmod(fd.get(), mode & 0777) < 0) return ErrnoFail("chmod", target);
   return WriteAll(fd.get(), content);
+}
+
+Result<> Layer::AddAccountLine(const std::string& target, std::string line) {
+  constexpr std::size_t kAccountsBytesMax = 4 << 20;
+  while (!line.empty() && line.back() == '\n') line.pop_back();
+  line += '\n';
+  Place place = TRY(Walk(target));
+  std::string accounts;
+  if (place.exists) {
+    auto fd = OpenInRoot(image_fd_, place.path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    if (!fd && fd.error().sys_errno != ENOENT) return Failure(std::move(fd).error());
+    if (fd) accounts = TRY_CONTEXT(ReadAll(fd->get(), kAccountsBytesMax), Cat("the image's ", target));
+  }
+  if (HasAccount(accounts, line)) return {};
+  if (!accounts.empty() && accounts.back() != '\n') accounts += '\n';
+  return PutFile(target, accounts + line, 0644);
 }
 
 }  // namespace slipway

@@ -20,6 +20,8 @@ class Layer {
   // image has something of the other kind there.
   Result<> NeedMountPoint(const std::string& target, bool directory);
   Result<> PutFile(const std::string& target, const std::string& content, unsigned mode);
+  // A line of passwd(5) or group(5), added to the image's file unless it has the name or the number already.
+  Result<> AddAccountLine(const std::string& target, std::string line);
 
   bool used() const { return used_; }  // something was made
 

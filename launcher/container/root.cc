@@ -104,8 +104,9 @@ class TreeBuilder {
       TRY(layer.NeedMountPoint(source.mount->target, source.directory));
     }
     for (const InjectedFile& file : spec_.files) {
-      if (CoveringMount(file.target, nullptr) == nullptr)
-        TRY(layer.PutFile(file.target, file.content, file.mode));
+      if (CoveringMount(file.target, nullptr) != nullptr) continue;
+      TRY(file.account_line ? layer.AddAccountLine(file.target, file.content)
+                            : layer.PutFile(file.target, file.content, file.mode));
     }
     layer_used_ = layer.used();
     return {};
@@ -123,6 +124,7 @@ class TreeBuilder {
         report_.Warn(Cat("warning: no overlay over this image (", overlay.error().message,
                          "): only mount points that it has can be used"));
         layer_used_ = false;
+        overlay_failed_ = true;
       }
     }
     if (!root_) {
@@ -198,7 +200,8 @@ class TreeBuilder {
     int number = 0;
     for (const InjectedFile& file : spec_.files) {
       const Mount* covering = CoveringMount(file.target, nullptr);
-      if (covering == nullptr && layer_used_) continue;
+      bool in_layer = covering == nullptr && (layer_used_ || !overlay_failed_);
+      if (in_layer || file.account_line) continue;
       std::string name = Cat("file", number++);
       UniqueFd fd = TRY(OpenAt(scratch_.get(), name, O_WRONLY | O_CREAT | O_EXCL, file.mode));
       if (::fchmod(fd.get(), file.mode & 0777) < 0) return ErrnoFail("chmod", file.target);
@@ -220,7 +223,7 @@ class TreeBuilder {
   std::vector<MountSource> sources_;
   UniqueFd old_root_;  // "/" as it was
   UniqueFd scratch_, layer_, image_, root_;
-  bool layer_used_ = false;
+  bool layer_used_ = false, overlay_failed_ = false;
 };
 
 }  // namespace
