@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/broker/cgroups.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 
+#include <memory>
 #include <sstream>
 
 #include "base/crypto/crypto.h"
@@ -51,6 +54,15 @@ Result<std::string> BasePath(const BrokerConf& conf) {
   std::string own = TRY(OwnCgroup());
   std::string id = DigestOf(Cat(conf.cluster, "\n", conf.node, "\n", conf.run_dir)).substr(7, 12);
   return Cat(mount, own.substr(0, own.rfind('/')), "/slipway-", id);
+}
+
+std::vector<std::string> FoldersIn(const std::string& path) {
+  std::vector<std::string> names;
+  std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), ::closedir);
+  while (dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
+    if (entry->d_type == DT_DIR && entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+  }
+  return names;
 }
 
 constexpr const char* kControllers[] = {"memory", "pids", "cpu"};
@@ -141,6 +153,31 @@ void RemoveStepCgroup(const std::string& path) {
   if (path.empty()) return;
   for (const char* child : {"/tasks", "/stepd", ""}) ::rmdir((path + child).c_str());
   ::rmdir(path.substr(0, path.rfind('/')).c_str());  // the job's: refused while another step is in it
+}
+
+void EndStepCgroup(const std::string& path) {
+  if (path.empty()) return;
+  [[maybe_unused]] auto killed = KillCgroup(path);
+  auto events = OpenCgroupEvents(path);
+  for (int waits = 0; events && IsPopulated(path) && waits < 100; ++waits) {
+    char drained[256];  // poll tells of changes since the last read
+    [[maybe_unused]] auto n = ::pread(events->get(), drained, sizeof drained, 0);
+    pollfd watched{events->get(), POLLPRI, 0};
+    if (IsPopulated(path)) ::poll(&watched, 1, 50);
+  }
+  RemoveStepCgroup(path);
+}
+
+void CgroupTree::Sweep(const std::set<std::string>& known) const {
+  if (!usable()) return;
+  for (const std::string& job : FoldersIn(base_)) {
+    if (!ParseStepId(job + ".0")) continue;  // not of a job: the holder's
+    for (const std::string& step : FoldersIn(Cat(base_, "/", job))) {
+      std::string path = Cat(base_, "/", job, "/", step);
+      if (!known.contains(path)) EndStepCgroup(path);
+    }
+    ::rmdir(Cat(base_, "/", job).c_str());
+  }
 }
 
 Result<> EnterHolderCgroup(const BrokerConf& conf) {
