@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Protobuf stops here: the core has its own types, and this is the only place where the two meet. What comes from
-// users and nodes is checked while it is turned into core types; what goes out is only copied.
+// Protobuf stops here: the core has its own types, and this is the only place where the two meet. What comes
+// from users and nodes is checked while it is turned into core types; what goes out is only copied.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,8 @@ namespace slipway::scheduler {
 
 // ---- From users
 
-// All but the user, the image's digest and the priority's legitimacy. kInvalidArgument with one line for a person.
+// All but the user, the image's digest and the priority's legitimacy. kInvalidArgument with one line for a
+// person.
 Result<JobSpec> JobSpecOf(const v1::JobSpec& spec, std::uint32_t default_time_limit_s);
 // Client, job, command, resources and time limit; not who asks.
 Result<CreateStep> CreateStepOf(const v1::CreateStepRequest& request);
@@ -63,16 +64,18 @@ struct LaunchContext {
   const State* state = nullptr;  // addresses of the nodes
 };
 LaunchCredential CredentialOf(const LaunchStep& launch, const std::string& cluster_id);
-void ToProto(const LaunchStep& launch, const LaunchContext& context, const SignedCredential& credential, v1::ToNode* out);
+void ToProto(const LaunchStep& launch, const LaunchContext& context, const SignedCredential& credential,
+             v1::ToNode* out);
 
-// Replaces %j %A %a %x %u %% in a file pattern, %N when `node` is given and %t when there is one `rank`; makes the path
-// absolute. What a replacement brings in is not a pattern again. Empty stays empty.
+// Replaces %j %A %a %x %u %% in a file pattern, %N when `node` is given and %t when there is one `rank`;
+// makes the path absolute. What a replacement brings in is not a pattern again. Empty stays empty.
 struct PathNames {
   JobId job, array;
   std::uint32_t array_task = 0;
   std::string node;
   std::optional<std::uint32_t> rank;
 };
-std::string ExpandPath(const std::string& pattern, const JobSpec& spec, const std::string& cwd, const PathNames& names);
+std::string ExpandPath(const std::string& pattern, const JobSpec& spec, const std::string& cwd,
+                       const PathNames& names);
 
 }  // namespace slipway::scheduler

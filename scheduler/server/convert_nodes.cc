@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What nodes say, and what they are told. A node is trusted with its own steps and with nothing else: whatever it
-// claims of others is refused here or by the core.
+// What nodes say, and what they are told. A node is trusted with its own steps and with nothing else:
+// whatever it claims of others is refused here or by the core.
 #include <algorithm>
 
 #include "base/crypto/crypto.h"
@@ -26,18 +26,26 @@ std::string Line(const std::string& text) {
 // A node that does not say why (end is not set) has at least said it in words.
 EndReason EndReasonOf(const v1::StepReport& in) {
   switch (in.end()) {
-    case v1::StepReport::EXITED: return EndReason::kExited;
-    case v1::StepReport::KILLED: return EndReason::kKilled;
-    case v1::StepReport::TIME_LIMIT: return EndReason::kTimeLimit;
-    case v1::StepReport::OUT_OF_MEMORY: return EndReason::kOutOfMemory;
-    case v1::StepReport::LAUNCH_FAILED: return EndReason::kLaunchFailed;
-    default: break;
+    case v1::StepReport::EXITED:
+      return EndReason::kExited;
+    case v1::StepReport::KILLED:
+      return EndReason::kKilled;
+    case v1::StepReport::TIME_LIMIT:
+      return EndReason::kTimeLimit;
+    case v1::StepReport::OUT_OF_MEMORY:
+      return EndReason::kOutOfMemory;
+    case v1::StepReport::LAUNCH_FAILED:
+      return EndReason::kLaunchFailed;
+    default:
+      break;
   }
   const std::string& words = in.reason();
   if (in.kind() == v1::StepReport::REFUSED) return EndReason::kLaunchFailed;
   if (words.starts_with("CANCELLED") || words.starts_with("KILLED")) return EndReason::kKilled;
-  if (words.starts_with("TIMEOUT") || words.find("time limit") != std::string::npos) return EndReason::kTimeLimit;
-  if (words.starts_with("OUT_OF_MEMORY") || words.find("out of memory") != std::string::npos) return EndReason::kOutOfMemory;
+  if (words.starts_with("TIMEOUT") || words.find("time limit") != std::string::npos)
+    return EndReason::kTimeLimit;
+  if (words.starts_with("OUT_OF_MEMORY") || words.find("out of memory") != std::string::npos)
+    return EndReason::kOutOfMemory;
   return EndReason::kExited;
 }
 
@@ -95,10 +103,13 @@ void ToProto(const StepId& id, v1::StepKey* out) {
 }
 
 Result<RegisterNode> RegisterOf(const v1::Register& in) {
-  if (in.protocol() != 1) return Fail(Code::kFailedPrecondition, "the node speaks protocol ", in.protocol(), ", the controller 1");
+  if (in.protocol() != 1)
+    return Fail(Code::kFailedPrecondition, "the node speaks protocol ", in.protocol(), ", the controller 1");
   const v1::Node& facts = in.facts();
-  if (facts.cores() == 0 || facts.cores() > kCoresMax) return Fail(Code::kInvalidArgument, "register: ", facts.cores(), " cores");
-  if (facts.memory_bytes() > kMemoryBytesMax) return Fail(Code::kInvalidArgument, "register: ", facts.memory_bytes(), " bytes of memory");
+  if (facts.cores() == 0 || facts.cores() > kCoresMax)
+    return Fail(Code::kInvalidArgument, "register: ", facts.cores(), " cores");
+  if (facts.memory_bytes() > kMemoryBytesMax)
+    return Fail(Code::kInvalidArgument, "register: ", facts.memory_bytes(), " bytes of memory");
   RegisterNode out;
   out.node = in.node();
   out.boot_id = Line(in.boot_id());
@@ -109,7 +120,8 @@ Result<RegisterNode> RegisterOf(const v1::Register& in) {
   out.facts.architecture = Line(facts.arch());
   out.facts.agent_version = Line(facts.version());
   if (static_cast<std::uint32_t>(facts.core_cpus_size()) == facts.cores()) {
-    for (const v1::CpuList& core : facts.core_cpus()) out.facts.core_cpus.emplace_back(core.cpus().begin(), core.cpus().end());
+    for (const v1::CpuList& core : facts.core_cpus())
+      out.facts.core_cpus.emplace_back(core.cpus().begin(), core.cpus().end());
   }
   for (const std::string& digest : facts.images()) {
     if (IsDigest(digest)) out.images.push_back(digest);
@@ -135,7 +147,8 @@ std::optional<StepReport> ReportOf(const v1::StepReport& in) {
       out.message = Line(in.reason());
       out.at = {(in.first_failure_ms() != 0 ? in.first_failure_ms() : in.time_ms()) * 1000};
       return out;
-    default: return std::nullopt;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -150,7 +163,8 @@ LaunchCredential CredentialOf(const LaunchStep& launch, const std::string& clust
   out.uid = user.uid;
   out.gid = user.gid;
   out.groups = user.groups;
-  if (std::find(out.groups.begin(), out.groups.end(), user.gid) == out.groups.end()) out.groups.insert(out.groups.begin(), user.gid);
+  if (std::find(out.groups.begin(), out.groups.end(), user.gid) == out.groups.end())
+    out.groups.insert(out.groups.begin(), user.gid);
   out.user = user.name;
   out.image_digest = launch.image_digest;
   out.limits.cores = launch.allocation.cores.count();
@@ -159,13 +173,15 @@ LaunchCredential CredentialOf(const LaunchStep& launch, const std::string& clust
   return out;
 }
 
-void ToProto(const LaunchStep& launch, const LaunchContext& context, const SignedCredential& credential, v1::ToNode* message) {
+void ToProto(const LaunchStep& launch, const LaunchContext& context, const SignedCredential& credential,
+             v1::ToNode* message) {
   v1::LaunchStep* out = message->mutable_launch();
   ToProto(launch.step, out->mutable_step());
   out->set_credential_body(credential.body);
   out->set_credential_signature(credential.signature);
   out->set_image_digest(launch.image_digest);
-  const ImageRef& image = launch.command->image.digest == launch.image_digest ? launch.command->image : launch.job->command.image;
+  const ImageRef& image =
+      launch.command->image.digest == launch.image_digest ? launch.command->image : launch.job->command.image;
   out->set_image_bytes(image.bytes);
   for (const StepNode& node : launch.nodes) {
     out->add_nodes(node.node);

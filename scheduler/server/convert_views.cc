@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The core's state as users see it. Environment, script and arguments of a job are in no view: they may hold secrets.
+// The core's state as users see it. Environment, script and arguments of a job are in no view: they may hold
+// secrets.
 #include <algorithm>
 
 #include "base/text/hostlist.h"
@@ -15,16 +16,25 @@ std::int64_t Ms(Time time) { return time.us / 1000; }
 
 v1::JobState StateOf(const Job& job) {
   switch (job.state) {
-    case JobState::kPending: return v1::JOB_STATE_PENDING;
-    case JobState::kStarting: return v1::JOB_STATE_STARTING;
-    case JobState::kRunning: return v1::JOB_STATE_RUNNING;
-    case JobState::kCompleting: return v1::JOB_STATE_COMPLETING;
-    case JobState::kCompleted: return v1::JOB_STATE_COMPLETED;
+    case JobState::kPending:
+      return v1::JOB_STATE_PENDING;
+    case JobState::kStarting:
+      return v1::JOB_STATE_STARTING;
+    case JobState::kRunning:
+      return v1::JOB_STATE_RUNNING;
+    case JobState::kCompleting:
+      return v1::JOB_STATE_COMPLETING;
+    case JobState::kCompleted:
+      return v1::JOB_STATE_COMPLETED;
     case JobState::kFailed:
-      return job.outcome && job.outcome->reason == EndReason::kOutOfMemory ? v1::JOB_STATE_OUT_OF_MEMORY : v1::JOB_STATE_FAILED;
-    case JobState::kCancelled: return v1::JOB_STATE_CANCELLED;
-    case JobState::kTimeout: return v1::JOB_STATE_TIMEOUT;
-    case JobState::kNodeFail: return v1::JOB_STATE_NODE_FAIL;
+      return job.outcome && job.outcome->reason == EndReason::kOutOfMemory ? v1::JOB_STATE_OUT_OF_MEMORY
+                                                                           : v1::JOB_STATE_FAILED;
+    case JobState::kCancelled:
+      return v1::JOB_STATE_CANCELLED;
+    case JobState::kTimeout:
+      return v1::JOB_STATE_TIMEOUT;
+    case JobState::kNodeFail:
+      return v1::JOB_STATE_NODE_FAIL;
   }
   return v1::JOB_STATE_UNSPECIFIED;
 }
@@ -34,12 +44,17 @@ std::string StepStateText(const Step& step) {
   if (step.state == StepState::kRunning) return "RUNNING";
   switch (step.reason) {
     case EndReason::kKilled:
-    case EndReason::kCancelled: return "CANCELLED";
-    case EndReason::kTimeLimit: return "TIMEOUT";
-    case EndReason::kOutOfMemory: return "OUT_OF_MEMORY";
+    case EndReason::kCancelled:
+      return "CANCELLED";
+    case EndReason::kTimeLimit:
+      return "TIMEOUT";
+    case EndReason::kOutOfMemory:
+      return "OUT_OF_MEMORY";
     case EndReason::kNodeFailed:
-    case EndReason::kLost: return "NODE_FAIL";
-    default: return step.exit_code == 0 ? "COMPLETED" : "FAILED";
+    case EndReason::kLost:
+      return "NODE_FAIL";
+    default:
+      return step.exit_code == 0 ? "COMPLETED" : "FAILED";
   }
 }
 
@@ -52,7 +67,8 @@ void AddLap(v1::Step* out, const char* name, std::uint64_t us) {
 // Why it ended, in one line: the message when there is one, else what the reason is called.
 std::string EndText(EndReason reason, const std::string& message) {
   if (!message.empty()) return message;
-  return reason == EndReason::kNone || reason == EndReason::kExited ? std::string() : std::string(EndReasonName(reason));
+  return reason == EndReason::kNone || reason == EndReason::kExited ? std::string()
+                                                                    : std::string(EndReasonName(reason));
 }
 
 void ToProto(const Step& step, v1::Step* out) {
@@ -104,7 +120,8 @@ void TimesToProto(const Job& job, const JobView& view, v1::Job* out) {
   out->set_start_ms(Ms(job.started));
   out->set_end_ms(Ms(job.ended));
   Time waited_until = job.started.us != 0 ? job.started : job.ended.us != 0 ? job.ended : view.now;
-  out->set_waiting_ms(static_cast<std::uint64_t>(std::max<std::int64_t>(0, Ms(waited_until) - Ms(job.submitted))));
+  out->set_waiting_ms(
+      static_cast<std::uint64_t>(std::max<std::int64_t>(0, Ms(waited_until) - Ms(job.submitted))));
   if (job.steps.empty()) return;
   const Step& primary = job.steps.front();
   out->set_staging_ms(primary.timings.stage_us / 1000);
@@ -134,7 +151,8 @@ void ToProto(const Job& job, const JobView& view, v1::Job* out) {
   TimesToProto(job, view, out);
   for (const Step& step : job.steps) ToProto(step, out->add_steps());
   if (view.full) {
-    PathNames names{job.id, job.array, job.array_task, job.nodes.empty() ? std::string() : job.nodes.front().node, 0u};
+    PathNames names{job.id, job.array, job.array_task,
+                    job.nodes.empty() ? std::string() : job.nodes.front().node, 0u};
     out->set_stdout_path(ExpandPath(spec.command.stdout_path, spec, spec.command.cwd, names));
     out->set_stderr_path(ExpandPath(spec.command.stderr_path, spec, spec.command.cwd, names));
   }
@@ -153,14 +171,17 @@ void ToProto(const State& state, const Array& array, const JobView& view, v1::Jo
     pending += task->state == JobState::kPending;
     active += IsActive(task->state);
     ended += IsTerminal(task->state);
-    if (task->started.us != 0 && (out->start_ms() == 0 || Ms(task->started) < out->start_ms())) out->set_start_ms(Ms(task->started));
+    if (task->started.us != 0 && (out->start_ms() == 0 || Ms(task->started) < out->start_ms()))
+      out->set_start_ms(Ms(task->started));
     if (task->outcome && (worst == nullptr || worst->outcome->state < task->outcome->state)) worst = task;
     if (IsTerminal(task->state)) out->set_end_ms(std::max<std::int64_t>(out->end_ms(), Ms(task->ended)));
   }
   bool all_ended = ended == array.tasks;
   if (!all_ended) out->set_end_ms(0);
   out->set_ended(all_ended);
-  out->set_state(active > 0 ? v1::JOB_STATE_RUNNING : pending > 0 ? v1::JOB_STATE_PENDING : v1::JOB_STATE_COMPLETED);
+  out->set_state(active > 0    ? v1::JOB_STATE_RUNNING
+                 : pending > 0 ? v1::JOB_STATE_PENDING
+                               : v1::JOB_STATE_COMPLETED);
   if (all_ended && worst != nullptr) {
     out->set_state(StateOf(*worst));
     out->set_exit_code(worst->outcome->exit_code);
@@ -170,7 +191,8 @@ void ToProto(const State& state, const Array& array, const JobView& view, v1::Jo
 
 void ToProto(const Node& node, v1::Node* out) {
   out->set_name(node.name);
-  out->set_state(node.drained && node.state == NodeState::kUp ? "DRAINED" : std::string(NodeStateName(node.state)));
+  out->set_state(node.drained && node.state == NodeState::kUp ? "DRAINED"
+                                                              : std::string(NodeStateName(node.state)));
   out->set_reason(node.reason);
   out->set_cores(node.facts.cores);
   out->set_cores_free(node.cores_free.count());

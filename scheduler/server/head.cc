@@ -32,34 +32,38 @@ std::vector<JobId> JobsOf(const Event& event) {
 
 }  // namespace
 
-Result<std::unique_ptr<Head>> Head::Start(Loop& loop, std::unique_ptr<Store> store, SigningKey key, HeadOptions options,
-                                          std::function<void(const Error&)> failed) {
+Result<std::unique_ptr<Head>> Head::Start(Loop& loop, std::unique_ptr<Store> store, SigningKey key,
+                                          HeadOptions options, std::function<void(const Error&)> failed) {
   std::unique_ptr<Head> head(new Head(loop, std::move(key), std::move(options)));
   head->failed_ = std::move(failed);
   head->store_ = std::move(store);
   Replayed replayed = TRY_CONTEXT(Replay(*head->store_), "replaying the store");
   Epoch before = TRY(head->store_->CurrentEpoch());
   Epoch epoch = TRY(head->store_->BeginEpoch(before));
-  Log(Level::kInfo, "state replayed", {{"records", replayed.records}, {"jobs", replayed.state.jobs.size()}, {"epoch", epoch}});
+  Log(Level::kInfo, "state replayed",
+      {{"records", replayed.records}, {"jobs", replayed.state.jobs.size()}, {"epoch", epoch}});
   head->snapshot_revision_ = replayed.revision - std::min<Revision>(replayed.revision, replayed.records);
   head->controller_ = std::make_unique<Controller>(std::move(replayed.state));
   head->executor_ = std::make_unique<Executor>(*head->store_, *head, epoch, replayed.revision);
   Head* self = head.get();
   head->relays_ = std::make_unique<Relays>(
-      loop, Relays::World{.state = [self]() -> const State& { return self->state(); },
-                          .pending_reason = [self](const Job& job) { return self->PendingText(job); },
-                          .send = [self](const std::string& node, const v1::ToNode& message) { return self->SendNow(node, message); },
-                          .end_step =
-                              [self](const StepId& step) {
-                                const Job* job = self->state().FindJob(step.job);
-                                if (job == nullptr) return;
-                                Requester by{job->spec->user.uid, false};
-                                Log(Level::kInfo, "nobody is attached any more", {{"job", step.job.value}, {"step", step.step}});
-                                bool whole = job->spec->interactive && step.step == PrimaryStep(*job->spec);
-                                if (whole) return self->Cancel(step.job, by, {});
-                                self->CancelOneStep(step.job, step.step, by, {});
-                              },
-                          .after_commit = [self](std::function<void()> task) { self->AfterCommit(std::move(task)); }});
+      loop, Relays::World{
+                .state = [self]() -> const State& { return self->state(); },
+                .pending_reason = [self](const Job& job) { return self->PendingText(job); },
+                .send = [self](const std::string& node,
+                               const v1::ToNode& message) { return self->SendNow(node, message); },
+                .end_step =
+                    [self](const StepId& step) {
+                      const Job* job = self->state().FindJob(step.job);
+                      if (job == nullptr) return;
+                      Requester by{job->spec->user.uid, false};
+                      Log(Level::kInfo, "nobody is attached any more",
+                          {{"job", step.job.value}, {"step", step.step}});
+                      bool whole = job->spec->interactive && step.step == PrimaryStep(*job->spec);
+                      if (whole) return self->Cancel(step.job, by, {});
+                      self->CancelOneStep(step.job, step.step, by, {});
+                    },
+                .after_commit = [self](std::function<void()> task) { self->AfterCommit(std::move(task)); }});
   head->executor_->Run(head->controller_->Begin(epoch, head->Now()));
   head->ExpectClients();
   head->CheckPresence();
@@ -77,17 +81,22 @@ void Head::ExpectClients() {
     const std::string& request = job.spec->command.request_id;
     bool task = job.array.value != 0;
     if (!request.empty()) {
-      const Array* array = task && state().arrays.contains(job.array) ? &state().arrays.at(job.array) : nullptr;
-      answered_[{job.spec->user.uid, 0, request}] = JobAccepted{task ? job.array : id, array != nullptr ? array->tasks : 1};
+      const Array* array =
+          task && state().arrays.contains(job.array) ? &state().arrays.at(job.array) : nullptr;
+      answered_[{job.spec->user.uid, 0, request}] =
+          JobAccepted{task ? job.array : id, array != nullptr ? array->tasks : 1};
     }
     for (const Step& step : job.steps) {
       bool primary = step.number == PrimaryStep(*job.spec);
       if (!primary && !step.command->request_id.empty()) {
-        answered_[{job.spec->user.uid, id.value, step.command->request_id}] = StepAccepted{{id, job.attempt, step.number}};
+        answered_[{job.spec->user.uid, id.value, step.command->request_id}] =
+            StepAccepted{{id, job.attempt, step.number}};
       }
-      if (step.command->stream && step.state != StepState::kEnded) relays_->Expect(id, step.number, kAttachWithin);
+      if (step.command->stream && step.state != StepState::kEnded)
+        relays_->Expect(id, step.number, kAttachWithin);
     }
-    if (job.spec->interactive && !IsTerminal(job.state)) relays_->Expect(id, PrimaryStep(*job.spec), kAttachWithin);
+    if (job.spec->interactive && !IsTerminal(job.state))
+      relays_->Expect(id, PrimaryStep(*job.spec), kAttachWithin);
   }
 }
 
@@ -138,7 +147,9 @@ void Head::Create(CreateStep request, AnswerCallback done) {
   });
 }
 
-void Head::Cancel(JobId job, Requester by, AnswerCallback done) { Feed(CancelJob{Await(std::move(done)), job, by}); }
+void Head::Cancel(JobId job, Requester by, AnswerCallback done) {
+  Feed(CancelJob{Await(std::move(done)), job, by});
+}
 
 void Head::CancelOneStep(JobId job, std::uint32_t step, Requester by, AnswerCallback done) {
   Feed(CancelStep{Await(std::move(done)), StepId{job, 0, step}, by});
@@ -147,9 +158,11 @@ void Head::CancelOneStep(JobId job, std::uint32_t step, Requester by, AnswerCall
 Result<> Head::CheckOwner(JobId id, Requester by) const {
   const Job* job = state().FindJob(id);
   auto array = state().arrays.find(id);
-  if (job == nullptr && array == state().arrays.end()) return Fail(Code::kNotFound, "there is no job ", id.value);
+  if (job == nullptr && array == state().arrays.end())
+    return Fail(Code::kNotFound, "there is no job ", id.value);
   const JobSpec& spec = job != nullptr ? *job->spec : *array->second.spec;
-  if (!by.admin && spec.user.uid != by.uid) return Fail(Code::kPermissionDenied, "job ", id.value, " belongs to ", spec.user.name);
+  if (!by.admin && spec.user.uid != by.uid)
+    return Fail(Code::kPermissionDenied, "job ", id.value, " belongs to ", spec.user.name);
   return {};
 }
 
@@ -157,16 +170,19 @@ Result<> Head::SignalSteps(JobId id, const std::uint32_t* number, std::int32_t s
   TRY(CheckOwner(id, by));
   if (signal < 1 || signal > 64) return Fail(Code::kInvalidArgument, "there is no signal ", signal);
   const Job* job = state().FindJob(id);
-  if (job == nullptr) return Fail(Code::kInvalidArgument, "job ", id.value, " is an array: signal its tasks one by one");
+  if (job == nullptr)
+    return Fail(Code::kInvalidArgument, "job ", id.value, " is an array: signal its tasks one by one");
   std::size_t told = 0;
   for (const Step& step : job->steps) {
     if ((number != nullptr && step.number != *number) || step.state != StepState::kRunning) continue;
     v1::ToNode message;
     ToProto(StepId{id, job->attempt, step.number}, message.mutable_signal()->mutable_step());
     message.mutable_signal()->set_signal(signal);
-    for (const StepNode& node : step.nodes) told += node.state == StepState::kRunning && SendNow(node.node, message);
+    for (const StepNode& node : step.nodes)
+      told += node.state == StepState::kRunning && SendNow(node.node, message);
   }
-  if (told == 0) return Fail(Code::kFailedPrecondition, "nothing of job ", id.value, " runs that could get a signal");
+  if (told == 0)
+    return Fail(Code::kFailedPrecondition, "nothing of job ", id.value, " runs that could get a signal");
   return {};
 }
 
@@ -181,7 +197,8 @@ bool Head::UsesImage(const std::string& digest) const {
     const Job* job = state().FindJob(id);
     if (job == nullptr) return false;
     if (job->spec->command.image.digest == digest) return true;
-    return std::any_of(job->steps.begin(), job->steps.end(), [&](const Step& step) { return step.command->image.digest == digest; });
+    return std::any_of(job->steps.begin(), job->steps.end(),
+                       [&](const Step& step) { return step.command->image.digest == digest; });
   });
 }
 
@@ -236,7 +253,8 @@ void Head::OnTimer(Time at) {
   loop_.Cancel(tick_);
   tick_ = {};
   if (at.us == Time::kNeverUs) return;
-  auto delay = std::chrono::microseconds(std::clamp<std::int64_t>(at.us - Now().us, 0, std::int64_t{3600} * 1'000'000));
+  auto delay = std::chrono::microseconds(
+      std::clamp<std::int64_t>(at.us - Now().us, 0, std::int64_t{3600} * 1'000'000));
   tick_ = loop_.After(delay, [this] {
     tick_ = {};
     Feed(Tick{});
@@ -248,8 +266,11 @@ void Head::OnCommitted(const std::vector<Event>& events) {
     Log(Level::kInfo, Describe(event));
     for (JobId id : JobsOf(event)) {
       const Job* job = state().FindJob(id);
-      if (std::holds_alternative<JobSubmitted>(event.body) && job != nullptr && job->spec->interactive) relays_->Expect(id, PrimaryStep(*job->spec), kAttachWithin);
-      if (auto* created = std::get_if<StepCreated>(&event.body); created != nullptr && created->command.stream) relays_->Expect(id, created->step.step, kAttachWithin);
+      if (std::holds_alternative<JobSubmitted>(event.body) && job != nullptr && job->spec->interactive)
+        relays_->Expect(id, PrimaryStep(*job->spec), kAttachWithin);
+      if (auto* created = std::get_if<StepCreated>(&event.body);
+          created != nullptr && created->command.stream)
+        relays_->Expect(id, created->step.step, kAttachWithin);
       relays_->Wake(id);
       WakeJob(id);
       if (job != nullptr && job->array.value != 0) WakeJob(job->array);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The owner thread of slipwayd: it feeds the pure core with what users, nodes and clocks say, and does what the core
-// asks for, in its order. All state lives here, without locks; gRPC's threads decode, post, and are called back.
+// The owner thread of slipwayd: it feeds the pure core with what users, nodes and clocks say, and does what
+// the core asks for, in its order. All state lives here, without locks; gRPC's threads decode, post, and are
+// called back.
 #pragma once
 
 #include <functional>
@@ -32,10 +33,10 @@ struct HeadOptions {
 // Loop's thread only.
 class Head final : public EffectSink {
  public:
-  // Replays the store and takes over: the next epoch is durable before anything is sent. `failed` is called when the
-  // store fails later: the process has to end (a restart replays).
-  static Result<std::unique_ptr<Head>> Start(Loop& loop, std::unique_ptr<Store> store, SigningKey key, HeadOptions options,
-                                             std::function<void(const Error&)> failed);
+  // Replays the store and takes over: the next epoch is durable before anything is sent. `failed` is called
+  // when the store fails later: the process has to end (a restart replays).
+  static Result<std::unique_ptr<Head>> Start(Loop& loop, std::unique_ptr<Store> store, SigningKey key,
+                                             HeadOptions options, std::function<void(const Error&)> failed);
   ~Head() override;
 
   // ---- Users. The answer comes when it is durable.
@@ -100,7 +101,8 @@ class Head final : public EffectSink {
     auto operator<=>(const RequestKey&) const = default;
   };
 
-  Head(Loop& loop, SigningKey key, HeadOptions options) : loop_(loop), key_(std::move(key)), options_(std::move(options)) {}
+  Head(Loop& loop, SigningKey key, HeadOptions options)
+      : loop_(loop), key_(std::move(key)), options_(std::move(options)) {}
   void Feed(const scheduler::Input& input);
   ClientToken Await(AnswerCallback done);
   void AskOnce(RequestKey key, AnswerCallback done, std::function<void(AnswerCallback)> ask);

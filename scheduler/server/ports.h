@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the owner thread sees of a connection: gRPC's reactors implement these, tests may, too. All of it happens on the
-// loop's thread.
+// What the owner thread sees of a connection: gRPC's reactors implement these, tests may, too. All of it
+// happens on the loop's thread.
 #pragma once
 
 #include <functional>
@@ -18,7 +18,8 @@ namespace slipway::scheduler {
 class NodePort {
  public:
   virtual ~NodePort() = default;
-  // In order. `written` (may be empty) runs when gRPC has taken the bytes; never after Close or the stream's loss.
+  // In order. `written` (may be empty) runs when gRPC has taken the bytes; never after Close or the stream's
+  // loss.
   virtual void Send(const v1::ToNode& message, std::function<void()> written) = 0;
   virtual void Close(Error why) = 0;
 };

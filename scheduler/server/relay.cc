@@ -39,11 +39,14 @@ Result<> Relays::Attach(JobId id, std::uint32_t number, ClientPort* client) {
   const Job* job = world_.state().FindJob(id);
   if (job == nullptr) return Fail(Code::kNotFound, "there is no job ", id.value);
   if (job->FindStep(number) == nullptr && (job->attempt != 0 || number != PrimaryStep(*job->spec))) {
-    if (IsTerminal(job->state) || number != PrimaryStep(*job->spec)) return Fail(Code::kNotFound, "job ", id.value, " has no step ", number);
+    if (IsTerminal(job->state) || number != PrimaryStep(*job->spec))
+      return Fail(Code::kNotFound, "job ", id.value, " has no step ", number);
   }
   Key key{id, number};
   Relay& relay = relays_[key];
-  if (relay.client != nullptr) return Fail(Code::kFailedPrecondition, "somebody is attached to step ", number, " of job ", id.value, " already");
+  if (relay.client != nullptr)
+    return Fail(Code::kFailedPrecondition, "somebody is attached to step ", number, " of job ", id.value,
+                " already");
   loop_.Cancel(relay.orphan);
   relay.orphan = {};
   relay.client = client;
@@ -81,8 +84,10 @@ void Relays::Orphaned(const Key& key) {
   if (at->second.client != nullptr) return;
   const Job* job = world_.state().FindJob(key.job);
   const Step* step = job != nullptr ? job->FindStep(key.step) : nullptr;
-  if (job == nullptr || IsTerminal(job->state) || (step != nullptr && step->state == StepState::kEnded)) return Drop(key);
-  // A launch lives and dies with its client; a step that writes to files, or that somebody only looked at, does not.
+  if (job == nullptr || IsTerminal(job->state) || (step != nullptr && step->state == StepState::kEnded))
+    return Drop(key);
+  // A launch lives and dies with its client; a step that writes to files, or that somebody only looked at,
+  // does not.
   bool primary_of_launch = job->spec->interactive && key.step == PrimaryStep(*job->spec);
   bool streams = step != nullptr && step->command->stream;
   if (!primary_of_launch && !streams) return Drop(key);
@@ -119,7 +124,8 @@ void Relays::Grant(const std::string& node, std::uint64_t session, const StepId&
   NodeSide& side = relay.nodes[node];
   if (side.session == session) return;
   std::uint32_t held = 0;  // of an earlier stream of that node: still in our memory
-  for (const Held& piece : relay.held) held += piece.node == node ? static_cast<std::uint32_t>(piece.output.data.size()) : 0;
+  for (const Held& piece : relay.held)
+    held += piece.node == node ? static_cast<std::uint32_t>(piece.output.data.size()) : 0;
   std::uint32_t window = WindowOf(step->nodes.size());
   side = {session, window - std::min(held, window), 0};
   if (side.credit == 0) return;
@@ -131,10 +137,14 @@ void Relays::Grant(const std::string& node, std::uint64_t session, const StepId&
 
 bool Relays::TakeOutput(const std::string& node, std::uint64_t session, OutputPiece output) {
   const Job* job = world_.state().FindJob(output.step.job);
-  const Step* step = job != nullptr && job->attempt == output.step.attempt ? job->FindStep(output.step.step) : nullptr;
+  const Step* step =
+      job != nullptr && job->attempt == output.step.attempt ? job->FindStep(output.step.step) : nullptr;
   if (step == nullptr) return true;  // late: of an attempt that is over
-  auto part = std::find_if(step->nodes.begin(), step->nodes.end(), [&](const StepNode& n) { return n.node == node; });
-  if (part == step->nodes.end() || output.rank < part->first_rank || output.rank - part->first_rank >= part->tasks) return false;
+  auto part =
+      std::find_if(step->nodes.begin(), step->nodes.end(), [&](const StepNode& n) { return n.node == node; });
+  if (part == step->nodes.end() || output.rank < part->first_rank ||
+      output.rank - part->first_rank >= part->tasks)
+    return false;
   if (output.stream != 1 && output.stream != 2) return false;
   Key key{output.step.job, output.step.step};
   auto at = relays_.find(key);
@@ -198,10 +208,13 @@ void Relays::Deliver(const Key& key, Relay& relay, Held held) {
   message.set_stream(held.output.stream);
   std::size_t bytes = held.output.data.size();
   message.set_data(std::move(held.output.data));
-  SendCounted(key, relay, message, [this, key, node = held.node, attempt = held.output.step.attempt, bytes] { Return(key, node, attempt, bytes); });
+  SendCounted(key, relay, message, [this, key, node = held.node, attempt = held.output.step.attempt, bytes] {
+    Return(key, node, attempt, bytes);
+  });
 }
 
-void Relays::SendCounted(const Key& key, Relay& relay, const v1::AttachOutput& message, std::function<void()> then) {
+void Relays::SendCounted(const Key& key, Relay& relay, const v1::AttachOutput& message,
+                         std::function<void()> then) {
   ++relay.in_flight;
   relay.client->Send(message, [this, key, client = relay.client, then = std::move(then)] {
     if (then) then();
@@ -221,11 +234,13 @@ void Relays::Notice(Relay& relay, const std::string& text) {
 }
 
 void Relays::NoticeState(const Job& job, const Step* step, Relay& relay) {
-  if (job.state == JobState::kPending) return Notice(relay, Cat("job ", job.id.value, " waits: ", world_.pending_reason(job)));
+  if (job.state == JobState::kPending)
+    return Notice(relay, Cat("job ", job.id.value, " waits: ", world_.pending_reason(job)));
   if (job.state == JobState::kStarting && relay.notice.find("staging") == std::string::npos) {
     return Notice(relay, Cat("job ", job.id.value, " starts on ", NodesText(job)));
   }
-  if (step != nullptr && step->state == StepState::kRunning) Notice(relay, Cat("job ", job.id.value, " runs on ", NodesText(job)));
+  if (step != nullptr && step->state == StepState::kRunning)
+    Notice(relay, Cat("job ", job.id.value, " runs on ", NodesText(job)));
 }
 
 // The last message, once the end is durable and all output before it has been taken.
@@ -234,20 +249,25 @@ bool Relays::TellEnd(const Key& key, Relay& relay) {
   const Step* step = job != nullptr ? job->FindStep(key.step) : nullptr;
   bool step_ended = step != nullptr && step->state == StepState::kEnded;
   // The primary step of a job that may be requeued ends with the job; others with themselves.
-  if (job != nullptr && !IsTerminal(job->state) && (!step_ended || (job->spec->requeue && !job->outcome))) return false;
+  if (job != nullptr && !IsTerminal(job->state) && (!step_ended || (job->spec->requeue && !job->outcome)))
+    return false;
   v1::AttachOutput message;
   message.set_ended(true);
   if (step_ended) {
     message.set_exit_code(step->exit_code);
-    message.set_reason(!step->message.empty() ? step->message : step->exit_code == 0 ? "" : std::string(EndReasonName(step->reason)));
+    message.set_reason(!step->message.empty() ? step->message
+                       : step->exit_code == 0 ? ""
+                                              : std::string(EndReasonName(step->reason)));
   } else if (job != nullptr && job->outcome) {
     message.set_exit_code(job->outcome->exit_code);
-    message.set_reason(!job->outcome->message.empty() ? job->outcome->message : std::string(JobStateName(job->state)));
+    message.set_reason(!job->outcome->message.empty() ? job->outcome->message
+                                                      : std::string(JobStateName(job->state)));
   } else {
     message.set_reason("the controller has forgotten the job");
   }
   bool good = job != nullptr && job->outcome ? job->outcome->state == JobState::kCompleted : step_ended;
-  if (!good && message.exit_code() == 0 && !(step_ended && step->reason == EndReason::kExited)) message.set_exit_code(1);
+  if (!good && message.exit_code() == 0 && !(step_ended && step->reason == EndReason::kExited))
+    message.set_exit_code(1);
   relay.told_end = true;
   world_.after_commit([this, key, message, client = relay.client] {
     auto at = relays_.find(key);
@@ -282,7 +302,8 @@ void Relays::PassInput(const Key& key, Relay& relay) {
   if (!relay.input) return;
   const Job* job = world_.state().FindJob(key.job);
   const Step* step = job != nullptr ? job->FindStep(key.step) : nullptr;
-  bool over = job == nullptr || IsTerminal(job->state) || (step != nullptr && step->state == StepState::kEnded);
+  bool over =
+      job == nullptr || IsTerminal(job->state) || (step != nullptr && step->state == StepState::kEnded);
   if (!over && (step == nullptr || step->state == StepState::kStarting) && relay.input->signal != 0) {
     world_.end_step({key.job, job->attempt, key.step});  // Ctrl-C before anything runs
     relay.input->signal = 0;
@@ -297,7 +318,8 @@ void Relays::PassInput(const Key& key, Relay& relay) {
         ToProto({key.job, job->attempt, key.step}, message.mutable_input()->mutable_step());
         message.mutable_input()->set_data(relay.input->data);
         message.mutable_input()->set_eof(relay.input->eof);
-        if (!world_.send(step->nodes.front().node, message)) return;  // its stream is away: again when it is back
+        if (!world_.send(step->nodes.front().node, message))
+          return;  // its stream is away: again when it is back
       }
     }
   }
@@ -311,12 +333,14 @@ void Relays::PassInput(const Key& key, Relay& relay) {
 
 void Relays::Wake(JobId job) {
   std::vector<Key> keys;
-  for (auto at = relays_.lower_bound(Key{job, 0}); at != relays_.end() && at->first.job == job; ++at) keys.push_back(at->first);
+  for (auto at = relays_.lower_bound(Key{job, 0}); at != relays_.end() && at->first.job == job; ++at)
+    keys.push_back(at->first);
   for (const Key& key : keys) {
     auto at = relays_.find(key);
     if (at == relays_.end()) continue;
     const Job* now = world_.state().FindJob(job);
-    if (at->second.client == nullptr && (now == nullptr || IsTerminal(now->state)) && (at->second.held.empty() || at->second.discard)) {
+    if (at->second.client == nullptr && (now == nullptr || IsTerminal(now->state)) &&
+        (at->second.held.empty() || at->second.discard)) {
       Drop(key);
     } else {
       Pump(key);

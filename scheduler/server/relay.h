@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The standard streams of interactive steps, between the agents of their nodes and the client that ran `slipway launch`.
-// Nothing here may grow without bound and nothing may be lost: a node sends only what it has credit for, credit comes
-// back when the client has taken the bytes, and what arrives before the client is there is held. A client that goes
-// away and does not come back takes its step with it.
+// The standard streams of interactive steps, between the agents of their nodes and the client that ran
+// `slipway launch`. Nothing here may grow without bound and nothing may be lost: a node sends only what it
+// has credit for, credit comes back when the client has taken the bytes, and what arrives before the client
+// is there is held. A client that goes away and does not come back takes its step with it.
 //
 // Owned by Head, on the loop's thread.
 #pragma once
