@@ -49,6 +49,8 @@ std::string Attack(const std::string& image) {
   int fds = 0;
   for (int fd = 3; fd < 256; ++fd) fds += ::fcntl(fd, F_GETFD) >= 0;
   say(Cat("fds ", fds));
+  say(Cat("streams ", Link("/proc/self/fd/0"), " ", Link("/proc/self/fd/2"), " cwd ",
+          Link("/proc/self/cwd")));
   say(Cat("file ", ReadFile(image + "/hello").value_or("unreadable")));
   say(Attack(image));
   say(Cat("escape ", Name(::setresuid(-1, 0, -1) < 0 ? errno : 0)));
@@ -82,6 +84,7 @@ TEST_F(RealBroker, StartsStepdAndTheContainerAsTheUser) {
   EXPECT_NE(Line(step, "stepd pid ").find("session own"), std::string::npos);
   EXPECT_EQ(Line(step, "init ids "), "20001 20001 20001 gid 20001 dumpable 0");
   EXPECT_EQ(Line(step, "init fds "), "1");
+  EXPECT_EQ(Line(step, "init streams "), Cat("/dev/null ", Folder(step), "/stepd.log cwd /"));
   EXPECT_EQ(Line(step, "init file "), "from the image");
   EXPECT_EQ(Line(step, "init escape "), "EINVAL");
   EXPECT_NE(Line(step, "init user "), Link("/proc/self/ns/user"));
@@ -218,6 +221,23 @@ TEST_F(RealBroker, CutsOffAPeerThatDoesNotSpeakTheProtocol) {
     Client client = Client::Connect(conf.socket(), kAgent).value();
     EXPECT_NE(client.Ask(bytes).value().code(), Code::kOk);
     EXPECT_FALSE(client.Next());
+  }
+  EXPECT_TRUE(Steps().empty());
+}
+
+TEST_F(RealBroker, SurvivesWhatIsNoRequest) {
+  std::uint64_t seed = 42;
+  auto next = [&seed] {
+    return static_cast<char>((seed = seed * 6364136223846793005u + 1442695040888963407u) >> 56);
+  };
+  UniqueFd null_fd = Open("/dev/null", O_RDONLY).value();
+  for (int i = 0; i < 300; ++i) {
+    Client client = Client::Connect(conf.socket(), kAgent).value();
+    ASSERT_TRUE(client.Ask(EncodeFrame(BrokerFrame::kHello, BrokerHello{})));
+    std::string bytes = EncodeFrame(static_cast<BrokerFrame>(1 + i % 12), StepRequest{});
+    bytes.resize(static_cast<std::size_t>(2 + static_cast<unsigned char>(next()) % 60));
+    for (std::size_t at = 2; at < bytes.size(); ++at) bytes[at] = i % 2 == 0 ? next() : '\xff';
+    ASSERT_TRUE(client.Post(bytes, std::vector<int>(static_cast<std::size_t>(i % 3), null_fd.get())));
   }
   EXPECT_TRUE(Steps().empty());
 }

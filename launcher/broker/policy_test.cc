@@ -175,15 +175,15 @@ TEST_F(Marks, DamageInTheMiddleKeepsTheBrokerFromStarting) {
 }
 
 TEST_F(Marks, AreCompactedByTheOldestLiveJobAndStillKnown) {
-  auto store = MarkStore::Open(path).value();
-  for (std::uint32_t i = 1; i <= 4100; ++i) ASSERT_TRUE(store.Use({1, {i, 1, 0}, i > 4000 ? i - 2 : 0}));
-  EXPECT_LT(ReadFile(path).value().size(), 48u * 200);
+  auto store = MarkStore::Open(path, 64).value();
+  for (std::uint32_t i = 1; i <= 100; ++i) ASSERT_TRUE(store.Use({1, {i, 1, 0}, i > 60 ? i - 2 : 0}));
+  EXPECT_LT(ReadFile(path).value().size(), 48u * 60);
   auto again = MarkStore::Open(path).value();
   for (auto* any : {&store, &again}) {
-    EXPECT_FALSE(any->Use({1, {4100, 1, 0}, 0}));
-    EXPECT_FALSE(any->Use({1, {4000, 1, 1}, 0}));
+    EXPECT_FALSE(any->Use({1, {100, 1, 0}, 0}));
+    EXPECT_FALSE(any->Use({1, {60, 1, 1}, 0}));
   }
-  EXPECT_TRUE(again.Use({1, {4100, 1, 1}, 0}));
+  EXPECT_TRUE(again.Use({1, {100, 1, 1}, 0}));
 }
 
 TEST(GroupMap, FitsThePageAndKeepsThePrimaryGroup) {

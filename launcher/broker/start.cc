@@ -131,6 +131,7 @@ Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, M
                  .image_path = made.image_path,
                  .cgroup_fd = made.cgroup.tasks.get(),
                  .control_fd = control.a.get(),
+                 .log_fd = made.log.get(),
                  .proc_masked = world_.proc_masked};
   if (world_.conf.rootless) {
     made.init = TRY(BearRootless(plan, world_.entry));
