@@ -22,6 +22,7 @@ namespace slipway {
 inline constexpr std::size_t kLinkPieceBytesMax = 1 << 20;
 inline constexpr std::size_t kLinkMessageBytesMax = 512 << 20;
 inline constexpr std::size_t kLinkPiecesAhead = 1024;  // that many out of order are kept, later ones wait to be sent again
+inline constexpr std::size_t kLinkPiecesInFlight = 32;  // so that a large message does not drown who carries it
 
 // One direction pair with one peer.
 class Link {
@@ -39,6 +40,7 @@ class Link {
 
  private:
   void Transmit(std::uint64_t sequence, bool last, const std::string& piece);
+  void TransmitWindow();
   Result<> Accept(bool last, std::string&& piece, std::vector<std::string>& out);
 
   struct Piece {
@@ -50,7 +52,8 @@ class Link {
     std::uint32_t ticks = 0;  // since it was sent last
   };
   std::function<void(std::string)> transmit_;
-  std::uint64_t sent_ = 0;      // the newest number given
+  std::uint64_t given_ = 0;     // the newest number given
+  std::uint64_t sent_ = 0;      // the newest that has gone out
   std::uint64_t received_ = 0;  // everything up to it has come
   std::uint32_t ack_owed_ = 0;  // pieces that came since we last said so
   std::map<std::uint64_t, Unacknowledged> unacknowledged_;
