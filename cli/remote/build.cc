@@ -20,13 +20,20 @@ std::atomic<bool> g_cancelled = false;
 Command Declare() {
   return {.name = "slipway build",
           .summary = "build a SIF from a recipe or a directory",
-          .examples = {{"slipway build mpi.sif mpi.def", "Bootstrap: debootstrap or localimage, %post, %files, …"}, {"slipway build tree.sif ./tree", "a directory as it is"}},
+          .examples = {{"slipway build mpi.sif mpi.def",
+                        "Bootstrap: debootstrap or localimage, %post, %files, …"},
+                       {"slipway build tree.sif ./tree", "a directory as it is"}},
           .options = {{.name = "force", .letter = 'F', .help = "replace OUT.sif when it is there"},
                       {.name = "notest", .letter = 'T', .help = "leave out the recipe's %test"},
-                      {.name = "tmpdir", .type = Option::kString, .value_name = "DIR", .help = "where to work; default: $TMPDIR, else beside OUT.sif", .complete = "dir"},
+                      {.name = "tmpdir",
+                       .type = Option::kString,
+                       .value_name = "DIR",
+                       .help = "where to work; default: $TMPDIR, else beside OUT.sif",
+                       .complete = "dir"},
                       {.name = "quiet", .letter = 'q', .help = "only errors"},
                       JsonOption()},
-          .positionals = {{.name = "OUT.sif", .arity = Positional::kOne, .complete = "file"}, {.name = "RECIPE|DIR", .arity = Positional::kOne, .complete = "file"}}};
+          .positionals = {{.name = "OUT.sif", .arity = Positional::kOne, .complete = "file"},
+                          {.name = "RECIPE|DIR", .arity = Positional::kOne, .complete = "file"}}};
 }
 
 Result<int> Run(const Parsed& options) {
@@ -37,7 +44,8 @@ Result<int> Run(const Parsed& options) {
   wanted.run_tests = !options.Has("notest");
   wanted.temp_parent = options.Value("tmpdir");
   wanted.cancelled = &g_cancelled;
-  for (int signal_number : {SIGINT, SIGTERM, SIGHUP}) ::signal(signal_number, [](int) { g_cancelled = true; });
+  for (int signal_number : {SIGINT, SIGTERM, SIGHUP})
+    ::signal(signal_number, [](int) { g_cancelled = true; });
   bool quiet = options.Has("quiet") || options.Has("json");
   std::string phase;
   Progress packing("packing");
@@ -45,7 +53,8 @@ Result<int> Run(const Parsed& options) {
     wanted.progress = [&](const build::BuildProgress& now) {
       if (now.total != 0) packing.Show(now.done, now.total);
       if (std::exchange(phase, now.phase) == now.phase) return;
-      [[maybe_unused]] auto written = WriteAll(2, Cat(now.phase, now.detail.empty() ? "" : ": ", now.detail, "\n"));
+      [[maybe_unused]] auto written =
+          WriteAll(2, Cat(now.phase, now.detail.empty() ? "" : ": ", now.detail, "\n"));
     };
     wanted.log = [](std::string_view line) {
       std::string text(line);
@@ -60,7 +69,8 @@ Result<int> Run(const Parsed& options) {
   }
   build::BuildSummary summary = TRY(std::move(built));
   if (options.Has("json")) {
-    Print(Cat("{\"digest\": \"", summary.digest, "\", \"bytes\": ", summary.size, ", \"entries\": ", summary.entries, "}\n"));
+    Print(Cat("{\"digest\": \"", summary.digest, "\", \"bytes\": ", summary.size,
+              ", \"entries\": ", summary.entries, "}\n"));
   } else if (!quiet) {
     Print(Cat(wanted.output, "  ", FormatBytes(summary.size), "  ", summary.digest, "\n"));
   }

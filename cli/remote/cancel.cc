@@ -18,10 +18,21 @@ namespace {
 Command Declare() {
   return {.name = "slipway cancel",
           .summary = "end jobs, array tasks or steps, or send them a signal",
-          .examples = {{"slipway cancel 12 13_4", "a job, and one task of an array"}, {"slipway cancel 12.0", "only step 0 of job 12"}, {"slipway cancel --signal USR1 12", "tell it something"}, {"slipway cancel --me", "all of the caller's jobs"}},
-          .options = {{.name = "signal", .letter = 's', .type = Option::kString, .value_name = "SIGNAL", .help = "send this to the ranks instead of ending the job"},
+          .examples = {{"slipway cancel 12 13_4", "a job, and one task of an array"},
+                       {"slipway cancel 12.0", "only step 0 of job 12"},
+                       {"slipway cancel --signal USR1 12", "tell it something"},
+                       {"slipway cancel --me", "all of the caller's jobs"}},
+          .options = {{.name = "signal",
+                       .letter = 's',
+                       .type = Option::kString,
+                       .value_name = "SIGNAL",
+                       .help = "send this to the ranks instead of ending the job"},
                       {.name = "me", .help = "all of the caller's jobs"},
-                      {.name = "user", .letter = 'u', .type = Option::kString, .value_name = "NAME", .help = "all jobs of this user"},
+                      {.name = "user",
+                       .letter = 'u',
+                       .type = Option::kString,
+                       .value_name = "NAME",
+                       .help = "all jobs of this user"},
                       ContextOption()},
           .positionals = {{.name = "JOB[.STEP]", .arity = Positional::kMany, .complete = "job"}}};
 }
@@ -42,7 +53,9 @@ Result<> CancelOne(Cluster& cluster, const std::string& text, int signal_number)
   auto dot = text.find('.');
   JobName name = TRY(ParseJobName(std::string_view(text).substr(0, dot)));
   request.set_job_id(name.has_task ? TRY(FindJob(cluster, text.substr(0, dot))).job_id() : name.job);
-  if (dot != std::string::npos) request.set_step_id(static_cast<std::uint32_t>(TRY_CONTEXT(ParseNumber(std::string_view(text).substr(dot + 1), 0, UINT32_MAX), text)));
+  if (dot != std::string::npos)
+    request.set_step_id(static_cast<std::uint32_t>(
+        TRY_CONTEXT(ParseNumber(std::string_view(text).substr(dot + 1), 0, UINT32_MAX), text)));
   request.set_signal(signal_number);
   TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::Cancel, request));
   return {};
@@ -64,7 +77,8 @@ Result<std::vector<std::string>> Chosen(Cluster& cluster, const Parsed& options)
 Result<int> Run(const Parsed& options) {
   auto number = SignalNumber(options.Value("signal"));
   if (!number) return UsageExit(number.error());
-  if (options.positionals().empty() && !options.Has("me") && !options.Has("user")) return UsageExit(Error{Code::kInvalidArgument, 0, "slipway cancel: no JOB given; see --help"});
+  if (options.positionals().empty() && !options.Has("me") && !options.Has("user"))
+    return UsageExit(Error{Code::kInvalidArgument, 0, "slipway cancel: no JOB given; see --help"});
   Cluster cluster = TRY(Cluster::Of(options));
   int code = 0;
   for (const std::string& job : TRY(Chosen(cluster, options))) {

@@ -28,7 +28,8 @@ Result<> Cluster::Persist(const std::function<Result<>()>& attempt) const {
   auto deadline = steady_clock::now() + std::chrono::seconds(15);
   for (int wait_ms = 20;; wait_ms = std::min(wait_ms * 2, 500)) {
     auto done = attempt();
-    if (done || done.error().code != Code::kUnavailable || !MayComeBack() || steady_clock::now() > deadline) return done;
+    if (done || done.error().code != Code::kUnavailable || !MayComeBack() || steady_clock::now() > deadline)
+      return done;
     ::poll(nullptr, 0, wait_ms);
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The cluster that a command talks to. A controller that is being started again is waited for: every call here can be
-// made twice (Submit and CreateStep carry a request id), so a lost answer is asked for again.
+// The cluster that a command talks to. A controller that is being started again is waited for: every call
+// here can be made twice (Submit and CreateStep carry a request id), so a lost answer is asked for again.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -27,7 +27,8 @@ class Cluster {
 
   // Cluster.Call<v1::Jobs>(&v1::Jobs::Stub::Get, request): the reply, or the controller's one line.
   template <class Service, class Request, class Reply>
-  Result<Reply> Call(grpc::Status (Service::Stub::*method)(grpc::ClientContext*, const Request&, Reply*), const Request& request) {
+  Result<Reply> Call(grpc::Status (Service::Stub::*method)(grpc::ClientContext*, const Request&, Reply*),
+                     const Request& request) {
     auto stub = Service::NewStub(channel());
     Reply reply;
     TRY(Persist([&]() -> Result<> {
@@ -41,8 +42,8 @@ class Cluster {
   }
   // The status of a call as our error.
   Result<> Of(const grpc::Status& status) const;
-  // Runs `attempt` until it does not fail for want of a controller, for at most 15 s, and not at all when the cluster
-  // has been taken down.
+  // Runs `attempt` until it does not fail for want of a controller, for at most 15 s, and not at all when the
+  // cluster has been taken down.
   Result<> Persist(const std::function<Result<>()>& attempt) const;
 
  private:

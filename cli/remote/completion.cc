@@ -22,7 +22,8 @@ Command DeclareCompletion() {
 }
 
 Result<int> Completion(const Parsed& options) {
-  if (options.positionals()[0] != "bash") return UsageExit(Error{Code::kInvalidArgument, 0, "slipway completion: only bash is there yet"});
+  if (options.positionals()[0] != "bash")
+    return UsageExit(Error{Code::kInvalidArgument, 0, "slipway completion: only bash is there yet"});
   std::vector<Command> commands = ContainerCommands();
   for (const Subcommand* subcommand : AllSubcommands()) {
     if (!subcommand->hidden) commands.push_back(subcommand->declare());
@@ -34,7 +35,8 @@ Result<int> Completion(const Parsed& options) {
 Command DeclareComplete() {
   return {.name = "slipway complete",
           .summary = "words for the shell's completion",
-          .positionals = {{.name = "KIND", .arity = Positional::kOne}, {.name = "PREFIX", .arity = Positional::kOptional}}};
+          .positionals = {{.name = "KIND", .arity = Positional::kOne},
+                          {.name = "PREFIX", .arity = Positional::kOptional}}};
 }
 
 Result<std::vector<std::string>> ContextNames() {
@@ -54,11 +56,14 @@ Result<std::vector<std::string>> Words(const std::string& kind) {
   Cluster cluster = TRY(Cluster::Of(TRY(FindContext())));
   std::vector<std::string> words;
   if (kind == "job") {
-    for (const v1::Job& job : TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::List, v1::ListJobsRequest())).jobs()) words.push_back(JobIdText(job));
+    auto reply = TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::List, v1::ListJobsRequest()));
+    for (const v1::Job& job : reply.jobs()) words.push_back(JobIdText(job));
   } else if (kind == "node") {
-    for (const v1::Node& node : TRY(cluster.Call<v1::Nodes>(&v1::Nodes::Stub::List, v1::ListNodesRequest())).nodes()) words.push_back(node.name());
+    auto reply = TRY(cluster.Call<v1::Nodes>(&v1::Nodes::Stub::List, v1::ListNodesRequest()));
+    for (const v1::Node& node : reply.nodes()) words.push_back(node.name());
   } else if (kind == "image") {
-    for (const v1::Image& image : TRY(cluster.Call<v1::Images>(&v1::Images::Stub::List, v1::ListImagesRequest())).images()) words.push_back(image.name());
+    auto reply = TRY(cluster.Call<v1::Images>(&v1::Images::Stub::List, v1::ListImagesRequest()));
+    for (const v1::Image& image : reply.images()) words.push_back(image.name());
   }
   return words;
 }
@@ -87,7 +92,8 @@ Result<int> Version(const Parsed&) {
 
 }  // namespace
 
-const Subcommand kCompletion{{"completion"}, DeclareCompletion, Completion}, kComplete{{"complete"}, DeclareComplete, Complete, 0, true},
+const Subcommand kCompletion{{"completion"}, DeclareCompletion, Completion},
+    kComplete{{"complete"}, DeclareComplete, Complete, 0, true},
     kVersion{{"version"}, DeclareVersion, Version};
 
 }  // namespace slipway::cli

@@ -12,11 +12,15 @@ namespace slipway::cli {
 namespace {
 
 Command DeclareAdd() {
-  return {.name = "slipway image add",
-          .summary = "give an image a name in the cluster's catalogue",
-          .examples = {{"slipway image add mpi.sif", "as mpi"}, {"slipway image add mpi.sif physics/mpi:4.1", "project, name and tag"}, {"slipway image add ./rootfs base", "a directory is packed first"}},
-          .options = {JsonOption(), ContextOption()},
-          .positionals = {{.name = "FILE|DIR", .arity = Positional::kOne, .complete = "file"}, {.name = "NAME", .arity = Positional::kOptional, .help = "default: the file's name"}}};
+  return {
+      .name = "slipway image add",
+      .summary = "give an image a name in the cluster's catalogue",
+      .examples = {{"slipway image add mpi.sif", "as mpi"},
+                   {"slipway image add mpi.sif physics/mpi:4.1", "project, name and tag"},
+                   {"slipway image add ./rootfs base", "a directory is packed first"}},
+      .options = {JsonOption(), ContextOption()},
+      .positionals = {{.name = "FILE|DIR", .arity = Positional::kOne, .complete = "file"},
+                      {.name = "NAME", .arity = Positional::kOptional, .help = "default: the file's name"}}};
 }
 
 std::string NameFor(std::string path) {
@@ -52,7 +56,9 @@ Result<int> Ls(const Parsed& options) {
     return 0;
   }
   Table table({{"NAME"}, {"DIGEST"}, {"SIZE", true}, {"OWNER"}, {"ADDED"}});
-  for (const v1::Image& image : reply.images()) table.Add({image.name(), image.digest().substr(0, 19), FormatBytes(image.bytes()), image.owner(), FormatMoment(image.added_ms())});
+  for (const v1::Image& image : reply.images())
+    table.Add({image.name(), image.digest().substr(0, 19), FormatBytes(image.bytes()), image.owner(),
+               FormatMoment(image.added_ms())});
   Print(table.Text(WantsColour(1)));
   return 0;
 }
@@ -62,7 +68,8 @@ Command DeclareRm() {
           .summary = "take names out of the catalogue",
           .examples = {{"slipway image rm mpi", "jobs that were submitted with it keep it"}},
           .options = {ContextOption()},
-          .positionals = {{.name = "NAME", .arity = Positional::kOne, .complete = "image"}, {.name = "MORE", .arity = Positional::kMany, .complete = "image"}}};
+          .positionals = {{.name = "NAME", .arity = Positional::kOne, .complete = "image"},
+                          {.name = "MORE", .arity = Positional::kMany, .complete = "image"}}};
 }
 
 Result<int> Rm(const Parsed& options) {
@@ -77,6 +84,7 @@ Result<int> Rm(const Parsed& options) {
 
 }  // namespace
 
-const Subcommand kImageAdd{{"image", "add"}, DeclareAdd, Add}, kImageLs{{"image", "ls"}, DeclareLs, Ls}, kImageRm{{"image", "rm"}, DeclareRm, Rm};
+const Subcommand kImageAdd{{"image", "add"}, DeclareAdd, Add}, kImageLs{{"image", "ls"}, DeclareLs, Ls},
+    kImageRm{{"image", "rm"}, DeclareRm, Rm};
 
 }  // namespace slipway::cli

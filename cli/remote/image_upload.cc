@@ -52,7 +52,8 @@ Result<UniqueFd> Pack(const std::string& path) {
   return out;
 }
 
-Result<v1::UploadReply> Send(Cluster& cluster, int fd, const std::string& note, const std::string& digest, std::uint64_t bytes) {
+Result<v1::UploadReply> Send(Cluster& cluster, int fd, const std::string& note, const std::string& digest,
+                             std::uint64_t bytes) {
   auto stub = v1::Images::NewStub(cluster.channel());
   grpc::ClientContext call;
   TRY(cluster.Authorize(call));
@@ -110,15 +111,19 @@ Result<v1::UploadReply> UploadImage(Cluster& cluster, const std::string& path) {
   auto found = cluster.Call<v1::Images>(&v1::Images::Stub::Find, find);
   if (found) return found;
   if (found.error().code != Code::kNotFound) return Failure(std::move(found).error());
-  return TRY_CONTEXT(Send(cluster, file.get(), note, find.source_digest(), static_cast<std::uint64_t>(info.st_size)), path);
+  return TRY_CONTEXT(
+      Send(cluster, file.get(), note, find.source_digest(), static_cast<std::uint64_t>(info.st_size)), path);
 }
 
 Result<std::string> ImageReference(Cluster& cluster, const std::string& image) {
   switch (KindOfImage(image, Look)) {
-    case ImageKind::kName: return image;
-    case ImageKind::kMissingPath: return Fail(Code::kNotFound, "image ", image, ": no such file or directory");
+    case ImageKind::kName:
+      return image;
+    case ImageKind::kMissingPath:
+      return Fail(Code::kNotFound, "image ", image, ": no such file or directory");
     case ImageKind::kFile:
-    case ImageKind::kDirectory: break;
+    case ImageKind::kDirectory:
+      break;
   }
   return TRY(UploadImage(cluster, image)).digest();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A job's image may be a file or a directory of the user's: the controller gets it once, and the job is pinned to the
-// digest of what will be mounted.
+// A job's image may be a file or a directory of the user's: the controller gets it once, and the job is
+// pinned to the digest of what will be mounted.
 #pragma once
 
 #include <string>
@@ -10,8 +10,9 @@
 
 namespace slipway::cli {
 
-// A catalogue name or digest is returned as it is; a path is uploaded (a directory is packed first; what the cluster has
-// already is not sent again) and its digest returned. Progress goes to stderr when that is a terminal.
+// A catalogue name or digest is returned as it is; a path is uploaded (a directory is packed first; what the
+// cluster has already is not sent again) and its digest returned. Progress goes to stderr when that is a
+// terminal.
 Result<std::string> ImageReference(Cluster& cluster, const std::string& image);
 Result<v1::UploadReply> UploadImage(Cluster& cluster, const std::string& path);
 

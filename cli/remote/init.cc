@@ -9,9 +9,17 @@ namespace {
 Command Declare() {
   return {.name = "slipway init",
           .summary = "make a cluster's CA, keys and certificates in a folder",
-          .examples = {{"slipway init /etc/slipway --name hpc1", "a new cluster"}, {"slipway init /etc/slipway --node n1 --node n2", "certificates for two nodes (more can follow)"}},
-          .options = {{.name = "name", .type = Option::kString, .value_name = "NAME", .help = "the cluster's name; default: cluster"},
-                      {.name = "node", .type = Option::kList, .value_name = "NODE", .help = "make this node's certificate and key"}},
+          .examples = {{"slipway init /etc/slipway --name hpc1", "a new cluster"},
+                       {"slipway init /etc/slipway --node n1 --node n2",
+                        "certificates for two nodes (more can follow)"}},
+          .options = {{.name = "name",
+                       .type = Option::kString,
+                       .value_name = "NAME",
+                       .help = "the cluster's name; default: cluster"},
+                      {.name = "node",
+                       .type = Option::kList,
+                       .value_name = "NODE",
+                       .help = "make this node's certificate and key"}},
           .positionals = {{.name = "DIR", .arity = Positional::kOne, .complete = "dir"}}};
 }
 
@@ -23,9 +31,12 @@ Result<int> Run(const Parsed& options) {
   if (!made && !(existed && options.Has("node"))) return Failure(std::move(made).error());
   for (const std::string& node : options.List("node")) {
     TRY(IssueNode(dir, node));
-    Print(Cat("node ", node, ": ", dir, "/nodes/", node, ".crt and .key; copy them to the node, with ", dir, "/ca.pem and controller.pub\n"));
+    Print(Cat("node ", node, ": ", dir, "/nodes/", node, ".crt and .key; copy them to the node, with ", dir,
+              "/ca.pem and controller.pub\n"));
   }
-  if (!existed) Print(Cat("cluster id ", made->cluster_id, "\nkeys and certificates are in ", dir, "; next: `slipway init ", dir, " --node NAME` for each node\n"));
+  if (!existed)
+    Print(Cat("cluster id ", made->cluster_id, "\nkeys and certificates are in ", dir,
+              "; next: `slipway init ", dir, " --node NAME` for each node\n"));
   return 0;
 }
 

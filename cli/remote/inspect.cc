@@ -16,8 +16,13 @@ namespace {
 Command DeclareInspect() {
   return {.name = "slipway inspect",
           .summary = "show an image's labels, scripts and digests",
-          .examples = {{"slipway inspect mpi.sif", "for people"}, {"slipway inspect --json mpi.sif", "for programs"}, {"slipway inspect --deffile mpi.sif", "the recipe it was built from"}},
-          .options = {{.name = "deffile", .letter = 'd', .help = "only the recipe"}, {.name = "runscript", .letter = 'r', .help = "only the runscript"}, {.name = "environment", .letter = 'e', .help = "only the environment"}, JsonOption()},
+          .examples = {{"slipway inspect mpi.sif", "for people"},
+                       {"slipway inspect --json mpi.sif", "for programs"},
+                       {"slipway inspect --deffile mpi.sif", "the recipe it was built from"}},
+          .options = {{.name = "deffile", .letter = 'd', .help = "only the recipe"},
+                      {.name = "runscript", .letter = 'r', .help = "only the runscript"},
+                      {.name = "environment", .letter = 'e', .help = "only the environment"},
+                      JsonOption()},
           .positionals = {{.name = "IMAGE", .arity = Positional::kOne, .complete = "file"}}};
 }
 
@@ -34,15 +39,20 @@ Result<int> Inspect(const Parsed& options) {
     Print(json.ends_with("\n") ? json : json + "\n");
     return 0;
   }
-  for (auto& [option, text] : {std::pair{"deffile", it.deffile}, {"runscript", it.runscript}, {"environment", it.environment}}) {
+  for (auto& [option, text] :
+       {std::pair{"deffile", it.deffile}, {"runscript", it.runscript}, {"environment", it.environment}}) {
     if (!options.Has(option)) continue;
     Print(text);
     return 0;
   }
-  std::string text = Cat("format      ", it.format, "\narch        ", it.arch, "\nsize        ", FormatBytes(it.size), "\ndigest      ", it.digest, "\nsquashfs    ", it.partition_digest, " (",
-                         FormatBytes(it.partition_size), ", ", it.compressor, ")\nshell       ", it.has_shell ? it.shell_arch : "none", "\n");
-  for (auto& [key, value] : it.labels) text += Cat("label       ", Printable(key), "=", Printable(value), "\n");
-  Print(text + Section("help", it.help) + Section("runscript", it.runscript) + Section("environment", it.environment));
+  std::string text = Cat("format      ", it.format, "\narch        ", it.arch, "\nsize        ",
+                         FormatBytes(it.size), "\ndigest      ", it.digest, "\nsquashfs    ",
+                         it.partition_digest, " (", FormatBytes(it.partition_size), ", ", it.compressor,
+                         ")\nshell       ", it.has_shell ? it.shell_arch : "none", "\n");
+  for (auto& [key, value] : it.labels)
+    text += Cat("label       ", Printable(key), "=", Printable(value), "\n");
+  Print(text + Section("help", it.help) + Section("runscript", it.runscript) +
+        Section("environment", it.environment));
   return 0;
 }
 

@@ -14,7 +14,9 @@ namespace {
 Command Declare() {
   return {.name = "slipway job",
           .summary = "show one job: state, nodes, steps, and where its time went",
-          .examples = {{"slipway job 12", "a job"}, {"slipway job 12_3", "task 3 of array 12"}, {"slipway job 12 --json", "for programs"}},
+          .examples = {{"slipway job 12", "a job"},
+                       {"slipway job 12_3", "task 3 of array 12"},
+                       {"slipway job 12 --json", "for programs"}},
           .options = {JsonOption(), ContextOption()},
           .positionals = {{.name = "JOB", .arity = Positional::kOne, .complete = "job"}}};
 }
@@ -24,16 +26,31 @@ std::string Hosts(const google::protobuf::RepeatedPtrField<std::string>& nodes) 
 }
 
 std::string Facts(const v1::Job& job) {
-  std::vector<std::pair<std::string, std::string>> facts = {
-      {"job", JobIdText(job)}, {"name", job.name()}, {"user", job.user()}, {"state", StateName(job.state())}, {"why", job.reason()}};
+  std::vector<std::pair<std::string, std::string>> facts = {{"job", JobIdText(job)},
+                                                            {"name", job.name()},
+                                                            {"user", job.user()},
+                                                            {"state", StateName(job.state())},
+                                                            {"why", job.reason()}};
   if (job.ended()) facts.emplace_back("exit code", Cat(job.exit_code()));
-  facts.insert(facts.end(), {{"image", job.image()}, {"digest", job.image_digest()}, {"nodes", Hosts(job.nodes())}, {"tasks", Cat(job.resources().tasks())},
-                             {"submitted", FormatMoment(job.submit_ms())}, {"started", FormatMoment(job.start_ms())}, {"ended", FormatMoment(job.end_ms())},
-                             {"time limit", FormatTimeLimit(std::chrono::seconds(job.resources().time_limit_s()))}, {"output", job.stdout_path()},
-                             {"errors", job.stderr_path()}, {"directory", job.cwd()}, {"comment", job.comment()}});
+  facts.insert(facts.end(),
+               {{"image", job.image()},
+                {"digest", job.image_digest()},
+                {"nodes", Hosts(job.nodes())},
+                {"tasks", Cat(job.resources().tasks())},
+                {"submitted", FormatMoment(job.submit_ms())},
+                {"started", FormatMoment(job.start_ms())},
+                {"ended", FormatMoment(job.end_ms())},
+                {"time limit", FormatTimeLimit(std::chrono::seconds(job.resources().time_limit_s()))},
+                {"output", job.stdout_path()},
+                {"errors", job.stderr_path()},
+                {"directory", job.cwd()},
+                {"comment", job.comment()}});
   if (job.start_ms() != 0) {
-    facts.insert(facts.end(), {{"waiting", FormatMilliseconds(job.waiting_ms())}, {"staging", FormatMilliseconds(job.staging_ms())}, {"starting", FormatMilliseconds(job.starting_ms())},
-                               {"wiring up", FormatMilliseconds(job.wireup_ms())}, {"running", FormatMilliseconds(job.running_ms())}});
+    facts.insert(facts.end(), {{"waiting", FormatMilliseconds(job.waiting_ms())},
+                               {"staging", FormatMilliseconds(job.staging_ms())},
+                               {"starting", FormatMilliseconds(job.starting_ms())},
+                               {"wiring up", FormatMilliseconds(job.wireup_ms())},
+                               {"running", FormatMilliseconds(job.running_ms())}});
   }
   std::string text;
   for (auto& [key, value] : facts) {
@@ -51,10 +68,14 @@ Result<int> Run(const Parsed& options) {
   }
   std::string text = Facts(job);
   if (!job.steps().empty()) {
-    Table steps({{"STEP", true}, {"STATE"}, {"TASKS", true}, {"NODES"}, {"EXIT", true}, {"TIME", true}, {"WHY"}});
+    Table steps(
+        {{"STEP", true}, {"STATE"}, {"TASKS", true}, {"NODES"}, {"EXIT", true}, {"TIME", true}, {"WHY"}});
     for (const v1::Step& step : job.steps()) {
-      auto took = step.end_ms() > step.start_ms() && step.start_ms() != 0 ? FormatMilliseconds(static_cast<std::uint64_t>(step.end_ms() - step.start_ms())) : "-";
-      steps.Add({StepIdText(step.step_id()), step.state(), Cat(step.tasks()), Hosts(step.nodes()), step.end_ms() != 0 ? Cat(step.exit_code()) : "-", took, step.reason()});
+      auto took = step.end_ms() > step.start_ms() && step.start_ms() != 0
+                      ? FormatMilliseconds(static_cast<std::uint64_t>(step.end_ms() - step.start_ms()))
+                      : "-";
+      steps.Add({StepIdText(step.step_id()), step.state(), Cat(step.tasks()), Hosts(step.nodes()),
+                 step.end_ms() != 0 ? Cat(step.exit_code()) : "-", took, step.reason()});
     }
     text += "\n" + steps.Text(WantsColour(1));
   }

@@ -19,7 +19,8 @@ constexpr std::uint64_t kMiB = 1 << 20;
 
 Result<std::uint32_t> Count(const Parsed& options, const char* name) {
   if (!options.Has(name)) return 0;
-  return static_cast<std::uint32_t>(TRY_CONTEXT(ParseNumber(options.Value(name), 1, 10'000'000), Cat("--", name)));
+  return static_cast<std::uint32_t>(
+      TRY_CONTEXT(ParseNumber(options.Value(name), 1, 10'000'000), Cat("--", name)));
 }
 
 Result<> ReadNodes(const Parsed& options, v1::Resources& resources) {
@@ -46,7 +47,8 @@ std::string Absolute(const std::string& path) {
 Result<> ReadBinds(const Parsed& options, v1::Program& program) {
   for (const std::string& value : options.List("bind")) {
     for (const std::string& one : Split(value, ',')) {
-      if (one.empty() || one[0] == ':') return Fail(Code::kInvalidArgument, "--bind ", value, ": SRC[:DEST[:ro|rw]] is wanted");
+      if (one.empty() || one[0] == ':')
+        return Fail(Code::kInvalidArgument, "--bind ", value, ": SRC[:DEST[:ro|rw]] is wanted");
       program.add_binds(Absolute(one));
     }
   }
@@ -64,23 +66,75 @@ Result<v1::Mpi> ReadMpi(const std::string& text) {
 
 std::vector<Option> ResourceOptions() {
   return {
-      {.name = "image", .type = Option::kString, .value_name = "IMAGE", .help = "a SIF, a directory, or a name of the catalogue", .complete = "image"},
-      {.name = "nodes", .letter = 'N', .type = Option::kString, .value_name = "MIN[-MAX]", .help = "how many nodes"},
+      {.name = "image",
+       .type = Option::kString,
+       .value_name = "IMAGE",
+       .help = "a SIF, a directory, or a name of the catalogue",
+       .complete = "image"},
+      {.name = "nodes",
+       .letter = 'N',
+       .type = Option::kString,
+       .value_name = "MIN[-MAX]",
+       .help = "how many nodes"},
       {.name = "ntasks", .letter = 'n', .type = Option::kString, .value_name = "N", .help = "ranks in all"},
-      {.name = "cpus-per-task", .letter = 'c', .type = Option::kString, .value_name = "N", .help = "cores of each rank"},
+      {.name = "cpus-per-task",
+       .letter = 'c',
+       .type = Option::kString,
+       .value_name = "N",
+       .help = "cores of each rank"},
       {.name = "ntasks-per-node", .type = Option::kString, .value_name = "N", .help = "ranks on each node"},
-      {.name = "mem", .type = Option::kString, .value_name = "SIZE", .help = "memory per node, in MiB without a suffix (K, M, G, T)"},
+      {.name = "mem",
+       .type = Option::kString,
+       .value_name = "SIZE",
+       .help = "memory per node, in MiB without a suffix (K, M, G, T)"},
       {.name = "mem-per-cpu", .type = Option::kString, .value_name = "SIZE", .help = "memory per core"},
-      {.name = "time", .letter = 't', .type = Option::kString, .value_name = "LIMIT", .help = "time limit: minutes, H:MM:SS, D-HH, 90s, 2h"},
+      {.name = "time",
+       .letter = 't',
+       .type = Option::kString,
+       .value_name = "LIMIT",
+       .help = "time limit: minutes, H:MM:SS, D-HH, 90s, 2h"},
       {.name = "exclusive", .help = "no other job on the nodes"},
-      {.name = "bind", .type = Option::kList, .value_name = "SRC[:DEST[:ro]]", .help = "a host path that the container sees", .complete = "file"},
-      {.name = "mpi", .type = Option::kString, .value_name = "KIND", .help = "auto, none or pmix", .complete = "auto|none|pmix"},
-      {.name = "output", .letter = 'o', .type = Option::kString, .value_name = "PATTERN", .help = "file of the standard output (%j job, %A_%a array, %N node, %t rank)", .complete = "file"},
-      {.name = "error", .letter = 'e', .type = Option::kString, .value_name = "PATTERN", .help = "file of the standard error; default: with the output", .complete = "file"},
-      {.name = "input", .letter = 'i', .type = Option::kString, .value_name = "FILE", .help = "file of the standard input", .complete = "file"},
-      {.name = "chdir", .letter = 'D', .type = Option::kString, .value_name = "DIR", .help = "working directory; default: this one", .complete = "dir"},
-      {.name = "writable-tmpfs", .help = "let the container write into its image; it is forgotten at the end"},
-      {.name = "job-name", .letter = 'J', .type = Option::kString, .value_name = "NAME", .help = "how lists call it"},
+      {.name = "bind",
+       .type = Option::kList,
+       .value_name = "SRC[:DEST[:ro]]",
+       .help = "a host path that the container sees",
+       .complete = "file"},
+      {.name = "mpi",
+       .type = Option::kString,
+       .value_name = "KIND",
+       .help = "auto, none or pmix",
+       .complete = "auto|none|pmix"},
+      {.name = "output",
+       .letter = 'o',
+       .type = Option::kString,
+       .value_name = "PATTERN",
+       .help = "file of the standard output (%j job, %A_%a array, %N node, %t rank)",
+       .complete = "file"},
+      {.name = "error",
+       .letter = 'e',
+       .type = Option::kString,
+       .value_name = "PATTERN",
+       .help = "file of the standard error; default: with the output",
+       .complete = "file"},
+      {.name = "input",
+       .letter = 'i',
+       .type = Option::kString,
+       .value_name = "FILE",
+       .help = "file of the standard input",
+       .complete = "file"},
+      {.name = "chdir",
+       .letter = 'D',
+       .type = Option::kString,
+       .value_name = "DIR",
+       .help = "working directory; default: this one",
+       .complete = "dir"},
+      {.name = "writable-tmpfs",
+       .help = "let the container write into its image; it is forgotten at the end"},
+      {.name = "job-name",
+       .letter = 'J',
+       .type = Option::kString,
+       .value_name = "NAME",
+       .help = "how lists call it"},
   };
 }
 
@@ -90,12 +144,16 @@ Result<v1::Resources> ResourcesOf(const Parsed& options) {
   resources.set_tasks(TRY(Count(options, "ntasks")));
   resources.set_cores_per_task(TRY(Count(options, "cpus-per-task")));
   resources.set_tasks_per_node(TRY(Count(options, "ntasks-per-node")));
-  if (options.Has("mem")) resources.set_memory_bytes_per_node(TRY_CONTEXT(ParseBytes(options.Value("mem"), kMiB), "--mem"));
-  if (options.Has("mem-per-cpu")) resources.set_memory_bytes_per_core(TRY_CONTEXT(ParseBytes(options.Value("mem-per-cpu"), kMiB), "--mem-per-cpu"));
+  if (options.Has("mem"))
+    resources.set_memory_bytes_per_node(TRY_CONTEXT(ParseBytes(options.Value("mem"), kMiB), "--mem"));
+  if (options.Has("mem-per-cpu"))
+    resources.set_memory_bytes_per_core(
+        TRY_CONTEXT(ParseBytes(options.Value("mem-per-cpu"), kMiB), "--mem-per-cpu"));
   resources.set_exclusive(options.Has("exclusive"));
   if (options.Has("time")) {
     auto limit = TRY_CONTEXT(ParseTimeLimit(options.Value("time")), "--time");
-    if (limit.count() <= 0) return Fail(Code::kInvalidArgument, "--time ", options.Value("time"), ": must be longer than nothing");
+    if (limit.count() <= 0)
+      return Fail(Code::kInvalidArgument, "--time ", options.Value("time"), ": must be longer than nothing");
     resources.set_time_limit_s(static_cast<std::uint32_t>(std::min<long long>(limit.count(), UINT32_MAX)));
   }
   return resources;
@@ -121,9 +179,13 @@ std::vector<std::string> OwnEnvironment() {
   return all;
 }
 
-Result<std::vector<std::string>> ExportedEnvironment(const std::vector<std::string>& environment, const std::string& exports, bool in_allocation) {
-  static const std::set<std::string, std::less<>> kNever = {"_", "PWD", "OLDPWD", "SHLVL", "SLIPWAY_CALLED_AS", "SLIPWAY_CONTEXT"};
-  static const std::set<std::string, std::less<>> kHostOnly = {"PATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "LD_AUDIT", "HOSTNAME", "TMPDIR", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"};
+Result<std::vector<std::string>> ExportedEnvironment(const std::vector<std::string>& environment,
+                                                     const std::string& exports, bool in_allocation) {
+  static const std::set<std::string, std::less<>> kNever = {
+      "_", "PWD", "OLDPWD", "SHLVL", "SLIPWAY_CALLED_AS", "SLIPWAY_CONTEXT"};
+  static const std::set<std::string, std::less<>> kHostOnly = {
+      "PATH",     "LD_LIBRARY_PATH", "LD_PRELOAD",      "LD_AUDIT",
+      "HOSTNAME", "TMPDIR",          "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"};
   bool all = exports.empty();
   std::vector<std::string> result, given;
   for (const std::string& word : exports.empty() ? std::vector<std::string>{} : Split(exports, ',')) {
@@ -142,9 +204,11 @@ Result<std::vector<std::string>> ExportedEnvironment(const std::vector<std::stri
   }
   for (const std::string& word : given) {
     std::string name = name_of(word), value = word;
-    if (name.empty()) return Fail(Code::kInvalidArgument, "--export ", exports, ": NAME or NAME=value is wanted");
+    if (name.empty())
+      return Fail(Code::kInvalidArgument, "--export ", exports, ": NAME or NAME=value is wanted");
     if (word.find('=') == std::string::npos) {
-      auto at = std::find_if(environment.begin(), environment.end(), [&](const std::string& entry) { return name_of(entry) == name; });
+      auto at = std::find_if(environment.begin(), environment.end(),
+                             [&](const std::string& entry) { return name_of(entry) == name; });
       if (at == environment.end()) continue;
       value = *at;
     }
@@ -157,7 +221,9 @@ Result<std::vector<std::string>> ExportedEnvironment(const std::vector<std::stri
 namespace {
 
 Result<std::int64_t> ParseDelay(std::string text) {
-  static const std::pair<const char*, std::int64_t> kUnits[] = {{"seconds", 1}, {"second", 1}, {"minutes", 60}, {"minute", 60}, {"hours", 3600}, {"hour", 3600}, {"days", 86400}, {"day", 86400}, {"weeks", 604800}, {"week", 604800}};
+  static const std::pair<const char*, std::int64_t> kUnits[] = {
+      {"seconds", 1}, {"second", 1},   {"minutes", 60}, {"minute", 60},    {"hours", 3600},
+      {"hour", 3600}, {"days", 86400}, {"day", 86400},  {"weeks", 604800}, {"week", 604800}};
   std::int64_t unit = 1;
   for (auto& [name, seconds] : kUnits) {
     if (!text.ends_with(name)) continue;

@@ -7,7 +7,8 @@
 
 namespace slipway::cli {
 
-Result<v1::Job> WaitForEnd(Cluster& cluster, std::uint64_t job_id, const std::function<void(const v1::Job&)>& changed) {
+Result<v1::Job> WaitForEnd(Cluster& cluster, std::uint64_t job_id,
+                           const std::function<void(const v1::Job&)>& changed) {
   auto stub = v1::Jobs::NewStub(cluster.channel());
   v1::GetJobRequest request;
   request.set_job_id(job_id);

@@ -21,18 +21,34 @@ namespace {
 Command Declare() {
   return {.name = "slipway jobs",
           .summary = "list queued and running jobs",
-          .examples = {{"slipway jobs", "all that is queued or runs"}, {"slipway jobs --me --all", "mine, ended ones too"}, {"slipway jobs --json", "for programs"}},
+          .examples = {{"slipway jobs", "all that is queued or runs"},
+                       {"slipway jobs --me --all", "mine, ended ones too"},
+                       {"slipway jobs --json", "for programs"}},
           .options = {{.name = "all", .letter = 'a', .help = "ended jobs too"},
                       {.name = "me", .help = "only the caller's jobs"},
-                      {.name = "user", .letter = 'u', .type = Option::kString, .value_name = "NAME", .help = "only that user's jobs"},
-                      {.name = "states", .letter = 't', .type = Option::kString, .value_name = "LIST", .help = "only jobs in these states: PENDING,RUNNING; all"},
-                      {.name = "jobs", .letter = 'j', .type = Option::kString, .value_name = "LIST", .help = "only these jobs"},
+                      {.name = "user",
+                       .letter = 'u',
+                       .type = Option::kString,
+                       .value_name = "NAME",
+                       .help = "only that user's jobs"},
+                      {.name = "states",
+                       .letter = 't',
+                       .type = Option::kString,
+                       .value_name = "LIST",
+                       .help = "only jobs in these states: PENDING,RUNNING; all"},
+                      {.name = "jobs",
+                       .letter = 'j',
+                       .type = Option::kString,
+                       .value_name = "LIST",
+                       .help = "only these jobs"},
                       {.name = "noheader", .letter = 'h', .help = "no line of headings"},
-                      JsonOption(), ContextOption()}};
+                      JsonOption(),
+                      ContextOption()}};
 }
 
 std::string Where(const v1::Job& job) {
-  if (job.state() == v1::JOB_STATE_PENDING || job.nodes().empty()) return job.reason().empty() ? "" : Cat("(", job.reason(), ")");
+  if (job.state() == v1::JOB_STATE_PENDING || job.nodes().empty())
+    return job.reason().empty() ? "" : Cat("(", job.reason(), ")");
   return CompressHostlist(std::vector<std::string>(job.nodes().begin(), job.nodes().end()));
 }
 
@@ -54,9 +70,12 @@ Result<v1::ListJobsReply> Filtered(v1::ListJobsReply reply, const Parsed& option
   }
   v1::ListJobsReply kept;
   for (v1::Job& job : *reply.mutable_jobs()) {
-    if (options.Has("user") && job.user() != options.Value("user") && Cat(job.uid()) != options.Value("user")) continue;
+    if (options.Has("user") && job.user() != options.Value("user") && Cat(job.uid()) != options.Value("user"))
+      continue;
     if (!states.empty() && !states.contains(StateName(job.state()))) continue;
-    if (!ids.empty() && !ids.contains(JobIdText(job)) && !ids.contains(Cat(job.job_id())) && !ids.contains(Cat(job.array_job_id()))) continue;
+    if (!ids.empty() && !ids.contains(JobIdText(job)) && !ids.contains(Cat(job.job_id())) &&
+        !ids.contains(Cat(job.array_job_id())))
+      continue;
     *kept.add_jobs() = std::move(job);
   }
   return kept;
@@ -73,11 +92,21 @@ Result<int> Run(const Parsed& options) {
     Print(JobsJson(reply));
     return 0;
   }
-  auto now = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-  Table table({{"JOBID", true}, {"NAME"}, {"USER"}, {"STATE"}, {"TIME", true}, {"TASKS", true}, {"NODES", true}, {"WHERE (WHY)"}});
+  auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
+                 std::chrono::system_clock::now().time_since_epoch())
+                 .count();
+  Table table({{"JOBID", true},
+               {"NAME"},
+               {"USER"},
+               {"STATE"},
+               {"TIME", true},
+               {"TASKS", true},
+               {"NODES", true},
+               {"WHERE (WHY)"}});
   for (const v1::Job& job : reply.jobs()) {
     int nodes = std::max(job.nodes_size(), static_cast<int>(job.resources().nodes_min()));
-    table.Add({JobIdText(job), job.name(), job.user(), StateName(job.state()), Elapsed(job, now), Cat(job.resources().tasks()), Cat(nodes), Where(job)});
+    table.Add({JobIdText(job), job.name(), job.user(), StateName(job.state()), Elapsed(job, now),
+               Cat(job.resources().tasks()), Cat(nodes), Where(job)});
   }
   std::string text = table.Text(WantsColour(1));
   Print(options.Has("noheader") ? text.substr(text.find('\n') + 1) : text);

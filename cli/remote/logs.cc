@@ -21,7 +21,8 @@ constexpr int kLookAgainMs = 100;  // the file may be on NFS, which tells nobody
 Command Declare() {
   return {.name = "slipway logs",
           .summary = "show a job's output",
-          .examples = {{"slipway logs 12", "what it has written"}, {"slipway logs -f 12", "and what it writes, until it ends"}},
+          .examples = {{"slipway logs 12", "what it has written"},
+                       {"slipway logs -f 12", "and what it writes, until it ends"}},
           .options = {{.name = "follow", .letter = 'f', .help = "go on until the job has ended"},
                       {.name = "err", .help = "the standard error's file, where it is another"},
                       ContextOption()},
@@ -85,7 +86,9 @@ Result<> Follow(Cluster& cluster, v1::Job& job, bool errors) {
   }
   watcher.join();
   job = TRY(std::move(last));
-  if (!follower.opened()) return Fail(Code::kNotFound, PathOf(job, errors), ": was never written; job ", JobIdText(job), " is ", StateName(job.state()), job.reason().empty() ? "" : ": ", job.reason());
+  if (!follower.opened())
+    return Fail(Code::kNotFound, PathOf(job, errors), ": was never written; job ", JobIdText(job), " is ",
+                StateName(job.state()), job.reason().empty() ? "" : ": ", job.reason());
   return {};
 }
 
@@ -93,14 +96,18 @@ Result<int> Run(const Parsed& options) {
   Cluster cluster = TRY(Cluster::Of(options));
   v1::Job job = TRY(FindJob(cluster, options.positionals()[0]));
   bool errors = options.Has("err");
-  if (PathOf(job, errors).empty()) return Fail(Code::kFailedPrecondition, "job ", JobIdText(job), " writes no file: its output went to the one who launched it");
+  if (PathOf(job, errors).empty())
+    return Fail(Code::kFailedPrecondition, "job ", JobIdText(job),
+                " writes no file: its output went to the one who launched it");
   if (options.Has("follow")) {
     TRY(Follow(cluster, job, errors));
     return 0;
   }
   Follower follower(PathOf(job, errors));
   TRY(follower.Copy());
-  if (!follower.opened()) return Fail(Code::kNotFound, PathOf(job, errors), ": not there yet; job ", JobIdText(job), " is ", StateName(job.state()));
+  if (!follower.opened())
+    return Fail(Code::kNotFound, PathOf(job, errors), ": not there yet; job ", JobIdText(job), " is ",
+                StateName(job.state()));
   return 0;
 }
 

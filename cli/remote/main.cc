@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// slipway-remote: every command that talks to a cluster, or needs more libraries than the small front may link.
+// slipway-remote: every command that talks to a cluster, or needs more libraries than the small front may
+// link.
 #include <unistd.h>
 
 #include <csignal>
@@ -15,14 +16,16 @@ namespace {
 std::string BaseName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 // Habits: the names of Slurm's commands are ours with the same options.
-const std::map<std::string, std::string, std::less<>> kAliases = {{"sbatch", "submit"}, {"squeue", "jobs"}, {"scancel", "cancel"}, {"srun", "launch"}};
+const std::map<std::string, std::string, std::less<>> kAliases = {
+    {"sbatch", "submit"}, {"squeue", "jobs"}, {"scancel", "cancel"}, {"srun", "launch"}};
 
 int ListCommands() {
   std::string text = "usage: slipway COMMAND [OPTION…]\n\ncommands:\n";
   for (const Subcommand* subcommand : AllSubcommands()) {
     if (subcommand->hidden) continue;
     std::string name = Join(subcommand->words, " ");
-    text += Cat("  ", name, std::string(name.size() < 14 ? 14 - name.size() : 1, ' '), subcommand->declare().summary, "\n");
+    text += Cat("  ", name, std::string(name.size() < 14 ? 14 - name.size() : 1, ' '),
+                subcommand->declare().summary, "\n");
   }
   Print(text + "\n`slipway COMMAND --help` says more.\n");
   return 0;
@@ -45,11 +48,17 @@ int UnknownCommand(const std::vector<std::string>& words) {
   for (const Subcommand* subcommand : AllSubcommands()) {
     if (subcommand->hidden) continue;
     known.push_back(subcommand->words[0]);
-    if (subcommand->words[0] == words[0] && subcommand->words.size() > 1) inner += (inner.empty() ? "" : ", ") + subcommand->words[1];
+    if (subcommand->words[0] == words[0] && subcommand->words.size() > 1)
+      inner += (inner.empty() ? "" : ", ") + subcommand->words[1];
   }
-  if (!inner.empty()) return UsageExit(Error{Code::kInvalidArgument, 0, Cat("slipway ", words[0], ": one of ", inner, " must follow")});
+  if (!inner.empty())
+    return UsageExit(
+        Error{Code::kInvalidArgument, 0, Cat("slipway ", words[0], ": one of ", inner, " must follow")});
   std::string nearest = NearestWord(words[0], known);
-  return UsageExit(Error{Code::kInvalidArgument, 0, Cat("unknown command '", words[0].substr(0, 64), "'", nearest.empty() ? "; see slipway --help" : Cat(", did you mean '", nearest, "'?"))});
+  return UsageExit(
+      Error{Code::kInvalidArgument, 0,
+            Cat("unknown command '", words[0].substr(0, 64), "'",
+                nearest.empty() ? "; see slipway --help" : Cat(", did you mean '", nearest, "'?"))});
 }
 
 int Main(int argc, char** argv) {

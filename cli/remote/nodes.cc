@@ -25,11 +25,22 @@ Result<int> Run(const Parsed& options) {
     Print(NodesJson(reply));
     return 0;
   }
-  Table table({{"NODE"}, {"STATE"}, {"CORES", true}, {"FREE", true}, {"MEMORY", true}, {"FREE", true}, {"JOBS", true}, {"ADDRESS"}, {"NOTE"}});
+  Table table({{"NODE"},
+               {"STATE"},
+               {"CORES", true},
+               {"FREE", true},
+               {"MEMORY", true},
+               {"FREE", true},
+               {"JOBS", true},
+               {"ADDRESS"},
+               {"NOTE"}});
   for (const v1::Node& node : reply.nodes()) {
     std::string note = node.reason();
-    if (note.empty() && !node.cannot().empty()) note = Join(std::vector<std::string>(node.cannot().begin(), node.cannot().end()), "; ");
-    table.Add({node.name(), node.state(), Cat(node.cores()), Cat(node.cores_free()), FormatBytes(node.memory_bytes()), FormatBytes(node.memory_bytes_free()), Cat(node.jobs_size()), node.address(), note});
+    if (note.empty() && !node.cannot().empty())
+      note = Join(std::vector<std::string>(node.cannot().begin(), node.cannot().end()), "; ");
+    table.Add({node.name(), node.state(), Cat(node.cores()), Cat(node.cores_free()),
+               FormatBytes(node.memory_bytes()), FormatBytes(node.memory_bytes_free()), Cat(node.jobs_size()),
+               node.address(), note});
   }
   Print(table.Text(WantsColour(1)));
   return 0;

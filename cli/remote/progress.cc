@@ -11,7 +11,8 @@ namespace slipway::cli {
 Progress::Progress(std::string what) : what_(std::move(what)), terminal_(::isatty(2) == 1) {}
 
 Progress::~Progress() {
-  if (shown_) [[maybe_unused]] auto written = WriteAll(2, "\r\033[K");
+  if (shown_) [[maybe_unused]]
+    auto written = WriteAll(2, "\r\033[K");
 }
 
 void Progress::Show(std::uint64_t done_bytes, std::uint64_t total_bytes) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How far something is, on one line of the terminal that is gone afterwards. Says nothing where stderr is no terminal.
+// How far something is, on one line of the terminal that is gone afterwards. Says nothing where stderr is no
+// terminal.
 #pragma once
 
 #include <chrono>

@@ -11,13 +11,19 @@
 namespace slipway::cli {
 
 const std::vector<const Subcommand*>& AllSubcommands() {
-  static const std::vector<const Subcommand*> all = {&kSubmit, &kLaunch, &kJobs, &kJob, &kCancel, &kLogs, &kNodes, &kImageAdd, &kImageLs, &kImageRm, &kBuild,
-                                                     &kInspect, &kSifList, &kDevUp, &kDevDown, &kDevStatus, &kDevSupervise, &kInit, &kCompletion, &kComplete, &kVersion};
+  static const std::vector<const Subcommand*> all = {
+      &kSubmit,   &kLaunch,    &kJobs,         &kJob,   &kCancel,     &kLogs,     &kNodes,
+      &kImageAdd, &kImageLs,   &kImageRm,      &kBuild, &kInspect,    &kSifList,  &kDevUp,
+      &kDevDown,  &kDevStatus, &kDevSupervise, &kInit,  &kCompletion, &kComplete, &kVersion};
   return all;
 }
 
 Option ContextOption() {
-  return {.name = "context", .type = Option::kString, .value_name = "NAME|FILE", .help = "the cluster to talk to", .complete = "context"};
+  return {.name = "context",
+          .type = Option::kString,
+          .value_name = "NAME|FILE",
+          .help = "the cluster to talk to",
+          .complete = "context"};
 }
 
 Option JsonOption() { return {.name = "json", .help = "print one JSON object"}; }
@@ -37,7 +43,8 @@ std::vector<std::string> CommandLineWords(const Command& command, const Parsed& 
   std::vector<std::string> words;
   for (const Option& option : command.options) {
     bool takes_value = option.type == Option::kString || option.type == Option::kList;
-    for (const std::string& value : parsed.List(option.name)) words.push_back(takes_value ? Cat("--", option.name, "=", value) : "--" + option.name);
+    for (const std::string& value : parsed.List(option.name))
+      words.push_back(takes_value ? Cat("--", option.name, "=", value) : "--" + option.name);
   }
   words.push_back("--");
   words.insert(words.end(), parsed.positionals().begin(), parsed.positionals().end());

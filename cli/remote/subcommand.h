@@ -19,8 +19,9 @@ struct Subcommand {
   bool hidden = false;
 };
 
-extern const Subcommand kSubmit, kLaunch, kJobs, kJob, kCancel, kLogs, kNodes, kInit, kDevUp, kDevDown, kDevStatus, kDevSupervise, kBuild, kInspect,
-    kSifList, kImageAdd, kImageLs, kImageRm, kCompletion, kComplete, kVersion;
+extern const Subcommand kSubmit, kLaunch, kJobs, kJob, kCancel, kLogs, kNodes, kInit, kDevUp, kDevDown,
+    kDevStatus, kDevSupervise, kBuild, kInspect, kSifList, kImageAdd, kImageLs, kImageRm, kCompletion,
+    kComplete, kVersion;
 const std::vector<const Subcommand*>& AllSubcommands();
 
 inline constexpr int kRefused = 1, kUsage = 2, kOwnFailure = 125;

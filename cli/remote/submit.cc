@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// slipway submit: a batch script becomes a job. Its own lines, the options and the environment make the JobSpec.
+// slipway submit: a batch script becomes a job. Its own lines, the options and the environment make the
+// JobSpec.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -26,25 +27,48 @@ namespace {
 constexpr std::size_t kScriptBytesMax = 4 << 20;
 
 Command Declare() {
-  Command command{.name = "slipway submit",
-                  .summary = "queue a batch script; it runs inside the image when its turn comes",
-                  .examples = {{"slipway submit job.sh", "the script says the rest in #SBATCH or #SLIPWAY lines"},
-                               {"slipway submit --image mpi -N 2 -n 8 -t 1h job.sh input.dat", "options win over the script's lines"},
-                               {"slipway submit --image mpi --wrap 'python3 train.py'", "no script at all"},
-                               {"slipway submit --array 1-100%8 --image tiny job.sh", "one task each, eight at a time"}},
-                  .options = ResourceOptions(),
-                  .positionals = {{.name = "SCRIPT", .arity = Positional::kOptional, .help = "default: standard input", .complete = "file"},
-                                  {.name = "ARG", .arity = Positional::kMany, .help = "the script's arguments"}},
-                  .stop_at_first_positional = true};
+  Command command{
+      .name = "slipway submit",
+      .summary = "queue a batch script; it runs inside the image when its turn comes",
+      .examples = {{"slipway submit job.sh", "the script says the rest in #SBATCH or #SLIPWAY lines"},
+                   {"slipway submit --image mpi -N 2 -n 8 -t 1h job.sh input.dat",
+                    "options win over the script's lines"},
+                   {"slipway submit --image mpi --wrap 'python3 train.py'", "no script at all"},
+                   {"slipway submit --array 1-100%8 --image tiny job.sh", "one task each, eight at a time"}},
+      .options = ResourceOptions(),
+      .positionals = {{.name = "SCRIPT",
+                       .arity = Positional::kOptional,
+                       .help = "default: standard input",
+                       .complete = "file"},
+                      {.name = "ARG", .arity = Positional::kMany, .help = "the script's arguments"}},
+      .stop_at_first_positional = true};
   std::vector<Option> more = {
-      {.name = "wrap", .type = Option::kString, .value_name = "COMMAND", .help = "run this shell command instead of a script"},
-      {.name = "array", .letter = 'a', .type = Option::kString, .value_name = "LIST", .help = "one task for each index: 0-9, 1-100:2%4, 3,5"},
-      {.name = "export", .type = Option::kString, .value_name = "LIST", .help = "environment that travels: ALL, NONE, or ALL,NAME=value"},
+      {.name = "wrap",
+       .type = Option::kString,
+       .value_name = "COMMAND",
+       .help = "run this shell command instead of a script"},
+      {.name = "array",
+       .letter = 'a',
+       .type = Option::kString,
+       .value_name = "LIST",
+       .help = "one task for each index: 0-9, 1-100:2%4, 3,5"},
+      {.name = "export",
+       .type = Option::kString,
+       .value_name = "LIST",
+       .help = "environment that travels: ALL, NONE, or ALL,NAME=value"},
       {.name = "nice", .type = Option::kString, .value_name = "N", .help = "lower the priority by N"},
-      {.name = "begin", .letter = 'b', .type = Option::kString, .value_name = "TIME", .help = "not before: now+2hours, 16:30, 2026-11-23T16:30"},
+      {.name = "begin",
+       .letter = 'b',
+       .type = Option::kString,
+       .value_name = "TIME",
+       .help = "not before: now+2hours, 16:30, 2026-11-23T16:30"},
       {.name = "requeue", .help = "may be started again after its node was lost"},
       {.name = "no-requeue", .help = "may not"},
-      {.name = "open-mode", .type = Option::kString, .value_name = "MODE", .help = "output file: truncate or append", .complete = "append|truncate"},
+      {.name = "open-mode",
+       .type = Option::kString,
+       .value_name = "MODE",
+       .help = "output file: truncate or append",
+       .complete = "append|truncate"},
       {.name = "comment", .type = Option::kString, .value_name = "TEXT", .help = "kept with the job"},
       {.name = "wait", .letter = 'W', .help = "return when the job has ended, with its exit code"},
       {.name = "parsable", .help = "print the job's id and nothing else"},
@@ -62,12 +86,14 @@ struct Source {
 
 Result<Source> ReadSource(const Parsed& options) {
   if (options.Has("wrap")) {
-    if (!options.positionals().empty()) return Fail(Code::kInvalidArgument, "--wrap and a script: one of them, please");
+    if (!options.positionals().empty())
+      return Fail(Code::kInvalidArgument, "--wrap and a script: one of them, please");
     return Source{"wrap", "--wrap", Cat("#!/bin/sh\n", options.Value("wrap"), "\n")};
   }
   const auto& words = options.positionals();
   if (words.empty() || words[0] == "-") {
-    if (::isatty(0) == 1) return Fail(Code::kInvalidArgument, "no script given; name one, pipe one in, or use --wrap");
+    if (::isatty(0) == 1)
+      return Fail(Code::kInvalidArgument, "no script given; name one, pipe one in, or use --wrap");
     return Source{"stdin", "standard input", TRY_CONTEXT(ReadAll(0, kScriptBytesMax), "standard input")};
   }
   return Source{words[0].substr(words[0].rfind('/') + 1), words[0], TRY(ReadFile(words[0], kScriptBytesMax))};
@@ -87,7 +113,9 @@ Result<v1::JobSpec> SpecOf(const Parsed& options, const Source& source) {
   program.set_script(source.text);
   const auto& words = options.positionals();
   for (std::size_t i = 1; i < words.size(); ++i) program.add_argv(words[i]);
-  for (std::string& entry : TRY(ExportedEnvironment(OwnEnvironment(), options.Value("export"), ::getenv("SLIPWAY_JOB_ID") != nullptr))) program.add_env(std::move(entry));
+  for (std::string& entry : TRY(ExportedEnvironment(OwnEnvironment(), options.Value("export"),
+                                                    ::getenv("SLIPWAY_JOB_ID") != nullptr)))
+    program.add_env(std::move(entry));
   spec.set_name(options.Value("job-name", source.name));
   if (options.Has("array")) {
     TRY(ParseArray(options.Value("array")));
@@ -98,26 +126,32 @@ Result<v1::JobSpec> SpecOf(const Parsed& options, const Source& source) {
   if (options.Has("nice")) {
     std::string nice = options.Value("nice");
     bool negative = nice.starts_with("-");
-    auto value = static_cast<std::int32_t>(TRY_CONTEXT(ParseNumber(std::string_view(nice).substr(negative ? 1 : 0), 0, 1'000'000), "--nice"));
+    auto value = static_cast<std::int32_t>(
+        TRY_CONTEXT(ParseNumber(std::string_view(nice).substr(negative ? 1 : 0), 0, 1'000'000), "--nice"));
     spec.set_nice(negative ? -value : value);
   }
   if (options.Has("begin")) {
-    auto now = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch());
+    auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::system_clock::now().time_since_epoch());
     spec.set_begin_ms(TRY(ParseBegin(options.Value("begin"), now.count())));
   }
   spec.set_requeue(options.Has("requeue") && !options.Has("no-requeue"));
   spec.set_comment(options.Value("comment"));
-  if (!options.Has("image")) return Fail(Code::kInvalidArgument, source.label, ": no image; give --image, or a line '#SLIPWAY --image=NAME' in the script");
+  if (!options.Has("image"))
+    return Fail(Code::kInvalidArgument, source.label,
+                ": no image; give --image, or a line '#SLIPWAY --image=NAME' in the script");
   return spec;
 }
 
 void Show(const Parsed& options, const v1::SubmitReply& reply) {
-  for (const std::string& warning : reply.warnings()) PrintError(Error{Code::kOk, 0, Cat("slipway: warning: ", warning)});
+  for (const std::string& warning : reply.warnings())
+    PrintError(Error{Code::kOk, 0, Cat("slipway: warning: ", warning)});
   if (options.Has("json")) {
     nlohmann::ordered_json json = {{"job_id", reply.job_id()}, {"image_digest", reply.image_digest()}};
     Print(json.dump(2) + "\n");
   } else {
-    Print(options.Has("parsable") ? Cat(reply.job_id(), "\n") : Cat("Submitted batch job ", reply.job_id(), "\n"));
+    Print(options.Has("parsable") ? Cat(reply.job_id(), "\n")
+                                  : Cat("Submitted batch job ", reply.job_id(), "\n"));
   }
 }
 

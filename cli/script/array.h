@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which tasks does `--array` name? The controller decides; the command line checks first, to say what is wrong with
-// the reader's own spelling.
+// Which tasks does `--array` name? The controller decides; the command line checks first, to say what is
+// wrong with the reader's own spelling.
 #pragma once
 
 #include <cstdint>

@@ -27,8 +27,10 @@ std::string WithoutCommand(std::string message, const Command& command) {
 Result<std::vector<std::string>> ReadLine(const Command& command, std::string_view words_text) {
   std::vector<std::string> words = TRY(SplitWords(words_text));
   auto parsed = ParseOptions(command, words);
-  if (!parsed) return Fail(Code::kInvalidArgument, WithoutCommand(std::move(parsed).error().message, command));
-  if (!parsed->positionals().empty()) return Fail(Code::kInvalidArgument, "'", parsed->positionals()[0], "' is no option");
+  if (!parsed)
+    return Fail(Code::kInvalidArgument, WithoutCommand(std::move(parsed).error().message, command));
+  if (!parsed->positionals().empty())
+    return Fail(Code::kInvalidArgument, "'", parsed->positionals()[0], "' is no option");
   if (parsed->help()) return Fail(Code::kInvalidArgument, "--help has no place in a script");
   return words;
 }
@@ -45,7 +47,8 @@ Result<std::vector<std::string>> SplitWords(std::string_view line) {
     if (quote != 0) {
       if (c == quote) {
         quote = 0;
-      } else if (c == '\\' && quote == '"' && i + 1 < line.size() && (line[i + 1] == '"' || line[i + 1] == '\\')) {
+      } else if (c == '\\' && quote == '"' && i + 1 < line.size() &&
+                 (line[i + 1] == '"' || line[i + 1] == '\\')) {
         word += line[++i];
       } else {
         word += c;
@@ -71,9 +74,13 @@ Result<std::vector<std::string>> SplitWords(std::string_view line) {
   return words;
 }
 
-Result<std::vector<std::string>> ReadDirectives(const Command& command, std::string_view script, std::string_view name) {
-  if (!script.starts_with("#!")) return Fail(Code::kInvalidArgument, name, ":1: a batch script begins with #! and its interpreter, such as #!/bin/sh");
-  if (script.find('\0') != std::string_view::npos) return Fail(Code::kInvalidArgument, name, ": is a program, not a script; submit it with --wrap");
+Result<std::vector<std::string>> ReadDirectives(const Command& command, std::string_view script,
+                                                std::string_view name) {
+  if (!script.starts_with("#!"))
+    return Fail(Code::kInvalidArgument, name,
+                ":1: a batch script begins with #! and its interpreter, such as #!/bin/sh");
+  if (script.find('\0') != std::string_view::npos)
+    return Fail(Code::kInvalidArgument, name, ": is a program, not a script; submit it with --wrap");
   std::vector<std::string> all;
   for (unsigned number = 1; !script.empty(); ++number) {
     auto end = script.find('\n');

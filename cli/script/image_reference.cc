@@ -6,9 +6,12 @@ namespace slipway::cli {
 ImageKind KindOfImage(std::string_view text, const std::function<PathKind(const std::string&)>& look) {
   if (text.starts_with("sha256:")) return ImageKind::kName;
   switch (look(std::string(text))) {
-    case PathKind::kFile: return ImageKind::kFile;
-    case PathKind::kDirectory: return ImageKind::kDirectory;
-    case PathKind::kNone: break;
+    case PathKind::kFile:
+      return ImageKind::kFile;
+    case PathKind::kDirectory:
+      return ImageKind::kDirectory;
+    case PathKind::kNone:
+      break;
   }
   for (std::string_view start : {"/", "./", "../", "~/"}) {
     if (text.starts_with(start)) return ImageKind::kMissingPath;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `--image` takes a file, a directory or a catalogue name, and must never guess: "base/debian:12" is a name even
-// though it has a slash, unless such a file is there.
+// `--image` takes a file, a directory or a catalogue name, and must never guess: "base/debian:12" is a name
+// even though it has a slash, unless such a file is there.
 #pragma once
 
 #include <functional>

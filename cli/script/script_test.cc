@@ -12,16 +12,19 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-const Command kSubmit = {.name = "slipway submit",
-                         .options = {{.name = "image", .type = Option::kString, .value_name = "IMAGE"},
-                                     {.name = "nodes", .letter = 'N', .type = Option::kString, .value_name = "N"},
-                                     {.name = "ntasks", .letter = 'n', .type = Option::kString, .value_name = "N"},
-                                     {.name = "exclusive"}},
-                         .positionals = {{.name = "SCRIPT", .arity = Positional::kMany}},
-                         .stop_at_first_positional = true};
+const Command kSubmit = {
+    .name = "slipway submit",
+    .options = {{.name = "image", .type = Option::kString, .value_name = "IMAGE"},
+                {.name = "nodes", .letter = 'N', .type = Option::kString, .value_name = "N"},
+                {.name = "ntasks", .letter = 'n', .type = Option::kString, .value_name = "N"},
+                {.name = "exclusive"}},
+    .positionals = {{.name = "SCRIPT", .arity = Positional::kMany}},
+    .stop_at_first_positional = true};
 
 TEST(Directives, OfBothNamesAreReadInOrder) {
-  auto words = ReadDirectives(kSubmit, "#!/bin/sh\n#SLIPWAY --image=mpi\n# a comment\n\n#SBATCH -N 2 -n4 # for now\necho\n", "job.sh");
+  auto words = ReadDirectives(
+      kSubmit, "#!/bin/sh\n#SLIPWAY --image=mpi\n# a comment\n\n#SBATCH -N 2 -n4 # for now\necho\n",
+      "job.sh");
   ASSERT_TRUE(words) << words.error().message;
   EXPECT_THAT(*words, ElementsAre("--image=mpi", "-N", "2", "-n4"));
 }
@@ -42,12 +45,15 @@ TEST(Directives, LaterLinesWinAndTheCommandLineWinsOverThem) {
 TEST(Directives, AnUnknownOneIsNamedWithItsLineAndTheNearest) {
   auto words = ReadDirectives(kSubmit, "#!/bin/sh\n#SBATCH -n1\n#SBATCH --imagee=tiny\n", "job.sh");
   ASSERT_FALSE(words);
-  EXPECT_THAT(words.error().message, HasSubstr("job.sh:3: unknown option '--imagee', did you mean '--image'?"));
+  EXPECT_THAT(words.error().message,
+              HasSubstr("job.sh:3: unknown option '--imagee', did you mean '--image'?"));
 }
 
 TEST(Directives, WordsThatAreNoOptionsAreRefused) {
-  EXPECT_THAT(ReadDirectives(kSubmit, "#!/bin/sh\n#SBATCH nodes 2\n", "x").error().message, HasSubstr("x:2: 'nodes' is no option"));
-  EXPECT_THAT(ReadDirectives(kSubmit, "#!/bin/sh\n#SBATCH --image 'a\n", "x").error().message, HasSubstr("x:2: a ' has no end"));
+  EXPECT_THAT(ReadDirectives(kSubmit, "#!/bin/sh\n#SBATCH nodes 2\n", "x").error().message,
+              HasSubstr("x:2: 'nodes' is no option"));
+  EXPECT_THAT(ReadDirectives(kSubmit, "#!/bin/sh\n#SBATCH --image 'a\n", "x").error().message,
+              HasSubstr("x:2: a ' has no end"));
 }
 
 TEST(Directives, CommentsThatOnlyLookLikeThemAreComments) {
@@ -60,7 +66,8 @@ TEST(Directives, AScriptNamesItsInterpreter) {
 }
 
 TEST(SplitWords, QuotesAsAShellDoes) {
-  EXPECT_THAT(*SplitWords(R"( a 'b c' "d \"e\"" f\ g ''  # no)"), ElementsAre("a", "b c", "d \"e\"", "f g", ""));
+  EXPECT_THAT(*SplitWords(R"( a 'b c' "d \"e\"" f\ g ''  # no)"),
+              ElementsAre("a", "b c", "d \"e\"", "f g", ""));
   EXPECT_FALSE(SplitWords("'a"));
 }
 
@@ -68,7 +75,8 @@ TEST(Array, NamesEachTaskOnce) {
   EXPECT_THAT(ParseArray("0-3")->tasks, ElementsAre(0, 1, 2, 3));
   EXPECT_THAT(ParseArray("1-9:4,5")->tasks, ElementsAre(1, 5, 9));
   EXPECT_EQ(ParseArray("1-100%4")->at_a_time, 4u);
-  for (const char* text : {"", "a", "5-1", "1-", "-3", "1-9:0", "1%0", "0-100000", "1,,2"}) EXPECT_FALSE(ParseArray(text)) << text;
+  for (const char* text : {"", "a", "5-1", "1-", "-3", "1-9:0", "1%0", "0-100000", "1,,2"})
+    EXPECT_FALSE(ParseArray(text)) << text;
 }
 
 TEST(JobName, IsAJobOrATask) {

@@ -19,44 +19,81 @@ Json List(const Repeated& values) {
 }
 
 Json OfResources(const v1::Resources& r) {
-  return {{"nodes_min", r.nodes_min()}, {"nodes_max", r.nodes_max()}, {"tasks", r.tasks()},
-          {"tasks_per_node", r.tasks_per_node()}, {"cores_per_task", r.cores_per_task()},
-          {"memory_bytes_per_node", r.memory_bytes_per_node()}, {"memory_bytes_per_core", r.memory_bytes_per_core()},
-          {"exclusive", r.exclusive()}, {"time_limit_s", r.time_limit_s()}};
+  return {{"nodes_min", r.nodes_min()},
+          {"nodes_max", r.nodes_max()},
+          {"tasks", r.tasks()},
+          {"tasks_per_node", r.tasks_per_node()},
+          {"cores_per_task", r.cores_per_task()},
+          {"memory_bytes_per_node", r.memory_bytes_per_node()},
+          {"memory_bytes_per_core", r.memory_bytes_per_core()},
+          {"exclusive", r.exclusive()},
+          {"time_limit_s", r.time_limit_s()}};
 }
 
 Json OfStep(const v1::Step& s) {
   Json laps = Json::array();
   for (const v1::Lap& lap : s.laps()) laps.push_back({{"name", lap.name()}, {"us", lap.us()}});
-  return {{"step_id", s.step_id()}, {"state", s.state()}, {"tasks", s.tasks()}, {"nodes", List(s.nodes())},
-          {"exit_code", s.exit_code()}, {"reason", s.reason()}, {"start_ms", s.start_ms()}, {"end_ms", s.end_ms()},
-          {"laps", laps}};
+  return {{"step_id", s.step_id()},   {"state", s.state()},         {"tasks", s.tasks()},
+          {"nodes", List(s.nodes())}, {"exit_code", s.exit_code()}, {"reason", s.reason()},
+          {"start_ms", s.start_ms()}, {"end_ms", s.end_ms()},       {"laps", laps}};
 }
 
 Json OfJob(const v1::Job& j) {
   Json steps = Json::array();
   for (const v1::Step& step : j.steps()) steps.push_back(OfStep(step));
-  return {{"job_id", j.job_id()}, {"array_job_id", j.array_job_id()}, {"array_task_id", j.array_task_id()},
-          {"name", j.name()}, {"user", j.user()}, {"uid", j.uid()}, {"state", StateName(j.state())},
-          {"ended", j.ended()}, {"reason", j.reason()}, {"exit_code", j.exit_code()}, {"image", j.image()},
-          {"image_digest", j.image_digest()}, {"resources", OfResources(j.resources())}, {"nodes", List(j.nodes())},
-          {"attempt", j.attempt()}, {"submit_ms", j.submit_ms()}, {"start_ms", j.start_ms()}, {"end_ms", j.end_ms()},
-          {"waiting_ms", j.waiting_ms()}, {"staging_ms", j.staging_ms()}, {"starting_ms", j.starting_ms()},
-          {"wireup_ms", j.wireup_ms()}, {"running_ms", j.running_ms()}, {"stdout_path", j.stdout_path()},
-          {"stderr_path", j.stderr_path()}, {"cwd", j.cwd()}, {"comment", j.comment()}, {"steps", steps}};
+  return {{"job_id", j.job_id()},
+          {"array_job_id", j.array_job_id()},
+          {"array_task_id", j.array_task_id()},
+          {"name", j.name()},
+          {"user", j.user()},
+          {"uid", j.uid()},
+          {"state", StateName(j.state())},
+          {"ended", j.ended()},
+          {"reason", j.reason()},
+          {"exit_code", j.exit_code()},
+          {"image", j.image()},
+          {"image_digest", j.image_digest()},
+          {"resources", OfResources(j.resources())},
+          {"nodes", List(j.nodes())},
+          {"attempt", j.attempt()},
+          {"submit_ms", j.submit_ms()},
+          {"start_ms", j.start_ms()},
+          {"end_ms", j.end_ms()},
+          {"waiting_ms", j.waiting_ms()},
+          {"staging_ms", j.staging_ms()},
+          {"starting_ms", j.starting_ms()},
+          {"wireup_ms", j.wireup_ms()},
+          {"running_ms", j.running_ms()},
+          {"stdout_path", j.stdout_path()},
+          {"stderr_path", j.stderr_path()},
+          {"cwd", j.cwd()},
+          {"comment", j.comment()},
+          {"steps", steps}};
 }
 
 Json OfNode(const v1::Node& n) {
-  return {{"name", n.name()}, {"state", n.state()}, {"reason", n.reason()}, {"cores", n.cores()},
-          {"cores_free", n.cores_free()}, {"memory_bytes", n.memory_bytes()}, {"memory_bytes_free", n.memory_bytes_free()},
-          {"address", n.address()}, {"jobs", List(n.jobs())}, {"images", List(n.images())}, {"cannot", List(n.cannot())},
-          {"boot_id", n.boot_id()}, {"version", n.version()}, {"sockets", n.sockets()}, {"numa_nodes", n.numa_nodes()},
+  return {{"name", n.name()},
+          {"state", n.state()},
+          {"reason", n.reason()},
+          {"cores", n.cores()},
+          {"cores_free", n.cores_free()},
+          {"memory_bytes", n.memory_bytes()},
+          {"memory_bytes_free", n.memory_bytes_free()},
+          {"address", n.address()},
+          {"jobs", List(n.jobs())},
+          {"images", List(n.images())},
+          {"cannot", List(n.cannot())},
+          {"boot_id", n.boot_id()},
+          {"version", n.version()},
+          {"sockets", n.sockets()},
+          {"numa_nodes", n.numa_nodes()},
           {"arch", n.arch()}};
 }
 
 Json OfImage(const v1::Image& i) {
-  return {{"name", i.name()}, {"digest", i.digest()}, {"source_digest", i.source_digest()}, {"bytes", i.bytes()},
-          {"owner", i.owner()}, {"added_ms", i.added_ms()}, {"labels", List(i.labels())}};
+  return {{"name", i.name()},          {"digest", i.digest()}, {"source_digest", i.source_digest()},
+          {"bytes", i.bytes()},        {"owner", i.owner()},   {"added_ms", i.added_ms()},
+          {"labels", List(i.labels())}};
 }
 
 // Names that users chose may be no UTF-8; such bytes are replaced, not thrown about.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What programs read: one JSON object, its keys those of the protocol, states without their prefix, times in ms since
-// 1970 UTC, sizes in bytes.
+// What programs read: one JSON object, its keys those of the protocol, states without their prefix, times in
+// ms since 1970 UTC, sizes in bytes.
 #pragma once
 
 #include <string>
@@ -11,9 +11,9 @@
 
 namespace slipway::cli {
 
-std::string StateName(v1::JobState state);       // "RUNNING"
-std::string JobIdText(const v1::Job& job);       // "12", "12_3"
-std::string StepIdText(std::uint32_t step_id);   // "0", "batch"
+std::string StateName(v1::JobState state);      // "RUNNING"
+std::string JobIdText(const v1::Job& job);      // "12", "12_3"
+std::string StepIdText(std::uint32_t step_id);  // "0", "batch"
 
 std::string JobJson(const v1::Job& job);
 std::string JobsJson(const v1::ListJobsReply& reply);    // {"jobs": […]}

@@ -16,7 +16,8 @@ namespace {
 
 // Bytes that continue a UTF-8 character take no column.
 std::size_t Width(const std::string& text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<std::size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 std::string Padded(const std::string& text, std::size_t width, bool right) {
@@ -40,7 +41,8 @@ std::string Table::Text(bool bold) const {
   }
   auto line = [&](auto&& cell) {
     std::string text;
-    for (std::size_t i = 0; i < columns_.size(); ++i) text += (i == 0 ? "" : "  ") + Padded(cell(i), widths[i], columns_[i].right);
+    for (std::size_t i = 0; i < columns_.size(); ++i)
+      text += (i == 0 ? "" : "  ") + Padded(cell(i), widths[i], columns_[i].right);
     while (!text.empty() && text.back() == ' ') text.pop_back();
     return text;
   };
