@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A setting is declared once, with type, unit, default, range and words; reading, `slipway config check|show` and
-// docs/reference/config.md all come from that declaration. Files are TOML: /etc/slipway/slipway.toml, then conf.d/*.toml
-// in name order, the later winning. An unknown key is an error with file, line and column and the nearest known name.
+// A setting is declared once, with type, unit, default, range and words; reading, `slipway config check|show`
+// and docs/reference/config.md all come from that declaration. Files are TOML: /etc/slipway/slipway.toml,
+// then conf.d/*.toml in name order, the later winning. An unknown key is an error with file, line and column
+// and the nearest known name.
 //
 //   static const Settings kSettings = {{
-//     {.key = "controller.port", .type = Setting::kInteger, .fallback = "6821", .low = 1, .high = 65535, .doc = "…"},
+//     {.key = "controller.port", .type = Setting::kInteger, .fallback = "6821", .low = 1, .high = 65535, .doc
+//     = "…"},
 //   }};
 //   Config config = TRY(Config::Load(kSettings, {"/etc/slipway/slipway.toml"}));
 //   config.Integer("controller.port");
@@ -23,11 +25,11 @@ namespace slipway {
 
 struct Setting {
   enum Type { kString, kInteger, kBool, kBytes, kDuration, kStringList };
-  std::string key;        // "table.name"
+  std::string key;  // "table.name"
   Type type = kString;
-  std::string fallback;   // as it would be written in the file; lists comma-separated
+  std::string fallback;                    // as it would be written in the file; lists comma-separated
   std::int64_t low = 0, high = INT64_MAX;  // kInteger, kBytes (bytes), kDuration (seconds)
-  std::string doc;        // a sentence, with the unit
+  std::string doc;                         // a sentence, with the unit
 };
 using Settings = std::vector<Setting>;
 
@@ -52,7 +54,7 @@ class Config {
 
  private:
   struct Value {
-    const Setting* setting;
+    Setting::Type type;
     std::string text;  // canonical
     std::string origin;
   };

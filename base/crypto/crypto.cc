@@ -23,7 +23,9 @@ Sha256::Sha256() : context_(std::make_unique<Context>()) {
 }
 Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;
-void Sha256::Update(std::string_view bytes) { CHECK(EVP_DigestUpdate(context_->md, bytes.data(), bytes.size()) == 1); }
+void Sha256::Update(std::string_view bytes) {
+  CHECK(EVP_DigestUpdate(context_->md, bytes.data(), bytes.size()) == 1);
+}
 std::string Sha256::Finish() {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned size = 0;
@@ -55,7 +57,8 @@ bool IsDigest(std::string_view text) {
   constexpr std::string_view kPrefix = "sha256:";
   if (text.size() != kPrefix.size() + 64 || !text.starts_with(kPrefix)) return false;
   text.remove_prefix(kPrefix.size());
-  return std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 namespace {
@@ -80,11 +83,13 @@ Result<std::string> PublicPemOf(EVP_PKEY* key) {
 
 template <class ReadPem>
 Result<std::shared_ptr<void>> FromPemText(std::string_view pem, ReadPem read, const char* what) {
-  std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), BIO_free);
+  std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())),
+                                                BIO_free);
   EVP_PKEY* key = bio ? read(bio.get()) : nullptr;
   if (key == nullptr) return Fail(Code::kInvalidArgument, "not a PEM ", what, " key");
   auto owned = Own(key);
-  if (EVP_PKEY_get_id(key) != EVP_PKEY_ED25519) return Fail(Code::kInvalidArgument, "the ", what, " key is not Ed25519");
+  if (EVP_PKEY_get_id(key) != EVP_PKEY_ED25519)
+    return Fail(Code::kInvalidArgument, "the ", what, " key is not Ed25519");
   return owned;
 }
 
@@ -95,14 +100,17 @@ Result<KeyPairPem> MakeEd25519KeyPair() {
   if (made == nullptr) return Fail(Code::kInternal, "making an Ed25519 key failed");
   auto key = Own(made);
   KeyPairPem pair;
-  pair.private_key = TRY(ToPem([&](BIO* bio) { return PEM_write_bio_PKCS8PrivateKey(bio, Key(key), nullptr, nullptr, 0, nullptr, nullptr); }));
+  pair.private_key = TRY(ToPem([&](BIO* bio) {
+    return PEM_write_bio_PKCS8PrivateKey(bio, Key(key), nullptr, nullptr, 0, nullptr, nullptr);
+  }));
   pair.public_key = TRY(PublicPemOf(Key(key)));
   return pair;
 }
 
 Result<SigningKey> SigningKey::FromPem(std::string_view pem) {
   SigningKey key;
-  key.key_ = TRY(FromPemText(pem, [](BIO* b) { return PEM_read_bio_PrivateKey(b, nullptr, nullptr, nullptr); }, "private"));
+  key.key_ = TRY(FromPemText(
+      pem, [](BIO* b) { return PEM_read_bio_PrivateKey(b, nullptr, nullptr, nullptr); }, "private"));
   return key;
 }
 
@@ -120,15 +128,17 @@ Result<std::string> SigningKey::PublicPem() const { return PublicPemOf(Key(key_)
 
 Result<VerifyingKey> VerifyingKey::FromPem(std::string_view pem) {
   VerifyingKey key;
-  key.key_ = TRY(FromPemText(pem, [](BIO* b) { return PEM_read_bio_PUBKEY(b, nullptr, nullptr, nullptr); }, "public"));
+  key.key_ = TRY(FromPemText(
+      pem, [](BIO* b) { return PEM_read_bio_PUBKEY(b, nullptr, nullptr, nullptr); }, "public"));
   return key;
 }
 
 bool VerifyingKey::Verify(std::string_view message, std::string_view signature) const {
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
   if (EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, Key(key_)) != 1) return false;
-  return EVP_DigestVerify(context.get(), reinterpret_cast<const unsigned char*>(signature.data()), signature.size(),
-                          reinterpret_cast<const unsigned char*>(message.data()), message.size()) == 1;
+  return EVP_DigestVerify(context.get(), reinterpret_cast<const unsigned char*>(signature.data()),
+                          signature.size(), reinterpret_cast<const unsigned char*>(message.data()),
+                          message.size()) == 1;
 }
 
 std::string RandomBytes(std::size_t n) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SHA-256 for content addresses, Ed25519 for tokens and launch credentials; both by libcrypto. A digest is written
-// "sha256:<64 hex digits>" wherever a person or a file sees it.
+// SHA-256 for content addresses, Ed25519 for tokens and launch credentials; both by libcrypto. A digest is
+// written "sha256:<64 hex digits>" wherever a person or a file sees it.
 #pragma once
 
 #include <array>

@@ -41,7 +41,9 @@ std::string Escaped(std::string_view text) {
 }
 
 bool NeedsQuotes(std::string_view text) {
-  return text.empty() || std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f; });
+  return text.empty() || std::any_of(text.begin(), text.end(), [](char c) {
+           return static_cast<unsigned char>(c) <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f;
+         });
 }
 
 std::string Timestamp() {
@@ -70,7 +72,8 @@ void Append(std::string& line, bool json, std::string_view key, std::string_view
 
 void SetLogOptions(LogOptions options) { Options() = std::move(options); }
 
-std::string FormatLogLine(const LogOptions& options, Level level, std::string_view message, std::initializer_list<LogField> fields) {
+std::string FormatLogLine(const LogOptions& options, Level level, std::string_view message,
+                          std::initializer_list<LogField> fields) {
   std::string line;
   Append(line, options.json, "level", LevelName(level), false);
   if (!options.program.empty()) Append(line, options.json, "prog", options.program, false);
@@ -83,7 +86,8 @@ void Log(Level level, std::string_view message, std::initializer_list<LogField> 
   const LogOptions& options = Options();
   if (level < options.threshold) return;
   std::string body = FormatLogLine(options, level, message, fields);
-  std::string line = options.json ? Cat("{\"time\":\"", Timestamp(), "\",", body, "}\n") : Cat("time=", Timestamp(), " ", body, "\n");
+  std::string line = options.json ? Cat("{\"time\":\"", Timestamp(), "\",", body, "}\n")
+                                  : Cat("time=", Timestamp(), " ", body, "\n");
   [[maybe_unused]] auto n = ::write(STDERR_FILENO, line.data(), line.size());
 }
 

@@ -46,7 +46,8 @@ Loop::TimerId EpollLoop::After(Duration delay, Task task) {
 }
 
 void EpollLoop::Cancel(TimerId timer) {
-  auto at = std::find_if(timers_.begin(), timers_.end(), [&](auto& entry) { return entry.second.id == timer.value; });
+  auto at = std::find_if(timers_.begin(), timers_.end(),
+                         [&](auto& entry) { return entry.second.id == timer.value; });
   if (at != timers_.end()) timers_.erase(at);
 }
 
@@ -138,12 +139,14 @@ Result<> EpollLoop::WatchSignals(const std::vector<int>& signals, std::function<
   sigset_t set;
   sigemptyset(&set);
   for (int number : signals) sigaddset(&set, number);
-  if (int error = ::pthread_sigmask(SIG_BLOCK, &set, nullptr); error != 0) return Failure(ErrnoErrorOf(error, "pthread_sigmask"));
+  if (int error = ::pthread_sigmask(SIG_BLOCK, &set, nullptr); error != 0)
+    return Failure(ErrnoErrorOf(error, "pthread_sigmask"));
   signals_.reset(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_) return ErrnoFail("signalfd");
   TRY(Watch(signals_.get(), EPOLLIN, [this, callback = std::move(callback)](std::uint32_t) {
     signalfd_siginfo info;
-    while (::read(signals_.get(), &info, sizeof info) == sizeof info) callback(static_cast<int>(info.ssi_signo));
+    while (::read(signals_.get(), &info, sizeof info) == sizeof info)
+      callback(static_cast<int>(info.ssi_signo));
   }));
   return {};
 }

@@ -53,7 +53,7 @@ class EpollLoop final : public Loop {
   std::uint64_t next_id_ = 1;
   bool stopped_ = false;
 
-  std::mutex mutex_;          // guards posted_ and stop_requested_ only
+  std::mutex mutex_;  // guards posted_ and stop_requested_ only
   std::vector<Task> posted_;
   bool stop_requested_ = false;
 };

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Each daemon has one thread that owns all its mutable state; whatever happens elsewhere (gRPC's threads, libpmix's)
-// is decoded there and posted here. Loop is that thread's queue, clock and watch on descriptors. EpollLoop is the
-// real one; SimLoop (sim_loop.h) is its twin with virtual time, so that the same code runs under simulation.
+// Each daemon has one thread that owns all its mutable state; whatever happens elsewhere (gRPC's threads,
+// libpmix's) is decoded there and posted here. Loop is that thread's queue, clock and watch on descriptors.
+// EpollLoop is the real one; SimLoop (sim_loop.h) is its twin with virtual time, so that the same code runs
+// under simulation.
 //
-// Post() may be called from any thread; everything else only from the loop's own. Callbacks run one at a time and
-// may call anything, Stop() and removal of themselves included.
+// Post() may be called from any thread; everything else only from the loop's own. Callbacks run one at a time
+// and may call anything, Stop() and removal of themselves included.
 #pragma once
 
 #include <chrono>
@@ -23,8 +24,12 @@ class Loop {
  public:
   using Task = std::function<void()>;
   using FdCallback = std::function<void(std::uint32_t epoll_events)>;
-  struct TimerId { std::uint64_t value = 0; };  // 0: none
-  struct WatchId { std::uint64_t value = 0; };
+  struct TimerId {
+    std::uint64_t value = 0;
+  };  // 0: none
+  struct WatchId {
+    std::uint64_t value = 0;
+  };
 
   virtual ~Loop() = default;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A descriptor that nobody owns is leaked into a container or closed twice. UniqueFd owns one; a raw `int fd` in a
-// signature is borrowed. Everything here opens with O_CLOEXEC.
+// A descriptor that nobody owns is leaked into a container or closed twice. UniqueFd owns one; a raw `int fd`
+// in a signature is borrowed. Everything here opens with O_CLOEXEC.
 #pragma once
 
 #include <unistd.h>

@@ -14,16 +14,19 @@
 
 namespace slipway {
 
-Result<UniqueFd> MountNew(const char* type, const std::vector<FsParameter>& parameters, std::uint64_t attributes) {
+Result<UniqueFd> MountNew(const char* type, const std::vector<FsParameter>& parameters,
+                          std::uint64_t attributes) {
   UniqueFd context(::fsopen(type, FSOPEN_CLOEXEC));
   if (!context) return ErrnoFail("fsopen", type);
   for (const auto& [key, value] : parameters) {
     bool flag = value.empty();
-    if (::fsconfig(context.get(), flag ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING, key.c_str(), flag ? nullptr : value.c_str(), 0) < 0) {
+    if (::fsconfig(context.get(), flag ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING, key.c_str(),
+                   flag ? nullptr : value.c_str(), 0) < 0) {
       return ErrnoFail(Cat("fsconfig(", type, ", ", key, ")"), value);
     }
   }
-  if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0) return ErrnoFail("mounting a file system of type", type);
+  if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0)
+    return ErrnoFail("mounting a file system of type", type);
   UniqueFd mount(::fsmount(context.get(), FSMOUNT_CLOEXEC, static_cast<unsigned>(attributes)));
   if (!mount) return ErrnoFail("fsmount", type);
   return mount;
@@ -39,14 +42,16 @@ Result<UniqueFd> OpenTreeClone(int dir_fd, const std::string& path, bool recursi
 }
 
 Result<> AttachMount(int mount_fd, int target_fd) {
-  if (::move_mount(mount_fd, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) return ErrnoFail("move_mount");
+  if (::move_mount(mount_fd, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+    return ErrnoFail("move_mount");
   return {};
 }
 
 namespace {
 Result<> Setattr(int mount_fd, const mount_attr& attributes, bool recursive) {
   mount_attr copy = attributes;
-  if (::mount_setattr(mount_fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &copy, sizeof copy) < 0) return ErrnoFail("mount_setattr");
+  if (::mount_setattr(mount_fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &copy, sizeof copy) < 0)
+    return ErrnoFail("mount_setattr");
   return {};
 }
 }  // namespace
@@ -90,7 +95,8 @@ Result<UniqueFd> AttachLoop(int image_fd, std::uint64_t offset, std::uint64_t si
   config.info.lo_flags = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR;
   config.info.lo_offset = offset;
   config.info.lo_sizelimit = size_limit;
-  // Another process may take the free device between the two calls: then the kernel says EBUSY and we ask again.
+  // Another process may take the free device between the two calls: then the kernel says EBUSY and we ask
+  // again.
   for (int attempt = 0; attempt < 64; ++attempt) {
     int number = ::ioctl(control.get(), LOOP_CTL_GET_FREE);
     if (number < 0) return ErrnoFail("ioctl(LOOP_CTL_GET_FREE)");
@@ -98,7 +104,9 @@ Result<UniqueFd> AttachLoop(int image_fd, std::uint64_t offset, std::uint64_t si
     auto loop = Open(path, O_RDONLY);
     if (!loop && loop.error().sys_errno == ENOENT) {
       // A node's own /dev may not follow devtmpfs; the device exists all the same (major 7).
-      if (::mknod(path.c_str(), S_IFBLK | 0660, makedev(7, static_cast<unsigned>(number))) < 0 && errno != EEXIST) return ErrnoFail("mknod", path);
+      if (::mknod(path.c_str(), S_IFBLK | 0660, makedev(7, static_cast<unsigned>(number))) < 0 &&
+          errno != EEXIST)
+        return ErrnoFail("mknod", path);
       loop = Open(path, O_RDONLY);
     }
     if (!loop) return Failure(std::move(loop).error());

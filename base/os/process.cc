@@ -71,8 +71,8 @@ namespace {
   ::_exit(127);
 }
 
-// In the child, after fork: moves descriptors to the numbers asked for without stepping on one another, by first
-// lifting all of them above every target.
+// In the child, after fork: moves descriptors to the numbers asked for without stepping on one another, by
+// first lifting all of them above every target.
 void PlaceFds(std::vector<std::pair<int, int>>& fds, int& report_fd) {
   int floor = 3;
   for (auto& [theirs, ours] : fds) floor = std::max(floor, theirs + 1);
@@ -131,7 +131,8 @@ Result<Process> Spawn(const SpawnOptions& options) {
   pid_t parent = ::getpid();
   Process child = TRY(Clone3({}));
   if (!child) {
-    Become(options, options.fds, argv.data(), options.env ? envp.data() : nullptr, parent, report.write.get());
+    Become(options, options.fds, argv.data(), options.env ? envp.data() : nullptr, parent,
+           report.write.get());
   }
   report.write.reset();
   int error = 0;

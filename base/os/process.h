@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A pid may belong to somebody else by the time it is used; a pidfd may not. Process owns one child by pidfd.
-// Clone3 is the one audited place for the raw system call (glibc 2.36 wraps neither it nor CLONE_INTO_CGROUP).
+// Clone3 is the one audited place for the raw system call (glibc 2.36 wraps neither it nor
+// CLONE_INTO_CGROUP).
 #pragma once
 
 #include <sys/types.h>
@@ -40,8 +41,8 @@ class [[nodiscard]] Process {
   explicit operator bool() const { return static_cast<bool>(pidfd_); }
 
   Result<> Signal(int signal_number) const;
-  Result<ExitStatus> Wait();                    // blocks; children only
-  Result<std::optional<ExitStatus>> Poll();     // does not block
+  Result<ExitStatus> Wait();                 // blocks; children only
+  Result<std::optional<ExitStatus>> Poll();  // does not block
 
  private:
   pid_t pid_ = -1;
@@ -52,15 +53,16 @@ struct CloneOptions {
   std::uint64_t flags = 0;  // CLONE_NEW…; CLONE_PIDFD and SIGCHLD are added
   int cgroup_fd = -1;       // ≥ 0: born in that cgroup (CLONE_INTO_CGROUP)
 };
-// fork(2) with namespaces: the parent gets the Process; the child gets an empty one (operator bool is false). In a
-// threaded program the child may only make async-signal-safe calls until it execs.
+// fork(2) with namespaces: the parent gets the Process; the child gets an empty one (operator bool is false).
+// In a threaded program the child may only make async-signal-safe calls until it execs.
 Result<Process> Clone3(const CloneOptions& options);
 
 struct SpawnOptions {
-  std::vector<std::string> argv;           // argv[0] is looked up in PATH when it has no slash
+  std::vector<std::string> argv;                // argv[0] is looked up in PATH when it has no slash
   std::optional<std::vector<std::string>> env;  // unset: ours
-  std::string cwd;                         // empty: ours
-  // {theirs, ours}: descriptor `ours` becomes number `theirs`; 0, 1, 2 are inherited unless named; all others close.
+  std::string cwd;                              // empty: ours
+  // {theirs, ours}: descriptor `ours` becomes number `theirs`; 0, 1, 2 are inherited unless named; all others
+  // close.
   std::vector<std::pair<int, int>> fds;
   bool new_session = false;
   int parent_death_signal = 0;

@@ -18,8 +18,8 @@ Result<SocketEnds> MakeSocketPair(int type) {
 
 namespace {
 
-// sun_path holds 107 bytes and a NUL; a longer path is reached through a descriptor of its folder, which `keep`
-// holds until the call is over.
+// sun_path holds 107 bytes and a NUL; a longer path is reached through a descriptor of its folder, which
+// `keep` holds until the call is over.
 Result<sockaddr_un> AddressOf(const std::string& path, UniqueFd& keep) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -29,7 +29,8 @@ Result<sockaddr_un> AddressOf(const std::string& path, UniqueFd& keep) {
     if (slash == std::string::npos) return Fail(Code::kInvalidArgument, "socket path too long: ", path);
     keep = TRY(Open(path.substr(0, slash), O_PATH | O_DIRECTORY));
     usable = Cat("/proc/self/fd/", keep.get(), path.substr(slash));
-    if (usable.size() >= sizeof address.sun_path) return Fail(Code::kInvalidArgument, "socket name too long: ", path);
+    if (usable.size() >= sizeof address.sun_path)
+      return Fail(Code::kInvalidArgument, "socket name too long: ", path);
   }
   std::memcpy(address.sun_path, usable.c_str(), usable.size() + 1);
   return address;
@@ -60,7 +61,8 @@ Result<UniqueFd> ConnectUnix(const std::string& path, int type) {
   sockaddr_un address = TRY(AddressOf(path, keep));
   UniqueFd fd(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
   if (!fd) return ErrnoFail("socket");
-  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) return ErrnoFail("connect to", path);
+  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0)
+    return ErrnoFail("connect to", path);
   return fd;
 }
 
@@ -73,17 +75,22 @@ Result<UniqueFd> AcceptUnix(int listen_fd) {
 Result<PeerIdentity> PeerOf(int socket_fd) {
   ucred peer{};
   socklen_t size = sizeof peer;
-  if (::getsockopt(socket_fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) return ErrnoFail("getsockopt(SO_PEERCRED)");
+  if (::getsockopt(socket_fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+    return ErrnoFail("getsockopt(SO_PEERCRED)");
   constexpr uid_t kOverflowUid = 65534;
   if (peer.uid == kOverflowUid || peer.uid == static_cast<uid_t>(-1)) {
-    return Fail(Code::kPermissionDenied, "the caller's user id is not known here (overflow uid): it comes from a foreign user namespace");
+    return Fail(
+        Code::kPermissionDenied,
+        "the caller's user id is not known here (overflow uid): it comes from a foreign user namespace");
   }
   return PeerIdentity{peer.pid, peer.uid, peer.gid};
 }
 
 Result<> SendMessage(int socket_fd, std::string_view bytes, const std::vector<int>& fds) {
-  if (bytes.size() > kMessageBytesMax) return Fail(Code::kOutOfRange, "message of ", bytes.size(), " bytes, at most ", kMessageBytesMax);
-  if (fds.size() > kMessageFdsMax) return Fail(Code::kOutOfRange, "message with ", fds.size(), " descriptors, at most ", kMessageFdsMax);
+  if (bytes.size() > kMessageBytesMax)
+    return Fail(Code::kOutOfRange, "message of ", bytes.size(), " bytes, at most ", kMessageBytesMax);
+  if (fds.size() > kMessageFdsMax)
+    return Fail(Code::kOutOfRange, "message with ", fds.size(), " descriptors, at most ", kMessageFdsMax);
   iovec part{const_cast<char*>(bytes.data()), bytes.size()};
   alignas(cmsghdr) char control[CMSG_SPACE(kMessageFdsMax * sizeof(int))];
   msghdr header{};
@@ -131,7 +138,8 @@ Result<Message> ReceiveMessage(int socket_fd) {
     }
   }
   if (got == 0 && message.fds.empty()) return Fail(Code::kUnavailable, "closed");
-  if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) return Fail(Code::kOutOfRange, "message larger than ", kMessageBytesMax, " bytes");
+  if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
+    return Fail(Code::kOutOfRange, "message larger than ", kMessageBytesMax, " bytes");
   message.bytes.resize(static_cast<std::size_t>(got));
   return message;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Processes of one node talk over Unix SEQPACKET sockets: one send is one message, descriptors travel with it, and
-// the kernel says who is at the other end. These are the only calls that do so.
+// Processes of one node talk over Unix SEQPACKET sockets: one send is one message, descriptors travel with
+// it, and the kernel says who is at the other end. These are the only calls that do so.
 #pragma once
 
 #include <sys/types.h>
@@ -27,7 +27,8 @@ struct SocketEnds {
 };
 Result<SocketEnds> MakeSocketPair(int type /* SOCK_SEQPACKET or SOCK_STREAM */);
 
-// `path` is unlinked first; the socket gets `mode`. Paths over 107 bytes go by way of /proc/self/fd of the folder.
+// `path` is unlinked first; the socket gets `mode`. Paths over 107 bytes go by way of /proc/self/fd of the
+// folder.
 Result<UniqueFd> ListenUnix(const std::string& path, int type, unsigned mode);
 Result<UniqueFd> ConnectUnix(const std::string& path, int type);
 Result<UniqueFd> AcceptUnix(int listen_fd);
@@ -43,8 +44,8 @@ Result<PeerIdentity> PeerOf(int socket_fd);
 
 // One message, whole or not at all; waits while the peer's buffer is full unless the socket is non-blocking.
 Result<> SendMessage(int socket_fd, std::string_view bytes, const std::vector<int>& fds = {});
-// The next message. kUnavailable "closed" when the peer has gone; kResourceExhausted (EAGAIN) when a non-blocking
-// socket has none; a truncated message is refused and its descriptors are closed.
+// The next message. kUnavailable "closed" when the peer has gone; kResourceExhausted (EAGAIN) when a
+// non-blocking socket has none; a truncated message is refused and its descriptors are closed.
 Result<Message> ReceiveMessage(int socket_fd);
 
 }  // namespace slipway

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Most things that fail here fail because of somebody's file, disk, kernel or network, so failure is a value that
-// says what was attempted, on what, and what the kernel answered. Result<T> is that value; TRY() hands it up.
+// Most things that fail here fail because of somebody's file, disk, kernel or network, so failure is a value
+// that says what was attempted, on what, and what the kernel answered. Result<T> is that value; TRY() hands
+// it up.
 //
-// Codes are gRPC's canonical ones (same numbers), so that api/ maps them with one cast. Nothing here throws; the
-// exceptions of libraries are caught where the library is called.
+// Codes are gRPC's canonical ones (same numbers), so that api/ maps them with one cast. Nothing here throws;
+// the exceptions of libraries are caught where the library is called.
 #pragma once
 
 #include <cerrno>
@@ -44,7 +45,7 @@ inline void CatOne(std::string& out, const char* piece) { out.append(piece); }
 inline void CatOne(std::string& out, const std::string& piece) { out.append(piece); }
 inline void CatOne(std::string& out, char piece) { out.push_back(piece); }
 template <class N>
-  requires std::is_arithmetic_v<N>
+requires std::is_arithmetic_v<N>
 void CatOne(std::string& out, N piece) {
   if constexpr (std::is_same_v<N, bool>) {
     out.append(piece ? "true" : "false");
@@ -101,24 +102,25 @@ T TakeValue(Result<T>& result) {
 }
 }  // namespace internal
 
-// Evaluates to the value, or returns the error from the enclosing function. Stands alone on the right of `=` or
-// as a statement: compilers differ on the order of sibling arguments.
-#define TRY(expression)                                                       \
-  ({                                                                          \
-    auto try_result_ = (expression);                                          \
+// Evaluates to the value, or returns the error from the enclosing function. Stands alone on the right of `=`
+// or as a statement: compilers differ on the order of sibling arguments.
+#define TRY(expression)                                                          \
+  ({                                                                             \
+    auto try_result_ = (expression);                                             \
     if (!try_result_) return ::slipway::Failure(std::move(try_result_).error()); \
-    ::slipway::internal::TakeValue(try_result_);                               \
+    ::slipway::internal::TakeValue(try_result_);                                 \
   })
 
 // The same with words before the error: TRY_CONTEXT(Open(p), Cat("reading settings from ", p)).
-#define TRY_CONTEXT(expression, what)                                                       \
-  ({                                                                                        \
-    auto try_result_ = (expression);                                                        \
+#define TRY_CONTEXT(expression, what)                                                          \
+  ({                                                                                           \
+    auto try_result_ = (expression);                                                           \
     if (!try_result_) return ::slipway::Failure(std::move(try_result_).error().Context(what)); \
-    ::slipway::internal::TakeValue(try_result_);                                             \
+    ::slipway::internal::TakeValue(try_result_);                                               \
   })
 
-// What we believe about our own arithmetic; stays on in release. Never for what a user, disk or peer can cause.
+// What we believe about our own arithmetic; stays on in release. Never for what a user, disk or peer can
+// cause.
 [[noreturn]] void CheckFailed(const char* condition, const char* file, int line);
 #define CHECK(condition) \
   ((condition) ? static_cast<void>(0) : ::slipway::CheckFailed(#condition, __FILE__, __LINE__))

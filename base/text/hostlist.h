@@ -11,7 +11,8 @@
 
 namespace slipway {
 
-// Every name in order; refuses more than `names_max` before it makes them, and malformed ranges with their place.
+// Every name in order; refuses more than `names_max` before it makes them, and malformed ranges with their
+// place.
 Result<std::vector<std::string>> ExpandHostlist(std::string_view text, std::size_t names_max = 100000);
 // The shortest spelling that expands to the same names in the same order ("n1,n2,n3" → "n[1-3]").
 std::string CompressHostlist(std::span<const std::string> names);

@@ -8,7 +8,7 @@
 
 namespace slipway {
 
-std::string_view Trim(std::string_view text);  // of spaces, tabs and line ends
+std::string_view Trim(std::string_view text);                           // of spaces, tabs and line ends
 std::vector<std::string> Split(std::string_view text, char separator);  // "" → {""}
 std::string Join(const std::vector<std::string>& parts, std::string_view separator);
 // The word of `known` nearest to `word` (edit distance ≤ 2), or empty: for "did you mean".

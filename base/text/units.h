@@ -11,8 +11,8 @@
 
 namespace slipway {
 
-// "512", "512K", "2G", "1.5T" (powers of 1024; a suffix may end in B or iB). Without a suffix the number counts
-// `unit_bytes` (Slurm's --mem: MiB).
+// "512", "512K", "2G", "1.5T" (powers of 1024; a suffix may end in B or iB). Without a suffix the number
+// counts `unit_bytes` (Slurm's --mem: MiB).
 Result<std::uint64_t> ParseBytes(std::string_view text, std::uint64_t unit_bytes = 1);
 std::string FormatBytes(std::uint64_t bytes);  // "1.5 GiB"
 

@@ -15,7 +15,8 @@ Result<std::optional<std::string>> FrameReader::Next() {
   std::string_view left = std::string_view(buffer_).substr(start_);
   if (left.size() < 4) return std::optional<std::string>{};
   std::uint32_t size = TRY(Decode<std::uint32_t>(left.substr(0, 4), "frame length"));
-  if (size > frame_bytes_max_) return Fail(Code::kOutOfRange, "frame of ", size, " bytes, at most ", frame_bytes_max_);
+  if (size > frame_bytes_max_)
+    return Fail(Code::kOutOfRange, "frame of ", size, " bytes, at most ", frame_bytes_max_);
   if (left.size() < 4 + size) return std::optional<std::string>{};
   std::string frame(left.substr(4, size));
   start_ += 4 + size;

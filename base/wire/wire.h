@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The privileged programs and stepd must not carry a protobuf library, and what they read comes from users. A type
-// that travels lists its fields once:
+// The privileged programs and stepd must not carry a protobuf library, and what they read comes from users. A
+// type that travels lists its fields once:
 //
 //   struct Bind { std::string source, target; bool read_only = false; };
 //   void Fields(auto& archive, IsA<Bind> auto& v) { archive(v.source, v.target, v.read_only); }
 //
-// and Encode/Decode do the rest. Format: integers little-endian at their own width, bool and enum as their integer,
-// string = u32 length + bytes, vector = u32 count + elements, optional = u8 + value, pair = both. Decoding is
-// bounded by the bytes at hand (a count larger than the bytes left is refused before anything is allocated) and
-// never reads past the end; trailing bytes are an error.
+// and Encode/Decode do the rest. Format: integers little-endian at their own width, bool and enum as their
+// integer, string = u32 length + bytes, vector = u32 count + elements, optional = u8 + value, pair = both.
+// Decoding is bounded by the bytes at hand (a count larger than the bytes left is refused before anything is
+// allocated) and never reads past the end; trailing bytes are an error.
 #pragma once
 
 #include <concepts>
@@ -39,16 +39,17 @@ class WireWriter {
 
  private:
   template <class T>
-    requires std::is_integral_v<T>
+  requires std::is_integral_v<T>
   void Put(T value) {
-    auto bits = static_cast<std::make_unsigned_t<std::conditional_t<std::is_same_v<T, bool>, std::uint8_t, T>>>(value);
-    for (std::size_t i = 0; i < sizeof bits; ++i) bytes_.push_back(static_cast<char>((static_cast<std::uint64_t>(bits) >> (8 * i)) & 0xff));
+    auto bits =
+        static_cast<std::make_unsigned_t<std::conditional_t<std::is_same_v<T, bool>, std::uint8_t, T>>>(
+            value);
+    for (std::size_t i = 0; i < sizeof bits; ++i)
+      bytes_.push_back(static_cast<char>((static_cast<std::uint64_t>(bits) >> (8 * i)) & 0xff));
   }
   template <class T>
-    requires std::is_enum_v<T>
-  void Put(T value) {
-    Put(static_cast<std::underlying_type_t<T>>(value));
-  }
+  requires std::is_enum_v<T>
+  void Put(T value) { Put(static_cast<std::underlying_type_t<T>>(value)); }
   void Put(const std::string& value) {
     Put(static_cast<std::uint32_t>(value.size()));
     bytes_ += value;
@@ -69,10 +70,8 @@ class WireWriter {
     Put(value.second);
   }
   template <class T>
-    requires std::is_class_v<T>
-  void Put(const T& value) {
-    Fields(*this, value);
-  }
+  requires std::is_class_v<T>
+  void Put(const T& value) { Fields(*this, value); }
   std::string bytes_;
 };
 
@@ -97,16 +96,17 @@ class WireReader {
     return taken;
   }
   template <class T>
-    requires std::is_integral_v<T>
+  requires std::is_integral_v<T>
   void Get(T& value) {
     std::string_view raw = Take(std::is_same_v<T, bool> ? 1 : sizeof(T));
     std::uint64_t bits = 0;
-    for (std::size_t i = 0; i < raw.size(); ++i) bits |= static_cast<std::uint64_t>(static_cast<unsigned char>(raw[i])) << (8 * i);
+    for (std::size_t i = 0; i < raw.size(); ++i)
+      bits |= static_cast<std::uint64_t>(static_cast<unsigned char>(raw[i])) << (8 * i);
     if (std::is_same_v<T, bool> && bits > 1) failed_ = true;
     value = static_cast<T>(bits);
   }
   template <class T>
-    requires std::is_enum_v<T>
+  requires std::is_enum_v<T>
   void Get(T& value) {  // whether it is one of the enumerators is the caller's Validate to say
     std::underlying_type_t<T> number{};
     Get(number);
@@ -141,7 +141,7 @@ class WireReader {
     Get(value.second);
   }
   template <class T>
-    requires std::is_class_v<T>
+  requires std::is_class_v<T>
   void Get(T& value) {
     if (!failed_) Fields(*this, value);
   }
@@ -162,12 +162,13 @@ Result<T> Decode(std::string_view bytes, std::string_view what) {
   WireReader reader(bytes);
   T value{};
   reader(value);
-  if (reader.failed() || reader.bytes_left() != 0) return Fail(Code::kInvalidArgument, what, ": malformed (", bytes.size(), " bytes)");
+  if (reader.failed() || reader.bytes_left() != 0)
+    return Fail(Code::kInvalidArgument, what, ": malformed (", bytes.size(), " bytes)");
   return value;
 }
 
-// A frame is a message with its kind in front: u16 kind + payload. One frame is one SEQPACKET message, or follows a
-// u32 length on a byte stream (base/wire/stream.h).
+// A frame is a message with its kind in front: u16 kind + payload. One frame is one SEQPACKET message, or
+// follows a u32 length on a byte stream (base/wire/stream.h).
 template <class Kind, class T>
 std::string EncodeFrame(Kind kind, const T& payload) {
   WireWriter writer;
@@ -182,7 +183,8 @@ struct Frame {
 };
 template <class Kind>
 Result<Frame<Kind>> SplitFrame(std::string_view message) {
-  if (message.size() < 2) return Fail(Code::kInvalidArgument, "a frame of ", message.size(), " bytes has no kind");
+  if (message.size() < 2)
+    return Fail(Code::kInvalidArgument, "a frame of ", message.size(), " bytes has no kind");
   auto low = static_cast<unsigned char>(message[0]);
   auto high = static_cast<unsigned char>(message[1]);
   return Frame<Kind>{static_cast<Kind>(low | high << 8), message.substr(2)};

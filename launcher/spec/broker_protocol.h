@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Between slipway-agent (or slipwayd, for imports) and slipway-broker: frames on a SEQPACKET Unix socket. The broker
-// takes requests only from the uid that its own configuration names (SO_PEERCRED). Every request carries an id that
-// its answer (kDone, kStarted, kSteps, kImported, kImages or kError) repeats; answers may overtake one another.
+// Between slipway-agent (or slipwayd, for imports) and slipway-broker: frames on a SEQPACKET Unix socket. The
+// broker takes requests only from the uid that its own configuration names (SO_PEERCRED). Every request
+// carries an id that its answer (kDone, kStarted, kSteps, kImported, kImages or kError) repeats; answers may
+// overtake one another.
 #pragma once
 
 #include <cstdint>
@@ -17,15 +18,17 @@ inline constexpr std::uint32_t kBrokerProtocolVersion = 1;
 
 enum class BrokerFrame : std::uint16_t {
   // requests
-  kHello = 1,        // BrokerHello → kWelcome; first on every connection
-  kAdmitImage = 2,   // ImageRequest + fd of the finished file → kDone once it is the store's (admitting twice is fine)
+  kHello = 1,  // BrokerHello → kWelcome; first on every connection
+  kAdmitImage =
+      2,  // ImageRequest + fd of the finished file → kDone once it is the store's (admitting twice is fine)
   kRemoveImage = 3,  // ImageRequest → kDone; kFailedPrecondition while a step uses it
   kListImages = 4,   // PlainRequest → kImages
   kStartStep = 5,    // StartStep + fd of the sealed StepSpec memfd → kStarted
   kKillStep = 6,     // StepRequest → kDone when no process of it is left (also when it never was)
   kEndJob = 7,       // StepRequest (step ignored) → kDone; the job's namespaces are let go
   kListSteps = 8,    // PlainRequest → kSteps
-  kImportImage = 9,  // PlainRequest + fd of a SIF or squashfs that nobody trusts → kImported + fd of our squashfs
+  kImportImage =
+      9,  // PlainRequest + fd of a SIF or squashfs that nobody trusts → kImported + fd of our squashfs
   kForgetStep = 10,  // StepRequest → kDone: its report is safe with the controller, the run folder may go
   // answers
   kWelcome = 32,   // BrokerWelcome
@@ -47,11 +50,15 @@ void Fields(auto& archive, IsA<BrokerHello> auto& v) { archive(v.version); }
 struct BrokerWelcome {
   std::uint32_t version = kBrokerProtocolVersion;
   std::string node;
-  std::string run_dir;              // steps/<JOB.ATTEMPT.STEP>/sock below it is where stepd listens
-  bool rootless = false;            // everything runs as one user; images by squashfuse
-  std::vector<std::string> cannot;  // limits this node cannot hold, one plain sentence each ("memory: no cgroup v2 controller")
+  std::string run_dir;    // steps/<JOB.ATTEMPT.STEP>/sock below it is where stepd listens
+  bool rootless = false;  // everything runs as one user; images by squashfuse
+  std::vector<std::string>
+      cannot;  // limits this node cannot hold, one plain sentence each ("memory: no cgroup v2 controller")
+  std::string image_dir;  // rootless only: the store's file of sha256:HEX is image_dir/sha256-HEX
 };
-void Fields(auto& archive, IsA<BrokerWelcome> auto& v) { archive(v.version, v.node, v.run_dir, v.rootless, v.cannot); }
+void Fields(auto& archive, IsA<BrokerWelcome> auto& v) {
+  archive(v.version, v.node, v.run_dir, v.rootless, v.cannot, v.image_dir);
+}
 
 struct PlainRequest {
   std::uint64_t id = 0;

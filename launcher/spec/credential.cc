@@ -20,12 +20,17 @@ SignedCredential SignCredential(const LaunchCredential& credential, const Signin
   return {std::move(body), std::move(signature)};
 }
 
-Result<LaunchCredential> VerifyCredential(const SignedCredential& credential, std::span<const VerifyingKey> keys) {
+Result<LaunchCredential> VerifyCredential(const SignedCredential& credential,
+                                          std::span<const VerifyingKey> keys) {
   std::string bytes = SignedBytes(credential.body);
-  bool signed_by_us = std::any_of(keys.begin(), keys.end(), [&](auto& key) { return key.Verify(bytes, credential.signature); });
-  if (!signed_by_us) return Fail(Code::kPermissionDenied, "the launch credential is not signed by this cluster's controller");
+  bool signed_by_us = std::any_of(keys.begin(), keys.end(),
+                                  [&](auto& key) { return key.Verify(bytes, credential.signature); });
+  if (!signed_by_us)
+    return Fail(Code::kPermissionDenied, "the launch credential is not signed by this cluster's controller");
   LaunchCredential decoded = TRY(Decode<LaunchCredential>(credential.body, "launch credential"));
-  if (decoded.version != 1) return Fail(Code::kInvalidArgument, "launch credential of version ", decoded.version, ", this node reads 1");
+  if (decoded.version != 1)
+    return Fail(Code::kInvalidArgument, "launch credential of version ", decoded.version,
+                ", this node reads 1");
   return decoded;
 }
 

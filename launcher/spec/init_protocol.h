@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Between the container's init and whoever runs the step outside (slipway-stepd, or `slipway exec`): frames on a
-// SEQPACKET socket pair. The init starts nothing before kLaunch; when the socket closes it ends every task and goes.
+// Between the container's init and whoever runs the step outside (slipway-stepd, or `slipway exec`): frames
+// on a SEQPACKET socket pair. The init starts nothing before kLaunch; when the socket closes it ends every
+// task and goes.
 #pragma once
 
 #include <cstdint>

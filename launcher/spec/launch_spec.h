@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the container's init (our code, with the user's rights) is told to build and run: the user's side of a start.
-// It comes from slipway-stepd or from `slipway exec`, in a sealed memfd, so it cannot change after it was checked.
-// Who runs, on which image of the store, and with what limits is *not* in it when a privileged half exists: that half
-// hands those over by itself (container/birth.h).
+// What the container's init (our code, with the user's rights) is told to build and run: the user's side of a
+// start. It comes from slipway-stepd or from `slipway exec`, in a sealed memfd, so it cannot change after it
+// was checked. Who runs, on which image of the store, and with what limits is *not* in it when a privileged
+// half exists: that half hands those over by itself (container/birth.h).
 //
-// Descriptors travel beside the spec in the control socket's messages, in the order of the spec's `fd` numbers:
-// an `fd` field is an index into them, -1 means none.
+// Descriptors travel beside the spec in the control socket's messages, in the order of the spec's `fd`
+// numbers: an `fd` field is an index into them, -1 means none.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,8 @@ void Fields(auto& archive, IsA<ImageSource> auto& v) { archive(v.kind, v.path, v
 
 struct Mount {
   enum Type : std::uint8_t {
-    kBind = 1,   // source → target; made (file or directory) in the container's own layer where the image lacks it
+    kBind =
+        1,  // source → target; made (file or directory) in the container's own layer where the image lacks it
     kTmpfs = 2,  // `options`: size=…,mode=…
     kProc = 3,   // fresh in a PID namespace; where the kernel refuses one, the host's is bound
     kDev = 4,    // minimal /dev: null zero full random urandom tty, pts, shm, mqueue, fd links
@@ -43,7 +44,9 @@ struct Mount {
   bool read_only = false;
   bool optional = false;  // a source that does not exist is skipped, not an error ($HOME, $PWD, localtime)
 };
-void Fields(auto& archive, IsA<Mount> auto& v) { archive(v.type, v.source, v.target, v.options, v.read_only, v.optional); }
+void Fields(auto& archive, IsA<Mount> auto& v) {
+  archive(v.type, v.source, v.target, v.options, v.read_only, v.optional);
+}
 
 // A file whose content we make (a batch script), placed over or into the image.
 struct InjectedFile {
@@ -56,28 +59,33 @@ struct InjectedFile {
 void Fields(auto& archive, IsA<InjectedFile> auto& v) { archive(v.target, v.content, v.mode, v.account_line); }
 
 struct Task {
-  std::uint32_t rank = 0;         // global
-  std::vector<std::string> env;   // NAME=value, on top of the spec's
-  std::int32_t stdin_fd = -1, stdout_fd = -1, stderr_fd = -1;  // -1: /dev/null for stdin, the init's own otherwise
+  std::uint32_t rank = 0;        // global
+  std::vector<std::string> env;  // NAME=value, on top of the spec's
+  std::int32_t stdin_fd = -1, stdout_fd = -1,
+               stderr_fd = -1;      // -1: /dev/null for stdin, the init's own otherwise
   std::vector<std::uint32_t> cpus;  // allowed processors; empty: as inherited
 };
-void Fields(auto& archive, IsA<Task> auto& v) { archive(v.rank, v.env, v.stdin_fd, v.stdout_fd, v.stderr_fd, v.cpus); }
+void Fields(auto& archive, IsA<Task> auto& v) {
+  archive(v.rank, v.env, v.stdin_fd, v.stdout_fd, v.stderr_fd, v.cpus);
+}
 
 struct LaunchSpec {
   std::uint32_t version = 1;
   ImageSource image;
-  bool pid_namespace = true;  // rootless only asks; where /proc cannot be had there is none (reported in kReady)
+  bool pid_namespace =
+      true;  // rootless only asks; where /proc cannot be had there is none (reported in kReady)
   bool writable_tmpfs = false;
-  std::string hostname;  // empty: the host's
+  std::string hostname;       // empty: the host's
   std::vector<Mount> mounts;  // in order
   std::vector<InjectedFile> files;
   std::vector<std::string> argv;  // of every task; argv[0] is looked up in the container's PATH
   std::vector<std::string> env;   // the whole environment, NAME=value
-  bool image_environment = true;  // then the image's own (/.singularity.d/env/*.sh) is applied, evaluated once
-  std::string cwd;                // falls back to / with a warning line when it is not there
+  bool image_environment =
+      true;         // then the image's own (/.singularity.d/env/*.sh) is applied, evaluated once
+  std::string cwd;  // falls back to / with a warning line when it is not there
   std::uint32_t umask = 022;
-  std::uint32_t fd_count = 0;     // how many descriptors travel with the spec
-  std::vector<Task> tasks;        // at least one
+  std::uint32_t fd_count = 0;  // how many descriptors travel with the spec
+  std::vector<Task> tasks;     // at least one
 };
 void Fields(auto& archive, IsA<LaunchSpec> auto& v) {
   archive(v.version, v.image, v.pid_namespace, v.writable_tmpfs, v.hostname, v.mounts, v.files, v.argv, v.env,
@@ -86,8 +94,8 @@ void Fields(auto& archive, IsA<LaunchSpec> auto& v) {
 
 inline constexpr std::size_t kLaunchSpecBytesMax = 32 << 20;
 
-// Encodes; and the reverse with every bound checked: version, enumerators, fd indices < fd_count, at least one task,
-// no empty argv, absolute targets without NUL, NAME=value in env. kInvalidArgument names the field.
+// Encodes; and the reverse with every bound checked: version, enumerators, fd indices < fd_count, at least
+// one task, no empty argv, absolute targets without NUL, NAME=value in env. kInvalidArgument names the field.
 std::string EncodeLaunchSpec(const LaunchSpec& spec);
 Result<LaunchSpec> DecodeLaunchSpec(std::string_view bytes);
 

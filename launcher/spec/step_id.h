@@ -24,7 +24,8 @@ void Fields(auto& archive, IsA<StepId> auto& v) { archive(v.job, v.attempt, v.st
 inline constexpr std::uint32_t kBatchStep = 0xffff'fffe;
 
 inline std::string ToString(const StepId& id) {
-  return Cat(id.job, ".", id.attempt, ".", id.step == kBatchStep ? std::string("batch") : std::to_string(id.step));
+  return Cat(id.job, ".", id.attempt, ".",
+             id.step == kBatchStep ? std::string("batch") : std::to_string(id.step));
 }
 // The inverse of ToString.
 Result<StepId> ParseStepId(std::string_view text);

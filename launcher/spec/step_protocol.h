@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Between slipway-agent and slipway-stepd: length-prefixed frames (base/wire/stream.h) on the Unix stream socket
-// RUN_DIR/steps/<JOB.ATTEMPT.STEP>/sock, which the broker bound before it started stepd. stepd serves one agent at a
-// time; a new connection replaces the old one, so an agent that was killed is followed by the next. stepd keeps its
-// result (also in the `status` file beside the socket) until kAcknowledge.
+// Between slipway-agent and slipway-stepd: length-prefixed frames (base/wire/stream.h) on the Unix stream
+// socket RUN_DIR/steps/<JOB.ATTEMPT.STEP>/sock, which the broker bound before it started stepd. stepd serves
+// one agent at a time; a new connection replaces the old one, so an agent that was killed is followed by the
+// next. stepd keeps its result (also in the `status` file beside the socket) until kAcknowledge.
 //
-// The agent treats what comes from here as the user's word: every field is checked against what the step may do.
+// The agent treats what comes from here as the user's word: every field is checked against what the step may
+// do.
 #pragma once
 
 #include <cstdint>
@@ -60,7 +61,7 @@ struct StepStdin {
 void Fields(auto& archive, IsA<StepStdin> auto& v) { archive(v.bytes, v.eof); }
 
 struct StepTerminate {
-  std::string reason;        // "CANCELLED", "TIMEOUT", …: becomes StepResult::reason
+  std::string reason;         // "CANCELLED", "TIMEOUT", …: becomes StepResult::reason
   std::uint32_t grace_s = 5;  // between SIGTERM and SIGKILL; 0: at once
 };
 void Fields(auto& archive, IsA<StepTerminate> auto& v) { archive(v.reason, v.grace_s); }
@@ -87,7 +88,9 @@ struct RankResult {
   bool started = false;
   bool connected = false;  // to PMIx, in a step that asked for it
 };
-void Fields(auto& archive, IsA<RankResult> auto& v) { archive(v.rank, v.wait_status, v.started, v.connected); }
+void Fields(auto& archive, IsA<RankResult> auto& v) {
+  archive(v.rank, v.wait_status, v.started, v.connected);
+}
 
 struct StepResult {
   StepId step;
@@ -97,6 +100,8 @@ struct StepResult {
   std::vector<Lap> laps;
   std::uint64_t cpu_us = 0, rss_peak_bytes = 0;  // of the ranks, as far as known
 };
-void Fields(auto& archive, IsA<StepResult> auto& v) { archive(v.step, v.exit_code, v.reason, v.ranks, v.laps, v.cpu_us, v.rss_peak_bytes); }
+void Fields(auto& archive, IsA<StepResult> auto& v) {
+  archive(v.step, v.exit_code, v.reason, v.ranks, v.laps, v.cpu_us, v.rss_peak_bytes);
+}
 
 }  // namespace slipway

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What slipway-stepd is told about its part of a step: the user's side, in a sealed memfd that the agent made and the
-// broker passed on unread. stepd computes ranks, environment and mounts from it and builds the LaunchSpec.
+// What slipway-stepd is told about its part of a step: the user's side, in a sealed memfd that the agent made
+// and the broker passed on unread. stepd computes ranks, environment and mounts from it and builds the
+// LaunchSpec.
 #pragma once
 
 #include <cstdint>
@@ -24,48 +25,51 @@ struct StepSpec {
   std::uint32_t uid = 0, gid = 0;
 
   // Placement, the same on every node of the step.
-  std::vector<std::string> nodes;            // names, in rank order of their first rank
+  std::vector<std::string> nodes;             // names, in rank order of their first rank
   std::vector<std::uint32_t> tasks_per_node;  // as long as nodes
-  std::uint32_t node_index = 0;              // ours
+  std::uint32_t node_index = 0;               // ours
   // Global ranks by node; blocks by default. The rank map is computed once, by the controller's plan.
   std::vector<std::vector<std::uint32_t>> ranks;  // ranks[node]
   std::uint32_t cores_per_task = 1;
-  std::uint64_t memory_bytes = 0;  // of the job on this node; 0: not limited
-  std::vector<std::uint32_t> cpus; // of the job on this node, as the kernel numbers them; empty: all
+  std::uint64_t memory_bytes = 0;   // of the job on this node; 0: not limited
+  std::vector<std::uint32_t> cpus;  // of the job on this node, as the kernel numbers them; empty: all
 
   // What to run.
   std::vector<std::string> argv;
-  std::string script;             // not empty: the batch script, injected as a file and run with `argv` behind it
-  std::vector<std::string> env;   // NAME=value: the submitter's, already filtered
+  std::string script;  // not empty: the batch script, injected as a file and run with `argv` behind it
+  std::vector<std::string> env;  // NAME=value: the submitter's, already filtered
   std::string cwd;
   std::uint32_t umask = 022;
   MpiKind mpi = MpiKind::kNone;
 
-  // The image: the digest that the credential names; kind kInherited, or kSquashfuse with the store's path (rootless).
+  // The image: the digest that the credential names; kind kInherited, or kSquashfuse with the store's path
+  // (rootless).
   std::string image_digest;
-  std::string image_path;  // rootless only
+  std::string image_path;     // rootless only
   std::vector<Mount> mounts;  // user's --bind and what hooks add; the defaults are stepd's own
   bool writable_tmpfs = false;
 
-  // Standard streams. An empty path streams to the agent (interactive); patterns are expanded (%j %N %t …) already.
+  // Standard streams. An empty path streams to the agent (interactive); patterns are expanded (%j %N %t …)
+  // already.
   std::string stdin_path, stdout_path, stderr_path;  // stderr empty with stdout given: joined with stdout
   bool append_output = false;
   bool interactive_stdin = false;  // frames of kStdin go to rank 0
 
   std::uint32_t time_limit_s = 0;
-  std::uint32_t kill_grace_s = 5;       // between SIGTERM and SIGKILL
+  std::uint32_t kill_grace_s = 5;        // between SIGTERM and SIGKILL
   std::uint32_t wireup_timeout_s = 300;  // until every rank of an MPI step has connected
-  bool kill_on_bad_exit = true;         // a rank that fails takes the step down
-  // The directory that `slipway` inside a batch script needs (client programs, CA, token socket); empty: none.
+  bool kill_on_bad_exit = true;          // a rank that fails takes the step down
+  // The directory that `slipway` inside a batch script needs (client programs, CA, token socket); empty:
+  // none.
   std::string client_dir;
   std::uint32_t agent_uid = 0;  // informational; stepd trusts only the one the broker names
 };
 void Fields(auto& archive, IsA<StepSpec> auto& v) {
-  archive(v.version, v.step, v.cluster, v.job_name, v.user, v.home, v.shell, v.uid, v.gid, v.nodes, v.tasks_per_node,
-          v.node_index, v.ranks, v.cores_per_task, v.memory_bytes, v.cpus, v.argv, v.script, v.env, v.cwd, v.umask, v.mpi,
-          v.image_digest, v.image_path, v.mounts, v.writable_tmpfs, v.stdin_path, v.stdout_path, v.stderr_path,
-          v.append_output, v.interactive_stdin, v.time_limit_s, v.kill_grace_s, v.wireup_timeout_s, v.kill_on_bad_exit,
-          v.client_dir, v.agent_uid);
+  archive(v.version, v.step, v.cluster, v.job_name, v.user, v.home, v.shell, v.uid, v.gid, v.nodes,
+          v.tasks_per_node, v.node_index, v.ranks, v.cores_per_task, v.memory_bytes, v.cpus, v.argv, v.script,
+          v.env, v.cwd, v.umask, v.mpi, v.image_digest, v.image_path, v.mounts, v.writable_tmpfs,
+          v.stdin_path, v.stdout_path, v.stderr_path, v.append_output, v.interactive_stdin, v.time_limit_s,
+          v.kill_grace_s, v.wireup_timeout_s, v.kill_on_bad_exit, v.client_dir, v.agent_uid);
 }
 
 inline constexpr std::size_t kStepSpecBytesMax = 64 << 20;

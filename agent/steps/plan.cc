@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/steps/plan.h"
+
+#include <fcntl.h>
+
+#include <cstdio>
+
+#include "base/os/fd.h"
+
+namespace slipway {
+
+KnownStep KnownOf(const LaunchPlan& plan) {
+  const StepSpec& spec = plan.spec;
+  KnownStep known{
+      .step = spec.step, .nodes = spec.nodes, .addresses = plan.addresses, .node_index = spec.node_index};
+  if (spec.node_index < spec.ranks.size()) known.ranks = spec.ranks[spec.node_index];
+  known.exchanges = spec.mpi == MpiKind::kPmix && spec.nodes.size() > 1;
+  return known;
+}
+
+Result<> KnownSteps::Write(const KnownStep& step) const {
+  TRY(MakeDirectories(folder_, 0700));
+  std::string path = Cat(folder_, "/", ToString(step.step));
+  std::string fresh = path + ".new";
+  UniqueFd file = TRY(Open(fresh, O_WRONLY | O_CREAT | O_TRUNC, 0600));
+  TRY_CONTEXT(WriteAll(file.get(), Encode(step)), fresh);
+  if (::rename(fresh.c_str(), path.c_str()) < 0) return ErrnoFail("rename", path);
+  return {};
+}
+
+Result<KnownStep> KnownSteps::Read(const StepId& step) const {
+  std::string path = Cat(folder_, "/", ToString(step));
+  std::string bytes = TRY(ReadFile(path, kStepSpecBytesMax));
+  KnownStep known = TRY(Decode<KnownStep>(bytes, path));
+  if (known.version != 1 || known.step != step || known.addresses.size() != known.nodes.size() ||
+      known.node_index >= known.nodes.size())
+    return Fail(Code::kDataLoss, path, ": not what was written for this step");
+  return known;
+}
+
+void KnownSteps::Remove(const StepId& step) const { ::unlink(Cat(folder_, "/", ToString(step)).c_str()); }
+
+}  // namespace slipway

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the agent is told about a step, free of protobuf; and the part of it that must outlive the agent's own
+// process, because the next agent goes on carrying the step's exchange and output.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "launcher/spec/credential.h"
+#include "launcher/spec/step_spec.h"
+
+namespace slipway {
+
+// Kept in STATE_DIR/steps/<JOB.ATTEMPT.STEP> from before the broker is asked until the step is forgotten.
+// Nothing of the user's secrets (environment, script) is in it.
+struct KnownStep {
+  std::uint32_t version = 1;
+  StepId step;
+  std::vector<std::string> nodes, addresses;  // of the step's nodes: names and host:port of their agents
+  std::uint32_t node_index = 0;
+  std::vector<std::uint32_t> ranks;  // ours
+  bool exchanges = false;            // it is an MPI step
+};
+void Fields(auto& archive, IsA<KnownStep> auto& v) {
+  archive(v.version, v.step, v.nodes, v.addresses, v.node_index, v.ranks, v.exchanges);
+}
+
+struct LaunchPlan {
+  StepSpec spec;
+  SignedCredential credential;  // passed on to the broker unchanged
+  std::vector<std::string> addresses;
+  std::uint64_t image_bytes = 0;
+};
+
+KnownStep KnownOf(const LaunchPlan& plan);
+
+// The files of all known steps; a file that cannot be read is removed and its step goes on without exchange.
+class KnownSteps {
+ public:
+  explicit KnownSteps(std::string state_dir) : folder_(std::move(state_dir) + "/steps") {}
+  // Not synced: what a power cut loses here, it has ended on this node too.
+  Result<> Write(const KnownStep& step) const;
+  Result<KnownStep> Read(const StepId& step) const;
+  void Remove(const StepId& step) const;
+
+ private:
+  std::string folder_;
+};
+
+}  // namespace slipway

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/steps/step_machine.h"
+
+namespace slipway {
+namespace {
+
+constexpr std::int32_t kOurFailure = 125;
+constexpr std::int32_t kEndedBySigterm = 128 + 15;
+constexpr std::int32_t kEndedBySigkill = 128 + 9;
+// Beyond its own grace, stepd gets that long to end the step before the broker does it.
+constexpr std::uint32_t kKillAfter_s = 10;
+constexpr std::uint32_t kFarewell_s = 5;
+
+}  // namespace
+
+using Kind = StepEffect::Kind;
+
+StepMachine::Effects StepMachine::Launch(bool image_held) {
+  if (!image_held) return {{Kind::kReport}, {Kind::kFetchImage}};
+  return OnImage({});
+}
+
+StepMachine::Effects StepMachine::OnImage(const Result<>& held) {
+  if (state_ != State::kStaging) return {};
+  if (!held) return End(StepNews::kRefused, kOurFailure, held.error().message);
+  state_ = State::kStarting;
+  asked_broker_ = true;
+  return {{Kind::kAskBroker}};
+}
+
+StepMachine::Effects StepMachine::OnStarted(const Result<>& started) {
+  if (state_ != State::kStarting) return {};
+  if (!started) {
+    if (started.error().code == Code::kUnavailable) return {};
+    return End(StepNews::kRefused, kOurFailure, started.error().message);
+  }
+  if (gone_) return Gone();
+  state_ = State::kAttaching;
+  return {{Kind::kConnect}};
+}
+
+StepMachine::Effects StepMachine::OnState(const StepState& state) {
+  if (state_ != State::kAttaching) return {};
+  state_ = State::kRunning;
+  connects_left_ = 10;
+  Effects effects;
+  if (news_.kind != StepNews::kStarted) {
+    news_.kind = StepNews::kStarted;
+    effects.push_back({Kind::kReport});
+  }
+  news_.laps = state.laps;
+  if (!kill_reason_.empty())
+    effects.push_back({.kind = Kind::kTerminate, .grace_s = grace_s_, .reason = kill_reason_});
+  return effects;
+}
+
+StepMachine::Effects StepMachine::OnResult(const StepResult& result) {
+  if (state_ != State::kRunning && state_ != State::kAttaching) return {};
+  news_.laps = result.laps;
+  news_.cpu_us = result.cpu_us;
+  news_.rss_peak_bytes = result.rss_peak_bytes;
+  return End(StepNews::kEnded, result.exit_code, result.reason);
+}
+
+StepMachine::Effects StepMachine::OnStepdLost(std::string why) {
+  if (state_ != State::kAttaching && state_ != State::kRunning) return {};
+  lost_reason_ = std::move(why);
+  if (connects_left_ == 0) {
+    state_ = State::kDetached;  // the broker will say when it has ended
+    return {{Kind::kCloseLink}};
+  }
+  // It may only have closed the connection; if it is dead the broker says so before the second try.
+  --connects_left_;
+  state_ = State::kAttaching;
+  return {{Kind::kCloseLink}, {.kind = Kind::kConnect, .delay_s = 1}};
+}
+
+StepMachine::Effects StepMachine::Gone() {
+  state_ = State::kReading;
+  return {{Kind::kCloseLink}, {Kind::kReadStatus}};
+}
+
+StepMachine::Effects StepMachine::OnGone(std::string reason) {
+  gone_ = true;
+  if (state_ == State::kFarewell) {
+    state_ = State::kForgetting;
+    return {{Kind::kDisarm}, {Kind::kCloseLink}, {Kind::kForget}};
+  }
+  if (!live() || state_ == State::kReading || state_ == State::kStaging) return {};
+  if (!reason.empty()) lost_reason_ = std::move(reason);
+  // The answer to StartStep is still to come and says more than this does; unless we asked for the kill.
+  if (state_ == State::kStarting && kill_reason_.empty()) return {};
+  return Gone();
+}
+
+StepMachine::Effects StepMachine::OnStatus(const std::optional<StepResult>& result) {
+  if (state_ != State::kReading) return {};
+  if (result) {
+    news_.laps = result->laps;
+    news_.cpu_us = result->cpu_us;
+    news_.rss_peak_bytes = result->rss_peak_bytes;
+    return End(StepNews::kEnded, result->exit_code, result->reason);
+  }
+  if (!kill_reason_.empty()) return End(StepNews::kEnded, kEndedBySigkill, kill_reason_);
+  return End(StepNews::kEnded, kEndedBySigkill,
+             Cat("stepd was lost", lost_reason_.empty() ? "" : ": ", lost_reason_));
+}
+
+StepMachine::Effects StepMachine::OnKill(std::string reason, std::uint32_t grace_s) {
+  if (!live() || state_ == State::kReading || !kill_reason_.empty()) return {};
+  if (state_ == State::kStaging) return End(StepNews::kEnded, kEndedBySigterm, std::move(reason));
+  kill_reason_ = reason.empty() ? "ended by the controller" : std::move(reason);
+  grace_s_ = grace_s;
+  Effects effects{{.kind = Kind::kArm, .delay_s = grace_s + kKillAfter_s}};
+  if (state_ == State::kRunning)
+    effects.push_back({.kind = Kind::kTerminate, .grace_s = grace_s, .reason = kill_reason_});
+  return effects;
+}
+
+StepMachine::Effects StepMachine::OnTimer() {
+  bool due = state_ == State::kFarewell || (live() && asked_broker_ && !kill_reason_.empty());
+  if (!due) return {};
+  // Should the broker be away just now, the next round asks again.
+  return {{Kind::kKillByBroker}, {.kind = Kind::kArm, .delay_s = kKillAfter_s}};
+}
+
+StepMachine::Effects StepMachine::End(StepNews::Kind kind, std::int32_t exit_code, std::string reason) {
+  state_ = State::kEnded;
+  news_.kind = kind;
+  news_.exit_code = exit_code;
+  news_.reason = std::move(reason);
+  return {{Kind::kDisarm}, {Kind::kReport}};
+}
+
+StepMachine::Effects StepMachine::OnAck(std::uint64_t sequence) {
+  if (state_ != State::kEnded || sequence != news_.sequence()) return {};
+  if (!asked_broker_) {
+    state_ = State::kDone;
+    return {{Kind::kDone}};
+  }
+  if (gone_ || news_.kind == StepNews::kRefused) {
+    state_ = State::kForgetting;
+    return {{Kind::kCloseLink}, {Kind::kForget}};
+  }
+  state_ = State::kFarewell;
+  return {{Kind::kAcknowledge}, {.kind = Kind::kArm, .delay_s = kFarewell_s}};
+}
+
+StepMachine::Effects StepMachine::OnForgotten(const Result<>& forgotten) {
+  if (state_ != State::kForgetting) return {};
+  if (!forgotten && forgotten.error().code == Code::kUnavailable) return {};
+  state_ = State::kDone;
+  return {{Kind::kDone}};
+}
+
+StepMachine::Effects StepMachine::Reconcile(Found found) {
+  switch (state_) {
+    case State::kStaging:
+      if (found == Found::kAbsent) return {};
+      asked_broker_ = true;  // by the agent before us
+      state_ = State::kStarting;
+      return Reconcile(found);
+    case State::kStarting:
+      if (found == Found::kAbsent) return {{Kind::kAskBroker}};
+      gone_ = found == Found::kEnded;
+      return OnStarted({});
+    case State::kAttaching:
+    case State::kRunning:
+    case State::kDetached:
+      return found == Found::kRunning ? Effects{} : OnGone({});
+    case State::kEnded:
+      gone_ = found != Found::kRunning;
+      return {};
+    case State::kFarewell:
+      return found == Found::kRunning ? Effects{} : OnGone({});
+    case State::kForgetting:
+      if (found == Found::kAbsent) return OnForgotten({});
+      return {{Kind::kForget}};
+    case State::kReading:
+    case State::kDone:
+      return {};
+  }
+  return {};
+}
+
+}  // namespace slipway

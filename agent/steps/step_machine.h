@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// Between "launch" and "forgotten" a step passes through the hands of the image fetcher, the broker, stepd
+// and the controller, any of which may vanish and come back at any moment. What the agent does next is
+// decided here, as pure code: something happened in, effects out. step_table.h performs them.
+//
+//   staging → starting → attaching ⇄ detached → …          (stepd's socket lost: connect again, or wait for
+//   the broker)
+//                        attaching → running → ended → farewell → forgetting → done
+//   any of the first five → ended, by a refusal, a kill, or the broker's word that nothing of the step is
+//   left
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "launcher/spec/step_protocol.h"
+
+namespace slipway {
+
+// A step's present state for the controller. Sequence numbers follow from the kind, so that an agent that has
+// been restarted counts on where the last one stood.
+struct StepNews {
+  enum Kind : std::uint8_t { kStaging = 1, kStarted = 2, kEnded = 3, kRefused = 4 };
+  StepId step;
+  Kind kind = kStaging;
+  std::int32_t exit_code = 0;
+  std::string reason;
+  std::vector<Lap> laps;
+  std::int64_t time_ms = 0, first_failure_ms = 0;  // since 1970 UTC; 0: none
+  std::uint64_t cpu_us = 0, rss_peak_bytes = 0;
+  std::uint64_t sequence() const { return kind == kRefused ? 3 : kind; }
+  bool last() const { return kind == kEnded || kind == kRefused; }
+};
+
+struct StepEffect {
+  enum Kind : std::uint8_t {
+    kFetchImage,  // answer: OnImage
+    kAskBroker,   // StartStep; answer: OnStarted
+    kConnect,     // to stepd, after delay_s; answer: OnState or OnStepdLost
+    kCloseLink,
+    kReadStatus,  // stepd's status file; answer: OnStatus
+    kTerminate,   // tell stepd: reason, grace_s
+    kArm,         // one timer, replaces the last; delay_s; then OnTimer
+    kDisarm,
+    kKillByBroker,  // answer: OnGone once nothing is left
+    kReport,        // news() has changed
+    kAcknowledge,   // tell stepd that its result is safe
+    kForget,        // ask the broker; answer: OnForgotten
+    kDone,          // drop the step
+  };
+  Kind kind;
+  std::uint32_t delay_s = 0, grace_s = 0;
+  std::string reason;
+};
+
+class StepMachine {
+ public:
+  enum class State : std::uint8_t {
+    kStaging,
+    kStarting,
+    kAttaching,
+    kRunning,
+    kDetached,
+    kReading,
+    kEnded,
+    kFarewell,
+    kForgetting,
+    kDone
+  };
+  // What the broker says about the step when the agent (or the connection to the broker) is new.
+  enum class Found : std::uint8_t { kAbsent, kRunning, kEnded };
+  using Effects = std::vector<StepEffect>;
+
+  explicit StepMachine(StepId step) { news_.step = step; }
+
+  State state() const { return state_; }
+  const StepNews& news() const { return news_; }
+
+  Effects Launch(bool image_held);
+  Effects OnImage(const Result<>& held);
+  Effects OnStarted(const Result<>& started);  // kUnavailable: not known; Reconcile says
+  Effects OnState(const StepState& state);     // stepd answered our attach
+  Effects OnResult(const StepResult& result);  // checked already (user_word.h)
+  Effects OnStepdLost(std::string why);
+  Effects OnGone(std::string reason);  // the broker: no process is left
+  Effects OnStatus(const std::optional<StepResult>& result);
+  Effects OnKill(std::string reason, std::uint32_t grace_s);
+  Effects OnTimer();
+  Effects OnAck(std::uint64_t sequence);
+  Effects OnForgotten(const Result<>& forgotten);  // kUnavailable: not known; Reconcile says
+  Effects Reconcile(Found found);
+
+ private:
+  bool live() const { return state_ <= State::kReading; }
+  Effects End(StepNews::Kind kind, std::int32_t exit_code, std::string reason);
+  Effects Gone();
+
+  State state_ = State::kStaging;
+  StepNews news_;
+  bool asked_broker_ = false;  // it may know the step
+  bool gone_ = false;          // it has said that nothing is left
+  std::uint32_t connects_left_ = 10;
+  std::string kill_reason_;  // not empty: to be ended
+  std::uint32_t grace_s_ = 0;
+  std::string lost_reason_;  // how stepd was lost, or why the broker ended it
+};
+
+}  // namespace slipway

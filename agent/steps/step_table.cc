@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/steps/step_table.h"
+
+#include <algorithm>
+
+#include "agent/steps/user_word.h"
+#include "base/log/log.h"
+
+namespace slipway {
+
+using std::chrono::seconds;
+
+template <class Call>
+auto StepTable::Guarded(Call call) {
+  return [alive = alive_, call = std::move(call)](auto&&... arguments) mutable {
+    if (*alive) call(std::forward<decltype(arguments)>(arguments)...);
+  };
+}
+
+StepTable::StepTable(Loop& loop, std::string state_dir, StepTableEvents events)
+    : loop_(loop), known_steps_(std::move(state_dir)), events_(std::move(events)) {}
+
+StepTable::~StepTable() {
+  *alive_ = false;
+  for (auto& [id, entry] : steps_) {
+    loop_.Cancel(entry->timer);
+    loop_.Cancel(entry->connect_timer);
+  }
+  loop_.Cancel(held_timer_);
+}
+
+std::int64_t StepTable::NowMs() const {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(loop_.WallNow().time_since_epoch()).count();
+}
+
+StepTable::Entry* StepTable::Find(const StepId& step) {
+  auto at = steps_.find(step);
+  return at == steps_.end() ? nullptr : at->second.get();
+}
+
+StepTable::Entry& StepTable::Make(const StepId& step) {
+  auto& entry = steps_[step];
+  entry = std::make_unique<Entry>(step);
+  entry->known.step = step;
+  return *entry;
+}
+
+void StepTable::SetBroker(BrokerClient* broker, std::string run_dir) {
+  broker_ = broker;
+  ++broker_generation_;
+  if (!run_dir.empty()) run_dir_ = std::move(run_dir);
+}
+
+void StepTable::Reconcile(const std::vector<StepRecord>& listed) {
+  std::map<StepId, StepMachine::Found> found;
+  for (const StepRecord& record : listed)
+    found[record.step] = record.running ? StepMachine::Found::kRunning : StepMachine::Found::kEnded;
+  for (const auto& [id, how] : found) {
+    if (Find(id) != nullptr) continue;
+    Entry& entry = Make(id);
+    if (auto known = known_steps_.Read(id)) {
+      entry.known = std::move(*known);
+    } else {
+      Log(Level::kWarn, "what was known of a step is lost; it goes on without exchange",
+          {{"step", ToString(id)}, {"error", known.error().message}});
+    }
+    // The last agent may have granted that much which stepd has yet to send.
+    entry.output_allowed = 1 << 20;
+    Log(Level::kInfo, "found a step again", {{"step", ToString(id)}});
+  }
+  std::vector<StepId> ids;
+  for (const auto& [id, entry] : steps_) ids.push_back(id);
+  for (const StepId& id : ids) {
+    auto at = found.find(id);
+    if (Entry* entry = Find(id))
+      Perform(id, entry->machine.Reconcile(at == found.end() ? StepMachine::Found::kAbsent : at->second));
+  }
+}
+
+void StepTable::OnGone(const StepGone& gone) {
+  if (Entry* entry = Find(gone.step)) Perform(gone.step, entry->machine.OnGone(OneLine(gone.reason)));
+}
+
+void StepTable::Launch(LaunchPlan plan) {
+  StepId id = plan.spec.step;
+  if (Entry* entry = Find(id)) return Report(id, *entry);
+  Entry& entry = Make(id);
+  entry.known = KnownOf(plan);
+  entry.plan = std::move(plan);
+  Perform(id, entry.machine.Launch(events_.image_held(entry.plan->spec.image_digest)));
+}
+
+void StepTable::Refuse(const StepId& step, const std::string& reason) {
+  if (Entry* entry = Find(step)) return Report(step, *entry);
+  Perform(step, Make(step).machine.OnImage(Fail(Code::kInvalidArgument, reason)));
+}
+
+void StepTable::Kill(const StepId& step, const std::string& reason) {
+  constexpr std::uint32_t kGrace_s = 5;
+  if (Entry* entry = Find(step)) {
+    if (entry->machine.news().last()) return Report(step, *entry);
+    return Perform(step, entry->machine.OnKill(reason, kGrace_s));
+  }
+  // Nothing of it is here (it never arrived): say so in the way that is expected of a kill.
+  Perform(step, Make(step).machine.OnKill(Cat(reason, " before it reached this node"), kGrace_s));
+}
+
+void StepTable::Signal(const StepId& step, std::int32_t signal_number) {
+  Entry* entry = Find(step);
+  if (entry == nullptr || !entry->attached || signal_number < 1 || signal_number > 64) return;
+  entry->link->Send(StepFrame::kSignal, signal_number);
+}
+
+void StepTable::Input(const StepId& step, std::string bytes, bool eof) {
+  constexpr std::size_t kEarlyBytesMax = 16 << 20;
+  Entry* entry = Find(step);
+  if (entry == nullptr || entry->machine.news().last()) return;
+  StepStdin input{std::move(bytes), eof};
+  if (entry->attached) return entry->link->Send(StepFrame::kStdin, input);
+  entry->early_input_bytes += input.bytes.size();
+  if (entry->early_input_bytes > kEarlyBytesMax)
+    return Kill(step, "more input than this node keeps came before the step had started");
+  entry->early_input.push_back(std::move(input));
+}
+
+void StepTable::Credit(const StepId& step, std::uint32_t bytes) {
+  Entry* entry = Find(step);
+  if (entry == nullptr) return;
+  constexpr std::int64_t kAllowedMax = std::int64_t{1} << 30;
+  entry->output_allowed = std::min(entry->output_allowed + bytes, kAllowedMax);
+  if (entry->attached) {
+    entry->link->Send(StepFrame::kCredit, bytes);
+  } else {
+    entry->early_credit = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(std::uint64_t{entry->early_credit} + bytes, 1 << 30));
+  }
+  SendOutput(step, *entry, false);
+}
+
+void StepTable::Acknowledge(const StepId& step, std::uint64_t sequence) {
+  if (Entry* entry = Find(step)) Perform(step, entry->machine.OnAck(sequence));
+}
+
+std::vector<StepNews> StepTable::Reports() const {
+  std::vector<StepNews> reports;
+  for (const auto& [id, entry] : steps_) {
+    StepNews news = entry->machine.news();
+    if (news.last() && !entry->held_output.empty()) {
+      // Its last words come first: SetConnected sends them, and then this end.
+      news = StepNews{.step = id, .kind = StepNews::kStarted, .laps = news.laps, .time_ms = news.time_ms};
+    }
+    reports.push_back(std::move(news));
+  }
+  return reports;
+}
+
+void StepTable::SetConnected(bool connected) {
+  connected_ = connected;
+  if (!connected) return;
+  for (auto& [id, entry] : steps_) {
+    if (entry->held_output.empty()) continue;
+    if (entry->machine.news().last()) {
+      Report(id, *entry);
+    } else {
+      SendOutput(id, *entry, false);
+    }
+  }
+}
+
+void StepTable::RepeatEnds() {
+  for (auto& [id, entry] : steps_) {
+    if (entry->machine.state() == StepMachine::State::kEnded) Report(id, *entry);
+  }
+}
+
+void StepTable::Perform(const StepId& step, Effects effects) {
+  StepId id = step;  // `step` may be part of what goes away
+  for (const StepEffect& effect : effects) {
+    Entry* entry = Find(id);
+    if (entry == nullptr) return;
+    PerformOne(id, *entry, effect);
+  }
+}
+
+void StepTable::PerformOne(const StepId& step, Entry& entry, const StepEffect& effect) {
+  // The answer to something we asked for, if the step is still there.
+  auto later = [this, step](auto input) {
+    return Guarded([this, step, input](auto&& answer) {
+      if (Entry* entry = Find(step)) Perform(step, input(entry->machine, answer));
+    });
+  };
+  switch (effect.kind) {
+    case StepEffect::kFetchImage:
+      return events_.want_image(entry.plan->spec.image_digest, entry.plan->image_bytes,
+                                later([](StepMachine& m, const Result<>& held) { return m.OnImage(held); }));
+    case StepEffect::kAskBroker:
+      return AskBroker(step, entry);
+    case StepEffect::kConnect:
+      loop_.Cancel(entry.connect_timer);
+      entry.connect_timer = loop_.After(seconds(effect.delay_s), [this, step] { Connect(step); });
+      return;
+    case StepEffect::kCloseLink:
+      return CloseLink(entry);
+    case StepEffect::kReadStatus:
+      return ReadStatus(step, entry);
+    case StepEffect::kTerminate:
+      if (entry.attached)
+        entry.link->Send(StepFrame::kTerminate, StepTerminate{effect.reason, effect.grace_s});
+      return;
+    case StepEffect::kArm:
+      loop_.Cancel(entry.timer);
+      entry.timer = loop_.After(seconds(effect.delay_s), [this, step] {
+        if (Entry* entry = Find(step)) Perform(step, entry->machine.OnTimer());
+      });
+      return;
+    case StepEffect::kDisarm:
+      return loop_.Cancel(entry.timer);
+    case StepEffect::kKillByBroker:
+      if (broker_ == nullptr) return;
+      return broker_->KillStep(step, later([](StepMachine& m, const Result<>& killed) {
+                                 return killed ? m.OnGone({}) : StepMachine::Effects{};
+                               }));
+    case StepEffect::kReport:
+      return Report(step, entry);
+    case StepEffect::kAcknowledge:
+      if (entry.attached) entry.link->Send(StepFrame::kAcknowledge);
+      return;
+    case StepEffect::kForget:
+      if (broker_ == nullptr) return;
+      return broker_->ForgetStep(
+          step, later([](StepMachine& m, const Result<>& forgotten) { return m.OnForgotten(forgotten); }));
+    case StepEffect::kDone:
+      return Done(step);
+  }
+}
+
+void StepTable::AskBroker(const StepId& step, Entry& entry) {
+  if (broker_ == nullptr) return;  // Reconcile comes back to it
+  auto answer = [this, step](const Result<>& started) {
+    if (Entry* entry = Find(step)) Perform(step, entry->machine.OnStarted(started));
+    if (started || started.error().code != Code::kUnavailable) return;
+    // Either the connection is lost, and Reconcile will say what became of the step, or (seen a turn later,
+    // when a loss has been noticed) it is the broker's own answer.
+    auto settle = [this, step, asked = broker_generation_, error = started.error()]() mutable {
+      if (broker_ == nullptr || asked != broker_generation_) return;
+      error.code = Code::kFailedPrecondition;
+      if (Entry* entry = Find(step)) Perform(step, entry->machine.OnStarted(Failure(std::move(error))));
+    };
+    loop_.Post(Guarded(std::move(settle)));
+  };
+  if (!entry.plan)
+    return answer(Fail(Code::kInternal, "nothing is known any more of what this step should run"));
+  auto memfd = [&]() -> Result<UniqueFd> {
+    std::string bytes = Encode(entry.plan->spec);
+    TRY(DecodeStepSpec(bytes));  // stepd would refuse it, less plainly
+    TRY(known_steps_.Write(entry.known));
+    return MakeSealedMemfd("slipway-step-spec", bytes);
+  }();
+  if (!memfd) return answer(Failure(std::move(memfd).error()));
+  broker_->StartStep(entry.plan->credential, std::move(*memfd), Guarded(answer));
+}
+
+void StepTable::Connect(const StepId& step) {
+  Entry* entry = Find(step);
+  if (entry == nullptr || entry->machine.state() != StepMachine::State::kAttaching) return;
+  entry->plan.reset();
+  StepdLink::Events events;
+  events.frame = [this, step](StepFrame kind, std::string_view payload) {
+    return OnFrame(step, kind, payload);
+  };
+  events.lost = [this, step](std::string why) {
+    if (Entry* entry = Find(step)) {
+      Log(Level::kInfo, "the connection to a stepd is lost", {{"step", ToString(step)}, {"reason", why}});
+      CloseLink(*entry);
+      Perform(step, entry->machine.OnStepdLost(OneLine(why)));
+    }
+  };
+  auto link = StepdLink::Connect(loop_, StepDir(step) + "/sock", std::move(events));
+  if (!link) return Perform(step, entry->machine.OnStepdLost(OneLine(link.error().message)));
+  entry->link = std::move(*link);
+  entry->link->Send(StepFrame::kAttach, StepAttach{});
+}
+
+void StepTable::CloseLink(Entry& entry) {
+  loop_.Cancel(entry.connect_timer);
+  entry.attached = false;
+  entry.link.reset();
+}
+
+void StepTable::ReadStatus(const StepId& step, Entry& entry) {
+  auto result = ReadStatusFile(StepDir(step), step, entry.known.ranks);
+  if (!result)
+    Log(Level::kInfo, "a step left no complete status",
+        {{"step", ToString(step)}, {"error", result.error().message}});
+  Perform(step, entry.machine.OnStatus(result ? std::optional(std::move(*result)) : std::nullopt));
+}
+
+void StepTable::Report(const StepId& step, Entry& entry) {
+  StepNews news = entry.machine.news();
+  news.time_ms = NowMs();
+  if (news.kind == StepNews::kEnded && news.exit_code != 0) news.first_failure_ms = news.time_ms;
+  if (news.last()) {
+    if (connected_) SendOutput(step, entry, true);
+    if (entry.known.exchanges) TellPeersGone(entry);
+  }
+  events_.report(news);
+}
+
+void StepTable::TellPeersGone(Entry& entry) {
+  const StepNews& news = entry.machine.news();
+  entry.known.exchanges = false;  // once
+  std::string why = news.reason.empty() ? std::string("its part of the step has ended") : news.reason;
+  for (std::uint32_t node = 0; node < entry.known.nodes.size(); ++node) {
+    // A clean end concerns only those who talked to us.
+    bool concerned = news.exit_code != 0 || entry.exchanged.count(node) != 0;
+    if (node != entry.known.node_index && concerned) events_.to_peer(entry.known, node, {}, why);
+  }
+}
+
+void StepTable::Done(const StepId& step) {
+  Entry* entry = Find(step);
+  loop_.Cancel(entry->timer);
+  loop_.Cancel(entry->connect_timer);
+  known_steps_.Remove(step);
+  held_.Take(step);
+  steps_.erase(step);
+}
+
+}  // namespace slipway

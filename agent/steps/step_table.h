@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// All steps of this node that the controller has not acknowledged as ended. StepMachine decides, this
+// performs: asks the broker, talks to the stepds, carries output, input, signals and exchange between them
+// and the rest of the agent.
+//
+// Loop's thread only. The broker comes and goes (SetBroker); until it is there, steps that need it wait.
+// Destroying the table leaves every step as it is: the next table finds them by the broker's list
+// (Reconcile).
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/steps/held_frames.h"
+#include "agent/steps/plan.h"
+#include "agent/steps/step_machine.h"
+#include "agent/steps/stepd_link.h"
+#include "base/loop/loop.h"
+#include "launcher/client/broker_client.h"
+
+namespace slipway {
+
+struct StepTableEvents {
+  std::function<void(const StepNews&)> report;
+  std::function<void(StepOutput, const StepId&)> output;  // to the controller; at most 64 KiB a piece
+  std::function<bool(const std::string& digest)> image_held;
+  std::function<void(const std::string& digest, std::uint64_t bytes, std::function<void(Result<>)> done)>
+      want_image;
+  // To the agent of `known.nodes[to_node]`; may lose. `gone` as in PeerWord.
+  std::function<void(const KnownStep& known, std::uint32_t to_node, std::string bytes, std::string gone)>
+      to_peer;
+};
+
+class StepTable {
+ public:
+  StepTable(Loop& loop, std::string state_dir, StepTableEvents events);
+  ~StepTable();
+  StepTable(const StepTable&) = delete;
+  StepTable& operator=(const StepTable&) = delete;
+
+  // Borrowed until it is replaced; null: lost. After a new one, Reconcile must follow with its list.
+  void SetBroker(BrokerClient* broker, std::string run_dir);
+  void Reconcile(const std::vector<StepRecord>& listed);
+  void OnGone(const StepGone& gone);
+
+  void Launch(LaunchPlan plan);
+  void Refuse(const StepId& step, const std::string& reason);  // a launch that could not even be read
+  void Kill(const StepId& step, const std::string& reason);
+  void Signal(const StepId& step, std::int32_t signal_number);
+  void Input(const StepId& step, std::string bytes, bool eof);
+  void Credit(const StepId& step, std::uint32_t bytes);
+  void Acknowledge(const StepId& step, std::uint64_t sequence);
+  void FromPeer(const StepId& step, PeerWord word);
+  void PeerLost(const std::string& node, const std::string& reason);
+
+  // What to register with. Then, once the controller hears us: SetConnected(true); output that waited goes
+  // out, and the ends that waited behind it.
+  std::vector<StepNews> Reports() const;
+  void SetConnected(bool connected);
+  void RepeatEnds();  // reports that nobody has acknowledged yet
+  std::size_t size() const { return steps_.size(); }
+
+ private:
+  struct Entry {
+    explicit Entry(StepId id) : machine(id) {}
+    StepMachine machine;
+    KnownStep known;
+    std::optional<LaunchPlan> plan;  // until it has started
+    std::unique_ptr<StepdLink> link;
+    bool attached = false;  // stepd has answered; it may be told things
+    Loop::TimerId timer, connect_timer;
+    std::deque<StepOutput> held_output;
+    std::size_t held_bytes = 0;
+    std::int64_t output_allowed = 0;  // bytes the controller still takes
+    std::uint32_t early_credit = 0;   // for stepd, from before it was attached
+    std::deque<StepStdin> early_input;
+    std::size_t early_input_bytes = 0;
+    std::set<std::uint32_t> exchanged;  // nodes we have sent frames to
+  };
+  using Effects = StepMachine::Effects;
+
+  Entry* Find(const StepId& step);
+  Entry& Make(const StepId& step);
+  void Perform(const StepId& step, Effects effects);
+  void PerformOne(const StepId& step, Entry& entry, const StepEffect& effect);
+  void AskBroker(const StepId& step, Entry& entry);
+  void Connect(const StepId& step);
+  void CloseLink(Entry& entry);
+  void ReadStatus(const StepId& step, Entry& entry);
+  void Report(const StepId& step, Entry& entry);
+  void TellPeersGone(Entry& entry);
+  void Done(const StepId& step);
+  Result<> OnFrame(const StepId& step, StepFrame kind, std::string_view payload);
+  void OnAttached(const StepId& step, Entry& entry, const StepState& state);
+  void OnOutput(const StepId& step, Entry& entry, StepOutput output);
+  void SendOutput(const StepId& step, Entry& entry, bool all);
+  Result<> OnExchange(const StepId& step, Entry& entry, std::string_view payload);
+  void Deliver(Entry& entry, PeerWord word);
+  void ArmHeldTimer();
+  std::string StepDir(const StepId& step) const { return Cat(run_dir_, "/steps/", ToString(step)); }
+  std::int64_t NowMs() const;
+  template <class Call>
+  auto Guarded(Call call);  // a callback that does nothing once the table is gone
+
+  Loop& loop_;
+  KnownSteps known_steps_;
+  StepTableEvents events_;
+  BrokerClient* broker_ = nullptr;
+  std::uint64_t broker_generation_ = 0;
+  std::string run_dir_;
+  bool connected_ = false;
+  std::map<StepId, std::unique_ptr<Entry>> steps_;
+  HeldFrames held_;
+  Loop::TimerId held_timer_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace slipway

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/channel.h"
+
+#include <grpcpp/client_context.h>
+
+#include <chrono>
+
+#include "api/tls.h"
+#include "api/token.h"
+#include "api/token_socket.h"
+
+namespace slipway {
+namespace {
+
+long long NowMs() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace
+
+Result<Client> Client::Connect(Context context) {
+  Client client;
+  if (context.controller.starts_with("unix:")) {
+    client.channel_ = DialUnix(context.controller);
+  } else {
+    client.channel_ = TRY(DialTls(context.controller, {.ca = context.ca}, kControllerTlsName));
+  }
+  client.context_ = std::move(context);
+  return client;
+}
+
+Result<std::string> Client::Authorization() {
+  if (token_.empty() || NowMs() >= refresh_ms_) {
+    token_ = TRY(FetchToken(context_.token_socket));
+    UserToken token = TRY(PeekToken(token_));
+    // By half of its life, on our clock: the controller's may be minutes away from ours.
+    refresh_ms_ = NowMs() + (token.expires_ms - token.issued_ms) / 2;
+  }
+  return "Bearer " + token_;
+}
+
+Result<> Client::Authorize(grpc::ClientContext& call) {
+  call.AddMetadata(kAuthorizationKey, TRY(Authorization()));
+  return {};
+}
+
+}  // namespace slipway

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/settings.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "base/log/log.h"
+
+namespace slipway {
+
+const Settings& DaemonSettings() {
+  using S = Setting;
+  static const Settings settings = {
+      {.key = "cluster.name",
+       .type = S::kString,
+       .fallback = "cluster",
+       .doc = "The cluster's name, as jobs see it."},
+      {.key = "cluster.id",
+       .type = S::kString,
+       .doc = "The random id that `slipway init` made (file cluster-id)."},
+      {.key = "tls.ca", .type = S::kString, .doc = "The cluster's CA, a PEM file."},
+      {.key = "log.level", .type = S::kString, .fallback = "info", .doc = "debug, info, warn or error."},
+      {.key = "log.json",
+       .type = S::kBool,
+       .fallback = "false",
+       .doc = "One JSON object a line instead of key=value."},
+
+      {.key = "controller.listen",
+       .type = S::kString,
+       .fallback = "127.0.0.1:6821",
+       .doc = "host:port for TLS; empty: none. Users come with tokens, agents with certificates."},
+      {.key = "controller.socket",
+       .type = S::kString,
+       .doc = "Unix socket for users of the controller's own host, who come with tokens; empty: none."},
+      {.key = "controller.token_socket",
+       .type = S::kString,
+       .doc = "Unix socket where users of the controller's host get their tokens; empty: none."},
+      {.key = "controller.state_dir",
+       .type = S::kString,
+       .fallback = "/var/lib/slipway/controller",
+       .doc = "Where the controller keeps jobs and images."},
+      {.key = "controller.cert", .type = S::kString, .doc = "The controller's certificate, a PEM file."},
+      {.key = "controller.key", .type = S::kString, .doc = "The key of controller.cert, a PEM file."},
+      {.key = "controller.signing_key",
+       .type = S::kString,
+       .doc = "The Ed25519 key that signs tokens and launch credentials, a PEM file."},
+      {.key = "controller.broker_socket",
+       .type = S::kString,
+       .doc = "Socket of the broker on the controller's host, which imports images; empty: users cannot "
+              "upload any."},
+      {.key = "controller.token_lifetime",
+       .type = S::kDuration,
+       .fallback = "1h",
+       .low = 10,
+       .high = 7 * 86400,
+       .doc = "How long a user's token is good for."},
+      {.key = "controller.default_time_limit",
+       .type = S::kDuration,
+       .fallback = "1h",
+       .low = 1,
+       .doc = "Of a job that asks for none."},
+      {.key = "controller.node_lost_after",
+       .type = S::kDuration,
+       .fallback = "30s",
+       .low = 2,
+       .doc = "Silence after which a node counts as lost; its jobs run on."},
+      {.key = "controller.heartbeat",
+       .type = S::kDuration,
+       .fallback = "5s",
+       .low = 1,
+       .doc = "How often a node says that it lives."},
+      {.key = "controller.admins",
+       .type = S::kStringList,
+       .doc = "Users who may see and cancel every job and raise priorities; root always may."},
+      {.key = "controller.upload_bytes_max",
+       .type = S::kBytes,
+       .fallback = "64G",
+       .low = 1 << 20,
+       .doc = "The largest image that a user may upload."},
+      {.key = "controller.watchers_max",
+       .type = S::kInteger,
+       .fallback = "4096",
+       .low = 1,
+       .high = 1000000,
+       .doc = "How many calls may watch or attach to jobs at a time."},
+
+      {.key = "agent.node", .type = S::kString, .doc = "This node's name, as in its certificate."},
+      {.key = "agent.controller", .type = S::kString, .doc = "host:port of the controller."},
+      {.key = "agent.listen",
+       .type = S::kString,
+       .fallback = "0.0.0.0:6822",
+       .doc = "host:port where other nodes reach this agent, over TLS."},
+      {.key = "agent.address",
+       .type = S::kString,
+       .doc = "host:port that other nodes use for it; empty: agent.listen."},
+      {.key = "agent.cert", .type = S::kString, .doc = "This node's certificate, a PEM file."},
+      {.key = "agent.key", .type = S::kString, .doc = "The key of agent.cert, a PEM file."},
+      {.key = "agent.state_dir",
+       .type = S::kString,
+       .fallback = "/var/lib/slipway/agent",
+       .doc = "Where the agent keeps images and what it must not forget."},
+      {.key = "agent.broker_socket",
+       .type = S::kString,
+       .fallback = "/run/slipway/broker.sock",
+       .doc = "Socket of this node's broker."},
+      {.key = "agent.token_socket",
+       .type = S::kString,
+       .doc = "Unix socket where users with a job on this node get tokens; empty: none."},
+      {.key = "agent.client_dir",
+       .type = S::kString,
+       .doc = "What is bound into batch containers at /run/slipway/client; empty: nothing."},
+      {.key = "agent.cores",
+       .type = S::kInteger,
+       .fallback = "0",
+       .high = 65536,
+       .doc = "Cores to offer; 0: all that hwloc finds."},
+      {.key = "agent.memory",
+       .type = S::kBytes,
+       .fallback = "0",
+       .doc = "Memory to offer, bytes; 0: all that hwloc finds."},
+  };
+  return settings;
+}
+
+Result<Config> LoadDaemonConfig(const std::string& file) {
+  struct stat there;
+  if (::stat(file.c_str(), &there) < 0) return ErrnoFail("settings", file);
+  std::string folder = file.substr(0, file.rfind('/') == std::string::npos ? 0 : file.rfind('/'));
+  folder = (folder.empty() ? std::string(file.front() == '/' ? "" : ".") : folder) + "/conf.d";
+  std::vector<std::string> parts;
+  auto close = [](DIR* d) { ::closedir(d); };
+  std::unique_ptr<DIR, decltype(close)> dir(::opendir(folder.c_str()), close);
+  for (dirent* entry = dir ? ::readdir(dir.get()) : nullptr; entry != nullptr; entry = ::readdir(dir.get())) {
+    if (std::string_view(entry->d_name).ends_with(".toml"))
+      parts.push_back(Cat(folder, "/", static_cast<const char*>(entry->d_name)));
+  }
+  std::sort(parts.begin(), parts.end());
+  parts.insert(parts.begin(), file);
+  return Config::Load(DaemonSettings(), parts);
+}
+
+void ApplyLogSettings(const Config& config, const std::string& program) {
+  const std::string& level = config.String("log.level");
+  LogOptions options;
+  options.program = program;
+  options.json = config.Bool("log.json");
+  if (level == "debug") options.threshold = Level::kDebug;
+  if (level == "warn") options.threshold = Level::kWarn;
+  if (level == "error") options.threshold = Level::kError;
+  SetLogOptions(options);
+}
+
+}  // namespace slipway

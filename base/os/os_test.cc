@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/os/fd.h"
+#include "base/os/process.h"
+#include "base/os/socket.h"
+
+namespace slipway {
+namespace {
+
+class Os : public ::testing::Test {
+ protected:
+  void SetUp() override { dir_ = *MakeTempDirectory("/tmp", "slipway-os-"); }
+  void TearDown() override { ASSERT_TRUE(RemoveTree(dir_)); }
+  std::string dir_;
+};
+
+TEST_F(Os, AnAtomicWriteThatFailsLeavesTheOldFileAndNothingElse) {
+  std::string path = dir_ + "/f";
+  ASSERT_TRUE(WriteFileAtomically(path, "old"));
+  EXPECT_FALSE(WriteFileAtomically(dir_ + "/missing/f", "new"));
+  EXPECT_EQ(*ReadFile(path), "old");
+  ASSERT_TRUE(WriteFileAtomically(path, "new", 0600));
+  EXPECT_EQ(*ReadFile(path), "new");
+  struct stat info;
+  ASSERT_EQ(::stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+}
+
+TEST_F(Os, ReadingStopsAtTheBound) {
+  ASSERT_TRUE(WriteFileAtomically(dir_ + "/f", std::string(100, 'x')));
+  EXPECT_EQ(ReadFile(dir_ + "/f", 99).error().code, Code::kOutOfRange);
+  EXPECT_EQ(ReadFile(dir_ + "/f", 100)->size(), 100u);
+}
+
+TEST_F(Os, RemovingATreeDoesNotFollowLinks) {
+  ASSERT_TRUE(MakeDirectories(dir_ + "/a/b/c"));
+  ASSERT_TRUE(WriteFileAtomically(dir_ + "/kept", "x"));
+  ASSERT_EQ(::symlink("../kept", (dir_ + "/a/link").c_str()), 0);
+  ASSERT_TRUE(RemoveTree(dir_ + "/a"));
+  EXPECT_TRUE(ReadFile(dir_ + "/kept"));
+  EXPECT_FALSE(Open(dir_ + "/a", O_PATH));
+}
+
+TEST_F(Os, AnUnsealedMemfdIsRefused) {
+  UniqueFd open(::memfd_create("x", MFD_ALLOW_SEALING));
+  EXPECT_EQ(ReadSealedMemfd(open.get(), 10).error().code, Code::kPermissionDenied);
+  UniqueFd sealed = *MakeSealedMemfd("x", "spec");
+  EXPECT_EQ(*ReadSealedMemfd(sealed.get(), 10), "spec");
+  EXPECT_LT(::write(sealed.get(), "y", 1), 0);
+}
+
+TEST_F(Os, SocketsWorkAtPathsLongerThanTheKernelsField) {
+  std::string deep = dir_ + "/" + std::string(100, 'd') + "/" + std::string(60, 'e');
+  ASSERT_TRUE(MakeDirectories(deep));
+  UniqueFd listener = *ListenUnix(deep + "/sock", SOCK_SEQPACKET, 0600);
+  UniqueFd client = *ConnectUnix(deep + "/sock", SOCK_SEQPACKET);
+  UniqueFd server = *AcceptUnix(listener.get());
+  EXPECT_EQ(PeerOf(server.get())->uid, ::getuid());
+  PipeEnds pipe = *MakePipe();
+  ASSERT_TRUE(SendMessage(client.get(), "hello", {pipe.write.get()}));
+  Message got = *ReceiveMessage(server.get());
+  EXPECT_EQ(got.bytes, "hello");
+  ASSERT_EQ(got.fds.size(), 1u);
+  ASSERT_TRUE(WriteAll(got.fds[0].get(), "through"));
+  got.fds.clear();
+  pipe.write.reset();
+  EXPECT_EQ(*ReadAll(pipe.read.get(), 100), "through");
+  client.reset();
+  EXPECT_EQ(ReceiveMessage(server.get()).error().code, Code::kUnavailable);
+}
+
+TEST_F(Os, SpawnPlacesDescriptorsAndClosesTheRest) {
+  PipeEnds out = *MakePipe();
+  UniqueFd leaked = *Open("/dev/null", O_RDONLY);
+  ASSERT_TRUE(SetCloexec(leaked.get(), false));
+  Process child = *Spawn({.argv = {"/bin/sh", "-c", "echo $(ls /proc/self/fd | wc -l); echo five >&5"},
+                          .fds = {{1, out.write.get()}, {5, out.write.get()}}});
+  out.write.reset();
+  std::string text = *ReadAll(out.read.get(), 1000);
+  EXPECT_EQ(child.Wait()->exit_code(), 0);
+  EXPECT_EQ(text, "5\nfive\n");  // 0, 1, 2, 5 and the one that ls opened
+}
+
+TEST_F(Os, AFailedExecIsAnErrorNotAnExitCode) {
+  auto failed = Spawn({.argv = {"/no/such/program"}});
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().sys_errno, ENOENT);
+}
+
+TEST_F(Os, ASignalledChildCounts128PlusSignal) {
+  Process child = *Spawn({.argv = {"/bin/sleep", "1000"}});
+  ASSERT_TRUE(child.Signal(SIGTERM));
+  EXPECT_EQ(child.Wait()->exit_code(), 128 + SIGTERM);
+}
+
+}  // namespace
+}  // namespace slipway

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hooks/edits/edits.h"
+
+#include <gtest/gtest.h>
+
+namespace slipway {
+namespace {
+
+Mount Bind(std::string source, std::string target) {
+  return Mount{.type = Mount::kBind, .source = std::move(source), .target = std::move(target)};
+}
+
+TEST(Bind, ReadsEachForm) {
+  auto plain = ParseBind("/data");
+  ASSERT_TRUE(plain);
+  EXPECT_EQ(plain->source, "/data");
+  EXPECT_EQ(plain->target, "/data");
+  EXPECT_FALSE(plain->read_only);
+  auto full = ParseBind("/scratch/a b:/work:ro");
+  ASSERT_TRUE(full);
+  EXPECT_EQ(full->source, "/scratch/a b");
+  EXPECT_EQ(full->target, "/work");
+  EXPECT_TRUE(full->read_only);
+  EXPECT_FALSE(ParseBind("/a:/b:rw")->read_only);
+}
+
+TEST(Bind, SaysWhatIsWrong) {
+  for (const char* bad :
+       {"", "data", "/a:b", "/a:/b:rx", "/a:/b:ro:x", "/a/../etc:/b", "/a:/b/..", "/a:/", "/a:///", ":/b"})
+    EXPECT_FALSE(ParseBind(bad)) << bad;
+  EXPECT_NE(ParseBind("/a:/b:rx").error().message.find("\"rx\""), std::string::npos);
+  EXPECT_FALSE(ParseBind(std::string_view("/a\0b", 4)));
+}
+
+TEST(ContainerEdits, TheSameTwiceIsOne) {
+  ContainerEdits edits{{Bind("/dev/x", "/dev/x")}, {"A=1"}};
+  ASSERT_TRUE(MergeEdits(edits, {{Bind("/dev/x", "/dev/x"), Bind("/y", "/y")}, {"A=1", "B=2"}}));
+  EXPECT_EQ(edits.mounts.size(), 2U);
+  EXPECT_EQ(edits.env, (std::vector<std::string>{"A=1", "B=2"}));
+}
+
+TEST(ContainerEdits, HooksThatDisagreeAreRefusedAndChangeNothing) {
+  ContainerEdits edits{{Bind("/a", "/lib/x")}, {"A=1"}};
+  EXPECT_FALSE(MergeEdits(edits, {{Bind("/new", "/new"), Bind("/b", "/lib/x")}, {}}));
+  EXPECT_FALSE(MergeEdits(edits, {{}, {"A=2"}}));
+  EXPECT_EQ(edits.mounts.size(), 1U);
+}
+
+TEST(ContainerEdits, TheUsersWordWins) {
+  StepSpec spec;
+  spec.env = {"OMPI_MCA_mtl=ofi"};
+  spec.mounts = {Bind("/mine", "/lib/x")};
+  ApplyEdits({{Bind("/hook", "/lib/x")}, {"OMPI_MCA_mtl=^psm", "X=1"}}, spec);
+  EXPECT_EQ(spec.env, (std::vector<std::string>{"OMPI_MCA_mtl=ofi", "X=1"}));
+  EXPECT_EQ(spec.mounts.back().source, "/mine");
+}
+
+}  // namespace
+}  // namespace slipway

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// The controller's whole behaviour as a state machine: inputs and the time go in, effects come out. It never
+// waits, never does I/O and never reads a clock, so slipwayd is decoding, this, and an Executor
+// (scheduler/store/executor.h); and every crash point between two effects can be tried in a simulation.
+//
+// What nodes are to be told is derived from the state (Outstanding): after a restart, a lost stream or a lost
+// message the same messages come out again until the node's answer has been committed. Single-threaded.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "scheduler/core/messages.h"
+#include "scheduler/core/outstanding.h"
+#include "scheduler/core/policy.h"
+#include "scheduler/core/state.h"
+
+namespace slipway::scheduler {
+
+struct ControllerOptions {
+  std::int64_t resend_s = 10;             // unconfirmed messages go again to connected nodes
+  std::int64_t keep_ended_s = 24 * 3600;  // ended jobs stay in memory (and in `slipway job`)
+  std::size_t keep_ended_jobs = 100'000;  // but not more of them than this
+};
+
+class Controller {
+ public:
+  // `state`: as replayed. `policy` null: first fit.
+  explicit Controller(State state, ControllerOptions options = {}, std::unique_ptr<Policy> policy = nullptr);
+
+  // First of all calls. `epoch` was taken from the store by compare-and-swap and is greater than the state's.
+  std::vector<Effect> Begin(std::uint64_t epoch, Time now);
+  std::vector<Effect> Handle(const Input& input, Time now);
+
+  // The state with all effects so far, committed or not: whoever tells the outside of it does so behind a
+  // barrier (Executor::AfterCommit).
+  const State& state() const { return state_; }
+  // Why a pending job waits, as of the last pass.
+  PendingReason ReasonOf(JobId job) const;
+  // The stream on which a node is registered now; 0: none.
+  std::uint64_t SessionOf(std::string_view node) const;
+
+ private:
+  class Turn;  // one call of Handle: what it has decided so far (turn.h)
+  State state_;
+  ControllerOptions options_;
+  std::unique_ptr<Policy> policy_;
+  Time now_;
+  // Not part of the state: gone with the process, and rightly so.
+  struct Connection {
+    std::uint64_t session = 0;  // the newest that registered
+    bool open = false;
+  };
+  std::map<std::string, Connection, NodeNameLess> connections_;
+  std::vector<std::pair<JobId, PendingReason>> reasons_;  // by id
+  std::set<PrefetchHint> prefetch_sent_;
+  std::set<std::pair<Time, JobId>> deadlines_;  // of active jobs with a time limit
+  std::set<std::pair<Time, JobId>> ended_;      // oldest first, for forgetting
+  bool pass_wanted_ = true;
+  Time next_pass_{Time::kNeverUs}, next_resend_{Time::kNeverUs}, timer_{Time::kNeverUs};
+};
+
+}  // namespace slipway::scheduler

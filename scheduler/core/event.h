@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything that can happen to the cluster's state, as facts in the past tense. An event is committed to the
+// store before anyone is told of it, and replaying all of them gives the state back. docs/formats/events.md
+// has the bytes.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "scheduler/core/ids.h"
+#include "scheduler/core/job_spec.h"
+#include "scheduler/core/state.h"
+
+namespace slipway::scheduler {
+
+// A controller took over. Nodes are UNKNOWN until they register with it.
+struct EpochBegan {
+  std::uint64_t epoch = 0;
+};
+void Fields(auto& archive, IsA<EpochBegan> auto& v) { archive(v.epoch); }
+
+// With spec.array: `job` names the array, tasks become jobs job+1 … job+n.
+struct JobSubmitted {
+  JobId job;
+  JobSpec spec;
+};
+void Fields(auto& archive, IsA<JobSubmitted> auto& v) { archive(v.job, v.spec); }
+
+// Allots the nodes and makes the primary step.
+struct JobStarted {
+  JobId job;
+  std::uint32_t attempt = 0;
+  std::vector<NodeAllocation> nodes;
+};
+void Fields(auto& archive, IsA<JobStarted> auto& v) { archive(v.job, v.attempt, v.nodes); }
+
+struct JobCancelRequested {
+  JobId job;
+  std::uint32_t uid = 0;
+};
+void Fields(auto& archive, IsA<JobCancelRequested> auto& v) { archive(v.job, v.uid); }
+
+// How an active job ends is decided; its nodes are being cleared.
+struct JobCompleting {
+  JobId job;
+  std::uint32_t attempt = 0;
+  Outcome outcome;
+};
+void Fields(auto& archive, IsA<JobCompleting> auto& v) { archive(v.job, v.attempt, v.outcome); }
+
+// Nothing of the job is left on the node: its resources there are free. Steps that had not ended there end as
+// killed.
+struct NodeReleased {
+  JobId job;
+  std::uint32_t attempt = 0;
+  std::string node;
+};
+void Fields(auto& archive, IsA<NodeReleased> auto& v) { archive(v.job, v.attempt, v.node); }
+
+// For good. All nodes are released.
+struct JobEnded {
+  JobId job;
+  std::uint32_t attempt = 0;  // 0: never started
+  Outcome outcome;
+};
+void Fields(auto& archive, IsA<JobEnded> auto& v) { archive(v.job, v.attempt, v.outcome); }
+
+// Back to PENDING; the next start has the next attempt.
+struct JobRequeued {
+  JobId job;
+  std::uint32_t attempt = 0;  // the one that failed
+};
+void Fields(auto& archive, IsA<JobRequeued> auto& v) { archive(v.job, v.attempt); }
+
+// Ended jobs that were kept long enough leave memory.
+struct JobsForgotten {
+  std::vector<JobId> jobs;
+};
+void Fields(auto& archive, IsA<JobsForgotten> auto& v) { archive(v.jobs); }
+
+struct StepCreated {
+  StepId step;
+  Command command;
+  std::uint32_t cores_per_task = 1;
+  std::uint32_t time_limit_s = 0;
+  std::vector<StepNode> nodes;
+};
+void Fields(auto& archive, IsA<StepCreated> auto& v) {
+  archive(v.step, v.command, v.cores_per_task, v.time_limit_s, v.nodes);
+}
+
+struct StepKillRequested {
+  StepId step;
+};
+void Fields(auto& archive, IsA<StepKillRequested> auto& v) { archive(v.step); }
+
+// One node's part of the step runs. The step (and, for the primary one, the job) runs with the first.
+struct StepNodeStarted {
+  StepId step;
+  std::string node;
+  Time started;
+  Timings timings;
+};
+void Fields(auto& archive, IsA<StepNodeStarted> auto& v) { archive(v.step, v.node, v.started, v.timings); }
+
+// One node's part of the step has ended. The step has with the last.
+struct StepNodeEnded {
+  StepId step;
+  std::string node;
+  std::int32_t exit_code = 0;
+  EndReason reason = EndReason::kExited;
+  std::string message;
+  Time ended;
+  Timings timings;
+};
+void Fields(auto& archive, IsA<StepNodeEnded> auto& v) {
+  archive(v.step, v.node, v.exit_code, v.reason, v.message, v.ended, v.timings);
+}
+
+struct NodeRegistered {
+  std::string node;
+  NodeFacts facts;
+  std::string boot_id, address;
+  std::vector<std::string> images;
+};
+void Fields(auto& archive, IsA<NodeRegistered> auto& v) {
+  archive(v.node, v.facts, v.boot_id, v.address, v.images);
+}
+
+struct NodeLost {  // silent: UNKNOWN
+  std::string node;
+};
+void Fields(auto& archive, IsA<NodeLost> auto& v) { archive(v.node); }
+
+struct NodeDrained {
+  std::string node, reason;
+};
+void Fields(auto& archive, IsA<NodeDrained> auto& v) { archive(v.node, v.reason); }
+
+struct NodeResumed {  // no longer drained; a DOWN one is UP when it is connected, else UNKNOWN
+  std::string node;
+  bool connected = false;
+};
+void Fields(auto& archive, IsA<NodeResumed> auto& v) { archive(v.node, v.connected); }
+
+struct NodeDeclaredDown {
+  std::string node, reason;
+};
+void Fields(auto& archive, IsA<NodeDeclaredDown> auto& v) { archive(v.node, v.reason); }
+
+struct ImageStaged {  // the node holds the image now
+  std::string node, digest;
+};
+void Fields(auto& archive, IsA<ImageStaged> auto& v) { archive(v.node, v.digest); }
+
+// In the order of their kinds on disk (1, 2, …): new ones go to the end.
+using EventBody = std::variant<EpochBegan, JobSubmitted, JobStarted, JobCancelRequested, JobCompleting,
+                               NodeReleased, JobEnded, JobRequeued, JobsForgotten, StepCreated,
+                               StepKillRequested, StepNodeStarted, StepNodeEnded, NodeRegistered, NodeLost,
+                               NodeDrained, NodeResumed, NodeDeclaredDown, ImageStaged>;
+
+struct Event {
+  Time at;  // the controller's clock; never smaller than the event's before
+  EventBody body;
+};
+
+std::string EncodeEvent(const Event& event);
+// kInvalidArgument: a version or kind this release does not know, or malformed bytes.
+Result<Event> DecodeEvent(std::string_view record);
+// One line for logs and the simulator: "JobStarted 42.1 on n1,n2".
+std::string Describe(const Event& event);
+
+}  // namespace slipway::scheduler

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a user asked for, as the controller keeps it: complete (the job must start after its submitter has
+// gone), already authenticated (user) and pinned (image digest). Sizes in bytes, durations in seconds; 0 or
+// empty means "not given" unless a line says otherwise. Stored inside events: fields are only ever added at
+// the end, with a new event version.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/wire/wire.h"
+#include "scheduler/core/ids.h"
+
+namespace slipway::scheduler {
+
+struct User {
+  std::uint32_t uid = 0, gid = 0;  // uid 0 is refused
+  std::vector<std::uint32_t> groups;
+  std::string name, home, shell;
+};
+void Fields(auto& archive, IsA<User> auto& v) { archive(v.uid, v.gid, v.groups, v.name, v.home, v.shell); }
+
+struct ImageRef {
+  std::string reference;    // as the user wrote it
+  std::string digest;       // what will be mounted; empty: no image, the host's own root
+  std::uint64_t bytes = 0;  // of the file that nodes fetch
+};
+void Fields(auto& archive, IsA<ImageRef> auto& v) { archive(v.reference, v.digest, v.bytes); }
+
+// The shape of a request. Placement reads nothing else, so two jobs with equal Resources fit or do not fit
+// together.
+//   -N only: that many nodes, tasks_per_node (or one) tasks on each.   -n only: as few nodes as hold the
+//   tasks. both: the tasks spread evenly over the nodes, one at least on each; tasks_per_node then is an
+//   upper bound.
+struct Resources {
+  std::uint32_t nodes_min = 0, nodes_max = 0;  // 0: not given; nodes_max 0 with nodes_min given: equal to it
+  std::uint32_t tasks = 0;
+  std::uint32_t cores_per_task = 1;
+  std::uint32_t tasks_per_node = 0;
+  std::uint64_t memory_bytes_per_node =
+      0;  // at most one of the two memory fields; neither: memory is not reserved
+  std::uint64_t memory_bytes_per_core = 0;
+  bool exclusive = false;  // whole nodes: all their cores and memory
+  auto operator<=>(const Resources&) const = default;
+};
+void Fields(auto& archive, IsA<Resources> auto& v) {
+  archive(v.nodes_min, v.nodes_max, v.tasks, v.cores_per_task, v.tasks_per_node, v.memory_bytes_per_node,
+          v.memory_bytes_per_core, v.exclusive);
+}
+
+enum class MpiKind : std::uint8_t { kNone = 1, kPmix = 2 };
+
+// What runs in a step, and how. Of the job's own step (the batch script, or the command of a `launch` that
+// made its own allocation) it is part of the JobSpec; of a further step it comes with CreateStep.
+struct Command {
+  std::vector<std::string> argv;  // arguments behind `script` when that is given
+  std::string script;             // the batch script's text
+  std::vector<std::string> env;   // NAME=value
+  std::string cwd;
+  std::uint32_t umask = 022;
+  ImageRef image;                   // of a further step: empty digest means the job's image
+  std::vector<std::string> mounts;  // "source[:target[:ro|rw]]", as given to --bind
+  bool writable_tmpfs = false;
+  MpiKind mpi = MpiKind::kNone;
+  std::string stdin_path, stdout_path,
+      stderr_path;  // patterns (%j %N %t …), not expanded; empty: default or stream
+  bool append_output = false;
+  bool stream = false;           // output goes to the client that launched it, its input to rank 0
+  bool kill_on_bad_exit = true;  // the first node that fails takes the step down everywhere
+  std::string
+      request_id;  // made by the client: the same one submitted again by its user is the same job or step
+};
+void Fields(auto& archive, IsA<Command> auto& v) {
+  archive(v.argv, v.script, v.env, v.cwd, v.umask, v.image, v.mounts, v.writable_tmpfs, v.mpi, v.stdin_path,
+          v.stdout_path, v.stderr_path, v.append_output, v.stream, v.kill_on_bad_exit, v.request_id);
+}
+
+// --array: one submission, one event; its tasks become jobs of their own with the ids that follow the
+// array's.
+struct ArrayRequest {
+  std::vector<std::uint32_t> indices;  // ascending, no duplicates, 1…kArrayTasksMax of them
+  std::uint32_t max_running = 0;       // `%50`; 0: no bound
+};
+void Fields(auto& archive, IsA<ArrayRequest> auto& v) { archive(v.indices, v.max_running); }
+inline constexpr std::uint32_t kArrayTasksMax = 100'000;
+
+struct JobSpec {
+  std::string name;
+  User user;
+  Resources resources;
+  std::uint32_t time_limit_s = 0;  // 0: none
+  std::int32_t priority = 0;       // higher first
+  std::int32_t nice = 0;           // taken off the priority
+  Time begin;                      // not before
+  std::optional<ArrayRequest> array;
+  Command command;
+  // The allocation was made for one `slipway launch`: `command` is step 0, on all nodes and tasks, and the
+  // job ends with it. Otherwise `command` is the batch step: one task on the first node.
+  bool interactive = false;
+  bool requeue = false;  // start again (next attempt) when a node fails
+  std::string comment;
+};
+void Fields(auto& archive, IsA<JobSpec> auto& v) {
+  archive(v.name, v.user, v.resources, v.time_limit_s, v.priority, v.nice, v.begin, v.array, v.command,
+          v.interactive, v.requeue, v.comment);
+}
+
+// The number of the step that `command` becomes.
+inline std::uint32_t PrimaryStep(const JobSpec& spec) { return spec.interactive ? 0 : kBatchStep; }
+
+}  // namespace slipway::scheduler

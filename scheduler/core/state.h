@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+// All that the cluster is, in memory, as the committed events made it. Only Apply() (apply.h) changes a
+// State; whoever reads one does so on the thread that owns the Controller. Containers are ordered, so that
+// walking them is the same in every run. Indexes (marked "derived") are kept by Apply, are not stored, and
+// are made again by DecodeState.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "scheduler/core/core_set.h"
+#include "scheduler/core/ids.h"
+#include "scheduler/core/job_spec.h"
+
+namespace slipway::scheduler {
+
+// ---- Nodes
+
+struct NodeFacts {
+  std::uint32_t sockets = 1, cores = 1, threads_per_core = 1;  // cores: of the node, what jobs are given
+  // core_cpus[core]: the kernel's processor numbers of that core. Empty: cores are only counted, nothing is
+  // bound (a virtual node may have more cores than the machine).
+  std::vector<std::vector<std::uint32_t>> core_cpus;
+  std::uint64_t memory_bytes = 0;  // that jobs may use
+  std::string architecture, os, agent_version;
+  bool operator==(const NodeFacts&) const = default;
+};
+void Fields(auto& archive, IsA<NodeFacts> auto& v) {
+  archive(v.sockets, v.cores, v.threads_per_core, v.core_cpus, v.memory_bytes, v.architecture, v.os,
+          v.agent_version);
+}
+
+enum class NodeState : std::uint8_t {
+  kUnknown = 1,  // silent: what ran there runs on, nothing new starts
+  kUp = 2,
+  kDown = 3,  // an administrator said that nothing runs there any more
+};
+std::string_view NodeStateName(NodeState state);  // "UP", …
+
+struct Node {
+  std::string name;
+  NodeFacts facts;
+  std::string boot_id, address;
+  NodeState state = NodeState::kUnknown;
+  bool drained = false;          // nothing new starts; what runs there runs on
+  std::string reason;            // of drained or DOWN, in the administrator's words
+  Time since;                    // of the last change of state or drained
+  std::set<std::string> images;  // digests that the node said it holds
+
+  // Derived.
+  CoreSet cores_allotted, cores_free;
+  std::uint64_t memory_allotted_bytes = 0, memory_free_bytes = 0;
+  std::set<JobId> jobs;  // that hold resources here
+
+  bool usable() const { return state == NodeState::kUp && !drained; }
+};
+
+// ---- Jobs
+
+// What one job holds on one node, in the order of ranks.
+struct NodeAllocation {
+  std::string node;
+  CoreSet cores;
+  std::uint64_t memory_bytes = 0;           // 0: not reserved, not limited
+  std::uint32_t first_rank = 0, tasks = 0;  // blocks: ranks first_rank … first_rank+tasks-1
+  bool released = false;                    // the node confirmed that nothing of the job is left there
+  bool operator==(const NodeAllocation&) const = default;
+};
+void Fields(auto& archive, IsA<NodeAllocation> auto& v) {
+  archive(v.node, v.cores, v.memory_bytes, v.first_rank, v.tasks, v.released);
+}
+
+enum class EndReason : std::uint8_t {
+  kNone = 0,
+  kExited = 1,  // by itself; exit_code says how (128+signal)
+  kKilled = 2,  // on our request (KillStep, EndJob): its exit code says nothing about the program
+  kTimeLimit = 3,
+  kOutOfMemory = 4,
+  kLaunchFailed = 5,  // nothing of it ever ran (image, mount, command); message says why
+  kNodeFailed = 6,    // rebooted or declared down with the step on it
+  kLost = 7,          // the node is up and has no trace of a step that it had started
+  kCancelled = 8,     // jobs: by a user
+};
+std::string_view EndReasonName(EndReason reason);  // "exited", "time limit", …
+
+// Where the time of a start went, in microseconds.
+struct Timings {
+  std::uint64_t stage_us = 0, start_us = 0, wireup_us = 0, run_us = 0;
+  bool operator==(const Timings&) const = default;
+};
+void Fields(auto& archive, IsA<Timings> auto& v) { archive(v.stage_us, v.start_us, v.wireup_us, v.run_us); }
+
+enum class StepState : std::uint8_t { kStarting = 1, kRunning = 2, kEnded = 3 };
+std::string_view StepStateName(StepState state);
+
+struct StepNode {
+  std::string node;
+  std::uint32_t first_rank = 0, tasks = 0;
+  StepState state = StepState::kStarting;
+  std::int32_t exit_code = 0;
+  EndReason reason = EndReason::kNone;
+  std::string message;  // one line, of a failure
+  Time started, ended;  // by the node's clock; 0: not
+  Timings timings;
+  bool operator==(const StepNode&) const = default;
+};
+void Fields(auto& archive, IsA<StepNode> auto& v) {
+  archive(v.node, v.first_rank, v.tasks, v.state, v.exit_code, v.reason, v.message, v.started, v.ended,
+          v.timings);
+}
+
+struct Step {
+  std::uint32_t number = 0;
+  std::shared_ptr<const Command> command;  // of the primary step: inside the job's spec
+  std::uint32_t cores_per_task = 1;
+  std::uint32_t time_limit_s = 0;  // of this step alone; 0: the job's
+  std::vector<StepNode> nodes;     // in rank order
+  StepState state = StepState::kStarting;
+  bool kill_requested = false;  // KillStep goes to every node that has not reported its end
+  // Once kEnded, over all nodes: the first failure in time (a program's own before one that our kill caused),
+  // or 0.
+  std::int32_t exit_code = 0;
+  EndReason reason = EndReason::kNone;
+  std::string message;
+  Time created, started, ended;
+  Timings timings;  // the slowest node's
+};
+
+enum class JobState : std::uint8_t {
+  kPending = 1,
+  kStarting = 2,  // resources are allotted, its first step does not run yet
+  kRunning = 3,
+  kCompleting = 4,  // how it ends is decided (outcome); nodes are being cleared
+  kCompleted = 5,
+  kFailed = 6,
+  kCancelled = 7,
+  kTimeout = 8,
+  kNodeFail = 9,
+};
+std::string_view JobStateName(JobState state);  // "PENDING", …
+inline bool IsTerminal(JobState state) { return state >= JobState::kCompleted; }
+// Holds (some of) its nodes: STARTING, RUNNING, COMPLETING.
+inline bool IsActive(JobState state) { return state > JobState::kPending && state < JobState::kCompleted; }
+
+struct Outcome {
+  JobState state = JobState::kCompleted;  // a terminal one
+  std::int32_t exit_code = 0;
+  EndReason reason = EndReason::kNone;
+  std::string message;
+  bool operator==(const Outcome&) const = default;
+};
+void Fields(auto& archive, IsA<Outcome> auto& v) { archive(v.state, v.exit_code, v.reason, v.message); }
+
+struct Job {
+  JobId id;
+  std::shared_ptr<const JobSpec> spec;  // tasks of an array share one
+  JobId array;                          // of the array it is a task of; 0: none
+  std::uint32_t array_task = 0;         // its index there
+  JobState state = JobState::kPending;
+  std::uint32_t attempt = 0;          // of the last start; 0: never started
+  std::vector<NodeAllocation> nodes;  // of the last attempt, in rank order
+  std::vector<Step> steps;            // of the last attempt, in order of creation; the primary one is first
+  std::uint32_t next_step = 0;
+  std::optional<Outcome> outcome;                     // set from COMPLETING on
+  std::optional<std::uint32_t> cancelled_by;          // uid that asked
+  Time submitted, eligible, started, running, ended;  // running: the primary step first ran
+
+  std::int64_t priority() const { return std::int64_t{spec->priority} - spec->nice; }
+  const Step* FindStep(std::uint32_t number) const;  // of the last attempt; nullptr
+  const NodeAllocation* FindNode(std::string_view node) const;
+};
+
+// "42", or "42_7" for a task of array 42.
+std::string JobName(const Job& job);
+
+struct Array {
+  JobId id;
+  std::shared_ptr<const JobSpec> spec;
+  JobId first_task;  // tasks are first_task … first_task+tasks-1, by ascending index
+  std::uint32_t tasks = 0;
+  std::uint32_t running = 0;  // derived: tasks that are active
+  std::uint32_t kept = 0;     // derived: tasks that are in State::jobs
+};
+
+// Pending jobs in the order in which they are considered.
+struct PendingKey {
+  std::int64_t minus_priority = 0;
+  JobId job;
+  auto operator<=>(const PendingKey&) const = default;
+};
+
+struct State {
+  std::uint64_t epoch = 0;
+  JobId next_job{1};
+  Time now;  // of the last event
+  std::map<std::string, Node, NodeNameLess> nodes;
+  std::map<JobId, Job> jobs;      // live ones, and ended ones until they are forgotten
+  std::map<JobId, Array> arrays;  // while a task of theirs is in `jobs`
+
+  // Derived.
+  std::set<PendingKey> pending;
+  std::set<JobId> active;
+  std::set<JobId> live;  // pending or active
+
+  // Every job with a smaller id has ended for good.
+  JobId oldest_live_job() const { return live.empty() ? next_job : *live.begin(); }
+
+  const Job* FindJob(JobId id) const;
+  const Node* FindNode(std::string_view name) const;
+};
+
+// Snapshots. DecodeState makes the derived parts anew. Two states with equal bytes are equal.
+std::string EncodeState(const State& state);
+Result<State> DecodeState(std::string_view bytes);
+
+}  // namespace slipway::scheduler

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// The default store: one SQLite file in WAL mode with synchronous=FULL. A commit costs an fdatasync, so
+// batches that wait at the same moment share one: a writer thread takes all that are queued into one
+// transaction.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "scheduler/store/store.h"
+
+namespace slipway::scheduler {
+
+struct SqliteStoreOptions {
+  std::string path;  // made when it is not there, mode 0600; its folder must exist
+  std::size_t batches_per_commit_max = 4096;
+  int checkpoint_pages = 1000;  // of 4 KiB: small, so that no commit waits long behind a checkpoint
+  bool keep_records = false;    // do not drop records that a snapshot covers
+};
+
+// Opens, and takes the file for this process alone: kUnavailable when another process has it. kDataLoss when
+// the file is no store of ours or damaged. The destructor commits what is queued, without callbacks, and
+// stops the writer.
+Result<std::unique_ptr<Store>> OpenSqliteStore(SqliteStoreOptions options, Store::Post post);
+
+}  // namespace slipway::scheduler
