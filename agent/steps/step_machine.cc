@@ -10,6 +10,8 @@ constexpr std::int32_t kEndedBySigkill = 128 + 9;
 // Beyond its own grace, stepd gets that long to end the step before the broker does it.
 constexpr std::uint32_t kKillAfter_s = 10;
 constexpr std::uint32_t kFarewell_s = 5;
+// The word for an overrun time limit, of stepd and broker alike.
+constexpr std::string_view kTimeout = "TIMEOUT";
 
 }  // namespace
 
@@ -22,7 +24,7 @@ StepMachine::Effects StepMachine::Launch(bool image_held) {
 
 StepMachine::Effects StepMachine::OnImage(const Result<>& held) {
   if (state_ != State::kStaging) return {};
-  if (!held) return End(StepNews::kRefused, kOurFailure, held.error().message);
+  if (!held) return End(StepNews::kRefused, StepNews::kLaunchFailed, kOurFailure, held.error().message);
   state_ = State::kStarting;
   asked_broker_ = true;
   return {{Kind::kAskBroker}};
@@ -32,7 +34,14 @@ StepMachine::Effects StepMachine::OnStarted(const Result<>& started) {
   if (state_ != State::kStarting) return {};
   if (!started) {
     if (started.error().code == Code::kUnavailable) return {};
-    return End(StepNews::kRefused, kOurFailure, started.error().message);
+    if (started.error().code == Code::kNotFound && !fetched_again_ && kill_reason_.empty()) {
+      fetched_again_ =
+          true;  // the store has lost the image since we looked; that costs the credential nothing
+      asked_broker_ = false;
+      state_ = State::kStaging;
+      return {{Kind::kFetchImage}};
+    }
+    return End(StepNews::kRefused, StepNews::kLaunchFailed, kOurFailure, started.error().message);
   }
   if (gone_) return Gone();
   state_ = State::kAttaching;
@@ -56,10 +65,7 @@ StepMachine::Effects StepMachine::OnState(const StepState& state) {
 
 StepMachine::Effects StepMachine::OnResult(const StepResult& result) {
   if (state_ != State::kRunning && state_ != State::kAttaching) return {};
-  news_.laps = result.laps;
-  news_.cpu_us = result.cpu_us;
-  news_.rss_peak_bytes = result.rss_peak_bytes;
-  return End(StepNews::kEnded, result.exit_code, result.reason);
+  return EndWith(result);
 }
 
 StepMachine::Effects StepMachine::OnStepdLost(std::string why) {
@@ -95,20 +101,29 @@ StepMachine::Effects StepMachine::OnGone(std::string reason) {
 
 StepMachine::Effects StepMachine::OnStatus(const std::optional<StepResult>& result) {
   if (state_ != State::kReading) return {};
-  if (result) {
-    news_.laps = result->laps;
-    news_.cpu_us = result->cpu_us;
-    news_.rss_peak_bytes = result->rss_peak_bytes;
-    return End(StepNews::kEnded, result->exit_code, result->reason);
-  }
-  if (!kill_reason_.empty()) return End(StepNews::kEnded, kEndedBySigkill, kill_reason_);
-  return End(StepNews::kEnded, kEndedBySigkill,
+  if (result) return EndWith(*result);
+  if (!kill_reason_.empty()) return End(StepNews::kEnded, StepNews::kKilled, kEndedBySigkill, kill_reason_);
+  auto end = lost_reason_ == kTimeout ? StepNews::kTimeLimit : StepNews::kExited;
+  return End(StepNews::kEnded, end, kEndedBySigkill,
              Cat("stepd was lost", lost_reason_.empty() ? "" : ": ", lost_reason_));
+}
+
+StepMachine::Effects StepMachine::EndWith(const StepResult& result) {
+  news_.laps = result.laps;
+  news_.cpu_us = result.cpu_us;
+  news_.rss_peak_bytes = result.rss_peak_bytes;
+  // A step that was asked to end may still have ended by itself just before; only success tells.
+  bool killed = !kill_reason_.empty() && result.exit_code != 0;
+  auto end = killed                                ? StepNews::kKilled
+             : result.reason.starts_with(kTimeout) ? StepNews::kTimeLimit
+                                                   : StepNews::kExited;
+  return End(StepNews::kEnded, end, result.exit_code, result.reason);
 }
 
 StepMachine::Effects StepMachine::OnKill(std::string reason, std::uint32_t grace_s) {
   if (!live() || state_ == State::kReading || !kill_reason_.empty()) return {};
-  if (state_ == State::kStaging) return End(StepNews::kEnded, kEndedBySigterm, std::move(reason));
+  if (state_ == State::kStaging)
+    return End(StepNews::kEnded, StepNews::kKilled, kEndedBySigterm, std::move(reason));
   kill_reason_ = reason.empty() ? "ended by the controller" : std::move(reason);
   grace_s_ = grace_s;
   Effects effects{{.kind = Kind::kArm, .delay_s = grace_s + kKillAfter_s}};
@@ -117,16 +132,28 @@ StepMachine::Effects StepMachine::OnKill(std::string reason, std::uint32_t grace
   return effects;
 }
 
+StepMachine::Effects StepMachine::OnEndJob() {
+  if (job_ended_) return {};
+  job_ended_ = true;
+  if (state_ == State::kStaging) return OnKill("the job has ended", 0);
+  if (!holds_node() || state_ == State::kReading) return {};
+  if (kill_reason_.empty()) kill_reason_ = "the job has ended";
+  return {{Kind::kKillByBroker}, {.kind = Kind::kArm, .delay_s = kKillAfter_s}};
+}
+
 StepMachine::Effects StepMachine::OnTimer() {
-  bool due = state_ == State::kFarewell || (live() && asked_broker_ && !kill_reason_.empty());
+  bool due = state_ == State::kFarewell || (job_ended_ && holds_node()) ||
+             (live() && asked_broker_ && !kill_reason_.empty());
   if (!due) return {};
   // Should the broker be away just now, the next round asks again.
   return {{Kind::kKillByBroker}, {.kind = Kind::kArm, .delay_s = kKillAfter_s}};
 }
 
-StepMachine::Effects StepMachine::End(StepNews::Kind kind, std::int32_t exit_code, std::string reason) {
+StepMachine::Effects StepMachine::End(StepNews::Kind kind, StepNews::End end, std::int32_t exit_code,
+                                      std::string reason) {
   state_ = State::kEnded;
   news_.kind = kind;
+  news_.end = end;
   news_.exit_code = exit_code;
   news_.reason = std::move(reason);
   return {{Kind::kDisarm}, {Kind::kReport}};

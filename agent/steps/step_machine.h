@@ -25,6 +25,15 @@ struct StepNews {
   enum Kind : std::uint8_t { kStaging = 1, kStarted = 2, kEnded = 3, kRefused = 4 };
   StepId step;
   Kind kind = kStaging;
+  enum End : std::uint8_t {
+    kNotEnded = 0,
+    kExited = 1,
+    kKilled = 2,
+    kTimeLimit = 3,
+    kOutOfMemory = 4,
+    kLaunchFailed = 5
+  };
+  End end = kNotEnded;
   std::int32_t exit_code = 0;
   std::string reason;
   std::vector<Lap> laps;
@@ -87,20 +96,28 @@ class StepMachine {
   Effects OnGone(std::string reason);  // the broker: no process is left
   Effects OnStatus(const std::optional<StepResult>& result);
   Effects OnKill(std::string reason, std::uint32_t grace_s);
+  Effects OnEndJob();  // what is left of it must go at once
   Effects OnTimer();
   Effects OnAck(std::uint64_t sequence);
   Effects OnForgotten(const Result<>& forgotten);  // kUnavailable: not known; Reconcile says
   Effects Reconcile(Found found);
+  // Processes or a run folder of it may be left: the job's namespaces are still needed.
+  bool holds_node() const {
+    return asked_broker_ && !gone_ && news_.kind != StepNews::kRefused && state_ != State::kDone;
+  }
 
  private:
   bool live() const { return state_ <= State::kReading; }
-  Effects End(StepNews::Kind kind, std::int32_t exit_code, std::string reason);
+  Effects End(StepNews::Kind kind, StepNews::End end, std::int32_t exit_code, std::string reason);
+  Effects EndWith(const StepResult& result);
   Effects Gone();
 
   State state_ = State::kStaging;
   StepNews news_;
-  bool asked_broker_ = false;  // it may know the step
-  bool gone_ = false;          // it has said that nothing is left
+  bool asked_broker_ = false;   // it may know the step
+  bool gone_ = false;           // it has said that nothing is left
+  bool fetched_again_ = false;  // the image, which the broker turned out not to have
+  bool job_ended_ = false;
   std::uint32_t connects_left_ = 10;
   std::string kill_reason_;  // not empty: to be ended
   std::uint32_t grace_s_ = 0;

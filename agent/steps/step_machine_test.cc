@@ -129,6 +129,37 @@ TEST(StepMachine, GoneBeforeTheAnswerToStartStepWaitsForIt) {
   EXPECT_EQ(refused.news().kind, StepNews::kRefused);
 }
 
+TEST(StepMachine, AnImageThatTheStoreHasLostIsFetchedOnceMore) {
+  StepMachine machine(kStep);
+  machine.Launch(true);
+  EXPECT_EQ(Kinds(machine.OnStarted(Fail(Code::kNotFound, "no such image"))), K{StepEffect::kFetchImage});
+  EXPECT_EQ(Kinds(machine.OnImage({})), K{StepEffect::kAskBroker});
+  machine.OnStarted(Fail(Code::kNotFound, "no such image"));
+  EXPECT_EQ(machine.news().kind, StepNews::kRefused);
+}
+
+TEST(StepMachine, TheEndOfTheJobEndsWhatIsLeftAtOnce) {
+  StepMachine machine = Running();
+  EXPECT_TRUE(machine.holds_node());
+  EXPECT_EQ(Kinds(machine.OnEndJob()), (K{StepEffect::kKillByBroker, StepEffect::kArm}));
+  EXPECT_TRUE(machine.OnEndJob().empty());
+  machine.OnGone({});
+  EXPECT_FALSE(machine.holds_node());
+  machine.OnStatus({});
+  EXPECT_EQ(machine.news().end, StepNews::kKilled);
+}
+
+TEST(StepMachine, SaysWhyAStepEnded) {
+  StepMachine exited = Running(), timed_out = Running(), killed = Running();
+  exited.OnResult({.step = kStep, .exit_code = 3});
+  EXPECT_EQ(exited.news().end, StepNews::kExited);
+  timed_out.OnResult({.step = kStep, .exit_code = 143, .reason = "TIMEOUT: 60 s are over"});
+  EXPECT_EQ(timed_out.news().end, StepNews::kTimeLimit);
+  killed.OnKill("CANCELLED", 5);
+  killed.OnResult({.step = kStep, .exit_code = 143, .reason = "CANCELLED"});
+  EXPECT_EQ(killed.news().end, StepNews::kKilled);
+}
+
 TEST(StepMachine, AnEndIsReportedWithOneSequenceHoweverOftenTheAgentIsNew) {
   StepMachine machine = Running();
   machine.OnResult({.step = kStep, .exit_code = 0});

@@ -84,6 +84,8 @@ void StepTable::OnGone(const StepGone& gone) {
 void StepTable::Launch(LaunchPlan plan) {
   StepId id = plan.spec.step;
   if (Entry* entry = Find(id)) return Report(id, *entry);
+  if (auto ended = ended_jobs_.find(id.job); ended != ended_jobs_.end() && id.attempt <= ended->second)
+    return Refuse(id, "the job has ended");
   Entry& entry = Make(id);
   entry.known = KnownOf(plan);
   entry.plan = std::move(plan);
@@ -179,6 +181,43 @@ void StepTable::Perform(const StepId& step, Effects effects) {
     Entry* entry = Find(id);
     if (entry == nullptr) return;
     PerformOne(id, *entry, effect);
+  }
+  CarryOutEnds();
+}
+
+void StepTable::EndJob(std::uint64_t job, std::uint32_t attempt, std::function<void()> done) {
+  constexpr std::size_t kRememberedMax = 10000;
+  auto& highest = ended_jobs_[job];
+  highest = std::max(highest, attempt);
+  while (ended_jobs_.size() > kRememberedMax) ended_jobs_.erase(ended_jobs_.begin());
+  ending_[{job, attempt}] = std::move(done);
+  std::vector<StepId> left;
+  for (const auto& [id, entry] : steps_) {
+    if (id.job == job && id.attempt == attempt) left.push_back(id);
+  }
+  for (const StepId& id : left) {
+    if (Entry* entry = Find(id)) Perform(id, entry->machine.OnEndJob());
+  }
+  CarryOutEnds();
+}
+
+void StepTable::CarryOutEnds() {
+  if (broker_ == nullptr) return;
+  for (auto at = ending_.begin(); at != ending_.end();) {
+    auto [job, attempt] = at->first;
+    bool busy = std::any_of(steps_.begin(), steps_.end(), [&](const auto& step) {
+      return step.first.job == job && step.first.attempt == attempt && step.second->machine.holds_node();
+    });
+    if (busy) {
+      ++at;
+      continue;
+    }
+    broker_->EndJob({job, attempt, 0}, Guarded([job, done = std::move(at->second)](const Result<>& ended) {
+                      if (ended) return done();
+                      Log(Level::kWarn, "the broker could not let a job go",
+                          {{"job", job}, {"error", ended.error().message}});
+                    }));
+    at = ending_.erase(at);
   }
 }
 

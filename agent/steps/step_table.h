@@ -52,6 +52,9 @@ class StepTable {
   void Launch(LaunchPlan plan);
   void Refuse(const StepId& step, const std::string& reason);  // a launch that could not even be read
   void Kill(const StepId& step, const std::string& reason);
+  // Ends what is left of that attempt, then has the broker let the job's namespaces go; `done` may never come
+  // (the broker is away): the controller asks again. A launch of it that comes late is refused.
+  void EndJob(std::uint64_t job, std::uint32_t attempt, std::function<void()> done);
   void Signal(const StepId& step, std::int32_t signal_number);
   void Input(const StepId& step, std::string bytes, bool eof);
   void Credit(const StepId& step, std::uint32_t bytes);
@@ -103,6 +106,7 @@ class StepTable {
   Result<> OnExchange(const StepId& step, Entry& entry, std::string_view payload);
   void Deliver(Entry& entry, PeerWord word);
   void ArmHeldTimer();
+  void CarryOutEnds();
   std::string StepDir(const StepId& step) const { return Cat(run_dir_, "/steps/", ToString(step)); }
   std::int64_t NowMs() const;
   template <class Call>
@@ -116,6 +120,9 @@ class StepTable {
   std::string run_dir_;
   bool connected_ = false;
   std::map<StepId, std::unique_ptr<Entry>> steps_;
+  using JobAttempt = std::pair<std::uint64_t, std::uint32_t>;
+  std::map<JobAttempt, std::function<void()>> ending_;  // EndJob was asked for, steps of it are left
+  std::map<std::uint64_t, std::uint32_t> ended_jobs_;   // the newest, with the highest attempt that has ended
   HeldFrames held_;
   Loop::TimerId held_timer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

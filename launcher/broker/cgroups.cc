@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/broker/cgroups.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 
+#include <memory>
 #include <sstream>
 
 #include "base/crypto/crypto.h"
+#include "base/os/process.h"
 
 namespace slipway {
 namespace {
@@ -53,6 +57,15 @@ Result<std::string> BasePath(const BrokerConf& conf) {
   return Cat(mount, own.substr(0, own.rfind('/')), "/slipway-", id);
 }
 
+std::vector<std::string> FoldersIn(const std::string& path) {
+  std::vector<std::string> names;
+  std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), ::closedir);
+  while (dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
+    if (entry->d_type == DT_DIR && entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+  }
+  return names;
+}
+
 constexpr const char* kControllers[] = {"memory", "pids", "cpu"};
 
 // One by one: a controller that is not delegated must not take the others with it.
@@ -68,6 +81,22 @@ Result<> Limit(const std::string& directory, const char* file, std::uint64_t val
   return WriteControl(path, text);
 }
 
+// Directories alone prove nothing: a user may make them and yet not be allowed to move a process there.
+Result<> ProveBirth(const std::string& base) {
+  std::string probe = Cat(base, "/probe-", ::getpid());
+  TRY(MakeDirectory(probe));
+  auto born = [&]() -> Result<> {
+    UniqueFd folder = TRY(Open(probe, O_RDONLY | O_DIRECTORY));
+    Process child = TRY(Clone3({.cgroup_fd = folder.get()}));
+    if (!child) ::_exit(0);
+    TRY(child.Wait());
+    return {};
+  }();
+  ::rmdir(probe.c_str());
+  if (!born) ::rmdir(base.c_str());
+  return born;
+}
+
 }  // namespace
 
 CgroupTree CgroupTree::Open(const BrokerConf& conf) {
@@ -76,8 +105,7 @@ CgroupTree CgroupTree::Open(const BrokerConf& conf) {
     std::string base = TRY(BasePath(conf));
     TRY(MakeDirectories(base));
     EnableControllers(base);
-    // Directories alone prove nothing: a hierarchy may be writable and a process may yet not be put there.
-    if (::access((base + "/cgroup.procs").c_str(), W_OK) < 0) return ErrnoFail("access", base);
+    TRY(ProveBirth(base));
     tree.base_ = base;
     return {};
   }();
@@ -141,6 +169,31 @@ void RemoveStepCgroup(const std::string& path) {
   if (path.empty()) return;
   for (const char* child : {"/tasks", "/stepd", ""}) ::rmdir((path + child).c_str());
   ::rmdir(path.substr(0, path.rfind('/')).c_str());  // the job's: refused while another step is in it
+}
+
+void EndStepCgroup(const std::string& path) {
+  if (path.empty()) return;
+  [[maybe_unused]] auto killed = KillCgroup(path);
+  auto events = OpenCgroupEvents(path);
+  for (int waits = 0; events && IsPopulated(path) && waits < 100; ++waits) {
+    char drained[256];  // poll tells of changes since the last read
+    [[maybe_unused]] auto n = ::pread(events->get(), drained, sizeof drained, 0);
+    pollfd watched{events->get(), POLLPRI, 0};
+    if (IsPopulated(path)) ::poll(&watched, 1, 50);
+  }
+  RemoveStepCgroup(path);
+}
+
+void CgroupTree::Sweep(const std::set<std::string>& known) const {
+  if (!usable()) return;
+  for (const std::string& job : FoldersIn(base_)) {
+    if (!ParseStepId(job + ".0")) continue;  // not of a job: the holder's
+    for (const std::string& step : FoldersIn(Cat(base_, "/", job))) {
+      std::string path = Cat(base_, "/", job, "/", step);
+      if (!known.contains(path)) EndStepCgroup(path);
+    }
+    ::rmdir(Cat(base_, "/", job).c_str());
+  }
 }
 
 Result<> EnterHolderCgroup(const BrokerConf& conf) {

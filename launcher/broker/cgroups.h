@@ -7,6 +7,7 @@
 //   memory
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,9 @@ class CgroupTree {
 
   Result<StepCgroup> Make(const StepId& step, const StepLimits& limits) const;
   void RemoveJob(const StepId& step) const;
+  // Ends and removes every step's cgroup that is not in `known` (paths): what a killed broker had begun to
+  // make.
+  void Sweep(const std::set<std::string>& known) const;
 
  private:
   std::string JobPath(const StepId& step) const { return Cat(base_, "/", step.job, ".", step.attempt); }
@@ -43,6 +47,8 @@ bool IsPopulated(const std::string& path);
 Result<UniqueFd> OpenCgroupEvents(const std::string& path);  // EPOLLPRI when `populated` changes
 // The step's directories, and the job's when it was the last.
 void RemoveStepCgroup(const std::string& path);
+// Kills what is in it, waits until that is gone (bounded: a process may hang in the kernel), removes it.
+void EndStepCgroup(const std::string& path);
 
 // For slipway-holder: moves itself into BASE/holder.
 Result<> EnterHolderCgroup(const BrokerConf& conf);

@@ -28,6 +28,7 @@ void TakeGroupsAndRealIds(const LaunchCredential& who, const Gate& gate) {
 // container's code needs them; towards the host there are none.
 void BecomeUser(const LaunchCredential& who, const Gate& gate) {
   gate.Check(::setresuid(who.uid, who.uid, who.uid) == 0, "setresuid");
+  LeaveSessionKeyring();
   gate.Check(::prctl(PR_SET_DUMPABLE, 0) == 0, "prctl(PR_SET_DUMPABLE)");
 }
 
@@ -83,21 +84,22 @@ std::string GroupMap(std::uint32_t gid, const std::vector<std::uint32_t>& groups
 Result<HalfBorn> BearContainer(const BirthPlan& plan, const ContainerEntry& entry) {
   std::vector<int> keep{plan.control_fd};
   if (plan.join != nullptr) keep.insert(keep.end(), {plan.join->user.get(), plan.join->ipc.get()});
-  HalfBorn child = TRY(HalfBorn::Make({.cgroup_fd = plan.cgroup_fd}, keep, [&](const Gate& gate) {
-    TakeGroupsAndRealIds(plan.credential, gate);
-    if (plan.join == nullptr) {
-      EnterNewNamespaces(plan.credential, gate);
-    } else {
-      EnterJobNamespaces(*plan.join, gate);
-      ::close(plan.join->user.get());
-      ::close(plan.join->ipc.get());
-    }
-    BecomeUser(plan.credential, gate);
-    gate.Say(kReady);
-    gate.Await(kGo);
-    ::close(gate.fd());
-    entry.run_init(plan.control_fd, plan.image_path, plan.proc_masked);
-  }));
+  HalfBorn child =
+      TRY(HalfBorn::Make({.cgroup_fd = plan.cgroup_fd}, keep, plan.log_fd, [&](const Gate& gate) {
+        TakeGroupsAndRealIds(plan.credential, gate);
+        if (plan.join == nullptr) {
+          EnterNewNamespaces(plan.credential, gate);
+        } else {
+          EnterJobNamespaces(*plan.join, gate);
+          ::close(plan.join->user.get());
+          ::close(plan.join->ipc.get());
+        }
+        BecomeUser(plan.credential, gate);
+        gate.Say(kReady);
+        gate.Await(kGo);
+        ::close(gate.fd());
+        entry.run_init(plan.control_fd, plan.image_path, plan.proc_masked);
+      }));
   if (plan.join == nullptr) {
     TRY(child.Hear(kUnshared));
     TRY(WriteMaps(child.pid(), plan.credential));
@@ -108,8 +110,8 @@ Result<HalfBorn> BearContainer(const BirthPlan& plan, const ContainerEntry& entr
 }
 
 Result<HalfBorn> BearRootless(const BirthPlan& plan, const ContainerEntry& entry) {
-  HalfBorn child =
-      TRY(HalfBorn::Make({.cgroup_fd = plan.cgroup_fd}, {plan.control_fd}, [&](const Gate& gate) {
+  HalfBorn child = TRY(
+      HalfBorn::Make({.cgroup_fd = plan.cgroup_fd}, {plan.control_fd}, plan.log_fd, [&](const Gate& gate) {
         gate.Say(kReady);
         gate.Await(kGo);
         ::close(gate.fd());

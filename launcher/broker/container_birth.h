@@ -31,6 +31,7 @@ struct BirthPlan {
   std::string image_path;
   int cgroup_fd = -1;
   int control_fd = -1;
+  int log_fd = -1;  // the init's stderr
   bool proc_masked = false;
   const JobNamespaces* join = nullptr;  // null: the first step of its job; new ones are made
 };

@@ -2,6 +2,7 @@
 #include "launcher/broker/half_born.h"
 
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -26,6 +27,15 @@ void CloseAllBut(std::vector<int> keep) {
   ::syscall(SYS_close_range, from, ~0U, 0);
 }
 
+// Whatever the broker logs to is not the step's to write to.
+Result<> SetStandardStreams(int log_fd) {
+  UniqueFd null_fd = TRY(Open("/dev/null", O_RDWR));
+  for (int fd : {0, 1, 2}) {
+    if (::dup2(fd == 0 || log_fd < 0 ? null_fd.get() : log_fd, fd) < 0) return ErrnoFail("dup2");
+  }
+  return {};
+}
+
 // The broker blocks signals for its loop and may be shielded from the out-of-memory killer; a step is
 // neither.
 void BecomeOrdinary() {
@@ -35,6 +45,7 @@ void BecomeOrdinary() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::umask(022);
   ::setsid();
+  [[maybe_unused]] int changed = ::chdir("/");
   if (auto score = Open("/proc/self/oom_score_adj", O_WRONLY); score) [[maybe_unused]]
     auto written = WriteAll(score->get(), "0");
 }
@@ -55,16 +66,18 @@ void Gate::Await(char word) const {
   if (!message || message->bytes != std::string(1, word)) ::_exit(125);
 }
 
-Result<HalfBorn> HalfBorn::Make(const CloneOptions& options, const std::vector<int>& keep,
+Result<HalfBorn> HalfBorn::Make(const CloneOptions& options, const std::vector<int>& keep, int log_fd,
                                 const std::function<void(const Gate&)>& body) {
   SocketEnds ends = TRY(MakeSocketPair(SOCK_SEQPACKET));
   Process process = TRY(Clone3(options));
   if (!process) {
     std::vector<int> kept = keep;
     kept.push_back(ends.b.get());
+    Gate gate(ends.b.get());
+    gate.Require(SetStandardStreams(log_fd));
     CloseAllBut(kept);
     BecomeOrdinary();
-    body(Gate(ends.b.get()));
+    body(gate);
     ::_exit(125);
   }
   return HalfBorn(std::move(process), std::move(ends.a));
@@ -77,6 +90,8 @@ Result<> HalfBorn::Hear(char word) {
   if (message->bytes[0] != word) return Fail(Code::kInternal, "a step's process is out of step");
   return {};
 }
+
+void LeaveSessionKeyring() { ::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr); }
 
 Result<> HalfBorn::Tell(char word) { return SendMessage(gate_.get(), std::string(1, word)); }
 

@@ -27,12 +27,17 @@ class Gate {
   int fd_;
 };
 
+// In the child, once it is the user: a session keyring of its own, since the broker's would stay in reach
+// through inheritance. A kernel without keyrings has none to protect.
+void LeaveSessionKeyring();
+
 // The parent's side.
 class HalfBorn {
  public:
   // `body` runs in the child (clone flags and cgroup by `options`), with signals at their defaults and every
   // descriptor closed but those of `keep` and the gate's; it must not return.
-  static Result<HalfBorn> Make(const CloneOptions& options, const std::vector<int>& keep,
+  // Its working directory is /, its standard streams are /dev/null and `log_fd` (-1: /dev/null too).
+  static Result<HalfBorn> Make(const CloneOptions& options, const std::vector<int>& keep, int log_fd,
                                const std::function<void(const Gate&)>& body);
   HalfBorn(HalfBorn&&) noexcept = default;
   HalfBorn& operator=(HalfBorn&&) noexcept = default;

@@ -22,7 +22,7 @@ constexpr std::size_t kErrorBytesMax = 400;
 // hostile file.
 std::string FirstLine(int fd) {
   std::string text(kErrorBytesMax, '\0');
-  ssize_t n = ::pread(fd, text.data(), text.size(), 0);
+  ssize_t n = ::read(fd, text.data(), text.size());
   text.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
   text.resize(std::min(text.find('\n'), text.size()));
   for (char& c : text) {
@@ -61,8 +61,8 @@ Result<> Importer::Begin(UniqueFd source, Done& done) {
     return Fail(Code::kInvalidArgument, "the image to import is not a regular file");
   UniqueFd readable = TRY_CONTEXT(ReopenReadOnly(source.get()), "the image to import");
   UniqueFd out = TRY(images_.MakeNameless());
-  UniqueFd errors(::memfd_create("import-errors", MFD_CLOEXEC));
-  if (!errors) return ErrnoFail("memfd_create");
+  // Nobody reads it before the end and nobody waits for it: what does not fit the pipe is lost.
+  PipeEnds errors = TRY(MakePipe(O_NONBLOCK));
   SandboxPlan plan{.program = conf_.import,
                    .uid = conf_.import_uid,
                    .gid = conf_.import_gid,
@@ -70,7 +70,7 @@ Result<> Importer::Begin(UniqueFd source, Done& done) {
                    .scratch = conf_.run_dir,
                    .in_fd = readable.get(),
                    .out_fd = out.get(),
-                   .error_fd = errors.get(),
+                   .error_fd = errors.write.get(),
                    .out_bytes_max = 4 * static_cast<std::uint64_t>(info.st_size) + (std::uint64_t{1} << 30)};
   Process process = TRY(StartSandboxed(plan));
   std::uint64_t id = next_id_++;
@@ -85,8 +85,8 @@ Result<> Importer::Begin(UniqueFd source, Done& done) {
     late.overdue = true;
     [[maybe_unused]] auto killed = late.process.Signal(SIGKILL);
   });
-  running_.emplace(id, Running{std::move(process), std::move(readable), std::move(out), std::move(errors),
-                               *watch, deadline, false, std::move(done)});
+  running_.emplace(id, Running{std::move(process), std::move(readable), std::move(out),
+                               std::move(errors.read), *watch, deadline, false, std::move(done)});
   return {};
 }
 

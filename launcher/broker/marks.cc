@@ -89,8 +89,9 @@ Result<> SyncFolderOf(const std::string& path) {
 
 }  // namespace
 
-Result<MarkStore> MarkStore::Open(const std::string& path) {
+Result<MarkStore> MarkStore::Open(const std::string& path, std::size_t compact_at) {
   MarkStore store;
+  store.compact_at_least_ = store.compact_at_ = compact_at;
   store.path_ = path;
   store.file_ = TRY(slipway::Open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
   TRY_CONTEXT(store.Load(), path);
@@ -132,14 +133,14 @@ Result<> MarkStore::Use(const Mark& mark) {
   size_bytes_ += bytes.size();
   marks_.Add(mark);
   // The mark itself is safe; a compaction that fails is tried again at the next doubling.
-  if (size_bytes_ / kRecordBytes >= compact_at_records_) [[maybe_unused]]
+  if (size_bytes_ / kRecordBytes >= compact_at_) [[maybe_unused]]
     auto compacted = Compact();
   return {};
 }
 
 Result<> MarkStore::Compact() {
   std::vector<Mark> live = marks_.Live();
-  compact_at_records_ = std::max<std::size_t>(4096, 2 * live.size());
+  compact_at_ = std::max(compact_at_least_, 2 * live.size());
   std::string bytes;
   for (const Mark& mark : live) bytes += EncodeMark(mark);
   TRY(WriteFileAtomically(path_, bytes, 0600));

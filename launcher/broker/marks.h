@@ -46,7 +46,8 @@ class ReplayMarks {
 // allowed.
 class MarkStore {
  public:
-  static Result<MarkStore> Open(const std::string& path);
+  // Past `compact_at` records the file is rewritten with the live ones.
+  static Result<MarkStore> Open(const std::string& path, std::size_t compact_at = 4096);
   // Checks, and on success has the mark on disk (fdatasync) before it returns.
   Result<> Use(const Mark& mark);
 
@@ -56,7 +57,7 @@ class MarkStore {
   std::string path_;
   UniqueFd file_;
   std::uint64_t size_bytes_ = 0;
-  std::size_t compact_at_records_ = 4096;
+  std::size_t compact_at_least_ = 0, compact_at_ = 0;
   bool broken_ = false;  // a half-written record could not be cut off: nothing may be appended behind it
   ReplayMarks marks_;
 };

@@ -97,6 +97,7 @@ Result<> WriteOwnMaps(pid_t pid) {
   if (!plan.rootless) gate.Require(DropTo(plan.uid, plan.gid));
   // After the ids changed, which clears it.
   gate.Check(::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "prctl(PR_SET_PDEATHSIG)");
+  LeaveSessionKeyring();
   gate.Check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "prctl(PR_SET_NO_NEW_PRIVS)");
   gate.Say(kReady);
   gate.Await(kGo);
@@ -121,7 +122,7 @@ Result<Process> StartSandboxed(const SandboxPlan& plan) {
   std::uint64_t flags = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWUTS;
   if (plan.rootless) flags |= CLONE_NEWUSER;
   HalfBorn child =
-      TRY(HalfBorn::Make({.flags = flags}, {plan.in_fd, plan.out_fd, plan.error_fd, program.get()},
+      TRY(HalfBorn::Make({.flags = flags}, {plan.in_fd, plan.out_fd, plan.error_fd, program.get()}, -1,
                          [&](const Gate& gate) { BecomeImporter(plan, program.get(), gate); }));
   if (plan.rootless) {
     TRY(child.Hear(kNeedsMaps));

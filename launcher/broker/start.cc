@@ -33,8 +33,7 @@ struct StepKeeper::Made {
     if (kept) return;
     stepd.reset();  // kills and reaps, so that the cgroup is empty
     init.reset();
-    [[maybe_unused]] auto killed = KillCgroup(cgroup.path);
-    RemoveStepCgroup(cgroup.path);
+    EndStepCgroup(cgroup.path);
     if (folder_made) [[maybe_unused]]
       auto removed = RemoveTree(keeper.Folder(step));
     keeper.world_.images.Release(step);
@@ -73,8 +72,8 @@ Result<> StepKeeper::Start(const SignedCredential& signed_credential, UniqueFd s
 
 Result<> StepKeeper::Make(const LaunchCredential& credential, int spec_fd, Made& made) {
   made.image_path = TRY(world_.images.Use(credential.image_digest, credential.step));
-  made.cgroup = TRY(world_.cgroups.Make(credential.step, credential.limits));
   TRY(MakeFolder(credential, made));
+  made.cgroup = TRY(world_.cgroups.Make(credential.step, credential.limits));
   TRY(BearBoth(credential, spec_fd, made));
   RunRecord record = RecordOf(credential, made);
   record.init = TRY(NameOf(made.init->pid()));
@@ -132,6 +131,7 @@ Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, M
                  .image_path = made.image_path,
                  .cgroup_fd = made.cgroup.tasks.get(),
                  .control_fd = control.a.get(),
+                 .log_fd = made.log.get(),
                  .proc_masked = world_.proc_masked};
   if (world_.conf.rootless) {
     made.init = TRY(BearRootless(plan, world_.entry));

@@ -53,17 +53,20 @@ Result<HalfBorn> BearStepd(const StepdPlan& plan) {
   const char* envp[] = {"PATH=/usr/bin:/bin", nullptr};
   std::vector<int> keep{plan.spec_fd,   plan.listen_fd, plan.control_fd,
                         plan.status_fd, plan.log_fd,    plan.host_mounts_fd};
-  HalfBorn child = TRY(HalfBorn::Make({.cgroup_fd = plan.cgroup_fd}, keep, [&](const Gate& gate) {
-    if (plan.host_mounts_fd >= 0) gate.Check(::setns(plan.host_mounts_fd, CLONE_NEWNS) == 0, "setns(mount)");
-    gate.Check(::chdir("/") == 0, "chdir /");
-    if (!plan.rootless) BecomeUserForGood(plan.credential, gate);
-    gate.Check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "prctl(PR_SET_NO_NEW_PRIVS)");
-    Gate moved(PlaceDescriptors(plan, gate));
-    moved.Say(kReady);
-    moved.Await(kGo);
-    ::execve(argv[0], const_cast<char**>(argv), const_cast<char**>(envp));
-    moved.Require(ErrnoFail("starting", plan.program));
-  }));
+  HalfBorn child =
+      TRY(HalfBorn::Make({.cgroup_fd = plan.cgroup_fd}, keep, plan.log_fd, [&](const Gate& gate) {
+        if (plan.host_mounts_fd >= 0)
+          gate.Check(::setns(plan.host_mounts_fd, CLONE_NEWNS) == 0, "setns(mount)");
+        gate.Check(::chdir("/") == 0, "chdir /");
+        if (!plan.rootless) BecomeUserForGood(plan.credential, gate);
+        LeaveSessionKeyring();
+        gate.Check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "prctl(PR_SET_NO_NEW_PRIVS)");
+        Gate moved(PlaceDescriptors(plan, gate));
+        moved.Say(kReady);
+        moved.Await(kGo);
+        ::execve(argv[0], const_cast<char**>(argv), const_cast<char**>(envp));
+        moved.Require(ErrnoFail("starting", plan.program));
+      }));
   TRY(child.Hear(kReady));
   return child;
 }

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 
 #include <memory>
+#include <set>
 
 #include "base/log/log.h"
 
@@ -28,25 +29,19 @@ Result<> StepKeeper::Recover() {
   while (dirent* entry = ::readdir(dir.get())) {
     if (auto id = ParseStepId(entry->d_name); id) found.push_back(*id);
   }
-  for (const StepId& id : found) {
-    if (auto recovered = RecoverOne(id); !recovered) {
-      Log(Level::kError, "a step could not be taken over",
-          {{"step", ToString(id)}, {"error", recovered.error().message}});
-    }
-  }
+  // A record that is there but cannot be read keeps us from starting: what cannot be named would be swept.
+  for (const StepId& id : found) TRY_CONTEXT(RecoverOne(id), Cat("taking over step ", ToString(id)));
+  std::set<std::string> cgroups;
+  for (auto& [id, step] : steps_) cgroups.insert(step.record.cgroup);
+  world_.cgroups.Sweep(cgroups);
   return {};
 }
 
 Result<> StepKeeper::RecoverOne(const StepId& id) {
   auto record = ReadRecord(Folder(id), ::geteuid());
+  if (!record && record.error().sys_errno != ENOENT) return Failure(std::move(record).error());
   if (!record) {
-    // Killed before the record was written: its processes have gone with our gates. The folder's name leads
-    // to the cgroup, which is removed with it.
-    auto leftover = world_.cgroups.Make(id, {});
-    if (leftover) {
-      TRY(KillCgroup(leftover->path));
-      RemoveStepCgroup(leftover->path);
-    }
+    // Killed before the record was written: its processes go with our gates, its cgroup is swept.
     return RemoveTree(Folder(id));
   }
   auto at = steps_.insert_or_assign(id, Step{}).first;

@@ -104,8 +104,9 @@ class TreeBuilder {
       TRY(layer.NeedMountPoint(source.mount->target, source.directory));
     }
     for (const InjectedFile& file : spec_.files) {
-      if (CoveringMount(file.target, nullptr) == nullptr)
-        TRY(layer.PutFile(file.target, file.content, file.mode));
+      if (CoveringMount(file.target, nullptr) != nullptr) continue;
+      TRY(file.account_line ? layer.AddAccountLine(file.target, file.content)
+                            : layer.PutFile(file.target, file.content, file.mode));
     }
     layer_used_ = layer.used();
     return {};

@@ -75,9 +75,7 @@ Result<FuseImage> ServeImage(const ImageSource& image, int image_fd) {
                                {"default_permissions", ""}},
                               MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
   PipeEnds words = TRY(MakePipe());
-  // uid and gid: the image's owners are not mapped in here and could not be copied up or looked after.
-  std::string options = Cat("uid=", ::geteuid(), ",gid=", ::getegid(),
-                            image.offset != 0 ? Cat(",offset=", image.offset) : std::string());
+  std::string options = Cat("offset=", image.offset);
   std::string archive = Cat("/proc/self/fd/", image_fd), mount_point = Cat("/dev/fd/", fuse.get());
   Process server = TRY(Clone3({}));
   if (!server) BecomeServer(program, options, archive, mount_point, image_fd, fuse.get(), words.write.get());

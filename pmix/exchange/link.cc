@@ -30,11 +30,16 @@ void Link::Send(std::string_view message) {
   do {
     std::string_view piece = message.substr(0, kLinkPieceBytesMax);
     message.remove_prefix(piece.size());
-    std::uint64_t sequence = ++sent_;
-    auto& kept = unacknowledged_[sequence];
-    kept.piece = Piece{.last = message.empty(), .bytes = std::string(piece)};
-    Transmit(sequence, kept.piece.last, kept.piece.bytes);
+    unacknowledged_[++given_].piece = Piece{.last = message.empty(), .bytes = std::string(piece)};
   } while (!message.empty());
+  TransmitWindow();
+}
+
+void Link::TransmitWindow() {
+  while (sent_ < given_ && sent_ < unacknowledged_.begin()->first - 1 + kLinkPiecesInFlight) {
+    const Piece& piece = unacknowledged_.at(++sent_).piece;
+    Transmit(sent_, piece.last, piece.bytes);
+  }
 }
 
 Result<> Link::Accept(bool last, std::string&& piece, std::vector<std::string>& out) {
@@ -57,11 +62,14 @@ Result<> Link::Accept(bool last, std::string&& piece, std::vector<std::string>& 
 
 Result<std::vector<std::string>> Link::Deliver(std::string_view bytes) {
   LinkFrame frame = TRY(Decode<LinkFrame>(bytes, "exchange frame"));
-  if (frame.acknowledged > sent_) return Fail(Code::kInvalidArgument, "exchange frame: acknowledges what was never sent");
+  if (frame.acknowledged > sent_)
+    return Fail(Code::kInvalidArgument, "exchange frame: acknowledges what was never sent");
   unacknowledged_.erase(unacknowledged_.begin(), unacknowledged_.upper_bound(frame.acknowledged));
+  TransmitWindow();
   std::vector<std::string> out;
   if (frame.sequence == 0) return out;
-  if (frame.piece.size() > kLinkPieceBytesMax) return Fail(Code::kInvalidArgument, "exchange frame: too large");
+  if (frame.piece.size() > kLinkPieceBytesMax)
+    return Fail(Code::kInvalidArgument, "exchange frame: too large");
   if (frame.sequence <= received_) {
     ++ack_owed_;  // it came before: our acknowledgement was lost
     return out;
@@ -79,6 +87,7 @@ Result<std::vector<std::string>> Link::Deliver(std::string_view bytes) {
 
 void Link::Tick() {
   for (auto& [sequence, kept] : unacknowledged_) {
+    if (sequence > sent_) break;
     if (++kept.ticks <= kTicksBeforeResend) continue;
     kept.ticks = 0;
     Transmit(sequence, kept.piece.last, kept.piece.bytes);
@@ -88,6 +97,7 @@ void Link::Tick() {
 
 void Link::Resend() {
   for (auto& [sequence, kept] : unacknowledged_) {
+    if (sequence > sent_) break;
     kept.ticks = 0;
     Transmit(sequence, kept.piece.last, kept.piece.bytes);
   }

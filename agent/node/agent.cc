@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/node/agent.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "agent/node/controller_link.h"
+#include "agent/node/convert.h"
+#include "agent/node/images.h"
+#include "agent/node/peers.h"
+#include "agent/steps/step_table.h"
+#include "api/token_socket.h"
+#include "base/log/log.h"
+#include "launcher/client/broker_client.h"
+#include "slipway/v1/node.pb.h"
+
+namespace slipway {
+namespace {
+
+constexpr std::chrono::milliseconds kBrokerFirstWait{100}, kBrokerLongestWait{5000};
+constexpr std::chrono::seconds kRepeatEndsAfter{30};
+constexpr std::uint32_t kProtocol = 1;
+
+// "0.0.0.0:0" and port 6822 → "0.0.0.0:6822".
+std::string WithPort(const std::string& listen, int port) {
+  return Cat(listen.substr(0, listen.rfind(':')), ":", port);
+}
+
+}  // namespace
+
+struct Agent::Parts {
+  Parts(Loop& loop, AgentOptions options) : loop(loop), options(std::move(options)) {}
+  ~Parts();
+  Result<> Start();
+
+  // agent.cc
+  void ConnectBroker();
+  void OnWelcome(const BrokerWelcome& hello);
+  void OnBrokerLost(const std::string& why);
+  void ReadBroker();
+  void FillRegister(v1::FromNode& first);
+  void OnControllerLost();
+  void Beat();
+  void OnMessage(const v1::ToNode& message);
+  void OnRegistered(const v1::Registered& registered);
+  void Launch(const v1::LaunchStep& launch);
+  void EndJob(const v1::EndJob& end);
+  void Prefetch(const v1::Prefetch& prefetch);
+  void SendImageState(const std::string& digest, bool held, const std::string& error);
+  StepTableEvents TableEvents();
+
+  Loop& loop;
+  AgentOptions options;
+  BrokerWelcome welcome;
+  std::chrono::milliseconds broker_wait{0};
+  std::string broker_error;
+  Loop::TimerId broker_timer, heartbeat_timer;
+  std::chrono::milliseconds heartbeat{5000};
+  std::uint64_t beats = 0;
+  MonotonicTime ends_repeated{};
+  std::shared_ptr<bool> alive = std::make_shared<bool>(true);
+
+  // Destroyed from the last to the first: the table uses the broker and the peers, all use the link.
+  std::unique_ptr<ControllerLink> link;
+  std::unique_ptr<PeerLinks> peers;
+  std::unique_ptr<Images> images;
+  std::unique_ptr<BrokerClient> broker;
+  std::unique_ptr<StepTable> steps;
+  std::unique_ptr<PeerServer> peer_server;
+  std::unique_ptr<TokenSocket> tokens;
+};
+
+Agent::Agent(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Agent::~Agent() = default;
+int Agent::peer_port() const { return parts_->peer_server->port(); }
+
+Agent::Parts::~Parts() {
+  *alive = false;
+  loop.Cancel(broker_timer);
+  loop.Cancel(heartbeat_timer);
+  if (steps) steps->SetBroker(nullptr, {});
+  if (images) images->SetBroker(nullptr);
+}
+
+Result<std::unique_ptr<Agent>> Agent::Start(Loop& loop, AgentOptions options) {
+  auto parts = std::make_unique<Parts>(loop, std::move(options));
+  TRY(parts->Start());
+  return std::unique_ptr<Agent>(new Agent(std::move(parts)));
+}
+
+Result<> Agent::Parts::Start() {
+  TRY(MakeDirectories(options.state_dir, 0700));
+  ControllerLink::Events events;
+  events.opening = [this](v1::FromNode& first) { FillRegister(first); };
+  events.message = [this](const v1::ToNode& message) { OnMessage(message); };
+  events.lost = [this] { OnControllerLost(); };
+  link = TRY(ControllerLink::Make(loop, options.controller, options.tls, std::move(events)));
+  peers = std::make_unique<PeerLinks>(
+      loop, options.tls, PeerLinks::Limits{},
+      [this](const std::string& node, const std::string& reason) { steps->PeerLost(node, reason); });
+  images = std::make_unique<Images>(
+      loop, options.state_dir,
+      [channel = link->channel()](const FetchRequirements& wanted, FetchCancel& cancel) {
+        return FetchImage(channel, wanted, cancel);
+      },
+      [this](const std::string& digest, bool held, const std::string& error) {
+        SendImageState(digest, held, error);
+      });
+  steps = std::make_unique<StepTable>(loop, options.state_dir, TableEvents());
+  peer_server = TRY(PeerServer::Start(
+      loop, options.listen, options.tls,
+      [this](const StepId& step, std::uint32_t, PeerWord word) { steps->FromPeer(step, std::move(word)); }));
+  if (options.address.empty()) options.address = WithPort(options.listen, peer_server->port());
+  if (!options.token_socket.empty()) {
+    tokens = TRY(TokenSocket::Listen(
+        loop, options.token_socket, [this](const PeerIdentity& who, TokenSocket::Reply reply) {
+          if (who.uid == 0) return reply(Fail(Code::kPermissionDenied, "a node does not vouch for root"));
+          link->Vouch(who.uid, std::move(reply));
+        }));
+  }
+  ConnectBroker();
+  return {};
+}
+
+// ---- the broker
+
+void Agent::Parts::ConnectBroker() {
+  auto connected = BrokerClient::Connect(loop, options.broker_socket);
+  if (!connected) return OnBrokerLost(connected.error().message);
+  broker = std::move(*connected);
+  BrokerClient::Events events;
+  events.welcome = [this](const BrokerWelcome& hello) { OnWelcome(hello); };
+  events.step_gone = [this](const StepGone& gone) { steps->OnGone(gone); };
+  events.lost = [this](const Error& error) { OnBrokerLost(error.message); };
+  broker->SetEvents(std::move(events));
+}
+
+void Agent::Parts::OnBrokerLost(const std::string& why) {
+  if (why != broker_error) Log(Level::kWarn, "no connection to the broker", {{"error", why}});
+  broker_error = why;
+  steps->SetBroker(nullptr, {});
+  images->SetBroker(nullptr);
+  broker_wait = std::clamp(broker_wait * 2, kBrokerFirstWait, kBrokerLongestWait);
+  broker_timer = loop.After(broker_wait, [this] { ConnectBroker(); });
+}
+
+void Agent::Parts::OnWelcome(const BrokerWelcome& hello) {
+  welcome = hello;
+  if (welcome.node != options.node) {
+    // Credentials name the node: nothing would ever start.
+    Log(Level::kError, "the broker is another node's", {{"broker", welcome.node}, {"agent", options.node}});
+  }
+  ReadBroker();
+}
+
+// What the broker has is what there is; only then may the controller be told.
+void Agent::Parts::ReadBroker() {
+  broker->ListImages([this](Result<std::vector<std::string>> digests) {
+    if (!digests) return Log(Level::kError, "the broker's images", {{"error", digests.error().message}});
+    images->SetHeld(*digests);
+    broker->ListSteps([this](Result<std::vector<StepRecord>> list) {
+      if (!list) return Log(Level::kError, "the broker's steps", {{"error", list.error().message}});
+      broker_wait = std::chrono::milliseconds(0);
+      broker_error.clear();
+      Log(Level::kInfo, "connected to the broker", {{"steps", list->size()}});
+      images->SetBroker(broker.get());
+      steps->SetBroker(broker.get(), welcome.run_dir);
+      steps->Reconcile(*list);
+      link->Open();
+    });
+  });
+}
+
+// ---- the controller
+
+void Agent::Parts::FillRegister(v1::FromNode& first) {
+  v1::Register& registration = *first.mutable_register_();
+  registration.set_node(options.node);
+  registration.set_boot_id(options.boot_id);
+  registration.set_protocol(kProtocol);
+  v1::Node& facts = *registration.mutable_facts();
+  facts = ToProto(options.facts);
+  facts.set_name(options.node);
+  facts.set_address(options.address);
+  facts.set_boot_id(options.boot_id);
+  facts.set_version(SLIPWAY_VERSION);
+  for (const std::string& digest : images->held()) facts.add_images(digest);
+  for (const std::string& limit : welcome.cannot) facts.add_cannot(limit);
+  for (const StepNews& news : steps->Reports()) *registration.add_steps() = ToProto(news);
+}
+
+void Agent::Parts::OnControllerLost() {
+  loop.Cancel(heartbeat_timer);
+  steps->SetConnected(false);
+}
+
+void Agent::Parts::Beat() {
+  v1::FromNode message;
+  message.mutable_heartbeat()->set_sequence(++beats);
+  link->Send(std::move(message));
+  if (loop.Now() - ends_repeated >= kRepeatEndsAfter) {
+    ends_repeated = loop.Now();
+    steps->RepeatEnds();
+  }
+  heartbeat_timer = loop.After(heartbeat, [this] { Beat(); });
+}
+
+void Agent::Parts::OnRegistered(const v1::Registered& registered) {
+  heartbeat = std::chrono::milliseconds(std::clamp(registered.heartbeat_interval_ms(), 100U, 600000U));
+  Log(Level::kInfo, "registered with the controller", {{"cluster", registered.cluster()}});
+  ends_repeated = loop.Now();
+  loop.Cancel(heartbeat_timer);
+  heartbeat_timer = loop.After(heartbeat, [this] { Beat(); });
+  steps->SetConnected(true);
+}
+
+void Agent::Parts::OnMessage(const v1::ToNode& message) {
+  switch (message.body_case()) {
+    case v1::ToNode::kRegistered:
+      return OnRegistered(message.registered());
+    case v1::ToNode::kLaunch:
+      return Launch(message.launch());
+    case v1::ToNode::kKill:
+      return steps->Kill(FromProto(message.kill()), "CANCELLED");
+    case v1::ToNode::kSignal:
+      return steps->Signal(FromProto(message.signal().step()), message.signal().signal());
+    case v1::ToNode::kEndJob:
+      return EndJob(message.end_job());
+    case v1::ToNode::kPrefetch:
+      return Prefetch(message.prefetch());
+    case v1::ToNode::kInput:
+      return steps->Input(FromProto(message.input().step()), message.input().data(), message.input().eof());
+    case v1::ToNode::kAck:
+      return steps->Acknowledge(FromProto(message.ack().step()), message.ack().sequence());
+    case v1::ToNode::kCredit:
+      return steps->Credit(FromProto(message.credit().step()), message.credit().bytes());
+    case v1::ToNode::kDropImage:
+      return images->Drop(message.drop_image().digest());
+    case v1::ToNode::BODY_NOT_SET:
+      return;  // of a newer controller
+  }
+}
+
+void Agent::Parts::Launch(const v1::LaunchStep& launch) {
+  NodeSide side{.client_dir = options.client_dir,
+                .image_dir = welcome.rootless ? welcome.image_dir : std::string(),
+                .agent_uid = ::getuid()};
+  auto plan = PlanOf(launch, side);
+  if (!plan) return steps->Refuse(FromProto(launch.step()), plan.error().message);
+  steps->Launch(std::move(*plan));
+}
+
+void Agent::Parts::EndJob(const v1::EndJob& end) {
+  steps->EndJob(end.job(), end.attempt(), [this, job = end.job(), attempt = end.attempt()] {
+    v1::FromNode message;
+    message.mutable_released()->set_job(job);
+    message.mutable_released()->set_attempt(attempt);
+    link->Send(std::move(message));
+  });
+}
+
+void Agent::Parts::Prefetch(const v1::Prefetch& prefetch) {
+  if (images->Held(prefetch.digest())) return SendImageState(prefetch.digest(), true, {});
+  images->Want(prefetch.digest(), prefetch.bytes(), [](const Result<>&) {});
+}
+
+void Agent::Parts::SendImageState(const std::string& digest, bool held, const std::string& error) {
+  v1::FromNode message;
+  message.mutable_image()->set_digest(digest);
+  message.mutable_image()->set_held(held);
+  message.mutable_image()->set_error(error);
+  link->Send(std::move(message));
+}
+
+// ---- the steps
+
+StepTableEvents Agent::Parts::TableEvents() {
+  StepTableEvents events;
+  events.report = [this](const StepNews& news) {
+    v1::FromNode message;
+    *message.mutable_report() = ToProto(news);
+    link->Send(std::move(message));
+  };
+  events.output = [this](StepOutput output, const StepId& step) {
+    v1::FromNode message;
+    v1::StepOutputChunk& chunk = *message.mutable_output();
+    *chunk.mutable_step() = ToProto(step);
+    chunk.set_rank(output.rank);
+    chunk.set_stream(output.stream);
+    chunk.set_data(std::move(output.bytes));
+    link->Send(std::move(message));
+  };
+  events.image_held = [this](const std::string& digest) { return images->Held(digest); };
+  events.want_image = [this](const std::string& digest, std::uint64_t bytes,
+                             std::function<void(Result<>)> done) {
+    images->Want(digest, bytes, std::move(done));
+  };
+  events.to_peer = [this](const KnownStep& known, std::uint32_t to_node, std::string bytes,
+                          std::string gone) {
+    peers->Send(known.nodes[to_node], known.addresses[to_node], known.step, to_node,
+                PeerWord{options.node, known.node_index, std::move(bytes), std::move(gone)});
+  };
+  return events;
+}
+
+}  // namespace slipway

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// slipway-agent: one per node, without privilege. It joins the controller's stream, the broker, the image
+// fetches, the steps and the peers; what each may ask of the other is decided in their own files.
+//
+// Loop's thread only. Destroying it leaves every step as it is; the next one finds them through the broker.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "agent/node/facts.h"
+#include "api/tls.h"
+#include "base/loop/loop.h"
+
+namespace slipway {
+
+class Config;
+
+struct AgentOptions {
+  std::string node;
+  std::string controller;  // host:port
+  std::string listen;      // host:port
+  std::string address;     // for other nodes; empty: the port we listen on at the host of `listen`
+  TlsFiles tls;
+  std::string state_dir, broker_socket;
+  std::string token_socket, client_dir;  // empty: none
+  std::string boot_id;
+  NodeFacts facts;
+};
+Result<AgentOptions> AgentOptionsOf(const Config& config);
+
+class Agent {
+ public:
+  static Result<std::unique_ptr<Agent>> Start(Loop& loop, AgentOptions options);
+  ~Agent();
+  int peer_port() const;
+
+ private:
+  struct Parts;
+  explicit Agent(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace slipway

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/node/agent.h"
+
+#include <gtest/gtest.h>
+
+#include "agent/node/fakes_test.h"
+#include "api/pki.h"
+#include "api/token_socket.h"
+#include "base/crypto/crypto.h"
+
+namespace slipway {
+namespace {
+
+constexpr StepId kStep{42, 1, 0};
+
+bool IsReport(const v1::FromNode& m, v1::StepReport::Kind kind) {
+  return m.has_report() && m.report().kind() == kind;
+}
+
+// One virtual node: its broker, and its agent as often as the test wants one.
+struct Node {
+  Node(EpollLoop& loop, const std::string& dir, const std::string& name)
+      : loop(loop), dir(dir), name(name), broker(loop, Cat(dir, "/", name, "/run"), name) {}
+  void StartAgent(const std::string& controller) {
+    AgentOptions options{
+        .node = name,
+        .controller = controller,
+        .listen = "127.0.0.1:0",
+        .tls = {dir + "/cluster/ca.pem", Cat(dir, "/cluster/nodes/", name, ".crt"),
+                Cat(dir, "/cluster/nodes/", name, ".key")},
+        .state_dir = Cat(dir, "/", name, "/state"),
+        .broker_socket = broker.socket(),
+        .token_socket = Cat(dir, "/", name, "/run/token.sock"),
+        .boot_id = "boot",
+        .facts = {.cores = 2, .sockets = 1, .numa_nodes = 1, .memory_bytes = 1 << 30, .arch = "amd64"}};
+    if (port != 0) options.listen = Cat("127.0.0.1:", port);
+    auto started = Agent::Start(loop, std::move(options));
+    ASSERT_TRUE(started) << started.error().message;
+    agent = std::move(*started);
+    port = agent->peer_port();
+  }
+  FakeStepd* stepd(StepId step = kStep) {
+    auto at = broker.stepds.find(step);
+    return at == broker.stepds.end() ? nullptr : at->second.get();
+  }
+  EpollLoop& loop;
+  std::string dir, name;
+  FakeBroker broker;
+  std::unique_ptr<Agent> agent;
+  int port = 0;
+};
+
+class AgentTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    // Keys take a moment to make; all tests of the suite share them.
+    cluster_dir_ = *MakeTempDirectory("/tmp", "slipway-agent-pki-");
+    ASSERT_TRUE(InitCluster(cluster_dir_ + "/cluster", "test"));
+    for (const char* node : {"n1", "n2"}) ASSERT_TRUE(IssueNode(cluster_dir_ + "/cluster", node));
+  }
+  static void TearDownTestSuite() { ASSERT_TRUE(RemoveTree(cluster_dir_)); }
+  void SetUp() override {
+    dir_ = *MakeTempDirectory(cluster_dir_, "t-");
+    ASSERT_EQ(::symlink((cluster_dir_ + "/cluster").c_str(), (dir_ + "/cluster").c_str()), 0);
+    loop_ = std::move(*EpollLoop::Make());
+    controller_ = std::make_unique<FakeController>(dir_ + "/cluster");
+    controller_->images.bytes = RandomBytes(300000);
+    digest_ = DigestOf(controller_->images.bytes);
+    n1_ = std::make_unique<Node>(*loop_, dir_, "n1");
+  }
+  void TearDown() override {
+    n1_.reset();
+    n2_.reset();
+    controller_.reset();
+    loop_.reset();
+  }
+
+  bool Until(const std::function<bool()>& condition) { return TurnUntil(*loop_, condition); }
+  bool Reported(v1::StepReport::Kind kind) {
+    return Until([&] { return controller_->Count([&](auto& m) { return IsReport(m, kind); }) > 0; });
+  }
+  v1::StepReport LastReport() {
+    v1::StepReport last;
+    for (auto& m : controller_->Received()) {
+      if (m.has_report()) last = m.report();
+    }
+    return last;
+  }
+  v1::ToNode LaunchMessage() {
+    v1::ToNode message;
+    v1::LaunchStep& launch = *message.mutable_launch();
+    launch.mutable_step()->set_job(kStep.job);
+    launch.mutable_step()->set_attempt(kStep.attempt);
+    launch.mutable_step()->set_step(kStep.step);
+    launch.set_credential_body("body");
+    launch.set_credential_signature("signature");
+    launch.set_image_digest(digest_);
+    launch.set_image_bytes(controller_->images.bytes.size());
+    launch.add_nodes("n1");
+    launch.add_node_addresses("127.0.0.1:1");
+    launch.add_ranks()->add_ranks(0);
+    launch.mutable_program()->add_argv("true");
+    launch.mutable_program()->set_cwd("/");
+    launch.set_uid(20001);
+    launch.set_stream_output(true);
+    return message;
+  }
+  v1::ToNode Keyed(void (*fill)(v1::ToNode&, v1::StepKey)) {
+    v1::ToNode message;
+    v1::StepKey key;
+    key.set_job(kStep.job);
+    key.set_attempt(kStep.attempt);
+    key.set_step(kStep.step);
+    fill(message, key);
+    return message;
+  }
+  void Ack() {
+    controller_->Send(Keyed([](v1::ToNode& m, v1::StepKey key) {
+      *m.mutable_ack()->mutable_step() = key;
+      m.mutable_ack()->set_sequence(3);
+    }));
+  }
+  void StartNode() {
+    n1_->StartAgent(controller_->target());
+    ASSERT_TRUE(Until([&] { return controller_->Connected(); }));
+  }
+  void StartRunning() {
+    n1_->broker.images.insert(digest_);
+    StartNode();
+    controller_->Send(LaunchMessage());
+    ASSERT_TRUE(Reported(v1::StepReport::STARTED));
+  }
+
+  static inline std::string cluster_dir_;
+  std::string dir_, digest_;
+  std::unique_ptr<EpollLoop> loop_;
+  std::unique_ptr<FakeController> controller_;
+  std::unique_ptr<Node> n1_, n2_;
+};
+
+TEST_F(AgentTest, CarriesAStepFromLaunchToForgotten) {
+  StartRunning();
+  const v1::Register registered = controller_->Received().front().register_();
+  EXPECT_EQ(registered.facts().cores(), 2U);
+  EXPECT_EQ(registered.facts().images(0), digest_);
+  EXPECT_EQ(registered.facts().cannot_size(), 1);
+  EXPECT_EQ(n1_->broker.credentials.at(0).body, "body");
+  EXPECT_EQ(n1_->broker.specs.at(0).argv, std::vector<std::string>{"true"});
+
+  controller_->Send(Keyed([](v1::ToNode& m, v1::StepKey key) {
+    *m.mutable_credit()->mutable_step() = key;
+    m.mutable_credit()->set_bytes(100);
+  }));
+  controller_->Send(Keyed([](v1::ToNode& m, v1::StepKey key) {
+    *m.mutable_input()->mutable_step() = key;
+    m.mutable_input()->set_data("hello");
+  }));
+  ASSERT_TRUE(Until([&] {
+    return n1_->stepd()->Count(StepFrame::kCredit) == 1 && n1_->stepd()->Count(StepFrame::kStdin) == 1;
+  }));
+  n1_->stepd()->Send(StepFrame::kOutput, StepOutput{0, 1, "out"});
+  n1_->stepd()->End({.step = kStep,
+                     .exit_code = 3,
+                     .reason = "rank 0 exited with 3",
+                     .ranks = {{.rank = 0}},
+                     .laps = {{"run", 5}}});
+  ASSERT_TRUE(Reported(v1::StepReport::ENDED));
+  auto received = controller_->Received();
+  auto output = std::find_if(received.begin(), received.end(), [](auto& m) { return m.has_output(); });
+  ASSERT_NE(output, received.end());
+  EXPECT_EQ(output->output().data(), "out");
+  EXPECT_EQ(LastReport().exit_code(), 3);
+  EXPECT_EQ(LastReport().end(), v1::StepReport::EXITED);
+  EXPECT_EQ(LastReport().laps(0).name(), "run");
+
+  Ack();
+  ASSERT_TRUE(Until([&] { return n1_->stepd()->Count(StepFrame::kAcknowledge) == 1; }));
+  n1_->broker.Gone(kStep);
+  ASSERT_TRUE(Until([&] { return n1_->broker.forgotten.size() == 1; }));
+}
+
+TEST_F(AgentTest, LaunchedTwiceIsStartedOnce) {
+  StartRunning();
+  controller_->Send(LaunchMessage());
+  ASSERT_TRUE(Until(
+      [&] { return controller_->Count([](auto& m) { return IsReport(m, v1::StepReport::STARTED); }) == 2; }));
+  EXPECT_EQ(n1_->broker.specs.size(), 1U);
+}
+
+TEST_F(AgentTest, AnAgentMadeAnewFindsTheStepAndReportsItsEnd) {
+  StartRunning();
+  n1_->agent.reset();
+  EXPECT_EQ(n1_->broker.steps.count(kStep), 1U);
+  n1_->stepd()->End({.step = kStep, .exit_code = 9, .reason = "rank 0 exited with 9"});
+  ASSERT_TRUE(Until([&] { return !controller_->Connected(); }));
+  StartNode();
+  ASSERT_TRUE(Reported(v1::StepReport::ENDED));
+  EXPECT_EQ(LastReport().exit_code(), 9);
+  EXPECT_EQ(LastReport().sequence(), 3U);
+  EXPECT_EQ(n1_->broker.specs.size(), 1U);
+  Ack();
+  ASSERT_TRUE(Until([&] { return n1_->stepd()->Count(StepFrame::kAcknowledge) == 1; }));
+  n1_->broker.Gone(kStep);
+  ASSERT_TRUE(Until([&] { return n1_->broker.forgotten.size() == 1; }));
+  // The next one has nothing to say about it.
+  n1_->agent.reset();
+  ASSERT_TRUE(Until([&] { return !controller_->Connected(); }));
+  StartNode();
+  EXPECT_EQ(controller_->Received().back().register_().steps_size(), 0);
+}
+
+TEST_F(AgentTest, AnEndThatNobodyHeardIsInTheNextRegistration) {
+  StartRunning();
+  int port = controller_->port();
+  controller_.reset();
+  n1_->stepd()->End({.step = kStep, .exit_code = 4});
+  ASSERT_TRUE(Until([&] { return n1_->stepd()->ended; }));
+  controller_ = std::make_unique<FakeController>(dir_ + "/cluster", port);
+  ASSERT_TRUE(Until([&] { return controller_->Connected(); }));
+  ASSERT_TRUE(Until([&] {
+    return controller_->Count([](auto& m) {
+      return IsReport(m, v1::StepReport::ENDED) || (m.has_register_() && m.register_().steps_size() == 1 &&
+                                                    m.register_().steps(0).kind() == v1::StepReport::ENDED);
+    }) > 0;
+  }));
+}
+
+TEST_F(AgentTest, TheBrokersRefusalIsTheReportsReason) {
+  n1_->broker.images.insert(digest_);
+  n1_->broker.refusal = "step 42.1.0 has been used before";
+  StartNode();
+  controller_->Send(LaunchMessage());
+  ASSERT_TRUE(Reported(v1::StepReport::REFUSED));
+  EXPECT_EQ(LastReport().exit_code(), 125);
+  EXPECT_EQ(LastReport().reason(), "step 42.1.0 has been used before");
+}
+
+TEST_F(AgentTest, AMissingImageIsFetchedInChunksOnceAndACorruptChunkAgain) {
+  controller_->images.corrupt[2] = 1;
+  StartNode();
+  v1::ToNode prefetch;
+  prefetch.mutable_prefetch()->set_digest(digest_);
+  controller_->Send(prefetch);
+  controller_->Send(LaunchMessage());
+  ASSERT_TRUE(Reported(v1::StepReport::STARTED));
+  EXPECT_TRUE(Reported(v1::StepReport::STAGING));
+  EXPECT_EQ(n1_->broker.admitted.at(digest_), controller_->images.bytes);
+  std::lock_guard lock(controller_->images.mutex);
+  EXPECT_EQ(controller_->images.manifests, 1);
+  EXPECT_EQ(controller_->images.chunks, 6);  // five, and one again
+}
+
+TEST_F(AgentTest, AnImageThatStaysCorruptIsARefusalThatSaysSo) {
+  controller_->images.corrupt[2] = 1000;
+  StartNode();
+  controller_->Send(LaunchMessage());
+  ASSERT_TRUE(Reported(v1::StepReport::REFUSED));
+  EXPECT_NE(LastReport().reason().find("chunk 2 is not what its digest says"), std::string::npos)
+      << LastReport().reason();
+  EXPECT_TRUE(n1_->broker.admitted.empty());
+}
+
+TEST_F(AgentTest, AKillReachesStepdAndIsAnsweredByAnEnd) {
+  StartRunning();
+  auto kill = Keyed([](v1::ToNode& m, v1::StepKey key) { *m.mutable_kill() = key; });
+  controller_->Send(kill);
+  ASSERT_TRUE(Until([&] { return n1_->stepd()->Count(StepFrame::kTerminate) == 1; }));
+  n1_->stepd()->End({.step = kStep, .exit_code = 143, .reason = "CANCELLED"});
+  ASSERT_TRUE(Reported(v1::StepReport::ENDED));
+  EXPECT_EQ(LastReport().end(), v1::StepReport::KILLED);
+}
+
+TEST_F(AgentTest, AKillOfAStepThatWasNeverSeenIsAnsweredToo) {
+  StartNode();
+  controller_->Send(Keyed([](v1::ToNode& m, v1::StepKey key) { *m.mutable_kill() = key; }));
+  ASSERT_TRUE(Reported(v1::StepReport::ENDED));
+  EXPECT_EQ(LastReport().end(), v1::StepReport::KILLED);
+}
+
+TEST_F(AgentTest, MessagesOfAnOlderEpochAreIgnored) {
+  n1_->broker.images.insert(digest_);
+  controller_->epoch = 5;
+  StartNode();
+  v1::ToNode old = LaunchMessage();
+  old.set_epoch(4);
+  controller_->Send(old);
+  v1::ToNode prefetch;  // answered at once, and after what came before it
+  prefetch.mutable_prefetch()->set_digest(digest_);
+  controller_->Send(prefetch);
+  ASSERT_TRUE(Until([&] { return controller_->Count([](auto& m) { return m.has_image(); }) == 1; }));
+  EXPECT_TRUE(n1_->broker.specs.empty());
+}
+
+TEST_F(AgentTest, AStepdThatDiesIsReportedAsLost) {
+  StartRunning();
+  n1_->broker.Gone(kStep, "TIMEOUT");
+  ASSERT_TRUE(Reported(v1::StepReport::ENDED));
+  EXPECT_EQ(LastReport().reason(), "stepd was lost: TIMEOUT");
+  EXPECT_EQ(LastReport().end(), v1::StepReport::TIME_LIMIT);
+}
+
+TEST_F(AgentTest, ABrokerThatRestartsIsFoundAgainAndTheStepGoesOn) {
+  StartRunning();
+  n1_->broker.DropConnections();
+  n1_->stepd()->End({.step = kStep, .exit_code = 0});
+  ASSERT_TRUE(Reported(v1::StepReport::ENDED));
+  Ack();
+  ASSERT_TRUE(Until([&] { return n1_->stepd()->Count(StepFrame::kAcknowledge) == 1; }));
+  n1_->broker.steps[kStep] = false;  // gone while nobody listened
+  n1_->broker.DropConnections();
+  ASSERT_TRUE(Until([&] { return n1_->broker.forgotten.size() == 1; }));
+}
+
+TEST_F(AgentTest, EndJobEndsWhatIsLeftBeforeItSaysReleased) {
+  StartRunning();
+  v1::ToNode end;
+  end.mutable_end_job()->set_job(kStep.job);
+  end.mutable_end_job()->set_attempt(kStep.attempt);
+  controller_->Send(end);
+  ASSERT_TRUE(Until([&] { return controller_->Count([](auto& m) { return m.has_released(); }) == 1; }));
+  EXPECT_EQ(n1_->broker.killed.size(), 1U);
+  EXPECT_EQ(n1_->broker.ended_jobs.size(), 1U);
+  v1::ToNode late = LaunchMessage();
+  late.mutable_launch()->mutable_step()->set_step(7);
+  controller_->Send(late);
+  ASSERT_TRUE(Reported(v1::StepReport::REFUSED));
+}
+
+TEST_F(AgentTest, UsersOfTheNodeGetTheirTokensFromTheController) {
+  if (::getuid() == 0) GTEST_SKIP() << "root is refused; run as another user";
+  StartNode();
+  Result<std::string> token = Fail(Code::kUnknown, "");
+  std::atomic<bool> done = false;
+  std::thread asker([&] {
+    token = FetchToken(dir_ + "/n1/run/token.sock");
+    done = true;
+  });
+  EXPECT_TRUE(Until([&] { return done.load(); }));
+  asker.join();
+  EXPECT_EQ(*token, Cat("token-of-", ::getuid()));
+}
+
+TEST_F(AgentTest, TheExchangeOfAStepCrossesFromNodeToNodeInOrder) {
+  auto other = std::make_unique<FakeController>(dir_ + "/cluster");
+  n2_ = std::make_unique<Node>(*loop_, dir_, "n2");
+  n1_->broker.images.insert(digest_);
+  n2_->broker.images.insert(digest_);
+  StartNode();
+  n2_->StartAgent(other->target());
+  ASSERT_TRUE(Until([&] { return other->Connected(); }));
+  v1::ToNode message = LaunchMessage();
+  v1::LaunchStep& launch = *message.mutable_launch();
+  launch.add_nodes("n2");
+  launch.add_ranks()->add_ranks(1);
+  launch.set_node_addresses(0, Cat("127.0.0.1:", n1_->port));
+  launch.add_node_addresses(Cat("127.0.0.1:", n2_->port));
+  controller_->Send(message);
+  ASSERT_TRUE(Reported(v1::StepReport::STARTED));
+  EXPECT_EQ(n1_->broker.specs.at(0).mpi, MpiKind::kPmix);  // two tasks
+
+  // Sent before the other node's part is there: held until it is.
+  for (int i = 0; i < 50; ++i)
+    n1_->stepd()->Send(StepFrame::kExchangeOut, StepExchange{1, std::to_string(i)});
+  n1_->stepd()->Send(StepFrame::kExchangeOut, StepExchange{0, "to myself"});
+  ASSERT_TRUE(Until([&] { return n1_->stepd()->Count(StepFrame::kExchangeIn) == 1; }));
+  launch.set_node_index(1);
+  other->Send(message);
+  ASSERT_TRUE(
+      Until([&] { return n2_->stepd() != nullptr && n2_->stepd()->Count(StepFrame::kExchangeIn) == 50; }));
+  EXPECT_EQ(n2_->stepd()->Last(StepFrame::kExchangeIn), Encode(StepExchange{0, "49"}));
+
+  // The agent of n2 is killed and comes back: the exchange goes on.
+  n2_->agent.reset();
+  ASSERT_TRUE(Until([&] { return !other->Connected(); }));
+  n2_->StartAgent(other->target());
+  ASSERT_TRUE(Until([&] { return n2_->stepd()->Count(StepFrame::kAttach) == 2; }));
+  ASSERT_TRUE(Until([&] {
+    n1_->stepd()->Send(StepFrame::kExchangeOut,
+                       StepExchange{1, "again"});  // as the exchange does what is not acknowledged
+    return n2_->stepd()->Last(StepFrame::kExchangeIn) == Encode(StepExchange{0, "again"});
+  }));
+  // And an end is told to the other side.
+  n1_->stepd()->End({.step = kStep, .exit_code = 1, .reason = "rank 0 exited with 1"});
+  ASSERT_TRUE(Until([&] { return n2_->stepd()->Count(StepFrame::kPeerGone) == 1; }));
+  n2_.reset();
+}
+
+}  // namespace
+}  // namespace slipway

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// slipway-agent --config FILE
+#include <csignal>
+#include <cstdio>
+#include <string_view>
+
+#include "agent/node/agent.h"
+#include "api/settings.h"
+#include "base/log/log.h"
+#include "base/loop/epoll_loop.h"
+
+namespace slipway {
+namespace {
+
+Result<> Run(const std::string& config_file) {
+  Config config = TRY(LoadDaemonConfig(config_file));
+  ApplyLogSettings(config, "slipway-agent");
+  auto loop = TRY(EpollLoop::Make());
+  TRY(loop->WatchSignals({SIGTERM, SIGINT}, [&](int) { loop->Stop(); }));
+  ::signal(SIGPIPE, SIG_IGN);
+  AgentOptions options = TRY(AgentOptionsOf(config));
+  Log(Level::kInfo, "starting",
+      {{"node", options.node}, {"cores", options.facts.cores}, {"memory_bytes", options.facts.memory_bytes}});
+  auto agent = TRY(Agent::Start(*loop, std::move(options)));
+  loop->Run();
+  Log(Level::kInfo, "ending; the steps run on");
+  return {};
+}
+
+}  // namespace
+}  // namespace slipway
+
+int main(int argc, char** argv) {
+  if (argc != 3 || std::string_view(argv[1]) != "--config") {
+    std::fputs("usage: slipway-agent --config FILE\n", stderr);
+    return 2;
+  }
+  auto ran = slipway::Run(argv[2]);
+  if (ran) return 0;
+  std::fprintf(stderr, "slipway-agent: %s\n", ran.error().message.c_str());
+  return 1;
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/node/agent.h"
+#include "base/config/config.h"
+
+namespace slipway {
+
+Result<AgentOptions> AgentOptionsOf(const Config& config) {
+  for (const char* key : {"agent.node", "agent.controller", "agent.cert", "agent.key", "tls.ca"}) {
+    if (config.String(key).empty()) return Fail(Code::kInvalidArgument, key, " is not set");
+  }
+  AgentOptions options{
+      .node = config.String("agent.node"),
+      .controller = config.String("agent.controller"),
+      .listen = config.String("agent.listen"),
+      .address = config.String("agent.address"),
+      .tls = {config.String("tls.ca"), config.String("agent.cert"), config.String("agent.key")},
+      .state_dir = config.String("agent.state_dir"),
+      .broker_socket = config.String("agent.broker_socket"),
+      .token_socket = config.String("agent.token_socket"),
+      .client_dir = config.String("agent.client_dir")};
+  options.boot_id = TRY(FindBootId(options.state_dir));
+  options.facts = TRY(
+      FindNodeFacts(static_cast<std::uint32_t>(config.Integer("agent.cores")), config.Bytes("agent.memory")));
+  return options;
+}
+
+}  // namespace slipway

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Agents carry the exchange of their steps' stepds to one another: one stream to each peer that is written
+// to, opened when the first frame asks for it. Frames to one peer keep their order; what is under way when a
+// stream breaks may be lost (the stepds number theirs and send again).
+//
+// Loop's thread only.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "agent/steps/held_frames.h"
+#include "api/tls.h"
+#include "base/loop/loop.h"
+#include "launcher/spec/step_id.h"
+
+namespace slipway {
+
+// Towards the others.
+class PeerLinks {
+ public:
+  struct Limits {
+    std::size_t queued_bytes = 64 << 20;  // to one peer; frames beyond are dropped
+    std::chrono::milliseconds lost_after = std::chrono::seconds(30);  // without a stream
+  };
+  // `lost`: the peer could not be reached for that long. Later frames try again.
+  using Lost = std::function<void(const std::string& node, const std::string& reason)>;
+  PeerLinks(Loop& loop, TlsFiles files, Limits limits, Lost lost);
+  ~PeerLinks();
+
+  void Send(const std::string& node, const std::string& address, const StepId& step, std::uint32_t to_node,
+            PeerWord word);
+
+ private:
+  struct Peer;
+  void Open(const std::string& node);
+  void OnEnded(const std::string& node, const std::string& why);
+  void GiveUp(const std::string& node, const std::string& why);
+
+  Loop& loop_;
+  TlsFiles files_;
+  Limits limits_;
+  Lost lost_;
+  std::map<std::string, std::unique_ptr<Peer>> peers_;
+};
+
+// From the others: a TLS port that takes node certificates only. What a frame claims is the handler's to
+// check against `word.sender`, which is the certificate's name.
+class PeerServer {
+ public:
+  using Handler = std::function<void(const StepId& step, std::uint32_t to_node, PeerWord word)>;
+  // `listen`: "host:port"; port 0 takes a free one.
+  static Result<std::unique_ptr<PeerServer>> Start(Loop& loop, const std::string& listen,
+                                                   const TlsFiles& files, Handler handler);
+  ~PeerServer();
+  int port() const;
+
+ private:
+  struct Calls;
+  explicit PeerServer(std::unique_ptr<Calls> calls);
+  std::unique_ptr<Calls> calls_;
+};
+
+}  // namespace slipway
