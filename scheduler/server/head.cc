@@ -63,7 +63,8 @@ Result<std::unique_ptr<Head>> Head::Start(Loop& loop, std::unique_ptr<Store> sto
                       if (whole) return self->Cancel(step.job, by, {});
                       self->CancelOneStep(step.job, step.step, by, {});
                     },
-                .after_commit = [self](std::function<void()> task) { self->AfterCommit(std::move(task)); }});
+                .after_commit = [self](std::function<void()> task) { self->AfterCommit(std::move(task)); },
+                .reattach_within = head->options_.reattach_within});
   head->executor_->Run(head->controller_->Begin(epoch, head->Now()));
   head->ExpectClients();
   head->CheckPresence();

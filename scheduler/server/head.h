@@ -28,6 +28,7 @@ struct HeadOptions {
   Duration node_lost_after = std::chrono::seconds(30);
   Duration heartbeat = std::chrono::seconds(5);
   std::uint64_t snapshot_every = 20'000;  // records
+  Duration reattach_within = std::chrono::seconds(5);
 };
 
 // Loop's thread only.

@@ -15,7 +15,6 @@ namespace {
 constexpr std::uint32_t kWindowBytesMax = 256 << 10, kWindowBytesMin = 64 << 10;
 constexpr std::uint32_t kAllWindowsBytes = 8 << 20;  // of one step, over its nodes
 constexpr std::uint32_t kInFlightMax = 64;
-constexpr Duration kReattachWithin = std::chrono::seconds(5);
 
 std::uint32_t WindowOf(std::size_t nodes) {
   auto share = static_cast<std::uint32_t>(kAllWindowsBytes / std::max<std::size_t>(nodes, 1));
@@ -67,7 +66,7 @@ void Relays::Detach(ClientPort* client) {
   relay.input.reset();
   relay.taken = nullptr;
   if (relay.told_end) return Drop(key);
-  Expect(key.job, key.step, kReattachWithin);
+  Expect(key.job, key.step, world_.reattach_within);
 }
 
 void Relays::Expect(JobId job, std::uint32_t step, Duration patience) {

@@ -41,6 +41,7 @@ class Relays {
     std::function<bool(const std::string& node, const v1::ToNode&)> send;
     std::function<void(const StepId&)> end_step;  // nobody listens to it any more
     std::function<void(std::function<void()>)> after_commit;
+    Duration reattach_within = std::chrono::seconds(5);  // a client that is gone may come back
   };
   Relays(Loop& loop, World world);
   ~Relays();
