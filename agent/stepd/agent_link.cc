@@ -30,7 +30,8 @@ void AgentLink::OnListener() {
   if (!connection) return;
   auto peer = PeerOf(connection->get());
   if (!peer || (peer->uid != agent_uid_ && peer->uid != ::geteuid())) {
-    Log(Level::kWarn, "a stranger connected to the step's socket", {{"uid", peer ? Cat(peer->uid) : "unknown"}});
+    Log(Level::kWarn, "a stranger connected to the step's socket",
+        {{"uid", peer ? Cat(peer->uid) : "unknown"}});
     return;
   }
   Drop();
@@ -47,7 +48,8 @@ void AgentLink::OnSocket(std::uint32_t epoll_events) {
   if (!socket_ || !(epoll_events & (EPOLLIN | EPOLLHUP | EPOLLERR))) return;
   auto read = Read();
   if (read) return;
-  if (read.error().code != Code::kUnavailable) Log(Level::kWarn, "the agent's connection", {{"error", read.error().message}});
+  if (read.error().code != Code::kUnavailable)
+    Log(Level::kWarn, "the agent's connection", {{"error", read.error().message}});
   Drop();
 }
 
@@ -69,11 +71,14 @@ Result<> AgentLink::Read() {
 Result<> AgentLink::Handle(std::string_view bytes) {
   auto frame = TRY(SplitFrame<StepFrame>(bytes));
   if (frame.kind != StepFrame::kAttach) {
-    if (!attached_) return Fail(Code::kFailedPrecondition, "frame ", static_cast<int>(frame.kind), " before kAttach");
+    if (!attached_)
+      return Fail(Code::kFailedPrecondition, "frame ", static_cast<int>(frame.kind), " before kAttach");
     return events_.frame(frame.kind, frame.payload);
   }
   auto attach = TRY(Decode<StepAttach>(frame.payload, "attach"));
-  if (attach.version != 1) return Fail(Code::kUnimplemented, "the agent speaks version ", attach.version, " of the step protocol, this stepd 1");
+  if (attach.version != 1)
+    return Fail(Code::kUnimplemented, "the agent speaks version ", attach.version,
+                " of the step protocol, this stepd 1");
   attached_ = true;
   events_.attached();
   return {};
@@ -92,7 +97,8 @@ void AgentLink::Queue(const std::string& bytes) {
 
 void AgentLink::Flush() {
   while (sent_ < outgoing_.size()) {
-    ssize_t wrote = ::send(socket_.get(), outgoing_.data() + sent_, outgoing_.size() - sent_, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t wrote = ::send(socket_.get(), outgoing_.data() + sent_, outgoing_.size() - sent_,
+                           MSG_NOSIGNAL | MSG_DONTWAIT);
     if (wrote < 0 && errno == EINTR) continue;
     if (wrote < 0 && errno != EAGAIN) break;  // reading will tell
     if (wrote < 0) break;

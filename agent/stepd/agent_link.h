@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// stepd outlives its agent: whoever connects last, with the right uid, is the agent. Nothing here waits for it, and
-// what is said while nobody listens is dropped; callers that need it said again do so when one attaches.
+// stepd outlives its agent: whoever connects last, with the right uid, is the agent. Nothing here waits for
+// it, and what is said while nobody listens is dropped; callers that need it said again do so when one
+// attaches.
 //
 // Loop's thread only.
 #pragma once

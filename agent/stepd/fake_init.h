@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests of stepd alone: speaks the container init's protocol but builds no container, it only forks. As root it
-// gives its ranks mount, UTS and IPC namespaces with a /run, /dev/shm and host name of their own, so that several of
-// them can stand for several nodes.
+// For tests of stepd alone: speaks the container init's protocol but builds no container, it only forks. As
+// root it gives its ranks mount, UTS and IPC namespaces with a /run, /dev/shm and host name of their own, so
+// that several of them can stand for several nodes.
 #pragma once
 
 #include <fcntl.h>

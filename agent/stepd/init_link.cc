@@ -7,7 +7,8 @@
 
 namespace slipway {
 
-InitLink::InitLink(Loop& loop, UniqueFd control, Events events) : loop_(loop), control_(std::move(control)), events_(std::move(events)) {}
+InitLink::InitLink(Loop& loop, UniqueFd control, Events events)
+    : loop_(loop), control_(std::move(control)), events_(std::move(events)) {}
 
 InitLink::~InitLink() {
   if (control_) loop_.Unwatch(watch_);
@@ -60,7 +61,8 @@ void InitLink::OnSocket(std::uint32_t epoll_events) {
   while (control_) {
     auto message = ReceiveMessage(control_.get());
     if (!message && message.error().sys_errno == EAGAIN) return;
-    if (!message) return Close(message.error().code == Code::kUnavailable ? "closed" : message.error().message);
+    if (!message)
+      return Close(message.error().code == Code::kUnavailable ? "closed" : message.error().message);
     auto handled = Handle(message->bytes);
     if (!handled) return Close(handled.error().message);
   }
@@ -69,22 +71,31 @@ void InitLink::OnSocket(std::uint32_t epoll_events) {
 Result<> InitLink::Handle(std::string_view message) {
   auto frame = TRY(SplitFrame<InitFrame>(message));
   switch (frame.kind) {
-    case InitFrame::kReady: events_.ready(TRY(Decode<InitReady>(frame.payload, "ready"))); return {};
+    case InitFrame::kReady:
+      events_.ready(TRY(Decode<InitReady>(frame.payload, "ready")));
+      return {};
     case InitFrame::kStarted: {
       auto started = TRY(Decode<TaskStarted>(frame.payload, "started"));
-      if (started.task >= task_count_) return Fail(Code::kInvalidArgument, "the init speaks of task ", started.task);
+      if (started.task >= task_count_)
+        return Fail(Code::kInvalidArgument, "the init speaks of task ", started.task);
       events_.started(started.task);
       return {};
     }
     case InitFrame::kExited: {
       auto exited = TRY(Decode<TaskExited>(frame.payload, "exited"));
-      if (exited.task >= task_count_) return Fail(Code::kInvalidArgument, "the init speaks of task ", exited.task);
+      if (exited.task >= task_count_)
+        return Fail(Code::kInvalidArgument, "the init speaks of task ", exited.task);
       events_.exited(exited.task, exited.wait_status);
       return {};
     }
-    case InitFrame::kFailed: events_.failed(TRY(Decode<InitFailed>(frame.payload, "failed"))); return {};
-    case InitFrame::kWarning: events_.warning(TRY(Decode<std::string>(frame.payload, "warning"))); return {};
-    default: return Fail(Code::kInvalidArgument, "the init sent frame ", static_cast<int>(frame.kind));
+    case InitFrame::kFailed:
+      events_.failed(TRY(Decode<InitFailed>(frame.payload, "failed")));
+      return {};
+    case InitFrame::kWarning:
+      events_.warning(TRY(Decode<std::string>(frame.payload, "warning")));
+      return {};
+    default:
+      return Fail(Code::kInvalidArgument, "the init sent frame ", static_cast<int>(frame.kind));
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// stepd's side of the container's control socket: the LaunchSpec and its descriptors go in, starts and ends of ranks
-// come out. The init is the user's: what it says is checked, and nothing waits for it.
+// stepd's side of the container's control socket: the LaunchSpec and its descriptors go in, starts and ends
+// of ranks come out. The init is the user's: what it says is checked, and nothing waits for it.
 //
 // Loop's thread only. `gone` comes once, after the last frame.
 #pragma once

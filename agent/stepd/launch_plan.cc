@@ -22,7 +22,8 @@ std::vector<Mount> MountsOf(const StepSpec& spec) {
   mounts.push_back({.type = Mount::kSys, .target = "/sys"});
   mounts.push_back(Bind("/tmp", false, true));
   mounts.push_back(Bind("/var/tmp", false, true));
-  for (const char* file : {"/etc/hosts", "/etc/resolv.conf", "/etc/localtime"}) mounts.push_back(Bind(file, true, true));
+  for (const char* file : {"/etc/hosts", "/etc/resolv.conf", "/etc/localtime"})
+    mounts.push_back(Bind(file, true, true));
   if (!spec.home.empty() && spec.home != "/") mounts.push_back(Bind(spec.home, false, true));
   bool covered = spec.cwd.empty() || spec.cwd == "/";
   for (const Mount& mount : mounts) covered = covered || IsBelow(spec.cwd, mount.target);
@@ -32,7 +33,8 @@ std::vector<Mount> MountsOf(const StepSpec& spec) {
     mounts.push_back({.type = Mount::kTmpfs, .target = kSessionTarget, .options = "mode=0700,size=64m"});
   }
   if (!spec.client_dir.empty()) {
-    mounts.push_back({.type = Mount::kBind, .source = spec.client_dir, .target = kClientTarget, .read_only = true});
+    mounts.push_back(
+        {.type = Mount::kBind, .source = spec.client_dir, .target = kClientTarget, .read_only = true});
   }
   mounts.insert(mounts.end(), spec.mounts.begin(), spec.mounts.end());
   return mounts;
@@ -43,10 +45,12 @@ std::vector<InjectedFile> FilesOf(const StepSpec& spec) {
   if (!spec.user.empty()) {
     std::string home = spec.home.empty() ? "/" : spec.home;
     std::string shell = spec.shell.empty() ? "/bin/sh" : spec.shell;
-    files.push_back({.target = "/etc/passwd",
-                     .content = Cat(spec.user, ":x:", spec.uid, ":", spec.gid, ":", spec.user, ":", home, ":", shell),
-                     .account_line = true});
-    files.push_back({.target = "/etc/group", .content = Cat(spec.user, ":x:", spec.gid, ":"), .account_line = true});
+    files.push_back(
+        {.target = "/etc/passwd",
+         .content = Cat(spec.user, ":x:", spec.uid, ":", spec.gid, ":", spec.user, ":", home, ":", shell),
+         .account_line = true});
+    files.push_back(
+        {.target = "/etc/group", .content = Cat(spec.user, ":x:", spec.gid, ":"), .account_line = true});
   }
   if (!spec.script.empty()) files.push_back({.target = kScriptTarget, .content = spec.script, .mode = 0755});
   return files;
@@ -57,12 +61,17 @@ std::vector<InjectedFile> FilesOf(const StepSpec& spec) {
 Result<> CheckScript(std::string_view script) {
   std::string_view first = script.substr(0, script.find('\n'));
   if (!first.starts_with("#!")) {
-    return Fail(Code::kInvalidArgument, "the batch script does not begin with #! and an interpreter: put #!/bin/sh (or another) on its first line");
+    return Fail(Code::kInvalidArgument,
+                "the batch script does not begin with #! and an interpreter: put #!/bin/sh (or another) on "
+                "its first line");
   }
   if (first.ends_with('\r')) {
-    return Fail(Code::kInvalidArgument, "the batch script has Windows line ends (CR LF): convert it, for example with dos2unix or sed -i 's/\\r$//'");
+    return Fail(Code::kInvalidArgument,
+                "the batch script has Windows line ends (CR LF): convert it, for example with dos2unix or "
+                "sed -i 's/\\r$//'");
   }
-  if (Trim(first.substr(2)).empty()) return Fail(Code::kInvalidArgument, "the batch script names no interpreter after #!");
+  if (Trim(first.substr(2)).empty())
+    return Fail(Code::kInvalidArgument, "the batch script names no interpreter after #!");
   return {};
 }
 
@@ -87,9 +96,11 @@ Result<LaunchSpec> PlanLaunch(const StepSpec& spec) {
   launch.cwd = spec.cwd;
   launch.umask = spec.umask;
   const auto& ranks = spec.ranks[spec.node_index];
-  if (ranks.empty()) return Fail(Code::kInvalidArgument, "the step has no rank on ", spec.nodes[spec.node_index]);
+  if (ranks.empty())
+    return Fail(Code::kInvalidArgument, "the step has no rank on ", spec.nodes[spec.node_index]);
   for (std::uint32_t local = 0; local < ranks.size(); ++local) {
-    launch.tasks.push_back({.rank = ranks[local], .env = RankEnvironment(spec, local), .cpus = ProcessorsOf(spec, local)});
+    launch.tasks.push_back(
+        {.rank = ranks[local], .env = RankEnvironment(spec, local), .cpus = ProcessorsOf(spec, local)});
   }
   return launch;
 }

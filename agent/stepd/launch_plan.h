@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// From what the user asked for (StepSpec) to what the container's init is told (LaunchSpec): the mounts that a user of
-// Apptainer expects, the batch script as a file, and each rank's place, processors and environment. Pure, except that
-// a rootless image file is opened.
+// From what the user asked for (StepSpec) to what the container's init is told (LaunchSpec): the mounts that
+// a user of Apptainer expects, the batch script as a file, and each rank's place, processors and environment.
+// Pure, except that a rootless image file is opened.
 #pragma once
 
 #include <string>

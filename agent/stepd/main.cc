@@ -27,7 +27,8 @@ Result<Options> ParseOptions(int argc, char** argv) {
   std::map<std::string, std::uint64_t> values;
   for (int i = 1; i < argc; i += 2) {
     std::string name = argv[i];
-    if (!name.starts_with("--") || i + 1 == argc) return Fail(Code::kInvalidArgument, "not understood: ", name);
+    if (!name.starts_with("--") || i + 1 == argc)
+      return Fail(Code::kInvalidArgument, "not understood: ", name);
     values[name.substr(2)] = TRY_CONTEXT(ParseNumber(argv[i + 1], 0, UINT32_MAX - 1), name);
   }
   auto take = [&](const char* name) -> Result<std::uint64_t> {

@@ -17,7 +17,8 @@ constexpr std::int32_t kNeverConnectedCode = 1;
 std::string HowItEnded(const ExitStatus& status) {
   if (!status.signaled()) return Cat("exited with code ", status.exit_code());
   const char* description = ::sigdescr_np(status.signal());
-  return Cat("was ended by signal ", status.signal(), description == nullptr ? "" : Cat(" (", description, ")"));
+  return Cat("was ended by signal ", status.signal(),
+             description == nullptr ? "" : Cat(" (", description, ")"));
 }
 
 }  // namespace
@@ -50,8 +51,10 @@ bool Outcome::RankExited(std::uint32_t number, std::int32_t wait_status) {
   }
   if (mpi_ && !rank.result.connected) {
     return Fail(kNeverConnectedCode,
-                Cat(Name(number), " ended without having called MPI_Init over PMIx, so it was no part of the job: if the program is no MPI "
-                                  "program, start it with --mpi=none; if it is, its MPI library has no PMIx support"));
+                Cat(Name(number),
+                    " ended without having called MPI_Init over PMIx, so it was no part of the job: if the "
+                    "program is no MPI "
+                    "program, start it with --mpi=none; if it is, its MPI library has no PMIx support"));
   }
   return false;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Many ranks end in many ways within milliseconds of one another, most of them because of the first. The user wants
-// that one: its code, its rank, and why. Pure bookkeeping; what to do about a failure is stepd.h's.
+// Many ranks end in many ways within milliseconds of one another, most of them because of the first. The user
+// wants that one: its code, its rank, and why. Pure bookkeeping; what to do about a failure is stepd.h's.
 #pragma once
 
 #include <cstdint>

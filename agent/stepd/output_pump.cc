@@ -56,7 +56,8 @@ void OutputPump::Update() {
   for (auto& [id, source] : sources_) {
     if (source.watched == wanted) continue;
     if (wanted) {
-      auto watch = loop_.Watch(source.pipe.get(), EPOLLIN, [this, id = id](std::uint32_t) { OnReadable(id); });
+      auto watch =
+          loop_.Watch(source.pipe.get(), EPOLLIN, [this, id = id](std::uint32_t) { OnReadable(id); });
       if (!watch) continue;
       source.watch = *watch;
     } else {
@@ -81,7 +82,9 @@ void OutputPump::OnReadable(std::uint64_t id) {
     }
     if (got <= 0) return End(id);
     credit_ -= static_cast<std::uint64_t>(got);
-    send_({.rank = at->second.rank, .stream = at->second.stream, .bytes = std::string(buffer, static_cast<std::size_t>(got))});
+    send_({.rank = at->second.rank,
+           .stream = at->second.stream,
+           .bytes = std::string(buffer, static_cast<std::size_t>(got))});
     if (!last_call_) return credit_ == 0 ? Update() : void();
   }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Output that goes to a client travels rank → pipe → stepd → agent → controller → client, and the slowest of them
-// must be able to hold back the rank, not fill our memory: a byte leaves a pipe only against credit from the agent.
-// While no agent is there nothing is read at all. And the other way for stdin of rank 0.
+// Output that goes to a client travels rank → pipe → stepd → agent → controller → client, and the slowest of
+// them must be able to hold back the rank, not fill our memory: a byte leaves a pipe only against credit from
+// the agent. While no agent is there nothing is read at all. And the other way for stdin of rank 0.
 //
 // Loop's thread only.
 #pragma once

@@ -23,8 +23,9 @@ bool IsStale(std::string_view entry) {
   for (std::string_view prefix : {"PMIX_MCA_", "SLURM_ARRAY_"}) {
     if (entry.starts_with(prefix)) return false;
   }
-  for (std::string_view prefix : {"PMIX_", "PMI_", "OMPI_COMM_WORLD_", "OMPI_UNIVERSE_SIZE", "ORTE_", "PRTE_", "SLURM_JOBID=",
-                                  "SLURM_NODELIST=", "SLURM_STEP_", "SLURM_STEPID=", "SLURM_PROCID=", "SLURM_LOCALID=", "SLURM_NODEID="}) {
+  for (std::string_view prefix : {"PMIX_", "PMI_", "OMPI_COMM_WORLD_", "OMPI_UNIVERSE_SIZE", "ORTE_", "PRTE_",
+                                  "SLURM_JOBID=", "SLURM_NODELIST=", "SLURM_STEP_",
+                                  "SLURM_STEPID=", "SLURM_PROCID=", "SLURM_LOCALID=", "SLURM_NODEID="}) {
     if (entry.starts_with(prefix)) return true;
   }
   return false;
@@ -44,7 +45,8 @@ class Variables {
   void Default(std::string_view name, const Value& value) {
     if (!Has(env_, name)) env_.push_back(Cat(name, "=", value));
   }
-  // Both spellings. In a batch step what the job as a whole has is in the environment already; the step is one rank.
+  // Both spellings. In a batch step what the job as a whole has is in the environment already; the step is
+  // one rank.
   template <class Value>
   void Both(bool keep, std::string_view ours, std::string_view slurm, const Value& value) {
     if (keep) {
@@ -146,7 +148,8 @@ MpiSettings OpenMpiSettings(const StepSpec& spec, const std::string& device_dir,
   if (!HasDevice(device_dir, {"hfi1"})) absent += ",psm2";
   if (!HasDevice(device_dir, {"hfi1", "cxi", "infiniband", "efa", "opx"})) absent += ",ofi";
   if (!absent.empty()) {
-    set("OMPI_MCA_mtl", Cat("^", absent.substr(1)), "this node has no device for these transports, and looking for one takes 0.2 s");
+    set("OMPI_MCA_mtl", Cat("^", absent.substr(1)),
+        "this node has no device for these transports, and looking for one takes 0.2 s");
   }
   if (spec.ranks[spec.node_index].size() > cores_here) {
     set("OMPI_MCA_mpi_yield_when_idle", "1", "there are more ranks than processors here");

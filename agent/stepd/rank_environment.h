@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scripts find out who they are from their environment: SLIPWAY_* are ours, SLURM_* what users' scripts read today.
-// SLURM_JOBID, SLURM_NODELIST and SLURM_STEP_ID are left out on purpose: with them an `mpirun` inside the container
-// believes that srun is there.
+// Scripts find out who they are from their environment: SLIPWAY_* are ours, SLURM_* what users' scripts read
+// today. SLURM_JOBID, SLURM_NODELIST and SLURM_STEP_ID are left out on purpose: with them an `mpirun` inside
+// the container believes that srun is there.
 #pragma once
 
 #include <string>
@@ -21,7 +21,8 @@ std::vector<std::string> StepEnvironment(const StepSpec& spec);
 // On top of it, for the n-th rank of this node.
 std::vector<std::string> RankEnvironment(const StepSpec& spec, std::uint32_t local_rank);
 
-// What makes Open MPI 4.1 take part and start fast; never against what the user has set. `device_dir` is /dev.
+// What makes Open MPI 4.1 take part and start fast; never against what the user has set. `device_dir` is
+// /dev.
 struct MpiSettings {
   std::vector<std::string> env;
   std::vector<std::string> reasons;  // one line each, for --mpi-report

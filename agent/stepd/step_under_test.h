@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests: a whole step on N emulated nodes. Each node is the real slipway-stepd with a fake container's init; the
-// test is every node's agent and the network between them.
+// For tests: a whole step on N emulated nodes. Each node is the real slipway-stepd with a fake container's
+// init; the test is every node's agent and the network between them.
 #pragma once
 
 #include <sys/epoll.h>
@@ -146,10 +146,11 @@ class StepUnderTest {
     UniqueFd listener = *ListenUnix(node->path, SOCK_STREAM, 0600);
     node->status = *Open(Cat(dir_, "/status", i), O_RDWR | O_CREAT, 0600);
     UniqueFd memfd = *MakeSealedMemfd("spec", Encode(spec));
-    auto stepd = Spawn({.argv = {SLIPWAY_STEPD, "--spec-fd", "3", "--listen-fd", "4", "--control-fd", "5", "--status-fd", "6", "--agent-uid",
-                                 std::to_string(::getuid())},
-                        .fds = {{3, memfd.get()}, {4, listener.get()}, {5, control.a.get()}, {6, node->status.get()}},
-                        .parent_death_signal = SIGKILL});
+    auto stepd =
+        Spawn({.argv = {SLIPWAY_STEPD, "--spec-fd", "3", "--listen-fd", "4", "--control-fd", "5",
+                        "--status-fd", "6", "--agent-uid", std::to_string(::getuid())},
+               .fds = {{3, memfd.get()}, {4, listener.get()}, {5, control.a.get()}, {6, node->status.get()}},
+               .parent_death_signal = SIGKILL});
     CHECK(stepd.has_value());
     node->stepd = std::move(*stepd);
     nodes_.push_back(std::move(node));
@@ -178,7 +179,8 @@ class StepUnderTest {
     if (frame.kind == StepFrame::kOutput) {
       auto output = *Decode<StepOutput>(frame.payload, "output");
       (output.stream == 1 ? node.out : node.err) += output.bytes;
-      if (grant_credit && !output.bytes.empty()) Send(i, StepFrame::kCredit, static_cast<std::uint32_t>(output.bytes.size()));
+      if (grant_credit && !output.bytes.empty())
+        Send(i, StepFrame::kCredit, static_cast<std::uint32_t>(output.bytes.size()));
     }
     if (frame.kind == StepFrame::kExchangeOut && carry_exchange) {
       auto exchange = *Decode<StepExchange>(frame.payload, "exchange");

@@ -74,7 +74,8 @@ void Stepd::Warn(std::string_view text) {
   if (file && (stderr_file_ || spec_.stderr_path.empty())) {
     (void)WriteAll(file.get(), line);
   } else if (agent_.attached()) {
-    agent_.Send(StepFrame::kOutput, StepOutput{.rank = LocalRanks().empty() ? 0 : LocalRanks()[0], .stream = 2, .bytes = line});
+    agent_.Send(StepFrame::kOutput,
+                StepOutput{.rank = LocalRanks().empty() ? 0 : LocalRanks()[0], .stream = 2, .bytes = line});
   } else if (warnings_waiting_.size() < kWarningsWaitingMax) {
     warnings_waiting_.emplace_back(text);
   }
@@ -118,8 +119,8 @@ Result<> Stepd::StartPmix() {
   return {};
 }
 
-// The PMIx namespace must be the same on all nodes and known to nobody else, so the first node's stepd makes it up
-// and tells the others; where a file is to be emptied, nobody writes before it has been.
+// The PMIx namespace must be the same on all nodes and known to nobody else, so the first node's stepd makes
+// it up and tells the others; where a file is to be emptied, nobody writes before it has been.
 void Stepd::AgreeWithOtherNodes() {
   std::uint64_t words[2] = {};
   CHECK(::getrandom(words, sizeof words, 0) == sizeof words);
@@ -131,11 +132,13 @@ void Stepd::AgreeWithOtherNodes() {
   if (spec_.wireup_timeout_s > 0) {
     wireup_timer_ = loop_.After(std::chrono::seconds(spec_.wireup_timeout_s), [this] { OnWireupTimeout(); });
   }
-  exchange_.AllGather("start", nodes, spec_.node_index == 0 ? nspace : std::string(), [this](Result<std::string> agreed) {
-    if (!agreed) return FailStep(125, Cat("the step cannot start: ", agreed.error().message));
-    MarkLap("all nodes there");
-    OnAgreed(*agreed);
-  });
+  exchange_.AllGather("start", nodes, spec_.node_index == 0 ? nspace : std::string(),
+                      [this](Result<std::string> agreed) {
+                        if (!agreed)
+                          return FailStep(125, Cat("the step cannot start: ", agreed.error().message));
+                        MarkLap("all nodes there");
+                        OnAgreed(*agreed);
+                      });
   ArmExchangeTick();
 }
 
@@ -167,7 +170,8 @@ Result<> Stepd::Launch() {
   MarkLap("launch sent");
   if (spec_.time_limit_s > 0) {
     limit_timer_ = loop_.After(std::chrono::seconds(spec_.time_limit_s), [this] {
-      Terminate(Cat("TIMEOUT: the step ran longer than its limit of ", spec_.time_limit_s, " s"), std::chrono::seconds(spec_.kill_grace_s));
+      Terminate(Cat("TIMEOUT: the step ran longer than its limit of ", spec_.time_limit_s, " s"),
+                std::chrono::seconds(spec_.kill_grace_s));
     });
   }
   return {};

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A step must go on while the agent that ordered it is restarted, its files must be opened with the user's own
-// rights, and somebody outside the container must know how it ended. That is stepd: one process per step and node,
-// as the job's user, for as long as the step lasts and until its result is acknowledged.
+// A step must go on while the agent that ordered it is restarted, its files must be opened with the user's
+// own rights, and somebody outside the container must know how it ended. That is stepd: one process per step
+// and node, as the job's user, for as long as the step lasts and until its result is acknowledged.
 //
-// One thread (the loop's). Begin() once, then everything happens in callbacks until the loop is stopped by the
-// agent's kAcknowledge.
+// One thread (the loop's). Begin() once, then everything happens in callbacks until the loop is stopped by
+// the agent's kAcknowledge.
 #pragma once
 
 #include <memory>
@@ -65,7 +65,8 @@ class Stepd {
   void OnRankExited(std::uint32_t task, std::int32_t wait_status);
   void OnInitGone(const std::string& why);
   void OnConnected(std::uint32_t rank);
-  void OnFence(std::string members, std::vector<std::uint32_t> nodes, std::string data, Exchange::Reply reply);
+  void OnFence(std::string members, std::vector<std::uint32_t> nodes, std::string data,
+               Exchange::Reply reply);
   void OnWiredUp();
   void OnWireupTimeout();
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a step ends: its first failure is told to the other nodes, the ranks are asked and then made to end, and the
-// result is written before anybody is told of it.
+// How a step ends: its first failure is told to the other nodes, the ranks are asked and then made to end,
+// and the result is written before anybody is told of it.
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -66,8 +66,10 @@ void Stepd::Finish() {
   MarkLap("output written");
   phase_ = StepPhase::kEnded;
   result_ = outcome_.Result(laps_);
-  // A client prints the reason itself; who reads a file later has only the file. A lone rank's code says enough.
-  bool lone_code = result_->ranks.size() == 1 && result_->ranks[0].started && result_->ranks[0].wait_status != 0;
+  // A client prints the reason itself; who reads a file later has only the file. A lone rank's code says
+  // enough.
+  bool lone_code =
+      result_->ranks.size() == 1 && result_->ranks[0].started && result_->ranks[0].wait_status != 0;
   if (!result_->reason.empty() && !lone_code && (stderr_file_ || stdout_file_)) Warn(result_->reason);
   WriteStatus(*result_);
   loop_.Cancel(limit_timer_);

@@ -10,8 +10,10 @@ InitLink::Events Stepd::InitEvents() {
       .ready = [this](InitReady ready) { OnReady(std::move(ready)); },
       .started = [this](std::uint32_t task) { outcome_.RankStarted(LocalRanks()[task]); },
       // Posted: what the rank said to libpmix before it ended is in the loop's queue already and comes first.
-      .exited = [this](std::uint32_t task,
-                       std::int32_t wait_status) { loop_.Post([this, task, wait_status] { OnRankExited(task, wait_status); }); },
+      .exited =
+          [this](std::uint32_t task, std::int32_t wait_status) {
+            loop_.Post([this, task, wait_status] { OnRankExited(task, wait_status); });
+          },
       .failed = [this](InitFailed failed) { FailStep(failed.exit_code, failed.message); },
       .warning = [this](std::string line) { Warn(line); },
       .gone = [this](std::string why) { loop_.Post([this, why = std::move(why)] { OnInitGone(why); }); },
@@ -29,7 +31,10 @@ AgentLink::Events Stepd::AgentEvents() {
 ExchangeCallbacks Stepd::ExchangeEvents() {
   return {
       // What is lost while no agent is there is sent again when one attaches.
-      .send = [this](std::uint32_t node, std::string bytes) { agent_.Send(StepFrame::kExchangeOut, StepExchange{node, std::move(bytes)}); },
+      .send =
+          [this](std::uint32_t node, std::string bytes) {
+            agent_.Send(StepFrame::kExchangeOut, StepExchange{node, std::move(bytes)});
+          },
       .serve_modex =
           [this](std::uint32_t rank, Exchange::Reply reply) {
             if (!pmix_) return reply(slipway::Fail(Code::kFailedPrecondition, "not an MPI step"));
@@ -53,8 +58,11 @@ PmixCallbacks Stepd::PmixEvents() {
           [this](std::uint32_t rank, std::int32_t status, std::string) {
             if (outcome_.RankAborted(rank, status)) OnFirstFailure(true);
           },
-      .fence = [this](std::string members, std::vector<std::uint32_t> nodes, std::string data,
-                      Exchange::Reply reply) { OnFence(std::move(members), std::move(nodes), std::move(data), std::move(reply)); },
+      .fence =
+          [this](std::string members, std::vector<std::uint32_t> nodes, std::string data,
+                 Exchange::Reply reply) {
+            OnFence(std::move(members), std::move(nodes), std::move(data), std::move(reply));
+          },
       .modex =
           [this](std::uint32_t node, std::uint32_t rank, Exchange::Reply reply) {
             exchange_.RequestModex(node, rank, std::move(reply));
@@ -99,7 +107,9 @@ Result<> Stepd::OnAgentFrame(StepFrame kind, std::string_view payload) {
       if (!input_.Write(input.bytes, input.eof)) Warn("rank 0 does not read its input: it is cut off here");
       return {};
     }
-    case StepFrame::kCredit: output_.Grant(TRY(Decode<std::uint32_t>(payload, "credit"))); return {};
+    case StepFrame::kCredit:
+      output_.Grant(TRY(Decode<std::uint32_t>(payload, "credit")));
+      return {};
     case StepFrame::kTerminate: {
       auto order = TRY(Decode<StepTerminate>(payload, "terminate"));
       Terminate(order.reason, std::chrono::seconds(order.grace_s));
@@ -108,7 +118,8 @@ Result<> Stepd::OnAgentFrame(StepFrame kind, std::string_view payload) {
     case StepFrame::kAcknowledge:
       if (result_) loop_.Stop();
       return {};
-    default: return slipway::Fail(Code::kInvalidArgument, "the agent sent frame ", static_cast<int>(kind));
+    default:
+      return slipway::Fail(Code::kInvalidArgument, "the agent sent frame ", static_cast<int>(kind));
   }
 }
 
@@ -133,15 +144,17 @@ void Stepd::OnConnected(std::uint32_t rank) {
   if (!several_nodes()) OnWiredUp();  // libpmix fences by itself within a node
 }
 
-void Stepd::OnFence(std::string members, std::vector<std::uint32_t> nodes, std::string data, Exchange::Reply reply) {
-  exchange_.AllGather(members, nodes, std::move(data), [this, reply = std::move(reply)](Result<std::string> all) {
-    if (all) {
-      OnWiredUp();
-    } else if (!outcome_.failed()) {
-      FailStep(1, Cat("the ranks cannot exchange data: ", all.error().message));
-    }
-    reply(std::move(all));
-  });
+void Stepd::OnFence(std::string members, std::vector<std::uint32_t> nodes, std::string data,
+                    Exchange::Reply reply) {
+  exchange_.AllGather(members, nodes, std::move(data),
+                      [this, reply = std::move(reply)](Result<std::string> all) {
+                        if (all) {
+                          OnWiredUp();
+                        } else if (!outcome_.failed()) {
+                          FailStep(1, Cat("the ranks cannot exchange data: ", all.error().message));
+                        }
+                        reply(std::move(all));
+                      });
   ArmExchangeTick();
 }
 
@@ -155,13 +168,15 @@ void Stepd::OnWiredUp() {
 void Stepd::OnWireupTimeout() {
   const std::string& node = spec_.nodes[spec_.node_index];
   if (!launched_) {
-    return FailStep(1, Cat("the step's other nodes did not answer ", node, " within ", spec_.wireup_timeout_s, " s"));
+    return FailStep(
+        1, Cat("the step's other nodes did not answer ", node, " within ", spec_.wireup_timeout_s, " s"));
   }
   std::vector<std::string> missing;
   for (std::uint32_t rank : outcome_.NotConnected()) {
     if (missing.size() < 16) missing.push_back(std::to_string(rank));
   }
-  FailStep(1, Cat("not all ranks called MPI_Init within ", spec_.wireup_timeout_s, " s; on ", node, " missing: ", Join(missing, ", "),
+  FailStep(1, Cat("not all ranks called MPI_Init within ", spec_.wireup_timeout_s, " s; on ", node,
+                  " missing: ", Join(missing, ", "),
                   outcome_.NotConnected().size() > missing.size() ? ", …" : ""));
 }
 
@@ -171,7 +186,8 @@ void Stepd::OnRankExited(std::uint32_t task, std::int32_t wait_status) {
   if (outcome_.RankExited(rank, wait_status)) {
     OnFirstFailure(spec_.kill_on_bad_exit);
   } else if (!outcome_.failed() && outcome_.LeftWithoutFinalize(rank)) {
-    Warn(Cat("rank ", rank, " on ", spec_.nodes[spec_.node_index], " ended without having called MPI_Finalize"));
+    Warn(Cat("rank ", rank, " on ", spec_.nodes[spec_.node_index],
+             " ended without having called MPI_Finalize"));
   }
   if (!outcome_.all_exited()) return;
   MarkLap("all ranks ended");

@@ -40,7 +40,9 @@ TEST(Stepd, KeepsItsResultUntilItIsAcknowledged) {
 }
 
 TEST(Stepd, GoesOnWithoutAnAgentAndHoldsTheRanksBack) {
-  StepUnderTest step(Shell("echo before; read line; i=0; while [ $i -lt 3000 ]; do echo 0123456789012345678901234567890123456789; i=$((i+1)); done; exit 4"));
+  StepUnderTest step(
+      Shell("echo before; read line; i=0; while [ $i -lt 3000 ]; do echo "
+            "0123456789012345678901234567890123456789; i=$((i+1)); done; exit 4"));
   (void)step;
   StepSpec spec = Shell("head -c 3000000 /dev/zero; exit 4");
   StepUnderTest big(spec);
@@ -54,7 +56,8 @@ TEST(Stepd, SendsNoMoreThanItsCredit) {
   StepUnderTest step(Shell("head -c 3000000 /dev/zero"));
   step.grant_credit = false;
   ASSERT_TRUE(step.RunUntil([&] { return step[0].out.size() >= 1 << 20; }));
-  EXPECT_FALSE(step.RunUntil([&] { return step[0].out.size() > 1 << 20 || step[0].result; }, std::chrono::seconds(1)));
+  EXPECT_FALSE(
+      step.RunUntil([&] { return step[0].out.size() > 1 << 20 || step[0].result; }, std::chrono::seconds(1)));
   step.Send(0, StepFrame::kCredit, std::uint32_t{4 << 20});
   ASSERT_TRUE(step.RunToEnd());
   EXPECT_EQ(step[0].out.size(), 3000000u);

@@ -50,7 +50,7 @@ Result<> Debootstrap(const Recipe& recipe, const std::string& target, const RunO
     return Fail(Code::kNotFound, "building as an ordinary user needs newuidmap (apt install uidmap)");
   RunOptions options = run;
   options.argv = {"mmdebstrap", root ? "--mode=root" : "--mode=unshare", "--variant=minbase",
-                  root ? "--format=directory" : "--format=tar", "--skip=output/dev"};
+                  root ? "--format=directory" : "--format=tar"};
   for (std::string& setting : HostAptSettings()) options.argv.push_back(std::move(setting));
   if (!recipe.include.empty()) options.argv.push_back("--include=" + Join(recipe.include, ","));
   options.argv.push_back(recipe.os_version);

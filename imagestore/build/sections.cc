@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "base/os/fd.h"
 #include "base/text/text.h"
 #include "imagestore/build/bootstrap.h"
 
@@ -97,7 +98,9 @@ Result<> Bootstrap(const PopulateOptions& options) {
     return UnpackLocalImage(recipe.from, options.root);
   }
   if (!options.base_tar.empty()) return ExtractTar(options.base_tar, options.root, run);
-  return Debootstrap(recipe, options.root, run);
+  TRY(Debootstrap(recipe, options.root, run));
+  // mmdebstrap makes device nodes; a container's /dev is a mount.
+  return RemoveTree(options.root + "/dev");
 }
 
 }  // namespace
@@ -106,6 +109,11 @@ Result<> Populate(const PopulateOptions& options) {
   TRY(Bootstrap(options));
   if (::chmod(options.root.c_str(), 0755) < 0) return ErrnoFail("chmod", options.root);
   RootDir root = TRY(RootDir::Open(options.root));
+  if (options.recipe->bootstrap == "debootstrap") {
+    // This host's, which mmdebstrap copied; a container gets its own.
+    TRY(root.Remove("/etc/resolv.conf"));
+    TRY(root.Remove("/etc/hostname"));
+  }
   TRY(WriteMetadata(root, *options.recipe, options.labels));
   if (!options.recipe->files.empty() && options.progress)
     options.progress({"%files", Cat("copying ", options.recipe->files.size(), " entries")});

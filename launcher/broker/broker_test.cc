@@ -8,6 +8,8 @@
 #include <sched.h>
 #include <sys/ptrace.h>
 
+#include "base/loop/epoll_loop.h"
+#include "launcher/broker/images.h"
 #include "launcher/broker/testdata/broker_fixture.h"
 
 namespace slipway {
@@ -324,6 +326,48 @@ TEST_F(RealBroker, ABrokerKilledAtAnyMomentOfAStartLeavesAllOrNothing) {
     }
   }
   RecordProperty("whole", whole);
+}
+
+TEST_F(RealBroker, ABrokerKilledWhileAStepIsEndedFindsItRunningOrEnded) {
+  for (std::uint32_t i = 0; i < 12; ++i) {
+    StepId step{1, 1, i};
+    ASSERT_EQ(Start(Credential(step)).kind, BrokerFrame::kStarted);
+    pid_t init = std::stoi(Line(step, "init pid ")), stepd = std::stoi(Line(step, "stepd pid "));
+    ASSERT_TRUE(agent->Post(EncodeFrame(BrokerFrame::kKillStep, StepRequest{4, step})));
+    ::usleep(i * 150);
+    End(broker, SIGKILL);
+    StartBroker();
+    ASSERT_EQ(Ask(BrokerFrame::kKillStep, step), Code::kOk);
+    EXPECT_FALSE(Lives(init) || Lives(stepd)) << i;
+    ASSERT_EQ(Ask(BrokerFrame::kForgetStep, step), Code::kOk);
+  }
+}
+
+TEST_F(RealBroker, KeepsABoundedNumberOfMountsAndNeverLetsOneInUseGo) {
+  std::vector<std::string> digests{digest};
+  for (const char* text : {"second", "third"}) {
+    image_text = text;
+    ASSERT_EQ(::unlink(image_file.c_str()), 0);
+    MakeImage();
+    ASSERT_EQ(AdmitFile(image_file, digest).code(), Code::kOk);
+    digests.push_back(digest);
+  }
+  Process alone = ForkInto([&]() -> Result<> {
+    if (::unshare(CLONE_NEWNS) < 0 || ::mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr) < 0)
+      return ErrnoFail("unshare");
+    auto loop = TRY(EpollLoop::Make());
+    Workers workers(*loop);
+    ImageKeeper images(conf, workers, 2);
+    TRY(images.Open());
+    TRY(images.Use(digests[0], {1, 1, 0}));
+    TRY(images.Use(digests[1], {1, 1, 1}));
+    if (images.Use(digests[2], {1, 1, 2})) return Fail(Code::kInternal, "a third mount beside two in use");
+    images.Release({1, 1, 0});
+    TRY(images.Use(digests[2], {1, 1, 2}));
+    if (LoopDevicesOf(dir) != 2) return Fail(Code::kInternal, "the mount that nobody used is still there");
+    return {};
+  });
+  EXPECT_EQ(alone.Wait().value().exit_code(), 0) << ReadFile(dir + "/log").value_or("");
 }
 
 TEST_F(RealBroker, DoesNotStartOverARecordThatItCannotRead) {

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "base/crypto/crypto.h"
+#include "base/os/process.h"
 
 namespace slipway {
 namespace {
@@ -80,6 +81,22 @@ Result<> Limit(const std::string& directory, const char* file, std::uint64_t val
   return WriteControl(path, text);
 }
 
+// Directories alone prove nothing: a user may make them and yet not be allowed to move a process there.
+Result<> ProveBirth(const std::string& base) {
+  std::string probe = Cat(base, "/probe-", ::getpid());
+  TRY(MakeDirectory(probe));
+  auto born = [&]() -> Result<> {
+    UniqueFd folder = TRY(Open(probe, O_RDONLY | O_DIRECTORY));
+    Process child = TRY(Clone3({.cgroup_fd = folder.get()}));
+    if (!child) ::_exit(0);
+    TRY(child.Wait());
+    return {};
+  }();
+  ::rmdir(probe.c_str());
+  if (!born) ::rmdir(base.c_str());
+  return born;
+}
+
 }  // namespace
 
 CgroupTree CgroupTree::Open(const BrokerConf& conf) {
@@ -88,8 +105,7 @@ CgroupTree CgroupTree::Open(const BrokerConf& conf) {
     std::string base = TRY(BasePath(conf));
     TRY(MakeDirectories(base));
     EnableControllers(base);
-    // Directories alone prove nothing: a hierarchy may be writable and a process may yet not be put there.
-    if (::access((base + "/cgroup.procs").c_str(), W_OK) < 0) return ErrnoFail("access", base);
+    TRY(ProveBirth(base));
     tree.base_ = base;
     return {};
   }();

@@ -183,17 +183,17 @@ Result<UniqueFd> ImageKeeper::OpenImage(const std::string& digest) const {
   return file;
 }
 
-// Bounded, because every step's birth copies the whole mount table.
 Result<> ImageKeeper::MakeRoom() {
-  for (auto at = mounted_.end(); mounted_.size() >= kMountsMax && at != mounted_.begin();) {
+  for (auto at = mounted_.end(); mounted_.size() >= mounts_max_ && at != mounted_.begin();) {
     --at;
     if (InUse(*at)) continue;
     if (::umount2(MountPath(*at).c_str(), 0) < 0) return ErrnoFail("umount", MountPath(*at));
     ::rmdir(MountPath(*at).c_str());
     at = mounted_.erase(at);
   }
-  if (mounted_.size() >= kMountsMax)
-    return Fail(Code::kResourceExhausted, "steps use ", kMountsMax, " different images on this node already");
+  if (mounted_.size() >= mounts_max_)
+    return Fail(Code::kResourceExhausted, "steps use ", mounts_max_,
+                " different images on this node already");
   return {};
 }
 

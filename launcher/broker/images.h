@@ -25,7 +25,9 @@ namespace slipway {
 class ImageKeeper {
  public:
   using Done = std::function<void(Result<>)>;
-  ImageKeeper(const BrokerConf& conf, Workers& workers) : conf_(conf), workers_(workers) {}
+  // `mounts_max`: every step's birth copies the whole mount table, so it is kept short.
+  ImageKeeper(const BrokerConf& conf, Workers& workers, std::size_t mounts_max = 64)
+      : conf_(conf), workers_(workers), mounts_max_(mounts_max) {}
   Result<> Open();
 
   // `owner`: whose files may be taken over as they are. `done` is called once, maybe at once.
@@ -45,7 +47,6 @@ class ImageKeeper {
   void Release(const StepId& step);
 
  private:
-  static constexpr std::size_t kMountsMax = 64;
   std::string FilePath(const std::string& digest) const;
   std::string MountPath(const std::string& digest) const;
   Result<> Mount(const std::string& digest);
@@ -54,6 +55,7 @@ class ImageKeeper {
 
   const BrokerConf& conf_;
   Workers& workers_;
+  std::size_t mounts_max_;
   std::list<std::string> mounted_;  // digests, the one used last in front
   std::map<StepId, std::string> users_;
 };

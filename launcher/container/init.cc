@@ -66,6 +66,13 @@ void BlockAllSignals() {
   ::sigprocmask(SIG_SETMASK, &all, nullptr);
 }
 
+// The one who forked us may have had anything open: the other end of our socket (we would never see it close), a
+// database, another user's files.
+void CloseAllBut(int kept_fd) {
+  if (kept_fd > 3) ::syscall(SYS_close_range, 3U, static_cast<unsigned>(kept_fd) - 1, 0U);
+  ::syscall(SYS_close_range, static_cast<unsigned>(kept_fd) + 1, ~0U, 0U);
+}
+
 bool Wants(const LaunchSpec& spec, Mount::Type type) {
   for (const Mount& mount : spec.mounts) {
     if (mount.type == type) return true;
@@ -143,6 +150,7 @@ Result<Standing> BuildContainer(const Birth& birth, const Order& order, UniqueFd
 void RunInit(const Birth& birth) {
   UniqueFd control(birth.control_fd);
   Report report(control.get());
+  CloseAllBut(control.get());
   BlockAllSignals();
   if (auto hidden = StayUndumpable(); !hidden) report.Die(hidden.error().message);
   auto order = ReceiveOrder(control.get());

@@ -6,7 +6,6 @@
 #include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -45,8 +44,6 @@ int main(int argc, char** argv) {
   }
   int control = ControlFd(argc, argv);
   if (control < 0) Refuse("started by `slipway exec`, not by hand: it needs a control socket");
-  if (control > 3) ::syscall(SYS_close_range, 3U, static_cast<unsigned>(control) - 1, 0U);
-  ::syscall(SYS_close_range, static_cast<unsigned>(control) + 1, ~0U, 0U);
   slipway::Birth birth;
   birth.control_fd = control;
   slipway::RunRootless(birth);

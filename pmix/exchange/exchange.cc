@@ -8,7 +8,14 @@
 namespace slipway {
 namespace {
 
-enum class Kind : std::uint8_t { kUp = 1, kDown = 2, kCancel = 3, kModexRequest = 4, kModexAnswer = 5, kStepFailed = 6 };
+enum class Kind : std::uint8_t {
+  kUp = 1,
+  kDown = 2,
+  kCancel = 3,
+  kModexRequest = 4,
+  kModexAnswer = 5,
+  kStepFailed = 6
+};
 
 // FNV-1a: the names come from one user's own ranks, who gains nothing by a collision with himself.
 std::uint64_t NameOf(std::string_view members, const std::vector<std::uint32_t>& nodes) {
@@ -34,11 +41,8 @@ struct Exchange::Message {
   bool ok = true;            // of a modex answer
   std::string data;          // or the reason
 };
-void Fields(auto& archive, auto& v)
-  requires requires { v.kind, v.name, v.number, v.ok, v.data; }
-{
-  archive(v.kind, v.name, v.number, v.ok, v.data);
-}
+void Fields(auto& archive, auto& v) requires requires { v.kind, v.name, v.number, v.ok, v.data; }
+{ archive(v.kind, v.name, v.number, v.ok, v.data); }
 
 Exchange::Exchange(std::uint32_t node_index, std::vector<std::string> node_names, ExchangeCallbacks callbacks)
     : node_index_(node_index), names_(std::move(node_names)), callbacks_(std::move(callbacks)) {
@@ -54,7 +58,10 @@ void Exchange::SendTo(std::uint32_t node, const Message& message) {
   if (gone_.contains(node)) return;
   auto at = links_.find(node);
   if (at == links_.end()) {
-    at = links_.emplace(node, Link([this, node](std::string bytes) { callbacks_.send(node, std::move(bytes)); })).first;
+    at =
+        links_
+            .emplace(node, Link([this, node](std::string bytes) { callbacks_.send(node, std::move(bytes)); }))
+            .first;
   }
   at->second.Send(Encode(message));
 }
@@ -68,8 +75,10 @@ std::vector<std::uint32_t> Exchange::NodesBelow(const Gather& gather) const {
   return below;
 }
 
-void Exchange::AllGather(std::string_view members, const std::vector<std::uint32_t>& nodes, std::string data, Reply reply) {
-  CHECK(std::is_sorted(nodes.begin(), nodes.end()) && std::binary_search(nodes.begin(), nodes.end(), node_index_));
+void Exchange::AllGather(std::string_view members, const std::vector<std::uint32_t>& nodes, std::string data,
+                         Reply reply) {
+  CHECK(std::is_sorted(nodes.begin(), nodes.end()) &&
+        std::binary_search(nodes.begin(), nodes.end(), node_index_));
   if (nodes.size() == 1) return reply(std::move(data));
   std::uint64_t name = NameOf(members, nodes);
   Key key{name, entered_[name]++};
@@ -97,7 +106,8 @@ void Exchange::Advance(const Key& key) {
   gather.sent_up = true;
   std::size_t ours = PositionOf(gather.nodes, node_index_);
   if (ours == 0) return Finish(key, all);
-  SendTo(gather.nodes[ours & (ours - 1)], {.kind = Kind::kUp, .name = key.first, .number = key.second, .data = std::move(all)});
+  SendTo(gather.nodes[ours & (ours - 1)],
+         {.kind = Kind::kUp, .name = key.first, .number = key.second, .data = std::move(all)});
 }
 
 void Exchange::Finish(const Key& key, const std::string& data) {
@@ -134,16 +144,21 @@ void Exchange::RequestModex(std::uint32_t node, std::uint32_t rank, Reply reply)
 void Exchange::TellStepFailed(std::int32_t exit_code, std::string_view reason) {
   for (std::uint32_t node = 0; node < names_.size(); ++node) {
     if (node == node_index_) continue;
-    SendTo(node, {.kind = Kind::kStepFailed, .number = static_cast<std::uint64_t>(exit_code), .data = std::string(reason)});
+    SendTo(node, {.kind = Kind::kStepFailed,
+                  .number = static_cast<std::uint64_t>(exit_code),
+                  .data = std::string(reason)});
   }
 }
 
 Result<> Exchange::Deliver(std::uint32_t node, std::string_view bytes) {
-  if (node >= names_.size() || node == node_index_) return Fail(Code::kInvalidArgument, "exchange frame from node ", node, ", which is not another of the step's");
+  if (node >= names_.size() || node == node_index_)
+    return Fail(Code::kInvalidArgument, "exchange frame from node ", node,
+                ", which is not another of the step's");
   if (gone_.contains(node)) return {};
   auto at = links_.find(node);
   if (at == links_.end()) {
-    at = links_.emplace(node, Link([this, node](std::string out) { callbacks_.send(node, std::move(out)); })).first;
+    at = links_.emplace(node, Link([this, node](std::string out) { callbacks_.send(node, std::move(out)); }))
+             .first;
   }
   std::vector<std::string> messages = TRY_CONTEXT(at->second.Deliver(bytes), Cat("from node ", names_[node]));
   for (const std::string& raw : messages) {
@@ -154,12 +169,19 @@ Result<> Exchange::Deliver(std::uint32_t node, std::string_view bytes) {
 
 void Exchange::Handle(std::uint32_t node, Message&& message) {
   switch (message.kind) {
-    case Kind::kUp: return HandleUp(node, std::move(message));
-    case Kind::kDown: return HandleDown(message);
-    case Kind::kCancel: return HandleCancel(message);
-    case Kind::kModexRequest: return HandleModexRequest(node, message);
-    case Kind::kModexAnswer: return HandleModexAnswer(node, std::move(message));
-    case Kind::kStepFailed: return callbacks_.step_failed(node, static_cast<std::int32_t>(message.number & 0xff), std::move(message.data));
+    case Kind::kUp:
+      return HandleUp(node, std::move(message));
+    case Kind::kDown:
+      return HandleDown(message);
+    case Kind::kCancel:
+      return HandleCancel(message);
+    case Kind::kModexRequest:
+      return HandleModexRequest(node, message);
+    case Kind::kModexAnswer:
+      return HandleModexAnswer(node, std::move(message));
+    case Kind::kStepFailed:
+      return callbacks_.step_failed(node, static_cast<std::int32_t>(message.number & 0xff),
+                                    std::move(message.data));
   }
 }
 
@@ -192,9 +214,13 @@ void Exchange::HandleCancel(const Message& message) {
 
 void Exchange::HandleModexRequest(std::uint32_t node, const Message& message) {
   std::uint64_t request = message.name;
-  callbacks_.serve_modex(static_cast<std::uint32_t>(message.number), [this, node, request](Result<std::string> data) {
-    SendTo(node, {.kind = Kind::kModexAnswer, .name = request, .ok = data.has_value(), .data = data ? std::move(*data) : data.error().message});
-  });
+  callbacks_.serve_modex(static_cast<std::uint32_t>(message.number),
+                         [this, node, request](Result<std::string> data) {
+                           SendTo(node, {.kind = Kind::kModexAnswer,
+                                         .name = request,
+                                         .ok = data.has_value(),
+                                         .data = data ? std::move(*data) : data.error().message});
+                         });
 }
 
 void Exchange::HandleModexAnswer(std::uint32_t node, Message&& message) {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ranks of one step sit on many nodes and PMIx leaves it to the host to carry their data between them. Each
-// stepd has one Exchange: allgathers over any set of its nodes (a fence), requests for one rank's data (direct
-// modex), and the news that the step has failed. Frames travel stepd → agent → agent → stepd as opaque bytes.
+// The ranks of one step sit on many nodes and PMIx leaves it to the host to carry their data between them.
+// Each stepd has one Exchange: allgathers over any set of its nodes (a fence), requests for one rank's data
+// (direct modex), and the news that the step has failed. Frames travel stepd → agent → agent → stepd as
+// opaque bytes.
 //
-// An allgather climbs a binomial tree to the lowest node of the set and comes down the same tree: 2·⌈log2 N⌉ hops.
-// Several may be open; one is named by who takes part (`members`, whatever the callers agree on) and how many of
-// that name were before it. A node that goes fails what is open with it at once, with its name.
+// An allgather climbs a binomial tree to the lowest node of the set and comes down the same tree: 2·⌈log2 N⌉
+// hops. Several may be open; one is named by who takes part (`members`, whatever the callers agree on) and
+// how many of that name were before it. A node that goes fails what is open with it at once, with its name.
 //
 // Pure state machine, one thread (the loop's); callbacks run within the call that causes them.
 #pragma once
@@ -41,9 +42,10 @@ class Exchange {
 
   Exchange(std::uint32_t node_index, std::vector<std::string> node_names, ExchangeCallbacks callbacks);
 
-  // `nodes`: sorted, each once, ours among them, the same at every participant. The answer is everybody's data
-  // joined, in no promised order. kUnavailable names the node that has gone.
-  void AllGather(std::string_view members, const std::vector<std::uint32_t>& nodes, std::string data, Reply reply);
+  // `nodes`: sorted, each once, ours among them, the same at every participant. The answer is everybody's
+  // data joined, in no promised order. kUnavailable names the node that has gone.
+  void AllGather(std::string_view members, const std::vector<std::uint32_t>& nodes, std::string data,
+                 Reply reply);
   void RequestModex(std::uint32_t node, std::uint32_t rank, Reply reply);
   void TellStepFailed(std::int32_t exit_code, std::string_view reason);  // to every other node
 
@@ -60,8 +62,8 @@ class Exchange {
   struct Gather {
     std::vector<std::uint32_t> nodes;  // empty until we enter it
     std::string own;
-    Reply reply;                                        // set once entered, until answered
-    std::map<std::uint32_t, std::string> from_below;    // by node
+    Reply reply;                                      // set once entered, until answered
+    std::map<std::uint32_t, std::string> from_below;  // by node
     bool sent_up = false;
     std::string failure;  // not empty: failed before we entered it
   };
@@ -84,7 +86,7 @@ class Exchange {
   const std::vector<std::string> names_;
   const ExchangeCallbacks callbacks_;
   std::map<std::uint32_t, Link> links_;
-  std::map<std::uint32_t, std::string> gone_;  // node → reason
+  std::map<std::uint32_t, std::string> gone_;       // node → reason
   std::map<std::uint64_t, std::uint64_t> entered_;  // how many of that name we have entered
   std::map<Key, Gather> gathers_;
   struct Asked {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// All stepds of a step in one process, over a network that loses, repeats, delays and reorders as it is told to.
+// All stepds of a step in one process, over a network that loses, repeats, delays and reorders as it is told
+// to.
 #include "pmix/exchange/exchange.h"
 
 #include <gtest/gtest.h>
@@ -57,7 +58,8 @@ class Net {
       Packet packet = wire_[at];
       bool repeat = static_cast<int>(random_() % 100) < repeat_percent;
       if (!repeat) wire_.erase(wire_.begin() + static_cast<std::ptrdiff_t>(at));
-      if (IsCut(packet.from) || IsCut(packet.to) || static_cast<int>(random_() % 100) < lose_percent) continue;
+      if (IsCut(packet.from) || IsCut(packet.to) || static_cast<int>(random_() % 100) < lose_percent)
+        continue;
       quiet = 0;
       auto delivered = nodes_[packet.to]->Deliver(packet.from, packet.bytes);
       EXPECT_TRUE(delivered) << delivered.error().message;

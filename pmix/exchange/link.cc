@@ -62,12 +62,14 @@ Result<> Link::Accept(bool last, std::string&& piece, std::vector<std::string>& 
 
 Result<std::vector<std::string>> Link::Deliver(std::string_view bytes) {
   LinkFrame frame = TRY(Decode<LinkFrame>(bytes, "exchange frame"));
-  if (frame.acknowledged > sent_) return Fail(Code::kInvalidArgument, "exchange frame: acknowledges what was never sent");
+  if (frame.acknowledged > sent_)
+    return Fail(Code::kInvalidArgument, "exchange frame: acknowledges what was never sent");
   unacknowledged_.erase(unacknowledged_.begin(), unacknowledged_.upper_bound(frame.acknowledged));
   TransmitWindow();
   std::vector<std::string> out;
   if (frame.sequence == 0) return out;
-  if (frame.piece.size() > kLinkPieceBytesMax) return Fail(Code::kInvalidArgument, "exchange frame: too large");
+  if (frame.piece.size() > kLinkPieceBytesMax)
+    return Fail(Code::kInvalidArgument, "exchange frame: too large");
   if (frame.sequence <= received_) {
     ++ack_owed_;  // it came before: our acknowledgement was lost
     return out;

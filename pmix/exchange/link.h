@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Between two stepds lie two agents, either of which may be killed with frames in its hands; and a gigabyte of modex
-// data must not become one frame. Link gives the exchange what it needs over that: every message exactly once and in
-// order, or nothing. Messages are cut into pieces, numbered, kept until the peer has acknowledged them and sent again
-// when it does not.
+// Between two stepds lie two agents, either of which may be killed with frames in its hands; and a gigabyte
+// of modex data must not become one frame. Link gives the exchange what it needs over that: every message
+// exactly once and in order, or nothing. Messages are cut into pieces, numbered, kept until the peer has
+// acknowledged them and sent again when it does not.
 //
 // Pure: bytes go out through the function given, come in by Deliver; time is Tick.
 #pragma once
@@ -21,8 +21,10 @@ namespace slipway {
 
 inline constexpr std::size_t kLinkPieceBytesMax = 1 << 20;
 inline constexpr std::size_t kLinkMessageBytesMax = 512 << 20;
-inline constexpr std::size_t kLinkPiecesAhead = 1024;  // that many out of order are kept, later ones wait to be sent again
-inline constexpr std::size_t kLinkPiecesInFlight = 32;  // so that a large message does not drown who carries it
+inline constexpr std::size_t kLinkPiecesAhead =
+    1024;  // that many out of order are kept, later ones wait to be sent again
+inline constexpr std::size_t kLinkPiecesInFlight =
+    32;  // so that a large message does not drown who carries it
 
 // One direction pair with one peer.
 class Link {
@@ -30,7 +32,8 @@ class Link {
   explicit Link(std::function<void(std::string bytes)> transmit) : transmit_(std::move(transmit)) {}
 
   void Send(std::string_view message);
-  // Whole messages that these bytes complete, in order. An error means that the peer does not speak this protocol.
+  // Whole messages that these bytes complete, in order. An error means that the peer does not speak this
+  // protocol.
   Result<std::vector<std::string>> Deliver(std::string_view bytes);
   // Acknowledges what is owed; sends again what the peer has not acknowledged for two ticks.
   void Tick();

@@ -23,8 +23,8 @@ constexpr std::int64_t kNobody = -1;
 constexpr int kMarkedFdsMax = 65536;
 std::atomic<std::int64_t> g_allowed_uid{kNobody};
 std::atomic<std::uint64_t> g_refused{0};
-// Descriptors that came out of accept(). One that was closed and used again keeps its mark, which costs its reads a
-// failing setsockopt and nothing else.
+// Descriptors that came out of accept(). One that was closed and used again keeps its mark, which costs its
+// reads a failing setsockopt and nothing else.
 std::atomic<bool> g_marked[kMarkedFdsMax];
 
 struct Ends {
@@ -34,10 +34,13 @@ struct Ends {
 Result<Ends> EndsOf(int socket_fd) {
   Ends ends;
   socklen_t size = sizeof ends.peer;
-  if (::getpeername(socket_fd, reinterpret_cast<sockaddr*>(&ends.peer), &size) < 0) return ErrnoFail("getpeername");
+  if (::getpeername(socket_fd, reinterpret_cast<sockaddr*>(&ends.peer), &size) < 0)
+    return ErrnoFail("getpeername");
   size = sizeof ends.ours;
-  if (::getsockname(socket_fd, reinterpret_cast<sockaddr*>(&ends.ours), &size) < 0) return ErrnoFail("getsockname");
-  if (ends.peer.sin_family != AF_INET || ends.ours.sin_family != AF_INET) return Fail(Code::kUnimplemented, "not an IPv4 connection");
+  if (::getsockname(socket_fd, reinterpret_cast<sockaddr*>(&ends.ours), &size) < 0)
+    return ErrnoFail("getsockname");
+  if (ends.peer.sin_family != AF_INET || ends.ours.sin_family != AF_INET)
+    return Fail(Code::kUnimplemented, "not an IPv4 connection");
   return ends;
 }
 
@@ -65,7 +68,8 @@ Result<uid_t> AskSockDiag(const Ends& ends) {
   ssize_t size = ::recv(netlink.get(), answer, sizeof answer, 0);
   if (size < static_cast<ssize_t>(sizeof(nlmsghdr))) return ErrnoFail("recv(NETLINK_SOCK_DIAG)");
   auto* header = reinterpret_cast<nlmsghdr*>(answer);
-  if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY || size < static_cast<ssize_t>(NLMSG_LENGTH(sizeof(inet_diag_msg)))) {
+  if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+      size < static_cast<ssize_t>(NLMSG_LENGTH(sizeof(inet_diag_msg)))) {
     return Fail(Code::kNotFound, "the kernel knows no such socket");
   }
   return static_cast<inet_diag_msg*>(NLMSG_DATA(header))->idiag_uid;
@@ -75,8 +79,8 @@ Result<uid_t> AskSockDiag(const Ends& ends) {
 Result<uid_t> AskProcNetTcp(const Ends& ends) {
   std::string table = TRY(ReadFile("/proc/net/tcp"));
   char wanted[64];
-  std::snprintf(wanted, sizeof wanted, " %08X:%04X %08X:%04X ", ends.peer.sin_addr.s_addr, ntohs(ends.peer.sin_port),
-                ends.ours.sin_addr.s_addr, ntohs(ends.ours.sin_port));
+  std::snprintf(wanted, sizeof wanted, " %08X:%04X %08X:%04X ", ends.peer.sin_addr.s_addr,
+                ntohs(ends.peer.sin_port), ends.ours.sin_addr.s_addr, ntohs(ends.ours.sin_port));
   auto at = table.find(wanted);
   if (at == std::string::npos) return Fail(Code::kNotFound, "/proc/net/tcp: no such socket");
   unsigned uid = 0;
@@ -126,7 +130,8 @@ __attribute__((visibility("default"))) int accept(int listen_fd, sockaddr* addre
 
 __attribute__((visibility("default"))) ssize_t read(int fd, void* buffer, size_t size) {
   ssize_t got = ::syscall(SYS_read, fd, buffer, size);
-  if (got > 0 && fd >= 0 && fd < slipway::kMarkedFdsMax && slipway::g_marked[fd].load(std::memory_order_relaxed)) {
+  if (got > 0 && fd >= 0 && fd < slipway::kMarkedFdsMax &&
+      slipway::g_marked[fd].load(std::memory_order_relaxed)) {
     int saved = errno, on = 1;
     ::setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
     errno = saved;

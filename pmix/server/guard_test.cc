@@ -32,7 +32,8 @@ Listener ListenOnLoopback() {
 
 UniqueFd Connect(const Listener& listener) {
   UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&listener.address), sizeof listener.address) < 0) fd.reset();
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&listener.address), sizeof listener.address) < 0)
+    fd.reset();
   return fd;
 }
 

@@ -18,16 +18,21 @@ Result<PmixLibrary> Open() {
   // Global: libpmix's own plugins look for its symbols there.
   void* library = ::dlopen("libpmix.so.2", RTLD_NOW | RTLD_GLOBAL);
   if (library == nullptr) {
-    return Fail(Code::kFailedPrecondition, "this node cannot start MPI steps: ", ::dlerror(), " (Debian's package is libpmix2)");
+    return Fail(Code::kFailedPrecondition, "this node cannot start MPI steps: ", ::dlerror(),
+                " (Debian's package is libpmix2)");
   }
   PmixLibrary table{};
-  bool all = Find(library, "PMIx_server_init", table.server_init) && Find(library, "PMIx_server_finalize", table.server_finalize) &&
-             Find(library, "PMIx_generate_regex", table.generate_regex) && Find(library, "PMIx_generate_ppn", table.generate_ppn) &&
+  bool all = Find(library, "PMIx_server_init", table.server_init) &&
+             Find(library, "PMIx_server_finalize", table.server_finalize) &&
+             Find(library, "PMIx_generate_regex", table.generate_regex) &&
+             Find(library, "PMIx_generate_ppn", table.generate_ppn) &&
              Find(library, "PMIx_server_register_nspace", table.register_nspace) &&
              Find(library, "PMIx_server_register_client", table.register_client) &&
              Find(library, "PMIx_server_setup_fork", table.setup_fork) &&
-             Find(library, "PMIx_server_dmodex_request", table.dmodex_request) && Find(library, "PMIx_Info_load", table.info_load) &&
-             Find(library, "PMIx_Error_string", table.error_string) && Find(library, "PMIx_Get_version", table.get_version);
+             Find(library, "PMIx_server_dmodex_request", table.dmodex_request) &&
+             Find(library, "PMIx_Info_load", table.info_load) &&
+             Find(library, "PMIx_Error_string", table.error_string) &&
+             Find(library, "PMIx_Get_version", table.get_version);
   if (!all) return Fail(Code::kFailedPrecondition, "this node cannot start MPI steps: ", ::dlerror());
   return table;
 }
@@ -47,9 +52,10 @@ Topology DiscoverTopology() {
   int (*export_xml)(void*, char**, int*, unsigned long);
   void (*free_xml)(void*, char*);
   unsigned (*version)();
-  if (library == nullptr || !Find(library, "hwloc_topology_init", init) || !Find(library, "hwloc_topology_load", load) ||
-      !Find(library, "hwloc_topology_export_xmlbuffer", export_xml) || !Find(library, "hwloc_free_xmlbuffer", free_xml) ||
-      !Find(library, "hwloc_get_api_version", version)) {
+  if (library == nullptr || !Find(library, "hwloc_topology_init", init) ||
+      !Find(library, "hwloc_topology_load", load) ||
+      !Find(library, "hwloc_topology_export_xmlbuffer", export_xml) ||
+      !Find(library, "hwloc_free_xmlbuffer", free_xml) || !Find(library, "hwloc_get_api_version", version)) {
     return {};
   }
   Topology topology;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Most steps are no MPI steps and should not pay for mapping libpmix, libhwloc and what they pull in (1–2 ms each
-// start); so they are opened when first wanted, and this is the table of what we call in them. Internal to
-// pmix/server: <pmix.h> is wanted nowhere else.
+// Most steps are no MPI steps and should not pay for mapping libpmix, libhwloc and what they pull in (1–2 ms
+// each start); so they are opened when first wanted, and this is the table of what we call in them. Internal
+// to pmix/server: <pmix.h> is wanted nowhere else.
 #pragma once
 
 #include <pmix.h>

@@ -48,8 +48,8 @@ Result<> Check(const PmixLibrary& library, pmix_status_t status, std::string_vie
   return Fail(Code::kInternal, what, ": ", library.error_string(status));
 }
 
-// Each of these was measured: without them server_init takes 16–18 ms, with them 1.5. `hash` needs no directory
-// that must be visible in the container; `native` is what every image has.
+// Each of these was measured: without them server_init takes 16–18 ms, with them 1.5. `hash` needs no
+// directory that must be visible in the container; `native` is what every image has.
 void PrepareEnvironment() {
   ::setenv("PMIX_MCA_gds", "hash", 1);
   ::setenv("PMIX_MCA_psec", "native", 1);
@@ -76,7 +76,9 @@ std::string RankList(const PmixStep& step) {
 }
 
 RankPlaces PlacesOf(const PmixStep& step) {
-  RankPlaces places{.nspace = step.nspace, .node_index = step.node_index, .node_count = static_cast<std::uint32_t>(step.nodes.size())};
+  RankPlaces places{.nspace = step.nspace,
+                    .node_index = step.node_index,
+                    .node_count = static_cast<std::uint32_t>(step.nodes.size())};
   std::size_t count = 0;
   for (const auto& ranks : step.ranks) count += ranks.size();
   places.node_of.resize(count);
@@ -98,7 +100,8 @@ PmixServer::~PmixServer() {
   SetUpcallTarget(nullptr);
 }
 
-Result<std::unique_ptr<PmixServer>> PmixServer::Start(Loop& loop, const std::string& private_dir, const std::string& host, uid_t uid,
+Result<std::unique_ptr<PmixServer>> PmixServer::Start(Loop& loop, const std::string& private_dir,
+                                                      const std::string& host, uid_t uid,
                                                       PmixCallbacks callbacks) {
   PrepareEnvironment();
   auto impl = std::make_unique<Impl>();
@@ -118,13 +121,15 @@ Result<std::unique_ptr<PmixServer>> PmixServer::Start(Loop& loop, const std::str
     impl->pmix_topology.topology = static_cast<decltype(impl->pmix_topology.topology)>(impl->topology.handle);
     infos.Add(PMIX_TOPOLOGY2, &impl->pmix_topology, PMIX_TOPO);
   }
-  TRY(Check(*impl->library, impl->library->server_init(UpcallModule(), infos.data(), infos.size()), "PMIx_server_init"));
+  TRY(Check(*impl->library, impl->library->server_init(UpcallModule(), infos.data(), infos.size()),
+            "PMIx_server_init"));
   return std::unique_ptr<PmixServer>(new PmixServer(std::move(impl)));
 }
 
 Result<> PmixServer::Register(PmixStep step) {
   const PmixLibrary& library = *impl_->library;
-  if (step.nspace.empty() || step.nspace.size() > PMIX_MAX_NSLEN) return Fail(Code::kInvalidArgument, "PMIx namespace: ", step.nspace.size(), " bytes");
+  if (step.nspace.empty() || step.nspace.size() > PMIX_MAX_NSLEN)
+    return Fail(Code::kInvalidArgument, "PMIx namespace: ", step.nspace.size(), " bytes");
   std::memcpy(impl_->nspace, step.nspace.data(), step.nspace.size());
   impl_->target.places = PlacesOf(step);
 
@@ -148,7 +153,8 @@ Result<> PmixServer::Register(PmixStep step) {
     infos.Text(PMIX_HWLOC_XML_V2, impl_->topology.xml);
   }
   const auto& local = step.ranks.at(step.node_index);
-  pmix_status_t status = library.register_nspace(impl_->nspace, static_cast<int>(local.size()), infos.data(), infos.size(), nullptr, nullptr);
+  pmix_status_t status = library.register_nspace(impl_->nspace, static_cast<int>(local.size()), infos.data(),
+                                                 infos.size(), nullptr, nullptr);
   std::free(node_map);
   std::free(proc_map);
   TRY(Check(library, status, "PMIx_server_register_nspace"));
@@ -156,7 +162,8 @@ Result<> PmixServer::Register(PmixStep step) {
     pmix_proc_t proc{};
     std::memcpy(proc.nspace, impl_->nspace, sizeof proc.nspace);
     proc.rank = rank;
-    TRY(Check(library, library.register_client(&proc, step.uid, step.gid, nullptr, nullptr, nullptr), "PMIx_server_register_client"));
+    TRY(Check(library, library.register_client(&proc, step.uid, step.gid, nullptr, nullptr, nullptr),
+              "PMIx_server_register_client"));
   }
   return {};
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ranks of an MPI step find one another through PMIx, and PMIx wants a host: somebody who knows every rank's
-// place before the first one starts and who carries their data between nodes. This is that host for one step on one
-// node, over libpmix (opened at run time), for the job's user.
+// The ranks of an MPI step find one another through PMIx, and PMIx wants a host: somebody who knows every
+// rank's place before the first one starts and who carries their data between nodes. This is that host for
+// one step on one node, over libpmix (opened at run time), for the job's user.
 //
-// One a process. All calls and all callbacks are on the loop's thread; libpmix's threads only decode and post. After
-// Start nothing may fork in this process (libpmix's child would hang).
+// One a process. All calls and all callbacks are on the loop's thread; libpmix's threads only decode and
+// post. After Start nothing may fork in this process (libpmix's child would hang).
 #pragma once
 
 #include <sys/types.h>
@@ -34,8 +34,11 @@ struct PmixStep {
 struct PmixCallbacks {
   std::function<void(std::uint32_t rank)> connected, finalized;
   std::function<void(std::uint32_t rank, std::int32_t status, std::string message)> aborted;
-  // All local participants have come: `data` is theirs, the reply everybody's. `members` names who takes part.
-  std::function<void(std::string members, std::vector<std::uint32_t> nodes, std::string data, Exchange::Reply reply)> fence;
+  // All local participants have come: `data` is theirs, the reply everybody's. `members` names who takes
+  // part.
+  std::function<void(std::string members, std::vector<std::uint32_t> nodes, std::string data,
+                     Exchange::Reply reply)>
+      fence;
   // A local rank wants what `rank` on `node` has committed.
   std::function<void(std::uint32_t node, std::uint32_t rank, Exchange::Reply reply)> modex;
 };
@@ -43,7 +46,8 @@ struct PmixCallbacks {
 class PmixServer {
  public:
   // Loads and starts libpmix. `private_dir`: of the host, ours, 0700. `host`: the node's name.
-  static Result<std::unique_ptr<PmixServer>> Start(Loop& loop, const std::string& private_dir, const std::string& host, uid_t uid,
+  static Result<std::unique_ptr<PmixServer>> Start(Loop& loop, const std::string& private_dir,
+                                                   const std::string& host, uid_t uid,
                                                    PmixCallbacks callbacks);
   ~PmixServer();
 

@@ -25,7 +25,8 @@ struct Participants {
   std::string members;
   std::vector<std::uint32_t> nodes;  // sorted
 };
-std::optional<Participants> ParticipantsOf(const RankPlaces& places, const pmix_proc_t* procs, std::size_t count);
+std::optional<Participants> ParticipantsOf(const RankPlaces& places, const pmix_proc_t* procs,
+                                           std::size_t count);
 
 struct UpcallTarget {
   Loop* loop = nullptr;

@@ -48,7 +48,8 @@ class MpiStep : public ::testing::Test {
     dir_ = *MakeTempDirectory("/tmp", "stepd-mpi-");
     ASSERT_TRUE(WriteFileAtomically(dir_ + "/p.c", kProgram));
     auto built = RunAndCapture({.argv = {"mpicc.openmpi", "-o", Program(), dir_ + "/p.c"}});
-    if (!built || built->status.exit_code() != 0) GTEST_SKIP() << "no Open MPI compiler here (libopenmpi-dev)";
+    if (!built || built->status.exit_code() != 0)
+      GTEST_SKIP() << "no Open MPI compiler here (libopenmpi-dev)";
   }
   void TearDown() override {
     if (!dir_.empty()) (void)RemoveTree(dir_);
@@ -96,7 +97,8 @@ TEST_F(MpiStep, OnFourNodes) {
 
 TEST_F(MpiStep, WorksBesideWhatAnEnclosingSlurmJobLeft) {
   StepSpec spec = Spec(2, 4);
-  for (const char* line : {"SLURM_JOBID=9", "SLURM_NODELIST=elsewhere", "SLURM_STEP_ID=0", "PMIX_RANK=5", "PMIX_SERVER_URI4=x;tcp4://127.0.0.1:1"}) {
+  for (const char* line : {"SLURM_JOBID=9", "SLURM_NODELIST=elsewhere", "SLURM_STEP_ID=0", "PMIX_RANK=5",
+                           "PMIX_SERVER_URI4=x;tcp4://127.0.0.1:1"}) {
     spec.env.push_back(line);
   }
   StepUnderTest step(spec);
@@ -146,7 +148,8 @@ int KnockAs(uid_t uid, std::uint16_t port) {
 TEST_F(MpiStep, IsClosedToOtherUsersOfTheNode) {
   StepSpec spec = Spec(1, 2);
   spec.interactive_stdin = true;
-  spec.argv = {"/bin/sh", "-c", Cat("[ $SLIPWAY_RANK = 0 ] && echo $PMIX_SERVER_URI41 && read line; exec ", Program())};
+  spec.argv = {"/bin/sh", "-c",
+               Cat("[ $SLIPWAY_RANK = 0 ] && echo $PMIX_SERVER_URI41 && read line; exec ", Program())};
   StepUnderTest step(spec);
   ASSERT_TRUE(step.RunUntil([&] { return step[0].out.ends_with('\n'); }));
   int port = std::atoi(step[0].out.substr(step[0].out.rfind(':') + 1).c_str());

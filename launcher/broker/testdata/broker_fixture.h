@@ -110,7 +110,7 @@ struct BrokerFixture : testing::Test {
   std::optional<SigningKey> key;
   Process holder, broker;
   std::optional<Client> agent;
-  std::string digest, image_file;
+  std::string digest, image_file, image_text = "from the image";
 
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root: makes namespaces, mounts and processes of other users";
@@ -168,7 +168,7 @@ struct BrokerFixture : testing::Test {
   virtual void MakeImage() {
     std::string root = dir + "/root";
     ASSERT_TRUE(MakeDirectories(root));
-    ASSERT_TRUE(WriteFileAtomically(root + "/hello", "from the image", 0644));
+    ASSERT_TRUE(WriteFileAtomically(root + "/hello", image_text, 0644));
     image_file = dir + "/image.sqsh";
     auto made = RunAndCapture({.argv = {"mksquashfs", root, image_file, "-noappend", "-quiet", "-no-progress",
                                         "-processors", "1"}});
