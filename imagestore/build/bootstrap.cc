@@ -42,15 +42,12 @@ std::vector<std::string> HostAptSettings() {
 }  // namespace
 
 Result<> Debootstrap(const Recipe& recipe, const std::string& target, const RunOptions& run) {
-  bool root = ::geteuid() == 0;
-  if (!InPath("mmdebstrap"))
+  if (!InPath("mmdebstrap")) {
     return Fail(Code::kNotFound,
                 "Bootstrap: debootstrap needs the program mmdebstrap (apt install mmdebstrap)");
-  if (!root && !InPath("newuidmap"))
-    return Fail(Code::kNotFound, "building as an ordinary user needs newuidmap (apt install uidmap)");
+  }
   RunOptions options = run;
-  options.argv = {"mmdebstrap", root ? "--mode=root" : "--mode=unshare", "--variant=minbase",
-                  root ? "--format=directory" : "--format=tar"};
+  options.argv = {"mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"};
   for (std::string& setting : HostAptSettings()) options.argv.push_back(std::move(setting));
   if (!recipe.include.empty()) options.argv.push_back("--include=" + Join(recipe.include, ","));
   options.argv.push_back(recipe.os_version);
@@ -60,21 +57,11 @@ Result<> Debootstrap(const Recipe& recipe, const std::string& target, const RunO
   } else {
     for (std::string& line : TRY(HostAptLines(recipe.os_version))) options.argv.push_back(std::move(line));
   }
-  options.own_namespaces = root;
   RunOutcome outcome = TRY(Run(options));
   if (outcome.status.exit_code() == 0) return {};
   return Fail(Code::kFailedPrecondition, recipe.name, ":", recipe.bootstrap_line,
               ": mmdebstrap ended with exit code ", outcome.status.exit_code(), "; its last lines:\n  ",
               Join(outcome.last_lines, "\n  "));
-}
-
-Result<> ExtractTar(const std::string& tar, const std::string& root, const RunOptions& run) {
-  RunOptions options = run;
-  options.argv = {"tar", "-xpf", tar, "-C", root, "--numeric-owner", "--exclude=./dev/*"};
-  RunOutcome outcome = TRY(Run(options));
-  if (outcome.status.exit_code() == 0) return {};
-  return Fail(Code::kFailedPrecondition, "unpacking the installed system: tar ended with exit code ",
-              outcome.status.exit_code(), "\n  ", Join(outcome.last_lines, "\n  "));
 }
 
 Result<> UnpackLocalImage(const std::string& from, const std::string& root) {

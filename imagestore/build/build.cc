@@ -68,7 +68,8 @@ Result<std::string> ArchOfTree(const std::string& path) {
 
 class Builder {
  public:
-  explicit Builder(const BuildOptions& options) : options_(options), epoch_(sif::SourceDateEpoch()) {}
+  explicit Builder(const BuildOptions& options)
+      : options_(options), report_(options.progress), log_(options.log), epoch_(sif::SourceDateEpoch()) {}
 
   Result<BuildSummary> Run() {
     struct stat info;
@@ -120,7 +121,7 @@ class Builder {
     populate.run_tests = options_.run_tests;
     if (::mkdir(populate.root.c_str(), 0755) < 0) return ErrnoFail("mkdir", populate.root);
     squashfs::PackSummary packed =
-        TRY(::geteuid() == 0 ? PopulateAndPack(populate, place) : AsUser(populate, temp.path(), place));
+        TRY(::geteuid() == 0 ? PopulateAndPack(populate, place) : AsUser(populate, place));
     return Complete(writer, packed, arch);
   }
 
@@ -138,52 +139,33 @@ class Builder {
 
   Result<squashfs::PackSummary> PopulateAndPack(PopulateOptions populate, const sif::Writer::Place& place) {
     populate.progress = [this](const BuildProgress& progress) { Report(progress); };
-    populate.log = options_.log;
+    populate.log = log_;
     populate.cancelled = options_.cancelled;
     if (populate.recipe->bootstrap == "debootstrap") ReportBootstrap(*populate.recipe);
     TRY(Populate(populate));
     return Pack(populate.root, place);
   }
 
-  // mmdebstrap makes a user namespace of its own; everything after it happens in one of ours with the same
-  // ids.
-  Result<squashfs::PackSummary> AsUser(PopulateOptions populate, const std::string& temp,
-                                       const sif::Writer::Place& place) {
-    if (populate.recipe->bootstrap == "debootstrap") {
-      ReportBootstrap(*populate.recipe);
-      populate.base_tar = temp + "/base.tar";
-      RunOptions run;
-      const char* path = std::getenv("PATH");
-      const char* home = std::getenv("HOME");
-      run.env = {Cat("PATH=", path != nullptr ? path : "/usr/bin:/bin"),
-                 Cat("HOME=", home != nullptr ? home : "/"), "LC_ALL=C", "TMPDIR=" + temp};
-      run.log = options_.log;
-      run.cancelled = options_.cancelled;
-      TRY(Debootstrap(*populate.recipe, populate.base_tar, run));
-    }
-    FrameHandlers handlers{[this](const BuildProgress& progress) { Report(progress); }, options_.log};
-    std::string encoded = TRY(InUserNamespace(
-        [&](const FrameSink& sink) -> Result<std::string> {
-          populate.progress = sink.progress;
-          populate.log = sink.log;
-          TRY(Populate(populate));
-          return EncodeSummary(TRY(Pack(populate.root, place, sink.progress)));
-        },
-        handlers, options_.cancelled));
-    return DecodeSummary(encoded);
+  // The same in a user namespace of ours; its progress comes back through a pipe.
+  Result<squashfs::PackSummary> AsUser(PopulateOptions populate, const sif::Writer::Place& place) {
+    FrameHandlers handlers{options_.progress, options_.log};
+    auto work = [&](const FrameSink& sink) -> Result<std::string> {
+      report_ = sink.progress;
+      log_ = sink.log;
+      return EncodeSummary(TRY(PopulateAndPack(populate, place)));
+    };
+    return DecodeSummary(TRY(InUserNamespace(work, handlers, options_.cancelled)));
   }
 
-  Result<squashfs::PackSummary> Pack(const std::string& directory, const sif::Writer::Place& place,
-                                     std::function<void(const BuildProgress&)> progress = {}) {
-    if (!progress) progress = [this](const BuildProgress& p) { Report(p); };
+  Result<squashfs::PackSummary> Pack(const std::string& directory, const sif::Writer::Place& place) {
     squashfs::PackOptions pack;
     pack.zstd_level = options_.zstd_level;
     pack.epoch = epoch_;
     pack.out_offset = place.offset;
-    pack.progress = [this, &progress](const squashfs::Progress& p) -> Result<> {
+    pack.progress = [this](const squashfs::Progress& p) -> Result<> {
       if (options_.cancelled != nullptr && options_.cancelled->load())
         return Fail(Code::kCancelled, "cancelled");
-      progress({"pack", "packing", p.bytes, p.bytes_total});
+      Report({"pack", "packing", p.bytes, p.bytes_total});
       return {};
     };
     UniqueFd dir = TRY(Open(directory, O_RDONLY | O_DIRECTORY));
@@ -216,7 +198,7 @@ class Builder {
                                                                     : DirectoryOf(options_.output);
   }
   void Report(const BuildProgress& progress) const {
-    if (options_.progress) options_.progress(progress);
+    if (report_) report_(progress);
   }
   void ReportBootstrap(const Recipe& recipe) const {
     Report({"bootstrap",
@@ -225,6 +207,8 @@ class Builder {
   }
 
   const BuildOptions& options_;
+  std::function<void(const BuildProgress&)> report_;  // the caller's, or the pipe to him
+  std::function<void(std::string_view)> log_;
   std::optional<std::int64_t> epoch_;
 };
 

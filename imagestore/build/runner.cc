@@ -20,7 +20,7 @@ namespace slipway::build {
 namespace {
 
 constexpr std::size_t kLastLines = 10, kLineBytesMax = 4096;
-constexpr int kCancelPollMs = 200, kGraceMs = 10'000;
+constexpr int kCancelPollMs = 200;
 
 Result<> BindInto(int root_fd, const std::string& host_path, const std::string& image_path, bool directory) {
   UniqueFd tree = TRY(OpenTreeClone(AT_FDCWD, host_path, directory));
@@ -100,7 +100,7 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
   ::dup2(output_fd, 2);
   if (!options.root.empty()) {
     if (auto entered = EnterRoot(options.root); !entered) fail(entered.error().message);
-  } else if (options.own_namespaces && ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) < 0) {
+  } else if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) < 0) {
     fail("cannot make / a slave mount");
   }
   ::syscall(SYS_close_range, 3U, ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */);
@@ -140,25 +140,14 @@ class Lines {
   std::vector<std::string> last_;
 };
 
-// The first process of a PID namespace takes all others with it. Elsewhere the group is asked to clean up
-// first.
-void Kill(Process& child, bool own_namespaces) {
-  if (!own_namespaces) {
-    ::kill(-child.pid(), SIGTERM);
-    pollfd ended{child.pidfd(), POLLIN, 0};
-    ::poll(&ended, 1, kGraceMs);
-    ::kill(-child.pid(), SIGKILL);
-  }
-  (void)child.Signal(SIGKILL);
-  (void)child.Wait();
-}
-
 // A daemon that a section left behind may hold the pipe open, so the end of the process ends the reading.
 Result<> Follow(Process& child, int pipe_fd, const RunOptions& options, Lines& lines) {
   char buffer[1 << 14];
   for (;;) {
     if (options.cancelled != nullptr && options.cancelled->load()) {
-      Kill(child, options.own_namespaces);
+      // The first process of a PID namespace takes all others with it.
+      (void)child.Signal(SIGKILL);
+      (void)child.Wait();
       return Fail(Code::kCancelled, "cancelled");
     }
     pollfd fds[2] = {{pipe_fd, POLLIN, 0}, {child.pidfd(), POLLIN, 0}};
@@ -177,9 +166,7 @@ Result<> Follow(Process& child, int pipe_fd, const RunOptions& options, Lines& l
 
 Result<RunOutcome> Run(const RunOptions& options) {
   PipeEnds pipe = TRY(MakePipe());
-  CloneOptions clone;
-  if (options.own_namespaces) clone.flags = CLONE_NEWNS | CLONE_NEWPID;
-  Process child = TRY(Clone3(clone));
+  Process child = TRY(Clone3({.flags = CLONE_NEWNS | CLONE_NEWPID}));
   if (!child) Become(options, pipe.write.get());
   pipe.write.reset();
   Lines lines(options.log);

@@ -21,7 +21,6 @@ struct RunOptions {
   std::vector<std::string> env;
   std::string
       root;  // empty: the host's; else pivot_root there, with /proc, /dev, /sys and the host's resolv.conf
-  bool own_namespaces = true;  // mount and pid; not possible for an ordinary user outside a user namespace
   std::function<void(std::string_view)> log;  // each line of stdout and stderr
   const std::atomic<bool>* cancelled = nullptr;
 };

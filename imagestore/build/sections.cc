@@ -97,7 +97,6 @@ Result<> Bootstrap(const PopulateOptions& options) {
     if (options.progress) options.progress({"bootstrap", "unpacking " + recipe.from});
     return UnpackLocalImage(recipe.from, options.root);
   }
-  if (!options.base_tar.empty()) return ExtractTar(options.base_tar, options.root, run);
   TRY(Debootstrap(recipe, options.root, run));
   // mmdebstrap makes device nodes; a container's /dev is a mount.
   return RemoveTree(options.root + "/dev");

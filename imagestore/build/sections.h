@@ -16,8 +16,7 @@ namespace slipway::build {
 struct PopulateOptions {
   const Recipe* recipe = nullptr;
   Labels labels;
-  std::string root;      // an empty directory
-  std::string base_tar;  // what an ordinary user's mmdebstrap made; empty: bootstrap here
+  std::string root;  // an empty directory
   bool run_tests = true;
   std::function<void(const BuildProgress&)> progress;
   std::function<void(std::string_view)> log;
