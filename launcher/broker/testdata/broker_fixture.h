@@ -116,7 +116,7 @@ struct BrokerFixture : testing::Test {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root: makes namespaces, mounts and processes of other users";
     dir = MakeTempDirectory("/tmp", "slipway-broker-").value();
     ASSERT_EQ(::chmod(dir.c_str(), 0755), 0);
-    for (auto [from, to] : {std::pair{BROKER_FAKE_stepd, "/stepd"}, {BROKER_FAKE_import, "/import"}}) {
+    for (auto [from, to] : {std::pair{BROKER_FAKE_stepd, "/stepd"}, {ImportProgram(), "/import"}}) {
       ASSERT_TRUE(WriteFileAtomically(dir + to, ReadFile(from, 1 << 30).value(), 0755));
     }
     KeyPairPem pair = MakeEd25519KeyPair().value();
@@ -223,6 +223,7 @@ struct BrokerFixture : testing::Test {
   }
 
   // What the broker's and the holder's processes run.
+  virtual const char* ImportProgram() { return BROKER_FAKE_import; }
   virtual bool Rootless() { return false; }
   virtual Result<> BeBroker() = 0;
   virtual Result<> BeHolder() { return RunHolder(conf); }
