@@ -104,6 +104,14 @@ Result<Environment> ImageEnvironment(Environment env) {
 constexpr std::string_view kForTheContainer[] = {"SINGULARITYENV_", "APPTAINERENV_",
                                                  "SLIPWAYENV_"};  // the last wins
 
+// PREPEND_PATH and APPEND_PATH are not variables of their own, in Apptainer neither.
+void SetForTheContainer(Environment& env, std::string_view name, std::string_view value) {
+  std::string path(Lookup(env, "PATH"));
+  if (name == "PREPEND_PATH") return SetVariable(env, "PATH", Cat(value, ":", path));
+  if (name == "APPEND_PATH") return SetVariable(env, "PATH", Cat(path, ":", value));
+  SetVariable(env, name, value);
+}
+
 }  // namespace
 
 std::string_view Lookup(const Environment& env, std::string_view name) {
@@ -162,8 +170,8 @@ Result<Environment> ContainerEnvironment(const Environment& env, bool image_envi
       if (!entry.starts_with(prefix)) continue;
       auto equals = entry.find('=');
       if (equals > prefix.size())
-        SetVariable(base, std::string_view(entry).substr(prefix.size(), equals - prefix.size()),
-                    std::string_view(entry).substr(equals + 1));
+        SetForTheContainer(base, std::string_view(entry).substr(prefix.size(), equals - prefix.size()),
+                           std::string_view(entry).substr(equals + 1));
     }
   }
   return base;
