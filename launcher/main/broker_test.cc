@@ -137,8 +137,9 @@ TEST_F(RootlessWithItsImporter, ImportsToo) { EXPECT_EQ(Import(image_file).kind,
 struct RootlessBrokerProgram : BrokerProgram {
   bool Rootless() override { return true; }
   ImageSource Image() override {
-    return {
-        .kind = ImageKind::kSquashfuse, .path = Cat(conf.image_dir, "/sha256-", digest.substr(7)), .fd = 0};
+    return {.kind = ImageKind::kSquashfuse,
+            .path = Cat(welcome.image_dir, "/sha256-", digest.substr(7)),
+            .fd = 0};
   }
   LaunchCredential Mine(StepId step) {
     LaunchCredential credential = Credential(step);
@@ -183,6 +184,8 @@ TEST_F(RootlessBrokerProgram, ChecksCredentialsAndImportsLikeTheOther) {
   ASSERT_EQ(Start(Mine({1, 1, 0}), "exit 0").kind, BrokerFrame::kStarted);
   EXPECT_EQ(Start(Mine({1, 1, 0})).code(), Code::kPermissionDenied) << "a replay";
   EXPECT_TRUE(agent->AwaitGone({1, 1, 0}));
+  EXPECT_EQ(::access(Image().path.c_str(), R_OK), 0)
+      << "stepd opens it by the path that the welcome leads to";
   ASSERT_TRUE(WriteFileAtomically(dir + "/in", "look", 0644));
   Reply looked = agent
                      ->Ask(EncodeFrame(BrokerFrame::kImportImage, PlainRequest{5}),

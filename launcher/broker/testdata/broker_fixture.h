@@ -110,6 +110,7 @@ struct BrokerFixture : testing::Test {
   std::optional<SigningKey> key;
   Process holder, broker;
   std::optional<Client> agent;
+  BrokerWelcome welcome;
   std::string digest, image_file, image_text = "from the image";
 
   void SetUp() override {
@@ -238,9 +239,10 @@ struct BrokerFixture : testing::Test {
       return client.has_value();
     };
     ASSERT_TRUE(Eventually(connect)) << ReadFile(dir + "/log").value_or("");
-    auto welcome = agent->Ask(EncodeFrame(BrokerFrame::kHello, BrokerHello{}));
-    ASSERT_TRUE(welcome);
-    ASSERT_EQ(welcome->kind, BrokerFrame::kWelcome);
+    auto greeting = agent->Ask(EncodeFrame(BrokerFrame::kHello, BrokerHello{}));
+    ASSERT_TRUE(greeting);
+    ASSERT_EQ(greeting->kind, BrokerFrame::kWelcome);
+    welcome = Decode<BrokerWelcome>(greeting->payload, "welcome").value();
   }
 
   template <class Condition>
