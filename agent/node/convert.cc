@@ -114,6 +114,7 @@ Result<LaunchPlan> PlanOf(const v1::LaunchStep& launch, const NodeSide& node) {
   plan.credential = {launch.credential_body(), launch.credential_signature()};
   plan.addresses = VectorOf<std::string>(launch.node_addresses());
   plan.image_bytes = launch.image_bytes();
+  plan.stream_output = launch.stream_output();
   StepSpec& spec = plan.spec;
   spec.step = FromProto(launch.step());
   spec.cluster = launch.cluster();

@@ -60,7 +60,9 @@ class StepUnderTest {
     bool lost = false;
   };
 
-  explicit StepUnderTest(StepSpec spec) : spec_(std::move(spec)), loop_(*EpollLoop::Make()) {
+  // `starter`: the real slipway-starter as each node's init, instead of the fake one.
+  explicit StepUnderTest(StepSpec spec, std::string starter = {})
+      : spec_(std::move(spec)), starter_(std::move(starter)), loop_(*EpollLoop::Make()) {
     dir_ = *MakeTempDirectory("/tmp", "stepd-test-");
     for (std::uint32_t i = 0; i < spec_.nodes.size(); ++i) StartNode(i);
   }
@@ -132,8 +134,9 @@ class StepUnderTest {
     StepSpec spec = spec_;
     spec.node_index = i;
     auto control = *MakeSocketPair(SOCK_SEQPACKET);
-    node->init = *Clone3({});
-    if (!node->init) {
+    if (!starter_.empty()) {
+      node->init = *Spawn({.argv = {starter_, "3"}, .fds = {{3, control.b.get()}}});
+    } else if (node->init = *Clone3({}); !node->init) {
       int fd = control.b.release();
       // Only what it is told of: a copy of a neighbour's socket would keep that neighbour alive.
       for (int other = 3; other < 256; ++other) {
@@ -191,7 +194,7 @@ class StepUnderTest {
   }
 
   StepSpec spec_;
-  std::string dir_;
+  std::string starter_, dir_;
   std::unique_ptr<EpollLoop> loop_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::function<bool()> done_;

@@ -11,6 +11,7 @@
 
 #include "agent/stepd/launch_plan.h"
 #include "agent/stepd/rank_environment.h"
+#include "agent/stepd/usage.h"
 
 namespace slipway {
 namespace {
@@ -47,6 +48,8 @@ Stepd::Stepd(Loop& loop, StepSpec spec, StepdFds fds, uid_t agent_uid)
       agent_(loop, std::move(fds.listener), agent_uid, AgentEvents()),
       init_(loop, std::move(fds.control), InitEvents()),
       exchange_(spec_.node_index, spec_.nodes, ExchangeEvents()),
+      ranks_cgroup_(RanksCgroup(ReadFile("/proc/self/cgroup").value_or(""),
+                                ReadFile("/proc/self/mountinfo").value_or(""))),
       last_lap_(loop.Now()) {
   output_.on_drained = [this] { MaybeFinish(); };
 }

@@ -94,6 +94,7 @@ class Stepd {
   AgentLink agent_;
   InitLink init_;
   Exchange exchange_;
+  const std::string ranks_cgroup_;
   std::string private_dir_;  // libpmix's
   std::unique_ptr<PmixServer> pmix_;
 

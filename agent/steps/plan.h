@@ -20,10 +20,11 @@ struct KnownStep {
   std::vector<std::string> nodes, addresses;  // of the step's nodes: names and host:port of their agents
   std::uint32_t node_index = 0;
   std::vector<std::uint32_t> ranks;  // ours
-  bool exchanges = false;            // it is an MPI step
+  bool exchanges = false;            // it is an MPI step on several nodes
+  bool streams = false;              // its output goes to the controller, under its credit
 };
 void Fields(auto& archive, IsA<KnownStep> auto& v) {
-  archive(v.version, v.step, v.nodes, v.addresses, v.node_index, v.ranks, v.exchanges);
+  archive(v.version, v.step, v.nodes, v.addresses, v.node_index, v.ranks, v.exchanges, v.streams);
 }
 
 struct LaunchPlan {
@@ -31,6 +32,7 @@ struct LaunchPlan {
   SignedCredential credential;  // passed on to the broker unchanged
   std::vector<std::string> addresses;
   std::uint64_t image_bytes = 0;
+  bool stream_output = false;
 };
 
 KnownStep KnownOf(const LaunchPlan& plan);

@@ -101,6 +101,7 @@ class StepMachine {
   Effects OnAck(std::uint64_t sequence);
   Effects OnForgotten(const Result<>& forgotten);  // kUnavailable: not known; Reconcile says
   Effects Reconcile(Found found);
+  bool kill_wanted() const { return !kill_reason_.empty(); }
   // Processes or a run folder of it may be left: the job's namespaces are still needed.
   bool holds_node() const {
     return asked_broker_ && !gone_ && news_.kind != StepNews::kRefused && state_ != State::kDone;

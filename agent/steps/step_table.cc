@@ -25,6 +25,7 @@ StepTable::~StepTable() {
   for (auto& [id, entry] : steps_) {
     loop_.Cancel(entry->timer);
     loop_.Cancel(entry->connect_timer);
+    loop_.Cancel(entry->end_timer);
   }
   loop_.Cancel(held_timer_);
 }
@@ -64,8 +65,6 @@ void StepTable::Reconcile(const std::vector<StepRecord>& listed) {
       Log(Level::kWarn, "what was known of a step is lost; it goes on without exchange",
           {{"step", ToString(id)}, {"error", known.error().message}});
     }
-    // The last agent may have granted that much which stepd has yet to send.
-    entry.output_allowed = 1 << 20;
     Log(Level::kInfo, "found a step again", {{"step", ToString(id)}});
   }
   std::vector<StepId> ids;
@@ -100,7 +99,10 @@ void StepTable::Refuse(const StepId& step, const std::string& reason) {
 void StepTable::Kill(const StepId& step, const std::string& reason) {
   constexpr std::uint32_t kGrace_s = 5;
   if (Entry* entry = Find(step)) {
-    if (entry->machine.news().last()) return Report(step, *entry);
+    if (entry->machine.news().last()) {
+      DropOutput(*entry);  // nobody shall wait for a reader any more
+      return Report(step, *entry);
+    }
     return Perform(step, entry->machine.OnKill(reason, kGrace_s));
   }
   // Nothing of it is here (it never arrived): say so in the way that is expected of a kill.
@@ -128,19 +130,17 @@ void StepTable::Input(const StepId& step, std::string bytes, bool eof) {
 void StepTable::Credit(const StepId& step, std::uint32_t bytes) {
   Entry* entry = Find(step);
   if (entry == nullptr) return;
-  constexpr std::int64_t kAllowedMax = std::int64_t{1} << 30;
-  entry->output_allowed = std::min(entry->output_allowed + bytes, kAllowedMax);
-  if (entry->attached) {
-    entry->link->Send(StepFrame::kCredit, bytes);
-  } else {
-    entry->early_credit = static_cast<std::uint32_t>(
-        std::min<std::uint64_t>(std::uint64_t{entry->early_credit} + bytes, 1 << 30));
-  }
-  SendOutput(step, *entry, false);
+  entry->output_allowed += bytes;
+  SendOutput(step, *entry);
 }
 
 void StepTable::Acknowledge(const StepId& step, std::uint64_t sequence) {
-  if (Entry* entry = Find(step)) Perform(step, entry->machine.OnAck(sequence));
+  Entry* entry = Find(step);
+  if (entry == nullptr) return;
+  Effects effects = entry->machine.OnAck(sequence);
+  // Until now stepd could still repeat what a peer may have missed.
+  if (!effects.empty()) TellPeersGone(*entry, false);
+  Perform(step, std::move(effects));
 }
 
 std::vector<StepNews> StepTable::Reports() const {
@@ -158,20 +158,16 @@ std::vector<StepNews> StepTable::Reports() const {
 
 void StepTable::SetConnected(bool connected) {
   connected_ = connected;
-  if (!connected) return;
   for (auto& [id, entry] : steps_) {
-    if (entry->held_output.empty()) continue;
-    if (entry->machine.news().last()) {
-      Report(id, *entry);
-    } else {
-      SendOutput(id, *entry, false);
-    }
+    // Credit is of one stream: the next one brings its own.
+    if (!connected) entry->output_allowed = 0;
+    if (connected && entry->machine.news().last() && !entry->held_output.empty()) entry->end_waits = true;
   }
 }
 
 void StepTable::RepeatEnds() {
   for (auto& [id, entry] : steps_) {
-    if (entry->machine.state() == StepMachine::State::kEnded) Report(id, *entry);
+    if (entry->machine.state() == StepMachine::State::kEnded && !entry->end_waits) Report(id, *entry);
   }
 }
 
@@ -196,7 +192,11 @@ void StepTable::EndJob(std::uint64_t job, std::uint32_t attempt, std::function<v
     if (id.job == job && id.attempt == attempt) left.push_back(id);
   }
   for (const StepId& id : left) {
-    if (Entry* entry = Find(id)) Perform(id, entry->machine.OnEndJob());
+    Entry* entry = Find(id);
+    if (entry == nullptr) continue;
+    DropOutput(*entry);
+    if (entry->end_waits) Report(id, *entry);
+    Perform(id, entry->machine.OnEndJob());
   }
   CarryOutEnds();
 }
@@ -338,21 +338,30 @@ void StepTable::Report(const StepId& step, Entry& entry) {
   StepNews news = entry.machine.news();
   news.time_ms = NowMs();
   if (news.kind == StepNews::kEnded && news.exit_code != 0) news.first_failure_ms = news.time_ms;
-  if (news.last()) {
-    if (connected_) SendOutput(step, entry, true);
-    if (entry.known.exchanges) TellPeersGone(entry);
-  }
-  events_.report(news);
+  if (news.last() && news.exit_code != 0) TellPeersGone(entry, true);
+  // Its last words come first, as fast as the controller takes them.
+  entry.end_waits = news.last() && !entry.held_output.empty();
+  loop_.Cancel(entry.end_timer);
+  if (!entry.end_waits) return events_.report(news);
+  // Whoever ended it need not wait for a reader who has stopped.
+  if (!entry.machine.kill_wanted()) return;
+  entry.end_timer = loop_.After(seconds(2), [this, step] {
+    Entry* entry = Find(step);
+    if (entry == nullptr) return;
+    DropOutput(*entry);
+    Report(step, *entry);
+  });
 }
 
-void StepTable::TellPeersGone(Entry& entry) {
-  const StepNews& news = entry.machine.news();
+// A clean end concerns only those who talked to us.
+void StepTable::TellPeersGone(Entry& entry, bool all) {
+  if (!entry.known.exchanges) return;
   entry.known.exchanges = false;  // once
+  const StepNews& news = entry.machine.news();
   std::string why = news.reason.empty() ? std::string("its part of the step has ended") : news.reason;
   for (std::uint32_t node = 0; node < entry.known.nodes.size(); ++node) {
-    // A clean end concerns only those who talked to us.
-    bool concerned = news.exit_code != 0 || entry.exchanged.count(node) != 0;
-    if (node != entry.known.node_index && concerned) events_.to_peer(entry.known, node, {}, why);
+    if (node != entry.known.node_index && (all || entry.exchanged.count(node) != 0))
+      events_.to_peer(entry.known, node, {}, why);
   }
 }
 
@@ -360,6 +369,7 @@ void StepTable::Done(const StepId& step) {
   Entry* entry = Find(step);
   loop_.Cancel(entry->timer);
   loop_.Cancel(entry->connect_timer);
+  loop_.Cancel(entry->end_timer);
   known_steps_.Remove(step);
   held_.Take(step);
   steps_.erase(step);

@@ -77,11 +77,13 @@ class StepTable {
     std::optional<LaunchPlan> plan;  // until it has started
     std::unique_ptr<StepdLink> link;
     bool attached = false;  // stepd has answered; it may be told things
-    Loop::TimerId timer, connect_timer;
+    Loop::TimerId timer, connect_timer, end_timer;
     std::deque<StepOutput> held_output;
     std::size_t held_bytes = 0;
-    std::int64_t output_allowed = 0;  // bytes the controller still takes
-    std::uint32_t early_credit = 0;   // for stepd, from before it was attached
+    std::uint64_t output_allowed =
+        0;  // bytes that the controller still takes on this stream of ours; never exceeded
+    std::uint32_t stepd_owed = 0;  // bytes that have gone on, for which stepd has no new credit yet
+    bool end_waits = false;        // its end is reported once its output is out
     std::deque<StepStdin> early_input;
     std::size_t early_input_bytes = 0;
     std::set<std::uint32_t> exchanged;  // nodes we have sent frames to
@@ -97,12 +99,13 @@ class StepTable {
   void CloseLink(Entry& entry);
   void ReadStatus(const StepId& step, Entry& entry);
   void Report(const StepId& step, Entry& entry);
-  void TellPeersGone(Entry& entry);
+  void TellPeersGone(Entry& entry, bool all);
   void Done(const StepId& step);
   Result<> OnFrame(const StepId& step, StepFrame kind, std::string_view payload);
   void OnAttached(const StepId& step, Entry& entry, const StepState& state);
   void OnOutput(const StepId& step, Entry& entry, StepOutput output);
-  void SendOutput(const StepId& step, Entry& entry, bool all);
+  void SendOutput(const StepId& step, Entry& entry);
+  static void DropOutput(Entry& entry);
   Result<> OnExchange(const StepId& step, Entry& entry, std::string_view payload);
   void Deliver(Entry& entry, PeerWord word);
   void ArmHeldTimer();

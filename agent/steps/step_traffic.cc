@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The part of StepTable that carries what passes between a running stepd and the rest of the world: output
 // under the controller's credit, and the exchange with the step's other nodes.
+#include <algorithm>
+
 #include "agent/steps/step_table.h"
 #include "agent/steps/user_word.h"
 #include "base/log/log.h"
@@ -9,7 +11,10 @@ namespace slipway {
 namespace {
 
 constexpr std::size_t kOutputPieceBytesMax = 64 << 10;
-constexpr std::size_t kHeldOutputBytesMax = 1 << 20;
+// stepd's own window (output_pump.h), twice since a new connection opens a new one, and room for empty
+// pieces.
+constexpr std::size_t kHeldOutputBytesMax = 4 << 20;
+constexpr std::uint32_t kCreditBytesMin = 64 << 10;  // smaller grants to stepd are saved up
 
 }  // namespace
 
@@ -39,8 +44,7 @@ Result<> StepTable::OnFrame(const StepId& step, StepFrame kind, std::string_view
 
 void StepTable::OnAttached(const StepId& step, Entry& entry, const StepState& state) {
   entry.attached = true;
-  if (entry.early_credit != 0) entry.link->Send(StepFrame::kCredit, entry.early_credit);
-  entry.early_credit = 0;
+  entry.stepd_owed = 0;  // each connection opens a whole new window
   for (const StepStdin& input : entry.early_input) entry.link->Send(StepFrame::kStdin, input);
   entry.early_input.clear();
   entry.early_input_bytes = 0;
@@ -49,30 +53,48 @@ void StepTable::OnAttached(const StepId& step, Entry& entry, const StepState& st
 }
 
 void StepTable::OnOutput(const StepId& step, Entry& entry, StepOutput output) {
-  std::string bytes = std::move(output.bytes);
-  output.bytes.clear();
-  do {
-    StepOutput piece = output;
-    piece.bytes = bytes.substr(0, kOutputPieceBytesMax);
-    bytes.erase(0, piece.bytes.size());
-    entry.held_bytes += piece.bytes.size() + 64;  // empty ones count too
-    entry.held_output.push_back(std::move(piece));
-  } while (!bytes.empty());
-  SendOutput(step, entry, false);
-  // stepd keeps to its credit; one that does not is left waiting.
+  if (!entry.known.streams) {  // nobody asked for any
+    if (!output.bytes.empty())
+      entry.link->Send(StepFrame::kCredit, static_cast<std::uint32_t>(output.bytes.size()));
+    return;
+  }
+  entry.held_bytes += output.bytes.size() + 64;  // empty ones count too
+  entry.held_output.push_back(std::move(output));
+  SendOutput(step, entry);
+  // stepd keeps to its window; one that does not is left waiting.
   if (entry.held_bytes > kHeldOutputBytesMax && entry.link) entry.link->Pause(true);
 }
 
-void StepTable::SendOutput(const StepId& step, Entry& entry, bool all) {
+void StepTable::SendOutput(const StepId& step, Entry& entry) {
   while (connected_ && !entry.held_output.empty()) {
-    auto size = static_cast<std::int64_t>(entry.held_output.front().bytes.size());
-    if (!all && size > entry.output_allowed) break;
-    entry.output_allowed = std::max<std::int64_t>(0, entry.output_allowed - size);
-    entry.held_bytes -= entry.held_output.front().bytes.size() + 64;
-    events_.output(std::move(entry.held_output.front()), step);
-    entry.held_output.pop_front();
+    StepOutput& first = entry.held_output.front();
+    std::size_t size =
+        std::min<std::size_t>({first.bytes.size(), entry.output_allowed, kOutputPieceBytesMax});
+    if (size == 0 && !first.bytes.empty()) break;
+    StepOutput piece{first.rank, first.stream, first.bytes.substr(0, size)};
+    bool whole = size == first.bytes.size();
+    entry.output_allowed -= size;
+    entry.stepd_owed += static_cast<std::uint32_t>(size);
+    entry.held_bytes -= size + (whole ? 64 : 0);
+    if (whole) {
+      entry.held_output.pop_front();
+    } else {
+      first.bytes.erase(0, size);
+    }
+    events_.output(std::move(piece), step);
+  }
+  if (entry.attached &&
+      (entry.stepd_owed >= kCreditBytesMin || (entry.stepd_owed > 0 && entry.held_output.empty()))) {
+    entry.link->Send(StepFrame::kCredit, entry.stepd_owed);
+    entry.stepd_owed = 0;
   }
   if (entry.held_bytes <= kHeldOutputBytesMax / 2 && entry.link) entry.link->Pause(false);
+  if (entry.end_waits && entry.held_output.empty()) Report(step, entry);
+}
+
+void StepTable::DropOutput(Entry& entry) {
+  entry.held_output.clear();
+  entry.held_bytes = 0;
 }
 
 Result<> StepTable::OnExchange(const StepId& step, Entry& entry, std::string_view payload) {
@@ -97,8 +119,8 @@ void StepTable::FromPeer(const StepId& step, PeerWord word) {
   if (word.bytes.size() > kExchangeBytesMax) return;
   word.gone = OneLine(word.gone);
   Entry* entry = Find(step);
-  if (entry != nullptr && entry->machine.news().last()) return;
   if (entry != nullptr && entry->attached) return Deliver(*entry, std::move(word));
+  if (entry != nullptr && entry->machine.news().last()) return;
   held_.Hold(step, std::move(word), loop_.Now());
   ArmHeldTimer();
 }

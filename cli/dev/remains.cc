@@ -121,7 +121,13 @@ Result<> EndSupervisor(const Layout& layout, std::chrono::seconds patience) {
 
 Result<> RemoveRemains(const Layout& layout, bool keep_state) {
   for (const std::string& mount : CgroupMounts()) RemoveCgroups(Cat(mount, "/", layout.cgroup()));
-  if (!keep_state) return ::access(layout.state.c_str(), F_OK) < 0 ? Result<>() : RemoveTree(layout.state);
+  if (!keep_state) {
+    if (::access(layout.state.c_str(), F_OK) == 0) TRY(RemoveTree(layout.state));
+    // The folders above are ours, too, but other clusters and a site's daemons may be in them.
+    std::string parent = layout.state;
+    for (int level = 0; level < 2; ++level) ::rmdir((parent = parent.substr(0, parent.rfind('/'))).c_str());
+    return {};
+  }
   for (const std::string& name : FilesIn(layout.state + "/run", ".pid"))
     ::unlink(layout.pid_file(name).c_str());
   return {};

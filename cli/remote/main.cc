@@ -8,6 +8,7 @@
 #include <map>
 
 #include "base/text/text.h"
+#include "cli/front/container_commands.h"
 #include "cli/remote/subcommand.h"
 
 namespace slipway::cli {
@@ -21,11 +22,13 @@ const std::map<std::string, std::string, std::less<>> kAliases = {
 
 int ListCommands() {
   std::string text = "usage: slipway COMMAND [OPTION…]\n\ncommands:\n";
+  auto add = [&](const Command& command) {
+    std::string name = command.name.substr(command.name.find(' ') + 1);
+    text += Cat("  ", name, std::string(name.size() < 14 ? 14 - name.size() : 1, ' '), command.summary, "\n");
+  };
+  for (const Command& command : ContainerCommands()) add(command);
   for (const Subcommand* subcommand : AllSubcommands()) {
-    if (subcommand->hidden) continue;
-    std::string name = Join(subcommand->words, " ");
-    text += Cat("  ", name, std::string(name.size() < 14 ? 14 - name.size() : 1, ' '),
-                subcommand->declare().summary, "\n");
+    if (!subcommand->hidden) add(subcommand->declare());
   }
   Print(text + "\n`slipway COMMAND --help` says more.\n");
   return 0;

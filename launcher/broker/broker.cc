@@ -51,12 +51,15 @@ Result<> RunBroker(const BrokerConf& conf, const ContainerEntry& entry) {
   TRY(MakeTrustedDirectory(conf.run_dir, us, 0755));
   TRY(MakeTrustedDirectory(conf.state_dir, us, 0755));
   MarkStore marks = TRY_CONTEXT(MarkStore::Open(conf.state_dir + "/marks"), "the marks against replay");
+  TRY(MakeTrustedDirectory(conf.image_dir, us, 0755));
+  UniqueFd host_store = TRY(Open(conf.image_dir, O_PATH | O_DIRECTORY));
   Mounts mounts = TRY(EnterMounts(conf));
   CgroupTree cgroups = CgroupTree::Open(conf);
   auto loop = TRY(EpollLoop::Make());
   TRY(loop->WatchSignals({SIGTERM, SIGINT}, [&](int) { loop->Stop(); }));
   Workers workers(*loop);
   ImageKeeper images(conf, workers);
+  images.SetHostStore(host_store.get());
   TRY(images.Open());
   Importer importer(conf, *loop, workers, images);
   std::vector<std::string> cannot = cgroups.cannot();

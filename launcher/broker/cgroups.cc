@@ -81,6 +81,18 @@ Result<> Limit(const std::string& directory, const char* file, std::uint64_t val
   return WriteControl(path, text);
 }
 
+// Controllers reach a directory only through all those above it. Those that we make we open up; what stands
+// above them is systemd's or the admin's to delegate.
+Result<> MakeBase(const std::string& base) {
+  for (std::size_t end = base.find('/', 1);; end = base.find('/', end + 1)) {
+    std::string part = base.substr(0, end);
+    bool made = ::mkdir(part.c_str(), 0755) == 0;
+    if (!made && errno != EEXIST) return ErrnoFail("mkdir", part);
+    if (made || end == std::string::npos) EnableControllers(part);
+    if (end == std::string::npos) return {};
+  }
+}
+
 // Directories alone prove nothing: a user may make them and yet not be allowed to move a process there.
 Result<> ProveBirth(const std::string& base) {
   std::string probe = Cat(base, "/probe-", ::getpid());
@@ -103,8 +115,7 @@ CgroupTree CgroupTree::Open(const BrokerConf& conf) {
   CgroupTree tree;
   auto opened = [&]() -> Result<> {
     std::string base = TRY(BasePath(conf));
-    TRY(MakeDirectories(base));
-    EnableControllers(base);
+    TRY(MakeBase(base));
     TRY(ProveBirth(base));
     tree.base_ = base;
     return {};
@@ -197,8 +208,9 @@ void CgroupTree::Sweep(const std::set<std::string>& known) const {
 }
 
 Result<> EnterHolderCgroup(const BrokerConf& conf) {
-  std::string path = TRY(BasePath(conf)) + "/holder";
-  TRY(MakeDirectories(path));
+  std::string base = TRY(BasePath(conf)), path = base + "/holder";
+  TRY(MakeBase(base));
+  TRY(MakeDirectory(path));
   return WriteControl(path + "/cgroup.procs", "0");
 }
 

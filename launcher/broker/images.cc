@@ -139,9 +139,14 @@ void ImageKeeper::Admit(const std::string& digest, UniqueFd file, uid_t owner, D
 Result<> ImageKeeper::Link(int file_fd, const std::string& digest) {
   if (::fchmod(file_fd, 0444) < 0) return ErrnoFail("fchmod of the image");
   std::string path = FilePath(digest);
-  if (::linkat(AT_FDCWD, Cat("/proc/self/fd/", file_fd).c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) <
-          0 &&
-      errno != EEXIST) {
+  std::string from = Cat("/proc/self/fd/", file_fd);
+  int linked = ::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW);
+  // The kernel links within one mount only, and the agent's file is on the host's, not on the holder's copy.
+  if (linked < 0 && errno == EXDEV && host_store_fd_ >= 0) {
+    std::string name = path.substr(path.rfind('/') + 1);
+    linked = ::linkat(AT_FDCWD, from.c_str(), host_store_fd_, name.c_str(), AT_SYMLINK_FOLLOW);
+  }
+  if (linked < 0 && errno != EEXIST) {
     return ErrnoFail("linking the image into the store as", path);
   }
   UniqueFd folder = TRY(slipway::Open(conf_.image_dir, O_RDONLY | O_DIRECTORY));

@@ -29,6 +29,8 @@ class ImageKeeper {
   ImageKeeper(const BrokerConf& conf, Workers& workers, std::size_t mounts_max = 64)
       : conf_(conf), workers_(workers), mounts_max_(mounts_max) {}
   Result<> Open();
+  // The store as the host's mount namespace has it (borrowed): files that came from there can be linked only there.
+  void SetHostStore(int directory_fd) { host_store_fd_ = directory_fd; }
 
   // `owner`: whose files may be taken over as they are. `done` is called once, maybe at once.
   void Admit(const std::string& digest, UniqueFd file, uid_t owner, Done done);
@@ -56,6 +58,7 @@ class ImageKeeper {
   const BrokerConf& conf_;
   Workers& workers_;
   std::size_t mounts_max_;
+  int host_store_fd_ = -1;
   std::list<std::string> mounted_;  // digests, the one used last in front
   std::map<StepId, std::string> users_;
 };

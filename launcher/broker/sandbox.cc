@@ -105,8 +105,7 @@ Result<> WriteOwnMaps(pid_t pid) {
   for (int& fd : fds) gate.Check((fd = ::fcntl(fd, F_DUPFD_CLOEXEC, 16)) >= 0, "fcntl(F_DUPFD_CLOEXEC)");
   Gate moved(fds[4]);
   for (int i = 0; i < 3; ++i) moved.Check(::dup2(fds[i], 2 + i) >= 0, "dup2");
-  ::close(0);
-  ::close(1);
+  // 0 and 1 are /dev/null.
   ::syscall(SYS_close_range, 5, 15, 0);
   const char* argv[] = {"slipway-import", "--in-fd", "3", "--out-fd", "4", nullptr};
   const char* envp[] = {"PATH=/usr/bin", "TMPDIR=/nonexistent", nullptr};

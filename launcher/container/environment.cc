@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <optional>
 
 #include "base/os/process.h"
@@ -67,9 +68,12 @@ Result<Environment> AskShell(const std::vector<std::string>& scripts, std::size_
                       scripts.end());
   options.env = env;
   options.cwd = "/";
+  options.parent_death_signal = SIGKILL;
   UniqueFd null = TRY(Open("/dev/null", O_RDONLY));
   options.fds = {{0, null.get()}};
   Output output = TRY(RunAndCapture(options));
+  if (output.status.signaled())
+    return Fail(Code::kCancelled, "its shell was ended by signal ", output.status.signal());
   if (output.status.wait_status != 0)
     return Fail(Code::kFailedPrecondition, "exit code ", output.status.exit_code());
   Environment result;
@@ -103,6 +107,14 @@ Result<Environment> ImageEnvironment(Environment env) {
 
 constexpr std::string_view kForTheContainer[] = {"SINGULARITYENV_", "APPTAINERENV_",
                                                  "SLIPWAYENV_"};  // the last wins
+
+// PREPEND_PATH and APPEND_PATH are not variables of their own, in Apptainer neither.
+void SetForTheContainer(Environment& env, std::string_view name, std::string_view value) {
+  std::string path(Lookup(env, "PATH"));
+  if (name == "PREPEND_PATH") return SetVariable(env, "PATH", Cat(value, ":", path));
+  if (name == "APPEND_PATH") return SetVariable(env, "PATH", Cat(path, ":", value));
+  SetVariable(env, name, value);
+}
 
 }  // namespace
 
@@ -162,8 +174,8 @@ Result<Environment> ContainerEnvironment(const Environment& env, bool image_envi
       if (!entry.starts_with(prefix)) continue;
       auto equals = entry.find('=');
       if (equals > prefix.size())
-        SetVariable(base, std::string_view(entry).substr(prefix.size(), equals - prefix.size()),
-                    std::string_view(entry).substr(equals + 1));
+        SetForTheContainer(base, std::string_view(entry).substr(prefix.size(), equals - prefix.size()),
+                           std::string_view(entry).substr(equals + 1));
     }
   }
   return base;

@@ -92,11 +92,54 @@ TEST_F(BrokerProgram, IsReadyAgainAfterSIGKILLWhileATaskRuns) {
   EXPECT_TRUE(agent->AwaitGone(step));
 }
 
+struct BrokerWithItsImporter : BrokerProgram {
+  const char* ImportProgram() override { return SLIPWAY_IMPORT; }
+  Reply Import(const std::string& path) {
+    UniqueFd file = Open(path, O_RDONLY).value();
+    return agent->Ask(EncodeFrame(BrokerFrame::kImportImage, PlainRequest{5}), {file.get()}).value();
+  }
+};
+
+TEST_F(BrokerWithItsImporter, RunsWhatSlipwayImportMadeOfAForeignImage) {
+  Reply reply = Import(image_file);
+  ASSERT_EQ(reply.kind, BrokerFrame::kImported) << reply.message();
+  auto image = Decode<ImportedImage>(reply.payload, "imported").value();
+  EXPECT_EQ(image.source_digest, digest);
+  EXPECT_NE(image.digest, digest) << "what is mounted is our own writer's";
+  LaunchCredential credential = Credential({1, 1, 0});
+  credential.image_digest = image.digest;
+  ASSERT_EQ(Start(credential, Spec("cat /hello; exit 3")).kind, BrokerFrame::kStarted);
+  EXPECT_EQ(Line({1, 1, 0}, "from the "), "image");
+  EXPECT_EQ(Line({1, 1, 0}, "task exited "), std::to_string(3 << 8));
+  Tell({1, 1, 0}, "exit 0");
+  EXPECT_TRUE(agent->AwaitGone({1, 1, 0}));
+}
+
+TEST_F(BrokerWithItsImporter, SaysInOneLineWhyAnImageIsRefusedAndKeepsNothing) {
+  ASSERT_TRUE(WriteFileAtomically(dir + "/bad", std::string(100'000, 'x'), 0644));
+  ASSERT_EQ(::truncate(image_file.c_str(), 20'000), 0);
+  for (const std::string& path : {dir + "/bad", image_file, conf.controller_key}) {
+    Reply reply = Import(path);
+    EXPECT_NE(reply.code(), Code::kOk) << path;
+    EXPECT_FALSE(reply.message().empty());
+    EXPECT_EQ(reply.message().find('\n'), std::string::npos) << reply.message();
+  }
+  auto list = Decode<ImageList>(
+      agent->Ask(EncodeFrame(BrokerFrame::kListImages, PlainRequest{1})).value().payload, "images");
+  EXPECT_EQ(list.value().digests.size(), 1u);
+}
+
+struct RootlessWithItsImporter : BrokerWithItsImporter {
+  bool Rootless() override { return true; }
+};
+TEST_F(RootlessWithItsImporter, ImportsToo) { EXPECT_EQ(Import(image_file).kind, BrokerFrame::kImported); }
+
 struct RootlessBrokerProgram : BrokerProgram {
   bool Rootless() override { return true; }
   ImageSource Image() override {
-    return {
-        .kind = ImageKind::kSquashfuse, .path = Cat(conf.image_dir, "/sha256-", digest.substr(7)), .fd = 0};
+    return {.kind = ImageKind::kSquashfuse,
+            .path = Cat(welcome.image_dir, "/sha256-", digest.substr(7)),
+            .fd = 0};
   }
   LaunchCredential Mine(StepId step) {
     LaunchCredential credential = Credential(step);
@@ -107,7 +150,8 @@ struct RootlessBrokerProgram : BrokerProgram {
 
 TEST_F(RootlessBrokerProgram, RunsATaskThroughSquashfuse) {
   struct stat fuse;
-  if (::stat("/dev/fuse", &fuse) < 0 || (fuse.st_mode & 06) != 06) GTEST_SKIP() << "this node's /dev/fuse is not for users";
+  if (::stat("/dev/fuse", &fuse) < 0 || (fuse.st_mode & 06) != 06)
+    GTEST_SKIP() << "this node's /dev/fuse is not for users";
   StepId step{1, 1, 0};
   Reply started = Start(Mine(step), Spec("echo uid $(id -u) gid $(id -g); cat /hello; exit 7"));
   ASSERT_EQ(started.kind, BrokerFrame::kStarted) << started.message();
@@ -124,7 +168,8 @@ struct RootlessFromADirectory : RootlessBrokerProgram {
 
 TEST_F(RootlessFromADirectory, RunsATaskAsTheUser) {
   StepId step{1, 1, 0};
-  ASSERT_EQ(Start(Mine(step), Spec("echo uid $(id -u) gid $(id -g); cat /hello; exit 7")).kind, BrokerFrame::kStarted);
+  ASSERT_EQ(Start(Mine(step), Spec("echo uid $(id -u) gid $(id -g); cat /hello; exit 7")).kind,
+            BrokerFrame::kStarted);
   EXPECT_EQ(Line(step, "uid "), "20001 gid 20001");
   EXPECT_EQ(Line(step, "from the "), "image");
   EXPECT_EQ(Line(step, "task exited "), std::to_string(7 << 8));
@@ -139,6 +184,8 @@ TEST_F(RootlessBrokerProgram, ChecksCredentialsAndImportsLikeTheOther) {
   ASSERT_EQ(Start(Mine({1, 1, 0}), "exit 0").kind, BrokerFrame::kStarted);
   EXPECT_EQ(Start(Mine({1, 1, 0})).code(), Code::kPermissionDenied) << "a replay";
   EXPECT_TRUE(agent->AwaitGone({1, 1, 0}));
+  EXPECT_EQ(::access(Image().path.c_str(), R_OK), 0)
+      << "stepd opens it by the path that the welcome leads to";
   ASSERT_TRUE(WriteFileAtomically(dir + "/in", "look", 0644));
   Reply looked = agent
                      ->Ask(EncodeFrame(BrokerFrame::kImportImage, PlainRequest{5}),

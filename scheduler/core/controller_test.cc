@@ -86,6 +86,14 @@ TEST(Controller, LateAndDuplicateReportsChangeNothingButAreAcknowledged) {
   EXPECT_EQ(c.Sent("n1", "AckReport"), acks + 3);
 }
 
+TEST(Controller, AReleaseThatNobodyAskedForFreesNothing) {
+  TestCluster c(1);
+  JobId job = c.Submit(SmallJob());
+  c.ReleaseAll(job);
+  EXPECT_EQ(c.StateOf(job), "STARTING");
+  EXPECT_EQ(c.state().FindNode("n1")->cores_free.count(), 3U);
+}
+
 TEST(Controller, StepsInsideAnAllocationShareItAndDieWithTheBatchStep) {
   TestCluster c(2);
   JobId job = c.Submit(WideJob(2, 4));

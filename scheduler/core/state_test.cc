@@ -61,6 +61,15 @@ TEST(Events, UnknownKindsAndVersionsAreErrors) {
   EXPECT_FALSE(DecodeEvent("").has_value());
 }
 
+std::string Told(const State& state, Time now) {
+  std::string text;
+  for (const auto& [name, node] : state.nodes) {
+    for (const NodeMessage& message : Outstanding(state, name, now))
+      text += Cat(name, ": ", Describe(message), '\n');
+  }
+  return text;
+}
+
 TEST(Snapshot, IsTheStateWithItsIndexes) {
   TestCluster c(2);
   JobSpec spec = SmallJob(3);
@@ -69,10 +78,12 @@ TEST(Snapshot, IsTheStateWithItsIndexes) {
   JobId running{2};
   c.Started(c.PrimaryOf(running), "n1");
   (void)c.TryStep(running, {.tasks = 1});
+  c.Do(CancelStep{{1}, {running, 0, 0}, {20001, false}});
   std::string bytes = EncodeState(c.state());
   Result<State> back = DecodeState(bytes);
   ASSERT_TRUE(back.has_value()) << back.error().message;
   EXPECT_EQ(EncodeState(*back), bytes);
+  EXPECT_EQ(Told(*back, c.now), Told(c.state(), c.now)) << "what nodes have to be told";
   EXPECT_EQ(back->pending, c.state().pending);
   EXPECT_EQ(back->active, c.state().active);
   EXPECT_EQ(back->live, c.state().live);

@@ -66,6 +66,7 @@ Result<> Server::OpenState(const Config& config, SigningKey key, const std::stri
   HeadOptions options{.cluster_id = cluster_id, .cluster_name = config.String("cluster.name")};
   options.node_lost_after = config.Seconds("controller.node_lost_after");
   options.heartbeat = config.Seconds("controller.heartbeat");
+  options.reattach_within = config.Seconds("controller.reattach_within");
   head_ = TRY(Head::Start(loop_, std::move(store), key, options, std::move(failed)));
   context_.reset(
       new ServiceContext{loop_, *head_, *authenticator_, *images_, std::move(key), cluster_id,

@@ -182,14 +182,17 @@ TEST(Executor, TellsNobodyBeforeTheCommit) {
   FaultStore store([](std::function<void()> task) { task(); });
   Time now{1};
   Process process(store, now, UINT64_MAX);
-  store.CommitAtOnce(false);
   process.Do(RegisterNode{"n1", 1, {.cores = 2}, "boot", "", {}, {}});
+  ASSERT_TRUE(process.executor->idle());
+  store.CommitAtOnce(false);
   process.Do(SubmitJob{{1}, SmallJob()});
   bool read = false;
   process.executor->AfterCommit([&] { read = true; });
   EXPECT_TRUE(process.accepted.empty() && process.launches.empty() && !read);
-  store.Commit();
+  store.Commit(1);
   EXPECT_EQ(process.accepted.size(), 1U);
+  EXPECT_TRUE(process.launches.empty()) << "its start is a commit of its own";
+  store.Commit();
   EXPECT_EQ(process.launches.size(), 1U);
   EXPECT_TRUE(read && process.executor->idle());
 }

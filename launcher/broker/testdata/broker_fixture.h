@@ -110,13 +110,14 @@ struct BrokerFixture : testing::Test {
   std::optional<SigningKey> key;
   Process holder, broker;
   std::optional<Client> agent;
+  BrokerWelcome welcome;
   std::string digest, image_file, image_text = "from the image";
 
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root: makes namespaces, mounts and processes of other users";
     dir = MakeTempDirectory("/tmp", "slipway-broker-").value();
     ASSERT_EQ(::chmod(dir.c_str(), 0755), 0);
-    for (auto [from, to] : {std::pair{BROKER_FAKE_stepd, "/stepd"}, {BROKER_FAKE_import, "/import"}}) {
+    for (auto [from, to] : {std::pair{BROKER_FAKE_stepd, "/stepd"}, {ImportProgram(), "/import"}}) {
       ASSERT_TRUE(WriteFileAtomically(dir + to, ReadFile(from, 1 << 30).value(), 0755));
     }
     KeyPairPem pair = MakeEd25519KeyPair().value();
@@ -223,6 +224,7 @@ struct BrokerFixture : testing::Test {
   }
 
   // What the broker's and the holder's processes run.
+  virtual const char* ImportProgram() { return BROKER_FAKE_import; }
   virtual bool Rootless() { return false; }
   virtual Result<> BeBroker() = 0;
   virtual Result<> BeHolder() { return RunHolder(conf); }
@@ -237,9 +239,10 @@ struct BrokerFixture : testing::Test {
       return client.has_value();
     };
     ASSERT_TRUE(Eventually(connect)) << ReadFile(dir + "/log").value_or("");
-    auto welcome = agent->Ask(EncodeFrame(BrokerFrame::kHello, BrokerHello{}));
-    ASSERT_TRUE(welcome);
-    ASSERT_EQ(welcome->kind, BrokerFrame::kWelcome);
+    auto greeting = agent->Ask(EncodeFrame(BrokerFrame::kHello, BrokerHello{}));
+    ASSERT_TRUE(greeting);
+    ASSERT_EQ(greeting->kind, BrokerFrame::kWelcome);
+    welcome = Decode<BrokerWelcome>(greeting->payload, "welcome").value();
   }
 
   template <class Condition>
