@@ -95,7 +95,7 @@ Result<> Bootstrap(const PopulateOptions& options) {
   run.cancelled = options.cancelled;
   if (recipe.bootstrap == "localimage") {
     if (options.progress) options.progress({"bootstrap", "unpacking " + recipe.from});
-    return UnpackLocalImage(recipe.from, options.root);
+    return UnpackLocalImage(recipe.from, options.root, options.cancelled);
   }
   TRY(Debootstrap(recipe, options.root, run));
   // mmdebstrap makes device nodes; a container's /dev is a mount.
