@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <numeric>
 #include <thread>
 
@@ -116,7 +117,8 @@ Result<> Stepd::OpenFiles() {
 }
 
 Result<> Stepd::StartPmix() {
-  private_dir_ = TRY(MakeTempDirectory("/tmp", "slipway-pmix-"));
+  const char* parent = ::getenv("TMPDIR");
+  private_dir_ = TRY(MakeTempDirectory(parent == nullptr ? "/tmp" : parent, "slipway-pmix-"));
   pmix_ = TRY(PmixServer::Start(loop_, private_dir_, spec_.nodes[spec_.node_index], spec_.uid, PmixEvents()));
   MarkLap("pmix server");
   return {};
