@@ -152,7 +152,6 @@ class StepUnderTest {
     auto stepd =
         Spawn({.argv = {SLIPWAY_STEPD, "--spec-fd", "3", "--listen-fd", "4", "--control-fd", "5",
                         "--status-fd", "6", "--agent-uid", std::to_string(::getuid())},
-               .env = std::vector<std::string>{"PATH=/usr/bin:/bin", "TMPDIR=" + dir_},
                .fds = {{3, memfd.get()}, {4, listener.get()}, {5, control.a.get()}, {6, node->status.get()}},
                .parent_death_signal = SIGKILL});
     CHECK(stepd.has_value());
