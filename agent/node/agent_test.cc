@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "agent/node/fakes_test.h"
+#include "agent/node/peers.h"
 #include "api/pki.h"
 #include "api/token_socket.h"
 #include "base/crypto/crypto.h"
@@ -417,6 +418,17 @@ TEST_F(AgentTest, TheExchangeOfAStepCrossesFromNodeToNodeInOrder) {
       Until([&] { return n2_->stepd() != nullptr && n2_->stepd()->Count(StepFrame::kExchangeIn) == 50; }));
   EXPECT_EQ(n2_->stepd()->Last(StepFrame::kExchangeIn), Encode(StepExchange{0, "49"}));
 
+  // n2 cannot speak for n1.
+  {
+    TlsFiles files{dir_ + "/cluster/ca.pem", dir_ + "/cluster/nodes/n2.crt", dir_ + "/cluster/nodes/n2.key"};
+    PeerLinks liar(*loop_, files, {}, [](const std::string&, const std::string&) {});
+    std::size_t before = n1_->stepd()->Count(StepFrame::kExchangeIn);
+    liar.Send("n1", Cat("127.0.0.1:", n1_->port), kStep, 0, {.from_node = 0, .bytes = "a lie"});
+    liar.Send("n1", Cat("127.0.0.1:", n1_->port), kStep, 0, {.from_node = 1, .bytes = "the truth"});
+    ASSERT_TRUE(Until([&] { return n1_->stepd()->Count(StepFrame::kExchangeIn) > before; }));
+    EXPECT_EQ(n1_->stepd()->Count(StepFrame::kExchangeIn), before + 1);
+    EXPECT_EQ(n1_->stepd()->Last(StepFrame::kExchangeIn), Encode(StepExchange{1, "the truth"}));
+  }
   // The agent of n2 is killed and comes back: the exchange goes on.
   n2_->agent.reset();
   ASSERT_TRUE(Until([&] { return !other->Connected(); }));
