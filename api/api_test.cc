@@ -41,10 +41,10 @@ TEST(Token, SpeaksForItsUidUntilItExpires) {
   Keys keys;
   TokenVerifier verifier("c1", {keys.verifying});
   std::string text = SignToken(TokenOf(1001), keys.signing);
-  EXPECT_EQ(verifier.UidOf(text, 2000).value(), 1001u);
-  EXPECT_EQ(verifier.UidOf(text, 60999).value(), 1001u);
+  EXPECT_EQ(verifier.Verify(text, 2000).value().uid, 1001u);
+  EXPECT_EQ(verifier.Verify(text, 60999).value().uid, 1001u);
   for (int i = 0; i < 2; ++i) {  // the remembered one, then the forgotten one
-    auto late = verifier.UidOf(text, 63000);
+    auto late = verifier.Verify(text, 63000);
     ASSERT_FALSE(late);
     EXPECT_EQ(late.error().code, Code::kUnauthenticated);
     EXPECT_EQ(late.error().message, "the token expired 2 s ago; fetch a new one");
@@ -58,24 +58,24 @@ TEST(Token, IsRefusedWhenAnythingInItWasChanged) {
     TokenVerifier verifier("c1", {keys.verifying});
     std::string altered = text;
     altered[i] = altered[i] == 'A' ? 'B' : 'A';
-    EXPECT_FALSE(verifier.UidOf(altered, 2000)) << i;
+    EXPECT_FALSE(verifier.Verify(altered, 2000)) << i;
   }
   TokenVerifier verifier("c1", {keys.verifying});
   for (const std::string& odd :
        std::vector<std::string>{"", "v1", "v1.", "v1..", "v1.A.A", "v2." + text.substr(3), text + "A",
                                 text + ".", std::string(100000, 'A')}) {
-    EXPECT_FALSE(verifier.UidOf(odd, 2000)) << odd.substr(0, 40);
+    EXPECT_FALSE(verifier.Verify(odd, 2000)) << odd.substr(0, 40);
   }
 }
 
 TEST(Token, OfAnotherKeyOrClusterIsRefusedWithTheReason) {
   Keys ours, others;
   TokenVerifier verifier("c1", {ours.verifying});
-  EXPECT_EQ(verifier.UidOf(SignToken(TokenOf(7), others.signing), 2000).error().message,
+  EXPECT_EQ(verifier.Verify(SignToken(TokenOf(7), others.signing), 2000).error().message,
             "the token was not signed by this controller");
   UserToken foreign = TokenOf(7);
   foreign.cluster = "c2";
-  EXPECT_EQ(verifier.UidOf(SignToken(foreign, ours.signing), 2000).error().message,
+  EXPECT_EQ(verifier.Verify(SignToken(foreign, ours.signing), 2000).error().message,
             "the token is of another cluster (c2)");
 }
 
@@ -84,8 +84,8 @@ TEST(Token, RemembersBoundedlyMany) {
   TokenVerifier verifier("c1", {keys.verifying}, 2);
   std::string first = SignToken(TokenOf(1), keys.signing);
   for (std::uint32_t uid = 1; uid < 20; ++uid)
-    EXPECT_TRUE(verifier.UidOf(SignToken(TokenOf(uid), keys.signing), 2000));
-  EXPECT_EQ(verifier.UidOf(first, 2000).value(), 1u);
+    EXPECT_TRUE(verifier.Verify(SignToken(TokenOf(uid), keys.signing), 2000));
+  EXPECT_EQ(verifier.Verify(first, 2000).value().uid, 1u);
 }
 
 TEST(TokenSocket, GivesTheUidThatTheKernelKnows) {

@@ -80,13 +80,13 @@ Result<UserToken> PeekToken(std::string_view text) {
 TokenVerifier::TokenVerifier(std::string cluster, std::vector<VerifyingKey> keys, std::size_t remembered_max)
     : cluster_(std::move(cluster)), keys_(std::move(keys)), remembered_max_(remembered_max) {}
 
-Result<std::uint32_t> TokenVerifier::UidOf(std::string_view text, std::int64_t now_ms) {
+Result<TokenVerifier::Proven> TokenVerifier::Verify(std::string_view text, std::int64_t now_ms) {
   {
     std::lock_guard lock(mutex_);
     if (auto at = verified_.find(text); at != verified_.end()) {
       if (at->second.expires_ms > now_ms) {
         at->second.last_used = ++uses_;
-        return at->second.uid;
+        return at->second.proven;
       }
       std::int64_t expires_ms = at->second.expires_ms;
       verified_.erase(at);
@@ -109,8 +109,9 @@ Result<std::uint32_t> TokenVerifier::UidOf(std::string_view text, std::int64_t n
       return a.second.last_used < b.second.last_used;
     }));
   }
-  verified_.emplace(text, Verified{token.uid, token.expires_ms, ++uses_});
-  return token.uid;
+  Proven proven{token.uid, token.issuer};
+  verified_.emplace(text, Verified{proven, token.expires_ms, ++uses_});
+  return proven;
 }
 
 }  // namespace slipway

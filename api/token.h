@@ -22,6 +22,8 @@ namespace slipway {
 inline constexpr const char* kAuthorizationKey =
     "authorization";  // gRPC metadata; the value is "Bearer " + token
 
+inline constexpr std::string_view kControllerIssuer = "controller";
+
 struct UserToken {
   std::string cluster;  // id
   std::uint32_t uid = 0;
@@ -42,12 +44,16 @@ Result<UserToken> PeekToken(std::string_view text);
 class TokenVerifier {
  public:
   TokenVerifier(std::string cluster, std::vector<VerifyingKey> keys, std::size_t remembered_max = 4096);
+  struct Proven {
+    std::uint32_t uid = 0;
+    std::string issuer;
+  };
   // kUnauthenticated, with one line that says what is wrong with it: expired, altered, of another cluster.
-  Result<std::uint32_t> UidOf(std::string_view text, std::int64_t now_ms);
+  Result<Proven> Verify(std::string_view text, std::int64_t now_ms);
 
  private:
   struct Verified {
-    std::uint32_t uid;
+    Proven proven;
     std::int64_t expires_ms;
     std::uint64_t last_used;
   };

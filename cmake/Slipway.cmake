@@ -41,11 +41,13 @@ if(SLIPWAY_FUZZ)
 endif()
 
 find_package(GTest REQUIRED)
+include(StaticGrpc)
 
 # slipway_library(NAME [DEPS target…] [EXCLUDE file…] [TEST_DEPS target…])
 # A static library of all *.cc here (not *_test.cc, not main.cc), and one test program of all *_test.cc (label
 # unit; tests that need root skip themselves and say so). The target is named like the folder: base/os → base_os.
 function(slipway_library name)
+  slipway_give_static_face()
   cmake_parse_arguments(arg "" "" "DEPS;EXCLUDE;TEST_DEPS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS *.cc *.c)
   file(GLOB tests CONFIGURE_DEPENDS *_test.cc)

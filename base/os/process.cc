@@ -126,7 +126,8 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
 Result<Process> Spawn(const SpawnOptions& options) {
   if (options.argv.empty()) return Fail(Code::kInvalidArgument, "spawn: no program named");
   std::vector<char*> argv = Pointers(options.argv);
-  std::vector<char*> envp = Pointers(options.env.value_or(std::vector<std::string>{}));
+  std::vector<char*> envp;
+  if (options.env) envp = Pointers(*options.env);
   PipeEnds report = TRY(MakePipe());
   pid_t parent = ::getpid();
   Process child = TRY(Clone3({}));

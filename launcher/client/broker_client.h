@@ -2,10 +2,11 @@
 // slipway-agent and slipwayd ask the node's broker for what only root can do; this is the asking side of
 // launcher/spec/broker_protocol.h on a Loop. Answers may overtake one another; each finds its callback by id.
 //
-// Used on the loop's thread only. Callbacks run on it, never from within the call that made the request; they may
-// make new requests and may destroy the client. When the connection is lost every pending request fails with
-// kUnavailable, then Events::lost is called, once; later requests fail at once (again from the loop). Destroying the
-// client drops pending callbacks uncalled. The broker goes on with what it was asked: connect anew and ListSteps.
+// Used on the loop's thread only. Callbacks run on it, never from within the call that made the request; they
+// may make new requests and may destroy the client. When the connection is lost every pending request fails
+// with kUnavailable, then Events::lost is called, once; later requests fail at once (again from the loop).
+// Destroying the client drops pending callbacks uncalled. The broker goes on with what it was asked: connect
+// anew and ListSteps.
 #pragma once
 
 #include <functional>
@@ -23,8 +24,8 @@ namespace slipway {
 
 class BrokerClient {
  public:
-  // Connects (a Unix socket answers at once or not at all) and sends Hello; Events::welcome follows. Requests may be
-  // made before it.
+  // Connects (a Unix socket answers at once or not at all) and sends Hello; Events::welcome follows. Requests
+  // may be made before it.
   static Result<std::unique_ptr<BrokerClient>> Connect(Loop& loop, const std::string& socket_path);
   // The same on a socket that is connected already.
   static Result<std::unique_ptr<BrokerClient>> Adopt(Loop& loop, UniqueFd socket);

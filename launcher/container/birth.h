@@ -1,26 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// The container is built and its tasks are run by one and the same unprivileged child, whoever made its namespaces:
-// the broker, the setuid starter, or (rootless) the child itself. This is the door to that child.
+// The container is built and its tasks are run by one and the same unprivileged child, whoever made its
+// namespaces: the broker, the setuid starter, or (rootless) the child itself. This is the door to that child.
 #pragma once
 
 #include <string>
 
 namespace slipway {
 
-// What the half that made the namespaces hands to the container's child; decided by it, never by the user's spec.
+// What the half that made the namespaces hands to the container's child; decided by it, never by the user's
+// spec.
 struct Birth {
-  int control_fd = -1;          // SEQPACKET; init_protocol.h; the child owns it
-  std::string image_path;       // ImageKind::kInherited: where the image is attached in the mount namespace we are in; empty: none (rootless)
-  bool proc_masked = false;     // a fresh /proc will be refused: bind the one there is
+  int control_fd = -1;     // SEQPACKET; init_protocol.h; the child owns it
+  std::string image_path;  // ImageKind::kInherited: where the image is attached in the mount namespace we are
+                           // in; empty: none (rootless)
+  bool proc_masked = false;  // a fresh /proc will be refused: bind the one there is
 };
 
-// Called in a freshly cloned process that already is in its own user and mount (and, for the first step of a job, IPC)
-// namespaces, with maps written and all ids those of the user, still not dumpable. Receives the LaunchSpec, builds the
-// container, forks the tasks, reports, reaps, never returns. Single-threaded; never execs itself; stays undumpable.
+// Called in a freshly cloned process that already is in its own user and mount (and, for the first step of a
+// job, IPC) namespaces, with maps written and all ids those of the user, still not dumpable. Closes every
+// descriptor but 0-2 and control_fd. Receives the
+// LaunchSpec, builds the container, forks the tasks, reports, reaps, never returns. Single-threaded; never
+// execs itself; stays undumpable.
 [[noreturn]] void RunInit(const Birth& birth);
 
-// The rootless way: makes user, mount and IPC namespaces itself as the calling user, writes identity maps (setgroups
-// denied), then RunInit.
+// The rootless way: makes user, mount and IPC namespaces itself as the calling user, writes identity maps
+// (setgroups denied), then RunInit.
 [[noreturn]] void RunRootless(Birth birth);
 
 }  // namespace slipway

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "scheduler/core/messages.h"
+#include "scheduler/core/outstanding.h"
 #include "scheduler/core/policy.h"
 #include "scheduler/core/state.h"
 
@@ -43,21 +44,23 @@ class Controller {
   std::uint64_t SessionOf(std::string_view node) const;
 
  private:
-  class Turn;  // one call of Handle: what it has decided so far
+  class Turn;  // one call of Handle: what it has decided so far (turn.h)
   State state_;
   ControllerOptions options_;
   std::unique_ptr<Policy> policy_;
   Time now_;
   // Not part of the state: gone with the process, and rightly so.
-  std::map<std::string, std::uint64_t, NodeNameLess> sessions_;
-  std::map<JobId, PendingReason> reasons_;
+  struct Connection {
+    std::uint64_t session = 0;  // the newest that registered
+    bool open = false;
+  };
+  std::map<std::string, Connection, NodeNameLess> connections_;
+  std::vector<std::pair<JobId, PendingReason>> reasons_;  // by id
   std::set<PrefetchHint> prefetch_sent_;
-  std::set<std::pair<Time, JobId>> ended_;  // oldest first, for forgetting
+  std::set<std::pair<Time, JobId>> deadlines_;  // of active jobs with a time limit
+  std::set<std::pair<Time, JobId>> ended_;      // oldest first, for forgetting
   bool pass_wanted_ = true;
-  Time next_pass_{Time::kNeverUs}, next_resend_{Time::kNeverUs};
+  Time next_pass_{Time::kNeverUs}, next_resend_{Time::kNeverUs}, timer_{Time::kNeverUs};
 };
-
-// The messages that a node has not confirmed yet, in an order that is safe to send: launches, kills, ends.
-std::vector<NodeMessage> Outstanding(const State& state, std::string_view node, Time now);
 
 }  // namespace slipway::scheduler

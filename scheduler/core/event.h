@@ -140,10 +140,11 @@ struct NodeDrained {
 };
 void Fields(auto& archive, IsA<NodeDrained> auto& v) { archive(v.node, v.reason); }
 
-struct NodeResumed {  // no longer drained or DOWN
+struct NodeResumed {  // no longer drained; a DOWN one is UP when it is connected, else UNKNOWN
   std::string node;
+  bool connected = false;
 };
-void Fields(auto& archive, IsA<NodeResumed> auto& v) { archive(v.node); }
+void Fields(auto& archive, IsA<NodeResumed> auto& v) { archive(v.node, v.connected); }
 
 struct NodeDeclaredDown {
   std::string node, reason;

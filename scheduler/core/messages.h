@@ -35,7 +35,8 @@ struct LaunchStep {
   std::uint32_t cores_per_task = 1;
   std::uint32_t time_limit_s = 0;  // what is left of the job's and the step's; 0: none
 };
-// End the step (SIGTERM, grace, SIGKILL); answered by its StepReport.
+// End the step (SIGTERM, grace, SIGKILL); answered by its StepReport. A node that never saw the step reports
+// it as ended (kKilled), remembers that, and does not start it when a LaunchStep comes later.
 struct KillStep {
   StepId step;
 };
@@ -87,7 +88,7 @@ struct CreateStep {  // → StepAccepted. Only in a job that is STARTING or RUNN
   JobId job;
   Requester by;
   Command command;
-  // nodes_min 0: all of the job's nodes for tasks 0, else as few as hold the tasks. Memory is the job's.
+  // Neither nodes nor tasks given: laid out as the job itself. Memory is the job's.
   Resources resources;
   std::uint32_t time_limit_s = 0;
 };

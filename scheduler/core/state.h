@@ -54,9 +54,9 @@ struct Node {
   std::set<std::string> images;  // digests that the node said it holds
 
   // Derived.
-  CoreSet cores_free;                   // of cores 0 … facts.cores-1
-  std::uint64_t memory_free_bytes = 0;  // facts.memory_bytes less what is allotted, never below 0
-  std::set<JobId> jobs;                 // that hold resources here
+  CoreSet cores_allotted, cores_free;
+  std::uint64_t memory_allotted_bytes = 0, memory_free_bytes = 0;
+  std::set<JobId> jobs;  // that hold resources here
 
   bool usable() const { return state == NodeState::kUp && !drained; }
 };
@@ -184,8 +184,8 @@ struct Array {
   std::shared_ptr<const JobSpec> spec;
   JobId first_task;  // tasks are first_task … first_task+tasks-1, by ascending index
   std::uint32_t tasks = 0;
-  std::uint32_t running = 0;    // derived: tasks that are active
-  std::uint32_t remaining = 0;  // derived: tasks in memory that have not ended
+  std::uint32_t running = 0;  // derived: tasks that are active
+  std::uint32_t kept = 0;     // derived: tasks that are in State::jobs
 };
 
 // Pending jobs in the order in which they are considered.

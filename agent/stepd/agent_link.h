@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// stepd outlives its agent: whoever connects last, with the right uid, is the agent. Nothing here waits for
+// it, and what is said while nobody listens is dropped; callers that need it said again do so when one
+// attaches.
+//
+// Loop's thread only.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "base/loop/loop.h"
+#include "base/os/fd.h"
+#include "base/wire/stream.h"
+#include "launcher/spec/step_protocol.h"
+
+namespace slipway {
+
+class AgentLink {
+ public:
+  struct Events {
+    std::function<void()> attached;  // kState is expected as the first answer
+    std::function<void()> detached;
+    // An error: this agent does not keep the protocol and is let go.
+    std::function<Result<>(StepFrame kind, std::string_view payload)> frame;
+  };
+  // Serves connections of `agent_uid` and of our own uid.
+  AgentLink(Loop& loop, UniqueFd listener, uid_t agent_uid, Events events);
+  ~AgentLink();
+  AgentLink(const AgentLink&) = delete;
+  AgentLink& operator=(const AgentLink&) = delete;
+
+  Result<> Start();
+  bool attached() const { return attached_; }
+  template <class T>
+  void Send(StepFrame kind, const T& payload) {
+    if (attached_) Queue(WithLength(EncodeFrame(kind, payload)));
+  }
+  std::size_t queued_bytes() const { return outgoing_.size() - sent_; }
+
+ private:
+  static constexpr std::size_t kQueueBytesMax = 256 << 20;
+  static constexpr std::size_t kFrameBytesMax = 8 << 20;
+
+  void OnListener();
+  void OnSocket(std::uint32_t epoll_events);
+  Result<> Read();
+  Result<> Handle(std::string_view frame);
+  void Queue(const std::string& bytes);
+  void Flush();
+  void Drop();
+
+  Loop& loop_;
+  UniqueFd listener_, socket_;
+  const uid_t agent_uid_;
+  Events events_;
+  Loop::WatchId listener_watch_, socket_watch_;
+  FrameReader reader_{kFrameBytesMax};
+  std::string outgoing_;
+  std::size_t sent_ = 0;
+  bool attached_ = false, writing_ = false;
+};
+
+}  // namespace slipway

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/stepd/outcome.h"
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+
+#include "base/os/process.h"
+
+namespace slipway {
+namespace {
+
+constexpr std::int32_t kNeverConnectedCode = 1;
+
+std::string HowItEnded(const ExitStatus& status) {
+  if (!status.signaled()) return Cat("exited with code ", status.exit_code());
+  const char* description = ::sigdescr_np(status.signal());
+  return Cat("was ended by signal ", status.signal(),
+             description == nullptr ? "" : Cat(" (", description, ")"));
+}
+
+}  // namespace
+
+Outcome::Outcome(const StepSpec& spec)
+    : step_(spec.step), node_(spec.nodes.at(spec.node_index)), mpi_(spec.mpi != MpiKind::kNone) {
+  for (std::uint32_t rank : spec.ranks.at(spec.node_index)) ranks_[rank].result.rank = rank;
+}
+
+std::string Outcome::Name(std::uint32_t rank) const { return Cat("rank ", rank, " on ", node_); }
+
+void Outcome::RankStarted(std::uint32_t rank) { ranks_.at(rank).result.started = true; }
+void Outcome::RankConnected(std::uint32_t rank) {
+  if (auto at = ranks_.find(rank); at != ranks_.end()) at->second.result.connected = true;
+}
+void Outcome::RankFinalized(std::uint32_t rank) {
+  if (auto at = ranks_.find(rank); at != ranks_.end()) at->second.finalized = true;
+}
+
+bool Outcome::RankExited(std::uint32_t number, std::int32_t wait_status, std::string_view why) {
+  Rank& rank = ranks_.at(number);
+  if (rank.exited) return false;
+  rank.exited = true;
+  rank.result.wait_status = wait_status;
+  ++exited_;
+  ExitStatus status{wait_status};
+  if (status.exit_code() != 0) {
+    if (terminated_ && exit_code_ == 0) exit_code_ = status.exit_code();
+    return Fail(status.exit_code(), Cat(Name(number), " ", HowItEnded(status), why.empty() ? "" : ": ", why));
+  }
+  if (mpi_ && !rank.result.connected) {
+    return Fail(kNeverConnectedCode,
+                Cat(Name(number),
+                    " ended without having called MPI_Init over PMIx, so it was no part of the job: if the "
+                    "program is no MPI "
+                    "program, start it with --mpi=none; if it is, its MPI library has no PMIx support"));
+  }
+  return false;
+}
+
+bool Outcome::RankAborted(std::uint32_t rank, std::int32_t status) {
+  std::int32_t code = status & 0xff;
+  return Fail(code == 0 ? 1 : code, Cat(Name(rank), " called MPI_Abort with code ", status));
+}
+
+bool Outcome::Fail(std::int32_t exit_code, std::string_view reason) {
+  if (failed_) return false;
+  failed_ = true;
+  exit_code_ = exit_code;
+  reason_ = reason;
+  return true;
+}
+
+void Outcome::Terminate(std::string_view reason) {
+  if (failed_) return;
+  failed_ = terminated_ = true;
+  reason_ = reason;
+}
+
+bool Outcome::all_connected() const {
+  return std::all_of(ranks_.begin(), ranks_.end(), [](auto& entry) { return entry.second.result.connected; });
+}
+bool Outcome::any_connected() const {
+  return std::any_of(ranks_.begin(), ranks_.end(), [](auto& entry) { return entry.second.result.connected; });
+}
+
+std::vector<std::uint32_t> Outcome::NotConnected() const {
+  std::vector<std::uint32_t> missing;
+  for (auto& [number, rank] : ranks_) {
+    if (!rank.result.connected) missing.push_back(number);
+  }
+  return missing;
+}
+
+bool Outcome::LeftWithoutFinalize(std::uint32_t number) const {
+  const Rank& rank = ranks_.at(number);
+  return mpi_ && rank.exited && rank.result.wait_status == 0 && rank.result.connected && !rank.finalized;
+}
+
+StepResult Outcome::Result(const std::vector<Lap>& laps) const {
+  StepResult result{.step = step_, .exit_code = exit_code_, .reason = reason_, .laps = laps};
+  if (terminated_ && exit_code_ == 0) result.exit_code = 128 + SIGTERM;  // what was cancelled did not succeed
+  for (auto& [number, rank] : ranks_) result.ranks.push_back(rank.result);
+  return result;
+}
+
+}  // namespace slipway

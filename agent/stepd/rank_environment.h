@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scripts find out who they are from their environment: SLIPWAY_* are ours, SLURM_* what users' scripts read
+// today. SLURM_JOBID, SLURM_NODELIST and SLURM_STEP_ID are left out on purpose: with them an `mpirun` inside
+// the container believes that srun is there.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "launcher/spec/step_spec.h"
+
+namespace slipway {
+
+// Where things of the step appear in its container.
+inline constexpr char kScriptTarget[] = "/run/slipway/script";
+inline constexpr char kClientTarget[] = "/run/slipway/client";
+inline constexpr char kSessionTarget[] = "/run/slipway/mpi";
+
+// Of all ranks here: the submitter's, less what an enclosing MPI job left in it, plus ours.
+std::vector<std::string> StepEnvironment(const StepSpec& spec);
+// On top of it, for the n-th rank of this node.
+std::vector<std::string> RankEnvironment(const StepSpec& spec, std::uint32_t local_rank);
+
+// What makes Open MPI 4.1 take part and start fast; never against what the user has set. `device_dir` is
+// /dev.
+struct MpiSettings {
+  std::vector<std::string> env;
+  std::vector<std::string> reasons;  // one line each, for --mpi-report
+};
+MpiSettings OpenMpiSettings(const StepSpec& spec, const std::string& device_dir, std::size_t cores_here);
+
+}  // namespace slipway

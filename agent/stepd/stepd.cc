@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/stepd/stepd.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <numeric>
+#include <thread>
+
+#include "agent/stepd/launch_plan.h"
+#include "agent/stepd/rank_environment.h"
+#include "agent/stepd/usage.h"
+
+namespace slipway {
+namespace {
+
+constexpr std::size_t kWarningsWaitingMax = 100;
+constexpr auto kExchangeTick = std::chrono::milliseconds(500);
+
+std::string InCwd(const StepSpec& spec, const std::string& path) {
+  return path.starts_with('/') ? path : Cat(spec.cwd.empty() ? "/" : spec.cwd, "/", path);
+}
+
+// Several nodes write one file: each appends, and only the first empties it, before the others begin.
+Result<UniqueFd> OpenOutput(const StepSpec& spec, const std::string& path) {
+  int flags = O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY;
+  if (!spec.append_output && spec.node_index == 0) flags |= O_TRUNC;
+  auto file = Open(InCwd(spec, path), flags, 0666);
+  if (!file) return Failure(std::move(file).error().Context("the output file cannot be opened"));
+  return file;
+}
+
+std::size_t ProcessorsHere(const StepSpec& spec) {
+  return spec.cpus.empty() ? std::thread::hardware_concurrency() : spec.cpus.size();
+}
+
+}  // namespace
+
+Stepd::Stepd(Loop& loop, StepSpec spec, StepdFds fds, uid_t agent_uid)
+    : loop_(loop),
+      spec_(std::move(spec)),
+      status_file_(std::move(fds.status)),
+      outcome_(spec_),
+      output_(loop, [this](StepOutput piece) { agent_.Send(StepFrame::kOutput, piece); }),
+      input_(loop),
+      agent_(loop, std::move(fds.listener), agent_uid, AgentEvents()),
+      init_(loop, std::move(fds.control), InitEvents()),
+      exchange_(spec_.node_index, spec_.nodes, ExchangeEvents()),
+      ranks_cgroup_(RanksCgroup(ReadFile("/proc/self/cgroup").value_or(""),
+                                ReadFile("/proc/self/mountinfo").value_or(""))),
+      last_lap_(loop.Now()) {
+  output_.on_drained = [this] { MaybeFinish(); };
+}
+
+Stepd::~Stepd() {
+  if (!private_dir_.empty()) (void)RemoveTree(private_dir_);
+}
+
+void Stepd::MarkLap(std::string name) {
+  MonotonicTime now = loop_.Now();
+  auto us = std::chrono::duration_cast<std::chrono::microseconds>(now - last_lap_).count();
+  laps_.push_back({.name = std::move(name), .us = static_cast<std::uint32_t>(us)});
+  last_lap_ = now;
+}
+
+void Stepd::EnterPhase(StepPhase phase) {
+  phase_ = phase;
+  agent_.Send(StepFrame::kState, StepState{.step = spec_.step, .phase = phase_, .laps = laps_});
+}
+
+// A line for the user, where the ranks' stderr goes.
+void Stepd::Warn(std::string_view text) {
+  std::string line = Cat("slipway: ", text, "\n");
+  const UniqueFd& file = stderr_file_ ? stderr_file_ : stdout_file_;
+  if (file && (stderr_file_ || spec_.stderr_path.empty())) {
+    (void)WriteAll(file.get(), line);
+  } else if (agent_.attached()) {
+    agent_.Send(StepFrame::kOutput,
+                StepOutput{.rank = LocalRanks().empty() ? 0 : LocalRanks()[0], .stream = 2, .bytes = line});
+  } else if (warnings_waiting_.size() < kWarningsWaitingMax) {
+    warnings_waiting_.emplace_back(text);
+  }
+}
+
+Result<> Stepd::Begin() {
+  TRY(agent_.Start());
+  TRY(init_.Start());
+  if (auto prepared = Prepare(); !prepared) {
+    FailStep(125, prepared.error().message);
+    return {};
+  }
+  AgreeWithOtherNodes();
+  return {};
+}
+
+Result<> Stepd::Prepare() {
+  TRY(OpenFiles());
+  if (!spec_.script.empty()) TRY(CheckScript(spec_.script));
+  if (mpi()) TRY(StartPmix());
+  return {};
+}
+
+Result<> Stepd::OpenFiles() {
+  if (!spec_.stdout_path.empty()) stdout_file_ = TRY(OpenOutput(spec_, spec_.stdout_path));
+  if (!spec_.stderr_path.empty()) stderr_file_ = TRY(OpenOutput(spec_, spec_.stderr_path));
+  const auto& ranks = LocalRanks();
+  bool has_rank_0 = std::find(ranks.begin(), ranks.end(), 0U) != ranks.end();
+  if (!spec_.stdin_path.empty() && has_rank_0) {
+    auto file = Open(InCwd(spec_, spec_.stdin_path), O_RDONLY | O_NOCTTY);
+    if (!file) return Failure(std::move(file).error().Context("the input file cannot be opened"));
+    stdin_file_ = std::move(*file);
+  }
+  return {};
+}
+
+Result<> Stepd::StartPmix() {
+  private_dir_ = TRY(MakeTempDirectory("/tmp", "slipway-pmix-"));
+  pmix_ = TRY(PmixServer::Start(loop_, private_dir_, spec_.nodes[spec_.node_index], spec_.uid, PmixEvents()));
+  MarkLap("pmix server");
+  return {};
+}
+
+// The PMIx namespace must be the same on all nodes and known to nobody else, so the first node's stepd makes
+// it up and tells the others; where a file is to be emptied, nobody writes before it has been.
+void Stepd::AgreeWithOtherNodes() {
+  std::uint64_t words[2] = {};
+  CHECK(::getrandom(words, sizeof words, 0) == sizeof words);
+  std::string nspace = Cat("slipway.", ToString(spec_.step), ".", words[0], ".", words[1]);
+  bool files = !spec_.append_output && (stdout_file_ || stderr_file_);
+  if (!several_nodes() || (!mpi() && !files)) return OnAgreed(nspace);
+  std::vector<std::uint32_t> nodes(spec_.nodes.size());
+  std::iota(nodes.begin(), nodes.end(), 0);
+  if (spec_.wireup_timeout_s > 0) {
+    wireup_timer_ = loop_.After(std::chrono::seconds(spec_.wireup_timeout_s), [this] { OnWireupTimeout(); });
+  }
+  exchange_.AllGather("start", nodes, spec_.node_index == 0 ? nspace : std::string(),
+                      [this](Result<std::string> agreed) {
+                        if (!agreed)
+                          return FailStep(125, Cat("the step cannot start: ", agreed.error().message));
+                        MarkLap("all nodes there");
+                        OnAgreed(*agreed);
+                      });
+  ArmExchangeTick();
+}
+
+void Stepd::OnAgreed(const std::string& nspace) {
+  if (outcome_.failed()) return;
+  auto registered = [&]() -> Result<> {
+    if (!mpi()) return {};
+    return pmix_->Register({.nspace = nspace,
+                            .nodes = spec_.nodes,
+                            .ranks = spec_.ranks,
+                            .node_index = spec_.node_index,
+                            .uid = spec_.uid,
+                            .gid = spec_.gid,
+                            .session_dir = kSessionTarget});
+  }();
+  auto launched = registered ? Launch() : std::move(registered);
+  if (!launched) FailStep(125, launched.error().message);
+}
+
+Result<> Stepd::Launch() {
+  LaunchSpec launch = TRY(PlanLaunch(spec_));
+  std::vector<UniqueFd> fds;
+  TRY(GiveImage(launch, fds));
+  TRY(GiveStreams(launch, fds));
+  if (mpi()) TRY(GiveMpi(launch));
+  launch.fd_count = static_cast<std::uint32_t>(fds.size());
+  launched_ = true;
+  TRY(init_.Launch(launch, std::move(fds)));
+  MarkLap("launch sent");
+  if (spec_.time_limit_s > 0) {
+    limit_timer_ = loop_.After(std::chrono::seconds(spec_.time_limit_s), [this] {
+      Terminate(Cat("TIMEOUT: the step ran longer than its limit of ", spec_.time_limit_s, " s"),
+                std::chrono::seconds(spec_.kill_grace_s));
+    });
+  }
+  return {};
+}
+
+Result<> Stepd::GiveImage(LaunchSpec& launch, std::vector<UniqueFd>& fds) {
+  if (spec_.image_path.empty()) return {};  // the privileged half has attached it
+  UniqueFd image = TRY_CONTEXT(Open(spec_.image_path, O_RDONLY), "image");
+  struct stat status {};
+  if (::fstat(image.get(), &status) < 0) return ErrnoFail("fstat", spec_.image_path);
+  if (S_ISDIR(status.st_mode)) {
+    launch.image = {.kind = ImageKind::kDirectory, .path = spec_.image_path};
+    return {};
+  }
+  launch.image = {.kind = ImageKind::kSquashfuse,
+                  .path = spec_.image_path,
+                  .fd = static_cast<std::int32_t>(fds.size()),
+                  .size = static_cast<std::uint64_t>(status.st_size)};
+  fds.push_back(std::move(image));
+  return {};
+}
+
+Result<> Stepd::GiveStreams(LaunchSpec& launch, std::vector<UniqueFd>& fds) {
+  auto give = [&](UniqueFd fd) {
+    fds.push_back(std::move(fd));
+    return static_cast<std::int32_t>(fds.size()) - 1;
+  };
+  std::int32_t out = -1, err = -1;
+  if (stdout_file_) out = give(TRY(Dup(stdout_file_.get())));
+  if (stderr_file_) err = give(TRY(Dup(stderr_file_.get())));
+  if (stdout_file_ && spec_.stderr_path.empty()) err = out;
+  for (Task& task : launch.tasks) {
+    task.stdout_fd = out >= 0 ? out : give(TRY(output_.Add(task.rank, 1)));
+    task.stderr_fd = err >= 0 ? err : give(TRY(output_.Add(task.rank, 2)));
+    if (task.rank != 0) continue;
+    if (stdin_file_) {
+      task.stdin_fd = give(std::move(stdin_file_));
+    } else if (spec_.interactive_stdin) {
+      task.stdin_fd = give(TRY(input_.Open()));
+    }
+  }
+  return {};
+}
+
+Result<> Stepd::GiveMpi(LaunchSpec& launch) {
+  MpiSettings settings = OpenMpiSettings(spec_, "/dev", ProcessorsHere(spec_));
+  launch.env.insert(launch.env.end(), settings.env.begin(), settings.env.end());
+  for (Task& task : launch.tasks) {
+    for (std::string& line : TRY(pmix_->EnvironmentOf(task.rank))) task.env.push_back(std::move(line));
+  }
+  return {};
+}
+
+void Stepd::ArmExchangeTick() {
+  if (exchange_timer_.value != 0 || !exchange_.wants_tick()) return;
+  exchange_timer_ = loop_.After(kExchangeTick, [this] {
+    exchange_timer_ = {};
+    exchange_.Tick();
+    ArmExchangeTick();
+  });
+}
+
+}  // namespace slipway

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the container's init, the agent, the other nodes and libpmix tell a running step.
+#include <csignal>
+
+#include "agent/stepd/stepd.h"
+#include "agent/stepd/usage.h"
+#include "base/os/process.h"
+#include "base/text/text.h"
+
+namespace slipway {
+
+InitLink::Events Stepd::InitEvents() {
+  return {
+      .ready = [this](InitReady ready) { OnReady(std::move(ready)); },
+      .started = [this](std::uint32_t task) { outcome_.RankStarted(LocalRanks()[task]); },
+      // Posted: what the rank said to libpmix before it ended is in the loop's queue already and comes first.
+      .exited =
+          [this](std::uint32_t task, std::int32_t wait_status) {
+            loop_.Post([this, task, wait_status] { OnRankExited(task, wait_status); });
+          },
+      .failed = [this](InitFailed failed) { FailStep(failed.exit_code, failed.message); },
+      .warning = [this](std::string line) { Warn(line); },
+      .gone = [this](std::string why) { loop_.Post([this, why = std::move(why)] { OnInitGone(why); }); },
+  };
+}
+
+AgentLink::Events Stepd::AgentEvents() {
+  return {
+      .attached = [this] { OnAgentAttached(); },
+      .detached = [this] { output_.Detach(); },
+      .frame = [this](StepFrame kind, std::string_view payload) { return OnAgentFrame(kind, payload); },
+  };
+}
+
+ExchangeCallbacks Stepd::ExchangeEvents() {
+  return {
+      // What is lost while no agent is there is sent again when one attaches.
+      .send =
+          [this](std::uint32_t node, std::string bytes) {
+            agent_.Send(StepFrame::kExchangeOut, StepExchange{node, std::move(bytes)});
+          },
+      .serve_modex =
+          [this](std::uint32_t rank, Exchange::Reply reply) {
+            if (!pmix_) return reply(slipway::Fail(Code::kFailedPrecondition, "not an MPI step"));
+            pmix_->ServeModex(rank, [this, reply = std::move(reply)](Result<std::string> data) {
+              reply(std::move(data));
+              ArmExchangeTick();
+            });
+          },
+      .step_failed =
+          [this](std::uint32_t, std::int32_t exit_code, std::string reason) {
+            if (outcome_.Fail(exit_code, reason)) TakeDown(std::chrono::seconds(spec_.kill_grace_s));
+          },
+  };
+}
+
+PmixCallbacks Stepd::PmixEvents() {
+  return {
+      .connected = [this](std::uint32_t rank) { OnConnected(rank); },
+      .finalized = [this](std::uint32_t rank) { outcome_.RankFinalized(rank); },
+      .aborted =
+          [this](std::uint32_t rank, std::int32_t status, std::string) {
+            if (outcome_.RankAborted(rank, status)) OnFirstFailure(true);
+          },
+      .fence =
+          [this](std::string members, std::vector<std::uint32_t> nodes, std::string data,
+                 Exchange::Reply reply) {
+            OnFence(std::move(members), std::move(nodes), std::move(data), std::move(reply));
+          },
+      .modex =
+          [this](std::uint32_t node, std::uint32_t rank, Exchange::Reply reply) {
+            exchange_.RequestModex(node, rank, std::move(reply));
+            ArmExchangeTick();
+          },
+  };
+}
+
+void Stepd::OnAgentAttached() {
+  agent_.Send(StepFrame::kState, StepState{.step = spec_.step, .phase = phase_, .laps = laps_});
+  std::vector<std::string> warnings;
+  warnings.swap(warnings_waiting_);
+  for (const std::string& line : warnings) Warn(line);
+  exchange_.Resend();
+  output_.Attach();
+  SendResult();
+}
+
+Result<> Stepd::OnAgentFrame(StepFrame kind, std::string_view payload) {
+  switch (kind) {
+    case StepFrame::kExchangeIn: {
+      auto exchange = TRY(Decode<StepExchange>(payload, "exchange"));
+      auto delivered = exchange_.Deliver(exchange.node, exchange.bytes);
+      if (!delivered) Warn(Cat("a frame of another node was ignored: ", delivered.error().message));
+      ArmExchangeTick();
+      return {};
+    }
+    case StepFrame::kPeerGone: {
+      auto gone = TRY(Decode<StepPeerGone>(payload, "peer gone"));
+      exchange_.PeerGone(gone.node, gone.reason);
+      ArmExchangeTick();
+      return {};
+    }
+    case StepFrame::kSignal: {
+      auto number = TRY(Decode<std::int32_t>(payload, "signal"));
+      if (number < 1 || number > 64) return slipway::Fail(Code::kInvalidArgument, "signal ", number);
+      if (launched_) init_.Signal(-1, number);
+      return {};
+    }
+    case StepFrame::kStdin: {
+      auto input = TRY(Decode<StepStdin>(payload, "stdin"));
+      if (!input_.Write(input.bytes, input.eof)) Warn("rank 0 does not read its input: it is cut off here");
+      return {};
+    }
+    case StepFrame::kCredit:
+      output_.Grant(TRY(Decode<std::uint32_t>(payload, "credit")));
+      return {};
+    case StepFrame::kTerminate: {
+      auto order = TRY(Decode<StepTerminate>(payload, "terminate"));
+      Terminate(order.reason, std::chrono::seconds(order.grace_s));
+      return {};
+    }
+    case StepFrame::kAcknowledge:
+      if (result_) loop_.Stop();
+      return {};
+    default:
+      return slipway::Fail(Code::kInvalidArgument, "the agent sent frame ", static_cast<int>(kind));
+  }
+}
+
+void Stepd::OnReady(InitReady ready) {
+  ready_ = true;
+  MarkLap("container ready");
+  for (Lap& lap : ready.laps) laps_.push_back({.name = Cat("of these: ", lap.name), .us = lap.us});
+  EnterPhase(mpi() ? StepPhase::kWiringUp : StepPhase::kRunning);
+  if (mpi() && spec_.wireup_timeout_s > 0) {
+    loop_.Cancel(wireup_timer_);
+    wireup_timer_ = loop_.After(std::chrono::seconds(spec_.wireup_timeout_s), [this] { OnWireupTimeout(); });
+  }
+}
+
+void Stepd::OnConnected(std::uint32_t rank) {
+  if (outcome_.all_connected()) return;  // a rank's child connects in its name
+  if (!outcome_.any_connected()) MarkLap("first rank connected");
+  outcome_.RankConnected(rank);
+  if (!outcome_.all_connected()) return;
+  MarkLap("all ranks connected");
+  loop_.Cancel(wireup_timer_);
+  if (!several_nodes()) OnWiredUp();  // libpmix fences by itself within a node
+}
+
+void Stepd::OnFence(std::string members, std::vector<std::uint32_t> nodes, std::string data,
+                    Exchange::Reply reply) {
+  exchange_.AllGather(members, nodes, std::move(data),
+                      [this, reply = std::move(reply)](Result<std::string> all) {
+                        if (all) {
+                          OnWiredUp();
+                        } else if (!outcome_.failed()) {
+                          FailStep(1, Cat("the ranks cannot exchange data: ", all.error().message));
+                        }
+                        reply(std::move(all));
+                      });
+  ArmExchangeTick();
+}
+
+void Stepd::OnWiredUp() {
+  if (wired_up_) return;
+  wired_up_ = true;
+  MarkLap("wired up");
+  EnterPhase(StepPhase::kRunning);
+}
+
+void Stepd::OnWireupTimeout() {
+  const std::string& node = spec_.nodes[spec_.node_index];
+  if (!launched_) {
+    return FailStep(
+        1, Cat("the step's other nodes did not answer ", node, " within ", spec_.wireup_timeout_s, " s"));
+  }
+  std::vector<std::string> missing;
+  for (std::uint32_t rank : outcome_.NotConnected()) {
+    if (missing.size() < 16) missing.push_back(std::to_string(rank));
+  }
+  FailStep(1, Cat("not all ranks called MPI_Init within ", spec_.wireup_timeout_s, " s; on ", node,
+                  " missing: ", Join(missing, ", "),
+                  outcome_.NotConnected().size() > missing.size() ? ", …" : ""));
+}
+
+void Stepd::OnRankExited(std::uint32_t task, std::int32_t wait_status) {
+  std::uint32_t rank = LocalRanks()[task];
+  if (outcome_.Exited(rank)) return;
+  std::string why;
+  if (ExitStatus{wait_status}.signal() == SIGKILL && UsageOf(ranks_cgroup_).oom_kills > 0) {
+    why = "the job's memory on this node was used up (--mem)";
+  }
+  if (outcome_.RankExited(rank, wait_status, why)) {
+    OnFirstFailure(spec_.kill_on_bad_exit);
+  } else if (!outcome_.failed() && outcome_.LeftWithoutFinalize(rank)) {
+    Warn(Cat("rank ", rank, " on ", spec_.nodes[spec_.node_index],
+             " ended without having called MPI_Finalize"));
+  }
+  if (!outcome_.all_exited()) return;
+  MarkLap("all ranks ended");
+  loop_.Cancel(limit_timer_);
+  loop_.Cancel(wireup_timer_);
+  loop_.Cancel(kill_timer_);
+  // The init goes by itself then; one that does not is shown the door.
+  kill_timer_ = loop_.After(std::chrono::seconds(5), [this] { init_.Close("it did not end"); });
+}
+
+void Stepd::OnInitGone(const std::string& why) {
+  init_gone_ = true;
+  if (!outcome_.all_exited() && !outcome_.failed()) {
+    FailStep(125, Cat("the container's init ended unexpectedly", why == "closed" ? "" : Cat(" (", why, ")")));
+  }
+  loop_.Cancel(kill_timer_);
+  output_.LastCall();
+  MaybeFinish();
+}
+
+}  // namespace slipway

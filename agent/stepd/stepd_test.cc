@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "agent/stepd/step_under_test.h"
+
+namespace slipway {
+namespace {
+
+using ::testing::HasSubstr;
+
+StepSpec Shell(const std::string& command, std::uint32_t ranks = 1, std::uint32_t nodes = 1) {
+  return SpecOf(nodes, ranks, {"/bin/sh", "-c", command});
+}
+
+TEST(Stepd, StreamsOutputAndReportsTheExitCode) {
+  StepUnderTest step(Shell("echo out $SLURM_PROCID of $SLIPWAY_NTASKS; echo err >&2; exit 3"));
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_EQ(step[0].out, "out 0 of 1\n");
+  EXPECT_EQ(step[0].err, "err\n");
+  EXPECT_EQ(step[0].result->exit_code, 3);
+  EXPECT_EQ(step[0].result->reason, "rank 0 on tnode0 exited with code 3");
+  EXPECT_TRUE(step[0].result->ranks.at(0).started);
+}
+
+TEST(Stepd, KeepsItsResultUntilItIsAcknowledged) {
+  StepUnderTest step(Shell("true"));
+  ASSERT_TRUE(step.RunToEnd());
+  auto kept = Decode<StepResult>(*ReadFile(step.Dir() + "/status0"), "status");
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(kept->exit_code, 0);
+  step[0].result.reset();
+  step.Attach(0);  // the next agent
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_EQ(step[0].state->phase, StepPhase::kEnded);
+  step.Acknowledge(0);
+  ASSERT_TRUE(step.RunUntil([&] { return step[0].lost; }));
+  EXPECT_EQ(step[0].stepd.Wait()->exit_code(), 0);
+  step[0].stepd = Process();
+}
+
+TEST(Stepd, GoesOnWithoutAnAgentAndLosesNoOutput) {
+  StepUnderTest step(Shell("read line; i=0; while [ $i -lt 500 ]; do echo $i; i=$((i+1)); done; exit 4"));
+  ASSERT_TRUE(step.RunUntil([&] { return step[0].state.has_value(); }));
+  step.Detach(0);
+  EXPECT_FALSE(step.RunUntil([] { return false; }, std::chrono::seconds(1)));
+  step.Attach(0);
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_EQ(step[0].result->exit_code, 4);
+  EXPECT_THAT(step[0].out, HasSubstr("\n498\n499\n"));
+}
+
+TEST(Stepd, SendsNoMoreThanItsCredit) {
+  StepUnderTest step(Shell("head -c 3000000 /dev/zero"));
+  step.grant_credit = false;
+  ASSERT_TRUE(step.RunUntil([&] { return step[0].out.size() >= 1 << 20; }));
+  EXPECT_FALSE(
+      step.RunUntil([&] { return step[0].out.size() > 1 << 20 || step[0].result; }, std::chrono::seconds(1)));
+  step.Send(0, StepFrame::kCredit, std::uint32_t{4 << 20});
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_EQ(step[0].out.size(), 3000000u);
+  EXPECT_EQ(step[0].result->exit_code, 0);
+}
+
+TEST(Stepd, TakesEveryRankDownWithTheFirstThatFails) {
+  StepUnderTest step(Shell("[ $SLIPWAY_RANK = 1 ] && exit 9; sleep 60", 4, 2));
+  ASSERT_TRUE(step.RunToEnd());
+  for (int i : {0, 1}) {
+    EXPECT_EQ(step[i].result->exit_code, 9);
+    EXPECT_EQ(step[i].result->reason, "rank 1 on tnode0 exited with code 9");
+  }
+}
+
+TEST(Stepd, SaysWhichSignalEndedARank) {
+  StepUnderTest step(Shell("kill -SEGV $$"));
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_EQ(step[0].result->exit_code, 128 + SIGSEGV);
+  EXPECT_EQ(step[0].result->reason, "rank 0 on tnode0 was ended by signal 11 (Segmentation fault)");
+}
+
+TEST(Stepd, EndsAStepAtItsTimeLimit) {
+  StepSpec spec = Shell("trap '' TERM; while :; do sleep 1; done");
+  spec.time_limit_s = 1;
+  spec.kill_grace_s = 1;
+  StepUnderTest step(spec);
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_EQ(step[0].result->exit_code, 128 + SIGKILL);
+  EXPECT_THAT(step[0].result->reason, HasSubstr("TIMEOUT"));
+}
+
+TEST(Stepd, IsCancelledWithAReason) {
+  StepUnderTest step(Shell("echo up; exec sleep 60"));
+  ASSERT_TRUE(step.RunUntil([&] { return !step[0].out.empty(); }));
+  step.Send(0, StepFrame::kTerminate, StepTerminate{.reason = "CANCELLED by uid 5"});
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_EQ(step[0].result->exit_code, 128 + SIGTERM);
+  EXPECT_EQ(step[0].result->reason, "CANCELLED by uid 5");
+}
+
+TEST(Stepd, FeedsRankZeroFromTheClient) {
+  StepSpec spec = Shell("cat; echo end");
+  spec.interactive_stdin = true;
+  StepUnderTest step(spec);
+  step.Send(0, StepFrame::kStdin, StepStdin{.bytes = "typed\n"});
+  step.Send(0, StepFrame::kStdin, StepStdin{.eof = true});
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_EQ(step[0].out, "typed\nend\n");
+}
+
+TEST(Stepd, PassesSignalsOn) {
+  StepUnderTest step(Shell("trap 'echo got; exit 0' USR1; echo up; while :; do sleep 0.05; done"));
+  ASSERT_TRUE(step.RunUntil([&] { return !step[0].out.empty(); }));
+  step.Send(0, StepFrame::kSignal, std::int32_t{SIGUSR1});
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_EQ(step[0].out, "up\ngot\n");
+}
+
+TEST(Stepd, WritesTheUsersFilesAndAppendsFromEveryNode) {
+  std::string dir = *MakeTempDirectory("/tmp", "stepd-out-");
+  ASSERT_TRUE(WriteFileAtomically(dir + "/out", "old\n"));
+  StepSpec spec = Shell("echo rank $SLIPWAY_RANK", 4, 2);
+  spec.stdout_path = dir + "/out";
+  StepUnderTest step(spec);
+  ASSERT_TRUE(step.RunToEnd());
+  std::string text = *ReadFile(dir + "/out");
+  EXPECT_EQ(text.find("old"), std::string::npos);
+  for (int rank = 0; rank < 4; ++rank) EXPECT_THAT(text, HasSubstr(Cat("rank ", rank, "\n")));
+  ASSERT_TRUE(RemoveTree(dir));
+}
+
+TEST(Stepd, NamesTheOutputFileThatItCannotOpen) {
+  StepSpec spec = Shell("true");
+  spec.stdout_path = "/nonexistent/out.txt";
+  StepUnderTest step(spec);
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_EQ(step[0].result->exit_code, 125);
+  EXPECT_THAT(step[0].result->reason, HasSubstr("/nonexistent/out.txt"));
+}
+
+TEST(Stepd, RefusesAScriptWithWindowsLineEnds) {
+  StepSpec spec = Shell("true");
+  spec.script = "#!/bin/sh\r\necho hi\r\n";
+  spec.argv.clear();
+  StepUnderTest step(spec);
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_EQ(step[0].result->exit_code, 125);
+  EXPECT_THAT(step[0].result->reason, HasSubstr("dos2unix"));
+}
+
+TEST(Stepd, RunsABatchScriptWithItsArguments) {
+  if (::geteuid() != 0) GTEST_SKIP() << "the fake init places files only as root";
+  StepSpec spec = Shell("true");
+  spec.step.step = kBatchStep;
+  spec.script = "#!/bin/sh\necho \"$0 $1 $SLURM_JOB_ID $SLURM_NTASKS\"\n";
+  spec.argv = {"one"};
+  spec.env.push_back("SLURM_NTASKS=64");  // the job's, not the batch step's
+  StepUnderTest step(spec);
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_EQ(step[0].out, "/run/slipway/script one 7 64\n");
+}
+
+TEST(Stepd, SaysSoWhenTheInitGoesWithoutAWord) {
+  StepUnderTest step(Shell("echo up; exec sleep 60"));
+  ASSERT_TRUE(step.RunUntil([&] { return !step[0].out.empty(); }));
+  ASSERT_TRUE(step[0].init.Signal(SIGKILL));
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_EQ(step[0].result->exit_code, 125);
+  EXPECT_THAT(step[0].result->reason, HasSubstr("ended unexpectedly"));
+}
+
+}  // namespace
+}  // namespace slipway

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/front/container_commands.h"
+
+#include <unistd.h>
+
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/text/text.h"
+#include "launcher/client/container_run.h"
+#include "launcher/client/container_spec.h"
+
+namespace slipway::cli {
+namespace {
+
+constexpr int kUsage = 125;
+
+std::vector<Option> ContainerOptionList() {
+  return {
+      {.name = "bind",
+       .letter = 'B',
+       .type = Option::kList,
+       .value_name = "SRC[:DEST[:ro]]",
+       .help = "make a path of the host visible inside",
+       .complete = "file"},
+      {.name = "env",
+       .type = Option::kList,
+       .value_name = "NAME=VALUE",
+       .help = "set a variable inside; wins over the image's"},
+      {.name = "cleanenv", .letter = 'e', .help = "do not pass the environment on"},
+      {.name = "pwd",
+       .type = Option::kString,
+       .value_name = "DIR",
+       .help = "working directory inside",
+       .complete = "dir"},
+      {.name = "cwd",
+       .type = Option::kString,
+       .value_name = "DIR",
+       .help = "the same as --pwd",
+       .complete = "dir",
+       .hidden = true},
+      {.name = "no-home", .help = "do not mount the home directory"},
+      {.name = "contain",
+       .letter = 'c',
+       .help = "empty /tmp, /var/tmp and home directory instead of the host's"},
+      {.name = "writable-tmpfs",
+       .help = "let the container change its files; the changes are in memory and go with it"},
+      {.name = "hostname", .type = Option::kString, .value_name = "NAME", .help = "host name inside"},
+      {.name = "pid", .letter = 'p', .help = "a PID namespace of its own (the default)", .hidden = true},
+      {.name = "no-pid", .help = "see the host's processes"},
+      {.name = "explain", .help = "say on stderr how the container was made and where the time went"},
+  };
+}
+
+Command Declare(const std::string& name) {
+  Command command;
+  command.name = Cat("slipway ", name);
+  command.options = ContainerOptionList();
+  command.stop_at_first_positional = true;
+  command.positionals = {{"IMAGE", Positional::kOne, "a SIF, a squashfs or a directory", "file"}};
+  if (name == "exec") {
+    command.summary = "run a command in a container";
+    command.examples = {
+        {"slipway exec lammps.sif lmp -in in.melt", "home, working directory and /tmp are there as outside"},
+        {"slipway exec --bind /scratch/data:/data:ro tools.sif ls /data", ""}};
+    command.positionals.push_back({"COMMAND", Positional::kOne, "looked up in the container"});
+    command.positionals.push_back({"ARG", Positional::kMany, ""});
+  } else if (name == "run") {
+    command.summary = "run what the image was made to run";
+    command.examples = {{"slipway run lolcow.sif", "the image's runscript, with the arguments that follow"}};
+    command.positionals.push_back({"ARG", Positional::kMany, "for the runscript"});
+  } else {
+    command.summary = "an interactive shell in a container";
+    command.examples = {{"slipway shell tools.sif", "bash where the image has it, sh otherwise"}};
+    command.positionals.push_back({"ARG", Positional::kMany, "for the shell"});
+  }
+  command.notes =
+      "Exit code: the command's own; 128 + N when signal N ended it; 127 not found in the image, 126 "
+      "not\nexecutable, 125 no container could be made.";
+  return command;
+}
+
+ContainerOptions OptionsOf(const Parsed& parsed) {
+  ContainerOptions options;
+  options.binds = parsed.List("bind");
+  options.env = parsed.List("env");
+  options.clean_env = parsed.Has("cleanenv");
+  options.no_home = parsed.Has("no-home");
+  options.contain = parsed.Has("contain");
+  options.writable_tmpfs = parsed.Has("writable-tmpfs");
+  options.no_pid = parsed.Has("no-pid");
+  options.pwd = parsed.Value("pwd", parsed.Value("cwd"));
+  options.hostname = parsed.Value("hostname");
+  return options;
+}
+
+// The image says what it runs; which of the two places it says it in is known only inside.
+constexpr const char* kRunScript =
+    "for s in /.singularity.d/runscript /singularity; do [ -x \"$s\" ] && exec \"$s\" \"$@\"; done; "
+    "echo 'slipway: the image has no runscript; use slipway exec IMAGE COMMAND' >&2; exit 127";
+constexpr const char* kShell = "[ -x /bin/bash ] && exec /bin/bash --norc \"$@\"; exec /bin/sh \"$@\"";
+
+std::vector<std::string> ArgvFor(const std::string& name, std::vector<std::string> rest) {
+  if (name == "exec") return rest;
+  std::vector<std::string> argv = {"/bin/sh", "-c", name == "run" ? kRunScript : kShell, "slipway"};
+  argv.insert(argv.end(), rest.begin(), rest.end());
+  return argv;
+}
+
+bool LooksLikeCatalogueName(const std::string& image) {
+  return image.find('/') == std::string::npos && image.front() != '.' && !image.ends_with(".sif") &&
+         !image.ends_with(".sqfs") && !image.ends_with(".squashfs");
+}
+
+Result<ImageFile> OpenImage(const std::string& image) {
+  if (auto scheme = image.find("://"); scheme != std::string::npos) {
+    return Fail(Code::kUnimplemented, "image ", image, ": references of kind ", image.substr(0, scheme),
+                ":// cannot be run directly; a SIF, a squashfs or a directory would do");
+  }
+  auto opened = OpenImageFile(image);
+  if (!opened && opened.error().sys_errno == ENOENT && LooksLikeCatalogueName(image)) {
+    return Fail(Code::kNotFound, "image ", image,
+                ": no such file; if it is a name of the cluster's catalogue, use `slipway launch --image ",
+                image, "` (exec, run and shell take files and directories)");
+  }
+  return opened;
+}
+
+std::string WorkingDirectory() {
+  char path[PATH_MAX];
+  return ::getcwd(path, sizeof path) != nullptr && path[0] == '/' ? path : "";
+}
+
+std::string Explained(const Mount& mount) {
+  static constexpr const char* kTypes[] = {"", "bind", "tmpfs", "proc", "dev", "sys"};
+  return Cat("  ", kTypes[mount.type], " ",
+             mount.source.empty()           ? mount.target
+             : mount.source == mount.target ? mount.source
+                                            : Cat(mount.source, " at ", mount.target),
+             mount.read_only ? " (ro)" : "", mount.optional ? " (where it exists)" : "");
+}
+
+void Explain(const ImageFile& image, const LaunchSpec& spec, const InitReady& ready) {
+  static constexpr const char* kWays[] = {"", "mounted by the broker", "served by squashfuse",
+                                          "used in place"};
+  std::string text = Cat("way: rootless (a user namespace of your own), ",
+                         ready.pid_namespace ? "PID namespace" : "no PID namespace", "\nimage: ", image.what,
+                         " ", image.path, ", ", kWays[static_cast<int>(spec.image.kind)],
+                         spec.image.offset != 0 ? Cat(" from byte ", spec.image.offset) : std::string(),
+                         spec.writable_tmpfs ? ", changes kept in memory" : ", read-only", "\nmounts:\n");
+  for (const Mount& mount : spec.mounts) text += Explained(mount) + "\n";
+  text += "time (microseconds):";
+  std::uint64_t total = 0;
+  for (const Lap& lap : ready.laps) {
+    text += Cat(" ", lap.name, " ", lap.us, ",");
+    total += lap.us;
+  }
+  std::fprintf(stderr, "%s in all %llu\n", text.c_str(), static_cast<unsigned long long>(total));
+}
+
+Result<int> Run(const std::string& name, const Parsed& parsed) {
+  std::vector<std::string> rest = parsed.positionals();
+  ImageFile image = TRY(OpenImage(rest[0]));
+  rest.erase(rest.begin());
+  if (!rest.empty() && rest[0] == "--") rest.erase(rest.begin());
+  if (name == "exec" && rest.empty()) return Fail(Code::kInvalidArgument, "slipway exec: no COMMAND given");
+  std::vector<std::string> caller_env;
+  for (char** entry = environ; *entry != nullptr; ++entry) caller_env.emplace_back(*entry);
+  if (name == "shell") caller_env.emplace_back("PS1=Slipway> ");
+  ContainerRun run;
+  run.starter = TRY(FindCompanion("slipway-starter"));
+  run.spec = TRY(MakeContainerSpec(image, OptionsOf(parsed), CallingUser(), caller_env, WorkingDirectory()));
+  run.spec.argv = ArgvFor(name, std::move(rest));
+  if (image.file) run.fds.push_back(image.file.get());
+  run.fds.push_back(STDIN_FILENO);
+  if (parsed.Has("explain")) run.ready = [&](const InitReady& ready) { Explain(image, run.spec, ready); };
+  run.say = [](const std::string& line) { std::fprintf(stderr, "slipway: %s\n", line.c_str()); };
+  return RunContainer(run);
+}
+
+}  // namespace
+
+std::vector<Command> ContainerCommands() { return {Declare("exec"), Declare("run"), Declare("shell")}; }
+
+int RunContainerCommand(const std::string& name, const std::vector<std::string>& arguments) {
+  Command command = Declare(name);
+  auto parsed = ParseOptions(command, arguments);
+  if (parsed && parsed->help()) {
+    std::fputs(HelpText(command).c_str(), stdout);
+    return 0;
+  }
+  auto code = parsed ? Run(name, *parsed) : Result<int>(Failure(std::move(parsed).error()));
+  if (code) return *code;
+  std::string_view message = code.error().message;
+  std::fprintf(stderr, "%s%s\n",
+               message.starts_with("slipway") ? "" : "slipway: ", std::string(message).c_str());
+  return kUsage;
+}
+
+}  // namespace slipway::cli

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// `slipway`: what needs no cluster is done here, within a millisecond of starting; everything else is
+// slipway-remote's, which carries gRPC.
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "cli/front/container_commands.h"
+#include "launcher/client/container_run.h"
+
+int main(int argc, char** argv) {
+  // Called by another name (sbatch, …): slipway-remote knows which.
+  const char* slash = std::strrchr(argv[0], '/');
+  bool by_own_name = std::strcmp(slash != nullptr ? slash + 1 : argv[0], "slipway") == 0;
+  std::string command = argc > 1 && by_own_name ? argv[1] : "";
+  if (command == "exec" || command == "run" || command == "shell") {
+    return slipway::cli::RunContainerCommand(command, std::vector<std::string>(argv + 2, argv + argc));
+  }
+  auto remote = slipway::FindCompanion("slipway-remote");
+  if (!remote) {
+    std::fprintf(stderr, "slipway: exec, run and shell work without it, but '%s' needs slipway-remote: %s\n",
+                 command.c_str(), remote.error().message.c_str());
+    return 125;
+  }
+  ::execv(remote->c_str(), argv);
+  std::perror(("slipway: " + *remote).c_str());
+  return 125;
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// A job's image may be a file or a directory of the user's: the controller gets it once, and the job is
+// pinned to the digest of what will be mounted.
+#pragma once
+
+#include <string>
+
+#include "cli/remote/cluster.h"
+#include "slipway/v1/image.pb.h"
+
+namespace slipway::cli {
+
+// A catalogue name or digest is returned as it is; a path is uploaded (a directory is packed first; what the
+// cluster has already is not sent again) and its digest returned. Progress goes to stderr when that is a
+// terminal.
+Result<std::string> ImageReference(Cluster& cluster, const std::string& image);
+Result<v1::UploadReply> UploadImage(Cluster& cluster, const std::string& path);
+
+}  // namespace slipway::cli

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// slipway launch: runs a command on nodes now, as if it ran here. Outside an allocation it is a job of its
+// own; inside one (a batch script) it is a step of that job.
+#include <cstdlib>
+
+#include "base/text/units.h"
+#include "cli/remote/attach.h"
+#include "cli/remote/image_upload.h"
+#include "cli/remote/job_options.h"
+#include "cli/remote/subcommand.h"
+#include "slipway/v1/job.grpc.pb.h"
+
+namespace slipway::cli {
+namespace {
+
+Command Declare() {
+  Command command{
+      .name = "slipway launch",
+      .summary = "run a command on an allocation now, in a container on each node, with its output here",
+      .examples = {{"slipway launch -N2 -n4 --image mpi.sif -- python3 hello.py", "four ranks on two nodes"},
+                   {"slipway launch -n 16 -- ./solver",
+                    "inside a batch script: a step of its job, in its image"},
+                   {"slipway launch -l -n 3 --image tiny -- hostname", "each line with its rank"}},
+      .options = ResourceOptions(),
+      .positionals = {{.name = "COMMAND", .arity = Positional::kOne},
+                      {.name = "ARG", .arity = Positional::kMany}},
+      .stop_at_first_positional = true,
+      .notes =
+          "Ctrl-C is passed on to the ranks; a second one ends the step. The exit code is the step's: that "
+          "of the\n"
+          "rank that failed first, 128 + N for signal N, 125 when slipway itself failed."};
+  std::vector<Option> more = {
+      {.name = "env",
+       .type = Option::kList,
+       .value_name = "NAME=VALUE",
+       .help = "set this in the ranks' environment"},
+      {.name = "export",
+       .type = Option::kString,
+       .value_name = "LIST",
+       .help = "environment that travels: ALL, NONE, or ALL,NAME=value"},
+      {.name = "pwd",
+       .type = Option::kString,
+       .value_name = "DIR",
+       .help = "the same as --chdir",
+       .complete = "dir"},
+      {.name = "label", .letter = 'l', .help = "put the rank before each line"},
+      {.name = "keep-on-bad-exit", .help = "a rank that fails does not end the others"},
+      ContextOption()};
+  command.options.insert(command.options.end(), more.begin(), more.end());
+  return command;
+}
+
+Result<v1::Program> ProgramOf(const Parsed& options, bool in_allocation) {
+  v1::Program program;
+  TRY(DescribeProgram(options, program));
+  if (options.Has("pwd")) {
+    std::string pwd = options.Value("pwd");
+    if (!pwd.starts_with("/"))
+      return Fail(Code::kInvalidArgument, "--pwd ", pwd, ": must be an absolute path in the container");
+    program.set_cwd(pwd);
+  }
+  for (const std::string& word : options.positionals()) program.add_argv(word);
+  for (std::string& entry :
+       TRY(ExportedEnvironment(OwnEnvironment(), options.Value("export"), in_allocation)))
+    program.add_env(std::move(entry));
+  for (const std::string& entry : options.List("env")) {
+    if (entry.find('=') == std::string::npos || entry[0] == '=')
+      return Fail(Code::kInvalidArgument, "--env ", entry, ": NAME=VALUE is wanted");
+    program.add_env(entry);
+  }
+  program.set_interactive_stdin(program.stdin_path().empty());
+  program.set_keep_on_bad_exit(options.Has("keep-on-bad-exit"));
+  return program;
+}
+
+std::string NameOf(const Parsed& options) {
+  const std::string& command = options.positionals()[0];
+  return options.Value("job-name", command.substr(command.rfind('/') + 1));
+}
+
+Result<AttachOptions> StartJob(Cluster& cluster, const Parsed& options, const v1::Resources& resources,
+                               const v1::Program& program) {
+  v1::SubmitRequest request;
+  v1::JobSpec& spec = *request.mutable_spec();
+  spec.set_name(NameOf(options));
+  *spec.mutable_resources() = resources;
+  *spec.mutable_program() = program;
+  spec.set_interactive(true);
+  spec.set_image(TRY(ImageReference(cluster, options.Value("image"))));
+  request.set_request_id(NewRequestId());
+  auto reply = TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::Submit, request));
+  for (const std::string& warning : reply.warnings())
+    PrintError(Error{Code::kOk, 0, Cat("slipway: warning: ", warning)});
+  return AttachOptions{.job = reply.job_id(), .step = 0, .owns_job = true, .label = options.Has("label")};
+}
+
+Result<AttachOptions> StartStep(Cluster& cluster, const Parsed& options, std::uint64_t job,
+                                const v1::Resources& resources, const v1::Program& program) {
+  v1::CreateStepRequest request;
+  request.set_job_id(job);
+  *request.mutable_resources() = resources;
+  *request.mutable_program() = program;
+  if (options.Has("image")) request.set_image(TRY(ImageReference(cluster, options.Value("image"))));
+  request.set_request_id(NewRequestId());
+  auto reply = TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::CreateStep, request));
+  return AttachOptions{.job = job, .step = reply.step_id(), .owns_job = false, .label = options.Has("label")};
+}
+
+Result<int> Run(const Parsed& options) {
+  const char* allocation = ::getenv("SLIPWAY_JOB_ID");
+  bool inside = allocation != nullptr && allocation[0] != '\0';
+  auto resources = ResourcesOf(options);
+  if (!resources) return UsageExit(resources.error());
+  auto program = ProgramOf(options, inside);
+  if (!program) return UsageExit(program.error());
+  if (!inside && !options.Has("image"))
+    return UsageExit(
+        Error{Code::kInvalidArgument, 0, "slipway launch: no image; give --image FILE, DIR or NAME"});
+  BlockAttachSignals();
+  Cluster cluster = TRY(Cluster::Of(options));
+  AttachOptions attached =
+      inside ? TRY(StartStep(cluster, options,
+                             TRY_CONTEXT(ParseNumber(allocation, 1, UINT64_MAX), "SLIPWAY_JOB_ID"),
+                             *resources, *program))
+             : TRY(StartJob(cluster, options, *resources, *program));
+  FinishAttached(TRY(Attach(cluster, attached)));
+}
+
+// A refusal after threads have started must end the process at once, too.
+Result<int> RunToTheEnd(const Parsed& options) {
+  auto code = Run(options);
+  if (code) return code;
+  PrintError(code.error());
+  FinishAttached(kOwnFailure);
+}
+
+}  // namespace
+
+const Subcommand kLaunch{{"launch"}, Declare, RunToTheEnd, kOwnFailure};
+
+}  // namespace slipway::cli

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// slipway nodes: what the cluster is made of.
+#include "base/text/text.h"
+#include "base/text/units.h"
+#include "cli/remote/cluster.h"
+#include "cli/remote/subcommand.h"
+#include "cli/show/json.h"
+#include "cli/show/table.h"
+#include "slipway/v1/node.grpc.pb.h"
+
+namespace slipway::cli {
+namespace {
+
+Command Declare() {
+  return {.name = "slipway nodes",
+          .summary = "list the nodes, what is free on them, and what they cannot do",
+          .examples = {{"slipway nodes", "the table"}, {"slipway nodes --json", "for programs"}},
+          .options = {JsonOption(), ContextOption()}};
+}
+
+Result<int> Run(const Parsed& options) {
+  Cluster cluster = TRY(Cluster::Of(options));
+  auto reply = TRY(cluster.Call<v1::Nodes>(&v1::Nodes::Stub::List, v1::ListNodesRequest()));
+  if (options.Has("json")) {
+    Print(NodesJson(reply));
+    return 0;
+  }
+  Table table({{"NODE"},
+               {"STATE"},
+               {"CORES", true},
+               {"FREE", true},
+               {"MEMORY", true},
+               {"FREE", true},
+               {"JOBS", true},
+               {"ADDRESS"},
+               {"NOTE"}});
+  for (const v1::Node& node : reply.nodes()) {
+    std::string note = node.reason();
+    if (note.empty() && !node.cannot().empty())
+      note = Join(std::vector<std::string>(node.cannot().begin(), node.cannot().end()), "; ");
+    table.Add({node.name(), node.state(), Cat(node.cores()), Cat(node.cores_free()),
+               FormatBytes(node.memory_bytes()), FormatBytes(node.memory_bytes_free()), Cat(node.jobs_size()),
+               node.address(), note});
+  }
+  Print(table.Text(WantsColour(1)));
+  return 0;
+}
+
+}  // namespace
+
+const Subcommand kNodes{{"nodes"}, Declare, Run};
+
+}  // namespace slipway::cli

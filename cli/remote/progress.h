@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// How far something is, on one line of the terminal that is gone afterwards. Says nothing where stderr is no
+// terminal.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace slipway::cli {
+
+class Progress {
+ public:
+  explicit Progress(std::string what);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  void Show(std::uint64_t done_bytes, std::uint64_t total_bytes);  // as often as one likes
+  void Say(const std::string& words);
+
+ private:
+  void Line(const std::string& text);
+  std::string what_;
+  bool terminal_;
+  bool shown_ = false;
+  std::chrono::steady_clock::time_point last_{};
+};
+
+}  // namespace slipway::cli

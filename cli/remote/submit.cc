@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// slipway submit: a batch script becomes a job. Its own lines, the options and the environment make the
+// JobSpec.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+
+#include <nlohmann/json.hpp>
+
+#include "base/os/fd.h"
+#include "base/text/units.h"
+#include "cli/remote/cluster.h"
+#include "cli/remote/image_upload.h"
+#include "cli/remote/job_options.h"
+#include "cli/remote/job_wait.h"
+#include "cli/remote/subcommand.h"
+#include "cli/script/array.h"
+#include "cli/script/directives.h"
+#include "cli/show/json.h"
+#include "slipway/v1/job.grpc.pb.h"
+
+namespace slipway::cli {
+namespace {
+
+constexpr std::size_t kScriptBytesMax = 4 << 20;
+
+Command Declare() {
+  Command command{
+      .name = "slipway submit",
+      .summary = "queue a batch script; it runs inside the image when its turn comes",
+      .examples = {{"slipway submit job.sh", "the script says the rest in #SBATCH or #SLIPWAY lines"},
+                   {"slipway submit --image mpi -N 2 -n 8 -t 1h job.sh input.dat",
+                    "options win over the script's lines"},
+                   {"slipway submit --image mpi --wrap 'python3 train.py'", "no script at all"},
+                   {"slipway submit --array 1-100%8 --image tiny job.sh", "one task each, eight at a time"}},
+      .options = ResourceOptions(),
+      .positionals = {{.name = "SCRIPT",
+                       .arity = Positional::kOptional,
+                       .help = "default: standard input",
+                       .complete = "file"},
+                      {.name = "ARG", .arity = Positional::kMany, .help = "the script's arguments"}},
+      .stop_at_first_positional = true};
+  std::vector<Option> more = {
+      {.name = "wrap",
+       .type = Option::kString,
+       .value_name = "COMMAND",
+       .help = "run this shell command instead of a script"},
+      {.name = "array",
+       .letter = 'a',
+       .type = Option::kString,
+       .value_name = "LIST",
+       .help = "one task for each index: 0-9, 1-100:2%4, 3,5"},
+      {.name = "export",
+       .type = Option::kString,
+       .value_name = "LIST",
+       .help = "environment that travels: ALL, NONE, or ALL,NAME=value"},
+      {.name = "nice", .type = Option::kString, .value_name = "N", .help = "lower the priority by N"},
+      {.name = "begin",
+       .letter = 'b',
+       .type = Option::kString,
+       .value_name = "TIME",
+       .help = "not before: now+2hours, 16:30, 2026-11-23T16:30"},
+      {.name = "requeue", .help = "may be started again after its node was lost"},
+      {.name = "no-requeue", .help = "may not"},
+      {.name = "open-mode",
+       .type = Option::kString,
+       .value_name = "MODE",
+       .help = "output file: truncate or append",
+       .complete = "append|truncate"},
+      {.name = "comment", .type = Option::kString, .value_name = "TEXT", .help = "kept with the job"},
+      {.name = "wait", .letter = 'W', .help = "return when the job has ended, with its exit code"},
+      {.name = "parsable", .help = "print the job's id and nothing else"},
+      JsonOption(),
+      ContextOption()};
+  command.options.insert(command.options.end(), more.begin(), more.end());
+  return command;
+}
+
+struct Source {
+  std::string name;   // of the job, unless it is given
+  std::string label;  // in messages
+  std::string text;
+};
+
+Result<Source> ReadSource(const Parsed& options) {
+  if (options.Has("wrap")) {
+    if (!options.positionals().empty())
+      return Fail(Code::kInvalidArgument, "--wrap and a script: one of them, please");
+    return Source{"wrap", "--wrap", Cat("#!/bin/sh\n", options.Value("wrap"), "\n")};
+  }
+  const auto& words = options.positionals();
+  if (words.empty() || words[0] == "-") {
+    if (::isatty(0) == 1)
+      return Fail(Code::kInvalidArgument, "no script given; name one, pipe one in, or use --wrap");
+    return Source{"stdin", "standard input", TRY_CONTEXT(ReadAll(0, kScriptBytesMax), "standard input")};
+  }
+  return Source{words[0].substr(words[0].rfind('/') + 1), words[0], TRY(ReadFile(words[0], kScriptBytesMax))};
+}
+
+std::string DefaultOutput(bool array) {
+  const char* called_as = ::getenv("SLIPWAY_CALLED_AS");
+  std::string prefix = called_as != nullptr && std::string_view(called_as) == "sbatch" ? "slurm" : "slipway";
+  return prefix + (array ? "-%A_%a.out" : "-%j.out");
+}
+
+Result<v1::JobSpec> SpecOf(const Parsed& options, const Source& source) {
+  v1::JobSpec spec;
+  *spec.mutable_resources() = TRY(ResourcesOf(options));
+  v1::Program& program = *spec.mutable_program();
+  TRY(DescribeProgram(options, program));
+  program.set_script(source.text);
+  const auto& words = options.positionals();
+  for (std::size_t i = 1; i < words.size(); ++i) program.add_argv(words[i]);
+  for (std::string& entry : TRY(ExportedEnvironment(OwnEnvironment(), options.Value("export"),
+                                                    ::getenv("SLIPWAY_JOB_ID") != nullptr)))
+    program.add_env(std::move(entry));
+  spec.set_name(options.Value("job-name", source.name));
+  if (options.Has("array")) {
+    TRY(ParseArray(options.Value("array")));
+    spec.set_array(options.Value("array"));
+  }
+  if (program.stdout_path().empty()) program.set_stdout_path(DefaultOutput(options.Has("array")));
+  program.set_append_output(options.Value("open-mode") == "append");
+  if (options.Has("nice")) {
+    std::string nice = options.Value("nice");
+    bool negative = nice.starts_with("-");
+    auto value = static_cast<std::int32_t>(
+        TRY_CONTEXT(ParseNumber(std::string_view(nice).substr(negative ? 1 : 0), 0, 1'000'000), "--nice"));
+    spec.set_nice(negative ? -value : value);
+  }
+  if (options.Has("begin")) {
+    auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::system_clock::now().time_since_epoch());
+    spec.set_begin_ms(TRY(ParseBegin(options.Value("begin"), now.count())));
+  }
+  spec.set_requeue(options.Has("requeue") && !options.Has("no-requeue"));
+  spec.set_comment(options.Value("comment"));
+  if (!options.Has("image"))
+    return Fail(Code::kInvalidArgument, source.label,
+                ": no image; give --image, or a line '#SLIPWAY --image=NAME' in the script");
+  return spec;
+}
+
+void Show(const Parsed& options, const v1::SubmitReply& reply) {
+  for (const std::string& warning : reply.warnings())
+    PrintError(Error{Code::kOk, 0, Cat("slipway: warning: ", warning)});
+  if (options.Has("json")) {
+    nlohmann::ordered_json json = {{"job_id", reply.job_id()}, {"image_digest", reply.image_digest()}};
+    Print(json.dump(2) + "\n");
+  } else {
+    Print(options.Has("parsable") ? Cat(reply.job_id(), "\n")
+                                  : Cat("Submitted batch job ", reply.job_id(), "\n"));
+  }
+}
+
+// The script's own lines come first, so that the command line's words win.
+Result<Parsed> WithDirectives(const Parsed& options, const Source& source) {
+  Command command = Declare();
+  std::vector<std::string> words = TRY(ReadDirectives(command, source.text, source.label));
+  const std::vector<std::string> own = CommandLineWords(command, options);
+  words.insert(words.end(), own.begin(), own.end());
+  return ParseOptions(command, words);
+}
+
+Result<int> Run(const Parsed& given) {
+  auto source = ReadSource(given);
+  if (!source) return UsageExit(source.error());
+  auto options = WithDirectives(given, *source);
+  if (!options) return UsageExit(options.error());
+  auto spec = SpecOf(*options, *source);
+  if (!spec) return UsageExit(spec.error());
+  Cluster cluster = TRY(Cluster::Of(*options));
+  spec->set_image(TRY(ImageReference(cluster, options->Value("image"))));
+  v1::SubmitRequest request;
+  *request.mutable_spec() = std::move(*spec);
+  request.set_request_id(NewRequestId());
+  v1::SubmitReply reply = TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::Submit, request));
+  Show(*options, reply);
+  if (!options->Has("wait")) return 0;
+  return ExitCodeOf(TRY(WaitForEnd(cluster, reply.job_id(), {})));
+}
+
+}  // namespace
+
+const Subcommand kSubmit{{"submit"}, Declare, Run};
+
+}  // namespace slipway::cli

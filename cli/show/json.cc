@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/show/json.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/result/result.h"
+#include "launcher/spec/step_id.h"
+
+namespace slipway::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+template <class Repeated>
+Json List(const Repeated& values) {
+  Json list = Json::array();
+  for (const auto& value : values) list.push_back(value);
+  return list;
+}
+
+Json OfResources(const v1::Resources& r) {
+  return {{"nodes_min", r.nodes_min()},
+          {"nodes_max", r.nodes_max()},
+          {"tasks", r.tasks()},
+          {"tasks_per_node", r.tasks_per_node()},
+          {"cores_per_task", r.cores_per_task()},
+          {"memory_bytes_per_node", r.memory_bytes_per_node()},
+          {"memory_bytes_per_core", r.memory_bytes_per_core()},
+          {"exclusive", r.exclusive()},
+          {"time_limit_s", r.time_limit_s()}};
+}
+
+Json OfStep(const v1::Step& s) {
+  Json laps = Json::array();
+  for (const v1::Lap& lap : s.laps()) laps.push_back({{"name", lap.name()}, {"us", lap.us()}});
+  return {{"step_id", s.step_id()},   {"state", s.state()},         {"tasks", s.tasks()},
+          {"nodes", List(s.nodes())}, {"exit_code", s.exit_code()}, {"reason", s.reason()},
+          {"start_ms", s.start_ms()}, {"end_ms", s.end_ms()},       {"laps", laps}};
+}
+
+Json OfJob(const v1::Job& j) {
+  Json steps = Json::array();
+  for (const v1::Step& step : j.steps()) steps.push_back(OfStep(step));
+  return {{"job_id", j.job_id()},
+          {"array_job_id", j.array_job_id()},
+          {"array_task_id", j.array_task_id()},
+          {"name", j.name()},
+          {"user", j.user()},
+          {"uid", j.uid()},
+          {"state", StateName(j.state())},
+          {"ended", j.ended()},
+          {"reason", j.reason()},
+          {"exit_code", j.exit_code()},
+          {"image", j.image()},
+          {"image_digest", j.image_digest()},
+          {"resources", OfResources(j.resources())},
+          {"nodes", List(j.nodes())},
+          {"attempt", j.attempt()},
+          {"submit_ms", j.submit_ms()},
+          {"start_ms", j.start_ms()},
+          {"end_ms", j.end_ms()},
+          {"waiting_ms", j.waiting_ms()},
+          {"staging_ms", j.staging_ms()},
+          {"starting_ms", j.starting_ms()},
+          {"wireup_ms", j.wireup_ms()},
+          {"running_ms", j.running_ms()},
+          {"stdout_path", j.stdout_path()},
+          {"stderr_path", j.stderr_path()},
+          {"cwd", j.cwd()},
+          {"comment", j.comment()},
+          {"steps", steps}};
+}
+
+Json OfNode(const v1::Node& n) {
+  return {{"name", n.name()},
+          {"state", n.state()},
+          {"reason", n.reason()},
+          {"cores", n.cores()},
+          {"cores_free", n.cores_free()},
+          {"memory_bytes", n.memory_bytes()},
+          {"memory_bytes_free", n.memory_bytes_free()},
+          {"address", n.address()},
+          {"jobs", List(n.jobs())},
+          {"images", List(n.images())},
+          {"cannot", List(n.cannot())},
+          {"boot_id", n.boot_id()},
+          {"version", n.version()},
+          {"sockets", n.sockets()},
+          {"numa_nodes", n.numa_nodes()},
+          {"arch", n.arch()}};
+}
+
+Json OfImage(const v1::Image& i) {
+  return {{"name", i.name()},          {"digest", i.digest()}, {"source_digest", i.source_digest()},
+          {"bytes", i.bytes()},        {"owner", i.owner()},   {"added_ms", i.added_ms()},
+          {"labels", List(i.labels())}};
+}
+
+// Names that users chose may be no UTF-8; such bytes are replaced, not thrown about.
+std::string Dump(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
+
+}  // namespace
+
+std::string StateName(v1::JobState state) {
+  std::string name = v1::JobState_Name(state);
+  constexpr std::string_view kPrefix = "JOB_STATE_";
+  return name.starts_with(kPrefix) ? name.substr(kPrefix.size()) : Cat("UNKNOWN_", static_cast<int>(state));
+}
+
+std::string JobIdText(const v1::Job& job) {
+  return job.array_job_id() == 0 ? Cat(job.job_id()) : Cat(job.array_job_id(), "_", job.array_task_id());
+}
+
+std::string StepIdText(std::uint32_t step_id) { return step_id == kBatchStep ? "batch" : Cat(step_id); }
+
+std::string JobJson(const v1::Job& job) { return Dump(OfJob(job)); }
+
+std::string JobsJson(const v1::ListJobsReply& reply) {
+  Json list = Json::array();
+  for (const v1::Job& job : reply.jobs()) list.push_back(OfJob(job));
+  return Dump({{"jobs", list}});
+}
+
+std::string NodesJson(const v1::ListNodesReply& reply) {
+  Json list = Json::array();
+  for (const v1::Node& node : reply.nodes()) list.push_back(OfNode(node));
+  return Dump({{"nodes", list}});
+}
+
+std::string ImageJson(const v1::Image& image) { return Dump(OfImage(image)); }
+
+std::string ImagesJson(const v1::ListImagesReply& reply) {
+  Json list = Json::array();
+  for (const v1::Image& image : reply.images()) list.push_back(OfImage(image));
+  return Dump({{"images", list}});
+}
+
+}  // namespace slipway::cli

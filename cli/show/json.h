@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// What programs read: one JSON object, its keys those of the protocol, states without their prefix, times in
+// ms since 1970 UTC, sizes in bytes.
+#pragma once
+
+#include <string>
+
+#include "slipway/v1/image.pb.h"
+#include "slipway/v1/job.pb.h"
+#include "slipway/v1/node.pb.h"
+
+namespace slipway::cli {
+
+std::string StateName(v1::JobState state);      // "RUNNING"
+std::string JobIdText(const v1::Job& job);      // "12", "12_3"
+std::string StepIdText(std::uint32_t step_id);  // "0", "batch"
+
+std::string JobJson(const v1::Job& job);
+std::string JobsJson(const v1::ListJobsReply& reply);    // {"jobs": […]}
+std::string NodesJson(const v1::ListNodesReply& reply);  // {"nodes": […]}
+std::string ImageJson(const v1::Image& image);
+std::string ImagesJson(const v1::ListImagesReply& reply);  // {"images": […]}
+
+}  // namespace slipway::cli

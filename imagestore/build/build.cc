@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "imagestore/build/build.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <ctime>
+#include <utility>
+
+#include "base/crypto/crypto.h"
+#include "base/os/fd.h"
+#include "imagestore/build/bootstrap.h"
+#include "imagestore/build/image_window.h"
+#include "imagestore/build/metadata.h"
+#include "imagestore/build/sections.h"
+#include "imagestore/build/userns.h"
+#include "imagestore/sif/sif.h"
+#include "imagestore/squashfs/pack.h"
+#include "imagestore/squashfs/reader.h"
+
+namespace slipway::build {
+
+namespace {
+
+constexpr std::size_t kLabelsMax = 1 << 20;
+
+std::string DirectoryOf(const std::string& path) {
+  std::size_t slash = path.find_last_of('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// Gone at the end of the scope, whatever is in it and whoever owns it.
+class TempDirectory {
+ public:
+  static Result<TempDirectory> Make(const std::string& parent) {
+    return TempDirectory(TRY(MakeTempDirectory(parent, ".slipway-build-")));
+  }
+  TempDirectory(TempDirectory&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  ~TempDirectory() {
+    if (path_.empty() || RemoveTree(path_)) return;
+    // An ordinary user's image has files of his subordinate ids.
+    if (::geteuid() != 0) {
+      (void)InUserNamespace(
+          [this](const FrameSink&) -> Result<std::string> {
+            TRY(RemoveTree(path_ + "/rootfs"));
+            return std::string();
+          },
+          {}, nullptr);
+      (void)RemoveTree(path_);
+    }
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  explicit TempDirectory(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+};
+
+Result<std::string> ArchOfTree(const std::string& path) {
+  RootDir root = TRY(RootDir::Open(path));
+  auto shell = root.ReadFile("/bin/sh", 64 << 20);
+  std::string arch = shell ? ElfArch(*shell) : "unknown";
+  return arch == "unknown" ? std::string(sif::HostArch()) : arch;
+}
+
+class Builder {
+ public:
+  explicit Builder(const BuildOptions& options)
+      : options_(options), report_(options.progress), log_(options.log), epoch_(sif::SourceDateEpoch()) {}
+
+  Result<BuildSummary> Run() {
+    struct stat info;
+    if (::stat(options_.source.c_str(), &info) < 0) return ErrnoFail("open", options_.source);
+    if (!options_.force && ::access(options_.output.c_str(), F_OK) == 0) {
+      return Fail(Code::kAlreadyExists, options_.output, " is there already; use --force to replace it");
+    }
+    if (S_ISDIR(info.st_mode)) return FromDirectory();
+    return FromRecipe();
+  }
+
+ private:
+  Result<BuildSummary> FromDirectory() {
+    Labels labels;
+    {
+      RootDir root = TRY(RootDir::Open(options_.source));
+      if (auto text = root.ReadFile("/.singularity.d/labels.json", kLabelsMax)) {
+        if (auto parsed = ParseLabels(*text)) labels = std::move(*parsed);
+      }
+    }
+    std::string arch = TRY(ArchOfTree(options_.source));
+    sif::Writer writer = TRY(NewSif());
+    if (!labels.empty())
+      TRY(writer.AddObject(sif::DataType::kGenericJson, "inspect-metadata.json",
+                           InspectMetadataJson(labels, {})));
+    sif::Writer::Place place = TRY(writer.BeginPartition());
+    squashfs::PackSummary packed = TRY(Pack(options_.source, place));
+    return Complete(writer, packed, arch);
+  }
+
+  Result<BuildSummary> FromRecipe() {
+    std::string text = TRY(ReadFile(options_.source, 4 << 20));
+    Recipe recipe = TRY(ParseRecipe(text, options_.source.substr(options_.source.find_last_of('/') + 1)));
+    std::string arch(sif::HostArch());
+    Labels base;
+    if (recipe.bootstrap == "localimage")
+      TRY_CONTEXT(ReadBase(recipe, arch, base), Cat(recipe.name, ":", recipe.bootstrap_line));
+    Labels labels = LabelsOf(recipe, base, arch, epoch_.value_or(std::time(nullptr)));
+    sif::Writer writer = TRY(NewSif());
+    TRY(writer.AddObject(sif::DataType::kDeffile, recipe.name, recipe.text));
+    TRY(writer.AddObject(sif::DataType::kGenericJson, "inspect-metadata.json",
+                         InspectMetadataJson(labels, recipe.text)));
+    sif::Writer::Place place = TRY(writer.BeginPartition());
+    TempDirectory temp = TRY(TempDirectory::Make(TempParent()));
+    PopulateOptions populate;
+    populate.recipe = &recipe;
+    populate.labels = labels;
+    populate.root = temp.path() + "/rootfs";
+    populate.run_tests = options_.run_tests;
+    if (::mkdir(populate.root.c_str(), 0755) < 0) return ErrnoFail("mkdir", populate.root);
+    squashfs::PackSummary packed =
+        TRY(::geteuid() == 0 ? PopulateAndPack(populate, place) : AsUser(populate, place));
+    return Complete(writer, packed, arch);
+  }
+
+  // Label and architecture of the image that this one builds on; its errors belong to the recipe's line.
+  static Result<> ReadBase(Recipe& recipe, std::string& arch, Labels& base) {
+    UniqueFd fd = TRY(Open(recipe.from, O_RDONLY));
+    ImageWindow window = TRY_CONTEXT(FindImage(fd.get()), recipe.from);
+    squashfs::Reader reader = TRY_CONTEXT(squashfs::Reader::Open(window.squashfs), recipe.from);
+    if (window.sif && window.sif->header.arch != "unknown") arch = window.sif->header.arch;
+    if (auto text = reader.ReadFile("/.singularity.d/labels.json", kLabelsMax)) {
+      if (auto parsed = ParseLabels(*text)) base = std::move(*parsed);
+    }
+    return {};
+  }
+
+  Result<squashfs::PackSummary> PopulateAndPack(PopulateOptions populate, const sif::Writer::Place& place) {
+    populate.progress = [this](const BuildProgress& progress) { Report(progress); };
+    populate.log = log_;
+    populate.cancelled = options_.cancelled;
+    if (populate.recipe->bootstrap == "debootstrap") ReportBootstrap(*populate.recipe);
+    TRY(Populate(populate));
+    return Pack(populate.root, place);
+  }
+
+  // The same in a user namespace of ours; its progress comes back through a pipe.
+  Result<squashfs::PackSummary> AsUser(PopulateOptions populate, const sif::Writer::Place& place) {
+    FrameHandlers handlers{options_.progress, options_.log};
+    auto work = [&](const FrameSink& sink) -> Result<std::string> {
+      report_ = sink.progress;
+      log_ = sink.log;
+      return EncodeSummary(TRY(PopulateAndPack(populate, place)));
+    };
+    return DecodeSummary(TRY(InUserNamespace(work, handlers, options_.cancelled)));
+  }
+
+  Result<squashfs::PackSummary> Pack(const std::string& directory, const sif::Writer::Place& place) {
+    squashfs::PackOptions pack;
+    pack.zstd_level = options_.zstd_level;
+    pack.epoch = epoch_;
+    pack.out_offset = place.offset;
+    pack.progress = [this](const squashfs::Progress& p) -> Result<> {
+      if (options_.cancelled != nullptr && options_.cancelled->load())
+        return Fail(Code::kCancelled, "cancelled");
+      Report({"pack", "packing", p.bytes, p.bytes_total});
+      return {};
+    };
+    UniqueFd dir = TRY(Open(directory, O_RDONLY | O_DIRECTORY));
+    return squashfs::PackDirectory(dir.get(), place.fd, pack);
+  }
+
+  Result<BuildSummary> Complete(sif::Writer& writer, const squashfs::PackSummary& packed,
+                                const std::string& arch) {
+    Report({"write", "writing " + options_.output});
+    TRY(writer.EndPartition("squashfs-root", packed.bytes_out, sif::FsType::kSquashfs,
+                            sif::PartType::kPrimarySystem, arch));
+    TRY(writer.Commit());
+    UniqueFd fd = TRY(Open(options_.output, O_RDONLY));
+    struct stat info;
+    if (::fstat(fd.get(), &info) < 0) return ErrnoFail("fstat", options_.output);
+    BuildSummary summary;
+    summary.digest = TRY(DigestOfFile(fd.get()));
+    summary.size = static_cast<std::uint64_t>(info.st_size);
+    summary.entries = packed.entries;
+    summary.dropped = packed.dropped;
+    return summary;
+  }
+
+  Result<sif::Writer> NewSif() const { return sif::Writer::Create(options_.output, {.epoch = epoch_}); }
+
+  std::string TempParent() const {
+    if (!options_.temp_parent.empty()) return options_.temp_parent;
+    const char* from_environment = std::getenv("TMPDIR");
+    return from_environment != nullptr && *from_environment != '\0' ? from_environment
+                                                                    : DirectoryOf(options_.output);
+  }
+  void Report(const BuildProgress& progress) const {
+    if (report_) report_(progress);
+  }
+  void ReportBootstrap(const Recipe& recipe) const {
+    Report({"bootstrap",
+            Cat("installing Debian ", recipe.os_version,
+                recipe.include.empty() ? "" : Cat(" with ", recipe.include.size(), " more packages"))});
+  }
+
+  const BuildOptions& options_;
+  std::function<void(const BuildProgress&)> report_;  // the caller's, or the pipe to him
+  std::function<void(std::string_view)> log_;
+  std::optional<std::int64_t> epoch_;
+};
+
+}  // namespace
+
+Result<BuildSummary> Build(const BuildOptions& options) { return Builder(options).Run(); }
+
+}  // namespace slipway::build

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "imagestore/build/metadata.h"
+
+#include <elf.h>
+
+#include <chrono>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "base/text/units.h"
+
+namespace slipway::build {
+
+namespace {
+
+constexpr char kBaseEnvironment[] =
+    "#!/bin/sh\n"
+    "# What every container starts from; 90-environment.sh may change it.\n"
+    "export PATH=\"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"\n";
+constexpr char kEnvironmentHead[] = "#!/bin/sh\n# The recipe's %environment\n\n";
+constexpr char kDefaultRunscript[] = "#!/bin/sh\nexec /bin/sh \"$@\"\n";
+constexpr char kDefaultStartscript[] = "#!/bin/sh\n";
+
+std::string Script(const Section& section, std::string_view fallback) {
+  if (!section) return std::string(fallback);
+  std::string shell = section.shell.empty() ? "/bin/sh" : section.shell;
+  return Cat("#!", shell, "\n\n", section.text);
+}
+
+// Labels come from outside and may not be UTF-8, which JSON must be.
+std::string Dump(const nlohmann::json& json, int indent) {
+  return json.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace
+
+Labels LabelsOf(const Recipe& recipe, const Labels& base, std::string_view arch, std::int64_t now) {
+  Labels labels = base;
+  std::chrono::system_clock::time_point time{std::chrono::seconds(now)};
+  labels["org.label-schema.schema-version"] = "1.0";
+  labels["org.label-schema.build-date"] = FormatTime(time);
+  labels["org.label-schema.build-arch"] = arch;
+  labels["org.label-schema.usage.singularity.deffile.bootstrap"] = recipe.bootstrap;
+  if (!recipe.from.empty()) labels["org.label-schema.usage.singularity.deffile.from"] = recipe.from;
+  for (const auto& [key, value] : recipe.labels) labels[key] = value;
+  return labels;
+}
+
+std::string LabelsJson(const Labels& labels) { return Dump(nlohmann::json(labels), 2) + "\n"; }
+
+Result<Labels> ParseLabels(std::string_view text) {
+  auto json = nlohmann::json::parse(text, nullptr, false);
+  if (!json.is_object()) return Fail(Code::kInvalidArgument, "the image's labels are no JSON object");
+  Labels labels;
+  for (auto& [key, value] : json.items()) {
+    if (value.is_string()) labels[key] = value.get<std::string>();
+  }
+  return labels;
+}
+
+std::string InspectMetadataJson(const Labels& labels, std::string_view deffile) {
+  nlohmann::json json;
+  json["type"] = "container";
+  json["data"]["attributes"]["labels"] = labels;
+  if (!deffile.empty()) json["data"]["attributes"]["deffile"] = deffile;
+  return Dump(json, -1);
+}
+
+Result<> MakeMountPoints(const RootDir& root) {
+  for (const char* directory :
+       {"/proc", "/sys", "/dev", "/home", "/root", "/var", "/run", "/etc", "/opt", "/mnt", "/srv"}) {
+    TRY(root.MakeDirectories(directory));
+  }
+  for (const char* directory : {"/tmp", "/var/tmp"}) {
+    if (!root.IsDirectory(directory)) TRY(root.MakeDirectories(directory, 01777));
+  }
+  for (const char* file : {"/etc/resolv.conf", "/etc/hosts"}) {
+    if (!root.Exists(file)) TRY(root.WriteFile(file, "", 0644));
+  }
+  return {};
+}
+
+Result<> WriteMetadata(const RootDir& root, const Recipe& recipe, const Labels& labels) {
+  TRY(MakeMountPoints(root));
+  TRY(root.MakeDirectories("/.singularity.d/env"));
+  TRY(root.WriteFile("/.singularity.d/env/01-base.sh", kBaseEnvironment, 0755));
+  bool keep_base_scripts = recipe.bootstrap == "localimage";
+  auto write = [&](const std::string& path, const Section& section, const std::string& text) -> Result<> {
+    if (!section && keep_base_scripts && root.Exists(path)) return {};
+    return root.WriteFile(path, text, 0755);
+  };
+  TRY(write("/.singularity.d/env/90-environment.sh", recipe.environment,
+            Cat(kEnvironmentHead, recipe.environment.text)));
+  TRY(write("/.singularity.d/runscript", recipe.runscript, Script(recipe.runscript, kDefaultRunscript)));
+  TRY(write("/.singularity.d/startscript", recipe.startscript,
+            Script(recipe.startscript, kDefaultStartscript)));
+  if (recipe.test) TRY(root.WriteFile("/.singularity.d/test", Script(recipe.test, ""), 0755));
+  if (recipe.help) TRY(root.WriteFile("/.singularity.d/runscript.help", recipe.help.text, 0644));
+  TRY(root.WriteFile("/.singularity.d/labels.json", LabelsJson(labels), 0644));
+  TRY(root.WriteFile("/.singularity.d/Singularity", recipe.text, 0644));
+  if (!root.Exists("/environment")) TRY(root.Symlink("/environment", ".singularity.d/env/90-environment.sh"));
+  if (!root.Exists("/singularity")) TRY(root.Symlink("/singularity", ".singularity.d/runscript"));
+  return {};
+}
+
+std::string ElfArch(std::string_view head) {
+  if (head.size() < sizeof(Elf64_Ehdr) || std::memcmp(head.data(), ELFMAG, SELFMAG) != 0) return "unknown";
+  bool little = head[EI_DATA] == ELFDATA2LSB;
+  Elf64_Half machine;
+  std::memcpy(&machine, head.data() + offsetof(Elf64_Ehdr, e_machine), sizeof machine);
+  if (!little) machine = static_cast<Elf64_Half>(__builtin_bswap16(machine));
+  switch (machine) {
+    case EM_386:
+      return "386";
+    case EM_X86_64:
+      return "amd64";
+    case EM_ARM:
+      return "arm";
+    case EM_AARCH64:
+      return "arm64";
+    case EM_PPC64:
+      return little ? "ppc64le" : "ppc64";
+    case EM_S390:
+      return "s390x";
+    case EM_RISCV:
+      return "riscv64";
+    default:
+      return "unknown";
+  }
+}
+
+}  // namespace slipway::build

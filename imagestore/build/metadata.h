@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// How an image carries its environment, runscript and labels: /.singularity.d, laid out as Apptainer does, so
+// that both run what either built.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "base/result/result.h"
+#include "imagestore/build/deffile.h"
+#include "imagestore/build/root_dir.h"
+
+namespace slipway::build {
+
+using Labels = std::map<std::string, std::string>;
+
+// The recipe's labels over those of the image it builds on, and when and for what it was built.
+Labels LabelsOf(const Recipe& recipe, const Labels& base, std::string_view arch, std::int64_t now);
+std::string LabelsJson(const Labels& labels);
+// Values that are no strings are left out; kInvalidArgument when it is no JSON object.
+Result<Labels> ParseLabels(std::string_view json);
+// The SIF's JSON object "inspect-metadata.json", which `apptainer inspect` reads.
+std::string InspectMetadataJson(const Labels& labels, std::string_view deffile);
+
+// Before %post: directories, mount points, environment, labels. Runscript, help and recipe, too.
+Result<> WriteMetadata(const RootDir& root, const Recipe& recipe, const Labels& labels);
+// Directories and files that a container's mounts need; what is there stays.
+Result<> MakeMountPoints(const RootDir& root);
+
+// "amd64" from the first bytes of an ELF file; "unknown" for anything else.
+std::string ElfArch(std::string_view head);
+
+}  // namespace slipway::build

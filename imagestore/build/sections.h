@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The part of a build that happens in the image's tree: bootstrap, %files, metadata, %post, %test.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/result/result.h"
+#include "imagestore/build/build.h"
+#include "imagestore/build/deffile.h"
+#include "imagestore/build/metadata.h"
+#include "imagestore/build/runner.h"
+
+namespace slipway::build {
+
+struct PopulateOptions {
+  const Recipe* recipe = nullptr;
+  Labels labels;
+  std::string root;  // an empty directory
+  bool run_tests = true;
+  std::function<void(const BuildProgress&)> progress;
+  std::function<void(std::string_view)> log;
+  const std::atomic<bool>* cancelled = nullptr;
+};
+// As root, of the machine or of a user namespace.
+Result<> Populate(const PopulateOptions& options);
+
+}  // namespace slipway::build

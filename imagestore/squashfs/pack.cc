@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "imagestore/squashfs/pack.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+
+#include <algorithm>
+#include <cstring>
+#include <ctime>
+#include <map>
+
+#include "base/os/fd.h"
+#include "imagestore/squashfs/image_writer.h"
+#include "imagestore/squashfs/tree.h"
+
+namespace slipway::squashfs {
+
+namespace {
+
+constexpr std::size_t kReadBytes = 1 << 20;
+constexpr std::size_t kXattrBytesMax = 65536;
+
+// Reading by path a second time must not be led elsewhere by a link that somebody swaps in meanwhile.
+Result<UniqueFd> OpenBelow(int dir_fd, const std::string& path, int flags) {
+  open_how how{};
+  how.flags = static_cast<std::uint64_t>(flags) | O_CLOEXEC | O_NOFOLLOW;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  long fd = ::syscall(SYS_openat2, dir_fd, path.c_str(), &how, sizeof how);
+  if (fd < 0) return ErrnoFail("open", path);
+  return UniqueFd(static_cast<int>(fd));
+}
+
+Result<std::vector<std::string>> Names(int dir_fd) {
+  UniqueFd copy = TRY(OpenAt(dir_fd, ".", O_RDONLY | O_DIRECTORY));
+  struct Close {
+    void operator()(DIR* dir) const { ::closedir(dir); }
+  };
+  std::unique_ptr<DIR, Close> dir(::fdopendir(copy.get()));
+  if (!dir) return ErrnoFail("fdopendir");
+  [[maybe_unused]] int owned_by_dir = copy.release();
+  std::vector<std::string> names;
+  for (;;) {
+    errno = 0;
+    dirent* entry = ::readdir(dir.get());
+    if (entry == nullptr && errno != 0) return ErrnoFail("readdir");
+    if (entry == nullptr) break;
+    std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+class DirectoryPacker {
+ public:
+  DirectoryPacker(int dir_fd, const PackOptions& options)
+      : top_fd_(dir_fd), options_(options), admission_(options.policy, options.limits), buffer_(kReadBytes) {}
+
+  Result<PackSummary> Run(int out_fd) {
+    struct stat info;
+    if (::fstat(top_fd_, &info) < 0) return ErrnoFail("fstat", "the directory to pack");
+    if (!S_ISDIR(info.st_mode)) return Fail(Code::kInvalidArgument, "not a directory");
+    Describe(root_, info);
+    TRY(admission_.CountEntry(0));
+    TRY(admission_.Admit(root_));
+    TRY(Walk(top_fd_, root_, 1));
+    TRY(root_.Sort());
+    LinkUp(root_);
+    progress_.entries_total = admission_.summary().entries;
+    auto now = static_cast<std::uint32_t>(options_.epoch.value_or(std::time(nullptr)));
+    writer_ = TRY(ImageWriter::Create(out_fd, options_, now));
+    TRY(CopyXattrs(root_, top_fd_));
+    TRY(CopyData(root_));
+    PackSummary& summary = admission_.summary();
+    summary.bytes_out = TRY(writer_->Finish(root_));
+    return std::move(summary);
+  }
+
+ private:
+  void Describe(Node& node, const struct stat& info) const {
+    node.mode = info.st_mode;
+    node.uid = info.st_uid;
+    node.gid = info.st_gid;
+    std::int64_t mtime = info.st_mtime;
+    if (options_.epoch) mtime = std::min(mtime, *options_.epoch);
+    node.mtime = static_cast<std::uint32_t>(std::clamp<std::int64_t>(mtime, 0, UINT32_MAX));
+    if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) {
+      unsigned major_number = major(info.st_rdev), minor_number = minor(info.st_rdev);
+      node.device = (minor_number & 0xff) | (major_number << 8) | ((minor_number & ~0xffU) << 12);
+    }
+  }
+
+  Result<> Walk(int dir_fd, Node& directory, unsigned depth) {
+    for (std::string& name : TRY_CONTEXT(Names(dir_fd), directory.Path())) {
+      TRY(admission_.CountEntry(depth));
+      struct stat info;
+      if (::fstatat(dir_fd, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) return ErrnoFail("stat", name);
+      Node& node = directory.Add(std::move(name));
+      Describe(node, info);
+      if (!TRY(admission_.Admit(node))) {
+        directory.children.pop_back();
+        continue;
+      }
+      if (!node.IsDirectory() && info.st_nlink > 1) {
+        node.link_key = links_.try_emplace({info.st_dev, info.st_ino}, links_.size() + 1).first->second;
+      }
+      if (node.IsFile()) progress_.bytes_total += static_cast<std::uint64_t>(info.st_size);
+      if (S_ISLNK(node.mode)) TRY(ReadTarget(dir_fd, node));
+      if (node.IsDirectory()) {
+        UniqueFd child = TRY(OpenAt(dir_fd, node.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+        TRY(Walk(child.get(), node, depth + 1));
+      }
+    }
+    return {};
+  }
+
+  static Result<> ReadTarget(int dir_fd, Node& node) {
+    char target[4096];
+    ssize_t size = ::readlinkat(dir_fd, node.name.c_str(), target, sizeof target);
+    if (size < 0) return ErrnoFail("readlink", node.Path());
+    if (size == sizeof target) return Fail(Code::kOutOfRange, node.Path(), ": the link's target is too long");
+    node.target.assign(target, static_cast<std::size_t>(size));
+    return {};
+  }
+
+  Result<> CopyData(Node& directory) {
+    for (auto& child : directory.children) {
+      if (!child->IsDirectory()) continue;
+      TRY(CopyData(*child));
+    }
+    for (auto& child : directory.children) {
+      ++progress_.entries;
+      if (child->IsDirectory()) {
+        UniqueFd fd = TRY(OpenBelow(top_fd_, child->Path(), O_RDONLY | O_DIRECTORY));
+        TRY(CopyXattrs(*child, fd.get()));
+        continue;
+      }
+      if (child->IsFile() && child->same_as == nullptr) TRY(CopyFile(*child));
+    }
+    return {};
+  }
+
+  Result<> CopyFile(Node& node) {
+    UniqueFd fd = TRY(OpenBelow(top_fd_, node.Path(), O_RDONLY | O_NONBLOCK));
+    struct stat info;
+    if (::fstat(fd.get(), &info) < 0) return ErrnoFail("fstat", node.Path());
+    if (!S_ISREG(info.st_mode)) return Fail(Code::kAborted, node.Path(), " changed while it was packed");
+    TRY(CopyXattrs(node, fd.get()));
+    TRY(writer_->BeginFile(node));
+    for (;;) {
+      ssize_t n = ::read(fd.get(), buffer_.data(), buffer_.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return ErrnoFail("read", node.Path());
+      if (n == 0) break;
+      TRY(admission_.CountBytes(static_cast<std::uint64_t>(n)));
+      TRY(writer_->Append(buffer_.data(), static_cast<std::size_t>(n)));
+      progress_.bytes += static_cast<std::uint64_t>(n);
+      if (options_.progress) TRY(options_.progress(progress_));
+    }
+    return writer_->EndFile();
+  }
+
+  Result<> CopyXattrs(Node& node, int fd) {
+    char names[kXattrBytesMax];
+    ssize_t size = ::flistxattr(fd, names, sizeof names);
+    if (size < 0 && (errno == ENOTSUP || errno == EPERM)) return {};
+    if (size < 0) return ErrnoFail("listxattr", node.Path());
+    std::vector<Xattr> kept;
+    for (const char* name = names; name < names + size; name += std::strlen(name) + 1) {
+      if (!TRY(admission_.AdmitXattr(node, name))) continue;
+      std::string value(kXattrBytesMax, '\0');
+      ssize_t got = ::fgetxattr(fd, name, value.data(), value.size());
+      if (got < 0) return ErrnoFail(Cat("getxattr ", name), node.Path());
+      value.resize(static_cast<std::size_t>(got));
+      kept.push_back({name, std::move(value)});
+    }
+    std::sort(kept.begin(), kept.end(), [](const Xattr& a, const Xattr& b) { return a.key < b.key; });
+    return writer_->SetXattrs(node, kept);
+  }
+
+  int top_fd_;
+  const PackOptions& options_;
+  Admission admission_;
+  Node root_;
+  std::vector<char> buffer_;
+  Progress progress_;
+  std::map<std::pair<dev_t, ino_t>, std::uint64_t> links_;
+  std::unique_ptr<ImageWriter> writer_;  // last: its threads end before the nodes go
+};
+
+}  // namespace
+
+Result<PackSummary> PackDirectory(int dir_fd, int out_fd, const PackOptions& options) {
+  return DirectoryPacker(dir_fd, options).Run(out_fd);
+}
+
+}  // namespace slipway::squashfs

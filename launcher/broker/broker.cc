@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/broker/broker.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include <csignal>
+
+#include "base/log/log.h"
+#include "base/loop/epoll_loop.h"
+#include "launcher/broker/server.h"
+
+namespace slipway {
+namespace {
+
+// The broker works in the holder's mount namespace, where the image mounts are; stepd goes back to the
+// host's.
+struct Mounts {
+  std::optional<HolderClient> holder;
+  UniqueFd host;
+};
+Result<Mounts> EnterMounts(const BrokerConf& conf) {
+  Mounts mounts;
+  if (conf.rootless) return mounts;
+  mounts.holder = TRY(HolderClient::Connect(conf.holder_socket));
+  mounts.host = TRY(Open("/proc/self/ns/mnt", O_RDONLY));
+  std::vector<UniqueFd> kept = TRY(mounts.holder->Get(kMountsKey));
+  if (kept.size() != 1) return Fail(Code::kInternal, "slipway-holder has no mount namespace");
+  if (::setns(kept[0].get(), CLONE_NEWNS) < 0) return ErrnoFail("entering the holder's mount namespace");
+  return mounts;
+}
+
+Result<> CheckWhoWeAre(const BrokerConf& conf) {
+  if (!conf.rootless && ::geteuid() != 0)
+    return Fail(Code::kPermissionDenied, "not root: set rootless = yes, or start me as root");
+  // Nothing of ours may be read by a process whose user we become. Rootless we are that user, and /proc must
+  // stay his.
+  if (!conf.rootless && ::prctl(PR_SET_DUMPABLE, 0) < 0) return ErrnoFail("prctl(PR_SET_DUMPABLE)");
+  return {};
+}
+
+}  // namespace
+
+Result<> RunBroker(const BrokerConf& conf, const ContainerEntry& entry) {
+  TRY(CheckWhoWeAre(conf));
+  ::signal(SIGPIPE, SIG_IGN);
+  ::umask(022);
+  uid_t us = ::geteuid();
+  TRY(MakeTrustedDirectory(conf.run_dir, us, 0755));
+  TRY(MakeTrustedDirectory(conf.state_dir, us, 0755));
+  MarkStore marks = TRY_CONTEXT(MarkStore::Open(conf.state_dir + "/marks"), "the marks against replay");
+  TRY(MakeTrustedDirectory(conf.image_dir, us, 0755));
+  UniqueFd host_store = TRY(Open(conf.image_dir, O_PATH | O_DIRECTORY));
+  Mounts mounts = TRY(EnterMounts(conf));
+  CgroupTree cgroups = CgroupTree::Open(conf);
+  auto loop = TRY(EpollLoop::Make());
+  TRY(loop->WatchSignals({SIGTERM, SIGINT}, [&](int) { loop->Stop(); }));
+  Workers workers(*loop);
+  ImageKeeper images(conf, workers);
+  images.SetHostStore(host_store.get());
+  TRY(images.Open());
+  Importer importer(conf, *loop, workers, images);
+  std::vector<std::string> cannot = cgroups.cannot();
+  BrokerServer server(conf, *loop, images, importer, cannot);
+  StepKeeper steps({conf, *loop, images, marks, cgroups, mounts.holder ? &*mounts.holder : nullptr, entry,
+                    mounts.host.get(), conf.rootless ? false : IsProcMasked()},
+                   [&](const StepGone& gone) { server.Announce(gone); });
+  TRY(steps.Recover());
+  TRY(server.Listen(steps));
+  Log(Level::kInfo, "ready",
+      {{"node", conf.node}, {"socket", conf.socket()}, {"rootless", conf.rootless ? "yes" : "no"}});
+  loop->Run();
+  return {};
+}
+
+}  // namespace slipway

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// The broker: answers one small set of frames for the one uid that its configuration names.
+#pragma once
+
+#include "launcher/broker/conf.h"
+#include "launcher/broker/container_birth.h"
+
+namespace slipway {
+
+// Serves until SIGTERM or SIGINT; steps go on without it. The error is why it could not begin.
+Result<> RunBroker(const BrokerConf& conf, const ContainerEntry& entry);
+
+}  // namespace slipway

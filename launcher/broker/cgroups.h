@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// A step is born in a cgroup of its own, so that its limits hold for whatever it forks and nothing of it
+// survives a kill. The hierarchy is found by its mount (a hybrid host has it elsewhere than /sys/fs/cgroup);
+// what a node's kernel or delegation does not give is said (cannot()), not pretended.
+//
+//   BASE/JOB.ATTEMPT/STEP/{tasks,stepd}    limits are on tasks: stepd is ours and must not die of the user's
+//   memory
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/os/fd.h"
+#include "launcher/broker/conf.h"
+#include "launcher/spec/credential.h"
+
+namespace slipway {
+
+struct StepCgroup {
+  std::string path;       // absolute, of the step; empty: there are no cgroups here
+  UniqueFd tasks, stepd;  // directories, for CLONE_INTO_CGROUP
+};
+
+class CgroupTree {
+ public:
+  // Never fails: without a hierarchy that can be written everything below does nothing and cannot() says so.
+  static CgroupTree Open(const BrokerConf& conf);
+  bool usable() const { return !base_.empty(); }
+  const std::vector<std::string>& cannot() const { return cannot_; }
+
+  Result<StepCgroup> Make(const StepId& step, const StepLimits& limits) const;
+  void RemoveJob(const StepId& step) const;
+  // Ends and removes every step's cgroup that is not in `known` (paths): what a killed broker had begun to
+  // make.
+  void Sweep(const std::set<std::string>& known) const;
+
+ private:
+  std::string JobPath(const StepId& step) const { return Cat(base_, "/", step.job, ".", step.attempt); }
+  std::string base_;
+  std::vector<std::string> cannot_;
+};
+
+// Of a path that Make gave. An empty path is nobody's: killed, not populated, removed.
+Result<> KillCgroup(const std::string& path);
+bool IsPopulated(const std::string& path);
+Result<UniqueFd> OpenCgroupEvents(const std::string& path);  // EPOLLPRI when `populated` changes
+// The step's directories, and the job's when it was the last.
+void RemoveStepCgroup(const std::string& path);
+// Kills what is in it, waits until that is gone (bounded: a process may hang in the kernel), removes it.
+void EndStepCgroup(const std::string& path);
+
+// For slipway-holder: moves itself into BASE/holder.
+Result<> EnterHolderCgroup(const BrokerConf& conf);
+
+}  // namespace slipway

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one thing about a container that needs root: its namespaces. The user namespace is made while euid is 0
+// and the ids are dropped afterwards, so it is root's and the user's other processes can neither enter nor
+// trace it; the mount namespace is born as a copy of the broker's across the user-namespace border, which
+// locks the flags of the image mounts for good. What happens inside is the container's own code, reached
+// through ContainerEntry.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "launcher/broker/half_born.h"
+#include "launcher/spec/credential.h"
+
+namespace slipway {
+
+// The container's code, given by the program that joins both halves. None returns.
+struct ContainerEntry {
+  std::function<void(int control_fd, const std::string& image_path, bool proc_masked)> run_init;
+  std::function<void(int control_fd)> run_rootless;
+};
+
+// Of a job on this node: shared by all its steps, so that CMA and shared memory work among them.
+struct JobNamespaces {
+  UniqueFd user, ipc;
+};
+
+struct BirthPlan {
+  const LaunchCredential& credential;
+  std::string image_path;
+  int cgroup_fd = -1;
+  int control_fd = -1;
+  int log_fd = -1;  // the init's stderr
+  bool proc_masked = false;
+  const JobNamespaces* join = nullptr;  // null: the first step of its job; new ones are made
+};
+
+// Behind its gate until Tell('g'). As root.
+Result<HalfBorn> BearContainer(const BirthPlan& plan, const ContainerEntry& entry);
+// The same as an ordinary user: the child makes its own namespaces behind the gate.
+Result<HalfBorn> BearRootless(const BirthPlan& plan, const ContainerEntry& entry);
+// Of a child that BearContainer made.
+Result<JobNamespaces> NamespacesOf(pid_t pid);
+
+// Identity lines for the primary group and as many others as the kernel's one page holds.
+std::string GroupMap(std::uint32_t gid, const std::vector<std::uint32_t>& groups);
+// Whether a fresh /proc is refused in a user namespace here (parts of the host's are covered).
+bool IsProcMasked();
+
+}  // namespace slipway

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/broker/half_born.h"
+
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <csignal>
+
+namespace slipway {
+namespace {
+
+constexpr char kFailedWord = '!';
+
+void CloseAllBut(std::vector<int> keep) {
+  std::sort(keep.begin(), keep.end());
+  unsigned from = 3;
+  for (int fd : keep) {
+    if (fd < 3) continue;
+    if (static_cast<unsigned>(fd) > from) ::syscall(SYS_close_range, from, static_cast<unsigned>(fd) - 1, 0);
+    from = static_cast<unsigned>(fd) + 1;
+  }
+  ::syscall(SYS_close_range, from, ~0U, 0);
+}
+
+// Whatever the broker logs to is not the step's to write to.
+Result<> SetStandardStreams(int log_fd) {
+  UniqueFd null_fd = TRY(Open("/dev/null", O_RDWR));
+  for (int fd : {0, 1, 2}) {
+    if (::dup2(fd == 0 || log_fd < 0 ? null_fd.get() : log_fd, fd) < 0) return ErrnoFail("dup2");
+  }
+  return {};
+}
+
+// The broker blocks signals for its loop and may be shielded from the out-of-memory killer; a step is
+// neither.
+void BecomeOrdinary() {
+  for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::umask(022);
+  ::setsid();
+  [[maybe_unused]] int changed = ::chdir("/");
+  if (auto score = Open("/proc/self/oom_score_adj", O_WRONLY); score) [[maybe_unused]]
+    auto written = WriteAll(score->get(), "0");
+}
+
+}  // namespace
+
+void Gate::Require(const Result<>& result) const {
+  if (result) return;
+  [[maybe_unused]] auto sent = SendMessage(fd_, Cat(kFailedWord, result.error().message));
+  ::_exit(125);
+}
+void Gate::Check(bool ok, const char* what) const {
+  if (!ok) Require(ErrnoFail(what));
+}
+void Gate::Say(char word) const { Require(SendMessage(fd_, std::string(1, word))); }
+void Gate::Await(char word) const {
+  auto message = ReceiveMessage(fd_);
+  if (!message || message->bytes != std::string(1, word)) ::_exit(125);
+}
+
+Result<HalfBorn> HalfBorn::Make(const CloneOptions& options, const std::vector<int>& keep, int log_fd,
+                                const std::function<void(const Gate&)>& body) {
+  SocketEnds ends = TRY(MakeSocketPair(SOCK_SEQPACKET));
+  Process process = TRY(Clone3(options));
+  if (!process) {
+    std::vector<int> kept = keep;
+    kept.push_back(ends.b.get());
+    Gate gate(ends.b.get());
+    gate.Require(SetStandardStreams(log_fd));
+    CloseAllBut(kept);
+    BecomeOrdinary();
+    body(gate);
+    ::_exit(125);
+  }
+  return HalfBorn(std::move(process), std::move(ends.a));
+}
+
+Result<> HalfBorn::Hear(char word) {
+  auto message = ReceiveMessage(gate_.get());
+  if (!message) return Fail(Code::kInternal, "a step's process ended while it was being made");
+  if (message->bytes[0] == kFailedWord) return Fail(Code::kInternal, message->bytes.substr(1));
+  if (message->bytes[0] != word) return Fail(Code::kInternal, "a step's process is out of step");
+  return {};
+}
+
+void LeaveSessionKeyring() { ::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr); }
+
+Result<> HalfBorn::Tell(char word) { return SendMessage(gate_.get(), std::string(1, word)); }
+
+Result<> HalfBorn::HearItClose() {
+  auto message = ReceiveMessage(gate_.get());
+  if (!message) return {};
+  return Fail(Code::kInternal, message->bytes.substr(1));
+}
+
+void HalfBorn::End() {
+  if (!process_) return;
+  [[maybe_unused]] auto killed = process_.Signal(SIGKILL);
+  [[maybe_unused]] auto reaped = process_.Wait();
+}
+
+}  // namespace slipway

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// A step's two processes are made before anything about them is on record, and must not outlive a broker that
+// is killed in between. So each is born behind a gate: it prepares itself, reports, and goes on only when it
+// is told to; a gate that closes ends it. The broker writes its record while both wait.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/os/process.h"
+#include "base/os/socket.h"
+
+namespace slipway {
+
+// The child's side. Errors go out as one line and end the process: nothing half-built goes on.
+class Gate {
+ public:
+  explicit Gate(int fd) : fd_(fd) {}
+  int fd() const { return fd_; }
+  void Require(const Result<>& result) const;   // reports the error and _exits when there is one
+  void Check(bool ok, const char* what) const;  // the same with errno
+  void Say(char word) const;
+  void Await(char word) const;
+
+ private:
+  int fd_;
+};
+
+// In the child, once it is the user: a session keyring of its own, since the broker's would stay in reach
+// through inheritance. A kernel without keyrings has none to protect.
+void LeaveSessionKeyring();
+
+// The parent's side.
+class HalfBorn {
+ public:
+  // `body` runs in the child (clone flags and cgroup by `options`), with signals at their defaults and every
+  // descriptor closed but those of `keep` and the gate's; it must not return.
+  // Its working directory is /, its standard streams are /dev/null and `log_fd` (-1: /dev/null too).
+  static Result<HalfBorn> Make(const CloneOptions& options, const std::vector<int>& keep, int log_fd,
+                               const std::function<void(const Gate&)>& body);
+  HalfBorn(HalfBorn&&) noexcept = default;
+  HalfBorn& operator=(HalfBorn&&) noexcept = default;
+  ~HalfBorn() { End(); }
+
+  pid_t pid() const { return process_.pid(); }
+  Result<> Hear(char word);  // the child's error when it sends one instead
+  Result<> Tell(char word);
+  // The child has gone on and exec'ed (or closed the gate); what it reported if that failed.
+  Result<> HearItClose();
+  Process Release() { return std::move(process_); }  // it lives on without us
+
+ private:
+  HalfBorn(Process process, UniqueFd gate) : process_(std::move(process)), gate_(std::move(gate)) {}
+  void End();
+  Process process_;
+  UniqueFd gate_;
+};
+
+}  // namespace slipway

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/broker/holder.h"
+
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+
+#include <csignal>
+#include <map>
+
+#include "base/log/log.h"
+#include "base/loop/epoll_loop.h"
+#include "base/os/mount.h"
+#include "base/os/socket.h"
+#include "launcher/broker/cgroups.h"
+
+namespace slipway {
+namespace {
+
+constexpr std::size_t kKeysMax = 16384, kKeyBytesMax = 64, kFdsPerKeyMax = 4, kClientsMax = 16;
+
+class Holder {
+ public:
+  explicit Holder(Loop& loop) : loop_(loop) {}
+  void Keep(const std::string& key, std::vector<UniqueFd> fds) { kept_[key] = std::move(fds); }
+
+  Result<> Listen(const std::string& path) {
+    listen_ = TRY(ListenUnix(path, SOCK_SEQPACKET, 0600));
+    TRY(loop_.Watch(listen_.get(), EPOLLIN, [this](std::uint32_t) { Accept(); }));
+    return {};
+  }
+
+ private:
+  struct Client {
+    UniqueFd socket;
+    Loop::WatchId watch;
+  };
+
+  void Accept() {
+    auto socket = AcceptUnix(listen_.get());
+    if (!socket || clients_.size() >= kClientsMax) return;
+    auto peer = PeerOf(socket->get());
+    if (!peer || (peer->uid != 0 && peer->uid != ::geteuid())) return;
+    int number = socket->get();
+    // A client that does not read its answers loses the connection, not our time.
+    if (!SetNonblocking(number)) return;
+    auto watch = loop_.Watch(number, EPOLLIN, [this, number](std::uint32_t) {
+      if (!Serve(number)) Close(number);
+    });
+    if (watch) clients_.emplace(number, Client{std::move(*socket), *watch});
+  }
+
+  void Close(int number) {
+    loop_.Unwatch(clients_.at(number).watch);
+    clients_.erase(number);
+  }
+
+  Result<> Serve(int socket) {
+    Message message = TRY(ReceiveMessage(socket));
+    auto frame = TRY(SplitFrame<HolderFrame>(message.bytes));
+    if (frame.kind == HolderFrame::kList) {
+      std::vector<std::string> keys;
+      for (auto& [key, fds] : kept_) keys.push_back(key);
+      return SendMessage(socket, EncodeFrame(HolderFrame::kKeys, keys));
+    }
+    HolderKey request = TRY(Decode<HolderKey>(frame.payload, "holder request"));
+    std::vector<int> answer_fds;
+    if (auto done = Do(frame.kind, request.key, std::move(message.fds), answer_fds); !done) {
+      return SendMessage(socket, EncodeFrame(HolderFrame::kRefused, done.error().message));
+    }
+    return SendMessage(socket, EncodeFrame(HolderFrame::kKept, request), answer_fds);
+  }
+
+  Result<> Do(HolderFrame kind, const std::string& key, std::vector<UniqueFd> fds,
+              std::vector<int>& answer_fds) {
+    if (key.empty() || key.size() > kKeyBytesMax)
+      return Fail(Code::kInvalidArgument, "a key of ", key.size(), " bytes");
+    bool fixed = key == kMountsKey;
+    if (kind == HolderFrame::kGet) {
+      auto at = kept_.find(key);
+      if (at == kept_.end()) return Fail(Code::kNotFound, "nothing is kept as ", key);
+      for (const UniqueFd& fd : at->second) answer_fds.push_back(fd.get());
+      return {};
+    }
+    if (fixed) return Fail(Code::kPermissionDenied, key, " is the holder's own");
+    if (kind == HolderFrame::kDrop) {
+      kept_.erase(key);
+      return {};
+    }
+    if (kind != HolderFrame::kPut || fds.empty() || fds.size() > kFdsPerKeyMax)
+      return Fail(Code::kInvalidArgument, "malformed request");
+    if (kept_.size() >= kKeysMax && !kept_.contains(key))
+      return Fail(Code::kResourceExhausted, "already ", kKeysMax, " keys are kept");
+    Keep(key, std::move(fds));
+    return {};
+  }
+
+  Loop& loop_;
+  UniqueFd listen_;
+  std::map<int, Client> clients_;
+  std::map<std::string, std::vector<UniqueFd>> kept_;
+};
+
+// A private copy of the mount tree that still receives what the host mounts later (automounts), with a small
+// tmpfs where the images will be attached. 0711: the container's child, already the user, must pass through
+// by name.
+Result<UniqueFd> MakeMountsNamespace(const BrokerConf& conf) {
+  TRY(MakeDirectories(conf.mounts_dir(), 0711));
+  if (::unshare(CLONE_NEWNS) < 0) return ErrnoFail("unshare(CLONE_NEWNS)");
+  if (::mount(nullptr, "/", nullptr, MS_SLAVE | MS_REC, nullptr) < 0)
+    return ErrnoFail("making mounts slaves");
+  UniqueFd tmpfs = TRY(MountNew("tmpfs", {{"mode", "0711"}, {"size", "1m"}, {"nr_inodes", "4096"}},
+                                MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
+  UniqueFd target = TRY(Open(conf.mounts_dir(), O_PATH | O_DIRECTORY));
+  TRY(AttachMount(tmpfs.get(), target.get()));
+  return Open("/proc/self/ns/mnt", O_RDONLY);
+}
+
+// Out of the way: a cgroup that has controllers for its children may have no processes of its own; and the
+// last to be killed when memory runs out.
+void StepAside(const BrokerConf& conf) {
+  if (!conf.cgroup.empty()) {
+    if (auto moved = EnterHolderCgroup(conf); !moved)
+      Log(Level::kWarn, "not in a cgroup of its own", {{"error", moved.error().message}});
+  }
+  if (auto score = Open("/proc/self/oom_score_adj", O_WRONLY); score) [[maybe_unused]]
+    auto written = WriteAll(score->get(), "-1000");
+}
+
+}  // namespace
+
+Result<> RunHolder(const BrokerConf& conf) {
+  ::setsid();  // fails when we lead one already
+  ::signal(SIGHUP, SIG_IGN);
+  ::signal(SIGPIPE, SIG_IGN);
+  TRY(MakeTrustedDirectory(conf.run_dir, ::geteuid(), 0755));
+  auto loop = TRY(EpollLoop::Make());
+  TRY(loop->WatchSignals({SIGTERM, SIGINT}, [&](int) { loop->Stop(); }));
+  StepAside(conf);
+  Holder holder(*loop);
+  if (!conf.rootless) {
+    std::vector<UniqueFd> mounts;
+    mounts.push_back(TRY_CONTEXT(MakeMountsNamespace(conf), "making the mount namespace of the images"));
+    holder.Keep(kMountsKey, std::move(mounts));
+  }
+  TRY(holder.Listen(conf.holder_socket));
+  Log(Level::kInfo, "holding", {{"socket", conf.holder_socket}});
+  loop->Run();
+  ::unlink(conf.holder_socket.c_str());
+  return {};
+}
+
+Result<HolderClient> HolderClient::Connect(const std::string& socket) {
+  HolderClient client;
+  client.socket_ = TRY_CONTEXT(ConnectUnix(socket, SOCK_SEQPACKET), "slipway-holder does not run");
+  return client;
+}
+
+Result<HolderClient::Reply> HolderClient::Ask(const std::string& frame, const std::vector<int>& fds,
+                                              HolderFrame wanted) {
+  TRY_CONTEXT(SendMessage(socket_.get(), frame, fds), "slipway-holder");
+  Message message = TRY_CONTEXT(ReceiveMessage(socket_.get()), "slipway-holder");
+  auto answer = TRY(SplitFrame<HolderFrame>(message.bytes));
+  if (answer.kind == HolderFrame::kRefused) {
+    return Fail(Code::kNotFound,
+                "slipway-holder: ", TRY(Decode<std::string>(answer.payload, "holder answer")));
+  }
+  if (answer.kind != wanted) return Fail(Code::kInternal, "slipway-holder: unexpected answer");
+  return Reply{answer.kind, std::string(answer.payload), std::move(message.fds)};
+}
+
+Result<> HolderClient::Put(const std::string& key, const std::vector<int>& fds) {
+  TRY(Ask(EncodeFrame(HolderFrame::kPut, HolderKey{key}), fds, HolderFrame::kKept));
+  return {};
+}
+Result<std::vector<UniqueFd>> HolderClient::Get(const std::string& key) {
+  Reply reply = TRY(Ask(EncodeFrame(HolderFrame::kGet, HolderKey{key}), {}, HolderFrame::kKept));
+  return std::move(reply.fds);
+}
+Result<std::vector<std::string>> HolderClient::List() {
+  Reply reply = TRY(Ask(EncodeFrame(HolderFrame::kList, HolderKey{}), {}, HolderFrame::kKeys));
+  return Decode<std::vector<std::string>>(reply.payload, "holder keys");
+}
+Result<> HolderClient::Drop(const std::string& key) {
+  TRY(Ask(EncodeFrame(HolderFrame::kDrop, HolderKey{key}), {}, HolderFrame::kKept));
+  return {};
+}
+
+}  // namespace slipway

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/broker/images.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "base/crypto/crypto.h"
+#include "base/log/log.h"
+#include "base/os/mount.h"
+
+namespace slipway {
+namespace {
+
+constexpr std::string_view kFilePrefix = "sha256-";
+
+std::string HexOf(const std::string& digest) { return digest.substr(7); }
+
+Result<> CheckDigest(const std::string& digest) {
+  if (!IsDigest(digest)) return Fail(Code::kInvalidArgument, "'", digest.substr(0, 80), "' is not a digest");
+  return {};
+}
+
+Result<std::vector<std::string>> NamesIn(const std::string& path) {
+  std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), ::closedir);
+  if (!dir) return ErrnoFail("opendir", path);
+  std::vector<std::string> names;
+  while (dirent* entry = ::readdir(dir.get())) names.emplace_back(entry->d_name);
+  return names;
+}
+
+Result<bool> IsMountPoint(const std::string& path, const std::string& parent) {
+  struct stat here, above;
+  if (::stat(path.c_str(), &here) < 0) return ErrnoFail("stat", path);
+  if (::stat(parent.c_str(), &above) < 0) return ErrnoFail("stat", parent);
+  return here.st_dev != above.st_dev;
+}
+
+// A worker's: from the start of `from` to `to`, hashing what was written.
+Result<std::string> CopyAndHash(int from, int to) {
+  Sha256 hash;
+  std::string chunk(1 << 20, '\0');
+  for (off_t offset = 0;;) {
+    ssize_t n = ::pread(from, chunk.data(), chunk.size(), offset);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoFail("reading the image");
+    if (n == 0) break;
+    std::string_view part(chunk.data(), static_cast<std::size_t>(n));
+    hash.Update(part);
+    TRY_CONTEXT(WriteAll(to, part), "copying the image into the store");
+    offset += n;
+  }
+  if (::fsync(to) < 0) return ErrnoFail("fsync of the image");
+  return hash.Finish();
+}
+
+}  // namespace
+
+Result<UniqueFd> ReopenReadOnly(int fd) { return slipway::Open(Cat("/proc/self/fd/", fd), O_RDONLY); }
+
+Result<std::string> HashUnwritable(int fd) {
+  for (int tries = 0; ::fcntl(fd, F_SETLEASE, F_RDLCK) < 0; ++tries) {
+    if (errno != EAGAIN) return ErrnoFail("read lease on the image");
+    if (tries == 100)
+      return Fail(
+          Code::kFailedPrecondition,
+          "the image is still open for writing somewhere: close it (or give a read-only descriptor) first");
+    ::usleep(10'000);
+  }
+  ::fcntl(fd, F_SETLEASE, F_UNLCK);
+  if (::fsync(fd) < 0) return ErrnoFail("fsync of the image");
+  return DigestOfFile(fd);
+}
+
+std::string ImageKeeper::FilePath(const std::string& digest) const {
+  return Cat(conf_.image_dir, "/", kFilePrefix, HexOf(digest));
+}
+std::string ImageKeeper::MountPath(const std::string& digest) const {
+  return Cat(conf_.mounts_dir(), "/", HexOf(digest));
+}
+
+Result<> ImageKeeper::Open() {
+  TRY(MakeTrustedDirectory(conf_.image_dir, ::geteuid(), 0755));
+  if (conf_.rootless) return {};
+  for (const std::string& name : TRY(NamesIn(conf_.mounts_dir()))) {
+    if (!IsDigest("sha256:" + name)) continue;
+    std::string path = Cat(conf_.mounts_dir(), "/", name);
+    if (TRY(IsMountPoint(path, conf_.mounts_dir())))
+      mounted_.push_back("sha256:" + name);
+    else
+      ::rmdir(path.c_str());
+  }
+  return {};
+}
+
+Result<UniqueFd> ImageKeeper::MakeNameless() {
+  return slipway::Open(conf_.image_dir, O_TMPFILE | O_RDWR, 0600);
+}
+
+void ImageKeeper::Admit(const std::string& digest, UniqueFd file, uid_t owner, Done done) {
+  auto begun = [&]() -> Result<> {
+    TRY(CheckDigest(digest));
+    if (::access(FilePath(digest).c_str(), F_OK) == 0) return done({}), Result<>{};
+    struct stat info, store;
+    if (::fstat(file.get(), &info) < 0) return ErrnoFail("fstat");
+    if (!S_ISREG(info.st_mode)) return Fail(Code::kInvalidArgument, "the image is not a regular file");
+    if (::stat(conf_.image_dir.c_str(), &store) < 0) return ErrnoFail("stat", conf_.image_dir);
+    bool his_own = info.st_uid == owner && (owner != 0 || info.st_nlink == 0);
+    bool adopt = his_own && info.st_dev == store.st_dev && info.st_size > 0;
+    if (adopt && ((!conf_.rootless && ::fchown(file.get(), 0, 0) < 0) || ::fchmod(file.get(), 0444) < 0))
+      return ErrnoFail("taking over the image");
+    UniqueFd source = TRY(ReopenReadOnly(file.get()));
+    file.reset();  // it may be open for writing: the lease would find our own
+    auto ours = std::make_shared<UniqueFd>(adopt ? std::move(source) : TRY(MakeNameless()));
+    Workers::Work work;
+    if (adopt)
+      work = [fd = ours->get()] { return HashUnwritable(fd); };
+    else
+      work = [from = std::make_shared<UniqueFd>(std::move(source)), to = ours->get()] {
+        return CopyAndHash(from->get(), to);
+      };
+    workers_.Run(std::move(work), [this, digest, ours, done](Result<std::string> hashed) {
+      done([&]() -> Result<> {
+        std::string found = TRY(std::move(hashed));
+        if (found != digest) return Fail(Code::kDataLoss, "the image's bytes are ", found, ", not ", digest);
+        return Link(ours->get(), digest);
+      }());
+    });
+    return {};
+  }();
+  if (!begun) done(std::move(begun));
+}
+
+Result<> ImageKeeper::Link(int file_fd, const std::string& digest) {
+  if (::fchmod(file_fd, 0444) < 0) return ErrnoFail("fchmod of the image");
+  std::string path = FilePath(digest);
+  std::string from = Cat("/proc/self/fd/", file_fd);
+  int linked = ::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW);
+  // The kernel links within one mount only, and the agent's file is on the host's, not on the holder's copy.
+  if (linked < 0 && errno == EXDEV && host_store_fd_ >= 0) {
+    std::string name = path.substr(path.rfind('/') + 1);
+    linked = ::linkat(AT_FDCWD, from.c_str(), host_store_fd_, name.c_str(), AT_SYMLINK_FOLLOW);
+  }
+  if (linked < 0 && errno != EEXIST) {
+    return ErrnoFail("linking the image into the store as", path);
+  }
+  UniqueFd folder = TRY(slipway::Open(conf_.image_dir, O_RDONLY | O_DIRECTORY));
+  if (::fsync(folder.get()) < 0) return ErrnoFail("fsync", conf_.image_dir);
+  return {};
+}
+
+bool ImageKeeper::InUse(const std::string& digest) const {
+  return std::any_of(users_.begin(), users_.end(), [&](auto& entry) { return entry.second == digest; });
+}
+
+Result<> ImageKeeper::Remove(const std::string& digest) {
+  TRY(CheckDigest(digest));
+  if (InUse(digest)) return Fail(Code::kFailedPrecondition, "a step uses the image ", digest);
+  if (auto at = std::find(mounted_.begin(), mounted_.end(), digest); at != mounted_.end()) {
+    if (::umount2(MountPath(digest).c_str(), 0) < 0) return ErrnoFail("umount", MountPath(digest));
+    ::rmdir(MountPath(digest).c_str());
+    mounted_.erase(at);
+  }
+  if (::unlink(FilePath(digest).c_str()) < 0 && errno != ENOENT) return ErrnoFail("unlink", FilePath(digest));
+  return {};
+}
+
+Result<std::vector<std::string>> ImageKeeper::List() const {
+  std::vector<std::string> digests;
+  for (const std::string& name : TRY(NamesIn(conf_.image_dir))) {
+    if (!name.starts_with(kFilePrefix)) continue;
+    std::string digest = "sha256:" + name.substr(kFilePrefix.size());
+    if (IsDigest(digest)) digests.push_back(digest);
+  }
+  std::sort(digests.begin(), digests.end());
+  return digests;
+}
+
+Result<UniqueFd> ImageKeeper::OpenImage(const std::string& digest) const {
+  auto file = slipway::Open(FilePath(digest), O_RDONLY | O_NOFOLLOW);
+  if (!file && file.error().sys_errno == ENOENT)
+    return Fail(Code::kNotFound, "this node has no image ", digest);
+  return file;
+}
+
+Result<> ImageKeeper::MakeRoom() {
+  for (auto at = mounted_.end(); mounted_.size() >= mounts_max_ && at != mounted_.begin();) {
+    --at;
+    if (InUse(*at)) continue;
+    if (::umount2(MountPath(*at).c_str(), 0) < 0) return ErrnoFail("umount", MountPath(*at));
+    ::rmdir(MountPath(*at).c_str());
+    at = mounted_.erase(at);
+  }
+  if (mounted_.size() >= mounts_max_)
+    return Fail(Code::kResourceExhausted, "steps use ", mounts_max_,
+                " different images on this node already");
+  return {};
+}
+
+Result<> ImageKeeper::Mount(const std::string& digest) {
+  TRY(MakeRoom());
+  UniqueFd file = TRY(OpenImage(digest));
+  UniqueFd loop = TRY(AttachLoop(file.get(), 0, 0));
+  UniqueFd mount = TRY_CONTEXT(MountNew("squashfs", {{"source", TRY(LoopPath(loop.get()))}, {"ro", ""}},
+                                        MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV),
+                               Cat("image ", digest));
+  std::string path = MountPath(digest);
+  if (::mkdir(path.c_str(), 0755) < 0 && errno != EEXIST) return ErrnoFail("mkdir", path);
+  UniqueFd target = TRY(slipway::Open(path, O_PATH | O_DIRECTORY));
+  if (auto attached = AttachMount(mount.get(), target.get()); !attached) {
+    ::rmdir(path.c_str());
+    return attached;
+  }
+  mounted_.push_front(digest);
+  return {};
+}
+
+Result<std::string> ImageKeeper::Use(const std::string& digest, const StepId& step) {
+  TRY(CheckDigest(digest));
+  if (conf_.rootless) {
+    TRY(OpenImage(digest));
+    users_[step] = digest;
+    return FilePath(digest);
+  }
+  auto at = std::find(mounted_.begin(), mounted_.end(), digest);
+  if (at != mounted_.end())
+    mounted_.splice(mounted_.begin(), mounted_, at);
+  else
+    TRY(Mount(digest));
+  users_[step] = digest;
+  return MountPath(digest);
+}
+
+void ImageKeeper::Release(const StepId& step) { users_.erase(step); }
+
+}  // namespace slipway

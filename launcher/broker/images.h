@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernel parses what is mounted, so an image's bytes must be exactly those that the controller's digest
+// names, and must stay so. A file offered for admission is made root's and read-only, a read lease proves
+// that nobody can write it any more, then it is hashed, and only then it gets its name in the store. A file
+// that is not the agent's own to give (or lies on another file system) is copied instead: changing owner and
+// mode of a stranger's file on the agent's word would let it break that file.
+//
+// Mounts are kept, because a new mount has a cold page cache; they live in the holder's mount namespace,
+// which this process must have entered, and are found again by the next broker.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "launcher/broker/conf.h"
+#include "launcher/broker/worker.h"
+#include "launcher/spec/step_id.h"
+
+namespace slipway {
+
+class ImageKeeper {
+ public:
+  using Done = std::function<void(Result<>)>;
+  // `mounts_max`: every step's birth copies the whole mount table, so it is kept short.
+  ImageKeeper(const BrokerConf& conf, Workers& workers, std::size_t mounts_max = 64)
+      : conf_(conf), workers_(workers), mounts_max_(mounts_max) {}
+  Result<> Open();
+  // The store as the host's mount namespace has it (borrowed): files that came from there can be linked only there.
+  void SetHostStore(int directory_fd) { host_store_fd_ = directory_fd; }
+
+  // `owner`: whose files may be taken over as they are. `done` is called once, maybe at once.
+  void Admit(const std::string& digest, UniqueFd file, uid_t owner, Done done);
+  // Names a file of the store's own making (nobody else has it open) after its digest, which a worker has
+  // computed.
+  Result<> Link(int file_fd, const std::string& digest);
+  // A nameless file in the store's file system.
+  Result<UniqueFd> MakeNameless();
+  Result<> Remove(const std::string& digest);  // kFailedPrecondition while a step uses it
+  Result<std::vector<std::string>> List() const;
+  Result<UniqueFd> OpenImage(const std::string& digest) const;  // read-only; kNotFound
+
+  // The path at which the step's mount namespace will find the image (rootless: the file's). Mounted if it is
+  // not.
+  Result<std::string> Use(const std::string& digest, const StepId& step);
+  void Release(const StepId& step);
+
+ private:
+  std::string FilePath(const std::string& digest) const;
+  std::string MountPath(const std::string& digest) const;
+  Result<> Mount(const std::string& digest);
+  Result<> MakeRoom();
+  bool InUse(const std::string& digest) const;
+
+  const BrokerConf& conf_;
+  Workers& workers_;
+  std::size_t mounts_max_;
+  int host_store_fd_ = -1;
+  std::list<std::string> mounted_;  // digests, the one used last in front
+  std::map<StepId, std::string> users_;
+};
+
+// For workers: proves that no descriptor or mapping for writing is left (waits a second for the giver to
+// close his), flushes, and hashes. `fd` must be open read-only.
+Result<std::string> HashUnwritable(int fd);
+// The same file, read-only, as a new open file.
+Result<UniqueFd> ReopenReadOnly(int fd);
+
+}  // namespace slipway

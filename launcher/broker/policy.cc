@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/broker/policy.h"
+
+#include <sys/stat.h>
+
+namespace slipway {
+
+Result<> JudgeCredential(const LaunchCredential& credential, const BrokerConf& conf, uid_t own_uid) {
+  constexpr std::uint32_t kOverflowId = 65534, kNoId = 0xffff'ffff;
+  auto deny = [](auto... pieces) { return Fail(Code::kPermissionDenied, "launch credential: ", pieces...); };
+  if (credential.cluster != conf.cluster)
+    return deny("for cluster '", credential.cluster.substr(0, 64), "', not ours");
+  if (credential.node != conf.node)
+    return deny("for node '", credential.node.substr(0, 64), "', this is '", conf.node, "'");
+  if (credential.step.job == 0) return deny("there is no job 0");
+  if (credential.uid == 0 || credential.gid == 0) return deny("jobs of root are refused");
+  for (std::uint32_t id : {credential.uid, credential.gid}) {
+    if (id == kOverflowId || id == kNoId) return deny(id, " is no user's or group's id");
+  }
+  if (conf.rootless && credential.uid != own_uid)
+    return deny("for user ", credential.uid, ", but this rootless node runs jobs of user ", own_uid, " only");
+  if (credential.groups.size() > 65536) return deny(credential.groups.size(), " groups");
+  if (!IsDigest(credential.image_digest))
+    return Fail(Code::kInvalidArgument, "launch credential: malformed image digest");
+  return {};
+}
+
+Result<> ControllerKeys::ReadIfChanged() {
+  struct stat info;
+  if (::stat(path_.c_str(), &info) < 0) return ErrnoFail("stat", path_);
+  bool same = info.st_mtim.tv_sec == changed_.tv_sec && info.st_mtim.tv_nsec == changed_.tv_nsec &&
+              info.st_ino == inode_;
+  if (same && !keys_.empty()) return {};
+  std::string text = TRY(ReadTrustedFile(path_, owner_));
+  constexpr std::string_view kBegin = "-----BEGIN PUBLIC KEY-----", kEnd = "-----END PUBLIC KEY-----";
+  std::vector<VerifyingKey> keys;
+  for (std::size_t at = text.find(kBegin); at != std::string::npos; at = text.find(kBegin, at + 1)) {
+    auto end = text.find(kEnd, at);
+    if (end == std::string::npos) return Fail(Code::kInvalidArgument, path_, ": a key without an end");
+    keys.push_back(TRY_CONTEXT(VerifyingKey::FromPem(text.substr(at, end + kEnd.size() - at) + "\n"), path_));
+  }
+  if (keys.empty() || keys.size() > 2)
+    return Fail(Code::kInvalidArgument, path_, ": holds ", keys.size(),
+                " public keys, one or two are wanted");
+  keys_ = std::move(keys);
+  changed_ = info.st_mtim;
+  inode_ = info.st_ino;
+  return {};
+}
+
+Result<LaunchCredential> ControllerKeys::Verify(const SignedCredential& credential) {
+  TRY(ReadIfChanged());
+  return VerifyCredential(credential, keys_);
+}
+
+}  // namespace slipway

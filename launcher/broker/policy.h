@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whether a credential is for this node and for somebody who may run jobs. The signature says that the
+// controller made it; this says that it was made for us. Replay is the marks' business (marks.h).
+#pragma once
+
+#include <sys/types.h>
+
+#include <ctime>
+#include <string>
+#include <vector>
+
+#include "launcher/broker/conf.h"
+#include "launcher/spec/credential.h"
+
+namespace slipway {
+
+// Pure. kPermissionDenied says which field is wrong. `own_uid` matters to a rootless broker only.
+Result<> JudgeCredential(const LaunchCredential& credential, const BrokerConf& conf, uid_t own_uid);
+
+// The controller's public keys, read again whenever the file changes (rotation needs no restart).
+class ControllerKeys {
+ public:
+  ControllerKeys(std::string path, uid_t owner) : path_(std::move(path)), owner_(owner) {}
+  Result<LaunchCredential> Verify(const SignedCredential& credential);
+
+ private:
+  Result<> ReadIfChanged();
+  std::string path_;
+  uid_t owner_;
+  timespec changed_{};
+  ino_t inode_ = 0;
+  std::vector<VerifyingKey> keys_;
+};
+
+}  // namespace slipway

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/broker/sandbox.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/mount.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "base/os/mount.h"
+#include "launcher/broker/half_born.h"
+
+namespace slipway {
+namespace {
+
+constexpr char kNeedsMaps = 'u', kMapped = 'm', kReady = 'r', kGo = 'g';
+constexpr std::uint64_t kLocked = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+
+// /lib is a directory or a link into /usr, as the host has it.
+Result<> CopyIntoRoot(const std::string& root, const std::string& path) {
+  struct stat info;
+  if (::lstat(path.c_str(), &info) < 0) return {};
+  std::string target = root + path;
+  if (S_ISLNK(info.st_mode)) {
+    char to[256];
+    ssize_t n = ::readlink(path.c_str(), to, sizeof to - 1);
+    if (n < 0) return ErrnoFail("readlink", path);
+    to[n] = '\0';
+    if (::symlink(to, target.c_str()) < 0) return ErrnoFail("symlink", target);
+    return {};
+  }
+  if (::mkdir(target.c_str(), 0755) < 0) return ErrnoFail("mkdir", target);
+  UniqueFd tree = TRY(OpenTreeClone(AT_FDCWD, path, true));
+  TRY_CONTEXT(SetMountAttributes(tree.get(), kLocked, 0, true), path);
+  UniqueFd at = TRY(Open(target, O_PATH | O_DIRECTORY));
+  return AttachMount(tree.get(), at.get());
+}
+
+Result<> EnterEmptyRoot(const std::string& scratch) {
+  if (::mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr) < 0)
+    return ErrnoFail("making mounts private");
+  UniqueFd tmpfs =
+      TRY(MountNew("tmpfs", {{"mode", "0755"}, {"size", "64k"}}, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
+  UniqueFd under = TRY(Open(scratch, O_PATH | O_DIRECTORY));
+  TRY(AttachMount(tmpfs.get(), under.get()));
+  for (const char* path : {"/usr", "/lib", "/lib64"}) TRY(CopyIntoRoot(scratch, path));
+  UniqueFd root = TRY(Open(scratch, O_RDONLY | O_DIRECTORY));
+  TRY(SetMountAttributes(root.get(), kLocked, 0, false));
+  return PivotInto(root.get());
+}
+
+Result<> Bound(std::uint64_t out_bytes_max) {
+  struct {
+    int which;
+    rlim_t value;
+  } limits[] = {{RLIMIT_CPU, 3600},
+                {RLIMIT_AS, rlim_t{8} << 30},
+                {RLIMIT_FSIZE, out_bytes_max},
+                {RLIMIT_NOFILE, 64},
+                {RLIMIT_CORE, 0}};
+  for (auto& limit : limits) {
+    rlimit both{limit.value, limit.value};
+    if (::setrlimit(static_cast<__rlimit_resource>(limit.which), &both) < 0) return ErrnoFail("setrlimit");
+  }
+  return {};
+}
+
+Result<> DropTo(std::uint32_t uid, std::uint32_t gid) {
+  if (::setgroups(0, nullptr) < 0) return ErrnoFail("setgroups");
+  if (::setresgid(gid, gid, gid) < 0) return ErrnoFail("setresgid");
+  if (::setresuid(uid, uid, uid) < 0) return ErrnoFail("setresuid");
+  if (::setresuid(-1, 0, -1) == 0) return Fail(Code::kInternal, "root could be taken back");
+  return {};
+}
+
+Result<> WriteOwnMaps(pid_t pid) {
+  auto write = [pid](const char* name, const std::string& text) -> Result<> {
+    UniqueFd fd = TRY(Open(Cat("/proc/", pid, "/", name), O_WRONLY));
+    return WriteAll(fd.get(), text);
+  };
+  TRY(write("setgroups", "deny"));
+  TRY(write("uid_map", Cat(::geteuid(), " ", ::geteuid(), " 1\n")));
+  return write("gid_map", Cat(::getegid(), " ", ::getegid(), " 1\n"));
+}
+
+[[noreturn]] void BecomeImporter(const SandboxPlan& plan, int program_fd, const Gate& gate) {
+  if (plan.rootless) {
+    gate.Say(kNeedsMaps);
+    gate.Await(kMapped);
+  }
+  gate.Require(EnterEmptyRoot(plan.scratch));
+  gate.Require(Bound(plan.out_bytes_max));
+  if (!plan.rootless) gate.Require(DropTo(plan.uid, plan.gid));
+  // After the ids changed, which clears it.
+  gate.Check(::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "prctl(PR_SET_PDEATHSIG)");
+  LeaveSessionKeyring();
+  gate.Check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "prctl(PR_SET_NO_NEW_PRIVS)");
+  gate.Say(kReady);
+  gate.Await(kGo);
+  int fds[] = {plan.error_fd, plan.in_fd, plan.out_fd, program_fd, gate.fd()};
+  for (int& fd : fds) gate.Check((fd = ::fcntl(fd, F_DUPFD_CLOEXEC, 16)) >= 0, "fcntl(F_DUPFD_CLOEXEC)");
+  Gate moved(fds[4]);
+  for (int i = 0; i < 3; ++i) moved.Check(::dup2(fds[i], 2 + i) >= 0, "dup2");
+  // 0 and 1 are /dev/null.
+  ::syscall(SYS_close_range, 5, 15, 0);
+  const char* argv[] = {"slipway-import", "--in-fd", "3", "--out-fd", "4", nullptr};
+  const char* envp[] = {"PATH=/usr/bin", "TMPDIR=/nonexistent", nullptr};
+  ::syscall(SYS_execveat, fds[3], "", argv, envp, AT_EMPTY_PATH);
+  moved.Require(ErrnoFail("starting", plan.program));
+  ::_exit(125);
+}
+
+}  // namespace
+
+Result<Process> StartSandboxed(const SandboxPlan& plan) {
+  UniqueFd program = TRY_CONTEXT(Open(plan.program, O_RDONLY), "the import program");
+  std::uint64_t flags = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWUTS;
+  if (plan.rootless) flags |= CLONE_NEWUSER;
+  HalfBorn child =
+      TRY(HalfBorn::Make({.flags = flags}, {plan.in_fd, plan.out_fd, plan.error_fd, program.get()}, -1,
+                         [&](const Gate& gate) { BecomeImporter(plan, program.get(), gate); }));
+  if (plan.rootless) {
+    TRY(child.Hear(kNeedsMaps));
+    TRY(WriteOwnMaps(child.pid()));
+    TRY(child.Tell(kMapped));
+  }
+  TRY_CONTEXT(child.Hear(kReady), "making the import's sandbox");
+  TRY(child.Tell(kGo));
+  TRY(child.HearItClose());
+  return child.Release();
+}
+
+}  // namespace slipway

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/broker/server.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "base/log/log.h"
+
+namespace slipway {
+namespace {
+
+std::string ErrorFrame(std::uint64_t request, const Error& error) {
+  return EncodeFrame(BrokerFrame::kError,
+                     BrokerError{request, static_cast<std::int32_t>(error.code), error.message});
+}
+
+}  // namespace
+
+Result<> BrokerServer::Listen(StepKeeper& steps) {
+  steps_ = &steps;
+  listen_ = TRY(ListenUnix(conf_.socket(), SOCK_SEQPACKET, 0600));
+  if (!conf_.rootless && ::chown(conf_.socket().c_str(), conf_.agent_uid, conf_.agent_gid) < 0)
+    return ErrnoFail("chown", conf_.socket());
+  TRY(loop_.Watch(listen_.get(), EPOLLIN, [this](std::uint32_t) { Accept(); }));
+  return {};
+}
+
+Result<uid_t> BrokerServer::Admit(int socket) const {
+  PeerIdentity peer = TRY(PeerOf(socket));
+  if (peer.uid != conf_.agent_uid && peer.uid != 0)
+    return Fail(Code::kPermissionDenied, "only user ", conf_.agent_uid, " may ask this broker, not ",
+                peer.uid);
+  if (connections_.size() >= kConnectionsMax)
+    return Fail(Code::kResourceExhausted, "already ", kConnectionsMax, " connections");
+  return peer.uid;
+}
+
+void BrokerServer::Accept() {
+  auto socket = AcceptUnix(listen_.get());
+  if (!socket || !SetNonblocking(socket->get())) return;
+  auto uid = Admit(socket->get());
+  if (!uid) {
+    Log(Level::kWarn, "connection refused", {{"error", uid.error().message}});
+    [[maybe_unused]] auto told = SendMessage(socket->get(), ErrorFrame(0, uid.error()));
+    return;
+  }
+  ConnectionId id = next_id_++;
+  auto watch = loop_.Watch(socket->get(), EPOLLIN, [this, id](std::uint32_t) { Serve(id); });
+  if (watch) connections_.emplace(id, Connection{std::move(*socket), *watch, *uid, false});
+}
+
+void BrokerServer::Close(ConnectionId id) {
+  auto at = connections_.find(id);
+  if (at == connections_.end()) return;
+  loop_.Unwatch(at->second.watch);
+  connections_.erase(at);
+}
+
+// A peer that does not read is cut off: it asks again with kListSteps when it comes back, nothing is lost.
+void BrokerServer::Send(ConnectionId id, const std::string& frame, const std::vector<int>& fds) {
+  auto at = connections_.find(id);
+  if (at == connections_.end()) return;
+  if (auto sent = SendMessage(at->second.socket.get(), frame, fds); !sent) {
+    Log(Level::kWarn, "connection dropped", {{"error", sent.error().message}});
+    Close(id);
+  }
+}
+
+void BrokerServer::AnswerDone(ConnectionId id, std::uint64_t request, const Result<>& result,
+                              BrokerFrame good) {
+  if (!result) Log(Level::kWarn, "refused", {{"error", result.error().message}});
+  Send(id, result ? EncodeFrame(good, Answer{request}) : ErrorFrame(request, result.error()));
+}
+
+void BrokerServer::Serve(ConnectionId id) {
+  auto message = ReceiveMessage(connections_.at(id).socket.get());
+  if (!message) {
+    if (message.error().sys_errno != EAGAIN) Close(id);
+    return;
+  }
+  auto handled = [&]() -> Result<> {
+    auto frame = TRY(SplitFrame<BrokerFrame>(message->bytes));
+    if (frame.kind == BrokerFrame::kHello) return Greet(id, frame.payload);
+    if (!connections_.at(id).greeted)
+      return Fail(Code::kFailedPrecondition, "the first frame must be a hello");
+    return Handle(id, frame.kind, frame.payload, std::move(message->fds));
+  }();
+  if (handled) return;
+  // A peer that does not speak the protocol has nothing more to say to us.
+  Log(Level::kWarn, "malformed request", {{"error", handled.error().message}});
+  Send(id, ErrorFrame(0, handled.error()));
+  Close(id);
+}
+
+Result<> BrokerServer::Greet(ConnectionId id, std::string_view payload) {
+  BrokerHello hello = TRY(Decode<BrokerHello>(payload, "hello"));
+  if (hello.version != kBrokerProtocolVersion)
+    return Fail(Code::kFailedPrecondition, "protocol version ", hello.version, ", this broker speaks ",
+                kBrokerProtocolVersion);
+  connections_.at(id).greeted = true;
+  Send(id, EncodeFrame(BrokerFrame::kWelcome,
+                       BrokerWelcome{kBrokerProtocolVersion, conf_.node, conf_.run_dir, conf_.rootless,
+                                     cannot_, conf_.rootless ? conf_.image_dir : std::string()}));
+  return {};
+}
+
+Result<> BrokerServer::Handle(ConnectionId id, BrokerFrame kind, std::string_view payload,
+                              std::vector<UniqueFd> fds) {
+  switch (kind) {
+    case BrokerFrame::kAdmitImage:
+    case BrokerFrame::kRemoveImage:
+    case BrokerFrame::kListImages:
+    case BrokerFrame::kImportImage:
+      return HandleImages(id, kind, payload, std::move(fds));
+    case BrokerFrame::kStartStep:
+    case BrokerFrame::kKillStep:
+    case BrokerFrame::kEndJob:
+    case BrokerFrame::kListSteps:
+    case BrokerFrame::kForgetStep:
+      return HandleSteps(id, kind, payload, std::move(fds));
+    default:
+      return Fail(Code::kInvalidArgument, "unknown frame ", static_cast<int>(kind));
+  }
+}
+
+Result<> BrokerServer::HandleImages(ConnectionId id, BrokerFrame kind, std::string_view payload,
+                                    std::vector<UniqueFd> fds) {
+  if (kind == BrokerFrame::kListImages || kind == BrokerFrame::kImportImage) {
+    auto request = TRY(Decode<PlainRequest>(payload, "request"));
+    if (kind == BrokerFrame::kImportImage) {
+      if (fds.size() != 1) return Fail(Code::kInvalidArgument, "an import comes with one descriptor");
+      Import(id, request.id, std::move(fds[0]));
+      return {};
+    }
+    auto list = images_.List();
+    Send(id, list ? EncodeFrame(BrokerFrame::kImages, ImageList{request.id, *list})
+                  : ErrorFrame(request.id, list.error()));
+    return {};
+  }
+  auto request = TRY(Decode<ImageRequest>(payload, "image request"));
+  if (kind == BrokerFrame::kRemoveImage) {
+    AnswerDone(id, request.id, images_.Remove(request.digest));
+    return {};
+  }
+  if (fds.size() != 1) return Fail(Code::kInvalidArgument, "an admission comes with one descriptor");
+  images_.Admit(request.digest, std::move(fds[0]), connections_.at(id).uid,
+                [this, id, number = request.id](Result<> result) { AnswerDone(id, number, result); });
+  return {};
+}
+
+void BrokerServer::Import(ConnectionId id, std::uint64_t request, UniqueFd source) {
+  importer_.Import(std::move(source), [this, id, request](Result<Imported> imported) {
+    if (!imported) {
+      Log(Level::kWarn, "import failed", {{"error", imported.error().message}});
+      return Send(id, ErrorFrame(request, imported.error()));
+    }
+    ImportedImage image{request, imported->digest, imported->source_digest, imported->bytes};
+    Send(id, EncodeFrame(BrokerFrame::kImported, image), {imported->file.get()});
+  });
+}
+
+Result<> BrokerServer::HandleSteps(ConnectionId id, BrokerFrame kind, std::string_view payload,
+                                   std::vector<UniqueFd> fds) {
+  if (kind == BrokerFrame::kListSteps) {
+    auto request = TRY(Decode<PlainRequest>(payload, "request"));
+    Send(id, EncodeFrame(BrokerFrame::kSteps, StepList{request.id, steps_->List()}));
+    return {};
+  }
+  if (kind == BrokerFrame::kStartStep) {
+    auto request = TRY(Decode<StartStep>(payload, "start"));
+    if (fds.size() != 1) return Fail(Code::kInvalidArgument, "a start comes with one descriptor");
+    AnswerDone(id, request.id, steps_->Start(request.credential, std::move(fds[0])), BrokerFrame::kStarted);
+    return {};
+  }
+  auto request = TRY(Decode<StepRequest>(payload, "step request"));
+  if (kind == BrokerFrame::kKillStep) {
+    steps_->Kill(request.step, "KILLED",
+                 [this, id, number = request.id](Result<> result) { AnswerDone(id, number, result); });
+  } else if (kind == BrokerFrame::kEndJob) {
+    AnswerDone(id, request.id, steps_->EndJob(request.step));
+  } else {
+    AnswerDone(id, request.id, steps_->Forget(request.step));
+  }
+  return {};
+}
+
+void BrokerServer::Announce(const StepGone& gone) {
+  std::string frame = EncodeFrame(BrokerFrame::kStepGone, gone);
+  std::vector<ConnectionId> greeted;
+  for (auto& [id, connection] : connections_) {
+    if (connection.greeted) greeted.push_back(id);
+  }
+  for (ConnectionId id : greeted) Send(id, frame);
+}
+
+}  // namespace slipway

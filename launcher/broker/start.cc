@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// The way into a step. Everything here is undone by Made's destructor unless the step is kept at the end.
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "launcher/broker/stepd_birth.h"
+#include "launcher/broker/steps.h"
+
+namespace slipway {
+namespace {
+
+constexpr char kGo = 'g';
+constexpr std::uint32_t kGraceSeconds =
+    30;  // stepd ends its step at the limit; the broker only if it did not
+
+std::string JobKey(const StepId& step) { return Cat("job-", step.job, ".", step.attempt); }
+
+// The descriptor goes to the user's stepd unread; only that it cannot change any more is ours to ask.
+Result<> CheckSealed(int fd) {
+  constexpr int kSeals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
+  int seals = ::fcntl(fd, F_GET_SEALS);
+  if (seals < 0 || (seals & kSeals) != kSeals)
+    return Fail(Code::kInvalidArgument, "the step spec is not a sealed memfd");
+  return {};
+}
+
+}  // namespace
+
+struct StepKeeper::Made {
+  Made(StepKeeper& keeper, const StepId& id) : keeper(keeper), step(id) {}
+  ~Made() {
+    if (kept) return;
+    stepd.reset();  // kills and reaps, so that the cgroup is empty
+    init.reset();
+    EndStepCgroup(cgroup.path);
+    if (folder_made) [[maybe_unused]]
+      auto removed = RemoveTree(keeper.Folder(step));
+    keeper.world_.images.Release(step);
+    if (new_job) {
+      keeper.jobs_.erase(JobKey(step));
+      if (keeper.world_.holder != nullptr) [[maybe_unused]]
+        auto dropped = keeper.world_.holder->Drop(JobKey(step));
+    }
+  }
+  StepKeeper& keeper;
+  StepId step;
+  bool kept = false, folder_made = false, new_job = false;
+  StepCgroup cgroup;
+  std::string image_path;
+  UniqueFd listen, status, log;
+  std::optional<HalfBorn> init, stepd;
+};
+
+Result<LaunchCredential> StepKeeper::Authorise(const SignedCredential& signed_credential) {
+  LaunchCredential credential = TRY(keys_.Verify(signed_credential));
+  TRY(JudgeCredential(credential, world_.conf, ::geteuid()));
+  return credential;
+}
+
+Result<> StepKeeper::Start(const SignedCredential& signed_credential, UniqueFd spec) {
+  LaunchCredential credential = TRY(Authorise(signed_credential));
+  if (!spec) return Fail(Code::kInvalidArgument, "a start without a step spec");
+  TRY(CheckSealed(spec.get()));
+  // A missing image is the agent's to bring and costs no mark: it may come back with the same credential.
+  TRY(world_.images.OpenImage(credential.image_digest));
+  TRY(world_.marks.Use({credential.epoch, credential.step, credential.oldest_live_job}));
+  Made made(*this, credential.step);
+  TRY_CONTEXT(Make(credential, spec.get(), made), Cat("step ", ToString(credential.step)));
+  return {};
+}
+
+Result<> StepKeeper::Make(const LaunchCredential& credential, int spec_fd, Made& made) {
+  made.image_path = TRY(world_.images.Use(credential.image_digest, credential.step));
+  TRY(MakeFolder(credential, made));
+  made.cgroup = TRY(world_.cgroups.Make(credential.step, credential.limits));
+  TRY(BearBoth(credential, spec_fd, made));
+  RunRecord record = RecordOf(credential, made);
+  record.init = TRY(NameOf(made.init->pid()));
+  record.stepd = TRY(NameOf(made.stepd->pid()));
+  TRY(WriteRecord(Folder(credential.step), record));
+  // On record: from here on the next broker would know them.
+  TRY(made.init->Tell(kGo));
+  TRY(made.stepd->Tell(kGo));
+  TRY(made.stepd->HearItClose());
+  auto [at, added] = steps_.insert_or_assign(credential.step, Step{});
+  at->second.record = std::move(record);
+  at->second.init = Watched{made.init->Release(), {}, true};
+  at->second.stepd = Watched{made.stepd->Release(), {}, true};
+  made.kept = true;
+  return WatchStep(at);
+}
+
+Result<> StepKeeper::MakeFolder(const LaunchCredential& credential, Made& made) {
+  std::string folder = Folder(credential.step);
+  if (::mkdir(folder.c_str(), 0755) < 0) return ErrnoFail("mkdir", folder);
+  made.folder_made = true;
+  made.listen = TRY(ListenUnix(folder + "/sock", SOCK_STREAM, 0666));
+  made.status = TRY(Open(folder + "/status", O_RDWR | O_CREAT | O_EXCL, 0600));
+  made.log = TRY(Open(folder + "/stepd.log", O_WRONLY | O_APPEND | O_CREAT | O_EXCL, 0600));
+  if (world_.conf.rootless) return {};
+  for (int fd : {made.status.get(), made.log.get()}) {
+    if (::fchown(fd, credential.uid, credential.gid) < 0) return ErrnoFail("fchown in", folder);
+  }
+  return {};
+}
+
+Result<const JobNamespaces*> StepKeeper::JoinableNamespaces(const StepId& step) {
+  const JobNamespaces* none = nullptr;
+  std::string key = JobKey(step);
+  if (auto at = jobs_.find(key); at != jobs_.end()) return &at->second;
+  auto kept = world_.holder->Get(key);
+  if (!kept && kept.error().code == Code::kNotFound) return none;
+  if (!kept) return Failure(std::move(kept).error());
+  if (kept->size() != 2)
+    return Fail(Code::kInternal, "slipway-holder keeps ", kept->size(), " descriptors as ", key, ", not 2");
+  auto& job = jobs_[key] = JobNamespaces{std::move((*kept)[0]), std::move((*kept)[1])};
+  return &job;
+}
+
+Result<> StepKeeper::KeepNamespaces(const StepId& step, pid_t init) {
+  JobNamespaces job = TRY(NamespacesOf(init));
+  TRY(world_.holder->Put(JobKey(step), {job.user.get(), job.ipc.get()}));
+  jobs_[JobKey(step)] = std::move(job);
+  return {};
+}
+
+Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, Made& made) {
+  SocketEnds control = TRY(MakeSocketPair(SOCK_SEQPACKET));
+  BirthPlan plan{.credential = credential,
+                 .image_path = made.image_path,
+                 .cgroup_fd = made.cgroup.tasks.get(),
+                 .control_fd = control.a.get(),
+                 .log_fd = made.log.get(),
+                 .proc_masked = world_.proc_masked};
+  if (world_.conf.rootless) {
+    made.init = TRY(BearRootless(plan, world_.entry));
+  } else {
+    plan.join = TRY(JoinableNamespaces(credential.step));
+    made.init = TRY_CONTEXT(BearContainer(plan, world_.entry), "making the container's namespaces");
+    made.new_job = plan.join == nullptr;
+    if (made.new_job) TRY(KeepNamespaces(credential.step, made.init->pid()));
+  }
+  StepdPlan stepd{.program = world_.conf.stepd,
+                  .credential = credential,
+                  .agent_uid = world_.conf.agent_uid,
+                  .rootless = world_.conf.rootless,
+                  .cgroup_fd = made.cgroup.stepd.get(),
+                  .host_mounts_fd = world_.host_mounts_fd,
+                  .spec_fd = spec_fd,
+                  .listen_fd = made.listen.get(),
+                  .control_fd = control.b.get(),
+                  .status_fd = made.status.get(),
+                  .log_fd = made.log.get()};
+  made.stepd = TRY_CONTEXT(BearStepd(stepd), "starting slipway-stepd");
+  return {};
+}
+
+RunRecord StepKeeper::RecordOf(const LaunchCredential& credential, const Made& made) const {
+  RunRecord record;
+  record.boot_id = boot_id_;
+  record.step = credential.step;
+  record.uid = credential.uid;
+  record.gid = credential.gid;
+  record.image_digest = credential.image_digest;
+  record.cgroup = made.cgroup.path;
+  std::uint64_t limit_s = credential.limits.time_limit_s;
+  if (limit_s != 0) record.deadline_boot_ms = BootMilliseconds() + (limit_s + kGraceSeconds) * 1000;
+  return record;
+}
+
+Result<> StepKeeper::EndJob(const StepId& job) {
+  std::string key = JobKey(job);
+  jobs_.erase(key);
+  if (world_.holder != nullptr) TRY(world_.holder->Drop(key));
+  world_.cgroups.RemoveJob(job);
+  return {};
+}
+
+}  // namespace slipway

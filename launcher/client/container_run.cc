@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/client/container_run.h"
+
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <climits>
+#include <csignal>
+#include <optional>
+
+#include "base/os/process.h"
+#include "base/os/socket.h"
+
+namespace slipway {
+namespace {
+
+constexpr int kForwarded[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
+
+class Driver {
+ public:
+  explicit Driver(const ContainerRun& run) : run_(run) {}
+
+  int Run() {
+    auto outcome = Start();
+    if (!outcome) {
+      run_.say(outcome.error().message);
+      return 125;
+    }
+    while (Step()) {
+    }
+    // The starter's end is the end of everything in the container, the image's server included.
+    [[maybe_unused]] auto ended = starter_.Wait();
+    if (failed_) {
+      run_.say(failed_->message);
+      return failed_->exit_code;
+    }
+    if (exited_) return exited_->exit_code();
+    if (last_signal_ != 0) return 128 + last_signal_;
+    run_.say("the container ended without a word; was it killed?");
+    return 125;
+  }
+
+ private:
+  Result<> Start() {
+    sigset_t forwarded;
+    sigemptyset(&forwarded);
+    for (int number : kForwarded) sigaddset(&forwarded, number);
+    if (::sigprocmask(SIG_BLOCK, &forwarded, nullptr) < 0) return ErrnoFail("sigprocmask");
+    signals_.reset(::signalfd(-1, &forwarded, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!signals_) return ErrnoFail("signalfd");
+    SocketEnds ends = TRY(MakeSocketPair(SOCK_SEQPACKET));
+    control_ = std::move(ends.a);
+    SpawnOptions options;
+    options.argv = {run_.starter, "3"};
+    options.fds = {{3, ends.b.get()}};
+    starter_ = TRY(Spawn(options));
+    ends.b.reset();
+    UniqueFd spec = TRY(MakeSealedMemfd("launch-spec", EncodeLaunchSpec(run_.spec)));
+    TRY(SendMessage(control_.get(), EncodeFrame(InitFrame::kLaunch, LaunchRequest{}), {spec.get()}));
+    if (run_.fds.empty()) return {};
+    WireWriter frame;
+    frame(static_cast<std::uint16_t>(InitFrame::kFds));
+    return SendMessage(control_.get(), frame.Take(), run_.fds);
+  }
+
+  bool Step() {
+    pollfd fds[] = {{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
+    if (::poll(fds, 2, -1) < 0) return errno == EINTR;
+    if (fds[1].revents != 0) ForwardSignals();
+    if (fds[0].revents == 0) return true;
+    auto message = ReceiveMessage(control_.get());
+    if (!message) return false;
+    auto handled = OnFrame(message->bytes);
+    if (!handled) failed_ = InitFailed{125, handled.error().message};
+    return static_cast<bool>(handled);
+  }
+
+  Result<> OnFrame(std::string_view bytes) {
+    auto frame = TRY(SplitFrame<InitFrame>(bytes));
+    switch (frame.kind) {
+      case InitFrame::kReady: {
+        auto ready = TRY(Decode<InitReady>(frame.payload, "ready frame"));
+        if (run_.ready) run_.ready(ready);
+        return {};
+      }
+      case InitFrame::kStarted:
+        return {};
+      case InitFrame::kExited: {
+        exited_ = ExitStatus{TRY(Decode<TaskExited>(frame.payload, "exit frame")).wait_status};
+        return {};
+      }
+      case InitFrame::kFailed: {
+        failed_ = TRY(Decode<InitFailed>(frame.payload, "failure frame"));
+        return {};
+      }
+      case InitFrame::kWarning: {
+        run_.say(TRY(Decode<std::string>(frame.payload, "warning frame")));
+        return {};
+      }
+      default:
+        return Fail(Code::kInternal, "the container's init sent frame ", static_cast<int>(frame.kind));
+    }
+  }
+
+  void ForwardSignals() {
+    signalfd_siginfo info;
+    while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+      last_signal_ = static_cast<int>(info.ssi_signo);
+      // The terminal's own (Ctrl-C) reach every process of the foreground group, the task among them.
+      if (info.ssi_code == SI_KERNEL) continue;
+      [[maybe_unused]] auto gone =
+          SendMessage(control_.get(), EncodeFrame(InitFrame::kSignal, TaskSignal{0, last_signal_}));
+    }
+  }
+
+  const ContainerRun& run_;
+  UniqueFd signals_, control_;
+  Process starter_;
+  std::optional<ExitStatus> exited_;
+  std::optional<InitFailed> failed_;
+  int last_signal_ = 0;
+};
+
+}  // namespace
+
+int RunContainer(const ContainerRun& run) { return Driver(run).Run(); }
+
+Result<std::string> FindCompanion(const std::string& program) {
+  char self[PATH_MAX];
+  ssize_t n = ::readlink("/proc/self/exe", self, sizeof self);
+  if (n <= 0) return ErrnoFail("readlink", "/proc/self/exe");
+  std::string folder(self, static_cast<std::size_t>(n));
+  folder.resize(folder.rfind('/'));
+  for (const std::string& path : {Cat(folder, "/", program), Cat(folder, "/../libexec/slipway/", program)}) {
+    if (::access(path.c_str(), X_OK) == 0) return path;
+  }
+  return Fail(Code::kNotFound, program, " is not installed: neither in ", folder, " nor in ", folder,
+              "/../libexec/slipway");
+}
+
+}  // namespace slipway

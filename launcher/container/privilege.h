@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inside its user namespace the child holds every capability until the container stands; no task may inherit
+// one.
+#pragma once
+
+#include "base/result/result.h"
+
+namespace slipway {
+
+// Every capability from every set (bounding and ambient too) of this process, and no way to gain one by exec.
+Result<> DropAllPrivilege();
+
+// Nobody of the same uid may trace or read this process.
+Result<> StayUndumpable();
+
+}  // namespace slipway

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The container's file tree: the image, what must be there besides, and the mounts, put together in the mount
+// namespace that we are in. Nothing of the host's tree is changed: our scratch is laid over "/" where only
+// descriptors reach it, and goes with the old root.
+#pragma once
+
+#include <sys/types.h>
+
+#include <vector>
+
+#include "base/os/fd.h"
+#include "launcher/container/birth.h"
+#include "launcher/container/report.h"
+#include "launcher/spec/launch_spec.h"
+
+namespace slipway {
+
+struct ContainerTree {
+  pid_t image_server = -1;  // squashfuse's pid, where there is one
+};
+
+// Builds it and pivots into it: afterwards "/" is the container's and the host's tree is gone. `fds` are
+// those of the spec; `fresh_proc` a detached procfs of our PID namespace, or none.
+Result<ContainerTree> BuildAndEnterTree(const Birth& birth, const LaunchSpec& spec,
+                                        const std::vector<UniqueFd>& fds, UniqueFd fresh_proc,
+                                        Report& report);
+
+}  // namespace slipway

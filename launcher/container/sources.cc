@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/container/sources.h"
+
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <sys/stat.h>
+
+#include <climits>
+#include <optional>
+#include <string_view>
+
+#include "base/os/mount.h"
+
+namespace slipway {
+namespace {
+
+bool IsBelowOrSame(std::string_view path, std::string_view folder) {
+  if (folder == "/") return true;
+  return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
+}
+
+Result<std::string> PathOf(int fd) {
+  char path[PATH_MAX];
+  ssize_t n = ::readlink(Cat("/proc/self/fd/", fd).c_str(), path, sizeof path);
+  if (n < 0) return ErrnoFail("readlink of an open file");
+  return std::string(path, static_cast<std::size_t>(n));
+}
+
+Result<> RefuseOthersImages(const std::string& source, const Birth& birth) {
+  if (birth.image_path.empty()) return {};
+  UniqueFd fd = TRY(Open(source, O_PATH));
+  std::string real = TRY(PathOf(fd.get()));
+  std::string images = birth.image_path.substr(0, birth.image_path.rfind('/'));
+  if (images.empty() || (!IsBelowOrSame(real, images) && !IsBelowOrSame(images, real))) return {};
+  return Fail(Code::kPermissionDenied, "bind of ", source,
+              ": it holds the node's image mounts; bind the folders below it that are needed");
+}
+
+// A recursive copy of the host's tree at `source`. statx, because it wakes automounts where stat and
+// open_tree do not.
+Result<MountSource> CloneOf(const std::string& source, const Birth& birth) {
+  struct statx info {};
+  if (::statx(AT_FDCWD, source.c_str(), 0, STATX_TYPE, &info) < 0) return ErrnoFail("bind source", source);
+  TRY(RefuseOthersImages(source, birth));
+  MountSource opened;
+  opened.directory = S_ISDIR(info.stx_mode);
+  opened.tree = TRY(OpenTreeClone(AT_FDCWD, source, opened.directory));
+  return opened;
+}
+
+Result<> Restrict(const MountSource& source, std::uint64_t more, bool recursive = true) {
+  std::uint64_t attributes = MOUNT_ATTR_NOSUID | more | (source.mount->read_only ? MOUNT_ATTR_RDONLY : 0);
+  return SetMountAttributes(source.tree.get(), attributes, 0, recursive);
+}
+
+Result<UniqueFd> Tmpfs(const std::string& options) {
+  std::vector<FsParameter> parameters;
+  for (std::size_t start = 0; start < options.size();) {
+    auto end = options.find(',', start);
+    if (end == std::string::npos) end = options.size();
+    std::string option = options.substr(start, end - start);
+    auto equals = option.find('=');
+    if (!option.empty())
+      parameters.push_back(
+          {option.substr(0, equals), equals == std::string::npos ? "" : option.substr(equals + 1)});
+    start = end + 1;
+  }
+  return MountNew("tmpfs", parameters, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+}
+
+bool MayBeSkipped(const Mount& mount, const Error& error) {
+  return mount.optional &&
+         (error.sys_errno == ENOENT || error.sys_errno == EACCES || error.sys_errno == ENOTDIR);
+}
+
+}  // namespace
+
+Result<std::vector<MountSource>> OpenMountSources(const LaunchSpec& spec, const Birth& birth,
+                                                  UniqueFd fresh_proc) {
+  std::vector<MountSource> sources;
+  for (const Mount& mount : spec.mounts) {
+    auto opened = [&]() -> Result<MountSource> {
+      switch (mount.type) {
+        case Mount::kTmpfs:
+          return MountSource{&mount, TRY(Tmpfs(mount.options)), true};
+        case Mount::kDev:
+          return MountSource{&mount, {}, true};
+        case Mount::kProc:
+          if (fresh_proc) return MountSource{&mount, std::move(fresh_proc), true};
+          return CloneOf("/proc", {});
+        case Mount::kSys:
+          return CloneOf("/sys", {});
+        default:
+          return CloneOf(mount.source, birth);
+      }
+    }();
+    if (!opened) {
+      if (MayBeSkipped(mount, opened.error())) continue;
+      return Failure(std::move(opened).error());
+    }
+    opened->mount = &mount;
+    if (opened->tree) {
+      bool kernels = mount.type == Mount::kProc || mount.type == Mount::kSys;
+      std::uint64_t more = kernels ? MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC : 0;
+      if (mount.type == Mount::kSys) more |= MOUNT_ATTR_RDONLY;
+      TRY_CONTEXT(Restrict(*opened, more, opened->directory),
+                  Cat("restricting the mount for ", mount.target));
+    }
+    sources.push_back(std::move(*opened));
+  }
+  return sources;
+}
+
+}  // namespace slipway

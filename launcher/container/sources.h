@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is bound into the container is taken from the host's tree before we put anything of ours over it, so
+// that a source can never be our own scratch, and a missing one is known before mount points are made for it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/os/fd.h"
+#include "launcher/container/birth.h"
+#include "launcher/spec/launch_spec.h"
+
+namespace slipway {
+
+struct MountSource {
+  const Mount* mount = nullptr;  // of the spec
+  UniqueFd tree;                 // a detached mount, ready to be attached; none for kDev, made in place
+  bool directory = true;
+};
+
+// In the spec's order, without the optional ones that are not there. `fresh_proc` is used for kProc when
+// given. In the brokered way a source that holds or lies in the folder of the images is refused: it would
+// show the images of others.
+Result<std::vector<MountSource>> OpenMountSources(const LaunchSpec& spec, const Birth& birth,
+                                                  UniqueFd fresh_proc);
+
+}  // namespace slipway

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/container/tasks.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+
+#include "base/os/process.h"
+
+namespace slipway {
+namespace {
+
+std::vector<char*> Pointers(const std::vector<std::string>& strings) {
+  std::vector<char*> pointers;
+  pointers.reserve(strings.size() + 1);
+  for (const std::string& s : strings) pointers.push_back(const_cast<char*>(s.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+class TaskStarter {
+ public:
+  TaskStarter(const LaunchSpec& spec, const std::vector<UniqueFd>& fds, const std::string& program,
+              const Environment& env, int failure_fd)
+      : spec_(spec),
+        fds_(fds),
+        program_(program),
+        env_(env),
+        failure_fd_(failure_fd),
+        argv_(Pointers(spec.argv)),
+        envp_(Pointers(env)) {}
+
+  [[noreturn]] void Become(std::uint32_t index) {
+    const Task& task = spec_.tasks[index];
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (!task.cpus.empty()) SetAffinity(index, task);
+    PlaceStdio(index, task);
+    ::syscall(SYS_close_range, 3U, ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */);
+    ResetSignals();
+    std::vector<char*> merged = envp_;
+    if (!task.env.empty()) merged = Merge(task.env);
+    ::execve(program_.c_str(), argv_.data(), merged.data());
+    if (errno == ENOEXEC && LooksLikeText()) {  // a script without "#!": the shell's, as execvp has it
+      std::vector<char*> shell = argv_;
+      shell[0] = const_cast<char*>(program_.c_str());
+      shell.insert(shell.begin(), const_cast<char*>("/bin/sh"));
+      ::execve("/bin/sh", shell.data(), merged.data());
+      errno = ENOEXEC;
+    }
+    Fail(index, "exec");
+  }
+
+ private:
+  [[noreturn]] void Fail(std::uint32_t index, const char* stage) {
+    ExecFailure failure;
+    failure.task = index;
+    failure.sys_errno = errno;
+    std::strncpy(failure.stage, stage, sizeof failure.stage - 1);
+    [[maybe_unused]] auto ignored = ::write(failure_fd_, &failure, sizeof failure);
+    ::_exit(kExitOurs);
+  }
+
+  void SetAffinity(std::uint32_t index, const Task& task) {
+    constexpr int kProcessorsMax = 8192;
+    cpu_set_t* set = CPU_ALLOC(kProcessorsMax);
+    std::size_t bytes = CPU_ALLOC_SIZE(kProcessorsMax);
+    CPU_ZERO_S(bytes, set);
+    for (std::uint32_t cpu : task.cpus) CPU_SET_S(cpu, bytes, set);
+    if (::sched_setaffinity(0, bytes, set) < 0) Fail(index, "cpu affinity");
+    CPU_FREE(set);
+  }
+
+  void PlaceStdio(std::uint32_t index, const Task& task) {
+    int null_fd = -1;
+    if (task.stdin_fd < 0 && (null_fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0) null_fd = -2;
+    const std::int32_t wanted[3] = {task.stdin_fd, task.stdout_fd, task.stderr_fd};
+    for (int number = 0; number < 3; ++number) {
+      int from = wanted[number] >= 0 ? fds_[static_cast<std::size_t>(wanted[number])].get()
+                 : number == 0       ? null_fd
+                                     : -1;
+      if (from == -2) ::close(0);  // an image without /dev/null and no /dev asked for
+      if (from >= 0 && ::dup2(from, number) < 0) Fail(index, "standard streams");
+    }
+  }
+
+  void ResetSignals() {
+    // Dispositions are the defaults here but for what the init's own parent ignored.
+    for (int number = 1; number < 32; ++number) {
+      if (number != SIGKILL && number != SIGSTOP) ::signal(number, SIG_DFL);
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  }
+
+  std::vector<char*> Merge(const std::vector<std::string>& own) {
+    merged_env_ = env_;
+    for (const std::string& entry : own) {
+      auto equals = entry.find('=');
+      SetVariable(merged_env_, std::string_view(entry).substr(0, equals),
+                  std::string_view(entry).substr(equals + 1));
+    }
+    return Pointers(merged_env_);
+  }
+
+  bool LooksLikeText() const {
+    char bytes[128];
+    int fd = ::open(program_.c_str(), O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : ::read(fd, bytes, sizeof bytes);
+    return n > 0 && std::memchr(bytes, 0, static_cast<std::size_t>(n)) == nullptr;
+  }
+
+  const LaunchSpec& spec_;
+  const std::vector<UniqueFd>& fds_;
+  const std::string& program_;
+  const Environment& env_;
+  int failure_fd_;
+  std::vector<char*> argv_, envp_;
+  Environment merged_env_;
+};
+
+}  // namespace
+
+Result<StartedTasks> StartTasks(const LaunchSpec& spec, const std::vector<UniqueFd>& fds,
+                                const std::string& program, const Environment& env, Report& report) {
+  PipeEnds failures = TRY(MakePipe());
+  TaskStarter starter(spec, fds, program, env, failures.write.get());
+  StartedTasks started;
+  for (std::uint32_t index = 0; index < spec.tasks.size(); ++index) {
+    pid_t pid = ::fork();
+    if (pid < 0) return ErrnoFail("fork of task", std::to_string(spec.tasks[index].rank));
+    if (pid == 0) starter.Become(index);
+    started.pids.push_back(pid);
+  }
+  for (std::uint32_t index = 0; index < spec.tasks.size(); ++index)
+    TRY(report.Send(InitFrame::kStarted, TaskStarted{index, started.pids[index]}));
+  started.failures = std::move(failures.read);
+  return started;
+}
+
+}  // namespace slipway

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+// slipway-broker and slipway-holder, the programs, with the real container code: a signed credential and a
+// LaunchSpec become tasks in a container, as root for another user and rootless. Needs root (to be both).
+#include <gtest/gtest.h>
+
+#include "launcher/broker/testdata/broker_fixture.h"
+#include "launcher/spec/launch_spec.h"
+
+namespace slipway {
+namespace {
+
+Result<> Exec(const char* program, const std::string& config) {
+  ::execl(program, program, "--config", config.c_str(), nullptr);
+  return ErrnoFail("exec", program);
+}
+
+struct BrokerProgram : BrokerFixture {
+  Result<> BeBroker() override { return Exec(SLIPWAY_BROKER, dir + "/starter.conf"); }
+  Result<> BeHolder() override { return Exec(SLIPWAY_HOLDER, dir + "/starter.conf"); }
+
+  // A root that can run a shell: the programs, and the libraries that ldd names.
+  void MakeImage() override {
+    std::string root = dir + "/root";
+    std::string script = Cat("set -e; mkdir -p ", root, "/bin ", root, "/etc ", root, "/tmp ", root, "/proc ",
+                             root, "/dev ", root, "/sys; cd ", root,
+                             "; for p in /bin/sh /usr/bin/id /bin/cat /bin/sleep /usr/bin/readlink; do cp $p "
+                             "bin/; ldd $p; done | grep -o '/[^ ]*' | sort -u | "
+                             "while read l; do mkdir -p .$(dirname $l); cp -L $l .$l; done; echo from the "
+                             "image > hello; chmod 0755 .");
+    ASSERT_EQ(RunAndCapture({.argv = {"sh", "-c", script}})->status.exit_code(), 0);
+    image_file = dir + "/image.sqsh";
+    auto made = RunAndCapture({.argv = {"mksquashfs", root, image_file, "-noappend", "-quiet", "-no-progress",
+                                        "-all-root", "-processors", "1"}});
+    ASSERT_TRUE(made && made->status.exit_code() == 0);
+    digest = DigestOfFile(Open(image_file, O_RDONLY).value().get()).value();
+  }
+
+  virtual ImageSource Image() { return {}; }
+  // A shell script as the one task; its output goes to the status file.
+  std::string Spec(const std::string& script) {
+    LaunchSpec spec;
+    spec.image = Image();
+    spec.argv = {"/bin/sh", "-c", script};
+    spec.env = {"PATH=/bin", "LD_LIBRARY_PATH=/lib/x86_64-linux-gnu"};
+    spec.image_environment = false;
+    spec.cwd = "/";
+    spec.mounts = {{Mount::kProc, "", "/proc"}, {Mount::kDev, "", "/dev"}};
+    spec.fd_count = spec.image.kind == ImageKind::kSquashfuse ? 2 : 1;
+    std::int32_t out = static_cast<std::int32_t>(spec.fd_count) - 1;
+    spec.tasks = {{.rank = 0, .stdout_fd = out, .stderr_fd = out}};
+    return EncodeLaunchSpec(spec);
+  }
+};
+
+TEST_F(BrokerProgram, RunsATaskInAContainerAsTheUser) {
+  StepId step{1, 1, 0};
+  Reply started =
+      Start(Credential(step),
+            Spec("echo uid $(id -u) gid $(id -g); cat /hello; readlink /proc/self/ns/user; exit 7"));
+  ASSERT_EQ(started.kind, BrokerFrame::kStarted) << started.message();
+  EXPECT_EQ(Line(step, "uid "), "20001 gid 20001");
+  EXPECT_EQ(Line(step, "from the "), "image");
+  EXPECT_NE("user:" + Line(step, "user:"), Link("/proc/self/ns/user"));
+  EXPECT_EQ(Line(step, "task exited "), std::to_string(7 << 8));
+  Tell(step, "exit 0");
+  EXPECT_TRUE(agent->AwaitGone(step));
+}
+
+TEST_F(BrokerProgram, StepsOfAJobShareTheirUserNamespaceAlsoAcrossARestart) {
+  std::string spec = Spec("readlink /proc/self/ns/user; exec sleep 100");
+  ASSERT_EQ(Start(Credential({1, 1, 0}), spec).kind, BrokerFrame::kStarted);
+  std::string user = Line({1, 1, 0}, "user:");
+  End(broker, SIGKILL);
+  StartBroker();
+  ASSERT_EQ(Start(Credential({1, 1, 1}), spec).kind, BrokerFrame::kStarted);
+  EXPECT_EQ(Line({1, 1, 1}, "user:"), user);
+  EXPECT_EQ(Steps().size(), 2u);
+  EXPECT_EQ(Ask(BrokerFrame::kKillStep, {1, 1, 0}), Code::kOk);
+  EXPECT_EQ(Ask(BrokerFrame::kKillStep, {1, 1, 1}), Code::kOk);
+}
+
+TEST_F(BrokerProgram, IsReadyAgainAfterSIGKILLWhileATaskRuns) {
+  StepId step{1, 1, 0};
+  ASSERT_EQ(Start(Credential(step), Spec("while ! cat /proc/self/nothing 2>/dev/null; do sleep 0.05; [ -e "
+                                         "/proc/self ] && break; done; exit 5"))
+                .kind,
+            BrokerFrame::kStarted);
+  End(broker, SIGKILL);
+  EXPECT_EQ(Line(step, "task exited "), std::to_string(5 << 8)) << "the task did not notice";
+  StartBroker();
+  Tell(step, "exit 0");
+  EXPECT_TRUE(agent->AwaitGone(step));
+}
+
+struct BrokerWithItsImporter : BrokerProgram {
+  const char* ImportProgram() override { return SLIPWAY_IMPORT; }
+  Reply Import(const std::string& path) {
+    UniqueFd file = Open(path, O_RDONLY).value();
+    return agent->Ask(EncodeFrame(BrokerFrame::kImportImage, PlainRequest{5}), {file.get()}).value();
+  }
+};
+
+TEST_F(BrokerWithItsImporter, RunsWhatSlipwayImportMadeOfAForeignImage) {
+  Reply reply = Import(image_file);
+  ASSERT_EQ(reply.kind, BrokerFrame::kImported) << reply.message();
+  auto image = Decode<ImportedImage>(reply.payload, "imported").value();
+  EXPECT_EQ(image.source_digest, digest);
+  EXPECT_NE(image.digest, digest) << "what is mounted is our own writer's";
+  LaunchCredential credential = Credential({1, 1, 0});
+  credential.image_digest = image.digest;
+  ASSERT_EQ(Start(credential, Spec("cat /hello; exit 3")).kind, BrokerFrame::kStarted);
+  EXPECT_EQ(Line({1, 1, 0}, "from the "), "image");
+  EXPECT_EQ(Line({1, 1, 0}, "task exited "), std::to_string(3 << 8));
+  Tell({1, 1, 0}, "exit 0");
+  EXPECT_TRUE(agent->AwaitGone({1, 1, 0}));
+}
+
+TEST_F(BrokerWithItsImporter, SaysInOneLineWhyAnImageIsRefusedAndKeepsNothing) {
+  ASSERT_TRUE(WriteFileAtomically(dir + "/bad", std::string(100'000, 'x'), 0644));
+  ASSERT_EQ(::truncate(image_file.c_str(), 20'000), 0);
+  for (const std::string& path : {dir + "/bad", image_file, conf.controller_key}) {
+    Reply reply = Import(path);
+    EXPECT_NE(reply.code(), Code::kOk) << path;
+    EXPECT_FALSE(reply.message().empty());
+    EXPECT_EQ(reply.message().find('\n'), std::string::npos) << reply.message();
+  }
+  auto list = Decode<ImageList>(
+      agent->Ask(EncodeFrame(BrokerFrame::kListImages, PlainRequest{1})).value().payload, "images");
+  EXPECT_EQ(list.value().digests.size(), 1u);
+}
+
+struct RootlessWithItsImporter : BrokerWithItsImporter {
+  bool Rootless() override { return true; }
+};
+TEST_F(RootlessWithItsImporter, ImportsToo) { EXPECT_EQ(Import(image_file).kind, BrokerFrame::kImported); }
+
+struct RootlessBrokerProgram : BrokerProgram {
+  bool Rootless() override { return true; }
+  ImageSource Image() override {
+    return {.kind = ImageKind::kSquashfuse,
+            .path = Cat(welcome.image_dir, "/sha256-", digest.substr(7)),
+            .fd = 0};
+  }
+  LaunchCredential Mine(StepId step) {
+    LaunchCredential credential = Credential(step);
+    credential.groups = {kUser};
+    return credential;
+  }
+};
+
+TEST_F(RootlessBrokerProgram, RunsATaskThroughSquashfuse) {
+  struct stat fuse;
+  if (::stat("/dev/fuse", &fuse) < 0 || (fuse.st_mode & 06) != 06)
+    GTEST_SKIP() << "this node's /dev/fuse is not for users";
+  StepId step{1, 1, 0};
+  Reply started = Start(Mine(step), Spec("echo uid $(id -u) gid $(id -g); cat /hello; exit 7"));
+  ASSERT_EQ(started.kind, BrokerFrame::kStarted) << started.message();
+  EXPECT_EQ(Line(step, "uid "), "20001 gid 20001");
+  EXPECT_EQ(Line(step, "from the "), "image");
+  EXPECT_EQ(Line(step, "task exited "), std::to_string(7 << 8));
+  Tell(step, "exit 0");
+  EXPECT_TRUE(agent->AwaitGone(step));
+}
+
+struct RootlessFromADirectory : RootlessBrokerProgram {
+  ImageSource Image() override { return {.kind = ImageKind::kDirectory, .path = dir + "/root"}; }
+};
+
+TEST_F(RootlessFromADirectory, RunsATaskAsTheUser) {
+  StepId step{1, 1, 0};
+  ASSERT_EQ(Start(Mine(step), Spec("echo uid $(id -u) gid $(id -g); cat /hello; exit 7")).kind,
+            BrokerFrame::kStarted);
+  EXPECT_EQ(Line(step, "uid "), "20001 gid 20001");
+  EXPECT_EQ(Line(step, "from the "), "image");
+  EXPECT_EQ(Line(step, "task exited "), std::to_string(7 << 8));
+  Tell(step, "exit 0");
+  EXPECT_TRUE(agent->AwaitGone(step));
+}
+
+TEST_F(RootlessBrokerProgram, ChecksCredentialsAndImportsLikeTheOther) {
+  LaunchCredential other = Mine({1, 1, 0});
+  other.uid = kStranger;
+  EXPECT_EQ(Start(other).code(), Code::kPermissionDenied);
+  ASSERT_EQ(Start(Mine({1, 1, 0}), "exit 0").kind, BrokerFrame::kStarted);
+  EXPECT_EQ(Start(Mine({1, 1, 0})).code(), Code::kPermissionDenied) << "a replay";
+  EXPECT_TRUE(agent->AwaitGone({1, 1, 0}));
+  EXPECT_EQ(::access(Image().path.c_str(), R_OK), 0)
+      << "stepd opens it by the path that the welcome leads to";
+  ASSERT_TRUE(WriteFileAtomically(dir + "/in", "look", 0644));
+  Reply looked = agent
+                     ->Ask(EncodeFrame(BrokerFrame::kImportImage, PlainRequest{5}),
+                           {Open(dir + "/in", O_RDONLY).value().get()})
+                     .value();
+  ASSERT_EQ(looked.kind, BrokerFrame::kImported) << looked.message();
+  EXPECT_NE(ReadAll(looked.fds[0].get(), 4096).value().find("/etc/passwd absent"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace slipway

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <fstream>
+
+#include "base/os/process.h"
+#include "imagestore/sif/sif.h"
+#include "imagestore/squashfs/pack.h"
+#include "imagestore/squashfs/reader.h"
+
+namespace slipway {
+namespace {
+
+class Import : public ::testing::Test {
+ protected:
+  struct Outcome {
+    ExitStatus status;
+    std::string out, err;
+    UniqueFd image;
+  };
+  void SetUp() override {
+    auto made = MakeTempDirectory(::testing::TempDir(), "slipway-import-");
+    ASSERT_TRUE(made);
+    top_ = *made;
+    tree_ = top_ + "/tree";
+    for (const char* dir : {"", "/bin", "/etc"}) ASSERT_EQ(::mkdir((tree_ + dir).c_str(), 0755), 0);
+    std::ofstream(tree_ + "/bin/sh") << "#!shell\n";
+    std::ofstream(tree_ + "/etc/large") << std::string(2'000'000, 'x');
+    std::ofstream(tree_ + "/bin/su") << "su";
+    ASSERT_EQ(::chmod((tree_ + "/bin/su").c_str(), 04755), 0);
+  }
+  void TearDown() override { EXPECT_TRUE(RemoveTree(top_)); }
+
+  std::string MakeSif(const squashfs::PackOptions& given) {
+    std::string path = top_ + "/image.sif";
+    auto writer = sif::Writer::Create(path);
+    EXPECT_TRUE(writer);
+    EXPECT_TRUE(writer->AddObject(sif::DataType::kDeffile, "def", "recipe"));
+    auto place = writer->BeginPartition();
+    auto dir = Open(tree_, O_RDONLY | O_DIRECTORY);
+    squashfs::PackOptions options = given;
+    options.out_offset = place->offset;
+    auto packed = squashfs::PackDirectory(dir->get(), place->fd, options);
+    EXPECT_TRUE(packed) << packed.error().message;
+    EXPECT_TRUE(writer->EndPartition("root", packed->bytes_out, sif::FsType::kSquashfs,
+                                     sif::PartType::kPrimarySystem, "amd64"));
+    EXPECT_TRUE(writer->Commit());
+    return *ReadFile(path, 64 << 20);
+  }
+  Outcome Run(const std::string& bytes) {
+    Outcome outcome;
+    std::string in_path = top_ + "/in", err_path = top_ + "/err";
+    std::ofstream(in_path, std::ios::binary) << bytes;
+    auto in = Open(in_path, O_RDONLY);
+    outcome.image = std::move(*Open(top_ + "/out", O_RDWR | O_CREAT | O_TRUNC, 0600));
+    auto err = Open(err_path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    auto ran = RunAndCapture({.argv = {SLIPWAY_IMPORT, "--in-fd", "7", "--out-fd", "5"},
+                              .fds = {{7, in->get()}, {5, outcome.image.get()}, {2, err->get()}}});
+    EXPECT_TRUE(ran);
+    outcome.status = ran->status;
+    outcome.out = ran->out;
+    outcome.err = *ReadFile(err_path);
+    return outcome;
+  }
+  void ExpectRefusal(const Outcome& outcome, const std::string& named) {
+    EXPECT_EQ(outcome.status.exit_code(), 1) << outcome.err;
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    EXPECT_NE(outcome.err.find(named), std::string::npos) << outcome.err;
+  }
+  std::string top_, tree_;
+};
+
+TEST_F(Import, SifBecomesOurSquashfs) {
+  squashfs::PackOptions keep;
+  keep.policy.set_id = squashfs::Treatment::kKeep;
+  Outcome outcome = Run(MakeSif(keep));
+  ASSERT_EQ(outcome.status.exit_code(), 0) << outcome.err;
+  EXPECT_TRUE(outcome.out.starts_with("entries=6 bytes_in=2000010 bytes_out="));
+  EXPECT_NE(outcome.out.find(" dropped=1 dropped_list=\"set-id bit: bin/su\"\n"), std::string::npos)
+      << outcome.out;
+  struct stat info;
+  ASSERT_EQ(::fstat(outcome.image.get(), &info), 0);
+  auto reader = squashfs::Reader::Open({outcome.image.get(), 0, static_cast<std::uint64_t>(info.st_size)});
+  ASSERT_TRUE(reader) << reader.error().message;
+  EXPECT_EQ(reader->ReadFile("/bin/sh", 100).value_or("?"), "#!shell\n");
+  EXPECT_EQ(reader->Find("/bin/su")->mode, 0755U);
+}
+
+TEST_F(Import, GarbageAndTruncationAreRefusedInOneLine) {
+  ExpectRefusal(Run("this is no image"), "neither a SIF nor a squashfs");
+  ExpectRefusal(Run(""), "neither a SIF nor a squashfs");
+  std::string image = MakeSif({});
+  ExpectRefusal(Run(image.substr(0, image.size() - 4096)), "past the end of the file");
+  ExpectRefusal(Run("hsqs" + std::string(200, '\xff')), "squashfs");
+  std::string damaged = image;
+  std::size_t at = damaged.find("hsqs") + 300;
+  for (std::size_t i = 0; i < 400; ++i) damaged[at + i] ^= 0x5a;
+  Outcome outcome = Run(damaged);
+  EXPECT_EQ(outcome.status.exit_code(), 1) << outcome.out;
+}
+
+TEST_F(Import, DeviceNodesAreRefused) {
+  if (::geteuid() != 0) GTEST_SKIP() << "device nodes need root";
+  ASSERT_EQ(::mknod((tree_ + "/etc/null").c_str(), S_IFCHR | 0666, makedev(1, 3)), 0);
+  squashfs::PackOptions keep;
+  keep.policy.devices = squashfs::Treatment::kKeep;
+  ExpectRefusal(Run(MakeSif(keep)), "etc/null is or has a device node");
+}
+
+TEST_F(Import, WrongUseIsTwo) {
+  auto ran = RunAndCapture({.argv = {SLIPWAY_IMPORT, "--in-fd", "3"}});
+  ASSERT_TRUE(ran);
+  EXPECT_EQ(ran->status.exit_code(), 2);
+}
+
+}  // namespace
+}  // namespace slipway

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pmix/exchange/exchange.h"
+
+#include <algorithm>
+
+#include "base/wire/wire.h"
+
+namespace slipway {
+namespace {
+
+enum class Kind : std::uint8_t {
+  kUp = 1,
+  kDown = 2,
+  kCancel = 3,
+  kModexRequest = 4,
+  kModexAnswer = 5,
+  kStepFailed = 6
+};
+
+// FNV-1a: the names come from one user's own ranks, who gains nothing by a collision with himself.
+std::uint64_t NameOf(std::string_view members, const std::vector<std::uint32_t>& nodes) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  auto add = [&](unsigned char byte) { hash = (hash ^ byte) * 0x100000001b3; };
+  for (char c : members) add(static_cast<unsigned char>(c));
+  for (std::uint32_t node : nodes) {
+    for (int shift = 0; shift < 32; shift += 8) add(static_cast<unsigned char>(node >> shift));
+  }
+  return hash;
+}
+
+std::size_t PositionOf(const std::vector<std::uint32_t>& nodes, std::uint32_t node) {
+  return static_cast<std::size_t>(std::lower_bound(nodes.begin(), nodes.end(), node) - nodes.begin());
+}
+
+}  // namespace
+
+struct Exchange::Message {
+  Kind kind{};
+  std::uint64_t name = 0;    // of the set; or the request's number
+  std::uint64_t number = 0;  // within the set; or the rank asked for; or the exit code
+  bool ok = true;            // of a modex answer
+  std::string data;          // or the reason
+};
+void Fields(auto& archive, auto& v) requires requires { v.kind, v.name, v.number, v.ok, v.data; }
+{ archive(v.kind, v.name, v.number, v.ok, v.data); }
+
+Exchange::Exchange(std::uint32_t node_index, std::vector<std::string> node_names, ExchangeCallbacks callbacks)
+    : node_index_(node_index), names_(std::move(node_names)), callbacks_(std::move(callbacks)) {
+  CHECK(node_index_ < names_.size());
+}
+
+std::string Exchange::Gone(std::uint32_t node) const {
+  auto at = gone_.find(node);
+  return at == gone_.end() ? std::string() : Cat("node ", names_[node], " is gone: ", at->second);
+}
+
+void Exchange::SendTo(std::uint32_t node, const Message& message) {
+  if (gone_.contains(node)) return;
+  auto at = links_.find(node);
+  if (at == links_.end()) {
+    at =
+        links_
+            .emplace(node, Link([this, node](std::string bytes) { callbacks_.send(node, std::move(bytes)); }))
+            .first;
+  }
+  at->second.Send(Encode(message));
+}
+
+std::vector<std::uint32_t> Exchange::NodesBelow(const Gather& gather) const {
+  std::vector<std::uint32_t> below;
+  std::size_t ours = PositionOf(gather.nodes, node_index_);
+  for (std::size_t bit = 1; (ours & bit) == 0 && ours + bit < gather.nodes.size(); bit <<= 1) {
+    below.push_back(gather.nodes[ours + bit]);
+  }
+  return below;
+}
+
+void Exchange::AllGather(std::string_view members, const std::vector<std::uint32_t>& nodes, std::string data,
+                         Reply reply) {
+  CHECK(std::is_sorted(nodes.begin(), nodes.end()) &&
+        std::binary_search(nodes.begin(), nodes.end(), node_index_));
+  if (nodes.size() == 1) return reply(std::move(data));
+  std::uint64_t name = NameOf(members, nodes);
+  Key key{name, entered_[name]++};
+  Gather& gather = gathers_[key];
+  gather.nodes = nodes;
+  gather.own = std::move(data);
+  gather.reply = std::move(reply);
+  std::string failure = gather.failure;
+  for (std::uint32_t node : nodes) {
+    if (failure.empty()) failure = Gone(node);
+  }
+  if (!failure.empty()) return FailGather(key, failure);
+  Advance(key);
+}
+
+// When everything below us has come, it goes up; at the top it is the answer.
+void Exchange::Advance(const Key& key) {
+  Gather& gather = gathers_.at(key);
+  std::vector<std::uint32_t> below = NodesBelow(gather);
+  auto has_come = [&](std::uint32_t node) { return gather.from_below.contains(node); };
+  if (gather.sent_up || !std::all_of(below.begin(), below.end(), has_come)) return;
+  std::string all = std::move(gather.own);
+  for (std::uint32_t node : below) all += gather.from_below.at(node);
+  gather.from_below.clear();
+  gather.sent_up = true;
+  std::size_t ours = PositionOf(gather.nodes, node_index_);
+  if (ours == 0) return Finish(key, all);
+  SendTo(gather.nodes[ours & (ours - 1)],
+         {.kind = Kind::kUp, .name = key.first, .number = key.second, .data = std::move(all)});
+}
+
+void Exchange::Finish(const Key& key, const std::string& data) {
+  Gather gather = std::move(gathers_.at(key));
+  gathers_.erase(key);
+  for (std::uint32_t node : NodesBelow(gather)) {
+    SendTo(node, {.kind = Kind::kDown, .name = key.first, .number = key.second, .data = data});
+  }
+  gather.reply(data);
+}
+
+// Those next to us in the tree hear of it too, so that nobody waits for a node that only we know to be gone.
+void Exchange::FailGather(const Key& key, const std::string& reason) {
+  Gather gather = std::move(gathers_.at(key));
+  gathers_.erase(key);
+  if (!gather.reply) return;
+  std::vector<std::uint32_t> beside = NodesBelow(gather);
+  std::size_t ours = PositionOf(gather.nodes, node_index_);
+  if (ours != 0) beside.push_back(gather.nodes[ours & (ours - 1)]);
+  for (std::uint32_t node : beside) {
+    SendTo(node, {.kind = Kind::kCancel, .name = key.first, .number = key.second, .data = reason});
+  }
+  gather.reply(Fail(Code::kUnavailable, reason));
+}
+
+void Exchange::RequestModex(std::uint32_t node, std::uint32_t rank, Reply reply) {
+  if (node == node_index_) return callbacks_.serve_modex(rank, std::move(reply));
+  if (std::string gone = Gone(node); !gone.empty()) return reply(Fail(Code::kUnavailable, gone));
+  std::uint64_t request = next_request_++;
+  asked_.emplace(request, Asked{node, std::move(reply)});
+  SendTo(node, {.kind = Kind::kModexRequest, .name = request, .number = rank});
+}
+
+void Exchange::TellStepFailed(std::int32_t exit_code, std::string_view reason) {
+  for (std::uint32_t node = 0; node < names_.size(); ++node) {
+    if (node == node_index_) continue;
+    SendTo(node, {.kind = Kind::kStepFailed,
+                  .number = static_cast<std::uint64_t>(exit_code),
+                  .data = std::string(reason)});
+  }
+}
+
+Result<> Exchange::Deliver(std::uint32_t node, std::string_view bytes) {
+  if (node >= names_.size() || node == node_index_)
+    return Fail(Code::kInvalidArgument, "exchange frame from node ", node,
+                ", which is not another of the step's");
+  if (gone_.contains(node)) return {};
+  auto at = links_.find(node);
+  if (at == links_.end()) {
+    at = links_.emplace(node, Link([this, node](std::string out) { callbacks_.send(node, std::move(out)); }))
+             .first;
+  }
+  std::vector<std::string> messages = TRY_CONTEXT(at->second.Deliver(bytes), Cat("from node ", names_[node]));
+  for (const std::string& raw : messages) {
+    Handle(node, TRY_CONTEXT(Decode<Message>(raw, "exchange message"), Cat("from node ", names_[node])));
+  }
+  return {};
+}
+
+void Exchange::Handle(std::uint32_t node, Message&& message) {
+  switch (message.kind) {
+    case Kind::kUp:
+      return HandleUp(node, std::move(message));
+    case Kind::kDown:
+      return HandleDown(message);
+    case Kind::kCancel:
+      return HandleCancel(message);
+    case Kind::kModexRequest:
+      return HandleModexRequest(node, message);
+    case Kind::kModexAnswer:
+      return HandleModexAnswer(node, std::move(message));
+    case Kind::kStepFailed:
+      return callbacks_.step_failed(node, static_cast<std::int32_t>(message.number & 0xff),
+                                    std::move(message.data));
+  }
+}
+
+void Exchange::HandleUp(std::uint32_t node, Message&& message) {
+  Key key{message.name, message.number};
+  auto entered = entered_.find(key.first);
+  bool past = entered != entered_.end() && key.second < entered->second && !gathers_.contains(key);
+  if (past) return;  // it failed here; the cancel is on its way to them
+  if (!gathers_.contains(key) && gathers_.size() >= kExchangeOpenMax) return;
+  Gather& gather = gathers_[key];
+  gather.from_below.insert_or_assign(node, std::move(message.data));
+  if (gather.reply) Advance(key);
+}
+
+void Exchange::HandleDown(const Message& message) {
+  Key key{message.name, message.number};
+  auto at = gathers_.find(key);
+  if (at != gathers_.end() && at->second.sent_up) Finish(key, message.data);
+}
+
+void Exchange::HandleCancel(const Message& message) {
+  Key key{message.name, message.number};
+  auto entered = entered_.find(key.first);
+  bool past = entered != entered_.end() && key.second < entered->second;
+  auto at = gathers_.find(key);
+  if (at == gathers_.end() && (past || gathers_.size() >= kExchangeOpenMax)) return;
+  if (at != gathers_.end() && at->second.reply) return FailGather(key, message.data);
+  gathers_[key].failure = message.data;  // for when we enter it
+}
+
+void Exchange::HandleModexRequest(std::uint32_t node, const Message& message) {
+  std::uint64_t request = message.name;
+  callbacks_.serve_modex(static_cast<std::uint32_t>(message.number),
+                         [this, node, request](Result<std::string> data) {
+                           SendTo(node, {.kind = Kind::kModexAnswer,
+                                         .name = request,
+                                         .ok = data.has_value(),
+                                         .data = data ? std::move(*data) : data.error().message});
+                         });
+}
+
+void Exchange::HandleModexAnswer(std::uint32_t node, Message&& message) {
+  auto at = asked_.find(message.name);
+  if (at == asked_.end() || at->second.node != node) return;
+  Reply reply = std::move(at->second.reply);
+  asked_.erase(at);
+  if (message.ok) return reply(std::move(message.data));
+  reply(Fail(Code::kNotFound, "node ", names_[node], ": ", message.data));
+}
+
+void Exchange::PeerGone(std::uint32_t node, std::string_view reason) {
+  if (node >= names_.size() || node == node_index_ || gone_.contains(node)) return;
+  gone_.emplace(node, std::string(reason));
+  links_.erase(node);
+  std::vector<Key> hit;
+  for (auto& [key, gather] : gathers_) {
+    if (std::binary_search(gather.nodes.begin(), gather.nodes.end(), node)) hit.push_back(key);
+  }
+  for (const Key& key : hit) {
+    if (gathers_.contains(key)) FailGather(key, Gone(node));
+  }
+  std::vector<Reply> replies;
+  for (auto at = asked_.begin(); at != asked_.end();) {
+    if (at->second.node != node) {
+      ++at;
+      continue;
+    }
+    replies.push_back(std::move(at->second.reply));
+    at = asked_.erase(at);
+  }
+  for (Reply& reply : replies) reply(Fail(Code::kUnavailable, Gone(node)));
+}
+
+void Exchange::Tick() {
+  for (auto& [node, link] : links_) link.Tick();
+}
+
+void Exchange::Resend() {
+  for (auto& [node, link] : links_) link.Resend();
+}
+
+bool Exchange::wants_tick() const {
+  return std::any_of(links_.begin(), links_.end(), [](auto& entry) { return entry.second.wants_tick(); });
+}
+
+}  // namespace slipway

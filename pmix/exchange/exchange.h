@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ranks of one step sit on many nodes and PMIx leaves it to the host to carry their data between them.
+// Each stepd has one Exchange: allgathers over any set of its nodes (a fence), requests for one rank's data
+// (direct modex), and the news that the step has failed. Frames travel stepd → agent → agent → stepd as
+// opaque bytes.
+//
+// An allgather climbs a binomial tree to the lowest node of the set and comes down the same tree: 2·⌈log2 N⌉
+// hops. Several may be open; one is named by who takes part (`members`, whatever the callers agree on) and
+// how many of that name were before it. A node that goes fails what is open with it at once, with its name.
+//
+// Pure state machine, one thread (the loop's); callbacks run within the call that causes them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "base/result/result.h"
+#include "pmix/exchange/link.h"
+
+namespace slipway {
+
+inline constexpr std::size_t kExchangeOpenMax = 4096;  // allgathers that others have begun and we have not
+
+struct ExchangeCallbacks {
+  // Towards the stepd of that node; may lose, repeat and reorder.
+  std::function<void(std::uint32_t node, std::string bytes)> send;
+  using Reply = std::function<void(Result<std::string> data)>;
+  // Another node asks for the data that our rank has committed: answer when there is some.
+  std::function<void(std::uint32_t rank, Reply reply)> serve_modex;
+  // Another node's part of the step has failed: ours should end with that code and reason.
+  std::function<void(std::uint32_t node, std::int32_t exit_code, std::string reason)> step_failed;
+};
+
+class Exchange {
+ public:
+  using Reply = ExchangeCallbacks::Reply;
+
+  Exchange(std::uint32_t node_index, std::vector<std::string> node_names, ExchangeCallbacks callbacks);
+
+  // `nodes`: sorted, each once, ours among them, the same at every participant. The answer is everybody's
+  // data joined, in no promised order. kUnavailable names the node that has gone.
+  void AllGather(std::string_view members, const std::vector<std::uint32_t>& nodes, std::string data,
+                 Reply reply);
+  void RequestModex(std::uint32_t node, std::uint32_t rank, Reply reply);
+  void TellStepFailed(std::int32_t exit_code, std::string_view reason);  // to every other node
+
+  // What `node` sent; an error is a peer that does not keep the protocol.
+  Result<> Deliver(std::uint32_t node, std::string_view bytes);
+  void PeerGone(std::uint32_t node, std::string_view reason);
+
+  void Tick();    // about twice a second while wants_tick()
+  void Resend();  // a new agent carries our frames
+  bool wants_tick() const;
+
+ private:
+  using Key = std::pair<std::uint64_t, std::uint64_t>;  // name of the set, number
+  struct Gather {
+    std::vector<std::uint32_t> nodes;  // empty until we enter it
+    std::string own;
+    Reply reply;                                      // set once entered, until answered
+    std::map<std::uint32_t, std::string> from_below;  // by node
+    bool sent_up = false;
+    std::string failure;  // not empty: failed before we entered it
+  };
+  struct Message;
+
+  void SendTo(std::uint32_t node, const Message& message);
+  void Handle(std::uint32_t node, Message&& message);
+  void HandleUp(std::uint32_t node, Message&& message);
+  void HandleDown(const Message& message);
+  void HandleCancel(const Message& message);
+  void HandleModexRequest(std::uint32_t node, const Message& message);
+  void HandleModexAnswer(std::uint32_t node, Message&& message);
+  void Advance(const Key& key);
+  void Finish(const Key& key, const std::string& data);
+  void FailGather(const Key& key, const std::string& reason);
+  std::vector<std::uint32_t> NodesBelow(const Gather& gather) const;
+  std::string Gone(std::uint32_t node) const;
+
+  const std::uint32_t node_index_;
+  const std::vector<std::string> names_;
+  const ExchangeCallbacks callbacks_;
+  std::map<std::uint32_t, Link> links_;
+  std::map<std::uint32_t, std::string> gone_;       // node → reason
+  std::map<std::uint64_t, std::uint64_t> entered_;  // how many of that name we have entered
+  std::map<Key, Gather> gathers_;
+  struct Asked {
+    std::uint32_t node;
+    Reply reply;
+  };
+  std::map<std::uint64_t, Asked> asked_;
+  std::uint64_t next_request_ = 1;
+};
+
+}  // namespace slipway

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+// All stepds of a step in one process, over a network that loses, repeats, delays and reorders as it is told
+// to.
+#include "pmix/exchange/exchange.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <numeric>
+#include <random>
+
+namespace slipway {
+namespace {
+
+class Net {
+ public:
+  explicit Net(std::uint32_t nodes, unsigned seed = 1) : random_(seed) {
+    std::vector<std::string> names;
+    for (std::uint32_t i = 0; i < nodes; ++i) names.push_back(Cat("n", i));
+    for (std::uint32_t i = 0; i < nodes; ++i) {
+      ExchangeCallbacks callbacks;
+      callbacks.send = [this, i](std::uint32_t to, std::string bytes) {
+        wire_.push_back({i, to, std::move(bytes)});
+        ++frames_;
+      };
+      callbacks.serve_modex = [i](std::uint32_t rank, Exchange::Reply reply) {
+        if (rank == 666) return reply(Fail(Code::kNotFound, "no such rank"));
+        reply(Cat("data of rank ", rank, " on ", i));
+      };
+      callbacks.step_failed = [this, i](std::uint32_t from, std::int32_t code, std::string reason) {
+        failures_.push_back(Cat(i, "<", from, ":", code, ":", reason));
+      };
+      nodes_.push_back(std::make_unique<Exchange>(i, names, std::move(callbacks)));
+    }
+  }
+
+  Exchange& operator[](std::uint32_t i) { return *nodes_[i]; }
+  std::size_t frames() const { return frames_; }
+  const std::vector<std::string>& failures() const { return failures_; }
+  void Cut(std::uint32_t node) { cut_.push_back(node); }
+
+  // Until nothing is under way; in random order where `shuffle`.
+  void Settle(bool shuffle = false, int lose_percent = 0, int repeat_percent = 0) {
+    for (int quiet = 0; quiet < 40;) {  // a dead node's peers try for ever
+      if (wire_.empty()) {
+        bool any = false;
+        for (std::uint32_t i = 0; i < nodes_.size(); ++i) {
+          if (IsCut(i) || !nodes_[i]->wants_tick()) continue;
+          nodes_[i]->Tick();
+          any = true;
+        }
+        if (!any) return;
+        ++quiet;
+        continue;
+      }
+      std::size_t at = shuffle ? random_() % wire_.size() : 0;
+      Packet packet = wire_[at];
+      bool repeat = static_cast<int>(random_() % 100) < repeat_percent;
+      if (!repeat) wire_.erase(wire_.begin() + static_cast<std::ptrdiff_t>(at));
+      if (IsCut(packet.from) || IsCut(packet.to) || static_cast<int>(random_() % 100) < lose_percent)
+        continue;
+      quiet = 0;
+      auto delivered = nodes_[packet.to]->Deliver(packet.from, packet.bytes);
+      EXPECT_TRUE(delivered) << delivered.error().message;
+    }
+  }
+
+ private:
+  struct Packet {
+    std::uint32_t from, to;
+    std::string bytes;
+  };
+  bool IsCut(std::uint32_t node) const { return std::find(cut_.begin(), cut_.end(), node) != cut_.end(); }
+  std::mt19937 random_;
+  std::vector<std::unique_ptr<Exchange>> nodes_;
+  std::deque<Packet> wire_;
+  std::vector<std::uint32_t> cut_;
+  std::vector<std::string> failures_;
+  std::size_t frames_ = 0;
+};
+
+std::vector<std::uint32_t> AllOf(std::uint32_t n) {
+  std::vector<std::uint32_t> nodes(n);
+  std::iota(nodes.begin(), nodes.end(), 0);
+  return nodes;
+}
+
+std::string Sorted(std::string text) {
+  std::sort(text.begin(), text.end());
+  return text;
+}
+
+Exchange::Reply Into(std::string& out) {
+  return [&out](Result<std::string> data) { out = data ? *data : "!" + data.error().message; };
+}
+
+TEST(AllGather, GivesEveryNodeEveryonesDataForAnyNumberOfNodes) {
+  for (std::uint32_t n = 1; n <= 17; ++n) {
+    Net net(n, n);
+    std::vector<std::string> answers(n);
+    std::string expected;
+    for (std::uint32_t i = 0; i < n; ++i) expected += static_cast<char>('a' + i);
+    for (std::uint32_t i = n; i-- > 0;) {
+      net[i].AllGather("*", AllOf(n), std::string(1, static_cast<char>('a' + i)), Into(answers[i]));
+    }
+    net.Settle();
+    for (auto& answer : answers) EXPECT_EQ(Sorted(answer), expected) << n;
+  }
+}
+
+TEST(AllGather, KeepsSeveralOpenOnesApartOverABadNetwork) {
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    std::uint32_t n = 2 + seed % 7;
+    Net net(n, seed);
+    std::map<std::string, std::vector<std::string>> answers;
+    for (std::string members : {"*", "0,1", "all again"}) {
+      for (int round = 0; round < 3; ++round) answers[members + std::to_string(round)].resize(n);
+    }
+    for (std::uint32_t i = 0; i < n; ++i) {
+      for (int turn = 0; turn < 9; ++turn) {
+        int pick = i % 2 == 0 ? turn / 3 : (turn / 3 + 1) % 3;  // nodes open the sets in different orders
+        const char* members = pick == 0 ? "*" : pick == 1 ? "0,1" : "all again";
+        std::string& answer = answers[members + std::to_string(turn % 3)][i];
+        net[i].AllGather(members, AllOf(n), Cat(members, turn % 3, ";"), Into(answer));
+      }
+    }
+    net.Settle(true, 20, 10);
+    for (auto& [name, per_node] : answers) {
+      for (auto& answer : per_node) {
+        std::string expected;
+        for (std::uint32_t i = 0; i < n; ++i) expected += name + ";";
+        EXPECT_EQ(answer, expected) << "seed " << seed;
+      }
+    }
+  }
+}
+
+TEST(AllGather, OfSomeNodesLeavesTheOthersAlone) {
+  Net net(6);
+  std::string answers[3];
+  std::vector<std::uint32_t> some{1, 3, 5};
+  for (int k = 0; k < 3; ++k) net[some[k]].AllGather("x", some, Cat(k), Into(answers[k]));
+  net.Settle();
+  for (auto& answer : answers) EXPECT_EQ(Sorted(answer), "012");
+}
+
+TEST(AllGather, OfADeadNodeFailsAtOnceEverywhereAndNamesIt) {
+  Net net(9);
+  std::vector<std::string> answers(9);
+  net.Cut(6);
+  for (std::uint32_t i = 0; i < 9; ++i) {
+    if (i != 6) net[i].AllGather("*", AllOf(9), "x", Into(answers[i]));
+  }
+  for (int k = 0; k < 3; ++k) net.Settle();
+  net[4].PeerGone(6, "power failure");  // only one hears of it from outside
+  net.Settle();
+  for (std::uint32_t i = 0; i < 9; ++i) {
+    if (i == 6 || i == 7) continue;  // 7 hangs below 6 and needs to be told
+    EXPECT_EQ(answers[i], "!node n6 is gone: power failure") << i;
+  }
+  net[7].PeerGone(6, "power failure");
+  EXPECT_EQ(answers[7], "!node n6 is gone: power failure");
+  std::string later;
+  net[0].PeerGone(6, "power failure");
+  net[0].AllGather("*", AllOf(9), "x", Into(later));
+  EXPECT_EQ(later, "!node n6 is gone: power failure");
+}
+
+TEST(AllGather, CarriesMoreThanOneFrameHolds) {
+  Net net(3);
+  std::string big(5 << 20, 'b'), answers[3];
+  for (std::uint32_t i = 0; i < 3; ++i) net[i].AllGather("*", AllOf(3), big, Into(answers[i]));
+  net.Settle(true, 5, 5);
+  for (auto& answer : answers) EXPECT_EQ(answer.size(), 3 * big.size());
+}
+
+TEST(AllGather, TakesAboutTwoFramesANode) {
+  Net net(64);
+  std::vector<std::string> answers(64);
+  for (std::uint32_t i = 0; i < 64; ++i) net[i].AllGather("*", AllOf(64), "x", Into(answers[i]));
+  net.Settle();
+  EXPECT_EQ(answers[63].size(), 64u);
+  EXPECT_LE(net.frames(), 63u * 4);  // up, down, and at most as many acknowledgements
+}
+
+TEST(Modex, IsAnsweredByTheOwner) {
+  Net net(3);
+  std::string here, there, none, dead;
+  net[0].RequestModex(0, 7, Into(here));
+  net[0].RequestModex(2, 9, Into(there));
+  net[0].RequestModex(1, 666, Into(none));
+  net.Settle(true, 30, 10);
+  EXPECT_EQ(here, "data of rank 7 on 0");
+  EXPECT_EQ(there, "data of rank 9 on 2");
+  EXPECT_EQ(none, "!node n1: no such rank");
+  net.Cut(2);
+  net[0].RequestModex(2, 9, Into(dead));
+  net[0].PeerGone(2, "rebooted");
+  EXPECT_EQ(dead, "!node n2 is gone: rebooted");
+}
+
+TEST(Exchange, TellsEveryOtherNodeThatTheStepFailed) {
+  Net net(3);
+  net[1].TellStepFailed(7, "MPI_Abort");
+  net.Settle(true, 30);
+  auto failures = net.failures();
+  std::sort(failures.begin(), failures.end());
+  EXPECT_EQ(failures, (std::vector<std::string>{"0<1:7:MPI_Abort", "2<1:7:MPI_Abort"}));
+}
+
+TEST(Exchange, RefusesWhatIsNotItsProtocol) {
+  Net net(2);
+  EXPECT_FALSE(net[0].Deliver(1, "garbage"));
+  EXPECT_FALSE(net[0].Deliver(0, ""));
+  EXPECT_FALSE(net[0].Deliver(9, ""));
+}
+
+TEST(Link, SendsAgainWhatTheOldAgentTookWithIt) {
+  std::vector<std::string> wire;
+  Link a([&](std::string bytes) { wire.push_back(std::move(bytes)); });
+  Link b([&](std::string) {});
+  a.Send("one");
+  a.Send("two");
+  wire.clear();
+  a.Resend();
+  ASSERT_EQ(wire.size(), 2u);
+  EXPECT_TRUE(b.Deliver(wire[1])->empty());
+  EXPECT_EQ(*b.Deliver(wire[0]), (std::vector<std::string>{"one", "two"}));
+  EXPECT_TRUE(b.Deliver(wire[0])->empty());  // once only
+}
+
+}  // namespace
+}  // namespace slipway

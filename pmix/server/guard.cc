@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pmix/server/guard.h"
+
+#include <arpa/inet.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstring>
+
+#include "base/os/fd.h"
+
+namespace slipway {
+namespace {
+
+constexpr std::int64_t kNobody = -1;
+constexpr int kMarkedFdsMax = 65536;
+std::atomic<std::int64_t> g_allowed_uid{kNobody};
+std::atomic<std::uint64_t> g_refused{0};
+// Descriptors that came out of accept(). One that was closed and used again keeps its mark, which costs its
+// reads a failing setsockopt and nothing else.
+std::atomic<bool> g_marked[kMarkedFdsMax];
+
+struct Ends {
+  sockaddr_in peer{}, ours{};
+};
+
+Result<Ends> EndsOf(int socket_fd) {
+  Ends ends;
+  socklen_t size = sizeof ends.peer;
+  if (::getpeername(socket_fd, reinterpret_cast<sockaddr*>(&ends.peer), &size) < 0)
+    return ErrnoFail("getpeername");
+  size = sizeof ends.ours;
+  if (::getsockname(socket_fd, reinterpret_cast<sockaddr*>(&ends.ours), &size) < 0)
+    return ErrnoFail("getsockname");
+  if (ends.peer.sin_family != AF_INET || ends.ours.sin_family != AF_INET)
+    return Fail(Code::kUnimplemented, "not an IPv4 connection");
+  return ends;
+}
+
+// Asks for the peer's own socket: its source is their address, its destination ours.
+Result<uid_t> AskSockDiag(const Ends& ends) {
+  UniqueFd netlink(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+  if (!netlink) return ErrnoFail("socket(NETLINK_SOCK_DIAG)");
+  struct {
+    nlmsghdr header;
+    inet_diag_req_v2 request;
+  } query{};
+  query.header.nlmsg_len = sizeof query;
+  query.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+  query.header.nlmsg_flags = NLM_F_REQUEST;
+  query.request.sdiag_family = AF_INET;
+  query.request.sdiag_protocol = IPPROTO_TCP;
+  query.request.idiag_states = ~0U;
+  query.request.id.idiag_sport = ends.peer.sin_port;
+  query.request.id.idiag_dport = ends.ours.sin_port;
+  query.request.id.idiag_src[0] = ends.peer.sin_addr.s_addr;
+  query.request.id.idiag_dst[0] = ends.ours.sin_addr.s_addr;
+  query.request.id.idiag_cookie[0] = query.request.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+  if (::send(netlink.get(), &query, sizeof query, 0) < 0) return ErrnoFail("send(NETLINK_SOCK_DIAG)");
+  alignas(nlmsghdr) char answer[4096];
+  ssize_t size = ::recv(netlink.get(), answer, sizeof answer, 0);
+  if (size < static_cast<ssize_t>(sizeof(nlmsghdr))) return ErrnoFail("recv(NETLINK_SOCK_DIAG)");
+  auto* header = reinterpret_cast<nlmsghdr*>(answer);
+  if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+      size < static_cast<ssize_t>(NLMSG_LENGTH(sizeof(inet_diag_msg)))) {
+    return Fail(Code::kNotFound, "the kernel knows no such socket");
+  }
+  return static_cast<inet_diag_msg*>(NLMSG_DATA(header))->idiag_uid;
+}
+
+// For kernels without the diag modules.
+Result<uid_t> AskProcNetTcp(const Ends& ends) {
+  std::string table = TRY(ReadFile("/proc/net/tcp"));
+  char wanted[64];
+  std::snprintf(wanted, sizeof wanted, " %08X:%04X %08X:%04X ", ends.peer.sin_addr.s_addr,
+                ntohs(ends.peer.sin_port), ends.ours.sin_addr.s_addr, ntohs(ends.ours.sin_port));
+  auto at = table.find(wanted);
+  if (at == std::string::npos) return Fail(Code::kNotFound, "/proc/net/tcp: no such socket");
+  unsigned uid = 0;
+  int fields = std::sscanf(table.c_str() + at + std::strlen(wanted), "%*x %*x:%*x %*x:%*x %*x %u", &uid);
+  if (fields != 1) return Fail(Code::kInternal, "/proc/net/tcp: not understood");
+  return uid;
+}
+
+bool MayConnect(int socket_fd) {
+  std::int64_t allowed = g_allowed_uid.load();
+  if (allowed == kNobody) return false;
+  auto owner = OwnerOfPeer(socket_fd);
+  return owner && static_cast<std::int64_t>(*owner) == allowed;
+}
+
+}  // namespace
+
+void GuardAcceptedConnections(uid_t uid) { g_allowed_uid.store(uid); }
+std::uint64_t RefusedConnections() { return g_refused.load(); }
+
+Result<uid_t> OwnerOfPeer(int socket_fd) {
+  Ends ends = TRY(EndsOf(socket_fd));
+  if (auto uid = AskSockDiag(ends)) return uid;
+  return AskProcNetTcp(ends);
+}
+
+}  // namespace slipway
+
+extern "C" {
+
+// libpmix's listener goes on after ECONNABORTED; any other errno would end it.
+__attribute__((visibility("default"))) int accept(int listen_fd, sockaddr* address, socklen_t* size) {
+  using namespace slipway;
+  int fd = static_cast<int>(::syscall(SYS_accept4, listen_fd, address, size, SOCK_CLOEXEC));
+  if (fd < 0) return fd;
+  if (!MayConnect(fd)) {
+    ::close(fd);
+    g_refused.fetch_add(1);
+    errno = ECONNABORTED;
+    return -1;
+  }
+  int on = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+  if (fd < kMarkedFdsMax) g_marked[fd].store(true, std::memory_order_relaxed);
+  return fd;
+}
+
+__attribute__((visibility("default"))) ssize_t read(int fd, void* buffer, size_t size) {
+  ssize_t got = ::syscall(SYS_read, fd, buffer, size);
+  if (got > 0 && fd >= 0 && fd < slipway::kMarkedFdsMax &&
+      slipway::g_marked[fd].load(std::memory_order_relaxed)) {
+    int saved = errno, on = 1;
+    ::setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+    errno = saved;
+  }
+  return got;
+}
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// PMIx's native security believes the uid that a client claims over loopback TCP, so another user of the node
+// who guesses port, namespace and rank could join the job. libpmix offers no hook before it trusts a
+// connection, but it calls accept(2) through the dynamic linker, which finds ours first: a connection whose
+// socket does not belong to the job's user is closed before libpmix sees a byte (NETLINK_SOCK_DIAG says whose
+// it is; a rank's user namespace does not matter to it).
+//
+// The same trick for read(2): each read on such a connection asks for an immediate ACK, without which Nagle
+// on the client's side and the delayed ACK on ours cost every MPI_Finalize 40 ms.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "base/result/result.h"
+
+namespace slipway {
+
+// From now on accept() of this process takes TCP connections of this uid only. Until it was called: of none.
+void GuardAcceptedConnections(uid_t uid);
+// Connections refused so far; for tests and the log.
+std::uint64_t RefusedConnections();
+// The uid that owns the other end of the connected TCP socket, which must be of this host.
+Result<uid_t> OwnerOfPeer(int socket_fd);
+
+}  // namespace slipway

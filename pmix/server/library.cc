@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pmix/server/library.h"
+
+#include <dlfcn.h>
+
+#include <cstdlib>
+
+namespace slipway {
+namespace {
+
+template <class Function>
+bool Find(void* library, const char* name, Function& function) {
+  function = reinterpret_cast<Function>(::dlsym(library, name));
+  return function != nullptr;
+}
+
+Result<PmixLibrary> Open() {
+  // Global: libpmix's own plugins look for its symbols there.
+  void* library = ::dlopen("libpmix.so.2", RTLD_NOW | RTLD_GLOBAL);
+  if (library == nullptr) {
+    return Fail(Code::kFailedPrecondition, "this node cannot start MPI steps: ", ::dlerror(),
+                " (Debian's package is libpmix2)");
+  }
+  PmixLibrary table{};
+  bool all = Find(library, "PMIx_server_init", table.server_init) &&
+             Find(library, "PMIx_server_finalize", table.server_finalize) &&
+             Find(library, "PMIx_generate_regex", table.generate_regex) &&
+             Find(library, "PMIx_generate_ppn", table.generate_ppn) &&
+             Find(library, "PMIx_server_register_nspace", table.register_nspace) &&
+             Find(library, "PMIx_server_register_client", table.register_client) &&
+             Find(library, "PMIx_server_setup_fork", table.setup_fork) &&
+             Find(library, "PMIx_server_dmodex_request", table.dmodex_request) &&
+             Find(library, "PMIx_Info_load", table.info_load) &&
+             Find(library, "PMIx_Error_string", table.error_string) &&
+             Find(library, "PMIx_Get_version", table.get_version);
+  if (!all) return Fail(Code::kFailedPrecondition, "this node cannot start MPI steps: ", ::dlerror());
+  return table;
+}
+
+}  // namespace
+
+Result<const PmixLibrary*> LoadPmixLibrary() {
+  static const Result<PmixLibrary> library = Open();
+  if (!library) return Failure(library.error());
+  return &*library;
+}
+
+Topology DiscoverTopology() {
+  void* library = ::dlopen("libhwloc.so.15", RTLD_NOW);
+  int (*init)(void**);
+  int (*load)(void*);
+  int (*export_xml)(void*, char**, int*, unsigned long);
+  void (*free_xml)(void*, char*);
+  unsigned (*version)();
+  if (library == nullptr || !Find(library, "hwloc_topology_init", init) ||
+      !Find(library, "hwloc_topology_load", load) ||
+      !Find(library, "hwloc_topology_export_xmlbuffer", export_xml) ||
+      !Find(library, "hwloc_free_xmlbuffer", free_xml) || !Find(library, "hwloc_get_api_version", version)) {
+    return {};
+  }
+  Topology topology;
+  if (init(&topology.handle) != 0 || load(topology.handle) != 0) return {};
+  char* xml = nullptr;
+  int size = 0;
+  if (export_xml(topology.handle, &xml, &size, 0) != 0) return {};
+  topology.xml = xml;  // size counts the NUL
+  free_xml(topology.handle, xml);
+  unsigned number = version();
+  topology.source = Cat("hwloc:", number >> 16, ".", number >> 8 & 0xff, ".", number & 0xff);
+  return topology;
+}
+
+}  // namespace slipway

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Most steps are no MPI steps and should not pay for mapping libpmix, libhwloc and what they pull in (1–2 ms
+// each start); so they are opened when first wanted, and this is the table of what we call in them. Internal
+// to pmix/server: <pmix.h> is wanted nowhere else.
+#pragma once
+
+#include <pmix.h>
+#include <pmix_server.h>
+
+#include <string>
+
+#include "base/result/result.h"
+
+namespace slipway {
+
+struct PmixLibrary {
+  decltype(&PMIx_server_init) server_init;
+  decltype(&PMIx_server_finalize) server_finalize;
+  decltype(&PMIx_generate_regex) generate_regex;
+  decltype(&PMIx_generate_ppn) generate_ppn;
+  decltype(&PMIx_server_register_nspace) register_nspace;
+  decltype(&PMIx_server_register_client) register_client;
+  decltype(&PMIx_server_setup_fork) setup_fork;
+  decltype(&PMIx_server_dmodex_request) dmodex_request;
+  decltype(&PMIx_Info_load) info_load;
+  decltype(&PMIx_Error_string) error_string;
+  decltype(&PMIx_Get_version) get_version;
+};
+// Once a process; kFailedPrecondition says what is not installed.
+Result<const PmixLibrary*> LoadPmixLibrary();
+
+// The node's topology, discovered once here instead of once in every rank; empty where hwloc cannot be had.
+struct Topology {
+  void* handle = nullptr;  // hwloc_topology_t, lives as long as the process
+  std::string source;      // "hwloc:2.9.0", as PMIx names it
+  std::string xml;
+};
+Topology DiscoverTopology();
+
+}  // namespace slipway

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ranks of an MPI step find one another through PMIx, and PMIx wants a host: somebody who knows every
+// rank's place before the first one starts and who carries their data between nodes. This is that host for
+// one step on one node, over libpmix (opened at run time), for the job's user.
+//
+// One a process. All calls and all callbacks are on the loop's thread; libpmix's threads only decode and
+// post. After Start nothing may fork in this process (libpmix's child would hang).
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/loop/loop.h"
+#include "base/result/result.h"
+#include "pmix/exchange/exchange.h"
+
+namespace slipway {
+
+struct PmixStep {
+  std::string nspace;  // the same on every node; nobody else can guess it
+  std::vector<std::string> nodes;
+  std::vector<std::vector<std::uint32_t>> ranks;  // by node; 0…n-1, each once
+  std::uint32_t node_index = 0;
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::string session_dir;  // as the ranks see it, private to the step; empty: MPI chooses one in /tmp
+};
+
+struct PmixCallbacks {
+  std::function<void(std::uint32_t rank)> connected, finalized;
+  std::function<void(std::uint32_t rank, std::int32_t status, std::string message)> aborted;
+  // All local participants have come: `data` is theirs, the reply everybody's. `members` names who takes
+  // part.
+  std::function<void(std::string members, std::vector<std::uint32_t> nodes, std::string data,
+                     Exchange::Reply reply)>
+      fence;
+  // A local rank wants what `rank` on `node` has committed.
+  std::function<void(std::uint32_t node, std::uint32_t rank, Exchange::Reply reply)> modex;
+};
+
+class PmixServer {
+ public:
+  // Loads and starts libpmix. `private_dir`: of the host, ours, 0700. `host`: the node's name.
+  static Result<std::unique_ptr<PmixServer>> Start(Loop& loop, const std::string& private_dir,
+                                                   const std::string& host, uid_t uid,
+                                                   PmixCallbacks callbacks);
+  ~PmixServer();
+
+  // Then the step is made known; ranks may connect from here on.
+  Result<> Register(PmixStep step);
+  // NAME=value lines that this rank needs to find us; carry them through every environment filter.
+  Result<std::vector<std::string>> EnvironmentOf(std::uint32_t rank);
+  // What a local rank has committed (or will have: the reply may come late).
+  void ServeModex(std::uint32_t rank, Exchange::Reply reply);
+  std::string version() const;
+
+ private:
+  struct Impl;
+  explicit PmixServer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace slipway

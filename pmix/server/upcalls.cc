@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Returning PMIX_SUCCESS promises a callback, PMIX_OPERATION_SUCCEEDED says that there will be none; data
+// belongs to libpmix and is copied before we return. What this host does not offer says so: a client that
+// waited for an answer that never comes would be worse than one that is told no.
+#include "pmix/server/upcalls.h"
+
+#include <algorithm>
+
+namespace slipway {
+namespace {
+
+UpcallTarget* g_target = nullptr;
+
+// The reply goes back into libpmix from our thread; it copies or queues before it calls release.
+void ReplyTo(pmix_modex_cbfunc_t reply, void* reply_data, Result<std::string> data) {
+  if (!data) {
+    pmix_status_t status =
+        data.error().code == Code::kUnavailable ? PMIX_ERR_LOST_CONNECTION : PMIX_ERR_NOT_FOUND;
+    return reply(status, nullptr, 0, reply_data, nullptr, nullptr);
+  }
+  auto* kept = new std::string(std::move(*data));
+  reply(
+      PMIX_SUCCESS, kept->empty() ? nullptr : kept->data(), kept->size(), reply_data,
+      [](void* text) { delete static_cast<std::string*>(text); }, kept);
+}
+
+bool IsOurs(const pmix_proc_t* proc) {
+  return g_target->places.nspace == proc->nspace && proc->rank < g_target->places.node_of.size();
+}
+
+pmix_status_t OnConnected(const pmix_proc_t* proc, void*, pmix_info_t*, size_t, pmix_op_cbfunc_t, void*) {
+  if (!IsOurs(proc)) return PMIX_ERR_NOT_SUPPORTED;
+  g_target->loop->Post([rank = proc->rank] { g_target->callbacks.connected(rank); });
+  return PMIX_OPERATION_SUCCEEDED;
+}
+
+pmix_status_t OnFinalized(const pmix_proc_t* proc, void*, pmix_op_cbfunc_t, void*) {
+  if (!IsOurs(proc)) return PMIX_OPERATION_SUCCEEDED;
+  g_target->loop->Post([rank = proc->rank] { g_target->callbacks.finalized(rank); });
+  return PMIX_OPERATION_SUCCEEDED;
+}
+
+pmix_status_t OnAbort(const pmix_proc_t* proc, void*, int status, const char message[], pmix_proc_t*, size_t,
+                      pmix_op_cbfunc_t, void*) {
+  if (!IsOurs(proc)) return PMIX_ERR_NOT_SUPPORTED;
+  std::string text = message == nullptr ? "" : std::string(message).substr(0, 200);
+  g_target->loop->Post([rank = proc->rank, status, text = std::move(text)] {
+    g_target->callbacks.aborted(rank, status, text);
+  });
+  return PMIX_OPERATION_SUCCEEDED;
+}
+
+pmix_status_t OnFence(const pmix_proc_t procs[], size_t count, const pmix_info_t[], size_t, char* data,
+                      size_t size, pmix_modex_cbfunc_t reply, void* reply_data) {
+  auto who = ParticipantsOf(g_target->places, procs, count);
+  if (!who) return PMIX_ERR_NOT_SUPPORTED;
+  std::string bytes = data == nullptr ? std::string() : std::string(data, size);
+  g_target->loop->Post([who = std::move(*who), bytes = std::move(bytes), reply, reply_data]() mutable {
+    g_target->callbacks.fence(
+        std::move(who.members), std::move(who.nodes), std::move(bytes),
+        [reply, reply_data](Result<std::string> all) { ReplyTo(reply, reply_data, std::move(all)); });
+  });
+  return PMIX_SUCCESS;
+}
+
+pmix_status_t OnModex(const pmix_proc_t* proc, const pmix_info_t[], size_t, pmix_modex_cbfunc_t reply,
+                      void* reply_data) {
+  if (!IsOurs(proc)) return PMIX_ERR_NOT_FOUND;
+  g_target->loop->Post([rank = proc->rank, node = g_target->places.node_of[proc->rank], reply, reply_data] {
+    g_target->callbacks.modex(node, rank, [reply, reply_data](Result<std::string> data) {
+      ReplyTo(reply, reply_data, std::move(data));
+    });
+  });
+  return PMIX_SUCCESS;
+}
+
+template <class... Arguments>
+pmix_status_t NotOffered(Arguments...) {
+  return PMIX_ERR_NOT_SUPPORTED;
+}
+
+}  // namespace
+
+std::optional<Participants> ParticipantsOf(const RankPlaces& places, const pmix_proc_t* procs,
+                                           std::size_t count) {
+  std::vector<bool> in(places.node_of.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    if (places.nspace != procs[i].nspace) return std::nullopt;
+    if (procs[i].rank == PMIX_RANK_WILDCARD) {
+      in.assign(in.size(), true);
+    } else if (procs[i].rank == PMIX_RANK_LOCAL_NODE) {
+      for (std::size_t rank = 0; rank < in.size(); ++rank)
+        in[rank] = in[rank] || places.node_of[rank] == places.node_index;
+    } else if (procs[i].rank < in.size()) {
+      in[procs[i].rank] = true;
+    } else {
+      return std::nullopt;
+    }
+  }
+  Participants who;
+  std::vector<bool> nodes(places.node_count);
+  bool all = std::find(in.begin(), in.end(), false) == in.end();
+  if (all) who.members = "*";
+  for (std::size_t rank = 0; rank < in.size(); ++rank) {
+    if (!in[rank]) continue;
+    nodes[places.node_of[rank]] = true;
+    if (!all) who.members += Cat(rank, ",");
+  }
+  for (std::uint32_t node = 0; node < nodes.size(); ++node) {
+    if (nodes[node]) who.nodes.push_back(node);
+  }
+  if (who.nodes.empty() || !nodes[places.node_index]) return std::nullopt;
+  return who;
+}
+
+void SetUpcallTarget(UpcallTarget* target) { g_target = target; }
+
+pmix_server_module_t* UpcallModule() {
+  static pmix_server_module_t module = {
+      .client_finalized = OnFinalized,
+      .abort = OnAbort,
+      .fence_nb = OnFence,
+      .direct_modex = OnModex,
+      .publish = NotOffered,
+      .lookup = NotOffered,
+      .unpublish = NotOffered,
+      .spawn = NotOffered,
+      .connect = NotOffered,
+      .disconnect = NotOffered,
+      .query = NotOffered,
+      .allocate = NotOffered,
+      .job_control = NotOffered,  // must be there: libpmix then serves clean-up requests by itself
+      .monitor = NotOffered,
+      .group = NotOffered,
+      .client_connected2 = OnConnected,
+  };
+  return &module;
+}
+
+}  // namespace slipway

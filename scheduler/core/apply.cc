@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+// A report may come late, twice, or for an attempt that is history, and an old log may hold all of these:
+// each event first looks whether it still applies.
+#include "scheduler/core/apply.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "scheduler/core/derived.h"
+
+namespace slipway::scheduler {
+namespace {
+
+class Applier {
+ public:
+  Applier(State& state, Time at) : state_(state), at_(at) {}
+
+  void operator()(const EpochBegan& e) {
+    state_.epoch = std::max(state_.epoch, e.epoch);
+    for (auto& [name, node] : state_.nodes) {
+      if (node.state == NodeState::kUp) SetState(node, NodeState::kUnknown);
+    }
+  }
+
+  void operator()(const JobSubmitted& e) {
+    if (e.job < state_.next_job) return;
+    auto spec = std::make_shared<const JobSpec>(e.spec);
+    if (!spec->array) {
+      AddJob(e.job, spec, {}, 0);
+      state_.next_job = {e.job.value + 1};
+      return;
+    }
+    auto tasks = static_cast<std::uint32_t>(spec->array->indices.size());
+    state_.arrays[e.job] = {e.job, spec, {e.job.value + 1}, tasks, 0, tasks};
+    for (std::uint32_t i = 0; i < tasks; ++i)
+      AddJob({e.job.value + 1 + i}, spec, e.job, spec->array->indices[i]);
+    state_.next_job = {e.job.value + 1 + tasks};
+  }
+
+  void operator()(const JobStarted& e) {
+    Job* job = Find(e.job);
+    if (job == nullptr || job->state != JobState::kPending || e.attempt != job->attempt + 1 ||
+        e.nodes.empty())
+      return;
+    for (const NodeAllocation& held : e.nodes) {
+      if (state_.nodes.count(held.node) == 0) return;
+    }
+    state_.pending.erase({-job->priority(), job->id});
+    job->state = JobState::kStarting;
+    job->attempt = e.attempt;
+    job->nodes = e.nodes;
+    job->started = at_;
+    job->running = job->ended = {};
+    job->outcome.reset();
+    for (const NodeAllocation& held : job->nodes) Allot(state_.nodes.find(held.node)->second, job->id, held);
+    Index(state_, *job);
+    CountRunning(*job, +1);
+    MakePrimaryStep(*job);
+  }
+
+  void operator()(const JobCancelRequested& e) {
+    Job* job = Find(e.job);
+    if (job != nullptr && !IsTerminal(job->state) && !job->cancelled_by) job->cancelled_by = e.uid;
+  }
+
+  void operator()(const JobCompleting& e) {
+    Job* job = FindAttempt(e.job, e.attempt);
+    if (job == nullptr || job->state == JobState::kCompleting) return;
+    job->state = JobState::kCompleting;
+    job->outcome = e.outcome;
+  }
+
+  void operator()(const NodeReleased& e) {
+    Job* job = FindAttempt(e.job, e.attempt);
+    if (job == nullptr) return;
+    auto held = std::ranges::find(job->nodes, e.node, &NodeAllocation::node);
+    if (held == job->nodes.end() || held->released) return;
+    held->released = true;
+    Release(state_.nodes.find(e.node)->second, job->id, *held);
+    for (Step& step : job->steps) {
+      for (StepNode& part : step.nodes) {
+        if (part.node == e.node && part.state != StepState::kEnded)
+          End(step, part, 137, EndReason::kKilled, "", at_);
+      }
+    }
+  }
+
+  void operator()(const JobEnded& e) {
+    Job* job = Find(e.job);
+    if (job == nullptr || IsTerminal(job->state) || e.attempt != job->attempt || !Cleared(*job)) return;
+    if (IsActive(job->state)) CountRunning(*job, -1);
+    state_.pending.erase({-job->priority(), job->id});
+    state_.active.erase(job->id);
+    state_.live.erase(job->id);
+    job->outcome = e.outcome;
+    job->state = e.outcome.state;
+    job->ended = at_;
+  }
+
+  void operator()(const JobRequeued& e) {
+    Job* job = FindAttempt(e.job, e.attempt);
+    if (job == nullptr || job->state != JobState::kCompleting || !Cleared(*job)) return;
+    CountRunning(*job, -1);
+    state_.active.erase(job->id);
+    job->state = JobState::kPending;
+    job->outcome.reset();
+    job->eligible = at_;
+    Index(state_, *job);
+  }
+
+  void operator()(const JobsForgotten& e) {
+    for (JobId id : e.jobs) {
+      Job* job = Find(id);
+      if (job == nullptr || !IsTerminal(job->state)) continue;
+      auto array = state_.arrays.find(job->array);
+      if (array != state_.arrays.end() && --array->second.kept == 0) state_.arrays.erase(array);
+      state_.jobs.erase(id);
+    }
+  }
+
+  void operator()(const StepCreated& e) {
+    Job* job = FindAttempt(e.step.job, e.step.attempt);
+    if (job == nullptr || job->state == JobState::kCompleting || e.step.step != job->next_step) return;
+    Step step;
+    step.number = e.step.step;
+    step.command = std::make_shared<const Command>(e.command);
+    step.cores_per_task = e.cores_per_task;
+    step.time_limit_s = e.time_limit_s;
+    step.nodes = e.nodes;
+    step.created = at_;
+    job->steps.push_back(std::move(step));
+    ++job->next_step;
+  }
+
+  void operator()(const StepKillRequested& e) {
+    Step* step = FindStep(e.step);
+    if (step != nullptr && step->state != StepState::kEnded) step->kill_requested = true;
+  }
+
+  void operator()(const StepNodeStarted& e) {
+    Step* step = FindStep(e.step);
+    StepNode* part = FindPart(step, e.node);
+    if (part == nullptr || part->state != StepState::kStarting) return;
+    part->state = StepState::kRunning;
+    part->started = e.started;
+    part->timings = Slowest(part->timings, e.timings);
+    if (step->state == StepState::kStarting) {
+      step->state = StepState::kRunning;
+      step->started = at_;
+    }
+    Job* job = Find(e.step.job);
+    if (job->state == JobState::kStarting && step == &job->steps.front()) {
+      job->state = JobState::kRunning;
+      job->running = at_;
+    }
+  }
+
+  void operator()(const StepNodeEnded& e) {
+    Step* step = FindStep(e.step);
+    StepNode* part = FindPart(step, e.node);
+    if (part == nullptr || part->state == StepState::kEnded) return;
+    part->timings = Slowest(part->timings, e.timings);
+    End(*step, *part, e.exit_code, e.reason, e.message, e.ended);
+  }
+
+  void operator()(const NodeRegistered& e) {
+    Node& node = state_.nodes[e.node];
+    bool rebooted = node.boot_id != e.boot_id;
+    node.name = e.node;
+    node.facts = e.facts;
+    node.boot_id = e.boot_id;
+    node.address = e.address;
+    node.images = {e.images.begin(), e.images.end()};
+    // A node that was declared down and did not reboot may still run what we gave up: an administrator
+    // resumes it.
+    if (node.state != NodeState::kDown || rebooted) SetState(node, NodeState::kUp);
+    RefreshFree(node);
+  }
+  void operator()(const NodeLost& e) {
+    Node* node = FindNode(e.node);
+    if (node != nullptr && node->state == NodeState::kUp) SetState(*node, NodeState::kUnknown);
+  }
+  void operator()(const NodeDrained& e) {
+    Node* node = FindNode(e.node);
+    if (node == nullptr) return;
+    node->drained = true;
+    node->reason = e.reason;
+    node->since = at_;
+  }
+  void operator()(const NodeResumed& e) {
+    Node* node = FindNode(e.node);
+    if (node == nullptr) return;
+    node->drained = false;
+    node->reason.clear();
+    node->since = at_;
+    if (node->state == NodeState::kDown) SetState(*node, e.connected ? NodeState::kUp : NodeState::kUnknown);
+  }
+  void operator()(const NodeDeclaredDown& e) {
+    Node* node = FindNode(e.node);
+    if (node == nullptr) return;
+    node->reason = e.reason;
+    SetState(*node, NodeState::kDown);
+  }
+  void operator()(const ImageStaged& e) {
+    Node* node = FindNode(e.node);
+    if (node != nullptr) node->images.insert(e.digest);
+  }
+
+ private:
+  Job* Find(JobId id) {
+    auto found = state_.jobs.find(id);
+    return found == state_.jobs.end() ? nullptr : &found->second;
+  }
+  // The job while that attempt holds resources.
+  Job* FindAttempt(JobId id, std::uint32_t attempt) {
+    Job* job = Find(id);
+    return job != nullptr && IsActive(job->state) && job->attempt == attempt ? job : nullptr;
+  }
+  Step* FindStep(const StepId& id) {
+    Job* job = FindAttempt(id.job, id.attempt);
+    if (job == nullptr) return nullptr;
+    auto found = std::ranges::find(job->steps, id.step, &Step::number);
+    return found == job->steps.end() ? nullptr : &*found;
+  }
+  static StepNode* FindPart(Step* step, const std::string& node) {
+    if (step == nullptr) return nullptr;
+    auto found = std::ranges::find(step->nodes, node, &StepNode::node);
+    return found == step->nodes.end() ? nullptr : &*found;
+  }
+  Node* FindNode(const std::string& name) {
+    auto found = state_.nodes.find(name);
+    return found == state_.nodes.end() ? nullptr : &found->second;
+  }
+  void SetState(Node& node, NodeState state) {
+    if (node.state == state) return;
+    node.state = state;
+    node.since = at_;
+  }
+  static bool Cleared(const Job& job) {
+    return job.state == JobState::kPending || std::ranges::all_of(job.nodes, &NodeAllocation::released);
+  }
+  void CountRunning(const Job& job, int change) {
+    auto array = state_.arrays.find(job.array);
+    if (array != state_.arrays.end()) array->second.running += static_cast<std::uint32_t>(change);
+  }
+
+  void AddJob(JobId id, std::shared_ptr<const JobSpec> spec, JobId array, std::uint32_t array_task) {
+    Job& job = state_.jobs[id];
+    job.id = id;
+    job.spec = std::move(spec);
+    job.array = array;
+    job.array_task = array_task;
+    job.submitted = at_;
+    job.eligible = std::max(at_, job.spec->begin);
+    Index(state_, job);
+  }
+
+  void MakePrimaryStep(Job& job) {
+    Step step;
+    step.number = PrimaryStep(*job.spec);
+    step.command = PrimaryCommand(job);
+    step.created = at_;
+    if (job.spec->interactive) {
+      step.cores_per_task = job.spec->resources.cores_per_task;
+      for (const NodeAllocation& held : job.nodes)
+        step.nodes.push_back({held.node, held.first_rank, held.tasks});
+    } else {
+      step.cores_per_task = job.nodes.front().cores.count();
+      step.nodes.push_back({job.nodes.front().node, 0, 1});
+    }
+    job.steps.clear();
+    job.steps.push_back(std::move(step));
+    job.next_step = job.spec->interactive ? 1 : 0;
+  }
+
+  static Timings Slowest(const Timings& a, const Timings& b) {
+    return {std::max(a.stage_us, b.stage_us), std::max(a.start_us, b.start_us),
+            std::max(a.wireup_us, b.wireup_us), std::max(a.run_us, b.run_us)};
+  }
+
+  void End(Step& step, StepNode& part, std::int32_t exit_code, EndReason reason, const std::string& message,
+           Time ended) {
+    part.state = StepState::kEnded;
+    part.exit_code = exit_code;
+    part.reason = reason;
+    part.message = message;
+    part.ended = ended;
+    if (!std::ranges::all_of(step.nodes, [](const StepNode& n) { return n.state == StepState::kEnded; }))
+      return;
+    step.state = StepState::kEnded;
+    step.ended = at_;
+    step.reason = EndReason::kExited;
+    // A program's own failure comes before those that our kill caused, whatever the nodes' clocks say.
+    auto order = [](const StepNode& n) {
+      return std::tuple(n.reason == EndReason::kKilled, n.ended, n.first_rank);
+    };
+    const StepNode* first = nullptr;
+    for (const StepNode& node : step.nodes) {
+      step.timings = Slowest(step.timings, node.timings);
+      bool failed = node.exit_code != 0 || node.reason != EndReason::kExited;
+      if (failed && (first == nullptr || order(node) < order(*first))) first = &node;
+    }
+    if (first == nullptr) return;
+    step.exit_code = first->exit_code;
+    step.reason = first->reason;
+    step.message = first->message;
+  }
+
+  State& state_;
+  Time at_;
+};
+
+}  // namespace
+
+void Apply(State& state, const Event& event) {
+  state.now = std::max(state.now, event.at);
+  std::visit(Applier(state, event.at), event.body);
+}
+
+}  // namespace slipway::scheduler

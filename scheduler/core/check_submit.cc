@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// A request that can never run must not wait for ever: it is refused when it is made, and the refusal says
+// what is wrong with it. Bounds on numbers also keep the arithmetic of placement within 64 bits.
+#include <algorithm>
+
+#include "scheduler/core/placement.h"
+
+namespace slipway::scheduler {
+namespace {
+
+constexpr std::uint32_t kNodesMax = 1'000'000, kTasksMax = 100'000'000, kCoresPerTaskMax = 65'536;
+constexpr std::uint64_t kMemoryMax = std::uint64_t{1} << 46;  // 64 TiB a node or core
+constexpr std::size_t kCommandBytesMax = 16 << 20;
+
+template <class... Pieces>
+Failure Refuse(const Pieces&... pieces) {
+  return Fail(Code::kInvalidArgument, pieces...);
+}
+
+Result<> CheckNumbers(const Resources& r) {
+  if (r.cores_per_task == 0) return Refuse("a task needs at least one core");
+  if (r.nodes_min > kNodesMax || r.nodes_max > kNodesMax) return Refuse("more than ", kNodesMax, " nodes");
+  if (r.tasks > kTasksMax || r.tasks_per_node > kTasksMax) return Refuse("more than ", kTasksMax, " tasks");
+  if (r.cores_per_task > kCoresPerTaskMax) return Refuse("more than ", kCoresPerTaskMax, " cores for a task");
+  if (std::max(r.memory_bytes_per_node, r.memory_bytes_per_core) > kMemoryMax)
+    return Refuse("more than 64 TiB of memory");
+  if (r.memory_bytes_per_node > 0 && r.memory_bytes_per_core > 0)
+    return Refuse("memory is given both per node and per core");
+  if (r.nodes_max > 0 && r.nodes_max < r.nodes_min) {
+    return Refuse("at least ", r.nodes_min, " nodes but at most ", r.nodes_max);
+  }
+  if (r.tasks > 0 && r.nodes_min > r.tasks)
+    return Refuse(r.tasks, " task(s) cannot be spread over ", r.nodes_min, " nodes");
+  std::uint64_t nodes_most = std::max(r.nodes_min, r.nodes_max);
+  if (r.tasks_per_node > 0 && nodes_most > 0 && r.tasks > nodes_most * r.tasks_per_node) {
+    return Refuse(r.tasks, " tasks with ", r.tasks_per_node, " on a node do not fit on ", nodes_most,
+                  " node(s)");
+  }
+  return {};
+}
+
+Result<> CheckCommand(const JobSpec& spec) {
+  const Command& command = spec.command;
+  if (spec.interactive && command.argv.empty()) return Refuse("no command to run");
+  if (!spec.interactive && command.script.empty() && command.argv.empty())
+    return Refuse("neither a script nor a command");
+  std::size_t bytes = command.script.size();
+  for (const std::string& word : command.argv) bytes += word.size();
+  for (const std::string& entry : command.env) bytes += entry.size();
+  if (bytes > kCommandBytesMax)
+    return Refuse("script, arguments and environment are ", bytes, " bytes, more than 16 MiB");
+  return {};
+}
+
+Result<> CheckArray(const JobSpec& spec) {
+  if (!spec.array) return {};
+  const std::vector<std::uint32_t>& indices = spec.array->indices;
+  if (spec.interactive) return Refuse("an interactive job cannot be an array");
+  if (indices.empty()) return Refuse("an array without tasks");
+  if (indices.size() > kArrayTasksMax) return Refuse("an array of more than ", kArrayTasksMax, " tasks");
+  if (std::ranges::adjacent_find(indices, std::greater_equal<>()) != indices.end()) {
+    return Refuse("array indices must ascend without duplicates");
+  }
+  return {};
+}
+
+// Says which part of a request no node, or not enough nodes, can meet.
+Failure WhyNever(const Resources& r, const std::vector<FreeNode>& nodes) {
+  auto never = [](const auto&... pieces) { return Fail(Code::kFailedPrecondition, pieces...); };
+  if (nodes.empty()) return never("no node has joined the cluster yet");
+  if (r.nodes_min > nodes.size())
+    return never(r.nodes_min, " nodes are asked for, the cluster has ", nodes.size());
+  std::uint64_t cores = 0, memory = 0, cores_all = 0;
+  for (const FreeNode& node : nodes) {
+    cores = std::max<std::uint64_t>(cores, node.cores.count());
+    memory = std::max(memory, node.memory_bytes);
+    cores_all += node.cores.count();
+  }
+  std::uint64_t tasks_each = r.tasks == 0 ? std::max(r.tasks_per_node, 1U) : 1;
+  std::uint64_t cores_each = tasks_each * r.cores_per_task;
+  if (cores_each > cores)
+    return never(cores_each, " cores on a node are asked for, the largest node has ", cores);
+  std::uint64_t memory_each = std::max(r.memory_bytes_per_node, r.memory_bytes_per_core * cores_each);
+  if (memory_each > memory) {
+    return never(memory_each, " bytes of memory on a node are asked for, the largest node has ", memory);
+  }
+  std::uint64_t cores_wanted = std::uint64_t{r.tasks} * r.cores_per_task;
+  if (cores_wanted > cores_all) {
+    return never(r.tasks, " tasks of ", r.cores_per_task, " core(s) are asked for, the cluster has ",
+                 cores_all, " cores");
+  }
+  return never("no set of the cluster's ", nodes.size(),
+               " node(s) meets the request: its nodes, tasks, cores and memory ",
+               "each exist, but not together");
+}
+
+}  // namespace
+
+Result<> CheckSubmit(const State& state, const JobSpec& spec) {
+  if (spec.user.uid == 0) return Fail(Code::kPermissionDenied, "jobs of uid 0 are refused");
+  TRY(CheckCommand(spec));
+  TRY(CheckArray(spec));
+  TRY(CheckNumbers(spec.resources));
+  std::vector<FreeNode> nodes = EmptyNodes(state);
+  if (!Place(spec.resources, nodes)) return WhyNever(spec.resources, nodes);
+  return {};
+}
+
+}  // namespace slipway::scheduler

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inputs come in here, one turn each; timers and the order of effects are made here.
+#include "scheduler/core/controller.h"
+
+#include <algorithm>
+
+#include "scheduler/core/apply.h"
+#include "scheduler/core/turn.h"
+
+namespace slipway::scheduler {
+
+Controller::Controller(State state, ControllerOptions options, std::unique_ptr<Policy> policy)
+    : state_(std::move(state)),
+      options_(options),
+      policy_(policy ? std::move(policy) : MakeFirstFitPolicy()),
+      now_(state_.now) {
+  policy_->Reset(state_);
+  for (const auto& [id, job] : state_.jobs) {
+    if (IsTerminal(job.state)) ended_.insert({job.ended, id});
+    if (IsActive(job.state) && job.spec->time_limit_s > 0) {
+      deadlines_.insert({job.started.PlusSeconds(job.spec->time_limit_s), id});
+    }
+  }
+}
+
+std::vector<Effect> Controller::Begin(std::uint64_t epoch, Time now) {
+  CHECK(epoch > state_.epoch);
+  now_ = std::max(now_, now);
+  Turn turn(*this, now_);
+  turn.Record(EpochBegan{epoch});
+  return turn.Finish();
+}
+
+std::vector<Effect> Controller::Handle(const Input& input, Time now) {
+  now_ = std::max(now_, now);  // a clock that was set back stands still
+  Turn turn(*this, now_);
+  std::visit(turn, input);
+  return turn.Finish();
+}
+
+PendingReason Controller::ReasonOf(JobId job) const {
+  auto found = std::ranges::lower_bound(reasons_, job, {}, &std::pair<JobId, PendingReason>::first);
+  return found == reasons_.end() || found->first != job ? PendingReason::kNone : found->second;
+}
+
+std::uint64_t Controller::SessionOf(std::string_view node) const {
+  auto found = connections_.find(node);
+  return found == connections_.end() || !found->second.open ? 0 : found->second.session;
+}
+
+void Controller::Turn::Record(EventBody body) {
+  const Event& event = events_.emplace_back(Event{now_, std::move(body)});
+  Apply(c_.state_, event);
+  c_.policy_->Observe(c_.state_, event);
+  if (const auto* started = std::get_if<JobStarted>(&event.body)) {
+    std::uint32_t limit_s = state().FindJob(started->job)->spec->time_limit_s;
+    if (limit_s > 0) c_.deadlines_.insert({now_.PlusSeconds(limit_s), started->job});
+  } else if (const auto* ended = std::get_if<JobEnded>(&event.body)) {
+    const Job& job = *state().FindJob(ended->job);
+    c_.ended_.insert({now_, ended->job});
+    if (job.spec->time_limit_s > 0)
+      c_.deadlines_.erase({job.started.PlusSeconds(job.spec->time_limit_s), job.id});
+  }
+}
+
+void Controller::Turn::Say(const std::string& node, NodeMessage message) {
+  std::uint64_t session = c_.SessionOf(node);
+  if (session != 0) said_.emplace_back(Send{node, session, std::move(message)});
+}
+
+void Controller::Turn::Answer(ClientToken client, Result<slipway::scheduler::Answer> answer) {
+  if (client.value != 0) said_.emplace_back(Reply{client, std::move(answer)});
+}
+
+void Controller::Turn::operator()(const Tick&) {
+  c_.timer_ = {Time::kNeverUs};
+  EndOverdue();
+  ForgetOld();
+  if (c_.pass_wanted_ || c_.next_pass_ <= now_) RunPass();
+  if (c_.next_resend_ <= now_) {
+    Resend();
+    c_.next_resend_ = {Time::kNeverUs};
+  }
+}
+
+std::vector<Effect> Controller::Turn::Finish() {
+  std::vector<Effect> effects;
+  if (!events_.empty()) effects.emplace_back(Persist{std::move(events_)});
+  std::ranges::move(said_, std::back_inserter(effects));
+  if (state().active.empty()) {
+    c_.next_resend_ = {Time::kNeverUs};
+  } else if (c_.next_resend_.us == Time::kNeverUs) {
+    c_.next_resend_ = now_.PlusSeconds(c_.options_.resend_s);
+  }
+  Time wanted = std::min(c_.next_pass_, c_.next_resend_);
+  if (c_.pass_wanted_ || c_.ended_.size() > c_.options_.keep_ended_jobs) wanted = now_;
+  if (!c_.deadlines_.empty()) wanted = std::min(wanted, c_.deadlines_.begin()->first);
+  if (!c_.ended_.empty())
+    wanted = std::min(wanted, c_.ended_.begin()->first.PlusSeconds(c_.options_.keep_ended_s));
+  if (wanted < c_.timer_) {
+    c_.timer_ = wanted;
+    effects.emplace_back(StartTimer{wanted});
+  }
+  return effects;
+}
+
+}  // namespace slipway::scheduler

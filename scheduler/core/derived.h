@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The derived parts of a State are kept in two places, Apply and DecodeState; these are the steps they share.
+// Private to the core.
+#pragma once
+
+#include <algorithm>
+
+#include "scheduler/core/state.h"
+
+namespace slipway::scheduler {
+
+inline void RefreshFree(Node& node) {
+  node.cores_free = CoreSet::FirstN(node.facts.cores);
+  node.cores_free.Remove(node.cores_allotted);
+  node.memory_free_bytes =
+      node.facts.memory_bytes - std::min(node.facts.memory_bytes, node.memory_allotted_bytes);
+}
+
+inline void Allot(Node& node, JobId job, const NodeAllocation& held) {
+  CHECK(!node.cores_allotted.Intersects(held.cores));
+  node.cores_allotted.Insert(held.cores);
+  node.memory_allotted_bytes += held.memory_bytes;
+  node.jobs.insert(job);
+  RefreshFree(node);
+}
+
+inline void Release(Node& node, JobId job, const NodeAllocation& held) {
+  CHECK(node.memory_allotted_bytes >= held.memory_bytes);
+  node.cores_allotted.Remove(held.cores);
+  node.memory_allotted_bytes -= held.memory_bytes;
+  node.jobs.erase(job);
+  RefreshFree(node);
+}
+
+// Puts a job that has just come to be (or was read) into the indexes its state asks for.
+inline void Index(State& state, const Job& job) {
+  if (job.state == JobState::kPending) state.pending.insert({-job.priority(), job.id});
+  if (IsActive(job.state)) state.active.insert(job.id);
+  if (!IsTerminal(job.state)) state.live.insert(job.id);
+}
+
+// The primary step's command lives in the job's specification.
+inline std::shared_ptr<const Command> PrimaryCommand(const Job& job) {
+  return std::shared_ptr<const Command>(job.spec, &job.spec->command);
+}
+
+}  // namespace slipway::scheduler

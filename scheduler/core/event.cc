@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// Events as bytes: docs/formats/events.md.
+#include "scheduler/core/event.h"
+
+#include <utility>
+
+namespace slipway::scheduler {
+namespace {
+
+constexpr std::uint16_t kVersion = 1;
+
+struct Header {
+  std::uint16_t version = kVersion, kind = 0;
+  Time at;
+};
+void Fields(auto& archive, IsA<Header> auto& v) { archive(v.version, v.kind, v.at); }
+
+// Tries the kinds in turn; the index in the variant is the kind less one.
+template <std::size_t kIndex = 0>
+bool ReadBody(WireReader& reader, std::size_t index, EventBody& body) {
+  if constexpr (kIndex < std::variant_size_v<EventBody>) {
+    if (index != kIndex) return ReadBody<kIndex + 1>(reader, index, body);
+    reader(body.emplace<kIndex>());
+    return true;
+  } else {
+    return false;
+  }
+}
+
+struct Describer {
+  std::string operator()(const EpochBegan& e) { return Cat("EpochBegan ", e.epoch); }
+  std::string operator()(const JobSubmitted& e) {
+    return Cat("JobSubmitted ", e.job.value, " '", e.spec.name, "'");
+  }
+  std::string operator()(const JobStarted& e) {
+    std::string text = Cat("JobStarted ", e.job.value, '.', e.attempt, " on");
+    for (const NodeAllocation& node : e.nodes) text += Cat(' ', node.node, ':', node.cores.count());
+    return text;
+  }
+  std::string operator()(const JobCancelRequested& e) { return Cat("JobCancelRequested ", e.job.value); }
+  std::string operator()(const JobCompleting& e) {
+    return Cat("JobCompleting ", Of(e.job, e.attempt, e.outcome));
+  }
+  std::string operator()(const NodeReleased& e) {
+    return Cat("NodeReleased ", e.job.value, '.', e.attempt, " by ", e.node);
+  }
+  std::string operator()(const JobEnded& e) { return Cat("JobEnded ", Of(e.job, e.attempt, e.outcome)); }
+  std::string operator()(const JobRequeued& e) {
+    return Cat("JobRequeued ", e.job.value, " after ", e.attempt);
+  }
+  std::string operator()(const JobsForgotten& e) { return Cat("JobsForgotten ", e.jobs.size()); }
+  std::string operator()(const StepCreated& e) {
+    return Cat("StepCreated ", ToString(e.step), " on ", e.nodes.size(), " nodes");
+  }
+  std::string operator()(const StepKillRequested& e) { return Cat("StepKillRequested ", ToString(e.step)); }
+  std::string operator()(const StepNodeStarted& e) {
+    return Cat("StepNodeStarted ", ToString(e.step), " on ", e.node);
+  }
+  std::string operator()(const StepNodeEnded& e) {
+    return Cat("StepNodeEnded ", ToString(e.step), " on ", e.node, ": ", EndReasonName(e.reason), ' ',
+               e.exit_code);
+  }
+  std::string operator()(const NodeRegistered& e) {
+    return Cat("NodeRegistered ", e.node, " boot ", e.boot_id);
+  }
+  std::string operator()(const NodeLost& e) { return Cat("NodeLost ", e.node); }
+  std::string operator()(const NodeDrained& e) { return Cat("NodeDrained ", e.node, ": ", e.reason); }
+  std::string operator()(const NodeResumed& e) { return Cat("NodeResumed ", e.node); }
+  std::string operator()(const NodeDeclaredDown& e) {
+    return Cat("NodeDeclaredDown ", e.node, ": ", e.reason);
+  }
+  std::string operator()(const ImageStaged& e) { return Cat("ImageStaged ", e.node, ' ', e.digest); }
+
+  static std::string Of(JobId job, std::uint32_t attempt, const Outcome& outcome) {
+    return Cat(job.value, '.', attempt, ' ', JobStateName(outcome.state), ' ', outcome.exit_code);
+  }
+};
+
+}  // namespace
+
+std::string EncodeEvent(const Event& event) {
+  WireWriter writer;
+  writer(Header{kVersion, static_cast<std::uint16_t>(event.body.index() + 1), event.at});
+  std::visit([&](const auto& body) { writer(body); }, event.body);
+  return writer.Take();
+}
+
+Result<Event> DecodeEvent(std::string_view record) {
+  WireReader reader(record);
+  Header header;
+  reader(header);
+  if (reader.failed())
+    return Fail(Code::kInvalidArgument, "event: ", record.size(), " bytes are too few for one");
+  if (header.version != kVersion) {
+    return Fail(Code::kInvalidArgument, "event: version ", header.version, " is not known to this release");
+  }
+  Event event{header.at, {}};
+  if (header.kind == 0 || !ReadBody(reader, header.kind - 1U, event.body)) {
+    return Fail(Code::kInvalidArgument, "event: kind ", header.kind, " is not known to this release");
+  }
+  if (reader.failed() || reader.bytes_left() != 0) {
+    return Fail(Code::kInvalidArgument, "event of kind ", header.kind, ": malformed (", record.size(),
+                " bytes)");
+  }
+  return event;
+}
+
+std::string Describe(const Event& event) { return std::visit(Describer{}, event.body); }
+
+}  // namespace slipway::scheduler

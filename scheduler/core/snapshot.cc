@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// A State as bytes. Specifications are shared between the tasks of an array, so they are written once, in the
+// order in which jobs first name them, and referred to by number.
+#include <map>
+
+#include "scheduler/core/derived.h"
+#include "scheduler/core/state.h"
+
+namespace slipway::scheduler {
+namespace {
+
+constexpr std::uint16_t kVersion = 1;
+
+struct NodeImage {
+  std::string name;
+  NodeFacts facts;
+  std::string boot_id, address;
+  NodeState state = NodeState::kUnknown;
+  bool drained = false;
+  std::string reason;
+  Time since;
+  std::vector<std::string> images;
+};
+void Fields(auto& archive, IsA<NodeImage> auto& v) {
+  archive(v.name, v.facts, v.boot_id, v.address, v.state, v.drained, v.reason, v.since, v.images);
+}
+
+struct StepImage {
+  std::optional<Command> command;  // none: the job's own
+  Step step;
+};
+void Fields(auto& archive, IsA<StepImage> auto& v) {
+  archive(v.command, v.step.number, v.step.cores_per_task, v.step.time_limit_s, v.step.nodes, v.step.state,
+          v.step.kill_requested, v.step.exit_code, v.step.reason, v.step.message, v.step.created,
+          v.step.started, v.step.ended, v.step.timings);
+}
+
+struct JobImage {
+  std::uint32_t spec = 0;
+  Job job;
+  std::vector<StepImage> steps;
+};
+void Fields(auto& archive, IsA<JobImage> auto& v) {
+  archive(v.spec, v.job.id, v.job.array, v.job.array_task, v.job.state, v.job.attempt, v.job.nodes, v.steps,
+          v.job.next_step, v.job.outcome, v.job.cancelled_by, v.job.submitted, v.job.eligible, v.job.started,
+          v.job.running, v.job.ended);
+}
+
+struct ArrayImage {
+  JobId id;
+  std::uint32_t spec = 0;
+  JobId first_task;
+  std::uint32_t tasks = 0;
+};
+void Fields(auto& archive, IsA<ArrayImage> auto& v) { archive(v.id, v.spec, v.first_task, v.tasks); }
+
+struct StateImage {
+  std::uint16_t version = kVersion;
+  std::uint64_t epoch = 0;
+  JobId next_job;
+  Time now;
+  std::vector<JobSpec> specs;
+  std::vector<NodeImage> nodes;
+  std::vector<ArrayImage> arrays;
+  std::vector<JobImage> jobs;
+};
+void Fields(auto& archive, IsA<StateImage> auto& v) {
+  archive(v.version, v.epoch, v.next_job, v.now, v.specs, v.nodes, v.arrays, v.jobs);
+}
+
+class SpecTable {
+ public:
+  explicit SpecTable(std::vector<JobSpec>& specs) : specs_(specs) {}
+  std::uint32_t NumberOf(const std::shared_ptr<const JobSpec>& spec) {
+    auto [place, added] = numbers_.try_emplace(spec.get(), static_cast<std::uint32_t>(specs_.size()));
+    if (added) specs_.push_back(*spec);
+    return place->second;
+  }
+
+ private:
+  std::vector<JobSpec>& specs_;
+  std::map<const JobSpec*, std::uint32_t> numbers_;  // looked up only: its order (addresses) goes nowhere
+};
+
+JobImage ImageOf(const Job& job, SpecTable& specs) {
+  JobImage image{specs.NumberOf(job.spec), job, {}};
+  for (const Step& step : job.steps) {
+    StepImage& made = image.steps.emplace_back();
+    made.step = step;
+    if (step.command.get() != &job.spec->command) made.command = *step.command;
+  }
+  return image;
+}
+
+Result<> AddJob(State& state, JobImage image, const std::vector<std::shared_ptr<const JobSpec>>& specs) {
+  if (image.spec >= specs.size()) return Fail(Code::kDataLoss, "snapshot: a job without specification");
+  Job& job = state.jobs[image.job.id];
+  job = std::move(image.job);
+  job.spec = specs[image.spec];
+  for (StepImage& step : image.steps) {
+    job.steps.push_back(std::move(step.step));
+    job.steps.back().command =
+        step.command ? std::make_shared<const Command>(std::move(*step.command)) : PrimaryCommand(job);
+  }
+  Index(state, job);
+  auto array = state.arrays.find(job.array);
+  if (array != state.arrays.end()) {
+    ++array->second.kept;
+    if (IsActive(job.state)) ++array->second.running;
+  }
+  if (!IsActive(job.state)) return {};
+  for (const NodeAllocation& held : job.nodes) {
+    if (held.released) continue;
+    auto node = state.nodes.find(held.node);
+    if (node == state.nodes.end())
+      return Fail(Code::kDataLoss, "snapshot: a job on node ", held.node, ", which is not in it");
+    if (node->second.cores_allotted.Intersects(held.cores)) {
+      return Fail(Code::kDataLoss, "snapshot: a core of ", held.node, " is allotted twice");
+    }
+    Allot(node->second, job.id, held);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string EncodeState(const State& state) {
+  StateImage image;
+  image.epoch = state.epoch;
+  image.next_job = state.next_job;
+  image.now = state.now;
+  SpecTable specs(image.specs);
+  for (const auto& [name, node] : state.nodes) {
+    image.nodes.push_back({name,
+                           node.facts,
+                           node.boot_id,
+                           node.address,
+                           node.state,
+                           node.drained,
+                           node.reason,
+                           node.since,
+                           {node.images.begin(), node.images.end()}});
+  }
+  for (const auto& [id, array] : state.arrays) {
+    image.arrays.push_back({id, specs.NumberOf(array.spec), array.first_task, array.tasks});
+  }
+  for (const auto& [id, job] : state.jobs) image.jobs.push_back(ImageOf(job, specs));
+  return Encode(image);
+}
+
+Result<State> DecodeState(std::string_view bytes) {
+  StateImage image = TRY(Decode<StateImage>(bytes, "snapshot"));
+  if (image.version != kVersion) {
+    return Fail(Code::kInvalidArgument, "snapshot: version ", image.version, " is not known to this release");
+  }
+  State state;
+  state.epoch = image.epoch;
+  state.next_job = image.next_job;
+  state.now = image.now;
+  std::vector<std::shared_ptr<const JobSpec>> specs;
+  for (JobSpec& spec : image.specs) specs.push_back(std::make_shared<const JobSpec>(std::move(spec)));
+  for (NodeImage& from : image.nodes) {
+    Node& node = state.nodes[from.name];
+    node.name = from.name;
+    node.facts = std::move(from.facts);
+    node.boot_id = std::move(from.boot_id);
+    node.address = std::move(from.address);
+    node.state = from.state;
+    node.drained = from.drained;
+    node.reason = std::move(from.reason);
+    node.since = from.since;
+    node.images = {from.images.begin(), from.images.end()};
+    RefreshFree(node);
+  }
+  for (const ArrayImage& from : image.arrays) {
+    if (from.spec >= specs.size()) return Fail(Code::kDataLoss, "snapshot: an array without specification");
+    state.arrays[from.id] = {from.id, specs[from.spec], from.first_task, from.tasks, 0, 0};
+  }
+  for (JobImage& from : image.jobs) TRY(AddJob(state, std::move(from), specs));
+  return state;
+}
+
+}  // namespace slipway::scheduler

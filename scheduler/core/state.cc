@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// Look-ups and names.
+#include "scheduler/core/state.h"
+
+namespace slipway::scheduler {
+
+std::string_view NodeStateName(NodeState state) {
+  switch (state) {
+    case NodeState::kUnknown:
+      return "UNKNOWN";
+    case NodeState::kUp:
+      return "UP";
+    case NodeState::kDown:
+      return "DOWN";
+  }
+  return "?";
+}
+
+std::string_view EndReasonName(EndReason reason) {
+  switch (reason) {
+    case EndReason::kNone:
+      return "";
+    case EndReason::kExited:
+      return "exited";
+    case EndReason::kKilled:
+      return "killed";
+    case EndReason::kTimeLimit:
+      return "time limit";
+    case EndReason::kOutOfMemory:
+      return "out of memory";
+    case EndReason::kLaunchFailed:
+      return "launch failed";
+    case EndReason::kNodeFailed:
+      return "node failed";
+    case EndReason::kLost:
+      return "lost";
+    case EndReason::kCancelled:
+      return "cancelled";
+  }
+  return "?";
+}
+
+std::string_view StepStateName(StepState state) {
+  switch (state) {
+    case StepState::kStarting:
+      return "STARTING";
+    case StepState::kRunning:
+      return "RUNNING";
+    case StepState::kEnded:
+      return "ENDED";
+  }
+  return "?";
+}
+
+std::string_view JobStateName(JobState state) {
+  switch (state) {
+    case JobState::kPending:
+      return "PENDING";
+    case JobState::kStarting:
+      return "STARTING";
+    case JobState::kRunning:
+      return "RUNNING";
+    case JobState::kCompleting:
+      return "COMPLETING";
+    case JobState::kCompleted:
+      return "COMPLETED";
+    case JobState::kFailed:
+      return "FAILED";
+    case JobState::kCancelled:
+      return "CANCELLED";
+    case JobState::kTimeout:
+      return "TIMEOUT";
+    case JobState::kNodeFail:
+      return "NODE_FAIL";
+  }
+  return "?";
+}
+
+std::string JobName(const Job& job) {
+  return job.array.value == 0 ? ToString(job.id) : Cat(job.array.value, '_', job.array_task);
+}
+
+const Step* Job::FindStep(std::uint32_t number) const {
+  for (const Step& step : steps) {
+    if (step.number == number) return &step;
+  }
+  return nullptr;
+}
+
+const NodeAllocation* Job::FindNode(std::string_view node) const {
+  for (const NodeAllocation& held : nodes) {
+    if (held.node == node) return &held;
+  }
+  return nullptr;
+}
+
+const Job* State::FindJob(JobId id) const {
+  auto found = jobs.find(id);
+  return found == jobs.end() ? nullptr : &found->second;
+}
+
+const Node* State::FindNode(std::string_view name) const {
+  auto found = nodes.find(name);
+  return found == nodes.end() ? nullptr : &found->second;
+}
+
+}  // namespace slipway::scheduler

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// One call of Controller::Handle: records events (applying each at once, so that the next decision sees it),
+// collects what is to be said, and puts it together in the order that the contract asks for: Persist first.
+// Private to the core.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "scheduler/core/controller.h"
+
+namespace slipway::scheduler {
+
+class Controller::Turn {
+ public:
+  Turn(Controller& controller, Time now) : c_(controller), now_(now) {}
+
+  void operator()(const SubmitJob& input);
+  void operator()(const CancelJob& input);
+  void operator()(const CreateStep& input);
+  void operator()(const CancelStep& input);
+  void operator()(const ChangeNode& input);
+  void operator()(const StepReport& input);
+  void operator()(const JobReleased& input);
+  void operator()(const RegisterNode& input);
+  void operator()(const LoseNode& input);
+  void operator()(const ReportImage& input);
+  void operator()(const Tick& input);
+
+  void Record(EventBody body);
+  std::vector<Effect> Finish();
+
+ private:
+  void Say(const std::string& node, NodeMessage message);
+  void Answer(ClientToken client, Result<slipway::scheduler::Answer> answer);
+  Result<const Job*> JobForChange(JobId id, const Requester& by) const;
+
+  // What follows from the state of this job: its end once its first step has ended, and so on until nothing
+  // follows.
+  void Advance(JobId id);
+  bool AdvanceOnce(const Job& job);
+  void Complete(const Job& job, Outcome outcome);
+  void Cancel(const Job& job, std::uint32_t uid);
+  void KillStepParts(const Job& job, const Step& step);
+  void LaunchParts(const Job& job, const Step& step);
+  // Nothing of what was on the node is left.
+  void FailNode(const std::string& node, const std::string& message);
+  void FindLostSteps(const RegisterNode& input);
+  void EndUnwanted(const RegisterNode& input);
+  void SendOutstanding(const std::string& node);
+
+  void EndOverdue();
+  void ForgetOld();
+  void RunPass();
+  void Resend();
+
+  const State& state() const { return c_.state_; }
+  Controller& c_;
+  Time now_;
+  std::vector<Event> events_;
+  std::vector<Effect> said_;
+};
+
+}  // namespace slipway::scheduler

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+// The part of the controller's behaviour that is about jobs and steps: what clients ask for, and what
+// follows.
+#include <algorithm>
+
+#include "scheduler/core/placement.h"
+#include "scheduler/core/turn.h"
+
+namespace slipway::scheduler {
+namespace {
+
+constexpr std::int32_t kCancelledExit = 143;  // as after SIGTERM
+
+Outcome OutcomeOf(const Step& primary) {
+  Outcome outcome{JobState::kFailed, primary.exit_code, primary.reason, primary.message};
+  switch (primary.reason) {
+    case EndReason::kExited:
+      if (primary.exit_code == 0) outcome.state = JobState::kCompleted;
+      break;
+    case EndReason::kTimeLimit:
+      outcome.state = JobState::kTimeout;
+      break;
+    case EndReason::kKilled:
+    case EndReason::kCancelled:
+      outcome.state = JobState::kCancelled;
+      break;
+    case EndReason::kNodeFailed:
+    case EndReason::kLost:
+      outcome.state = JobState::kNodeFail;
+      break;
+    case EndReason::kNone:
+    case EndReason::kOutOfMemory:
+    case EndReason::kLaunchFailed:
+      break;
+  }
+  return outcome;
+}
+
+bool HasFailedPart(const Step& step) {
+  return std::ranges::any_of(step.nodes, [](const StepNode& part) {
+    return part.state == StepState::kEnded && (part.exit_code != 0 || part.reason != EndReason::kExited);
+  });
+}
+
+}  // namespace
+
+void Controller::Turn::operator()(const SubmitJob& input) {
+  if (Result<> allowed = CheckSubmit(state(), input.spec); !allowed)
+    return Answer(input.client, Failure(allowed.error()));
+  JobId id = state().next_job;
+  auto tasks = static_cast<std::uint32_t>(input.spec.array ? input.spec.array->indices.size() : 1);
+  Record(JobSubmitted{id, input.spec});
+  c_.pass_wanted_ = true;
+  Answer(input.client, JobAccepted{id, tasks});
+}
+
+Result<const Job*> Controller::Turn::JobForChange(JobId id, const Requester& by) const {
+  const Job* job = state().FindJob(id);
+  if (job == nullptr) return Fail(Code::kNotFound, "there is no job ", id.value);
+  if (by.uid != job->spec->user.uid && !by.admin) {
+    return Fail(Code::kPermissionDenied, "job ", JobName(*job), " belongs to ", job->spec->user.name);
+  }
+  return job;
+}
+
+void Controller::Turn::operator()(const CancelJob& input) {
+  std::vector<JobId> ids{input.job};
+  if (auto array = state().arrays.find(input.job); array != state().arrays.end()) {
+    ids.clear();
+    for (std::uint32_t i = 0; i < array->second.tasks; ++i) {
+      JobId task{array->second.first_task.value + i};
+      if (state().live.count(task) > 0) ids.push_back(task);
+    }
+    if (ids.empty()) return Answer(input.client, Done{});
+  }
+  for (JobId id : ids) {
+    Result<const Job*> job = JobForChange(id, input.by);
+    if (!job) return Answer(input.client, Failure(job.error()));
+    if ((*job)->state > JobState::kCompleting && (*job)->state != JobState::kCancelled) {
+      return Answer(input.client, Fail(Code::kFailedPrecondition, "job ", JobName(**job),
+                                       " has ended already: ", JobStateName((*job)->state)));
+    }
+  }
+  for (JobId id : ids) Cancel(*state().FindJob(id), input.by.uid);
+  Answer(input.client, Done{});
+}
+
+void Controller::Turn::Cancel(const Job& job, std::uint32_t uid) {
+  if (IsTerminal(job.state) || job.cancelled_by) return;
+  Record(JobCancelRequested{job.id, uid});
+  Advance(job.id);
+}
+
+void Controller::Turn::operator()(const CreateStep& input) {
+  auto make = [&]() -> Result<StepId> {
+    const Job* job = TRY(JobForChange(input.job, {input.by.uid, false}));
+    if (job->state != JobState::kStarting && job->state != JobState::kRunning) {
+      return Fail(Code::kFailedPrecondition, "job ", JobName(*job), " is ", JobStateName(job->state),
+                  ": steps need a running one");
+    }
+    if (input.command.argv.empty()) return Fail(Code::kInvalidArgument, "no command to run");
+    std::vector<StepNode> nodes = TRY(PlaceStep(*job, input.resources));
+    StepId id{job->id, job->attempt, job->next_step};
+    Record(
+        StepCreated{id, input.command, input.resources.cores_per_task, input.time_limit_s, std::move(nodes)});
+    LaunchParts(*job, *job->FindStep(id.step));
+    return id;
+  };
+  Result<StepId> made = make();
+  if (!made) return Answer(input.client, Failure(made.error()));
+  Answer(input.client, StepAccepted{*made});
+}
+
+void Controller::Turn::operator()(const CancelStep& input) {
+  Result<const Job*> job = JobForChange(input.step.job, input.by);
+  if (!job) return Answer(input.client, Failure(job.error()));
+  bool present = input.step.attempt == 0 || input.step.attempt == (*job)->attempt;
+  const Step* step = present ? (*job)->FindStep(input.step.step) : nullptr;
+  if (step == nullptr)
+    return Answer(input.client, Fail(Code::kNotFound, "there is no step ", ToString(input.step)));
+  KillStepParts(**job, *step);
+  Answer(input.client, Done{});
+}
+
+void Controller::Turn::LaunchParts(const Job& job, const Step& step) {
+  for (std::uint32_t i = 0; i < step.nodes.size(); ++i) {
+    Say(step.nodes[i].node, MakeLaunch(state(), job, step, i, now_));
+  }
+}
+
+void Controller::Turn::KillStepParts(const Job& job, const Step& step) {
+  if (step.state == StepState::kEnded || step.kill_requested || !IsActive(job.state)) return;
+  StepId id{job.id, job.attempt, step.number};
+  Record(StepKillRequested{id});
+  for (const StepNode& part : step.nodes) {
+    if (part.state != StepState::kEnded) Say(part.node, KillStep{id});
+  }
+}
+
+void Controller::Turn::Advance(JobId id) {
+  for (;;) {
+    const Job* job = state().FindJob(id);
+    if (job == nullptr || IsTerminal(job->state) || !AdvanceOnce(*job)) return;
+  }
+}
+
+bool Controller::Turn::AdvanceOnce(const Job& job) {
+  Outcome cancelled{JobState::kCancelled, kCancelledExit, EndReason::kCancelled, ""};
+  if (job.state == JobState::kPending) {
+    if (!job.cancelled_by) return false;
+    Record(JobEnded{job.id, job.attempt, cancelled});
+    return true;
+  }
+  if (job.state == JobState::kCompleting) {
+    if (!std::ranges::all_of(job.nodes, &NodeAllocation::released)) return false;
+    bool again = job.outcome->state == JobState::kNodeFail && job.spec->requeue && !job.spec->interactive &&
+                 !job.cancelled_by;
+    if (again) {
+      Record(JobRequeued{job.id, job.attempt});
+    } else {
+      Record(JobEnded{job.id, job.attempt, *job.outcome});
+    }
+    c_.pass_wanted_ = true;
+    return !again;
+  }
+  const Step& primary = job.steps.front();
+  if (primary.state == StepState::kEnded) {
+    Complete(job, job.cancelled_by ? cancelled : OutcomeOf(primary));
+    return true;
+  }
+  if (job.cancelled_by) {
+    Complete(job, cancelled);
+    return true;
+  }
+  for (const Step& step : job.steps) {
+    bool ends = step.state != StepState::kEnded && !step.kill_requested && step.command->kill_on_bad_exit;
+    if (ends && HasFailedPart(step)) {
+      KillStepParts(job, step);
+      return true;
+    }
+  }
+  return false;
+}
+
+void Controller::Turn::Complete(const Job& job, Outcome outcome) {
+  Record(JobCompleting{job.id, job.attempt, std::move(outcome)});
+  for (const NodeAllocation& held : job.nodes) {
+    if (!held.released) Say(held.node, EndJob{job.id, job.attempt});
+  }
+}
+
+void Controller::Turn::EndOverdue() {
+  while (!c_.deadlines_.empty() && c_.deadlines_.begin()->first <= now_) {
+    const Job* job = state().FindJob(c_.deadlines_.begin()->second);
+    c_.deadlines_.erase(c_.deadlines_.begin());
+    if (job == nullptr || (job->state != JobState::kStarting && job->state != JobState::kRunning)) continue;
+    if (now_ < job->started.PlusSeconds(job->spec->time_limit_s)) continue;  // an entry of an earlier attempt
+    Complete(*job, {JobState::kTimeout, kCancelledExit, EndReason::kTimeLimit,
+                    Cat("ran for its limit of ", job->spec->time_limit_s, " s")});
+    Advance(job->id);
+  }
+}
+
+void Controller::Turn::ForgetOld() {
+  JobsForgotten old;
+  while (!c_.ended_.empty()) {
+    auto [at, id] = *c_.ended_.begin();
+    if (c_.ended_.size() <= c_.options_.keep_ended_jobs && now_ < at.PlusSeconds(c_.options_.keep_ended_s))
+      break;
+    c_.ended_.erase(c_.ended_.begin());
+    old.jobs.push_back(id);
+  }
+  if (!old.jobs.empty()) Record(std::move(old));
+}
+
+void Controller::Turn::RunPass() {
+  c_.pass_wanted_ = false;
+  Plan plan = c_.policy_->Decide(state(), now_);
+  for (Start& start : plan.starts) {
+    JobId id = start.job;
+    Record(JobStarted{id, start.attempt, std::move(start.nodes)});
+    const Job& job = *state().FindJob(id);
+    CHECK(job.state == JobState::kStarting);
+    LaunchParts(job, job.steps.front());
+  }
+  for (const PrefetchHint& hint : plan.prefetch) {
+    if (c_.prefetch_sent_.insert(hint).second) Say(hint.node, Prefetch{hint.digest});
+  }
+  c_.next_pass_ = plan.next;
+  c_.reasons_ = std::move(plan.reasons);
+  std::ranges::sort(c_.reasons_);
+}
+
+}  // namespace slipway::scheduler

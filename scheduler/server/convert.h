@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// Protobuf stops here: the core has its own types, and this is the only place where the two meet. What comes
+// from users and nodes is checked while it is turned into core types; what goes out is only copied.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result/result.h"
+#include "launcher/spec/credential.h"
+#include "scheduler/core/controller.h"
+
+namespace slipway::v1 {
+class CreateStepRequest;
+class Job;
+class JobSpec;
+class Node;
+class Register;
+class StepKey;
+class StepReport;
+class ToNode;
+}  // namespace slipway::v1
+
+namespace slipway::scheduler {
+
+// ---- From users
+
+// All but the user, the image's digest and the priority's legitimacy. kInvalidArgument with one line for a
+// person.
+Result<JobSpec> JobSpecOf(const v1::JobSpec& spec, std::uint32_t default_time_limit_s);
+// Client, job, command, resources and time limit; not who asks.
+Result<CreateStep> CreateStepOf(const v1::CreateStepRequest& request);
+// "0-9", "1-100:2%4", "3,5".
+Result<ArrayRequest> ParseArray(std::string_view text);
+
+// ---- To users
+
+struct JobView {
+  bool full = false;  // the owner's and the administrator's view: paths and comment
+  std::string pending_reason;
+  Time now;
+};
+void ToProto(const Job& job, const JobView& view, v1::Job* out);
+// An array as one: counts in `reason`, ended when every task has.
+void ToProto(const State& state, const Array& array, const JobView& view, v1::Job* out);
+void ToProto(const Node& node, v1::Node* out);
+
+// ---- From nodes
+
+StepId StepIdOf(const v1::StepKey& key);
+void ToProto(const StepId& id, v1::StepKey* out);
+// `session` and the checked node name are the caller's. kInvalidArgument for facts that cannot be.
+Result<RegisterNode> RegisterOf(const v1::Register& message);
+// Nothing for a report that only says how far a start has come (STAGING).
+std::optional<StepReport> ReportOf(const v1::StepReport& message);
+
+// ---- To nodes
+
+// What only the daemon knows of a launch.
+struct LaunchContext {
+  std::string cluster_id, cluster_name;
+  const State* state = nullptr;  // addresses of the nodes
+};
+LaunchCredential CredentialOf(const LaunchStep& launch, const std::string& cluster_id);
+void ToProto(const LaunchStep& launch, const LaunchContext& context, const SignedCredential& credential,
+             v1::ToNode* out);
+
+// Replaces %j %A %a %x %u %% in a file pattern, %N when `node` is given and %t when there is one `rank`;
+// makes the path absolute. What a replacement brings in is not a pattern again. Empty stays empty.
+struct PathNames {
+  JobId job, array;
+  std::uint32_t array_task = 0;
+  std::string node;
+  std::optional<std::uint32_t> rank;
+};
+std::string ExpandPath(const std::string& pattern, const JobSpec& spec, const std::string& cwd,
+                       const PathNames& names);
+
+}  // namespace slipway::scheduler

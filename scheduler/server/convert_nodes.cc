@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+// What nodes say, and what they are told. A node is trusted with its own steps and with nothing else:
+// whatever it claims of others is refused here or by the core.
+#include <algorithm>
+
+#include "base/crypto/crypto.h"
+#include "scheduler/core/placement.h"
+#include "scheduler/server/convert.h"
+#include "slipway/v1/node.pb.h"
+
+namespace slipway::scheduler {
+namespace {
+
+constexpr std::uint32_t kCoresMax = 65536;
+constexpr std::uint64_t kMemoryBytesMax = std::uint64_t{1} << 50;
+constexpr std::size_t kLineBytesMax = 1024;
+
+std::string Line(const std::string& text) {
+  std::string line = text.substr(0, kLineBytesMax);
+  for (char& c : line) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  }
+  return line;
+}
+
+// A node that does not say why (end is not set) has at least said it in words.
+EndReason EndReasonOf(const v1::StepReport& in) {
+  switch (in.end()) {
+    case v1::StepReport::EXITED:
+      return EndReason::kExited;
+    case v1::StepReport::KILLED:
+      return EndReason::kKilled;
+    case v1::StepReport::TIME_LIMIT:
+      return EndReason::kTimeLimit;
+    case v1::StepReport::OUT_OF_MEMORY:
+      return EndReason::kOutOfMemory;
+    case v1::StepReport::LAUNCH_FAILED:
+      return EndReason::kLaunchFailed;
+    default:
+      break;
+  }
+  const std::string& words = in.reason();
+  if (in.kind() == v1::StepReport::REFUSED) return EndReason::kLaunchFailed;
+  if (words.starts_with("CANCELLED") || words.starts_with("KILLED")) return EndReason::kKilled;
+  if (words.starts_with("TIMEOUT") || words.find("time limit") != std::string::npos)
+    return EndReason::kTimeLimit;
+  if (words.starts_with("OUT_OF_MEMORY") || words.find("out of memory") != std::string::npos)
+    return EndReason::kOutOfMemory;
+  return EndReason::kExited;
+}
+
+// Laps have the names that agent, broker, container and stepd gave them; users want four figures.
+Timings TimingsOf(const v1::StepReport& in) {
+  Timings out;
+  for (const v1::Lap& lap : in.laps()) {
+    const std::string& name = lap.name();
+    if (name == "stage" || name == "fetch" || name == "admit") {
+      out.stage_us += lap.us();
+    } else if (name == "wireup") {
+      out.wireup_us += lap.us();
+    } else if (name == "run") {
+      out.run_us += lap.us();
+    } else {
+      out.start_us += lap.us();
+    }
+  }
+  return out;
+}
+
+void ToProto(const Command& in, const LaunchStep& launch, const PathNames& names, v1::Program* out) {
+  for (const std::string& argument : in.argv) out->add_argv(argument);
+  out->set_script(in.script);
+  for (const std::string& variable : in.env) out->add_env(variable);
+  out->set_cwd(in.cwd);
+  out->set_umask(in.umask);
+  out->set_mpi(in.mpi == MpiKind::kPmix ? v1::MPI_PMIX : v1::MPI_NONE);
+  for (const std::string& mount : in.mounts) out->add_binds(mount);
+  out->set_writable_tmpfs(in.writable_tmpfs);
+  out->set_stdin_path(ExpandPath(in.stdin_path, *launch.job, in.cwd, names));
+  out->set_stdout_path(ExpandPath(in.stdout_path, *launch.job, in.cwd, names));
+  out->set_stderr_path(ExpandPath(in.stderr_path, *launch.job, in.cwd, names));
+  out->set_append_output(in.append_output);
+  out->set_interactive_stdin(in.stream);
+  out->set_keep_on_bad_exit(!in.kill_on_bad_exit);
+}
+
+// Cores to the kernel's processors; none where the node only counts its cores.
+void AddCpus(const LaunchStep& launch, const Node* node, v1::LaunchStep* out) {
+  if (node == nullptr) return;
+  for (std::uint32_t core : launch.allocation.cores.Numbers()) {
+    if (core >= node->facts.core_cpus.size()) return out->clear_cpus();
+    for (std::uint32_t cpu : node->facts.core_cpus[core]) out->add_cpus(cpu);
+  }
+}
+
+}  // namespace
+
+StepId StepIdOf(const v1::StepKey& key) { return {{key.job()}, key.attempt(), key.step()}; }
+void ToProto(const StepId& id, v1::StepKey* out) {
+  out->set_job(id.job.value);
+  out->set_attempt(id.attempt);
+  out->set_step(id.step);
+}
+
+Result<RegisterNode> RegisterOf(const v1::Register& in) {
+  if (in.protocol() != 1)
+    return Fail(Code::kFailedPrecondition, "the node speaks protocol ", in.protocol(), ", the controller 1");
+  const v1::Node& facts = in.facts();
+  if (facts.cores() == 0 || facts.cores() > kCoresMax)
+    return Fail(Code::kInvalidArgument, "register: ", facts.cores(), " cores");
+  if (facts.memory_bytes() > kMemoryBytesMax)
+    return Fail(Code::kInvalidArgument, "register: ", facts.memory_bytes(), " bytes of memory");
+  RegisterNode out;
+  out.node = in.node();
+  out.boot_id = Line(in.boot_id());
+  out.address = Line(facts.address());
+  out.facts.sockets = std::max(facts.sockets(), 1u);
+  out.facts.cores = facts.cores();
+  out.facts.memory_bytes = facts.memory_bytes();
+  out.facts.architecture = Line(facts.arch());
+  out.facts.agent_version = Line(facts.version());
+  if (static_cast<std::uint32_t>(facts.core_cpus_size()) == facts.cores()) {
+    for (const v1::CpuList& core : facts.core_cpus())
+      out.facts.core_cpus.emplace_back(core.cpus().begin(), core.cpus().end());
+  }
+  for (const std::string& digest : facts.images()) {
+    if (IsDigest(digest)) out.images.push_back(digest);
+  }
+  for (const v1::StepReport& step : in.steps()) out.steps.push_back(StepIdOf(step.step()));
+  return out;
+}
+
+std::optional<StepReport> ReportOf(const v1::StepReport& in) {
+  StepReport out;
+  out.step = StepIdOf(in.step());
+  out.timings = TimingsOf(in);
+  switch (in.kind()) {
+    case v1::StepReport::STARTED:
+      out.kind = ReportKind::kStarted;
+      out.at = {in.time_ms() * 1000};
+      return out;
+    case v1::StepReport::ENDED:
+    case v1::StepReport::REFUSED:
+      out.kind = ReportKind::kEnded;
+      out.exit_code = in.exit_code() & 255;
+      out.reason = EndReasonOf(in);
+      out.message = Line(in.reason());
+      out.at = {(in.first_failure_ms() != 0 ? in.first_failure_ms() : in.time_ms()) * 1000};
+      return out;
+    default:
+      return std::nullopt;
+  }
+}
+
+LaunchCredential CredentialOf(const LaunchStep& launch, const std::string& cluster_id) {
+  const User& user = launch.job->user;
+  LaunchCredential out;
+  out.cluster = cluster_id;
+  out.node = launch.nodes.at(launch.node_index).node;
+  out.epoch = launch.epoch;
+  out.step = {launch.step.job.value, launch.step.attempt, launch.step.step};
+  out.oldest_live_job = launch.oldest_live_job.value;
+  out.uid = user.uid;
+  out.gid = user.gid;
+  out.groups = user.groups;
+  if (std::find(out.groups.begin(), out.groups.end(), user.gid) == out.groups.end())
+    out.groups.insert(out.groups.begin(), user.gid);
+  out.user = user.name;
+  out.image_digest = launch.image_digest;
+  out.limits.cores = launch.allocation.cores.count();
+  out.limits.memory_bytes_max = launch.allocation.memory_bytes;
+  out.limits.time_limit_s = launch.time_limit_s;
+  return out;
+}
+
+void ToProto(const LaunchStep& launch, const LaunchContext& context, const SignedCredential& credential,
+             v1::ToNode* message) {
+  v1::LaunchStep* out = message->mutable_launch();
+  ToProto(launch.step, out->mutable_step());
+  out->set_credential_body(credential.body);
+  out->set_credential_signature(credential.signature);
+  out->set_image_digest(launch.image_digest);
+  const ImageRef& image =
+      launch.command->image.digest == launch.image_digest ? launch.command->image : launch.job->command.image;
+  out->set_image_bytes(image.bytes);
+  for (const StepNode& node : launch.nodes) {
+    out->add_nodes(node.node);
+    const Node* facts = context.state->FindNode(node.node);
+    out->add_node_addresses(facts != nullptr ? facts->address : std::string());
+  }
+  out->set_node_index(launch.node_index);
+  for (const auto& ranks : RankMap(launch.nodes)) {
+    v1::RankList* list = out->add_ranks();
+    for (std::uint32_t rank : ranks) list->add_ranks(rank);
+  }
+  const StepNode& mine = launch.nodes.at(launch.node_index);
+  PathNames names{launch.step.job, launch.array, launch.array_task, mine.node, std::nullopt};
+  if (mine.tasks == 1) names.rank = mine.first_rank;
+  ToProto(*launch.command, launch, names, out->mutable_program());
+  out->set_cores_per_task(launch.cores_per_task);
+  out->set_memory_bytes(launch.allocation.memory_bytes);
+  AddCpus(launch, context.state->FindNode(mine.node), out);
+  out->set_time_limit_s(launch.time_limit_s);
+  out->set_job_name(launch.job->name);
+  const User& user = launch.job->user;
+  out->set_user(user.name);
+  out->set_home(user.home);
+  out->set_shell(user.shell);
+  out->set_uid(user.uid);
+  out->set_gid(user.gid);
+  out->set_cluster(context.cluster_name);
+  out->set_array_job(launch.array.value);
+  out->set_array_task(launch.array_task);
+  out->set_stream_output(launch.command->stream);
+}
+
+}  // namespace slipway::scheduler

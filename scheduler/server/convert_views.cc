@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+// The core's state as users see it. Environment, script and arguments of a job are in no view: they may hold
+// secrets.
+#include <algorithm>
+
+#include "base/text/hostlist.h"
+#include "launcher/spec/step_id.h"
+#include "scheduler/server/convert.h"
+#include "slipway/v1/job.pb.h"
+#include "slipway/v1/node.pb.h"
+
+namespace slipway::scheduler {
+namespace {
+
+std::int64_t Ms(Time time) { return time.us / 1000; }
+
+v1::JobState StateOf(const Job& job) {
+  switch (job.state) {
+    case JobState::kPending:
+      return v1::JOB_STATE_PENDING;
+    case JobState::kStarting:
+      return v1::JOB_STATE_STARTING;
+    case JobState::kRunning:
+      return v1::JOB_STATE_RUNNING;
+    case JobState::kCompleting:
+      return v1::JOB_STATE_COMPLETING;
+    case JobState::kCompleted:
+      return v1::JOB_STATE_COMPLETED;
+    case JobState::kFailed:
+      return job.outcome && job.outcome->reason == EndReason::kOutOfMemory ? v1::JOB_STATE_OUT_OF_MEMORY
+                                                                           : v1::JOB_STATE_FAILED;
+    case JobState::kCancelled:
+      return v1::JOB_STATE_CANCELLED;
+    case JobState::kTimeout:
+      return v1::JOB_STATE_TIMEOUT;
+    case JobState::kNodeFail:
+      return v1::JOB_STATE_NODE_FAIL;
+  }
+  return v1::JOB_STATE_UNSPECIFIED;
+}
+
+std::string StepStateText(const Step& step) {
+  if (step.state == StepState::kStarting) return "STARTING";
+  if (step.state == StepState::kRunning) return "RUNNING";
+  switch (step.reason) {
+    case EndReason::kKilled:
+    case EndReason::kCancelled:
+      return "CANCELLED";
+    case EndReason::kTimeLimit:
+      return "TIMEOUT";
+    case EndReason::kOutOfMemory:
+      return "OUT_OF_MEMORY";
+    case EndReason::kNodeFailed:
+    case EndReason::kLost:
+      return "NODE_FAIL";
+    default:
+      return step.exit_code == 0 ? "COMPLETED" : "FAILED";
+  }
+}
+
+void AddLap(v1::Step* out, const char* name, std::uint64_t us) {
+  v1::Lap* lap = out->add_laps();
+  lap->set_name(name);
+  lap->set_us(us);
+}
+
+// Why it ended, in one line: the message when there is one, else what the reason is called.
+std::string EndText(EndReason reason, const std::string& message) {
+  if (!message.empty()) return message;
+  return reason == EndReason::kNone || reason == EndReason::kExited ? std::string()
+                                                                    : std::string(EndReasonName(reason));
+}
+
+void ToProto(const Step& step, v1::Step* out) {
+  out->set_step_id(step.number);
+  out->set_state(StepStateText(step));
+  std::uint32_t tasks = 0;
+  for (const StepNode& node : step.nodes) {
+    tasks += node.tasks;
+    out->add_nodes(node.node);
+  }
+  out->set_tasks(tasks);
+  out->set_exit_code(step.exit_code);
+  out->set_reason(EndText(step.reason, step.message));
+  out->set_start_ms(Ms(step.started));
+  out->set_end_ms(Ms(step.ended));
+  AddLap(out, "stage", step.timings.stage_us);
+  AddLap(out, "start", step.timings.start_us);
+  AddLap(out, "wireup", step.timings.wireup_us);
+  AddLap(out, "run", step.timings.run_us);
+}
+
+void ToProto(const Resources& in, std::uint32_t time_limit_s, v1::Resources* out) {
+  out->set_nodes_min(in.nodes_min);
+  out->set_nodes_max(in.nodes_max);
+  out->set_tasks(in.tasks);
+  out->set_tasks_per_node(in.tasks_per_node);
+  out->set_cores_per_task(in.cores_per_task);
+  out->set_memory_bytes_per_node(in.memory_bytes_per_node);
+  out->set_memory_bytes_per_core(in.memory_bytes_per_core);
+  out->set_exclusive(in.exclusive);
+  out->set_time_limit_s(time_limit_s);
+}
+
+void SpecToProto(const JobSpec& spec, const JobView& view, v1::Job* out) {
+  out->set_name(spec.name);
+  out->set_user(spec.user.name);
+  out->set_uid(spec.user.uid);
+  out->set_image(spec.command.image.reference);
+  out->set_image_digest(spec.command.image.digest);
+  ToProto(spec.resources, spec.time_limit_s, out->mutable_resources());
+  if (view.full) {
+    out->set_cwd(spec.command.cwd);
+    out->set_comment(spec.comment);
+  }
+}
+
+void TimesToProto(const Job& job, const JobView& view, v1::Job* out) {
+  out->set_submit_ms(Ms(job.submitted));
+  out->set_start_ms(Ms(job.started));
+  out->set_end_ms(Ms(job.ended));
+  Time waited_until = job.started.us != 0 ? job.started : job.ended.us != 0 ? job.ended : view.now;
+  out->set_waiting_ms(
+      static_cast<std::uint64_t>(std::max<std::int64_t>(0, Ms(waited_until) - Ms(job.submitted))));
+  if (job.steps.empty()) return;
+  const Step& primary = job.steps.front();
+  out->set_staging_ms(primary.timings.stage_us / 1000);
+  out->set_starting_ms(primary.timings.start_us / 1000);
+  out->set_wireup_ms(primary.timings.wireup_us / 1000);
+  if (primary.timings.run_us != 0) {
+    out->set_running_ms(primary.timings.run_us / 1000);
+  } else if (job.running.us != 0) {
+    Time until = primary.state == StepState::kEnded ? primary.ended : view.now;
+    out->set_running_ms(static_cast<std::uint64_t>(std::max<std::int64_t>(0, Ms(until) - Ms(job.running))));
+  }
+}
+
+}  // namespace
+
+void ToProto(const Job& job, const JobView& view, v1::Job* out) {
+  const JobSpec& spec = *job.spec;
+  SpecToProto(spec, view, out);
+  out->set_job_id(job.id.value);
+  out->set_array_job_id(job.array.value);
+  out->set_array_task_id(job.array_task);
+  out->set_state(StateOf(job));
+  out->set_reason(job.outcome ? EndText(job.outcome->reason, job.outcome->message) : view.pending_reason);
+  for (const NodeAllocation& node : job.nodes) out->add_nodes(node.node);
+  out->set_attempt(job.attempt);
+  if (job.outcome) out->set_exit_code(job.outcome->exit_code);
+  TimesToProto(job, view, out);
+  for (const Step& step : job.steps) ToProto(step, out->add_steps());
+  if (view.full) {
+    PathNames names{job.id, job.array, job.array_task,
+                    job.nodes.empty() ? std::string() : job.nodes.front().node, 0u};
+    out->set_stdout_path(ExpandPath(spec.command.stdout_path, spec, spec.command.cwd, names));
+    out->set_stderr_path(ExpandPath(spec.command.stderr_path, spec, spec.command.cwd, names));
+  }
+  out->set_ended(IsTerminal(job.state));
+}
+
+void ToProto(const State& state, const Array& array, const JobView& view, v1::Job* out) {
+  SpecToProto(*array.spec, view, out);
+  out->set_job_id(array.id.value);
+  std::uint32_t pending = 0, active = 0, ended = array.tasks - std::min(array.tasks, array.kept);
+  const Job* worst = nullptr;
+  for (std::uint64_t i = 0; i < array.tasks; ++i) {
+    const Job* task = state.FindJob({array.first_task.value + i});
+    if (task == nullptr) continue;
+    if (i == 0 || out->submit_ms() == 0) out->set_submit_ms(Ms(task->submitted));
+    pending += task->state == JobState::kPending;
+    active += IsActive(task->state);
+    ended += IsTerminal(task->state);
+    if (task->started.us != 0 && (out->start_ms() == 0 || Ms(task->started) < out->start_ms()))
+      out->set_start_ms(Ms(task->started));
+    if (task->outcome && (worst == nullptr || worst->outcome->state < task->outcome->state)) worst = task;
+    if (IsTerminal(task->state)) out->set_end_ms(std::max<std::int64_t>(out->end_ms(), Ms(task->ended)));
+  }
+  bool all_ended = ended == array.tasks;
+  if (!all_ended) out->set_end_ms(0);
+  out->set_ended(all_ended);
+  out->set_state(active > 0    ? v1::JOB_STATE_RUNNING
+                 : pending > 0 ? v1::JOB_STATE_PENDING
+                               : v1::JOB_STATE_COMPLETED);
+  if (all_ended && worst != nullptr) {
+    out->set_state(StateOf(*worst));
+    out->set_exit_code(worst->outcome->exit_code);
+  }
+  out->set_reason(Cat("array: ", pending, " pending, ", active, " running, ", ended, " ended"));
+}
+
+void ToProto(const Node& node, v1::Node* out) {
+  out->set_name(node.name);
+  out->set_state(node.drained && node.state == NodeState::kUp ? "DRAINED"
+                                                              : std::string(NodeStateName(node.state)));
+  out->set_reason(node.reason);
+  out->set_cores(node.facts.cores);
+  out->set_cores_free(node.cores_free.count());
+  out->set_memory_bytes(node.facts.memory_bytes);
+  out->set_memory_bytes_free(node.memory_free_bytes);
+  out->set_address(node.address);
+  for (JobId job : node.jobs) out->add_jobs(job.value);
+  for (const std::string& digest : node.images) out->add_images(digest);
+  out->set_boot_id(node.boot_id);
+  out->set_version(node.facts.agent_version);
+  out->set_sockets(node.facts.sockets);
+  out->set_arch(node.facts.architecture);
+}
+
+}  // namespace slipway::scheduler

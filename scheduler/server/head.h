@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// The owner thread of slipwayd: it feeds the pure core with what users, nodes and clocks say, and does what
+// the core asks for, in its order. All state lives here, without locks; gRPC's threads decode, post, and are
+// called back.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/crypto/crypto.h"
+#include "base/loop/loop.h"
+#include "scheduler/core/controller.h"
+#include "scheduler/server/ports.h"
+#include "scheduler/server/relay.h"
+#include "scheduler/store/executor.h"
+#include "scheduler/store/store.h"
+
+namespace slipway::v1 {
+class FromNode;
+}
+
+namespace slipway::scheduler {
+
+struct HeadOptions {
+  std::string cluster_id, cluster_name;
+  Duration node_lost_after = std::chrono::seconds(30);
+  Duration heartbeat = std::chrono::seconds(5);
+  std::uint64_t snapshot_every = 20'000;  // records
+  Duration reattach_within = std::chrono::seconds(5);
+};
+
+// Loop's thread only.
+class Head final : public EffectSink {
+ public:
+  // Replays the store and takes over: the next epoch is durable before anything is sent. `failed` is called
+  // when the store fails later: the process has to end (a restart replays).
+  static Result<std::unique_ptr<Head>> Start(Loop& loop, std::unique_ptr<Store> store, SigningKey key,
+                                             HeadOptions options, std::function<void(const Error&)> failed);
+  ~Head() override;
+
+  // ---- Users. The answer comes when it is durable.
+  using AnswerCallback = std::function<void(Result<Answer>)>;
+  void Submit(JobSpec spec, AnswerCallback done);
+  void Create(CreateStep request, AnswerCallback done);
+  void Cancel(JobId job, Requester by, AnswerCallback done);
+  void CancelOneStep(JobId job, std::uint32_t step, Requester by, AnswerCallback done);
+  // To the ranks of all running steps, or of one; not durable, answered when it is on its way.
+  Result<> SignalSteps(JobId job, const std::uint32_t* step, std::int32_t signal, Requester by);
+
+  // Reads: run once all that the state shows is durable.
+  void AfterCommit(std::function<void()> task) { executor_->AfterCommit(std::move(task)); }
+  const State& state() const { return controller_->state(); }
+  std::string PendingText(const Job& job) const;
+  Time Now() const;
+  Result<> CheckOwner(JobId job, Requester by) const;  // of a job or an array
+  // Does a job that has not ended use this image?
+  bool UsesImage(const std::string& digest) const;
+  bool HasLiveJobOn(const std::string& node, std::uint32_t uid) const;
+
+  // `changed` runs after each committed change of the job or array.
+  std::uint64_t Watch(JobId job, std::function<void()> changed);
+  void Unwatch(std::uint64_t watch);
+
+  Relays& relays() { return *relays_; }
+
+  // ---- Nodes. `port` is borrowed until NodeGone, which is called before it dies.
+  // The session's number, or why it is refused. `node` is the certificate's name.
+  Result<std::uint64_t> NodeJoins(const std::string& node, NodePort* port, const v1::FromNode& first);
+  void NodeSays(std::uint64_t session, const v1::FromNode& message);
+  void NodeGone(std::uint64_t session);
+  void CloseAllNodes();
+
+  // ---- EffectSink
+  void OnSend(const Send& send) override;
+  void OnReply(const Reply& reply) override;
+  void OnTimer(Time at) override;
+  void OnCommitted(const std::vector<Event>& events) override;
+  void OnStoreFailed(const Error& error) override;
+
+ private:
+  struct Session {
+    std::string node;
+    NodePort* port = nullptr;
+    std::uint64_t next_seq = 1;
+    std::map<std::uint64_t, std::pair<StepId, std::uint64_t>> reports;  // seq → step and its own sequence
+  };
+  struct Presence {
+    std::uint64_t session = 0;  // the newest
+    MonotonicTime heard;
+    bool lost = false;
+  };
+  struct Watching {
+    JobId job;
+    std::function<void()> changed;
+  };
+  struct RequestKey {
+    std::uint32_t uid;
+    std::uint64_t job;  // 0: a submission; else a step of that job
+    std::string id;
+    auto operator<=>(const RequestKey&) const = default;
+  };
+
+  Head(Loop& loop, SigningKey key, HeadOptions options)
+      : loop_(loop), key_(std::move(key)), options_(std::move(options)) {}
+  void Feed(const scheduler::Input& input);
+  ClientToken Await(AnswerCallback done);
+  void AskOnce(RequestKey key, AnswerCallback done, std::function<void(AnswerCallback)> ask);
+  void CheckPresence();
+  void SendToNode(Session& session, const NodeMessage& message);
+  bool SendNow(const std::string& node, const v1::ToNode& message);
+  void GrantRunning(const std::string& node, std::uint64_t session);
+  void NodeReports(Session& session, std::uint64_t number, const v1::FromNode& message);
+  void ExpectClients();
+  void WakeJob(JobId job);
+  void MaybeSnapshot();
+
+  Loop& loop_;
+  SigningKey key_;
+  HeadOptions options_;
+  std::function<void(const Error&)> failed_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<Controller> controller_;
+  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<Relays> relays_;
+  Loop::TimerId tick_, presence_;
+  Revision snapshot_revision_ = 0;
+
+  std::uint64_t next_client_ = 1;
+  std::map<std::uint64_t, AnswerCallback> waiting_;
+  std::map<RequestKey, std::vector<AnswerCallback>> asking_;
+  std::map<RequestKey, Answer> answered_;  // of jobs that the state still has
+
+  std::uint64_t next_session_ = 1;
+  std::map<std::uint64_t, Session> sessions_;
+  std::map<std::string, Presence> presence_of_;
+
+  std::uint64_t next_watch_ = 1;
+  std::map<std::uint64_t, Watching> watches_;
+  std::multimap<JobId, std::uint64_t> watches_by_job_;
+};
+
+}  // namespace slipway::scheduler

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+// Head's side towards the nodes: streams, presence, reports, and the messages that the core wants sent.
+#include "base/log/log.h"
+#include "launcher/spec/credential.h"
+#include "scheduler/server/convert.h"
+#include "scheduler/server/head.h"
+#include "slipway/v1/node.pb.h"
+
+namespace slipway::scheduler {
+namespace {
+
+constexpr Duration kPresenceEvery = std::chrono::milliseconds(500);
+constexpr std::size_t kUnackedMax = 100'000;
+
+}  // namespace
+
+Result<std::uint64_t> Head::NodeJoins(const std::string& node, NodePort* port, const v1::FromNode& first) {
+  if (!first.has_register_())
+    return Fail(Code::kInvalidArgument, "the first message of a node's stream must be Register");
+  if (first.register_().node() != node) {
+    return Fail(Code::kPermissionDenied, "the certificate is node ", node, "'s; it cannot register as \"",
+                first.register_().node().substr(0, 64), "\"");
+  }
+  RegisterNode input = TRY(RegisterOf(first.register_()));
+  std::uint64_t number = next_session_++;
+  Presence& presence = presence_of_[node];
+  if (auto old = sessions_.find(presence.session); old != sessions_.end()) {
+    old->second.port->Close(Error{Code::kAborted, 0, "a later stream of this node has taken over"});
+  }
+  presence = {number, loop_.Now(), false};
+  sessions_.emplace(number, Session{node, port});
+  input.session = number;
+  Log(Level::kInfo, "node joined",
+      {{"node", node}, {"session", number}, {"cores", input.facts.cores}, {"steps", input.steps.size()}});
+  Feed(input);
+  // Reports of steps that it brings along are reports like any other.
+  for (const v1::StepReport& report : first.register_().steps()) {
+    v1::FromNode message;
+    *message.mutable_report() = report;
+    NodeReports(sessions_.at(number), number, message);
+  }
+  return number;
+}
+
+void Head::NodeSays(std::uint64_t number, const v1::FromNode& message) {
+  auto at = sessions_.find(number);
+  if (at == sessions_.end()) return;
+  Session& session = at->second;
+  if (Presence& presence = presence_of_[session.node]; presence.session == number)
+    presence.heard = loop_.Now();
+  switch (message.body_case()) {
+    case v1::FromNode::kReport:
+      return NodeReports(session, number, message);
+    case v1::FromNode::kOutput: {
+      const v1::StepOutputChunk& chunk = message.output();
+      if (relays_->TakeOutput(session.node, number,
+                              {StepIdOf(chunk.step()), chunk.rank(), chunk.stream(), chunk.data()}))
+        return;
+      Log(Level::kWarn, "output without credit or of a rank that is not the node's; the stream is closed",
+          {{"node", session.node}, {"job", chunk.step().job()}});
+      return session.port->Close(Error{Code::kResourceExhausted, 0,
+                                       "output beyond the credit, or of a rank that is not this node's"});
+    }
+    case v1::FromNode::kImage:
+      if (message.image().held()) return Feed(ReportImage{session.node, message.image().digest()});
+      Log(Level::kWarn, "node could not get an image",
+          {{"node", session.node},
+           {"digest", message.image().digest()},
+           {"reason", message.image().error()}});
+      return;
+    case v1::FromNode::kReleased:
+      return Feed(
+          JobReleased{session.node, number, {message.released().job()}, message.released().attempt()});
+    case v1::FromNode::kRegister:
+      return session.port->Close(Error{Code::kInvalidArgument, 0, "Register may come only once on a stream"});
+    default:
+      return;  // a heartbeat: it was heard
+  }
+}
+
+void Head::NodeReports(Session& session, std::uint64_t number, const v1::FromNode& message) {
+  const v1::StepReport& in = message.report();
+  std::optional<StepReport> report = ReportOf(in);
+  if (!report) {  // how far a start has come; nothing to keep
+    relays_->NodeNotice(session.node, StepIdOf(in.step()), Cat("staging the image on ", session.node));
+    v1::ToNode ack;
+    *ack.mutable_ack()->mutable_step() = in.step();
+    ack.mutable_ack()->set_sequence(in.sequence());
+    SendNow(session.node, ack);
+    return;
+  }
+  if (session.reports.size() >= kUnackedMax)
+    return session.port->Close(
+        Error{Code::kResourceExhausted, 0, "too many reports without acknowledgement"});
+  report->node = session.node;
+  report->session = number;
+  report->seq = session.next_seq++;
+  session.reports.emplace(report->seq, std::pair{report->step, in.sequence()});
+  Feed(*report);
+}
+
+void Head::NodeGone(std::uint64_t number) {
+  auto at = sessions_.find(number);
+  if (at == sessions_.end()) return;
+  Log(Level::kWarn, "node's stream is gone; it counts as lost when it does not come back",
+      {{"node", at->second.node},
+       {"session", number},
+       {"within_s", std::chrono::duration_cast<std::chrono::seconds>(options_.node_lost_after).count()}});
+  sessions_.erase(at);
+}
+
+void Head::CloseAllNodes() {
+  for (auto& [number, session] : sessions_)
+    session.port->Close(Error{Code::kUnavailable, 0, "the controller is stopping"});
+}
+
+void Head::CheckPresence() {
+  for (auto& [node, presence] : presence_of_) {
+    if (presence.lost || loop_.Now() - presence.heard < options_.node_lost_after) continue;
+    presence.lost = true;
+    Log(Level::kWarn, "node is silent: lost; its jobs run on",
+        {{"node", node}, {"session", presence.session}});
+    if (auto at = sessions_.find(presence.session); at != sessions_.end()) {
+      at->second.port->Close(
+          Error{Code::kDeadlineExceeded, 0, "nothing was heard from this node for too long"});
+    }
+    Feed(LoseNode{node, presence.session});
+  }
+  presence_ = loop_.After(kPresenceEvery, [this] { CheckPresence(); });
+}
+
+bool Head::SendNow(const std::string& node, const v1::ToNode& message) {
+  auto presence = presence_of_.find(node);
+  if (presence == presence_of_.end()) return false;
+  auto session = sessions_.find(presence->second.session);
+  if (session == sessions_.end()) return false;
+  v1::ToNode stamped = message;
+  stamped.set_epoch(state().epoch);
+  session->second.port->Send(stamped, {});
+  return true;
+}
+
+void Head::OnSend(const scheduler::Send& send) {
+  auto at = sessions_.find(send.session);
+  if (at == sessions_.end() || presence_of_[send.node].session != send.session)
+    return;  // it will register again
+  SendToNode(at->second, send.message);
+  if (std::holds_alternative<Registered>(send.message)) GrantRunning(send.node, send.session);
+  if (auto* launch = std::get_if<LaunchStep>(&send.message))
+    relays_->Grant(send.node, send.session, launch->step);
+}
+
+void Head::SendToNode(Session& session, const NodeMessage& message) {
+  Log(Level::kDebug, Describe(message), {{"node", session.node}});
+  v1::ToNode out;
+  out.set_epoch(state().epoch);
+  if (auto* launch = std::get_if<LaunchStep>(&message)) {
+    ToProto(*launch, {options_.cluster_id, options_.cluster_name, &state()},
+            SignCredential(CredentialOf(*launch, options_.cluster_id), key_), &out);
+  } else if (auto* kill = std::get_if<KillStep>(&message)) {
+    ToProto(kill->step, out.mutable_kill());
+  } else if (auto* end = std::get_if<EndJob>(&message)) {
+    out.mutable_end_job()->set_job(end->job.value);
+    out.mutable_end_job()->set_attempt(end->attempt);
+  } else if (auto* prefetch = std::get_if<Prefetch>(&message)) {
+    out.mutable_prefetch()->set_digest(prefetch->digest);
+  } else if (auto* ack = std::get_if<AckReport>(&message)) {
+    auto report = session.reports.extract(ack->seq);
+    if (!report) return;
+    ToProto(report.mapped().first, out.mutable_ack()->mutable_step());
+    out.mutable_ack()->set_sequence(report.mapped().second);
+  } else if (std::holds_alternative<Registered>(message)) {
+    out.mutable_registered()->set_heartbeat_interval_ms(static_cast<std::uint32_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(options_.heartbeat).count()));
+    out.mutable_registered()->set_cluster(options_.cluster_name);
+  }
+  session.port->Send(out, {});
+}
+
+// Credit counts from zero on each stream: what runs on may send again.
+void Head::GrantRunning(const std::string& name, std::uint64_t number) {
+  const Node* node = state().FindNode(name);
+  if (node == nullptr) return;
+  for (JobId id : node->jobs) {
+    const Job* job = state().FindJob(id);
+    if (job == nullptr) continue;
+    for (const Step& step : job->steps) {
+      for (const StepNode& part : step.nodes) {
+        if (part.node == name && part.state == StepState::kRunning)
+          relays_->Grant(name, number, {id, job->attempt, step.number});
+      }
+    }
+    relays_->Wake(id);
+  }
+}
+
+}  // namespace slipway::scheduler

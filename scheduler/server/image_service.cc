@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "api/status.h"
+#include "base/crypto/crypto.h"
+#include "base/os/fd.h"
+#include "base/text/units.h"
+#include "scheduler/server/auth.h"
+#include "scheduler/server/head.h"
+#include "scheduler/server/image_desk.h"
+#include "scheduler/server/services.h"
+#include "scheduler/server/users.h"
+#include "slipway/v1/image.grpc.pb.h"
+
+namespace slipway::scheduler {
+namespace {
+
+constexpr std::size_t kPieceBytes = 1 << 20;
+
+void ToProto(const ImageDesk::Imported& in, v1::UploadReply* out) {
+  out->set_digest(in.digest);
+  out->set_source_digest(in.source_digest);
+  out->set_bytes(in.bytes);
+  out->set_existed(in.existed);
+}
+
+void ToProto(const store::ImageRecord& in, v1::Image* out) {
+  out->set_name(in.name);
+  out->set_digest(in.digest);
+  out->set_source_digest(in.source_digest);
+  out->set_bytes(in.size);
+  out->set_owner(NameOfUid(in.owner_uid));
+  out->set_added_ms(in.created);
+  for (const auto& [key, value] : in.labels) out->add_labels(Cat(key, "=", value));
+}
+
+// Chunks are written and hashed by the worker, one at a time: the next is read when the last is on the disk.
+class UploadStream final : public grpc::ServerReadReactor<v1::UploadChunk> {
+ public:
+  UploadStream(ServiceContext& context, Result<Requester> by, v1::UploadReply* reply)
+      : context_(context), reply_(reply) {
+    by ? StartRead(&in_) : Finish(ToStatus(by.error()));
+  }
+  void OnReadDone(bool ok) override {
+    context_.images.worker().Post([this, ok] {
+      auto more = ok ? Take() : Complete();
+      if (!more) return Finish(ToStatus(more.error()));
+      if (*more) StartRead(&in_);
+    });
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  Result<bool> Take() {
+    if (!file_) {
+      if (!IsDigest(in_.source_digest()))
+        return Fail(Code::kInvalidArgument, "upload: the first message needs source_digest");
+      std::uint64_t bytes_max = context_.images.options().upload_bytes_max;
+      if (in_.source_bytes() > bytes_max)
+        return Fail(Code::kResourceExhausted, "upload: ", FormatBytes(in_.source_bytes()),
+                    " is more than this cluster takes (", FormatBytes(bytes_max), ")");
+      source_digest_ = in_.source_digest();
+      bytes_left_ = in_.source_bytes();
+      if (auto known = context_.images.Find(source_digest_)) {
+        ToProto(*known, reply_);
+        Finish(grpc::Status::OK);
+        return false;
+      }
+      file_ = TRY_CONTEXT(context_.images.NewSpoolFile(), "upload");
+    }
+    if (in_.data().size() > bytes_left_)
+      return Fail(Code::kInvalidArgument, "upload: more bytes than source_bytes said");
+    bytes_left_ -= in_.data().size();
+    hash_.Update(in_.data());
+    TRY_CONTEXT(WriteAll(file_.get(), in_.data()), "upload: keeping it on the controller");
+    return true;
+  }
+  Result<bool> Complete() {
+    if (!file_) return Fail(Code::kInvalidArgument, "upload: nothing came");
+    if (bytes_left_ != 0) return Fail(Code::kDataLoss, "upload: it ended ", bytes_left_, " bytes too early");
+    std::string digest = hash_.Finish();
+    if (digest != source_digest_)
+      return Fail(Code::kDataLoss, "upload: what came is ", digest, ", not ", source_digest_);
+    context_.loop.Post([this] {
+      context_.images.Import(std::move(file_), source_digest_, [this](Result<ImageDesk::Imported> imported) {
+        if (!imported) return Finish(ToStatus(std::move(imported).error().Context("import")));
+        ToProto(*imported, reply_);
+        Finish(grpc::Status::OK);
+      });
+    });
+    return false;
+  }
+  ServiceContext& context_;
+  v1::UploadReply* reply_;
+  v1::UploadChunk in_;
+  UniqueFd file_;
+  Sha256 hash_;
+  std::string source_digest_;
+  std::uint64_t bytes_left_ = 0;
+};
+
+class ImageService final : public v1::Images::CallbackService {
+ public:
+  explicit ImageService(ServiceContext& context) : context_(context) {}
+
+  grpc::ServerReadReactor<v1::UploadChunk>* Upload(grpc::CallbackServerContext* call,
+                                                   v1::UploadReply* reply) override {
+    return new UploadStream(context_, context_.authenticator.User(*call), reply);
+  }
+  grpc::ServerUnaryReactor* Find(grpc::CallbackServerContext* call, const v1::FindImageRequest* request,
+                                 v1::UploadReply* reply) override {
+    return Answer(call, [&](Requester) -> Result<> {
+      ToProto(TRY(context_.images.Find(request->source_digest())), reply);
+      return {};
+    });
+  }
+  grpc::ServerUnaryReactor* Add(grpc::CallbackServerContext* call, const v1::AddImageRequest* request,
+                                v1::Image* reply) override {
+    return Answer(call, [&](Requester by) -> Result<> {
+      ToProto(TRY(context_.images.Add(request->name(), request->digest(), by.uid, by.admin)), reply);
+      return {};
+    });
+  }
+  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* call, const v1::ListImagesRequest*,
+                                 v1::ListImagesReply* reply) override {
+    return Answer(call, [&](Requester) -> Result<> {
+      for (const auto& record : TRY(context_.images.List())) ToProto(record, reply->add_images());
+      return {};
+    });
+  }
+  grpc::ServerUnaryReactor* Resolve(grpc::CallbackServerContext* call, const v1::ResolveImageRequest* request,
+                                    v1::Image* reply) override {
+    return Answer(call, [&](Requester) -> Result<> {
+      if (IsDigest(request->reference())) {
+        auto image = TRY(context_.images.Resolve(request->reference()));
+        reply->set_digest(image.digest);
+        reply->set_bytes(image.bytes);
+        return {};
+      }
+      ToProto(TRY(context_.images.ResolveRecord(request->reference())), reply);
+      return {};
+    });
+  }
+  // Whether a job needs the bytes, only the owner thread knows.
+  grpc::ServerUnaryReactor* Remove(grpc::CallbackServerContext* call, const v1::RemoveImageRequest* request,
+                                   v1::RemoveImageReply*) override {
+    auto* reactor = call->DefaultReactor();
+    auto by = context_.authenticator.User(*call);
+    if (!by) {
+      reactor->Finish(ToStatus(by.error()));
+      return reactor;
+    }
+    context_.loop.Post([this, reactor, request, by = *by] {
+      auto removed = context_.images.Remove(
+          request->name(), by.uid, by.admin,
+          [this](const std::string& digest) { return context_.head.UsesImage(digest); });
+      reactor->Finish(removed ? grpc::Status::OK : ToStatus(removed.error()));
+    });
+    return reactor;
+  }
+
+ private:
+  template <class Fill>
+  grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* call, Fill fill) {
+    auto* reactor = call->DefaultReactor();
+    auto by = context_.authenticator.User(*call);
+    Result<> done = by ? fill(*by) : Result<>(Failure(by.error()));
+    reactor->Finish(done ? grpc::Status::OK : ToStatus(done.error()));
+    return reactor;
+  }
+  ServiceContext& context_;
+};
+
+// Touches nothing but its file, so that a thousand nodes that fetch do not pass through the owner thread.
+class FetchStream final : public grpc::ServerWriteReactor<v1::FetchChunk> {
+ public:
+  FetchStream(ImageDesk& images, Result<std::string> node, const v1::FetchRequest& request) {
+    auto file = node ? images.OpenBlob(request.digest()) : Result<UniqueFd>(Failure(node.error()));
+    if (!file) {
+      Finish(ToStatus(file.error()));
+      return;
+    }
+    file_ = std::move(*file);
+    offset_ = std::uint64_t{request.first_chunk()} * store::kChunkBytes;
+    end_ = request.chunk_count() == 0 ? UINT64_MAX
+                                      : offset_ + std::uint64_t{request.chunk_count()} * store::kChunkBytes;
+    Next();
+  }
+  void OnWriteDone(bool ok) override { ok ? Next() : Finish(grpc::Status::CANCELLED); }
+  void OnDone() override { delete this; }
+
+ private:
+  void Next() {
+    std::uint64_t left_in_chunk = store::kChunkBytes - offset_ % store::kChunkBytes;
+    std::size_t wanted = std::min<std::uint64_t>({kPieceBytes, left_in_chunk, end_ - offset_});
+    std::string* data = out_.mutable_data();
+    data->resize(wanted);
+    ssize_t n = wanted == 0 ? 0 : ::pread(file_.get(), data->data(), wanted, static_cast<off_t>(offset_));
+    if (n < 0) return Finish(ToStatus(ErrnoErrorOf(errno, "reading the image")));
+    if (n == 0) return Finish(grpc::Status::OK);
+    data->resize(static_cast<std::size_t>(n));
+    out_.set_index(static_cast<std::uint32_t>(offset_ / store::kChunkBytes));
+    out_.set_offset(static_cast<std::uint32_t>(offset_ % store::kChunkBytes));
+    offset_ += static_cast<std::uint64_t>(n);
+    StartWrite(&out_);
+  }
+  UniqueFd file_;
+  std::uint64_t offset_ = 0, end_ = 0;
+  v1::FetchChunk out_;
+};
+
+class ImageSourceService final : public v1::ImageSource::CallbackService {
+ public:
+  explicit ImageSourceService(ServiceContext& context) : context_(context) {}
+
+  grpc::ServerUnaryReactor* Manifest(grpc::CallbackServerContext* call,
+                                     const v1::ImageManifestRequest* request,
+                                     v1::ImageManifest* reply) override {
+    auto* reactor = call->DefaultReactor();
+    auto node = context_.authenticator.Node(*call);
+    if (!node) {
+      reactor->Finish(ToStatus(node.error()));
+      return reactor;
+    }
+    context_.images.worker().Post([this, reactor, request, reply] {
+      auto manifest = context_.images.Manifest(request->digest());
+      if (!manifest) return reactor->Finish(ToStatus(manifest.error()));
+      reply->set_digest(request->digest());
+      reply->set_bytes((*manifest)->size);
+      reply->set_chunk_bytes(static_cast<std::uint32_t>((*manifest)->chunk_bytes));
+      for (const std::string& digest : (*manifest)->digests) reply->add_chunk_digests(digest);
+      reactor->Finish(grpc::Status::OK);
+    });
+    return reactor;
+  }
+  grpc::ServerWriteReactor<v1::FetchChunk>* Fetch(grpc::CallbackServerContext* call,
+                                                  const v1::FetchRequest* request) override {
+    return new FetchStream(context_.images, context_.authenticator.Node(*call), *request);
+  }
+
+ private:
+  ServiceContext& context_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeImageService(ServiceContext& context) {
+  return std::make_unique<ImageService>(context);
+}
+std::unique_ptr<grpc::Service> MakeImageSourceService(ServiceContext& context) {
+  return std::make_unique<ImageSourceService>(context);
+}
+
+}  // namespace slipway::scheduler

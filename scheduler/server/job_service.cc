@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/status.h"
+#include "scheduler/server/auth.h"
+#include "scheduler/server/convert.h"
+#include "scheduler/server/head.h"
+#include "scheduler/server/image_desk.h"
+#include "scheduler/server/outbox.h"
+#include "scheduler/server/services.h"
+#include "scheduler/server/users.h"
+#include "slipway/v1/job.grpc.pb.h"
+
+namespace slipway::scheduler {
+namespace {
+
+constexpr std::uint32_t kListMax = 10'000;
+constexpr std::size_t kStdinBytesMax = 64 << 10;
+
+Result<> FillJob(const Head& head, JobId id, Requester by, v1::Job* out) {
+  const State& state = head.state();
+  JobView view{.now = head.Now()};
+  if (const Job* job = state.FindJob(id)) {
+    view.full = by.admin || by.uid == job->spec->user.uid;
+    view.pending_reason = head.PendingText(*job);
+    ToProto(*job, view, out);
+    return {};
+  }
+  auto array = state.arrays.find(id);
+  if (array == state.arrays.end()) return Fail(Code::kNotFound, "there is no job ", id.value);
+  view.full = by.admin || by.uid == array->second.spec->user.uid;
+  ToProto(state, array->second, view, out);
+  return {};
+}
+
+// A stream that counts against the bound on watchers.
+class WatcherSlot {
+ public:
+  explicit WatcherSlot(ServiceContext& context) : context_(context) {
+    taken_ = context.watchers.fetch_add(1) < context.watchers_max;
+  }
+  ~WatcherSlot() { context_.watchers.fetch_sub(1); }
+  Result<> Check() const {
+    if (taken_) return {};
+    return Fail(Code::kResourceExhausted, "too many calls watch jobs at present (controller.watchers_max)");
+  }
+
+ private:
+  ServiceContext& context_;
+  bool taken_;
+};
+
+class WatchStream final : public grpc::ServerWriteReactor<v1::Job> {
+ public:
+  WatchStream(ServiceContext& context, Result<Requester> by, JobId job)
+      : context_(context),
+        slot_(context),
+        outbox_([this](const v1::Job* message) { StartWrite(message); },
+                [this](const Result<>& how) { Finish(how ? grpc::Status::OK : ToStatus(how.error())); }) {
+    if (by) by_ = *by;
+    context_.loop.Post([this, by = std::move(by), job] {
+      if (!by) return outbox_.Finish(Failure(by.error()));
+      if (auto room = slot_.Check(); !room) return outbox_.Finish(room);
+      job_ = job;
+      watch_ = context_.head.Watch(job, [this] { Changed(); });
+      Changed();
+    });
+  }
+  void OnWriteDone(bool ok) override {
+    context_.loop.Post([this, ok] { outbox_.Written(ok); });
+  }
+  void OnCancel() override {
+    context_.loop.Post([this] { outbox_.Abort(Error{Code::kCancelled, 0, "cancelled"}); });
+  }
+  void OnDone() override {
+    context_.loop.Post([this] {
+      context_.head.Unwatch(watch_);
+      *alive_ = false;
+      delete this;
+    });
+  }
+
+ private:
+  // A slow reader gets the newest state, not every one in between.
+  void Changed() {
+    if (std::exchange(asked_, true)) return;
+    context_.head.AfterCommit([this, alive = alive_] {
+      if (!*alive) return;
+      asked_ = false;
+      if (outbox_.closed()) return;
+      if (outbox_.size() > 1) {
+        stale_ = true;
+        return;
+      }
+      Show();
+    });
+  }
+  void Show() {
+    v1::Job job;
+    auto filled = FillJob(context_.head, job_, by_, &job);
+    if (!filled) return outbox_.Finish(filled);
+    bool ended = job.ended();
+    outbox_.Send(std::move(job), [this] {
+      if (std::exchange(stale_, false)) Show();
+    });
+    if (ended) outbox_.Finish({});
+  }
+  ServiceContext& context_;
+  WatcherSlot slot_;
+  Outbox<v1::Job> outbox_;
+  Requester by_;
+  JobId job_;
+  std::uint64_t watch_ = 0;
+  bool asked_ = false, stale_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+class AttachStream final : public grpc::ServerBidiReactor<v1::AttachInput, v1::AttachOutput>,
+                           public ClientPort {
+ public:
+  AttachStream(ServiceContext& context, Result<Requester> by)
+      : context_(context),
+        slot_(context),
+        outbox_([this](const v1::AttachOutput* message) { StartWrite(message); },
+                [this](const Result<>& how) {
+                  ServerBidiReactor::Finish(how ? grpc::Status::OK : ToStatus(how.error()));
+                }) {
+    if (auto room = slot_.Check(); by && !room) by = Failure(room.error());
+    if (by) {
+      by_ = *by;
+      StartRead(&in_);
+      return;
+    }
+    context_.loop.Post([this, error = by.error()] { outbox_.Finish(Failure(error)); });
+  }
+  void OnReadDone(bool ok) override {
+    context_.loop.Post([this, ok] { Read(ok); });
+  }
+  void OnWriteDone(bool ok) override {
+    context_.loop.Post([this, ok] { outbox_.Written(ok); });
+  }
+  void OnCancel() override {
+    context_.loop.Post([this] {
+      context_.head.relays().Detach(this);
+      outbox_.Abort(Error{Code::kCancelled, 0, "cancelled"});
+    });
+  }
+  void OnDone() override {
+    context_.loop.Post([this] {
+      context_.head.relays().Detach(this);
+      delete this;
+    });
+  }
+  void Send(const v1::AttachOutput& message, std::function<void()> written) override {
+    outbox_.Send(message, std::move(written));
+  }
+  void Finish(Result<> how) override { outbox_.Finish(std::move(how)); }
+
+ private:
+  void Read(bool ok) {
+    if (outbox_.closed()) return;
+    if (!attached_) {
+      if (!ok)
+        return outbox_.Finish(Fail(Code::kInvalidArgument, "the first message of Attach says which step"));
+      JobId job{in_.job_id()};
+      auto may = context_.head.CheckOwner(job, by_);
+      if (may) may = context_.head.relays().Attach(job, in_.step_id(), this);
+      if (!may) return outbox_.Finish(may);
+      attached_ = true;
+    }
+    if (in_.stdin().size() > kStdinBytesMax)
+      return outbox_.Finish(Fail(Code::kInvalidArgument, "stdin: at most 64 KiB a message"));
+    StdinPiece piece;
+    if (ok) {
+      piece.data = std::move(*in_.mutable_stdin());
+      piece.eof = in_.stdin_eof();
+      piece.signal = in_.signal() >= 0 && in_.signal() <= 64 ? in_.signal() : 0;
+    }
+    in_.Clear();
+    if (!ok) return;  // the client has closed its side; it said so before if that is the end of stdin, too
+    context_.head.relays().Feed(this, std::move(piece), [this] {
+      if (!outbox_.closed()) StartRead(&in_);
+    });
+  }
+  ServiceContext& context_;
+  WatcherSlot slot_;
+  Outbox<v1::AttachOutput> outbox_;
+  Requester by_;
+  v1::AttachInput in_;
+  bool attached_ = false;
+};
+
+class JobService final : public v1::Jobs::CallbackService {
+ public:
+  explicit JobService(ServiceContext& context) : context_(context) {}
+
+  grpc::ServerUnaryReactor* Submit(grpc::CallbackServerContext* call, const v1::SubmitRequest* request,
+                                   v1::SubmitReply* reply) override {
+    auto* reactor = call->DefaultReactor();
+    auto spec = Prepare(*call, *request);
+    if (!spec) return Refuse(reactor, spec.error());
+    context_.loop.Post([this, reactor, reply, spec = std::make_shared<JobSpec>(std::move(*spec))] {
+      std::string digest = spec->command.image.digest;
+      context_.head.Submit(std::move(*spec), [this, reactor, reply, digest](Result<Answer> answer) {
+        if (!answer) return reactor->Finish(ToStatus(answer.error()));
+        JobId id = std::get<JobAccepted>(*answer).job;
+        reply->set_job_id(id.value);
+        reply->set_image_digest(digest);
+        // Sent again, it is the first submission's digest that counts.
+        if (const Job* job = context_.head.state().FindJob(id))
+          reply->set_image_digest(job->spec->command.image.digest);
+        reactor->Finish(grpc::Status::OK);
+      });
+    });
+    return reactor;
+  }
+
+  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* call, const v1::ListJobsRequest* request,
+                                 v1::ListJobsReply* reply) override {
+    return Read(call, [this, request, reply](Requester by) -> Result<> {
+      std::uint32_t left = request->limit() != 0 ? std::min(request->limit(), kListMax) : kListMax;
+      const State& state = context_.head.state();
+      for (auto at = state.jobs.rbegin(); at != state.jobs.rend() && left > 0; ++at) {
+        const Job& job = at->second;
+        if (IsTerminal(job.state) && !request->all()) continue;
+        if (request->has_uid_filter() && job.spec->user.uid != request->uid_filter()) continue;
+        TRY(FillJob(context_.head, job.id, by, reply->add_jobs()));
+        --left;
+      }
+      return {};
+    });
+  }
+
+  grpc::ServerUnaryReactor* Get(grpc::CallbackServerContext* call, const v1::GetJobRequest* request,
+                                v1::Job* reply) override {
+    return Read(call, [this, request, reply](Requester by) {
+      return FillJob(context_.head, {request->job_id()}, by, reply);
+    });
+  }
+
+  grpc::ServerWriteReactor<v1::Job>* Watch(grpc::CallbackServerContext* call,
+                                           const v1::GetJobRequest* request) override {
+    return new WatchStream(context_, context_.authenticator.User(*call), {request->job_id()});
+  }
+
+  grpc::ServerUnaryReactor* Cancel(grpc::CallbackServerContext* call, const v1::CancelRequest* request,
+                                   v1::CancelReply*) override {
+    auto* reactor = call->DefaultReactor();
+    auto by = context_.authenticator.User(*call);
+    if (!by) return Refuse(reactor, by.error());
+    context_.loop.Post([this, reactor, request, by = *by] {
+      JobId job{request->job_id()};
+      std::uint32_t step = request->step_id();
+      auto done = [reactor](Result<Answer> answer) {
+        reactor->Finish(answer ? grpc::Status::OK : ToStatus(answer.error()));
+      };
+      if (request->signal() != 0) {
+        auto sent =
+            context_.head.SignalSteps(job, request->has_step_id() ? &step : nullptr, request->signal(), by);
+        return reactor->Finish(sent ? grpc::Status::OK : ToStatus(sent.error()));
+      }
+      request->has_step_id() ? context_.head.CancelOneStep(job, step, by, done)
+                             : context_.head.Cancel(job, by, done);
+    });
+    return reactor;
+  }
+
+  grpc::ServerUnaryReactor* CreateStep(grpc::CallbackServerContext* call,
+                                       const v1::CreateStepRequest* request,
+                                       v1::CreateStepReply* reply) override {
+    auto* reactor = call->DefaultReactor();
+    auto create = PrepareStep(*call, *request);
+    if (!create) return Refuse(reactor, create.error());
+    context_.loop.Post(
+        [this, reactor, reply, create = std::make_shared<scheduler::CreateStep>(std::move(*create))] {
+          context_.head.Create(std::move(*create), [reactor, reply](Result<Answer> answer) {
+            if (!answer) return reactor->Finish(ToStatus(answer.error()));
+            reply->set_step_id(std::get<StepAccepted>(*answer).step.step);
+            reactor->Finish(grpc::Status::OK);
+          });
+        });
+    return reactor;
+  }
+
+  grpc::ServerBidiReactor<v1::AttachInput, v1::AttachOutput>* Attach(
+      grpc::CallbackServerContext* call) override {
+    return new AttachStream(context_, context_.authenticator.User(*call));
+  }
+
+ private:
+  static grpc::ServerUnaryReactor* Refuse(grpc::ServerUnaryReactor* reactor, const Error& error) {
+    reactor->Finish(ToStatus(error));
+    return reactor;
+  }
+
+  // What is read was committed before it is told.
+  template <class Fill>
+  grpc::ServerUnaryReactor* Read(grpc::CallbackServerContext* call, Fill fill) {
+    auto* reactor = call->DefaultReactor();
+    auto by = context_.authenticator.User(*call);
+    if (!by) return Refuse(reactor, by.error());
+    context_.loop.Post([this, reactor, by = *by, fill] {
+      context_.head.AfterCommit([reactor, by, fill] {
+        Result<> done = fill(by);
+        reactor->Finish(done ? grpc::Status::OK : ToStatus(done.error()));
+      });
+    });
+    return reactor;
+  }
+
+  // All that needs no state: who he is, what he may ask for, which image that is.
+  Result<JobSpec> Prepare(const grpc::CallbackServerContext& call, const v1::SubmitRequest& request) {
+    Requester by = TRY(context_.authenticator.User(call));
+    if (by.uid == 0)
+      return Fail(Code::kPermissionDenied, "jobs of uid 0 are refused: submit as an ordinary user");
+    JobSpec spec = TRY(JobSpecOf(request.spec(), context_.default_time_limit_s));
+    if (!by.admin && spec.nice < 0)
+      return Fail(Code::kPermissionDenied, "a negative nice is for administrators");
+    if (!by.admin && spec.priority > 0)
+      return Fail(Code::kPermissionDenied, "raising the priority is for administrators");
+    if (request.request_id().size() > 64) return Fail(Code::kInvalidArgument, "request_id: at most 64 bytes");
+    spec.command.request_id = request.request_id();
+    spec.user = TRY(LookUpUser(by.uid));
+    spec.command.image = TRY(context_.images.Resolve(request.spec().image()));
+    return spec;
+  }
+
+  Result<scheduler::CreateStep> PrepareStep(const grpc::CallbackServerContext& call,
+                                            const v1::CreateStepRequest& request) {
+    Requester by = TRY(context_.authenticator.User(call));
+    scheduler::CreateStep create = TRY(CreateStepOf(request));
+    create.by = by;
+    create.command.request_id = request.request_id();
+    if (!request.image().empty()) create.command.image = TRY(context_.images.Resolve(request.image()));
+    return create;
+  }
+
+  ServiceContext& context_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeJobService(ServiceContext& context) {
+  return std::make_unique<JobService>(context);
+}
+
+}  // namespace slipway::scheduler

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Slipway beside its peers in one run: container start, step launch, MPI hello, jobs per second.
+
+Prints medians and ratios (a ratio is the median of the pairwise ratios: each round runs every contender once, in turn).
+Absolute times say little: machines differ and are shared. Peers: Slurm from Debian's packages; Apptainer from PATH or by
+SLIPWAY_PERF_APPTAINER (a command prefix, e.g. one that enters another root). What is missing is said and left out.
+"""
+import os
+import shlex
+import shutil
+import statistics
+import sys
+import time
+
+import slipway_testing as t
+from slurm_peer import SlurmPeer
+
+ROUNDS = int(os.environ.get("SLIPWAY_PERF_ROUNDS", "7"))
+
+
+def timed(argv, user=None, env=None):
+    started = time.perf_counter()
+    t.run(argv, user=user, env=env, check=0, timeout=300)
+    return (time.perf_counter() - started) * 1000
+
+
+def compare(title, contenders, rounds=ROUNDS):
+    """contenders: {name: callable → milliseconds}; the first is ours."""
+    for run in contenders.values():
+        run()  # warm-up
+    times = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, run in contenders.items():
+            times[name].append(run())
+    names = list(contenders)
+    print(f"\n{title} (median of {rounds})")
+    for name in names:
+        ratio = statistics.median(a / b for a, b in zip(times[names[0]], times[name]))
+        print(f"  {name:44} {statistics.median(times[name]):9.1f} ms   ours is {ratio:.3f}×")
+    sys.stdout.flush()
+
+
+def container_start(user, tiny):
+    contenders = {"slipway exec (rootless, squashfuse)": lambda: timed([t.SLIPWAY, "exec", tiny, "/bin/true"], user)}
+    prefix = os.environ.get("SLIPWAY_PERF_APPTAINER") or shutil.which("apptainer")
+    if prefix:
+        contenders["apptainer exec (user namespace, squashfuse)"] = lambda: timed([*shlex.split(prefix), "exec", tiny, "/bin/true"], user if "SLIPWAY_PERF_APPTAINER" not in os.environ else None)
+    else:
+        print("apptainer: not here; set SLIPWAY_PERF_APPTAINER to a command prefix")
+    compare("container start, a user's own SIF", contenders)
+
+
+def jobs_per_second(cluster, slurm, count=100):
+    def ours():
+        started = time.perf_counter()
+        cluster("submit", "--wait", "--image", "tiny", "--array", f"1-{count}", "--output", "/dev/null", "--wrap", "true", check=0, timeout=300)
+        return (time.perf_counter() - started) * 1000
+    contenders = {f"slipway: {count} container jobs of `true`": ours}
+    if slurm:
+        def theirs():
+            started = time.perf_counter()
+            done = slurm.run(["sbatch", "--wait", f"--array=1-{count}", "-o", "/dev/null", "--wrap", "true"])
+            assert done.returncode == 0, done.stderr
+            return (time.perf_counter() - started) * 1000
+        contenders[f"slurm: {count} jobs of `true`, no container"] = theirs
+    compare("short jobs, submit to end", contenders, rounds=3)
+
+
+def launches(cluster, slurm):
+    def ours(*argv):
+        return lambda: timed([t.SLIPWAY, "launch", *argv], cluster.user, {"SLIPWAY_CONTEXT": cluster.context})
+
+    def theirs(*argv):
+        return lambda: timed([*slurm.prefix(), "srun", *argv])
+    hello = "from mpi4py import MPI; MPI.COMM_WORLD.Barrier()"
+    for title, mine, other in [
+            ("launch with a new allocation, 1 task on 1 node", ["-n1", "--mpi=none", "--image", "tiny", "--", "/bin/true"], ["-n1", "/bin/true"]),
+            ("launch with a new allocation, 16 tasks on 4 nodes", ["-N4", "-n16", "--mpi=none", "--image", "tiny", "--", "/bin/true"], ["-N4", "-n16", "/bin/true"]),
+            ("MPI hello (mpi4py), 16 ranks on 4 nodes", ["-N4", "-n16", "--image", "mpi", "--", "python3", "-c", hello],
+             ["-N4", "-n16", "--mpi=pmix", "/usr/bin/python3", "-c", hello])]:
+        contenders = {"slipway launch (in containers)": ours(*mine)}
+        if slurm:
+            contenders["srun (no container)"] = theirs(*other)
+        compare(title, contenders, rounds=5)
+
+
+def main():
+    if not t.ROOT:
+        print("perf: needs root (kernel mounts, and Slurm's daemons)")
+        return
+    account = t.Account("slipway-perf")
+    slurm = cluster = None
+    try:
+        tiny, mpi = t.image("tiny"), t.image("mpi")
+        container_start(account.entry, tiny)
+        cluster = t.Cluster(nodes=4, user=account.entry, cores=8)
+        cluster("image", "add", tiny, "tiny", check=0, timeout=300)
+        cluster("image", "add", mpi, "mpi", check=0, timeout=300)
+        why = SlurmPeer.missing()
+        if why:
+            print("slurm:", why)
+        else:
+            slurm = SlurmPeer(nodes=4)
+        launches(cluster, slurm)
+        jobs_per_second(cluster, slurm)
+    finally:
+        if cluster:
+            cluster.down()
+        if slurm:
+            slurm.down()
+        account.remove()
+
+
+if __name__ == "__main__":
+    main()
