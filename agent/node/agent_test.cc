@@ -175,7 +175,9 @@ TEST_F(AgentTest, CarriesAStepFromLaunchToForgotten) {
   EXPECT_EQ(output->output().data(), "out");
   EXPECT_EQ(LastReport().exit_code(), 3);
   EXPECT_EQ(LastReport().end(), v1::StepReport::EXITED);
-  EXPECT_EQ(LastReport().laps(0).name(), "run");
+  ASSERT_EQ(LastReport().laps_size(), 2);
+  EXPECT_EQ(LastReport().laps(0).name(), "broker");
+  EXPECT_EQ(LastReport().laps(1).name(), "run");
 
   Ack();
   ASSERT_TRUE(Until([&] { return n1_->stepd()->Count(StepFrame::kAcknowledge) == 1; }));
@@ -248,6 +250,7 @@ TEST_F(AgentTest, AMissingImageIsFetchedInChunksOnceAndACorruptChunkAgain) {
   controller_->Send(LaunchMessage());
   ASSERT_TRUE(Reported(v1::StepReport::STARTED));
   EXPECT_TRUE(Reported(v1::StepReport::STAGING));
+  EXPECT_EQ(LastReport().laps(0).name(), "stage");
   EXPECT_EQ(n1_->broker.admitted.at(digest_), controller_->images.bytes);
   std::lock_guard lock(controller_->images.mutex);
   EXPECT_EQ(controller_->images.manifests, 1);
