@@ -45,7 +45,10 @@ class Cluster {
   }
   // The status of a call as our error.
   Result<> Of(const grpc::Status& status) const;
-  // Runs `attempt` until it does not fail for want of a controller, for XX
+  // Runs `attempt` until it does not fail for want of a controller, for at most `patience` since it last got
+  // through, and not at all when the cluster has been taken down.
+  Result<> Persist(const std::function<Result<>()>& attempt,
+                   std::chrono::seconds patience = Patience()) const;
 
  private:
   explicit Cluster(Client client) : client_(std::move(client)) {}
