@@ -20,6 +20,7 @@ namespace {
 
 constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
 constexpr std::size_t kStdinBytesMax = 64 << 10;
+constexpr std::chrono::minutes kStreamPatience(10);  // the step runs on without a controller
 
 sigset_t Set() {
   sigset_t set;
@@ -164,25 +165,27 @@ Result<int> Attach(Cluster& cluster, const AttachOptions& options) {
   auto stub = v1::Jobs::NewStub(cluster.channel());
   Output output(options);
   v1::AttachOutput message;
-  TRY(cluster.Persist([&]() -> Result<> {
-    message.Clear();
-    grpc::ClientContext call;
-    TRY(cluster.Authorize(call));
-    auto stream = stub->Attach(&call);
-    v1::AttachInput first;
-    first.set_job_id(options.job);
-    first.set_step_id(options.step);
-    stream->Write(first);
-    input->Use(stream.get());
-    while (!message.ended() && stream->Read(&message)) output.Take(message);
-    input->Use(nullptr);
-    if (message.ended()) {
-      call.TryCancel();
-      return {};
-    }
-    TRY(cluster.Of(stream->Finish()));
-    return Fail(Code::kUnavailable, "the controller let go of job ", options.job);
-  }));
+  TRY(cluster.Persist(
+      [&]() -> Result<> {
+        message.Clear();
+        grpc::ClientContext call;
+        TRY(cluster.Authorize(call));
+        auto stream = stub->Attach(&call);
+        v1::AttachInput first;
+        first.set_job_id(options.job);
+        first.set_step_id(options.step);
+        stream->Write(first);
+        input->Use(stream.get());
+        while (!message.ended() && stream->Read(&message)) output.Take(message);
+        input->Use(nullptr);
+        if (message.ended()) {
+          call.TryCancel();
+          return {};
+        }
+        TRY(cluster.Of(stream->Finish()));
+        return Fail(Code::kUnavailable, "the controller let go of job ", options.job);
+      },
+      kStreamPatience));
   output.End(message);
   return message.exit_code() < 0 || message.exit_code() > 255 ? kOwnFailure : message.exit_code();
 }

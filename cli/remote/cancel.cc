@@ -84,6 +84,9 @@ Result<int> Run(const Parsed& options) {
   for (const std::string& job : TRY(Chosen(cluster, options))) {
     auto cancelled = CancelOne(cluster, job, *number);
     if (cancelled) continue;
+    // Of all jobs of a user some may end between the list and the word.
+    bool named = !options.Has("me") && !options.Has("user");
+    if (!named && cancelled.error().code == Code::kFailedPrecondition) continue;
     PrintError(std::move(cancelled).error().Context(Cat("job ", job)));
     code = kRefused;
   }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/crypto/crypto.h"
 
@@ -23,15 +24,26 @@ bool Cluster::MayComeBack() const {
   return ::access(address.c_str() + 5, F_OK) == 0;
 }
 
-Result<> Cluster::Persist(const std::function<Result<>()>& attempt) const {
+Result<> Cluster::Persist(const std::function<Result<>()>& attempt, std::chrono::seconds patience) const {
   using std::chrono::steady_clock;
-  auto deadline = steady_clock::now() + std::chrono::seconds(15);
+  auto deadline = steady_clock::now() + patience;
   for (int wait_ms = 20;; wait_ms = std::min(wait_ms * 2, 500)) {
+    auto began = steady_clock::now();
     auto done = attempt();
-    if (done || done.error().code != Code::kUnavailable || !MayComeBack() || steady_clock::now() > deadline)
-      return done;
-    ::poll(nullptr, 0, wait_ms);
+    auto now = steady_clock::now();
+    // A stream that had been flowing is a new trouble, not the old one.
+    if (now - began > std::chrono::seconds(2)) deadline = now + patience;
+    if (done || done.error().code != Code::kUnavailable || !MayComeBack() || now > deadline) return done;
+    // gRPC drives a connection only while somebody waits on the channel, so a plain sleep would never see it
+    // made.
+    auto until = std::chrono::system_clock::now() + std::chrono::milliseconds(wait_ms);
+    if (channel()->WaitForConnected(until)) ::poll(nullptr, 0, 20);
   }
+}
+
+std::chrono::seconds Patience() {
+  // A batch script must not fail because the controller was away for a while.
+  return std::chrono::seconds(::getenv("SLIPWAY_JOB_ID") != nullptr ? 600 : 15);
 }
 
 std::string NewRequestId() { return Hex(RandomBytes(16)); }

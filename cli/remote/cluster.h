@@ -16,6 +16,9 @@
 
 namespace slipway::cli {
 
+// How long a controller that is away is waited for: 15 s, in an allocation 10 min.
+std::chrono::seconds Patience();
+
 class Cluster {
  public:
   static Result<Cluster> Of(const Parsed& options);
@@ -42,9 +45,10 @@ class Cluster {
   }
   // The status of a call as our error.
   Result<> Of(const grpc::Status& status) const;
-  // Runs `attempt` until it does not fail for want of a controller, for at most 15 s, and not at all when the
-  // cluster has been taken down.
-  Result<> Persist(const std::function<Result<>()>& attempt) const;
+  // Runs `attempt` until it does not fail for want of a controller, for at most `patience` since it last got
+  // through, and not at all when the cluster has been taken down.
+  Result<> Persist(const std::function<Result<>()>& attempt,
+                   std::chrono::seconds patience = Patience()) const;
 
  private:
   explicit Cluster(Client client) : client_(std::move(client)) {}

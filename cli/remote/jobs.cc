@@ -106,7 +106,7 @@ Result<int> Run(const Parsed& options) {
   for (const v1::Job& job : reply.jobs()) {
     int nodes = std::max(job.nodes_size(), static_cast<int>(job.resources().nodes_min()));
     table.Add({JobIdText(job), job.name(), job.user(), StateName(job.state()), Elapsed(job, now),
-               Cat(job.resources().tasks()), Cat(nodes), Where(job)});
+               Cat(std::max(job.resources().tasks(), 1U)), Cat(nodes), Where(job)});
   }
   std::string text = table.Text(WantsColour(1));
   Print(options.Has("noheader") ? text.substr(text.find('\n') + 1) : text);

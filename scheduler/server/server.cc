@@ -20,7 +20,8 @@
 namespace slipway::scheduler {
 namespace {
 
-constexpr auto kStopPatience = std::chrono::seconds(3);
+// Calls are answered in milliseconds; a connection whose client does not read is waited for no longer.
+constexpr auto kStopPatience = std::chrono::seconds(1);
 
 Result<std::string> Required(const Config& config, std::string_view key) {
   const std::string& value = config.String(key);
