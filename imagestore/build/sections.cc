@@ -90,7 +90,7 @@ Result<> Bootstrap(const PopulateOptions& options) {
   RunOptions run;
   run.env = {
       Cat("PATH=", std::getenv("PATH") != nullptr ? std::getenv("PATH") : "/usr/sbin:/usr/bin:/sbin:/bin"),
-      "LC_ALL=C"};
+      "LC_ALL=C", "TMPDIR=" + options.scratch};
   run.log = options.log;
   run.cancelled = options.cancelled;
   if (recipe.bootstrap == "localimage") {
