@@ -158,6 +158,16 @@ class FakeNode {
     message.mutable_output()->set_data(data);
     stream_->Write(message);
   }
+  // Waits until that many bytes may be sent, and takes them.
+  bool TakeCredit(std::size_t bytes) {
+    v1::ToNode message;
+    while (credit_ < bytes) {
+      if (!Next(v1::ToNode::kCredit, message)) return false;
+      credit_ += message.credit().bytes();
+    }
+    credit_ -= bytes;
+    return true;
+  }
   void Released(const v1::EndJob& end) {
     v1::FromNode message;
     message.mutable_released()->set_job(end.job());
@@ -170,6 +180,7 @@ class FakeNode {
   std::unique_ptr<v1::NodeLink::Stub> stub_;
   grpc::ClientContext call_;
   std::deque<v1::ToNode> kept_;
+  std::size_t credit_ = 0;
   std::unique_ptr<grpc::ClientReaderWriter<v1::FromNode, v1::ToNode>> stream_;
 };
 
@@ -251,7 +262,7 @@ class Cluster : public ::testing::Test {
   std::unique_ptr<FakeNode> Join(const std::string& name) {
     auto node = std::make_unique<FakeNode>(folder_, server_->port(), name, name);
     v1::ToNode message;
-    EXPECT_TRUE(node->Next(v1::ToNode::kRegistered, message));
+    EXPECT_TRUE(node->Next(v1::ToNode::kRegistered, message)) << node->Finish().error_message();
     return node;
   }
 
