@@ -40,7 +40,7 @@ class BadInput(t.ClusterTest):
     @t.need_root
     def test_a_job_of_root_is_refused(self):
         done = t.run([t.SLIPWAY, "submit", "--image", "tiny", "--wrap", "true"], env={"SLIPWAY_CONTEXT": self.cluster.context})
-        self.refused(done, "root")
+        self.refused(done, "uid 0", "ordinary user")
 
     def test_another_users_job_cannot_be_cancelled(self):
         if not t.ROOT:
