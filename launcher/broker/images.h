@@ -29,7 +29,8 @@ class ImageKeeper {
   ImageKeeper(const BrokerConf& conf, Workers& workers, std::size_t mounts_max = 64)
       : conf_(conf), workers_(workers), mounts_max_(mounts_max) {}
   Result<> Open();
-  // The store as the host's mount namespace has it (borrowed): files that came from there can be linked only there.
+  // The store as the host's mount namespace has it (borrowed): files that came from there can be linked only
+  // there.
   void SetHostStore(int directory_fd) { host_store_fd_ = directory_fd; }
 
   // `owner`: whose files may be taken over as they are. `done` is called once, maybe at once.
