@@ -27,7 +27,8 @@ grpc::ChannelArguments Arguments() {
   arguments.SetMaxSendMessageSize(kRpcMessageBytesMax);
   // A daemon that restarts is back within a second; gRPC's own first wait after a loss would be longer.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
+  // In spite of its name: how long one attempt may take, TLS handshake on a busy host included.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 10'000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
   // Channels of one process share connections by address otherwise, across names and credentials of tests and
   // agents.

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "agent/node/fakes_test.h"
+#include "agent/node/peers.h"
 #include "api/pki.h"
 #include "api/token_socket.h"
 #include "base/crypto/crypto.h"
@@ -174,7 +175,9 @@ TEST_F(AgentTest, CarriesAStepFromLaunchToForgotten) {
   EXPECT_EQ(output->output().data(), "out");
   EXPECT_EQ(LastReport().exit_code(), 3);
   EXPECT_EQ(LastReport().end(), v1::StepReport::EXITED);
-  EXPECT_EQ(LastReport().laps(0).name(), "run");
+  ASSERT_EQ(LastReport().laps_size(), 2);
+  EXPECT_EQ(LastReport().laps(0).name(), "broker");
+  EXPECT_EQ(LastReport().laps(1).name(), "run");
 
   Ack();
   ASSERT_TRUE(Until([&] { return n1_->stepd()->Count(StepFrame::kAcknowledge) == 1; }));
@@ -247,6 +250,7 @@ TEST_F(AgentTest, AMissingImageIsFetchedInChunksOnceAndACorruptChunkAgain) {
   controller_->Send(LaunchMessage());
   ASSERT_TRUE(Reported(v1::StepReport::STARTED));
   EXPECT_TRUE(Reported(v1::StepReport::STAGING));
+  EXPECT_EQ(LastReport().laps(0).name(), "stage");
   EXPECT_EQ(n1_->broker.admitted.at(digest_), controller_->images.bytes);
   std::lock_guard lock(controller_->images.mutex);
   EXPECT_EQ(controller_->images.manifests, 1);
@@ -417,6 +421,17 @@ TEST_F(AgentTest, TheExchangeOfAStepCrossesFromNodeToNodeInOrder) {
       Until([&] { return n2_->stepd() != nullptr && n2_->stepd()->Count(StepFrame::kExchangeIn) == 50; }));
   EXPECT_EQ(n2_->stepd()->Last(StepFrame::kExchangeIn), Encode(StepExchange{0, "49"}));
 
+  // n2 cannot speak for n1.
+  {
+    TlsFiles files{dir_ + "/cluster/ca.pem", dir_ + "/cluster/nodes/n2.crt", dir_ + "/cluster/nodes/n2.key"};
+    PeerLinks liar(*loop_, files, {}, [](const std::string&, const std::string&) {});
+    std::size_t before = n1_->stepd()->Count(StepFrame::kExchangeIn);
+    liar.Send("n1", Cat("127.0.0.1:", n1_->port), kStep, 0, {.from_node = 0, .bytes = "a lie"});
+    liar.Send("n1", Cat("127.0.0.1:", n1_->port), kStep, 0, {.from_node = 1, .bytes = "the truth"});
+    ASSERT_TRUE(Until([&] { return n1_->stepd()->Count(StepFrame::kExchangeIn) > before; }));
+    EXPECT_EQ(n1_->stepd()->Count(StepFrame::kExchangeIn), before + 1);
+    EXPECT_EQ(n1_->stepd()->Last(StepFrame::kExchangeIn), Encode(StepExchange{1, "the truth"}));
+  }
   // The agent of n2 is killed and comes back: the exchange goes on.
   n2_->agent.reset();
   ASSERT_TRUE(Until([&] { return !other->Connected(); }));

@@ -38,7 +38,7 @@ void Outcome::RankFinalized(std::uint32_t rank) {
   if (auto at = ranks_.find(rank); at != ranks_.end()) at->second.finalized = true;
 }
 
-bool Outcome::RankExited(std::uint32_t number, std::int32_t wait_status) {
+bool Outcome::RankExited(std::uint32_t number, std::int32_t wait_status, std::string_view why) {
   Rank& rank = ranks_.at(number);
   if (rank.exited) return false;
   rank.exited = true;
@@ -47,7 +47,7 @@ bool Outcome::RankExited(std::uint32_t number, std::int32_t wait_status) {
   ExitStatus status{wait_status};
   if (status.exit_code() != 0) {
     if (terminated_ && exit_code_ == 0) exit_code_ = status.exit_code();
-    return Fail(status.exit_code(), Cat(Name(number), " ", HowItEnded(status)));
+    return Fail(status.exit_code(), Cat(Name(number), " ", HowItEnded(status), why.empty() ? "" : ": ", why));
   }
   if (mpi_ && !rank.result.connected) {
     return Fail(kNeverConnectedCode,

@@ -20,8 +20,8 @@ class Outcome {
   void RankStarted(std::uint32_t rank);
   void RankConnected(std::uint32_t rank);
   void RankFinalized(std::uint32_t rank);
-  // True when this is a failure, and the first.
-  bool RankExited(std::uint32_t rank, std::int32_t wait_status);
+  // True when this is a failure, and the first. `why` is added to the reason.
+  bool RankExited(std::uint32_t rank, std::int32_t wait_status, std::string_view why = {});
   bool RankAborted(std::uint32_t rank, std::int32_t status);  // MPI_Abort
   // Something else went wrong; false when something did before.
   bool Fail(std::int32_t exit_code, std::string_view reason);

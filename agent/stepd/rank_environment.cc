@@ -120,7 +120,8 @@ std::vector<std::string> StepEnvironment(const StepSpec& spec) {
   variables.Set("SLURMD_NODENAME", spec.nodes[spec.node_index]);
   if (!spec.cpus.empty()) variables.Set("SLURM_CPUS_ON_NODE", spec.cpus.size());
   variables.Set("SLIPWAY_IMAGE", spec.image_digest);
-  if (!spec.client_dir.empty()) variables.Set("SLIPWAYENV_APPEND_PATH", Cat(kClientTarget, "/bin"));
+  // A second one adds to the first: the user may have said it, too.
+  if (!spec.client_dir.empty()) env.push_back(Cat("SLIPWAYENV_APPEND_PATH=", kClientTarget, "/bin"));
   return env;
 }
 

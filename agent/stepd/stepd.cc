@@ -3,7 +3,9 @@
 
 #include <fcntl.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <numeric>
@@ -11,6 +13,7 @@
 
 #include "agent/stepd/launch_plan.h"
 #include "agent/stepd/rank_environment.h"
+#include "agent/stepd/usage.h"
 
 namespace slipway {
 namespace {
@@ -31,6 +34,16 @@ Result<UniqueFd> OpenOutput(const StepSpec& spec, const std::string& path) {
   return file;
 }
 
+// Of a bound Unix socket; /tmp where its name does not say (a path too long for a socket's name).
+std::string FolderOf(int socket_fd) {
+  sockaddr_un address{};
+  socklen_t size = sizeof address - 1;  // a NUL stays behind the longest name
+  if (::getsockname(socket_fd, reinterpret_cast<sockaddr*>(&address), &size) < 0) return "/tmp";
+  std::string path = address.sun_path;
+  if (!path.starts_with('/') || path.starts_with("/proc/")) return "/tmp";
+  return path.substr(0, std::max<std::size_t>(1, path.rfind('/')));
+}
+
 std::size_t ProcessorsHere(const StepSpec& spec) {
   return spec.cpus.empty() ? std::thread::hardware_concurrency() : spec.cpus.size();
 }
@@ -40,6 +53,7 @@ std::size_t ProcessorsHere(const StepSpec& spec) {
 Stepd::Stepd(Loop& loop, StepSpec spec, StepdFds fds, uid_t agent_uid)
     : loop_(loop),
       spec_(std::move(spec)),
+      run_dir_(FolderOf(fds.listener.get())),
       status_file_(std::move(fds.status)),
       outcome_(spec_),
       output_(loop, [this](StepOutput piece) { agent_.Send(StepFrame::kOutput, piece); }),
@@ -47,6 +61,8 @@ Stepd::Stepd(Loop& loop, StepSpec spec, StepdFds fds, uid_t agent_uid)
       agent_(loop, std::move(fds.listener), agent_uid, AgentEvents()),
       init_(loop, std::move(fds.control), InitEvents()),
       exchange_(spec_.node_index, spec_.nodes, ExchangeEvents()),
+      ranks_cgroup_(RanksCgroup(ReadFile("/proc/self/cgroup").value_or(""),
+                                ReadFile("/proc/self/mountinfo").value_or(""))),
       last_lap_(loop.Now()) {
   output_.on_drained = [this] { MaybeFinish(); };
 }
@@ -113,7 +129,8 @@ Result<> Stepd::OpenFiles() {
 }
 
 Result<> Stepd::StartPmix() {
-  private_dir_ = TRY(MakeTempDirectory("/tmp", "slipway-pmix-"));
+  auto dir = MakeTempDirectory(run_dir_, "pmix-");
+  private_dir_ = dir ? *dir : TRY(MakeTempDirectory("/tmp", "slipway-pmix-"));
   pmix_ = TRY(PmixServer::Start(loop_, private_dir_, spec_.nodes[spec_.node_index], spec_.uid, PmixEvents()));
   MarkLap("pmix server");
   return {};

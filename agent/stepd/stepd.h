@@ -86,6 +86,7 @@ class Stepd {
 
   Loop& loop_;
   const StepSpec spec_;
+  const std::string run_dir_;  // where our socket is: the user's, removed when the step is forgotten
   UniqueFd status_file_;
   UniqueFd stdin_file_, stdout_file_, stderr_file_;
   Outcome outcome_;
@@ -94,6 +95,7 @@ class Stepd {
   AgentLink agent_;
   InitLink init_;
   Exchange exchange_;
+  const std::string ranks_cgroup_;
   std::string private_dir_;  // libpmix's
   std::unique_ptr<PmixServer> pmix_;
 

@@ -7,6 +7,7 @@
 #include <csignal>
 
 #include "agent/stepd/stepd.h"
+#include "agent/stepd/usage.h"
 #include "base/log/log.h"
 
 namespace slipway {
@@ -66,6 +67,9 @@ void Stepd::Finish() {
   MarkLap("output written");
   phase_ = StepPhase::kEnded;
   result_ = outcome_.Result(laps_);
+  Usage usage = UsageOf(ranks_cgroup_);
+  result_->cpu_us = usage.cpu_us;
+  result_->rss_peak_bytes = usage.rss_peak_bytes;
   // A client prints the reason itself; who reads a file later has only the file. A lone rank's code says
   // enough.
   bool lone_code =
@@ -74,6 +78,8 @@ void Stepd::Finish() {
   WriteStatus(*result_);
   loop_.Cancel(limit_timer_);
   loop_.Cancel(wireup_timer_);
+  if (!private_dir_.empty()) (void)RemoveTree(private_dir_);
+  private_dir_.clear();
   SendResult();
 }
 

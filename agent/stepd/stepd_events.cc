@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the container's init, the agent, the other nodes and libpmix tell a running step.
+#include <csignal>
+
 #include "agent/stepd/stepd.h"
+#include "agent/stepd/usage.h"
+#include "base/os/process.h"
 #include "base/text/text.h"
 
 namespace slipway {
@@ -183,7 +187,11 @@ void Stepd::OnWireupTimeout() {
 void Stepd::OnRankExited(std::uint32_t task, std::int32_t wait_status) {
   std::uint32_t rank = LocalRanks()[task];
   if (outcome_.Exited(rank)) return;
-  if (outcome_.RankExited(rank, wait_status)) {
+  std::string why;
+  if (ExitStatus{wait_status}.signal() == SIGKILL && UsageOf(ranks_cgroup_).oom_kills > 0) {
+    why = "the job's memory on this node was used up (--mem)";
+  }
+  if (outcome_.RankExited(rank, wait_status, why)) {
     OnFirstFailure(spec_.kill_on_bad_exit);
   } else if (!outcome_.failed() && outcome_.LeftWithoutFinalize(rank)) {
     Warn(Cat("rank ", rank, " on ", spec_.nodes[spec_.node_index],
@@ -193,6 +201,7 @@ void Stepd::OnRankExited(std::uint32_t task, std::int32_t wait_status) {
   MarkLap("all ranks ended");
   loop_.Cancel(limit_timer_);
   loop_.Cancel(wireup_timer_);
+  loop_.Cancel(kill_timer_);
   // The init goes by itself then; one that does not is shown the door.
   kill_timer_ = loop_.After(std::chrono::seconds(5), [this] { init_.Close("it did not end"); });
 }

@@ -34,6 +34,19 @@ std::int64_t StepTable::NowMs() const {
   return std::chrono::duration_cast<std::chrono::milliseconds>(loop_.WallNow().time_since_epoch()).count();
 }
 
+StepNews StepTable::NewsOf(const Entry& entry) {
+  StepNews news = entry.machine.news();
+  news.laps.insert(news.laps.begin(), entry.own_laps.begin(), entry.own_laps.end());
+  return news;
+}
+
+void StepTable::EndLap(Entry& entry, const char* name, std::optional<MonotonicTime>& since) {
+  if (!since) return;
+  auto us = std::chrono::duration_cast<std::chrono::microseconds>(loop_.Now() - *since).count();
+  entry.own_laps.push_back({name, static_cast<std::uint32_t>(std::min<std::int64_t>(us, UINT32_MAX))});
+  since.reset();
+}
+
 StepTable::Entry* StepTable::Find(const StepId& step) {
   auto at = steps_.find(step);
   return at == steps_.end() ? nullptr : at->second.get();
@@ -146,7 +159,7 @@ void StepTable::Acknowledge(const StepId& step, std::uint64_t sequence) {
 std::vector<StepNews> StepTable::Reports() const {
   std::vector<StepNews> reports;
   for (const auto& [id, entry] : steps_) {
-    StepNews news = entry->machine.news();
+    StepNews news = NewsOf(*entry);
     if (news.last() && !entry->held_output.empty()) {
       // Its last words come first: SetConnected sends them, and then this end.
       news = StepNews{.step = id, .kind = StepNews::kStarted, .laps = news.laps, .time_ms = news.time_ms};
@@ -230,6 +243,7 @@ void StepTable::PerformOne(const StepId& step, Entry& entry, const StepEffect& e
   };
   switch (effect.kind) {
     case StepEffect::kFetchImage:
+      entry.staging_since = loop_.Now();
       return events_.want_image(entry.plan->spec.image_digest, entry.plan->image_bytes,
                                 later([](StepMachine& m, const Result<>& held) { return m.OnImage(held); }));
     case StepEffect::kAskBroker:
@@ -275,8 +289,13 @@ void StepTable::PerformOne(const StepId& step, Entry& entry, const StepEffect& e
 
 void StepTable::AskBroker(const StepId& step, Entry& entry) {
   if (broker_ == nullptr) return;  // Reconcile comes back to it
+  EndLap(entry, "stage", entry.staging_since);
+  entry.starting_since = loop_.Now();
   auto answer = [this, step](const Result<>& started) {
-    if (Entry* entry = Find(step)) Perform(step, entry->machine.OnStarted(started));
+    if (Entry* entry = Find(step)) {
+      if (started) EndLap(*entry, "broker", entry->starting_since);
+      Perform(step, entry->machine.OnStarted(started));
+    }
     if (started || started.error().code != Code::kUnavailable) return;
     // Either the connection is lost, and Reconcile will say what became of the step, or (seen a turn later,
     // when a loss has been noticed) it is the broker's own answer.
@@ -335,7 +354,7 @@ void StepTable::ReadStatus(const StepId& step, Entry& entry) {
 }
 
 void StepTable::Report(const StepId& step, Entry& entry) {
-  StepNews news = entry.machine.news();
+  StepNews news = NewsOf(entry);
   news.time_ms = NowMs();
   if (news.kind == StepNews::kEnded && news.exit_code != 0) news.first_failure_ms = news.time_ms;
   if (news.last() && news.exit_code != 0) TellPeersGone(entry, true);

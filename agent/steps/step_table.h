@@ -86,10 +86,14 @@ class StepTable {
     bool end_waits = false;        // its end is reported once its output is out
     std::deque<StepStdin> early_input;
     std::size_t early_input_bytes = 0;
+    std::optional<MonotonicTime> staging_since, starting_since;
+    std::vector<Lap> own_laps;          // "stage", "broker": what came before stepd's first
     std::set<std::uint32_t> exchanged;  // nodes we have sent frames to
   };
   using Effects = StepMachine::Effects;
 
+  static StepNews NewsOf(const Entry& entry);
+  void EndLap(Entry& entry, const char* name, std::optional<MonotonicTime>& since);
   Entry* Find(const StepId& step);
   Entry& Make(const StepId& step);
   void Perform(const StepId& step, Effects effects);

@@ -344,5 +344,26 @@ TEST_F(FrontTest, NothingIsLeftWhenItIsKilled) {
   EXPECT_EQ(*ReadFile("/proc/self/mountinfo"), mounts);
 }
 
+TEST_F(FrontTest, NothingIsLeftWhenItIsKilledWhileTheImageThinks) {
+  ASSERT_TRUE(MakeDirectories(path_ + "/slow/.singularity.d/env"));
+  ASSERT_TRUE(MakeDirectories(path_ + "/slow/bin"));
+  WriteTo(path_ + "/slow/.singularity.d/env/10.sh", "echo thinking; sleep 1000\n");
+  for (const char* folder : {"/bin", "/lib", "/lib64"}) {
+    if (::access((path_ + "/root" + folder).c_str(), F_OK) == 0) {
+      ASSERT_TRUE(MakeDirectories(path_ + "/slow" + folder));
+    }
+  }
+  std::vector<std::string> argv = {"exec"};
+  for (const char* folder : {"/bin", "/lib", "/lib64"}) {
+    if (::access((path_ + "/root" + folder).c_str(), F_OK) == 0)
+      argv.insert(argv.end(), {"-B", Cat(path_, "/root", folder, ":", folder)});
+  }
+  argv.insert(argv.end(), {path_ + "/slow", "true"});
+  Running running = Start(argv);
+  ASSERT_EQ(ReadLine(running.err.get()), "thinking");
+  ASSERT_TRUE(running.process.Signal(SIGKILL));
+  EXPECT_EQ(Finish(std::move(running)).code, 137);
+}
+
 }  // namespace
 }  // namespace slipway

@@ -64,7 +64,8 @@ Result<> Debootstrap(const Recipe& recipe, const std::string& target, const RunO
               Join(outcome.last_lines, "\n  "));
 }
 
-Result<> UnpackLocalImage(const std::string& from, const std::string& root) {
+Result<> UnpackLocalImage(const std::string& from, const std::string& root,
+                          const std::atomic<bool>* cancelled) {
   UniqueFd image = TRY(Open(from, O_RDONLY));
   struct stat info;
   if (::fstat(image.get(), &info) < 0) return ErrnoFail("fstat", from);
@@ -72,6 +73,10 @@ Result<> UnpackLocalImage(const std::string& from, const std::string& root) {
   squashfs::PackOptions options;
   options.policy.ids_to_root = false;
   options.policy.set_id = squashfs::Treatment::kKeep;  // packing decides
+  options.progress = [cancelled](const squashfs::Progress&) -> Result<> {
+    if (cancelled != nullptr && cancelled->load()) return Fail(Code::kCancelled, "cancelled");
+    return {};
+  };
   if (S_ISDIR(info.st_mode)) {
     return Fail(Code::kUnimplemented, from,
                 " is a directory; name it to `slipway build` itself, or build it to a SIF first");

@@ -3,6 +3,7 @@
 // already.
 #pragma once
 
+#include <atomic>
 #include <string>
 
 #include "base/result/result.h"
@@ -14,7 +15,8 @@ namespace slipway::build {
 // Installs into the new directory `target`; as root, of the machine or of a user namespace. kNotFound with
 // the package to install when mmdebstrap is missing.
 Result<> Debootstrap(const Recipe& recipe, const std::string& target, const RunOptions& run);
-// The SIF, squashfs or directory `from` into the empty directory `root`.
-Result<> UnpackLocalImage(const std::string& from, const std::string& root);
+// The SIF or squashfs `from` into the empty directory `root`.
+Result<> UnpackLocalImage(const std::string& from, const std::string& root,
+                          const std::atomic<bool>* cancelled);
 
 }  // namespace slipway::build

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <climits>
 #include <cstdlib>
 #include <ctime>
 #include <utility>
@@ -36,7 +37,10 @@ std::string DirectoryOf(const std::string& path) {
 class TempDirectory {
  public:
   static Result<TempDirectory> Make(const std::string& parent) {
-    return TempDirectory(TRY(MakeTempDirectory(parent, ".slipway-build-")));
+    char absolute[PATH_MAX];
+    if (::realpath(parent.c_str(), absolute) == nullptr)
+      return ErrnoFail("the folder for temporary files,", parent);
+    return TempDirectory(TRY(MakeTempDirectory(absolute, ".slipway-build-")));
   }
   TempDirectory(TempDirectory&& other) noexcept : path_(std::exchange(other.path_, {})) {}
   ~TempDirectory() {
@@ -119,7 +123,10 @@ class Builder {
     populate.labels = labels;
     populate.root = temp.path() + "/rootfs";
     populate.run_tests = options_.run_tests;
-    if (::mkdir(populate.root.c_str(), 0755) < 0) return ErrnoFail("mkdir", populate.root);
+    populate.scratch = temp.path() + "/scratch";
+    for (const std::string& directory : {populate.root, populate.scratch}) {
+      if (::mkdir(directory.c_str(), 0755) < 0) return ErrnoFail("mkdir", directory);
+    }
     squashfs::PackSummary packed =
         TRY(::geteuid() == 0 ? PopulateAndPack(populate, place) : AsUser(populate, place));
     return Complete(writer, packed, arch);

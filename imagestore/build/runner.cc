@@ -41,7 +41,7 @@ Result<> MountDev(int root_fd) {
   UniqueFd target = TRY(OpenInRoot(root_fd, "/dev", O_PATH | O_DIRECTORY));
   TRY(AttachMount(dev.get(), target.get()));
   for (const char* name : {"null", "zero", "full", "random", "urandom", "tty"}) {
-    TRY(OpenAt(dev.get(), name, O_WRONLY | O_CREAT | O_EXCL, 0666));
+    UniqueFd made = TRY(OpenAt(dev.get(), name, O_WRONLY | O_CREAT | O_EXCL, 0666));
     TRY(BindInto(root_fd, Cat("/dev/", name), Cat("/dev/", name), false));
   }
   for (auto [name, to] : {std::pair{"fd", "/proc/self/fd"},

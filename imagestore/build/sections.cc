@@ -90,12 +90,12 @@ Result<> Bootstrap(const PopulateOptions& options) {
   RunOptions run;
   run.env = {
       Cat("PATH=", std::getenv("PATH") != nullptr ? std::getenv("PATH") : "/usr/sbin:/usr/bin:/sbin:/bin"),
-      "LC_ALL=C"};
+      "LC_ALL=C", "TMPDIR=" + options.scratch};
   run.log = options.log;
   run.cancelled = options.cancelled;
   if (recipe.bootstrap == "localimage") {
     if (options.progress) options.progress({"bootstrap", "unpacking " + recipe.from});
-    return UnpackLocalImage(recipe.from, options.root);
+    return UnpackLocalImage(recipe.from, options.root, options.cancelled);
   }
   TRY(Debootstrap(recipe, options.root, run));
   // mmdebstrap makes device nodes; a container's /dev is a mount.

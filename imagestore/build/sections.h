@@ -16,7 +16,8 @@ namespace slipway::build {
 struct PopulateOptions {
   const Recipe* recipe = nullptr;
   Labels labels;
-  std::string root;  // an empty directory
+  std::string root;     // an empty directory
+  std::string scratch;  // another, for the bootstrap's own files
   bool run_tests = true;
   std::function<void(const BuildProgress&)> progress;
   std::function<void(std::string_view)> log;

@@ -50,8 +50,8 @@ class Unpacker {
       } else if (child->same_as != nullptr) {
         continue;  // when the file is there
       } else if (child->IsFile()) {
-        TRY_CONTEXT(OpenAt(dir_fd, child->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600),
-                    child->Path());
+        UniqueFd made = TRY_CONTEXT(
+            OpenAt(dir_fd, child->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600), child->Path());
       } else if (::mknodat(dir_fd, name, (child->mode & S_IFMT) | 0600, 0) < 0) {
         return ErrnoFail("mknod", child->Path());
       }

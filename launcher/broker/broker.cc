@@ -41,6 +41,17 @@ Result<> CheckWhoWeAre(const BrokerConf& conf) {
   return {};
 }
 
+// Two brokers of one state would each miss the other's marks. A POSIX lock: our children do not inherit it.
+Result<UniqueFd> LockState(const BrokerConf& conf) {
+  UniqueFd fd = TRY(Open(conf.state_dir + "/lock", O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+  struct flock whole {};
+  whole.l_type = F_WRLCK;
+  if (::fcntl(fd.get(), F_SETLK, &whole) < 0) {
+    return Fail(Code::kFailedPrecondition, "another slipway-broker runs on ", conf.state_dir);
+  }
+  return fd;
+}
+
 }  // namespace
 
 Result<> RunBroker(const BrokerConf& conf, const ContainerEntry& entry) {
@@ -50,6 +61,7 @@ Result<> RunBroker(const BrokerConf& conf, const ContainerEntry& entry) {
   uid_t us = ::geteuid();
   TRY(MakeTrustedDirectory(conf.run_dir, us, 0755));
   TRY(MakeTrustedDirectory(conf.state_dir, us, 0755));
+  UniqueFd lock = TRY(LockState(conf));
   MarkStore marks = TRY_CONTEXT(MarkStore::Open(conf.state_dir + "/marks"), "the marks against replay");
   TRY(MakeTrustedDirectory(conf.image_dir, us, 0755));
   UniqueFd host_store = TRY(Open(conf.image_dir, O_PATH | O_DIRECTORY));

@@ -370,6 +370,12 @@ TEST_F(RealBroker, KeepsABoundedNumberOfMountsAndNeverLetsOneInUseGo) {
   EXPECT_EQ(alone.Wait().value().exit_code(), 0) << ReadFile(dir + "/log").value_or("");
 }
 
+TEST_F(RealBroker, IsTheOnlyOneOnItsState) {
+  Process second = ForkInto([this] { return BeBroker(); });
+  EXPECT_EQ(second.Wait().value().exit_code(), 1);
+  EXPECT_EQ(Start(Credential({1, 1, 0})).kind, BrokerFrame::kStarted) << "the first is not disturbed";
+}
+
 TEST_F(RealBroker, DoesNotStartOverARecordThatItCannotRead) {
   StepId step{1, 1, 0};
   ASSERT_EQ(Start(Credential(step)).kind, BrokerFrame::kStarted);

@@ -96,12 +96,14 @@ Result<> StepKeeper::MakeFolder(const LaunchCredential& credential, Made& made) 
   if (::mkdir(folder.c_str(), 0755) < 0) return ErrnoFail("mkdir", folder);
   made.folder_made = true;
   made.listen = TRY(ListenUnix(folder + "/sock", SOCK_STREAM, 0666));
+  // The agent reads the result of a stepd that died after writing it; nobody else has business with it.
   made.status = TRY(Open(folder + "/status", O_RDWR | O_CREAT | O_EXCL, 0600));
   made.log = TRY(Open(folder + "/stepd.log", O_WRONLY | O_APPEND | O_CREAT | O_EXCL, 0600));
   if (world_.conf.rootless) return {};
   for (int fd : {made.status.get(), made.log.get()}) {
-    if (::fchown(fd, credential.uid, credential.gid) < 0) return ErrnoFail("fchown in", folder);
+    if (::fchown(fd, credential.uid, world_.conf.agent_gid) < 0) return ErrnoFail("fchown in", folder);
   }
+  if (::fchmod(made.status.get(), 0640) < 0) return ErrnoFail("fchmod", folder + "/status");
   return {};
 }
 

@@ -43,7 +43,10 @@ Result<> MakeDev(int target_fd, Report& report) {
     TRY_CONTEXT(BindFromHost(dev.get(), name, false), Cat("binding /dev/", name));
   }
   // Shared memory among ranks and steps of the job goes through the node's own.
-  TRY_CONTEXT(BindFromHost(dev.get(), "shm", true), "binding /dev/shm");
+  if (auto shm = BindFromHost(dev.get(), "shm", true); !shm) {
+    if (shm.error().sys_errno != ENOENT) return Failure(std::move(shm).error().Context("binding /dev/shm"));
+    TRY_CONTEXT(MountAt(dev.get(), "shm", "tmpfs", {{"mode", "1777"}}), "mounting /dev/shm");
+  }
   TRY_CONTEXT(
       MountAt(dev.get(), "pts", "devpts", {{"newinstance", ""}, {"ptmxmode", "0666"}, {"mode", "0620"}}),
       "mounting /dev/pts");

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <optional>
 
 #include "base/os/process.h"
@@ -67,9 +68,12 @@ Result<Environment> AskShell(const std::vector<std::string>& scripts, std::size_
                       scripts.end());
   options.env = env;
   options.cwd = "/";
+  options.parent_death_signal = SIGKILL;
   UniqueFd null = TRY(Open("/dev/null", O_RDONLY));
   options.fds = {{0, null.get()}};
   Output output = TRY(RunAndCapture(options));
+  if (output.status.signaled())
+    return Fail(Code::kCancelled, "its shell was ended by signal ", output.status.signal());
   if (output.status.wait_status != 0)
     return Fail(Code::kFailedPrecondition, "exit code ", output.status.exit_code());
   Environment result;

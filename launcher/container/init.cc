@@ -66,8 +66,8 @@ void BlockAllSignals() {
   ::sigprocmask(SIG_SETMASK, &all, nullptr);
 }
 
-// The one who forked us may have had anything open: the other end of our socket (we would never see it close), a
-// database, another user's files.
+// The one who forked us may have had anything open: the other end of our socket (we would never see it
+// close), a database, another user's files.
 void CloseAllBut(int kept_fd) {
   if (kept_fd > 3) ::syscall(SYS_close_range, 3U, static_cast<unsigned>(kept_fd) - 1, 0U);
   ::syscall(SYS_close_range, static_cast<unsigned>(kept_fd) + 1, ~0U, 0U);
@@ -175,6 +175,8 @@ void RunInit(const Birth& birth) {
   auto standing = BuildContainer(birth, *order, std::move(fresh_proc), report);
   if (!standing) report.Die(standing.error().message);
   auto env = ContainerEnvironment(spec.env, spec.image_environment);
+  // Somebody wants this to end (Ctrl-C reaches the image's shell too): not the moment to start its command.
+  if (!env && env.error().code == Code::kCancelled) report.Die(env.error().message);
   if (!env) {
     report.Warn(Cat("warning: ", env.error().message));
     env = ContainerEnvironment(spec.env, false);

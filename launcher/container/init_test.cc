@@ -204,18 +204,28 @@ TEST_F(InitTest, RunsNoOtherImageThanTheSignedOne) {
   EXPECT_EQ(failed_.exit_code, 125);
 }
 
-TEST_F(InitTest, NeverBindsTheFolderOfTheImages) {
+TEST_F(InitTest, NeverBindsAnImageOfTheNode) {
+  ASSERT_EQ(::symlink("images/two", (path_ + "/link").c_str()), 0);
   for (const std::string& source :
-       {path_, path_ + "/images", path_ + "/images/two", path_ + "/data/../images", std::string("/")}) {
+       {path_ + "/images", path_ + "/images/two", path_ + "/data/../images", path_ + "/link"}) {
     spec_.mounts.back() = {.source = source, .target = "/x"};
     Start();
     Listen();
-    EXPECT_THAT(failed_.message, HasSubstr("holds the node's image mounts")) << source;
+    EXPECT_THAT(failed_.message, HasSubstr("among the node's image mounts")) << source;
     failed_ = {};
     control_.reset();
     ASSERT_TRUE(child_.Wait());
     child_ = {};
   }
+}
+
+TEST_F(InitTest, CoversTheImagesInAFolderThatHoldsThem) {
+  spec_.mounts.push_back({.source = path_, .target = "/above"});
+  spec_.mounts.push_back({.source = "/", .target = "/host"});
+  spec_.mounts.push_back({.source = "/tmp", .target = "/tmp"});
+  std::string out =
+      RunForOutput(Cat("ls /above; ls -A /above/images /host", path_, "/images ", path_, "/images"));
+  EXPECT_EQ(out, Cat("data\nimages\n/above/images:\n\n/host", path_, "/images:\n\n", path_, "/images:\n"));
 }
 
 TEST_F(InitTest, BindsHoldToReadOnlyAndSkipTheOptional) {

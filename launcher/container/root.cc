@@ -183,14 +183,27 @@ class TreeBuilder {
                 covering->source, ", which is mounted above it at ", covering->target);
   }
 
+  // The images of other steps are not this user's to see. He cannot take the cover off: he has no privilege
+  // in this user namespace, and in one of his own it is locked.
+  Result<> Cover(const MountSource& source) {
+    UniqueFd cover = TRY(MountNew("tmpfs", {{"mode", "0555"}, {"size", "4k"}},
+                                  MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
+    UniqueFd images = TRY(OpenAt(source.tree.get(), source.covered, O_PATH | O_DIRECTORY | O_NOFOLLOW));
+    return AttachMount(cover.get(), images.get());
+  }
+
   Result<> Attach(const MountSource& source) {
     const Mount& mount = *source.mount;
+    bool attached = false;
     auto outcome = [&]() -> Result<> {
       UniqueFd target = TRY(OpenTarget(mount.target, source.directory, CoveringMount(mount.target, &mount)));
       if (mount.type == Mount::kDev) return MakeDev(target.get(), report_);
-      return AttachMount(source.tree.get(), target.get());
+      TRY(AttachMount(source.tree.get(), target.get()));
+      attached = true;
+      if (!source.covered.empty()) TRY(Cover(source));
+      return {};
     }();
-    if (outcome || mount.optional) return {};
+    if (outcome || (mount.optional && !attached)) return {};
     return Failure(std::move(outcome).error().Context(
         Cat("mounting ", mount.source.empty() ? "" : mount.source + " at ", mount.target)));
   }

@@ -26,25 +26,32 @@ Result<std::string> PathOf(int fd) {
   return std::string(path, static_cast<std::size_t>(n));
 }
 
-Result<> RefuseOthersImages(const std::string& source, const Birth& birth) {
-  if (birth.image_path.empty()) return {};
-  UniqueFd fd = TRY(Open(source, O_PATH));
-  std::string real = TRY(PathOf(fd.get()));
-  std::string images = birth.image_path.substr(0, birth.image_path.rfind('/'));
-  if (images.empty() || (!IsBelowOrSame(real, images) && !IsBelowOrSame(images, real))) return {};
-  return Fail(Code::kPermissionDenied, "bind of ", source,
-              ": it holds the node's image mounts; bind the folders below it that are needed");
+// Where in `source_fd`'s tree the broker keeps the images of all steps: nothing when it does not hold them;
+// an error when it lies among them.
+Result<std::string> ImagesBelow(int source_fd, const std::string& source, const Birth& birth) {
+  UniqueFd folder = TRY(Open(birth.image_path.substr(0, birth.image_path.rfind('/')), O_PATH | O_DIRECTORY));
+  std::string images = TRY(PathOf(folder.get())), real = TRY(PathOf(source_fd));
+  if (IsBelowOrSame(real, images)) {
+    return Fail(Code::kPermissionDenied, "bind of ", source, ": it lies among the node's image mounts");
+  }
+  if (!IsBelowOrSame(images, real)) return std::string();
+  return images.substr(real == "/" ? 1 : real.size() + 1);
 }
 
 // A recursive copy of the host's tree at `source`. statx, because it wakes automounts where stat and
-// open_tree do not.
+// open_tree do not; one descriptor for check and copy, because the path is the user's to change.
 Result<MountSource> CloneOf(const std::string& source, const Birth& birth) {
   struct statx info {};
   if (::statx(AT_FDCWD, source.c_str(), 0, STATX_TYPE, &info) < 0) return ErrnoFail("bind source", source);
-  TRY(RefuseOthersImages(source, birth));
   MountSource opened;
   opened.directory = S_ISDIR(info.stx_mode);
-  opened.tree = TRY(OpenTreeClone(AT_FDCWD, source, opened.directory));
+  if (birth.image_path.empty()) {
+    opened.tree = TRY(OpenTreeClone(AT_FDCWD, source, opened.directory));
+    return opened;
+  }
+  UniqueFd fd = TRY(Open(source, O_PATH));
+  opened.covered = TRY(ImagesBelow(fd.get(), source, birth));
+  opened.tree = TRY(OpenTreeClone(fd.get(), "", opened.directory));
   return opened;
 }
 

@@ -16,11 +16,13 @@ struct MountSource {
   const Mount* mount = nullptr;  // of the spec
   UniqueFd tree;                 // a detached mount, ready to be attached; none for kDev, made in place
   bool directory = true;
+  // Not empty: the folder in it, relative, where the broker keeps the images of all steps; to be covered as
+  // soon as the tree is attached.
+  std::string covered;
 };
 
 // In the spec's order, without the optional ones that are not there. `fresh_proc` is used for kProc when
-// given. In the brokered way a source that holds or lies in the folder of the images is refused: it would
-// show the images of others.
+// given. In the brokered way a source among the images of the node is refused.
 Result<std::vector<MountSource>> OpenMountSources(const LaunchSpec& spec, const Birth& birth,
                                                   UniqueFd fresh_proc);
 

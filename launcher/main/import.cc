@@ -9,10 +9,6 @@
 // made. Exit 0 and one line of key=value on stdout; exit 1 and one line on stderr when the image is refused
 // or damaged; 2 when it was called wrongly. A forbidden system call ends it with SIGSYS.
 #include <fcntl.h>
-#include <sched.h>
-#include <seccomp.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -26,13 +22,12 @@
 #include "base/result/result.h"
 #include "imagestore/sif/sif.h"
 #include "imagestore/squashfs/pack.h"
+#include "launcher/main/import_confine.h"
 
 namespace slipway {
 namespace {
 
-constexpr std::uint64_t kMemoryMax = std::uint64_t{4} << 30;
 constexpr std::uint64_t kDataMax = std::uint64_t{256} << 30;
-constexpr unsigned kCpuSecondsMax = 4 * 3600;
 
 struct Arguments {
   int in_fd = -1, out_fd = -1;
@@ -75,65 +70,6 @@ Result<> CheckDescriptors(const Arguments& arguments) {
     return Fail(Code::kInvalidArgument, "the output must be a regular file, open for reading and writing");
   }
   if (info.st_size != 0) return Fail(Code::kFailedPrecondition, "the output is not empty");
-  return {};
-}
-
-Result<> Limit(int resource, rlim_t value) {
-  rlimit limit;
-  if (::getrlimit(static_cast<__rlimit_resource_t>(resource), &limit) < 0) return ErrnoFail("getrlimit");
-  limit.rlim_cur = limit.rlim_max = std::min(limit.rlim_max, value);
-  if (::setrlimit(static_cast<__rlimit_resource_t>(resource), &limit) < 0) return ErrnoFail("setrlimit");
-  return {};
-}
-
-// What is left: memory, threads of this process, the two descriptors, and an end. newfstatat is not among it
-// (it can name paths), so sizes are asked by lseek.
-Result<> Confine() {
-  TRY(Limit(RLIMIT_CORE, 0));
-  TRY(Limit(RLIMIT_AS, kMemoryMax));
-  TRY(Limit(RLIMIT_CPU, kCpuSecondsMax));
-  if (::prctl(PR_SET_DUMPABLE, 0) < 0) return ErrnoFail("prctl(PR_SET_DUMPABLE)");
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return ErrnoFail("prctl(PR_SET_NO_NEW_PRIVS)");
-  std::unique_ptr<void, void (*)(void*)> filter(seccomp_init(SCMP_ACT_KILL_PROCESS), seccomp_release);
-  if (!filter) return Fail(Code::kInternal, "no seccomp filter could be made");
-  int failed = 0;
-  for (int call : {SCMP_SYS(read),
-                   SCMP_SYS(pread64),
-                   SCMP_SYS(write),
-                   SCMP_SYS(pwrite64),
-                   SCMP_SYS(lseek),
-                   SCMP_SYS(ftruncate),
-                   SCMP_SYS(close),
-                   SCMP_SYS(mmap),
-                   SCMP_SYS(munmap),
-                   SCMP_SYS(mremap),
-                   SCMP_SYS(mprotect),
-                   SCMP_SYS(madvise),
-                   SCMP_SYS(brk),
-                   SCMP_SYS(futex),
-                   SCMP_SYS(set_robust_list),
-                   SCMP_SYS(rseq),
-                   SCMP_SYS(rt_sigprocmask),
-                   SCMP_SYS(rt_sigaction),
-                   SCMP_SYS(rt_sigreturn),
-                   SCMP_SYS(clock_gettime),
-                   SCMP_SYS(gettimeofday),
-                   SCMP_SYS(getrandom),
-                   SCMP_SYS(sched_getaffinity),
-                   SCMP_SYS(sched_yield),
-                   SCMP_SYS(exit),
-                   SCMP_SYS(exit_group)}) {
-    failed |= seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, call, 0);
-  }
-  // Threads, not processes. The arguments of clone3 lie in memory, where no filter sees them; libc then uses
-  // clone.
-  failed |= seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                             SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM));
-  failed |= seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-  if (failed != 0) return Fail(Code::kInternal, "a seccomp rule could not be added");
-  if (int code = seccomp_load(filter.get()); code < 0) {
-    return Failure(ErrnoErrorOf(-code, "loading the seccomp filter"));
-  }
   return {};
 }
 

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <csignal>
 #include <fstream>
 
+#include "base/os/mount.h"
 #include "base/os/process.h"
 #include "imagestore/sif/sif.h"
 #include "imagestore/squashfs/pack.h"
 #include "imagestore/squashfs/reader.h"
+#include "launcher/main/import_confine.h"
 
 namespace slipway {
 namespace {
@@ -51,11 +55,14 @@ class Import : public ::testing::Test {
     return *ReadFile(path, 64 << 20);
   }
   Outcome Run(const std::string& bytes) {
+    return Run(bytes, std::move(*Open(top_ + "/out", O_RDWR | O_CREAT | O_TRUNC, 0600)));
+  }
+  Outcome Run(const std::string& bytes, UniqueFd out) {
     Outcome outcome;
     std::string in_path = top_ + "/in", err_path = top_ + "/err";
     std::ofstream(in_path, std::ios::binary) << bytes;
     auto in = Open(in_path, O_RDONLY);
-    outcome.image = std::move(*Open(top_ + "/out", O_RDWR | O_CREAT | O_TRUNC, 0600));
+    outcome.image = std::move(out);
     auto err = Open(err_path, O_RDWR | O_CREAT | O_TRUNC, 0600);
     auto ran = RunAndCapture({.argv = {SLIPWAY_IMPORT, "--in-fd", "7", "--out-fd", "5"},
                               .fds = {{7, in->get()}, {5, outcome.image.get()}, {2, err->get()}}});
@@ -64,6 +71,13 @@ class Import : public ::testing::Test {
     outcome.out = ran->out;
     outcome.err = *ReadFile(err_path);
     return outcome;
+  }
+  // Incompressible, the same each time.
+  static std::string RandomText(std::size_t size) {
+    std::string text(size, 0);
+    std::uint32_t state = 1;
+    for (char& c : text) c = static_cast<char>((state = state * 1664525U + 1013904223U) >> 24);
+    return text;
   }
   void ExpectRefusal(const Outcome& outcome, const std::string& named) {
     EXPECT_EQ(outcome.status.exit_code(), 1) << outcome.err;
@@ -109,6 +123,41 @@ TEST_F(Import, DeviceNodesAreRefused) {
   squashfs::PackOptions keep;
   keep.policy.devices = squashfs::Treatment::kKeep;
   ExpectRefusal(Run(MakeSif(keep)), "etc/null is or has a device node");
+}
+
+TEST(Confinement, NoPathCanBeOpenedAndNothingStarted) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "not confined under a sanitizer";
+#endif
+  auto ends_with = [](auto forbidden) {
+    auto child = Clone3({});
+    EXPECT_TRUE(child);
+    if (!*child) {
+      if (!Confine()) ::_exit(99);
+      forbidden();
+      ::_exit(0);
+    }
+    auto status = child->Wait();
+    return status->signaled() ? status->signal() : 0;
+  };
+  EXPECT_EQ(ends_with([] { (void)::open("/", O_RDONLY); }), SIGSYS);
+  EXPECT_EQ(ends_with([] { (void)::fork(); }), SIGSYS);
+  EXPECT_EQ(ends_with([] { (void)::socket(AF_UNIX, SOCK_STREAM, 0); }), SIGSYS);
+  EXPECT_EQ(ends_with([] { (void)::execl("/bin/true", "true", nullptr); }), SIGSYS);
+  EXPECT_EQ(ends_with([] { (void)::kill(1, 0); }), SIGSYS);
+  EXPECT_EQ(ends_with([] { (void)::lseek(0, 0, SEEK_CUR); }), 0);
+}
+
+// The image is larger than the disk.
+TEST_F(Import, FullDiskIsSaidInOneLine) {
+  if (::geteuid() != 0) GTEST_SKIP() << "a small file system needs root";
+  auto small = MountNew("tmpfs", {{"size", "64k"}}, 0);
+  if (!small) GTEST_SKIP() << small.error().message;
+  std::string noise = RandomText(1'000'000);
+  { std::ofstream(tree_ + "/etc/noise", std::ios::binary) << noise; }
+  auto in_bytes = MakeSif({});
+  Outcome outcome = Run(in_bytes, std::move(*OpenAt(small->get(), "out", O_RDWR | O_CREAT, 0600)));
+  ExpectRefusal(outcome, "No space left on device");
 }
 
 TEST_F(Import, WrongUseIsTwo) {

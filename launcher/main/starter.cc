@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 
@@ -44,6 +45,8 @@ int main(int argc, char** argv) {
   }
   int control = ControlFd(argc, argv);
   if (control < 0) Refuse("started by `slipway exec`, not by hand: it needs a control socket");
+  // The front's end is ours, also while an image's own scripts keep us from looking at the socket.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   slipway::Birth birth;
   birth.control_fd = control;
   slipway::RunRootless(birth);

@@ -52,11 +52,13 @@ void Fields(auto& archive, IsA<Mount> auto& v) {
 struct InjectedFile {
   std::string target, content;
   std::uint32_t mode = 0644;
-  // `content` is one line of passwd(5) or group(5): it is added to the image's own file, unless that has an entry of
-  // the same name or number already.
+  // `content` is one line of passwd(5) or group(5): it is added to the image's own file, unless that has an
+  // entry of the same name or number already.
   bool account_line = false;
 };
-void Fields(auto& archive, IsA<InjectedFile> auto& v) { archive(v.target, v.content, v.mode, v.account_line); }
+void Fields(auto& archive, IsA<InjectedFile> auto& v) {
+  archive(v.target, v.content, v.mode, v.account_line);
+}
 
 struct Task {
   std::uint32_t rank = 0;        // global

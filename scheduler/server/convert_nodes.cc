@@ -49,16 +49,18 @@ EndReason EndReasonOf(const v1::StepReport& in) {
   return EndReason::kExited;
 }
 
-// Laps have the names that agent, broker, container and stepd gave them; users want four figures.
+// Agent, broker, stepd and container each name their laps; users want four figures. What one of them says about the
+// inside of another's lap ("of these: …") is in that lap already.
 Timings TimingsOf(const v1::StepReport& in) {
   Timings out;
   for (const v1::Lap& lap : in.laps()) {
     const std::string& name = lap.name();
-    if (name == "stage" || name == "fetch" || name == "admit") {
+    if (name.starts_with("of these: ")) continue;
+    if (name == "stage") {
       out.stage_us += lap.us();
-    } else if (name == "wireup") {
+    } else if (name == "first rank connected" || name == "all ranks connected" || name == "wired up") {
       out.wireup_us += lap.us();
-    } else if (name == "run") {
+    } else if (name == "all ranks ended" || name == "output written") {
       out.run_us += lap.us();
     } else {
       out.start_us += lap.us();

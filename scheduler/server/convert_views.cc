@@ -126,7 +126,10 @@ void TimesToProto(const Job& job, const JobView& view, v1::Job* out) {
   const Step& primary = job.steps.front();
   out->set_staging_ms(primary.timings.stage_us / 1000);
   out->set_starting_ms(primary.timings.start_us / 1000);
-  out->set_wireup_ms(primary.timings.wireup_us / 1000);
+  // A batch script wires nothing up; its steps do.
+  std::uint64_t wireup_us = 0;
+  for (const Step& step : job.steps) wireup_us += step.timings.wireup_us;
+  out->set_wireup_ms(wireup_us / 1000);
   if (primary.timings.run_us != 0) {
     out->set_running_ms(primary.timings.run_us / 1000);
   } else if (job.running.us != 0) {

@@ -37,15 +37,20 @@ Relays::~Relays() {
 Result<> Relays::Attach(JobId id, std::uint32_t number, ClientPort* client) {
   const Job* job = world_.state().FindJob(id);
   if (job == nullptr) return Fail(Code::kNotFound, "there is no job ", id.value);
-  if (job->FindStep(number) == nullptr && (job->attempt != 0 || number != PrimaryStep(*job->spec))) {
-    if (IsTerminal(job->state) || number != PrimaryStep(*job->spec))
-      return Fail(Code::kNotFound, "job ", id.value, " has no step ", number);
+  if (job->FindStep(number) == nullptr && number != PrimaryStep(*job->spec)) {
+    return Fail(Code::kNotFound, "job ", id.value, " has no step ", number);
   }
   Key key{id, number};
   Relay& relay = relays_[key];
-  if (relay.client != nullptr)
-    return Fail(Code::kFailedPrecondition, "somebody is attached to step ", number, " of job ", id.value,
-                " already");
+  if (relay.client != nullptr) {
+    // Most likely the same client, whose broken connection has not been noticed here yet.
+    clients_.erase(relay.client);
+    relay.client->Finish(
+        Fail(Code::kAborted, "somebody else has attached to step ", number, " of job ", id.value));
+    relay.input.reset();
+    relay.taken = nullptr;
+    relay.told_end = false;
+  }
   loop_.Cancel(relay.orphan);
   relay.orphan = {};
   relay.client = client;
@@ -233,13 +238,12 @@ void Relays::Notice(Relay& relay, const std::string& text) {
 }
 
 void Relays::NoticeState(const Job& job, const Step* step, Relay& relay) {
-  if (job.state == JobState::kPending)
-    return Notice(relay, Cat("job ", job.id.value, " waits: ", world_.pending_reason(job)));
+  if (job.state == JobState::kPending) return Notice(relay, Cat("waiting: ", world_.pending_reason(job)));
   if (job.state == JobState::kStarting && relay.notice.find("staging") == std::string::npos) {
-    return Notice(relay, Cat("job ", job.id.value, " starts on ", NodesText(job)));
+    return Notice(relay, Cat("starting on ", NodesText(job)));
   }
   if (step != nullptr && step->state == StepState::kRunning)
-    Notice(relay, Cat("job ", job.id.value, " runs on ", NodesText(job)));
+    Notice(relay, Cat("running on ", NodesText(job)));
 }
 
 // The last message, once the end is durable and all output before it has been taken.

@@ -20,7 +20,8 @@
 namespace slipway::scheduler {
 namespace {
 
-constexpr auto kStopPatience = std::chrono::seconds(3);
+// Calls are answered in milliseconds; a connection whose client does not read is waited for no longer.
+constexpr auto kStopPatience = std::chrono::seconds(1);
 
 Result<std::string> Required(const Config& config, std::string_view key) {
   const std::string& value = config.String(key);
@@ -66,6 +67,7 @@ Result<> Server::OpenState(const Config& config, SigningKey key, const std::stri
   HeadOptions options{.cluster_id = cluster_id, .cluster_name = config.String("cluster.name")};
   options.node_lost_after = config.Seconds("controller.node_lost_after");
   options.heartbeat = config.Seconds("controller.heartbeat");
+  options.reattach_within = config.Seconds("controller.reattach_within");
   head_ = TRY(Head::Start(loop_, std::move(store), key, options, std::move(failed)));
   context_.reset(
       new ServiceContext{loop_, *head_, *authenticator_, *images_, std::move(key), cluster_id,

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+
+#include <atomic>
+#include <set>
 #include <thread>
 
 #include "base/os/process.h"
@@ -62,9 +66,8 @@ TEST_F(Cluster, RelaysAnInteractiveStep) {
   ASSERT_TRUE(node->Next(v1::ToNode::kLaunch, message));
   v1::StepKey step = message.launch().step();
   EXPECT_TRUE(message.launch().stream_output());
-  ASSERT_TRUE(node->Next(v1::ToNode::kCredit, message));
-  EXPECT_GE(message.credit().bytes(), 64u << 10);
   node->Report(step, v1::StepReport::STARTED);
+  ASSERT_TRUE(node->TakeCredit(24));
   node->Output(step, "before anybody listened\n");
 
   grpc::ClientContext call;
@@ -80,35 +83,41 @@ TEST_F(Cluster, RelaysAnInteractiveStep) {
   ASSERT_TRUE(node->Next(v1::ToNode::kInput, message));
   EXPECT_EQ(message.input().data(), "hello\n");
   EXPECT_TRUE(message.input().eof());
+  std::string got;
+  v1::AttachOutput out;
+  bool noticed = false;
+  std::thread client([&] {
+    while (attach->Read(&out) && !out.ended()) {
+      got += out.data();
+      noticed |= !out.notice().empty();
+    }
+  });
   // More than the window: only what was taken is granted again.
   std::string sent = "before anybody listened\n";
   for (int i = 0; i < 64; ++i) {
     std::string block(16 << 10, static_cast<char>('a' + i % 26));
     sent += block;
+    EXPECT_TRUE(node->TakeCredit(block.size()));
     node->Output(step, block);
-    if (i % 8 == 7) ASSERT_TRUE(node->Next(v1::ToNode::kCredit, message));
   }
   node->Report(step, v1::StepReport::ENDED, 7);
-  std::string got;
-  v1::AttachOutput out;
-  bool noticed = false;
-  while (attach->Read(&out) && !out.ended()) {
-    got += out.data();
-    noticed |= !out.notice().empty();
-  }
+  client.join();
   EXPECT_TRUE(out.ended());
   EXPECT_EQ(out.exit_code(), 7);
   EXPECT_TRUE(noticed);
-  EXPECT_EQ(got, sent);
+  EXPECT_TRUE(got == sent) << got.size() << " bytes of " << sent.size();
   EXPECT_TRUE(attach->Finish().ok());
 }
 
 TEST_F(Cluster, EndsALaunchWhoseClientIsGone) {
   auto node = Join("n1");
-  v1::SubmitRequest request = Batch(folder_.image);
+  v1::SubmitRequest request;
+  request.mutable_spec()->set_image(folder_.image);
   request.mutable_spec()->set_interactive(true);
+  request.mutable_spec()->mutable_program()->add_argv("sleep");
+  request.mutable_spec()->mutable_program()->set_cwd("/");
   auto id = Submit(kAnn, request);
-  ASSERT_TRUE(id);
+  ASSERT_TRUE(id) << id.error().message;
   v1::ToNode message;
   ASSERT_TRUE(node->Next(v1::ToNode::kLaunch, message));
   v1::StepKey step = message.launch().step();
@@ -156,6 +165,7 @@ TEST_F(Cluster, RefusesWhatCannotBeWithOneLine) {
 }
 
 TEST_F(Cluster, KeepsUsersApart) {
+  auto node = Join("n1");
   auto request = Batch(folder_.image);
   request.mutable_spec()->set_comment("for my eyes");
   auto id = Submit(kAnn, request);
@@ -178,6 +188,9 @@ TEST_F(Cluster, KeepsUsersApart) {
   attach->Write(first);
   EXPECT_EQ(attach->Finish().error_code(), grpc::StatusCode::PERMISSION_DENIED);
   EXPECT_TRUE(Cancel(0, *id));
+  v1::ToNode message;
+  ASSERT_TRUE(node->Next(v1::ToNode::kEndJob, message));
+  node->Released(message.end_job());
   EXPECT_EQ(Ended(kAnn, *id)->state(), v1::JOB_STATE_CANCELLED);
 }
 
@@ -270,6 +283,7 @@ TEST_F(Cluster, ServesImagesToNodesPieceByPiece) {
 }
 
 TEST_F(Cluster, NamesImagesAndRefusesUploadsWithoutAnImporter) {
+  auto node = Join("n1");
   auto images = v1::Images::NewStub(folder_.UserChannel());
   grpc::ClientContext add_call, upload_call, find_call;
   for (auto* call : {&add_call, &upload_call, &find_call}) Prepare(*call, folder_.Token(kAnn));
@@ -297,6 +311,7 @@ TEST_F(Cluster, NamesImagesAndRefusesUploadsWithoutAnImporter) {
 }
 
 TEST_F(Cluster, AnswersTheSameRequestWithTheSameJob) {
+  auto node = Join("n1");
   auto request = Batch(folder_.image);
   request.set_request_id("r1");
   auto first = Submit(kAnn, request), again = Submit(kAnn, request), other = Submit(kBob, request);
@@ -305,16 +320,54 @@ TEST_F(Cluster, AnswersTheSameRequestWithTheSameJob) {
   EXPECT_NE(*first, *other);
 }
 
+class ImpatientCluster : public Cluster {
+ protected:
+  std::string ControllerSettings() const override { return "node_lost_after = '2s'\n"; }
+};
+
+TEST_F(ImpatientCluster, CountsASilentNodeAsUnknownAndLetsItsJobRunOn) {
+  auto node = Join("n1");
+  auto id = Submit(kAnn, Batch(folder_.image));
+  v1::ToNode message;
+  ASSERT_TRUE(node->Next(v1::ToNode::kLaunch, message));
+  v1::StepKey step = message.launch().step();
+  node->Report(step, v1::StepReport::STARTED);
+  EXPECT_EQ(node->Finish().error_message(), "nothing was heard from this node for too long");
+  grpc::ClientContext call;
+  Prepare(call, folder_.Token(kBob));
+  v1::ListNodesReply nodes;
+  ASSERT_TRUE(v1::Nodes::NewStub(folder_.UserChannel())->List(&call, {}, &nodes).ok());
+  EXPECT_EQ(nodes.nodes(0).state(), "UNKNOWN");
+  EXPECT_EQ(Get(kAnn, *id)->state(), v1::JOB_STATE_RUNNING);
+  // It comes back with the step, which has ended in the meantime.
+  node = std::make_unique<FakeNode>(folder_, server_->port(), "n1", "n1", 4, step);
+  node->Report(step, v1::StepReport::ENDED, 0);
+  ASSERT_TRUE(node->Next(v1::ToNode::kEndJob, message));
+  node->Released(message.end_job());
+  EXPECT_EQ(Ended(kAnn, *id)->state(), v1::JOB_STATE_COMPLETED);
+}
+
 // The program itself, killed without warning while several users submit.
 class Killed : public ::testing::Test {
  protected:
+  // With a node, so that there is somewhere for jobs to run; nothing ever does.
   Process StartDaemon() {
-    auto process =
-        Spawn({.argv = {SLIPWAYD, "--config", folder_.WriteSettings()}, .parent_death_signal = SIGKILL});
+    std::string log = Cat(folder_.path, "/log.", ++starts_);
+    UniqueFd file = *Open(log, O_WRONLY | O_CREAT, 0600);
+    auto process = Spawn({.argv = {SLIPWAYD, "--config", folder_.WriteSettings()},
+                          .fds = {{2, file.get()}},
+                          .parent_death_signal = SIGKILL});
     EXPECT_TRUE(process) << process.error().message;
     auto channel = folder_.UserChannel();
     EXPECT_TRUE(channel->WaitForConnected(std::chrono::system_clock::now() + std::chrono::seconds(20)));
     jobs_ = v1::Jobs::NewStub(channel);
+    std::string text;
+    std::size_t port = std::string::npos;
+    while (process->Poll() && (text = *ReadFile(log), port = text.find(" port=")) == std::string::npos)
+      std::this_thread::yield();
+    node_ = std::make_unique<FakeNode>(folder_, std::atoi(text.c_str() + port + 6), "n1", "n1");
+    v1::ToNode message;
+    EXPECT_TRUE(node_->Next(v1::ToNode::kRegistered, message));
     return std::move(*process);
   }
   std::optional<std::uint64_t> Submit(std::uint32_t uid, const std::string& request_id) {
@@ -327,7 +380,9 @@ class Killed : public ::testing::Test {
     return reply.job_id();
   }
   ClusterFolder folder_;
+  int starts_ = 0;
   std::unique_ptr<v1::Jobs::Stub> jobs_;
+  std::unique_ptr<FakeNode> node_;
 };
 
 TEST_F(Killed, LosesNoJobThatWasAcknowledgedAndMakesNoneTwice) {
@@ -343,13 +398,15 @@ TEST_F(Killed, LosesNoJobThatWasAcknowledgedAndMakesNoneTwice) {
         auto id = Submit(t % 2 == 0 ? kAnn : kBob, request);
         if (!id) return;
         answered[t][request] = *id;
-        if (total.fetch_add(1) == 200) EXPECT_TRUE(daemon.Signal(SIGKILL));
+        if (total.fetch_add(1) == 200) {
+          EXPECT_TRUE(daemon.Signal(SIGKILL));
+        }
       }
     });
   }
   for (auto& user : users) user.join();
+  ASSERT_GT(total.load(), 200);
   EXPECT_EQ(daemon.Wait()->signal(), SIGKILL);
-  EXPECT_GT(total.load(), 200);
 
   daemon = StartDaemon();
   grpc::ClientContext call;
@@ -363,6 +420,7 @@ TEST_F(Killed, LosesNoJobThatWasAcknowledgedAndMakesNoneTwice) {
     EXPECT_EQ(Submit(t % 2 == 0 ? kAnn : kBob, answered[t].rbegin()->first), answered[t].rbegin()->second);
   }
   ASSERT_TRUE(daemon.Signal(SIGTERM));
+  EXPECT_EQ(node_->Finish().error_message(), "the controller is stopping");
   EXPECT_EQ(daemon.Wait()->exit_code(), 0);
 }
 
@@ -375,6 +433,7 @@ TEST_F(Killed, ASecondControllerOnTheSameStateIsRefused) {
   EXPECT_EQ(std::count(second->out.begin(), second->out.end(), '\n'), 1) << second->out;
   EXPECT_TRUE(Submit(kAnn, "x"));  // the first is unharmed
   ASSERT_TRUE(daemon.Signal(SIGTERM));
+  EXPECT_EQ(node_->Finish().error_message(), "the controller is stopping");
   EXPECT_EQ(daemon.Wait()->exit_code(), 0);
 }
 

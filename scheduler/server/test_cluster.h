@@ -5,6 +5,8 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <deque>
 #include <future>
 #include <string>
 #include <thread>
@@ -52,10 +54,10 @@ class ClusterFolder {
 
   std::string Settings() const {
     return Cat("[cluster]\nname = 'test'\nid = '", keys.cluster_id, "'\n[tls]\nca = '", path,
-               "/ca.pem'\n[log]\nlevel = 'error'\n[controller]\nlisten = '127.0.0.1:0'\nsocket = '", path,
+               "/ca.pem'\n[log]\nlevel = 'info'\n[controller]\nlisten = '127.0.0.1:0'\nsocket = '", path,
                "/users.sock'\ntoken_socket = '", path, "/token.sock'\nstate_dir = '", path,
                "/state'\ncert = '", path, "/controller.crt'\nkey = '", path,
-               "/controller.key'\nsigning_key = '", path, "/signing.key'\nnode_lost_after = '2s'\n");
+               "/controller.key'\nsigning_key = '", path, "/signing.key'\nreattach_within = '1s'\n");
   }
   std::string WriteSettings() const {
     EXPECT_TRUE(WriteFileAtomically(path + "/slipway.toml", Settings()));
@@ -94,7 +96,7 @@ inline v1::SubmitRequest Batch(const std::string& image) {
 class FakeNode {
  public:
   FakeNode(const ClusterFolder& folder, int port, const std::string& certificate, const std::string& name,
-           std::uint32_t cores = 4)
+           std::uint32_t cores = 4, const std::optional<v1::StepKey>& running = {})
       : stub_(v1::NodeLink::NewStub(
             *DialTls(Cat("127.0.0.1:", port), folder.NodeFiles(certificate), kControllerTlsName))) {
     Prepare(call_, "");
@@ -107,17 +109,37 @@ class FakeNode {
     reg->mutable_facts()->set_cores(cores);
     reg->mutable_facts()->set_memory_bytes(4ull << 30);
     reg->mutable_facts()->set_address("127.0.0.1:1");
+    if (running) {
+      *reg->add_steps()->mutable_step() = *running;
+      reg->mutable_steps(0)->set_kind(v1::StepReport::STARTED);
+      reg->mutable_steps(0)->set_sequence(v1::StepReport::STARTED);
+      reg->mutable_steps(0)->set_time_ms(WallMs());
+    }
     stream_->Write(message);
   }
   ~FakeNode() { call_.TryCancel(); }
-  // The next message of that kind; others are dropped. False when the stream ends first.
+  // The next message of that kind; others are kept for later. False when the stream ends first.
   bool Next(v1::ToNode::BodyCase kind, v1::ToNode& message) {
+    auto kept =
+        std::find_if(kept_.begin(), kept_.end(), [&](const v1::ToNode& m) { return m.body_case() == kind; });
+    if (kept != kept_.end()) {
+      message = *kept;
+      kept_.erase(kept);
+      return true;
+    }
     while (stream_->Read(&message)) {
       if (message.body_case() == kind) return true;
+      kept_.push_back(message);
     }
     return false;
   }
-  grpc::Status Finish() { return stream_->Finish(); }
+  // How the controller ended the stream.
+  grpc::Status Finish() {
+    v1::ToNode message;
+    while (stream_->Read(&message)) {
+    }
+    return stream_->Finish();
+  }
   void Report(const v1::StepKey& step, v1::StepReport::Kind kind, int exit_code = 0) {
     v1::FromNode message;
     auto* report = message.mutable_report();
@@ -136,6 +158,16 @@ class FakeNode {
     message.mutable_output()->set_data(data);
     stream_->Write(message);
   }
+  // Waits until that many bytes may be sent, and takes them.
+  bool TakeCredit(std::size_t bytes) {
+    v1::ToNode message;
+    while (credit_ < bytes) {
+      if (!Next(v1::ToNode::kCredit, message)) return false;
+      credit_ += message.credit().bytes();
+    }
+    credit_ -= bytes;
+    return true;
+  }
   void Released(const v1::EndJob& end) {
     v1::FromNode message;
     message.mutable_released()->set_job(end.job());
@@ -147,17 +179,21 @@ class FakeNode {
  private:
   std::unique_ptr<v1::NodeLink::Stub> stub_;
   grpc::ClientContext call_;
+  std::deque<v1::ToNode> kept_;
+  std::size_t credit_ = 0;
   std::unique_ptr<grpc::ClientReaderWriter<v1::FromNode, v1::ToNode>> stream_;
 };
 
 // slipwayd in this process, its loop on a thread.
 class Cluster : public ::testing::Test {
  protected:
+  virtual std::string ControllerSettings() const { return {}; }
   void SetUp() override {
     SetLogOptions({.threshold = Level::kError, .program = "test"});
     loop_ = *EpollLoop::Make();
     thread_ = std::thread([this] { loop_->Run(); });
     std::string file = folder_.WriteSettings();
+    EXPECT_TRUE(WriteFileAtomically(file, folder_.Settings() + ControllerSettings()));
     OnLoop([&] {
       auto server = Server::Start(*loop_, *LoadDaemonConfig(file),
                                   [](const Error& error) { ADD_FAILURE() << error.message; });
@@ -226,7 +262,7 @@ class Cluster : public ::testing::Test {
   std::unique_ptr<FakeNode> Join(const std::string& name) {
     auto node = std::make_unique<FakeNode>(folder_, server_->port(), name, name);
     v1::ToNode message;
-    EXPECT_TRUE(node->Next(v1::ToNode::kRegistered, message));
+    EXPECT_TRUE(node->Next(v1::ToNode::kRegistered, message)) << node->Finish().error_message();
     return node;
   }
 

@@ -162,7 +162,7 @@ class Exec(unittest.TestCase):
 
     def test_an_unknown_option_names_the_nearest(self):
         done = self.slipway("exec", "--bnd", "/x", self.sif, "true")
-        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertEqual(done.returncode, 125, done.stderr)
         self.assertIn("--bind", done.stderr)
 
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// stepd with the real container's init (slipway-starter, the rootless way). The image is an empty root into which
-// this machine's /usr is bound.
+// stepd with the real container's init (slipway-starter, the rootless way). The image is an empty root into
+// which this machine's /usr is bound.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -23,7 +23,8 @@ class ContainerStep : public ::testing::Test {
     }
     StepUnderTest probe(Shell("exit 0"), SLIPWAY_STARTER);
     if (!probe.RunToEnd() || probe[0].result->exit_code != 0) {
-      GTEST_SKIP() << "no container can be made here: " << (probe[0].result ? probe[0].result->reason : "no answer");
+      GTEST_SKIP() << "no container can be made here: "
+                   << (probe[0].result ? probe[0].result->reason : "no answer");
     }
   }
   void TearDown() override { (void)RemoveTree(dir_); }
@@ -31,7 +32,8 @@ class ContainerStep : public ::testing::Test {
     StepSpec spec = SpecOf(1, ranks, {"/bin/sh", "-c", command});
     spec.image_path = dir_ + "/root";
     for (const char* path : {"/usr", "/etc/alternatives", "/etc/openmpi", "/etc/ld.so.cache"}) {
-      spec.mounts.push_back({.type = Mount::kBind, .source = path, .target = path, .read_only = true, .optional = true});
+      spec.mounts.push_back(
+          {.type = Mount::kBind, .source = path, .target = path, .read_only = true, .optional = true});
     }
     return spec;
   }
@@ -81,9 +83,12 @@ TEST_F(ContainerStep, EndsARankThatDoesNotListen) {
 }
 
 TEST_F(ContainerStep, WiresMpiRanksUp) {
-  if (::access("/usr/lib/python3/dist-packages/mpi4py", F_OK) != 0) GTEST_SKIP() << "no mpi4py (python3-mpi4py)";
+  if (::access("/usr/lib/python3/dist-packages/mpi4py", F_OK) != 0)
+    GTEST_SKIP() << "no mpi4py (python3-mpi4py)";
   StepSpec spec = Shell("", 2);
-  spec.argv = {"python3", "-c", "from mpi4py import MPI; c = MPI.COMM_WORLD; print('rank', c.rank, 'of', c.size, c.allreduce(c.rank))"};
+  spec.argv = {
+      "python3", "-c",
+      "from mpi4py import MPI; c = MPI.COMM_WORLD; print('rank', c.rank, 'of', c.size, c.allreduce(c.rank))"};
   spec.mpi = MpiKind::kPmix;
   StepUnderTest step(spec, SLIPWAY_STARTER);
   ASSERT_TRUE(step.RunToEnd());

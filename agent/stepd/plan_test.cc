@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is computed from a spec before anything runs, and from what is heard after.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "agent/stepd/launch_plan.h"
+#include "agent/stepd/outcome.h"
+#include "agent/stepd/rank_environment.h"
+#include "agent/stepd/usage.h"
+#include "base/os/fd.h"
+
+namespace slipway {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+StepSpec TwoNodes() {
+  StepSpec spec;
+  spec.step = {.job = 42, .attempt = 1, .step = 3};
+  spec.user = "alice";
+  spec.home = "/home/alice";
+  spec.uid = 1001;
+  spec.gid = 1001;
+  spec.nodes = {"n1", "n2"};
+  spec.tasks_per_node = {2, 2};
+  spec.ranks = {{0, 1}, {2, 3}};
+  spec.node_index = 1;
+  spec.argv = {"a.out"};
+  spec.cwd = "/scratch/run";
+  return spec;
+}
+
+TEST(RankEnvironment, TellsScriptsWhoTheyAreInSlurmsWordsToo) {
+  StepSpec spec = TwoNodes();
+  auto env = StepEnvironment(spec);
+  for (const char* line :
+       {"SLURM_JOB_ID=42", "SLURM_NTASKS=4", "SLURM_JOB_NUM_NODES=2", "SLURM_JOB_NODELIST=n[1-2]",
+        "SLURM_TASKS_PER_NODE=2(x2)", "SLIPWAY_NODE=n2", "SLURM_SUBMIT_DIR=/scratch/run"}) {
+    EXPECT_THAT(env, Contains(line));
+  }
+  auto rank = RankEnvironment(spec, 1);
+  for (const char* line : {"SLURM_PROCID=3", "SLURM_LOCALID=1", "SLURM_NODEID=1"})
+    EXPECT_THAT(rank, Contains(line));
+}
+
+TEST(RankEnvironment, DropsWhatAnEnclosingJobLeft) {
+  StepSpec spec = TwoNodes();
+  spec.env = {"PMIX_RANK=7", "PMIX_MCA_gds=hash", "SLURM_JOBID=1", "SLURM_ARRAY_TASK_ID=5", "MINE=1"};
+  auto env = StepEnvironment(spec);
+  EXPECT_THAT(env, Not(Contains(HasSubstr("PMIX_RANK"))));
+  EXPECT_THAT(env, Not(Contains(HasSubstr("SLURM_JOBID="))));
+  for (const char* line : {"PMIX_MCA_gds=hash", "SLURM_ARRAY_TASK_ID=5", "MINE=1"})
+    EXPECT_THAT(env, Contains(line));
+}
+
+TEST(OpenMpi, NeverOverridesTheUser) {
+  StepSpec spec = TwoNodes();
+  spec.env = {"OMPI_MCA_mtl=psm2"};
+  auto settings = OpenMpiSettings(spec, "/nonexistent", 1);
+  EXPECT_THAT(settings.env, Contains("OMPI_MCA_schizo=^orte"));
+  EXPECT_THAT(settings.env, Contains("OMPI_MCA_mpi_yield_when_idle=1"));
+  EXPECT_THAT(settings.env, Not(Contains(HasSubstr("OMPI_MCA_mtl"))));
+  EXPECT_THAT(OpenMpiSettings(TwoNodes(), "/nonexistent", 8).env, Contains("OMPI_MCA_mtl=^psm,psm2,ofi"));
+}
+
+TEST(OpenMpi, LeavesTransportsAloneWhoseDevicesAreThere) {
+  std::string dev = *MakeTempDirectory("/tmp", "stepd-dev-");
+  ASSERT_TRUE(WriteFileAtomically(dev + "/hfi1_0", ""));
+  EXPECT_THAT(OpenMpiSettings(TwoNodes(), dev, 8).env, Contains("OMPI_MCA_mtl=^psm"));
+  ASSERT_TRUE(RemoveTree(dev));
+}
+
+TEST(LaunchPlan, MountsWhatAUserOfApptainerExpects) {
+  StepSpec spec = TwoNodes();
+  spec.mounts = {{.source = "/data", .target = "/data"}};
+  auto launch = PlanLaunch(spec);
+  ASSERT_TRUE(launch);
+  std::vector<std::string> targets;
+  for (const Mount& mount : launch->mounts) targets.push_back(mount.target);
+  for (const char* target : {"/proc", "/dev", "/sys", "/tmp", "/home/alice", "/scratch/run", "/etc/hosts"}) {
+    EXPECT_THAT(targets, Contains(target));
+  }
+  EXPECT_EQ(targets.back(), "/data");  // over ours
+  EXPECT_EQ(launch->files.at(0).content, "alice:x:1001:1001:alice:/home/alice:/bin/sh");
+  EXPECT_TRUE(DecodeLaunchSpec(EncodeLaunchSpec(*launch)));
+}
+
+TEST(LaunchPlan, GivesEachRankItsBlockOfProcessors) {
+  StepSpec spec = TwoNodes();
+  spec.cores_per_task = 2;
+  spec.cpus = {4, 5, 6, 7};
+  EXPECT_EQ(ProcessorsOf(spec, 1), (std::vector<std::uint32_t>{6, 7}));
+  spec.cpus = {4, 5, 6};  // does not divide up
+  EXPECT_EQ(ProcessorsOf(spec, 1), spec.cpus);
+}
+
+TEST(Script, MustNameItsInterpreter) {
+  EXPECT_TRUE(CheckScript("#!/bin/bash\necho\n"));
+  EXPECT_THAT(CheckScript("echo\n").error().message, HasSubstr("#!"));
+  EXPECT_THAT(CheckScript("#!/bin/sh\r\n").error().message, HasSubstr("CR LF"));
+}
+
+TEST(Outcome, IsTheFirstFailure) {
+  Outcome outcome(TwoNodes());
+  EXPECT_TRUE(outcome.RankExited(3, 5 << 8));
+  EXPECT_FALSE(outcome.RankExited(2, 15));  // ended because of the first
+  EXPECT_TRUE(outcome.all_exited());
+  StepResult result = outcome.Result({});
+  EXPECT_EQ(result.exit_code, 5);
+  EXPECT_EQ(result.reason, "rank 3 on n2 exited with code 5");
+}
+
+TEST(Outcome, OfACancelledStepIsNeverSuccess) {
+  Outcome outcome(TwoNodes());
+  outcome.Terminate("CANCELLED");
+  outcome.RankExited(2, 0);
+  outcome.RankExited(3, 0);
+  EXPECT_EQ(outcome.Result({}).exit_code, 143);
+}
+
+TEST(Outcome, OfMpiAbortWithZeroIsNoSuccessEither) {
+  StepSpec spec = TwoNodes();
+  spec.mpi = MpiKind::kPmix;
+  Outcome outcome(spec);
+  EXPECT_TRUE(outcome.RankAborted(2, 0));
+  EXPECT_EQ(outcome.exit_code(), 1);
+}
+
+TEST(Usage, IsReadBesideOurOwnCgroup) {
+  EXPECT_EQ(
+      RanksCgroup("0::/slipway/42.1/3/stepd\n", "29 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"),
+      "/sys/fs/cgroup/slipway/42.1/3/tasks");
+  EXPECT_EQ(RanksCgroup("0::/user.slice\n", "29 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"), "");
+  EXPECT_EQ(RanksCgroup("", ""), "");
+  std::string dir = *MakeTempDirectory("/tmp", "stepd-cgroup-");
+  ASSERT_TRUE(WriteFileAtomically(dir + "/cpu.stat", "usage_usec 123\nuser_usec 100\n"));
+  ASSERT_TRUE(WriteFileAtomically(dir + "/memory.peak", "4096\n"));
+  ASSERT_TRUE(WriteFileAtomically(dir + "/memory.events", "low 0\noom 2\noom_kill 1\n"));
+  Usage usage = UsageOf(dir);
+  EXPECT_EQ(usage.cpu_us, 123u);
+  EXPECT_EQ(usage.rss_peak_bytes, 4096u);
+  EXPECT_EQ(usage.oom_kills, 1u);
+  ASSERT_TRUE(RemoveTree(dir));
+}
+
+}  // namespace
+}  // namespace slipway

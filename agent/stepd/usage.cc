@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/stepd/usage.h"
+
+#include "base/os/fd.h"
+#include "base/text/text.h"
+#include "base/text/units.h"
+
+namespace slipway {
+namespace {
+
+// The number behind `key` in lines of "key number".
+std::uint64_t ValueOf(const std::string& file, std::string_view key) {
+  auto text = ReadFile(file);
+  if (!text) return 0;
+  for (const std::string& line : Split(*text, '\n')) {
+    std::string_view rest = line;
+    if (!key.empty()) {
+      if (!rest.starts_with(key) || rest.size() <= key.size() || rest[key.size()] != ' ') continue;
+      rest.remove_prefix(key.size() + 1);
+    }
+    return ParseNumber(rest, 0, UINT64_MAX).value_or(0);
+  }
+  return 0;
+}
+
+}  // namespace
+
+Usage UsageOf(const std::string& path) {
+  if (path.empty()) return {};
+  return {.cpu_us = ValueOf(path + "/cpu.stat", "usage_usec"),
+          .rss_peak_bytes = ValueOf(path + "/memory.peak", {}),
+          .oom_kills = ValueOf(path + "/memory.events", "oom_kill")};
+}
+
+std::string RanksCgroup(const std::string& self_cgroup, const std::string& mountinfo) {
+  constexpr std::string_view kOurs = "/stepd";
+  std::string own, root, mount_point;
+  for (const std::string& line : Split(self_cgroup, '\n')) {
+    if (line.starts_with("0::")) own = line.substr(3);
+  }
+  for (const std::string& line : Split(mountinfo, '\n')) {
+    if (line.find(" - cgroup2 ") == std::string::npos) continue;
+    auto fields = Split(line, ' ');  // id parent dev root mount-point …
+    if (fields.size() < 5) continue;
+    root = fields[3] == "/" ? "" : fields[3];
+    mount_point = fields[4];
+  }
+  if (mount_point.empty() || !own.ends_with(kOurs) || !own.starts_with(root)) return {};
+  own = own.substr(root.size());
+  return Cat(mount_point, own.substr(0, own.size() - kOurs.size()), "/tasks");
+}
+
+}  // namespace slipway
