@@ -33,7 +33,7 @@ Result<MpiKind> MpiOf(const v1::LaunchStep& launch) {
   for (const v1::RankList& ranks : launch.ranks()) tasks += static_cast<std::size_t>(ranks.ranks_size());
   switch (launch.program().mpi()) {
     case v1::MPI_UNSPECIFIED:
-      return tasks > 1 ? MpiKind::kPmix : MpiKind::kNone;
+      return tasks > 1 ? MpiKind::kAuto : MpiKind::kNone;
     case v1::MPI_NONE:
       return MpiKind::kNone;
     case v1::MPI_PMIX:

@@ -28,7 +28,7 @@ std::vector<Mount> MountsOf(const StepSpec& spec) {
   bool covered = spec.cwd.empty() || spec.cwd == "/";
   for (const Mount& mount : mounts) covered = covered || IsBelow(spec.cwd, mount.target);
   if (!covered) mounts.push_back(Bind(spec.cwd, false, true));
-  if (spec.mpi == MpiKind::kPmix) {
+  if (spec.mpi != MpiKind::kNone) {
     // MPI's session directories: in /tmp those of two steps or of two users with one name would meet.
     mounts.push_back({.type = Mount::kTmpfs, .target = kSessionTarget, .options = "mode=0700,size=64m"});
   }

@@ -24,15 +24,17 @@ std::string HowItEnded(const ExitStatus& status) {
 }  // namespace
 
 Outcome::Outcome(const StepSpec& spec)
-    : step_(spec.step), node_(spec.nodes.at(spec.node_index)), mpi_(spec.mpi != MpiKind::kNone) {
+    : step_(spec.step), node_(spec.nodes.at(spec.node_index)), mpi_(spec.mpi) {
   for (std::uint32_t rank : spec.ranks.at(spec.node_index)) ranks_[rank].result.rank = rank;
 }
 
 std::string Outcome::Name(std::uint32_t rank) const { return Cat("rank ", rank, " on ", node_); }
 
 void Outcome::RankStarted(std::uint32_t rank) { ranks_.at(rank).result.started = true; }
-void Outcome::RankConnected(std::uint32_t rank) {
+bool Outcome::RankConnected(std::uint32_t rank) {
   if (auto at = ranks_.find(rank); at != ranks_.end()) at->second.result.connected = true;
+  auto stranger = Stranger();
+  return stranger && FailStranger(*stranger);
 }
 void Outcome::RankFinalized(std::uint32_t rank) {
   if (auto at = ranks_.find(rank); at != ranks_.end()) at->second.finalized = true;
@@ -49,14 +51,26 @@ bool Outcome::RankExited(std::uint32_t number, std::int32_t wait_status, std::st
     if (terminated_ && exit_code_ == 0) exit_code_ = status.exit_code();
     return Fail(status.exit_code(), Cat(Name(number), " ", HowItEnded(status), why.empty() ? "" : ": ", why));
   }
-  if (mpi_ && !rank.result.connected) {
-    return Fail(kNeverConnectedCode,
-                Cat(Name(number),
-                    " ended without having called MPI_Init over PMIx, so it was no part of the job: if the "
-                    "program is no MPI "
-                    "program, start it with --mpi=none; if it is, its MPI library has no PMIx support"));
-  }
+  if (auto stranger = Stranger()) return FailStranger(*stranger);
   return false;
+}
+
+// The first rank that left well without having been part of the MPI job. Where PMIx was only offered, ranks
+// are strangers only among others that took it: `launch -n 4 hostname` is no MPI job.
+std::optional<std::uint32_t> Outcome::Stranger() const {
+  if (mpi_ == MpiKind::kNone || (mpi_ == MpiKind::kAuto && !any_connected())) return std::nullopt;
+  for (auto& [number, rank] : ranks_) {
+    if (rank.exited && rank.result.wait_status == 0 && !rank.result.connected) return number;
+  }
+  return std::nullopt;
+}
+
+bool Outcome::FailStranger(std::uint32_t rank) {
+  return Fail(kNeverConnectedCode,
+              Cat(Name(rank),
+                  " ended without having called MPI_Init over PMIx, so it was no part of the job: if the "
+                  "program is no "
+                  "MPI program, start it with --mpi=none; if it is, its MPI library has no PMIx support"));
 }
 
 bool Outcome::RankAborted(std::uint32_t rank, std::int32_t status) {
@@ -95,7 +109,8 @@ std::vector<std::uint32_t> Outcome::NotConnected() const {
 
 bool Outcome::LeftWithoutFinalize(std::uint32_t number) const {
   const Rank& rank = ranks_.at(number);
-  return mpi_ && rank.exited && rank.result.wait_status == 0 && rank.result.connected && !rank.finalized;
+  return mpi_ != MpiKind::kNone && rank.exited && rank.result.wait_status == 0 && rank.result.connected &&
+         !rank.finalized;
 }
 
 StepResult Outcome::Result(const std::vector<Lap>& laps) const {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,7 @@ class Outcome {
   explicit Outcome(const StepSpec& spec);
 
   void RankStarted(std::uint32_t rank);
-  void RankConnected(std::uint32_t rank);
+  bool RankConnected(std::uint32_t rank);  // true when it shows a failure: an earlier rank left without
   void RankFinalized(std::uint32_t rank);
   // True when this is a failure, and the first. `why` is added to the reason.
   bool RankExited(std::uint32_t rank, std::int32_t wait_status, std::string_view why = {});
@@ -46,10 +47,12 @@ class Outcome {
     bool exited = false, finalized = false;
   };
   std::string Name(std::uint32_t rank) const;
+  std::optional<std::uint32_t> Stranger() const;
+  bool FailStranger(std::uint32_t rank);
 
   const StepId step_;
   const std::string node_;
-  const bool mpi_;
+  const MpiKind mpi_;
   std::map<std::uint32_t, Rank> ranks_;
   std::size_t exited_ = 0;
   bool failed_ = false, terminated_ = false;

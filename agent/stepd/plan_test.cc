@@ -120,6 +120,28 @@ TEST(Outcome, OfACancelledStepIsNeverSuccess) {
   EXPECT_EQ(outcome.Result({}).exit_code, 143);
 }
 
+TEST(Outcome, OfferedMpiThatNobodyTakesIsNoFailure) {
+  StepSpec spec = TwoNodes();
+  spec.mpi = MpiKind::kAuto;
+  Outcome outcome(spec);
+  EXPECT_FALSE(outcome.RankExited(2, 0));
+  EXPECT_FALSE(outcome.RankExited(3, 0));
+  EXPECT_FALSE(outcome.failed());
+}
+
+TEST(Outcome, OfferedMpiThatOnlySomeTakeIsAFailureThatNamesTheOther) {
+  StepSpec spec = TwoNodes();
+  spec.mpi = MpiKind::kAuto;
+  Outcome late(spec);
+  EXPECT_FALSE(late.RankExited(2, 0));
+  EXPECT_TRUE(late.RankConnected(3));
+  EXPECT_THAT(late.reason(), HasSubstr("rank 2 on n2"));
+  Outcome early(spec);
+  EXPECT_FALSE(early.RankConnected(3));
+  EXPECT_TRUE(early.RankExited(2, 0));
+  EXPECT_THAT(early.reason(), HasSubstr("rank 2 on n2"));
+}
+
 TEST(Outcome, OfMpiAbortWithZeroIsNoSuccessEither) {
   StepSpec spec = TwoNodes();
   spec.mpi = MpiKind::kPmix;

@@ -146,9 +146,7 @@ void Stepd::AgreeWithOtherNodes() {
   if (!several_nodes() || (!mpi() && !files)) return OnAgreed(nspace);
   std::vector<std::uint32_t> nodes(spec_.nodes.size());
   std::iota(nodes.begin(), nodes.end(), 0);
-  if (spec_.wireup_timeout_s > 0) {
-    wireup_timer_ = loop_.After(std::chrono::seconds(spec_.wireup_timeout_s), [this] { OnWireupTimeout(); });
-  }
+  ArmWireupTimer();
   exchange_.AllGather("start", nodes, spec_.node_index == 0 ? nspace : std::string(),
                       [this](Result<std::string> agreed) {
                         if (!agreed)

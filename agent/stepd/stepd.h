@@ -68,6 +68,7 @@ class Stepd {
   void OnFence(std::string members, std::vector<std::uint32_t> nodes, std::string data,
                Exchange::Reply reply);
   void OnWiredUp();
+  void ArmWireupTimer();
   void OnWireupTimeout();
 
   // stepd_end.cc: and to the end
@@ -82,7 +83,7 @@ class Stepd {
 
   const std::vector<std::uint32_t>& LocalRanks() const { return spec_.ranks[spec_.node_index]; }
   bool several_nodes() const { return spec_.nodes.size() > 1; }
-  bool mpi() const { return spec_.mpi == MpiKind::kPmix; }
+  bool mpi() const { return spec_.mpi != MpiKind::kNone; }
 
   Loop& loop_;
   const StepSpec spec_;

@@ -131,17 +131,24 @@ void Stepd::OnReady(InitReady ready) {
   ready_ = true;
   MarkLap("container ready");
   for (Lap& lap : ready.laps) laps_.push_back({.name = Cat("of these: ", lap.name), .us = lap.us});
-  EnterPhase(mpi() ? StepPhase::kWiringUp : StepPhase::kRunning);
-  if (mpi() && spec_.wireup_timeout_s > 0) {
-    loop_.Cancel(wireup_timer_);
-    wireup_timer_ = loop_.After(std::chrono::seconds(spec_.wireup_timeout_s), [this] { OnWireupTimeout(); });
-  }
+  bool demanded = spec_.mpi == MpiKind::kPmix;
+  EnterPhase(demanded ? StepPhase::kWiringUp : StepPhase::kRunning);
+  loop_.Cancel(wireup_timer_);  // it bounded the nodes' agreement until now
+  if (demanded) ArmWireupTimer();
+}
+
+void Stepd::ArmWireupTimer() {
+  if (spec_.wireup_timeout_s == 0) return;
+  wireup_timer_ = loop_.After(std::chrono::seconds(spec_.wireup_timeout_s), [this] { OnWireupTimeout(); });
 }
 
 void Stepd::OnConnected(std::uint32_t rank) {
   if (outcome_.all_connected()) return;  // a rank's child connects in its name
-  if (!outcome_.any_connected()) MarkLap("first rank connected");
-  outcome_.RankConnected(rank);
+  if (!outcome_.any_connected()) {
+    MarkLap("first rank connected");
+    if (spec_.mpi == MpiKind::kAuto) ArmWireupTimer();  // now it is known to be an MPI job
+  }
+  if (outcome_.RankConnected(rank)) OnFirstFailure(true);
   if (!outcome_.all_connected()) return;
   MarkLap("all ranks connected");
   loop_.Cancel(wireup_timer_);

@@ -14,7 +14,7 @@ KnownStep KnownOf(const LaunchPlan& plan) {
   KnownStep known{
       .step = spec.step, .nodes = spec.nodes, .addresses = plan.addresses, .node_index = spec.node_index};
   if (spec.node_index < spec.ranks.size()) known.ranks = spec.ranks[spec.node_index];
-  known.exchanges = spec.mpi == MpiKind::kPmix && spec.nodes.size() > 1;
+  known.exchanges = spec.mpi != MpiKind::kNone && spec.nodes.size() > 1;
   known.streams = plan.stream_output;
   return known;
 }

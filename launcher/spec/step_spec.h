@@ -15,7 +15,9 @@
 
 namespace slipway {
 
-enum class MpiKind : std::uint8_t { kNone = 1, kPmix = 2 };
+// kPmix: every rank must connect, or the step has failed. kAuto: PMIx is offered to several ranks that may be
+// no MPI program (`launch -n 4 hostname`); it fails when some connected and others left without.
+enum class MpiKind : std::uint8_t { kNone = 1, kPmix = 2, kAuto = 3 };
 
 struct StepSpec {
   std::uint32_t version = 1;

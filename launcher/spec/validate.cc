@@ -119,7 +119,7 @@ Result<StepSpec> DecodeStepSpec(std::string_view bytes) {
     TRY(CheckEnvironment(spec.env));
     TRY(CheckMounts(spec.mounts));
     if (!spec.cwd.empty()) TRY(CheckTarget("cwd", spec.cwd));
-    if (spec.mpi != MpiKind::kNone && spec.mpi != MpiKind::kPmix)
+    if (spec.mpi < MpiKind::kNone || spec.mpi > MpiKind::kAuto)
       return Fail(Code::kInvalidArgument, "mpi: unknown kind");
     return {};
   }();

@@ -49,8 +49,8 @@ EndReason EndReasonOf(const v1::StepReport& in) {
   return EndReason::kExited;
 }
 
-// Agent, broker, stepd and container each name their laps; users want four figures. What one of them says about the
-// inside of another's lap ("of these: …") is in that lap already.
+// Agent, broker, stepd and container each name their laps; users want four figures. What one of them says
+// about the inside of another's lap ("of these: …") is in that lap already.
 Timings TimingsOf(const v1::StepReport& in) {
   Timings out;
   for (const v1::Lap& lap : in.laps()) {
@@ -75,7 +75,9 @@ void ToProto(const Command& in, const LaunchStep& launch, const PathNames& names
   for (const std::string& variable : in.env) out->add_env(variable);
   out->set_cwd(in.cwd);
   out->set_umask(in.umask);
-  out->set_mpi(in.mpi == MpiKind::kPmix ? v1::MPI_PMIX : v1::MPI_NONE);
+  out->set_mpi(in.mpi == MpiKind::kPmix   ? v1::MPI_PMIX
+               : in.mpi == MpiKind::kAuto ? v1::MPI_UNSPECIFIED
+                                          : v1::MPI_NONE);
   for (const std::string& mount : in.mounts) out->add_binds(mount);
   out->set_writable_tmpfs(in.writable_tmpfs);
   out->set_stdin_path(ExpandPath(in.stdin_path, *launch.job, in.cwd, names));

@@ -45,11 +45,11 @@ Resources ResourcesOf(const v1::Resources& in) {
   return out;
 }
 
-// More than one task is MPI until the user says otherwise.
+// More than one task may be MPI: it is offered until the user says otherwise.
 Result<MpiKind> MpiOf(v1::Mpi mpi, std::uint64_t tasks) {
   switch (mpi) {
     case v1::MPI_UNSPECIFIED:
-      return tasks > 1 ? MpiKind::kPmix : MpiKind::kNone;
+      return tasks > 1 ? MpiKind::kAuto : MpiKind::kNone;
     case v1::MPI_NONE:
       return MpiKind::kNone;
     case v1::MPI_PMIX:

@@ -68,6 +68,10 @@ class MainJob(t.ClusterTest):
         self.assertRegex(done.stderr, r"rank \d")
         self.cluster("launch", "-N2", "-n4", "--mpi=none", "--image", "mpi", "--", "true", check=0)
 
+    def test_several_tasks_need_not_be_an_mpi_program(self):
+        done = self.cluster("launch", "-N2", "-n4", "--image", "mpi", "--", "hostname", check=0)
+        self.assertEqual(sorted(done.stdout.split()), ["n1", "n1", "n2", "n2"])
+
     def test_an_array_runs_each_task_once(self):
         job_id = self.cluster.submit("--image", "tiny", "--array", "1-6", "--output", "arr-%A-%a.txt", "--wrap", "echo task $SLURM_ARRAY_TASK_ID")
 
