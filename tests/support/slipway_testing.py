@@ -169,19 +169,20 @@ class Cluster:
 
 
 class ClusterTest(unittest.TestCase):
-    """A module's cluster of NODES nodes, an ordinary user on it, the images `mpi` and `tiny` in its catalogue."""
+    """A module's cluster of NODES nodes, an ordinary user on it, IMAGES in its catalogue."""
     NODES = 2
+    IMAGES = ("mpi", "tiny")
 
     @classmethod
     def setUpClass(cls):
         cls.account = Account()
         cls.addClassCleanup(cls.account.remove)
-        cls.mpi = image("mpi")
-        cls.tiny = image("tiny")
+        files = {name: image(name) for name in cls.IMAGES}
         cls.cluster = Cluster(nodes=cls.NODES, user=cls.account.entry, cores=8)
         cls.addClassCleanup(cls.cluster.down)
-        cls.cluster("image", "add", cls.mpi, "mpi", check=0, timeout=300)
-        cls.cluster("image", "add", cls.tiny, "tiny", check=0, timeout=300)
+        for name, file in files.items():
+            setattr(cls, name, file)
+            cls.cluster("image", "add", file, name, check=0, timeout=300)
         cls.home = pathlib.Path(cls.account.entry.pw_dir)
 
     def script(self, name, *lines):
