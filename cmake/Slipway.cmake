@@ -20,6 +20,9 @@ if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
 endif()
 
+include(CheckPIESupported)
+check_pie_supported()  # CMAKE_POSITION_INDEPENDENT_CODE alone compiles for it and does not link it
+
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 
