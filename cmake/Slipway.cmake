@@ -99,16 +99,17 @@ function(slipway_program name)
   endif()
 endfunction()
 
-# slipway_fuzzer(NAME SOURCE f DEPS t…): a libFuzzer program and a ctest entry (label fuzz) that runs its corpus
-# and a short time beyond it. Only with SLIPWAY_FUZZ.
+# slipway_fuzzer(NAME SOURCE f… DEPS t…): a libFuzzer program, part of the target `fuzzers`, and a ctest entry (label
+# fuzz) that runs its corpus (tests/fuzz/corpus/NAME) and a short time beyond it. Only with SLIPWAY_FUZZ.
 function(slipway_fuzzer name)
-  cmake_parse_arguments(arg "" "SOURCE" "DEPS" ${ARGN})
+  cmake_parse_arguments(arg "" "" "SOURCE;DEPS" ${ARGN})
   if(NOT SLIPWAY_FUZZ)
     return()
   endif()
   add_executable(${name} ${arg_SOURCE})
   target_link_libraries(${name} PRIVATE ${arg_DEPS} slipway_flags -fsanitize=fuzzer)
-  add_test(NAME ${name} COMMAND ${name} -max_total_time=15 -timeout=10 -rss_limit_mb=2048
+  add_dependencies(fuzzers ${name})
+  add_test(NAME ${name} COMMAND ${name} -max_total_time=10 -timeout=10 -rss_limit_mb=2048
            ${CMAKE_CURRENT_BINARY_DIR}/${name}_corpus ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${name})
   file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/${name}_corpus)
   set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 60)

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// Between stepds the bytes pass two agents, and the other stepd may be under its user's control.
+#include <fuzzer/FuzzedDataProvider.h>
+
+#include <cstdint>
+#include <string>
+
+#include "base/wire/wire.h"
+#include "pmix/exchange/exchange.h"
+
+namespace fuzz {
+
+// link.h's and exchange.cc's frames, so that the fuzzer gets behind the first decoder.
+struct LinkFrame {
+  std::uint64_t sequence = 0, acknowledged = 0;
+  bool last = true;
+  std::string piece;
+};
+void Fields(auto& archive, slipway::IsA<LinkFrame> auto& v) {
+  archive(v.sequence, v.acknowledged, v.last, v.piece);
+}
+struct Message {
+  std::uint8_t kind = 0;
+  std::uint64_t name = 0, number = 0;
+  bool ok = true;
+  std::string data;
+};
+void Fields(auto& archive, slipway::IsA<Message> auto& v) { archive(v.kind, v.name, v.number, v.ok, v.data); }
+
+}  // namespace fuzz
+
+namespace {
+
+using namespace slipway;
+
+std::string FramedMessage(FuzzedDataProvider& input) {
+  fuzz::Message message;
+  message.kind = input.ConsumeIntegralInRange<std::uint8_t>(0, 7);
+  message.name = input.ConsumeIntegral<std::uint64_t>();
+  message.number = input.ConsumeIntegralInRange<std::uint64_t>(0, 3);
+  message.ok = input.ConsumeBool();
+  message.data = input.ConsumeRandomLengthString(64);
+  fuzz::LinkFrame frame;
+  frame.sequence = input.ConsumeIntegralInRange<std::uint64_t>(0, 8);
+  frame.acknowledged = input.ConsumeIntegralInRange<std::uint64_t>(0, 4);
+  frame.last = input.ConsumeBool();
+  frame.piece = Encode(message);
+  return Encode(frame);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  FuzzedDataProvider input(data, size);
+  std::uint32_t answers = 0, asked = 0;
+  auto count = [&answers](Result<std::string>) { ++answers; };
+  ExchangeCallbacks callbacks;
+  callbacks.send = [](std::uint32_t node, std::string) { CHECK(node < 3); };
+  callbacks.serve_modex = [](std::uint32_t rank, ExchangeCallbacks::Reply reply) {
+    reply(std::to_string(rank));
+  };
+  callbacks.step_failed = [](std::uint32_t node, std::int32_t, std::string) { CHECK(node < 3); };
+  Exchange exchange(input.ConsumeIntegralInRange<std::uint32_t>(0, 2), {"n1", "n2", "n3"}, callbacks);
+  while (input.remaining_bytes() > 0) {
+    std::uint32_t node = input.ConsumeIntegralInRange<std::uint32_t>(0, 2);
+    switch (input.ConsumeIntegralInRange<int>(0, 7)) {
+      case 0:
+        if (!exchange.Deliver(node, input.ConsumeRandomLengthString(512))) return 0;
+        break;
+      case 1:
+      case 2:
+        if (!exchange.Deliver(node, FramedMessage(input))) return 0;
+        break;
+      case 3:
+        ++asked;
+        exchange.AllGather("all", {0, 1, 2}, "data", count);
+        break;
+      case 4:
+        ++asked;
+        exchange.RequestModex(node, 1, count);
+        break;
+      case 5:
+        exchange.PeerGone(node, "fuzz");
+        break;
+      case 6:
+        exchange.Tick();
+        break;
+      default:
+        exchange.Resend();
+    }
+    CHECK(answers <= asked);
+  }
+  return 0;
+}
