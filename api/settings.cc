@@ -68,6 +68,13 @@ const Settings& DaemonSettings() {
        .fallback = "30s",
        .low = 2,
        .doc = "Silence after which a node counts as lost; its jobs run on."},
+      {.key = "controller.processes_per_core_max",
+       .type = S::kInteger,
+       .fallback = "1024",
+       .low = 0,
+       .high = 1 << 16,
+       .doc =
+           "Processes and threads that a step may have on a node, for each core it has there; 0: no limit."},
       {.key = "controller.reattach_within",
        .type = S::kDuration,
        .fallback = "5s",

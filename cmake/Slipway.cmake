@@ -20,6 +20,9 @@ if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
 endif()
 
+include(CheckPIESupported)
+check_pie_supported()  # CMAKE_POSITION_INDEPENDENT_CODE alone compiles for it and does not link it
+
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 
@@ -83,11 +86,14 @@ function(slipway_gtest name)
   set_tests_properties(${name} PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
 endfunction()
 
-# slipway_program(NAME SOURCES f… DEPS t… [DESTINATION dir]): a program in build/<preset>/bin.
+# slipway_program(NAME SOURCES f… DEPS t… [DESTINATION dir]): a program in build/<preset>/bin. The target `programs` is
+# all of them, without the tests.
+add_custom_target(programs)
 function(slipway_program name)
   cmake_parse_arguments(arg "" "DESTINATION" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_DEPS} slipway_flags)
+  add_dependencies(programs ${name})
   if(arg_DESTINATION)
     install(TARGETS ${name} DESTINATION ${arg_DESTINATION})
   endif()

@@ -8,6 +8,7 @@
 #include "api/settings.h"
 #include "base/log/log.h"
 #include "base/loop/epoll_loop.h"
+#include "base/os/socket.h"
 
 namespace slipway {
 namespace {
@@ -22,6 +23,7 @@ Result<> Run(const std::string& config_file) {
   Log(Level::kInfo, "starting",
       {{"node", options.node}, {"cores", options.facts.cores}, {"memory_bytes", options.facts.memory_bytes}});
   auto agent = TRY(Agent::Start(*loop, std::move(options)));
+  NotifyReady();
   loop->Run();
   Log(Level::kInfo, "ending; the steps run on");
   return {};

@@ -74,7 +74,7 @@ class FakeInit {
     ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
     ::mount("tmpfs", "/run", "tmpfs", 0, nullptr);
     ::mount("tmpfs", "/dev/shm", "tmpfs", 0, nullptr);
-    (void)::sethostname(host_.data(), host_.size());
+    if (::sethostname(host_.data(), host_.size()) < 0) return;
     for (const Mount& mount : spec.mounts) {
       if (mount.type == Mount::kTmpfs) (void)MakeDirectories(mount.target);
     }

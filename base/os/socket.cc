@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <cstddef>
+#include <cstdlib>
 #include <cstring>
 
 namespace slipway {
@@ -142,6 +144,23 @@ Result<Message> ReceiveMessage(int socket_fd) {
     return Fail(Code::kOutOfRange, "message larger than ", kMessageBytesMax, " bytes");
   message.bytes.resize(static_cast<std::size_t>(got));
   return message;
+}
+
+void NotifyReady() {
+  const char* set = std::getenv("NOTIFY_SOCKET");
+  if (set == nullptr) return;
+  std::string path = set;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) return;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  if (path[0] == '@') address.sun_path[0] = '\0';  // an abstract name
+  auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
+  UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  constexpr std::string_view kReady = "READY=1";
+  // A manager that does not listen ends our start by its own deadline; there is nobody else to tell.
+  [[maybe_unused]] auto sent = ::sendto(fd.get(), kReady.data(), kReady.size(), MSG_NOSIGNAL,
+                                        reinterpret_cast<sockaddr*>(&address), length);
 }
 
 }  // namespace slipway

@@ -48,4 +48,8 @@ Result<> SendMessage(int socket_fd, std::string_view bytes, const std::vector<in
 // non-blocking socket has none; a truncated message is refused and its descriptors are closed.
 Result<Message> ReceiveMessage(int socket_fd);
 
+// Tells the service manager that started us (its socket is in $NOTIFY_SOCKET) that we serve now, so that what
+// is ordered after us finds us there. Without one, nothing happens.
+void NotifyReady();
+
 }  // namespace slipway

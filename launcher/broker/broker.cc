@@ -10,6 +10,7 @@
 
 #include "base/log/log.h"
 #include "base/loop/epoll_loop.h"
+#include "base/os/socket.h"
 #include "launcher/broker/server.h"
 
 namespace slipway {
@@ -82,6 +83,7 @@ Result<> RunBroker(const BrokerConf& conf, const ContainerEntry& entry) {
                    [&](const StepGone& gone) { server.Announce(gone); });
   TRY(steps.Recover());
   TRY(server.Listen(steps));
+  NotifyReady();
   Log(Level::kInfo, "ready",
       {{"node", conf.node}, {"socket", conf.socket()}, {"rootless", conf.rootless ? "yes" : "no"}});
   loop->Run();

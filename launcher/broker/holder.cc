@@ -147,6 +147,7 @@ Result<> RunHolder(const BrokerConf& conf) {
     holder.Keep(kMountsKey, std::move(mounts));
   }
   TRY(holder.Listen(conf.holder_socket));
+  NotifyReady();
   Log(Level::kInfo, "holding", {{"socket", conf.holder_socket}});
   loop->Run();
   ::unlink(conf.holder_socket.c_str());

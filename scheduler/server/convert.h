@@ -63,7 +63,9 @@ struct LaunchContext {
   std::string cluster_id, cluster_name;
   const State* state = nullptr;  // addresses of the nodes
 };
-LaunchCredential CredentialOf(const LaunchStep& launch, const std::string& cluster_id);
+// `processes_per_core_max` 0: as many processes as the node gives.
+LaunchCredential CredentialOf(const LaunchStep& launch, const std::string& cluster_id,
+                              std::uint32_t processes_per_core_max);
 void ToProto(const LaunchStep& launch, const LaunchContext& context, const SignedCredential& credential,
              v1::ToNode* out);
 

@@ -156,7 +156,8 @@ std::optional<StepReport> ReportOf(const v1::StepReport& in) {
   }
 }
 
-LaunchCredential CredentialOf(const LaunchStep& launch, const std::string& cluster_id) {
+LaunchCredential CredentialOf(const LaunchStep& launch, const std::string& cluster_id,
+                              std::uint32_t processes_per_core_max) {
   const User& user = launch.job->user;
   LaunchCredential out;
   out.cluster = cluster_id;
@@ -173,6 +174,7 @@ LaunchCredential CredentialOf(const LaunchStep& launch, const std::string& clust
   out.image_digest = launch.image_digest;
   out.limits.cores = launch.allocation.cores.count();
   out.limits.memory_bytes_max = launch.allocation.memory_bytes;
+  out.limits.pids_max = out.limits.cores * processes_per_core_max;
   out.limits.time_limit_s = launch.time_limit_s;
   return out;
 }

@@ -156,7 +156,8 @@ void Head::SendToNode(Session& session, const NodeMessage& message) {
   out.set_epoch(state().epoch);
   if (auto* launch = std::get_if<LaunchStep>(&message)) {
     ToProto(*launch, {options_.cluster_id, options_.cluster_name, &state()},
-            SignCredential(CredentialOf(*launch, options_.cluster_id), key_), &out);
+            SignCredential(CredentialOf(*launch, options_.cluster_id, options_.processes_per_core_max), key_),
+            &out);
   } else if (auto* kill = std::get_if<KillStep>(&message)) {
     ToProto(kill->step, out.mutable_kill());
   } else if (auto* end = std::get_if<EndJob>(&message)) {

@@ -9,6 +9,7 @@
 #include "api/settings.h"
 #include "base/log/log.h"
 #include "base/loop/epoll_loop.h"
+#include "base/os/socket.h"
 #include "scheduler/server/server.h"
 
 namespace slipway::scheduler {
@@ -35,6 +36,7 @@ Result<> Run(const std::string& config_file) {
         {{"reason", error.message}});
     ::_exit(1);
   }));
+  NotifyReady();
   Log(Level::kInfo, "ready", {{"port", server->port()}, {"socket", config.String("controller.socket")}});
   loop->Run();
   server.reset();

@@ -65,6 +65,8 @@ Result<> Server::OpenState(const Config& config, SigningKey key, const std::stri
                                                 config.Bytes("controller.upload_bytes_max")}),
                         state_dir);
   HeadOptions options{.cluster_id = cluster_id, .cluster_name = config.String("cluster.name")};
+  options.processes_per_core_max =
+      static_cast<std::uint32_t>(config.Integer("controller.processes_per_core_max"));
   options.node_lost_after = config.Seconds("controller.node_lost_after");
   options.heartbeat = config.Seconds("controller.heartbeat");
   options.reattach_within = config.Seconds("controller.reattach_within");

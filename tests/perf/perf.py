@@ -41,14 +41,68 @@ def compare(title, contenders, rounds=ROUNDS):
     sys.stdout.flush()
 
 
+def drop_caches():
+    os.sync()
+    with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as f:
+        f.write("3")
+
+
 def container_start(user, tiny):
-    contenders = {"slipway exec (rootless, squashfuse)": lambda: timed([t.SLIPWAY, "exec", tiny, "/bin/true"], user)}
+    def ours():
+        return timed([t.SLIPWAY, "exec", tiny, "/bin/true"], user)
+    contenders = {"slipway exec (rootless, squashfuse)": ours}
     prefix = os.environ.get("SLIPWAY_PERF_APPTAINER") or shutil.which("apptainer")
     if prefix:
-        contenders["apptainer exec (user namespace, squashfuse)"] = lambda: timed([*shlex.split(prefix), "exec", tiny, "/bin/true"], user if "SLIPWAY_PERF_APPTAINER" not in os.environ else None)
+        # A prefix that enters another root has to be root's; it drops to the user by itself ("… -u USER apptainer").
+        who = None if "SLIPWAY_PERF_APPTAINER" in os.environ else user
+        argv = [*shlex.split(prefix.replace("USER", user.pw_name)), "exec", tiny, "/bin/true"]
+        contenders["apptainer exec (user namespace, squashfuse)"] = lambda: timed(argv, who)
     else:
         print("apptainer: not here; set SLIPWAY_PERF_APPTAINER to a command prefix")
-    compare("container start, a user's own SIF", contenders)
+    compare("container start, a user's own SIF, warm", contenders)
+
+    def cold(run):
+        def dropped():
+            drop_caches()
+            return run()
+        return dropped
+    compare("container start, a user's own SIF, cold (page cache dropped)", {name: cold(run) for name, run in contenders.items()}, rounds=5)
+
+
+STEPS = """#!/bin/sh
+i=0
+while [ $i -lt {rounds} ]; do
+  a=$(date +%s%N)
+  {launch} || exit 1
+  b=$(date +%s%N)
+  echo "ms $(((b - a) / 1000))"
+  i=$((i + 1))
+done
+"""
+
+
+def steps(cluster, slurm, nodes, tasks, rounds=11):
+    """Step launch inside an allocation: timed by the batch script itself; the first is the warm-up."""
+    def figures(text):
+        values = [int(line.split()[1]) / 1000 for line in text.splitlines() if line.startswith("ms ")]
+        assert len(values) == rounds, text
+        return values[1:]
+    home = cluster.user.pw_dir
+    script = f"{home}/steps.sh"
+    with open(script, "w", encoding="ascii") as f:
+        f.write(STEPS.format(rounds=rounds, launch=f"slipway launch -N{nodes} -n{tasks} --mpi=none -- /bin/true"))
+    cluster("submit", "--wait", "--image", "tiny", "-N", nodes, "-n", tasks, "--output", f"{home}/steps.out", script, check=0, timeout=300)
+    ours = figures(open(f"{home}/steps.out", encoding="ascii").read())
+    print(f"\nstep launch in an allocation, {tasks} task(s) on {nodes} node(s) (median of {rounds - 1})")
+    print(f"  {'slipway launch (in containers)':44} {statistics.median(ours):9.1f} ms")
+    if slurm:
+        path = slurm.dir / "steps.sh"
+        path.write_text(STEPS.format(rounds=rounds, launch=f"srun -N{nodes} -n{tasks} /bin/true"))
+        done = slurm.run(["salloc", "-Q", f"-N{nodes}", f"-n{tasks}", "sh", path])
+        theirs = figures(done.stdout)
+        print(f"  {'srun (no container)':44} {statistics.median(theirs):9.1f} ms   ours is "
+              f"{statistics.median(ours) / statistics.median(theirs):.3f}×")
+    sys.stdout.flush()
 
 
 def jobs_per_second(cluster, slurm, count=100):
@@ -103,6 +157,8 @@ def main():
         else:
             slurm = SlurmPeer(nodes=4)
         launches(cluster, slurm)
+        steps(cluster, slurm, 1, 1)
+        steps(cluster, slurm, 4, 16)
         jobs_per_second(cluster, slurm)
     finally:
         if cluster:

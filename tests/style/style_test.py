@@ -110,6 +110,17 @@ class Style(unittest.TestCase):
         out = subprocess.run([tool, "--dry-run", *files], cwd=ARGS.source, capture_output=True, text=True).stderr
         self.none(sorted(set(re.findall(r"^([^\s:]+):\d+:\d+: warning", out, re.M))), "run tools/format")
 
+    def test_every_proto_field_says_what_it_is(self):
+        bad = []
+        for f in tracked("*.proto"):
+            previous = ""
+            for n, line in enumerate(read(f).splitlines(), 1):
+                field = re.match(r"\s+(repeated |optional )?[\w.]+ \w+ = \d+;", line)
+                if field and "//" not in line and not previous.strip().startswith("//"):
+                    bad.append(f"{f}:{n}")
+                previous = line
+        self.none(bad, "proto fields without a comment (what, unit)")
+
     def test_nothing_is_left_for_later_in_the_code(self):
         mark = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
         bad = []

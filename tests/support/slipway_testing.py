@@ -98,25 +98,29 @@ class Account:
 class Cluster:
     """`slipway dev up` under a name of its own, and the commands a user of it would type."""
 
-    def __init__(self, nodes=2, user=None, **options):
+    def __init__(self, nodes=2, user=None, rootless=False, **options):
         self.name = f"t{os.getpid()}"
         self.user = user
-        argv = [SLIPWAY, "dev", "up", "--nodes", nodes, "--name", self.name]
-        for key, value in options.items():
-            argv += [f"--{key}", value]
+        # Whose cluster it is: root's, or (rootless) its user's own.
+        self.owner = user if rootless else None
+        more = [word for key, value in options.items() for word in (f"--{key}", value)]
         # Made by whoever runs the tests; an ordinary user then works on root's cluster.
         self.home = tempfile.mkdtemp(prefix="slipway-e2e-")
         os.chmod(self.home, 0o755)
-        done = run(argv, env={"XDG_CONFIG_HOME": self.home}, timeout=180)
+        if ROOT and rootless:
+            os.chown(self.home, user.pw_uid, user.pw_gid)
+        done = self.dev("up", "--nodes", nodes, *more, timeout=180)
         if done.returncode != 0:
             self.down()
             raise AssertionError(f"dev up failed: {done.stdout}\n{done.stderr}")
-        self.state = pathlib.Path(json.loads(run([SLIPWAY, "dev", "status", "--name", self.name, "--json"],
-                                                 env={"XDG_CONFIG_HOME": self.home}, check=0).stdout)["state"])
+        self.state = pathlib.Path(json.loads(self.dev("status", "--json", check=0).stdout)["state"])
         self.context = str(self.state / "context.toml")
 
-    def down(self):
-        run([SLIPWAY, "dev", "down", "--name", self.name], env={"XDG_CONFIG_HOME": self.home}, timeout=120)
+    def dev(self, verb, *argv, **options):
+        return run([SLIPWAY, "dev", verb, "--name", self.name, *argv], user=self.owner, env={"XDG_CONFIG_HOME": self.home}, **options)
+
+    def down(self, check=None):
+        self.dev("down", timeout=120, check=check)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def __call__(self, *argv, user=None, **options):
@@ -178,7 +182,7 @@ class ClusterTest(unittest.TestCase):
         cls.account = Account()
         cls.addClassCleanup(cls.account.remove)
         files = {name: image(name) for name in cls.IMAGES}
-        cls.cluster = Cluster(nodes=cls.NODES, user=cls.account.entry, cores=8)
+        cls.cluster = Cluster(nodes=cls.NODES, user=cls.account.entry, rootless=cls.ROOTLESS, cores=8)
         cls.addClassCleanup(cls.cluster.down)
         for name, file in files.items():
             setattr(cls, name, file)

@@ -1,0 +1,356 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs inside the virtual machine, as root, started by systemd: installs Slipway as a site would and checks what only a
+machine of one's own can show. Each check is one line on the console, which vm_test.py reads:
+
+    VM ok NAME [detail]      VM FAILED NAME: why      VM ack ID      VM done PHASE
+"""
+import json
+import os
+import pathlib
+import pwd
+import shutil
+import subprocess
+import sys
+import time
+import traceback
+
+SITE = pathlib.Path("/mnt/site")
+ETC = pathlib.Path("/etc/slipway")
+STEPS = pathlib.Path("/sys/fs/cgroup/system.slice/slipway-steps.service")
+UNITS = ["slipway-steps", "slipway-broker", "slipwayd", "slipway-agent"]
+USER, HOME = "alice", pathlib.Path("/home/alice")
+SETTINGS = """
+[cluster]
+name = "vm"
+id = "{id}"
+[tls]
+ca = "/etc/slipway/ca.pem"
+[controller]
+listen = "127.0.0.1:6821"
+socket = "/run/slipway/controller/slipwayd.sock"
+token_socket = "/run/slipway/controller/token.sock"
+cert = "/etc/slipway/controller.crt"
+key = "/run/credentials/slipwayd.service/controller.key"
+signing_key = "/run/credentials/slipwayd.service/signing.key"
+broker_socket = "/run/slipway/broker.sock"
+processes_per_core_max = 64
+[agent]
+node = "vm"
+controller = "127.0.0.1:6821"
+listen = "127.0.0.1:6822"
+cert = "/etc/slipway/nodes/vm.crt"
+key = "/run/credentials/slipway-agent.service/node.key"
+client_dir = "/var/lib/slipway/client"
+token_socket = "/var/lib/slipway/client/token/token.sock"
+"""
+BROKER = """
+node = vm
+cluster = {id}
+cgroup = system.slice/slipway-steps.service
+agent_uid = {slipway.pw_uid}
+agent_gid = {slipway.pw_gid}
+import_uid = {importer.pw_uid}
+import_gid = {importer.pw_gid}
+"""
+CONTEXT = 'name = "vm"\ncontroller = "unix:/run/slipway/controller/slipwayd.sock"\ntoken_socket = "/run/slipway/controller/token.sock"\n'
+INSIDE = ('name = "vm"\ncontroller = "127.0.0.1:6821"\nca = "/run/slipway/client/ca.pem"\n'
+          'token_socket = "/run/slipway/client/token/token.sock"\n')
+
+
+def say(*words):
+    with open("/dev/console", "w") as console:
+        console.write(" ".join(["VM", *map(str, words)]).replace("\n", " | ") + "\n")
+
+
+def sh(command, user=None, check=True, timeout=240):
+    argv = ["sh", "-c", command]
+    if user:
+        argv = ["setpriv", "--reuid", user, "--regid", user, "--init-groups", "env", f"HOME={HOME}", f"USER={user}", *argv]
+    done = subprocess.run(argv, cwd=HOME if user else "/", text=True, capture_output=True, timeout=timeout, errors="replace")
+    if check and done.returncode != 0:
+        raise AssertionError(f"{command}: exit code {done.returncode}: {done.stdout} {done.stderr}")
+    return done
+
+
+def equal(is_, should):
+    assert is_ == should, f"{is_!r}, not {should!r}"
+
+
+def wait_until(what, condition, timeout=180):
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what()if callable(what) else what}"
+        time.sleep(0.2)
+    return value
+
+
+def submit(*options, wrap):
+    script = HOME / f"job-{time.monotonic_ns()}.sh"
+    script.write_text(f"#!/bin/sh\n{wrap}\n")
+    done = sh(f"slipway submit --parsable --image tiny -o out-%j {' '.join(options)} {script}", USER)
+    return int(done.stdout.split(";")[0])
+
+
+def job(job_id):
+    return json.loads(sh(f"slipway job --json {job_id}", USER).stdout)
+
+
+def ended(job_id, timeout=240):
+    return wait_until(lambda: f"the end of {job(job_id)}", lambda: (lambda j: j if j.get("ended") else None)(job(job_id)), timeout)
+
+
+def output(job_id):
+    path = HOME / f"out-{job_id}"
+    return path.read_text() if path.exists() else ""
+
+
+def ends(job_id, state, exit_code):
+    j = ended(job_id)
+    assert (j["state"], j["exit_code"]) == (state, exit_code), f"{j} with output {output(job_id)!r}"
+    return j
+
+
+def waiting_job(*options):
+    """A running job that ends with code 23 once its `go` file is there."""
+    go = HOME / f"go-{time.monotonic_ns()}"
+    job_id = submit(*options, wrap=f"echo up; while [ ! -e {go} ]; do sleep 0.3; done; exit 23")
+    wait_until(lambda: f"{job(job_id)} runs", lambda: "up" in output(job_id))
+    return job_id, go
+
+
+def tasks_cgroup(job_id):
+    return next(path for path in STEPS.glob(f"{job_id}.*/*/tasks") if (path / "cgroup.procs").read_text())
+
+
+# --- the checks, in the order in which they are run -------------------------------------------------------------------
+
+
+def installs():
+    shutil.copytree(SITE / "stage/usr", "/usr", dirs_exist_ok=True, symlinks=True)
+    sh("systemctl daemon-reload; systemd-sysusers && systemd-tmpfiles --create slipway.conf")
+    sh("slipway init /etc/slipway --name vm && slipway init /etc/slipway --node vm")
+    cluster_id = (ETC / "cluster-id").read_text().strip()
+    (ETC / "slipway.toml").write_text(SETTINGS.format(id=cluster_id))
+    (ETC / "starter.conf").write_text(BROKER.format(id=cluster_id, slipway=pwd.getpwnam("slipway"),
+                                                    importer=pwd.getpwnam("slipway-import")))
+    (ETC / "context.toml").write_text(CONTEXT)
+    pathlib.Path("/var/lib/slipway/client/context.toml").write_text(INSIDE)
+
+
+def units_come_up():
+    sh(f"systemctl enable --now {' '.join(UNITS)}")
+    units_are_up()
+    return sh("systemctl --version | head -1").stdout.strip() + ", Linux " + os.uname().release
+
+
+def units_are_up():
+    def up():
+        return sh(f"systemctl is-active {' '.join(UNITS)}", check=False).stdout.split() == ["active"] * 4
+    wait_until(lambda: sh("systemctl --no-pager status 'slipway*'", check=False).stdout, up, 120)
+    wait_until("the node is UP", lambda: '"UP"' in sh("slipway nodes --json", USER, check=False).stdout.upper() or
+               '"IDLE"' in sh("slipway nodes --json", USER, check=False).stdout.upper(), 120)
+
+
+def nothing_restarted():
+    """A unit that came up at the second try was ordered wrongly."""
+    for unit in UNITS:
+        equal(sh(f"systemctl show -P NRestarts {unit}").stdout.strip(), "0")
+
+
+def all_limits_are_held():
+    def held():
+        return set("memory pids cpu".split()) <= set((STEPS / "cgroup.subtree_control").read_text().split())
+    if not held():
+        files = ["cgroup.controllers", "cgroup.subtree_control", "cgroup.procs", "holder/cgroup.procs"]
+        facts = {file: (STEPS / file).read_text() for file in files if (STEPS / file).exists()}
+        raise AssertionError(f"{facts} {sh('systemd-cgls -u slipway-steps --no-pager', check=False).stdout}")
+    assert (STEPS / "holder/cgroup.procs").read_text(), "the holder is not in its cgroup"
+
+
+def an_image_is_imported():
+    sh("slipway image add /mnt/site/tiny.sif tiny", USER, timeout=600)
+
+
+def a_job_runs_in_a_container():
+    job_id = submit(wrap="id -u; cat /proc/1/comm; grep -c ' / / ' /proc/self/mountinfo; touch /usr/x 2>&1; grep Seccomp: /proc/self/status")
+    ends(job_id, "COMPLETED", 0)
+    assert output(job_id).startswith(f"{pwd.getpwnam(USER).pw_uid}\n"), output(job_id)
+    assert "Read-only file system" in output(job_id) or "Permission denied" in output(job_id), output(job_id)
+
+
+def the_exit_code_is_the_jobs():
+    ends(submit(wrap="exit 9"), "FAILED", 9)
+
+
+def a_step_is_launched_from_inside_a_job():
+    job_id = submit("-n", "2", wrap="slipway launch -n 2 --mpi=none -- sh -c 'echo step $SLURM_PROCID'")
+    ends(job_id, "COMPLETED", 0)
+    equal(sorted(output(job_id).split()), ["0", "1", "step", "step"])
+
+
+def step_cgroups_live_under_the_steps_unit():
+    job_id, go = waiting_job("-c", "1", "--mem", "200M")
+    tasks = tasks_cgroup(job_id)
+    equal((tasks / "memory.max").read_text().strip(), str(200 << 20))
+    equal((tasks / "cpu.max").read_text().strip(), "100000 100000")
+    equal((tasks / "pids.max").read_text().strip(), "64")
+    for unit in UNITS[1:]:
+        pids = (STEPS.parent / f"{unit}.service/cgroup.procs").read_text().split()
+        equal(len(pids), 1)
+    go.touch()
+    ends(job_id, "FAILED", 23)
+    wait_until("the job's cgroup is gone", lambda: not list(STEPS.glob(f"{job_id}.*")), 60)
+
+
+def the_memory_limit_bites():
+    j = ended(submit("--mem", "64M", wrap="exec tail /dev/zero"))
+    equal(j["state"], "OUT_OF_MEMORY")
+    assert "memory" in json.dumps(j), j
+
+
+def memory_used_up_by_a_child_is_told_too():
+    j = ended(submit("--mem", "64M", wrap="tail /dev/zero; exit 1"))
+    equal(j["state"], "OUT_OF_MEMORY")
+
+
+def a_fork_bomb_stays_in_its_job():
+    job_id = submit("-c", "1", wrap="n=0; while [ $n -lt 300 ]; do sleep 300 & n=$((n+1)); done; wait")
+    j = ended(job_id)
+    equal(j["state"], "FAILED")
+    assert "ork" in output(job_id), output(job_id)
+    wait_until("its processes are gone", lambda: sh(f"pgrep -u {USER} sleep", check=False).stdout == "", 60)
+
+
+def the_cpu_limit_bites():
+    go = HOME / "spin"
+    job_id = submit("-c", "1", wrap="echo up; for i in 1 2; do (timeout 4 sh -c 'while :; do :; done') & done; wait")
+    wait_until("it runs", lambda: "up" in output(job_id))
+    stat, most = tasks_cgroup(job_id) / "cpu.stat", 0.0
+
+    def used():
+        return int(dict(line.split() for line in stat.read_text().splitlines())["usage_usec"]) / 1e6
+    begin, at = used(), time.monotonic()
+    time.sleep(2)
+    most = (used() - begin) / (time.monotonic() - at)
+    ended(job_id)
+    assert 0.3 < most < 1.25, f"{most:.2f} cores used"
+    return f"{most:.2f} cores used by two spinning processes on one core"
+
+
+def survives_restart_of(unit):
+    def check():
+        job_id, go = waiting_job()
+        sh(f"systemctl restart {unit}")
+        units_are_up()
+        equal(job(job_id)["state"], "RUNNING")
+        go.touch()
+        ends(job_id, "FAILED", 23)
+    check.__name__ = f"a_job_survives_restart_of_{unit}"
+    return check
+
+
+def survives_daemon_reload_and_kill_of_all():
+    job_id, go = waiting_job()
+    sh("systemctl daemon-reload; systemctl kill -s KILL slipwayd slipway-agent slipway-broker")
+    go.touch()
+    ends(job_id, "FAILED", 23)
+    units_are_up()
+
+
+def users_read_no_secret():
+    for path in [*ETC.glob("*.key"), *ETC.glob("nodes/*.key"), *pathlib.Path("/run/credentials").glob("slip*/*")]:
+        assert sh(f"cat {path}", USER, check=False).returncode != 0, f"{path} is readable"
+    for folder in ("/var/lib/slipway/controller", "/var/lib/slipway/agent"):
+        assert sh(f"ls {folder}", USER, check=False).returncode != 0, f"{folder} is readable"
+    for path in ("/run/slipway/holder.sock", "/run/slipway/broker.sock"):
+        code = f"import socket; socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect('{path}')"
+        assert sh(f'python3 -c "{code}"', USER, check=False).returncode != 0, f"{path} can be connected to"
+
+
+def the_agents_account_cannot_exchange_what_the_broker_trusts():
+    for path in ("/var/lib/slipway", "/run/slipway", "/etc/slipway", "/var/lib/slipway/client/bin"):
+        assert sh(f"touch {path}/x", "slipway", check=False).returncode != 0, f"{path} can be written by slipway"
+
+
+def nothing_is_left():
+    wait_until("no step's cgroup", lambda: [p.name for p in STEPS.iterdir() if p.is_dir()] == ["holder"], 60)
+    equal(sh(f"pgrep -u {USER}", check=False).stdout, "")
+    failed = sh("systemctl --failed --no-legend --plain").stdout
+    assert not failed.strip(), failed
+
+
+FIRST_BOOT = [installs, units_come_up, nothing_restarted, all_limits_are_held, an_image_is_imported, a_job_runs_in_a_container,
+              the_exit_code_is_the_jobs, a_step_is_launched_from_inside_a_job, step_cgroups_live_under_the_steps_unit,
+              the_memory_limit_bites, memory_used_up_by_a_child_is_told_too, a_fork_bomb_stays_in_its_job, the_cpu_limit_bites,
+              *map(survives_restart_of, ["slipway-agent", "slipway-broker", "slipwayd"]),
+              survives_daemon_reload_and_kill_of_all, users_read_no_secret,
+              the_agents_account_cannot_exchange_what_the_broker_trusts, nothing_is_left]
+
+
+def until_the_lights_go_out():
+    """Two running jobs, then submissions without end; the driver kills the machine among them."""
+    boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    wrap = f"echo up; [ $(cat /proc/sys/kernel/random/boot_id) != {boot} ] || sleep 600"
+    lost, again = (submit("-c", "1", "--mem", "100M", option, wrap=wrap) for option in ("--no-requeue", "--requeue"))
+    for job_id in (lost, again):
+        wait_until(lambda: f"{job(job_id)} runs", lambda: "up" in output(job_id))
+    say("lost", lost)
+    say("again", again)
+    while True:
+        done = sh("slipway submit --parsable --image tiny --begin now+2hours -o /dev/null --wrap true", USER)
+        say("ack", int(done.stdout.split(";")[0]))
+
+
+def second_boot(facts):
+    def every_acknowledged_job_is_there():
+        for job_id in facts["acks"]:
+            equal(job(job_id)["state"], "PENDING")
+        return f"{len(facts['acks'])} jobs"
+
+    def a_job_that_the_power_loss_ended_is_NODE_FAIL():
+        equal(ended(facts["lost"])["state"], "NODE_FAIL")
+
+    def one_that_may_be_requeued_runs_again():
+        ends(facts["again"], "COMPLETED", 0)
+    return [units_are_up, nothing_restarted, every_acknowledged_job_is_there, a_job_that_the_power_loss_ended_is_NODE_FAIL,
+            one_that_may_be_requeued_runs_again, a_job_runs_in_a_container, nothing_is_left]
+
+
+def run(checks):
+    good = True
+    for check in checks:
+        began = time.monotonic()
+        try:
+            detail = check() or ""
+            say("ok", check.__name__, f"({time.monotonic() - began:.1f} s)", detail)
+        except Exception as error:  # a check that fails must not keep the next from telling something
+            good = False
+            say("FAILED", f"{check.__name__}:", error if isinstance(error, AssertionError) else traceback.format_exc())
+            if check in (installs, units_come_up, an_image_is_imported):
+                break
+    if not good:
+        for line in sh("journalctl --no-pager -o short-monotonic -u 'slipway*' | tail -n 120", check=False).stdout.splitlines():
+            say("log", line)
+    return good
+
+
+def main():
+    words = dict(word.split("=", 1) for word in pathlib.Path("/proc/cmdline").read_text().split() if word.startswith("vm."))
+    if words["vm.phase"] == "1":
+        good = run(FIRST_BOOT)
+        say("done", 1)
+        if good:
+            until_the_lights_go_out()
+    else:
+        run(second_boot({"lost": int(words["vm.lost"]), "again": int(words["vm.again"]),
+                         "acks": [int(i) for i in words["vm.acks"].split(",")]}))
+        say("done", 2)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Exception:
+        say("FAILED", "guest.py:", traceback.format_exc())
+    subprocess.run(["systemctl", "--no-block", "poweroff"])

@@ -1,0 +1,262 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A stock Debian 12 (its own kernel, systemd as PID 1) in a virtual machine: Slipway installed there as a site would.
+
+What a container on a CI host cannot show: the units under a real systemd, delegation, limits that bite, daemons restarted
+by systemd under a running job, power loss. The checks are in guest.py, which runs inside and talks over the serial
+console; this program makes the disks, is the power switch, and fails when a check failed.
+
+The root disk is made once per list of packages and kept in BUILD/vm. KVM is used where it works; software emulation
+boots in about 15 s. SLIPWAY_VM_ACCEL=kvm|tcg decides otherwise; SLIPWAY_VM_KEEP=1 shows the whole console.
+"""
+import fcntl
+import hashlib
+import os
+import pathlib
+import queue
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import slipway_testing as t
+
+SKIPPED = 77
+HERE = pathlib.Path(__file__).resolve().parent
+LIBRARIES = ["libgrpc++1.51", "libprotobuf32", "libsqlite3-0", "libhwloc15", "libpmix2", "libseccomp2", "libcap2",
+             "libsquashfs1", "libzstd1", "libssl3"]
+PACKAGES = ["linux-image-cloud-amd64", "systemd", "systemd-sysv", "udev", "dbus", "iproute2", "procps", "kmod", "python3",
+            *LIBRARIES]
+# The initrd gets what this machine needs; everything else is as Debian has it.
+MODULES = ["virtio_pci", "virtio_blk", "ext4"]
+UNIT = """[Unit]
+Description=Slipway's test
+After=multi-user.target
+[Service]
+Type=exec
+ExecStartPre=/usr/bin/mkdir -p /mnt/site
+ExecStartPre=/usr/bin/mount -o ro /dev/vdb /mnt/site
+ExecStart=/mnt/site/guest.py
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def mirrors():
+    """Where this host gets its packages."""
+    etc = pathlib.Path("/etc/apt")
+    files = [etc / "sources.list", *sorted((etc / "sources.list.d").glob("*.list")), *sorted((etc / "sources.list.d").glob("*.sources"))]
+    return [str(file) for file in files if file.exists() and "debian" in file.read_text()]
+
+
+def apt_settings():
+    wanted = ("Acquire::http::Proxy ", "Acquire::https::Proxy ", "Acquire::Check-Valid-Until ", "Acquire::Check-Date ")
+    dump = subprocess.run(["apt-config", "dump", "--no-empty", "Acquire"], text=True, capture_output=True).stdout
+    return [f"--aptopt={line}" for line in dump.splitlines() if line.startswith(wanted)]
+
+
+def make_root(root):
+    listed = "\\n".join(MODULES)
+    argv = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--format=directory", *apt_settings(),
+            f"--include={','.join(PACKAGES)}",
+            '--essential-hook=mkdir -p "$1/etc/initramfs-tools/conf.d" "$1/usr/share/initramfs-tools/modules.d"',
+            '--essential-hook=echo MODULES=list >"$1/etc/initramfs-tools/conf.d/vm"',
+            f'--essential-hook=printf "{listed}\\n" >"$1/usr/share/initramfs-tools/modules.d/vm"',
+            "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
+            "--dpkgopt=path-exclude=/usr/share/man/*", "bookworm", str(root), *mirrors()]
+    subprocess.run(argv, check=True, timeout=900)
+    (root / "etc/hostname").write_text("vm\n")
+    (root / "etc/hosts").write_text("127.0.0.1 localhost vm\n")
+    (root / "etc/systemd/system/vm-test.service").write_text(UNIT)
+    subprocess.run(["chroot", root, "useradd", "--create-home", "--shell", "/bin/sh", "alice"], check=True)
+    subprocess.run(["chroot", root, "systemctl", "--quiet", "enable", "vm-test.service"], check=True)
+    # The console is the test's alone; nothing else of the system is turned off but what wakes up for maintenance.
+    subprocess.run(["chroot", root, "systemctl", "--quiet", "mask", "serial-getty@ttyS0.service", "getty@tty1.service",
+                    "apt-daily.timer", "apt-daily-upgrade.timer", "fstrim.timer", "e2scrub_all.timer"], check=True)
+
+
+def make_disk(folder, disk, room_mb):
+    used = int(subprocess.run(["du", "-sm", folder], text=True, capture_output=True, check=True).stdout.split()[0])
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", folder, disk, f"{used + used // 8 + room_mb}M"], check=True)
+
+
+def base_system():
+    """(kernel, initrd, disk) of the stock system, made once per list of packages."""
+    key = hashlib.sha256(repr((PACKAGES, MODULES, UNIT, HERE.joinpath("vm_test.py").read_bytes().split(b"def base_system")[0]))
+                         .encode()).hexdigest()[:12]
+    cache = pathlib.Path(os.environ.get("SLIPWAY_VM_CACHE", t.BUILD / "vm"))
+    cache.mkdir(parents=True, exist_ok=True)
+    home = cache / f"debian12-{key}"
+    with open(cache / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not home.exists():
+            print("making the root disk of a stock Debian 12 (a few minutes, once)", flush=True)
+            with tempfile.TemporaryDirectory(dir=cache, prefix="making-") as made:
+                root, new = pathlib.Path(made) / "root", pathlib.Path(made) / "new"
+                make_root(root)
+                new.mkdir()
+                for name in ("vmlinuz", "initrd.img"):
+                    shutil.copy(next((root / "boot").glob(f"{name}-*")), new / name)
+                make_disk(root, new / "root.img", 1024)
+                new.rename(home)
+    return home
+
+
+def site_disk(folder):
+    """What a site's admin has in hand: the installed tree, as its package would hold it, and an image."""
+    site = folder / "site"
+    t.run(["cmake", "--install", t.BUILD, "--prefix", "/usr", "--strip"], env={"DESTDIR": str(site / "stage")}, check=0)
+    shutil.copy(HERE / "guest.py", site / "guest.py")
+    (site / "guest.py").chmod(0o755)
+    shutil.copy(os.environ.get("SLIPWAY_VM_IMAGE") or t.image("tiny"), site / "tiny.sif")
+    (site / "tiny.sif").chmod(0o644)
+    make_disk(site, folder / "site.img", 16)
+    shutil.rmtree(site)
+
+
+class Machine:
+    """One power-on: lines of its console, and the switch."""
+
+    def __init__(self, base, folder, accel, **words):
+        append = "root=/dev/vda rw console=ttyS0 panic=-1 " + (" " if words["phase"] == "probe" else "quiet ") + " ".join(f"vm.{key}={value}" for key, value in words.items())
+        argv = ["qemu-system-x86_64", "-accel", accel, "-cpu", "host" if accel == "kvm" else "max", "-smp", "2", "-m", "2048",
+                "-display", "none", "-no-reboot", "-nic", "none", "-monitor", "none", "-serial", "stdio",
+                "-kernel", base / "vmlinuz", "-initrd", base / "initrd.img", "-append", append]
+        for disk in ("root.img", "site.img"):
+            argv += ["-drive", f"file={folder / disk},format=raw,if=virtio"]
+        self.began = time.monotonic()
+        self.process = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True, errors="replace")
+        self.lines = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.put(line.rstrip())
+        self.lines.put(None)
+
+    def seconds(self):
+        return time.monotonic() - self.began
+
+    def told(self, silence=300):
+        """Words of each of guest.py's lines, until the machine is off. A busy host is slow, a silent machine hangs."""
+        while True:
+            try:
+                line = self.lines.get(timeout=silence)
+            except queue.Empty:
+                raise AssertionError(f"the machine said nothing for {silence} s") from None
+            if line is None:
+                return
+            if os.environ.get("SLIPWAY_VM_KEEP"):
+                print(f"    {line}", flush=True)
+            if "VM " in line:
+                yield line[line.index("VM ") + 3:].split(maxsplit=1) + [""]
+
+    def power_off(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def accelerator(base, folder):
+    """KVM where it works: a host may have /dev/kvm and yet nothing that runs in it."""
+    wanted = os.environ.get("SLIPWAY_VM_ACCEL")
+    if wanted or not os.access("/dev/kvm", os.W_OK):
+        return wanted or "tcg,thread=multi"
+    machine = Machine(base, folder, "kvm", phase="probe")
+    try:
+        # Any line at all: the kernel's first comes within a second.
+        return "kvm" if machine.lines.get(timeout=8) is not None and machine.process.poll() is None else "tcg,thread=multi"
+    except queue.Empty:
+        return "tcg,thread=multi"
+    finally:
+        machine.power_off()
+
+
+class Results:
+    def __init__(self):
+        self.good, self.bad, self.done = 0, [], set()
+
+    def take(self, kind, rest):
+        if kind == "ok":
+            self.good += 1
+            print(f"ok      {rest}", flush=True)
+        elif kind == "FAILED":
+            self.bad.append(rest)
+            print(f"FAILED  {rest}", flush=True)
+        elif kind == "log":
+            print(f"    {rest}", flush=True)
+        elif kind == "done":
+            self.done.add(int(rest))
+
+
+def first_boot(machine, results):
+    """Until the power goes out among submissions; what was acknowledged by then."""
+    facts = {"acks": []}
+    for kind, rest, *_ in machine.told():
+        results.take(kind, rest)
+        if kind == "ok" and rest.startswith("installs"):
+            print(f"        {machine.seconds():.0f} s after power-on", flush=True)
+        if kind in ("lost", "again"):
+            facts[kind] = int(rest)
+        if kind == "ack":
+            facts["acks"].append(int(rest))
+            if len(facts["acks"]) == 5:
+                machine.power_off()
+                print(f"ok      power off at {machine.seconds():.0f} s, after {len(facts['acks'])} acknowledged jobs", flush=True)
+                return facts
+    return None
+
+
+def second_boot(machine, results):
+    for kind, rest, *_ in machine.told():
+        results.take(kind, rest)
+        if kind == "done":
+            off = machine.seconds()
+    machine.process.wait(timeout=30)
+    print(f"ok      the machine shut down in {machine.seconds() - off:.0f} s, second boot {machine.seconds():.0f} s in all", flush=True)
+
+
+def why_not():
+    if os.geteuid() != 0:
+        return "needs root: to make the virtual machine's disk"
+    if os.uname().machine != "x86_64":
+        return "the virtual machine is an amd64 one"
+    for program, package in (("qemu-system-x86_64", "qemu-system-x86"), ("mmdebstrap", "mmdebstrap"), ("mke2fs", "e2fsprogs")):
+        if not shutil.which(program):
+            return f"no {program} here (apt install {package})"
+    return None
+
+
+def main():
+    if reason := why_not():
+        print(f"skipped: {reason}")
+        return SKIPPED
+    began, results, machine = time.monotonic(), Results(), None
+    base = base_system()
+    with tempfile.TemporaryDirectory(dir=base.parent, prefix="run-") as name:
+        folder = pathlib.Path(name)
+        site_disk(folder)
+        subprocess.run(["cp", "--sparse=always", base / "root.img", folder / "root.img"], check=True)
+        accel = accelerator(base, folder)
+        print(f"disks are ready after {time.monotonic() - began:.0f} s; accelerator {accel}", flush=True)
+        try:
+            machine = Machine(base, folder, accel, phase=1)
+            facts = first_boot(machine, results)
+            if facts:
+                machine = Machine(base, folder, accel, phase=2, lost=facts["lost"], again=facts["again"],
+                                  acks=",".join(map(str, facts["acks"])))
+                second_boot(machine, results)
+        except AssertionError as error:
+            results.bad.append(str(error))
+            print(f"FAILED  {error}")
+        finally:
+            if machine:
+                machine.power_off()
+    print(f"{results.good} checks hold, {len(results.bad)} do not; {time.monotonic() - began:.0f} s")
+    return 0 if not results.bad and results.done == {1, 2} else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
