@@ -64,7 +64,8 @@ Result<> RunBroker(const BrokerConf& conf, const ContainerEntry& entry) {
   TRY(MakeTrustedDirectory(conf.state_dir, us, 0755));
   UniqueFd lock = TRY(LockState(conf));
   MarkStore marks = TRY_CONTEXT(MarkStore::Open(conf.state_dir + "/marks"), "the marks against replay");
-  TRY(MakeTrustedDirectory(conf.image_dir, us, 0755));
+  // An image may be private to who uploaded it: what is shared is shared by the mount in a job of his.
+  TRY(MakeTrustedDirectory(conf.image_dir, us, 0700));
   UniqueFd host_store = TRY(Open(conf.image_dir, O_PATH | O_DIRECTORY));
   Mounts mounts = TRY(EnterMounts(conf));
   CgroupTree cgroups = CgroupTree::Open(conf);

@@ -85,7 +85,7 @@ std::string ImageKeeper::MountPath(const std::string& digest) const {
 }
 
 Result<> ImageKeeper::Open() {
-  TRY(MakeTrustedDirectory(conf_.image_dir, ::geteuid(), 0755));
+  TRY(MakeTrustedDirectory(conf_.image_dir, ::geteuid(), 0700));
   if (conf_.rootless) return {};
   for (const std::string& name : TRY(NamesIn(conf_.mounts_dir()))) {
     if (!IsDigest("sha256:" + name)) continue;

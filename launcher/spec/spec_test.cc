@@ -79,7 +79,8 @@ TEST(Credential, OnlyTheControllersSignatureCounts) {
 
 TEST(StepId, TextAndBack) {
   for (StepId id : {StepId{1, 2, 3}, StepId{9, 1, kBatchStep}}) EXPECT_EQ(*ParseStepId(ToString(id)), id);
-  for (const char* bad : {"", "1", "1.2", "1.2.", "1.2.x", "a.b.c", "1.2.3.4", "-1.2.3"})
+  for (const char* bad :
+       {"", "1", "1.2", "1.2.", "1.2.x", "a.b.c", "1.2.3.4", "-1.2.3", "01.2.3", "1.2.00", "1.2.4294967294"})
     EXPECT_FALSE(ParseStepId(bad)) << bad;
 }
 

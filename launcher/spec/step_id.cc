@@ -20,8 +20,11 @@ Result<StepId> ParseStepId(std::string_view text) {
   if (parsed && std::string_view(at, end) == "batch") {
     id.step = kBatchStep;
   } else if (!parsed || !number(id.step) || at != end) {
-    return Fail(Code::kInvalidArgument, "'", text, "' is not JOB.ATTEMPT.STEP");
+    parsed = false;
   }
+  // One step, one name: "042.1.0" or the batch step's number would be a second folder of the same step.
+  if (!parsed || ToString(id) != text)
+    return Fail(Code::kInvalidArgument, "'", text, "' is not JOB.ATTEMPT.STEP");
   return id;
 }
 

@@ -176,6 +176,7 @@ class ClusterTest(unittest.TestCase):
     """A module's cluster of NODES nodes, an ordinary user on it, IMAGES in its catalogue."""
     NODES = 2
     IMAGES = ("mpi", "tiny")
+    ROOTLESS = False  # also when root runs the tests: the account brings its own cluster up
 
     @classmethod
     def setUpClass(cls):
