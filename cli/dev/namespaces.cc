@@ -90,7 +90,9 @@ Result<> FurnishNode(const NodeShape& shape) {
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) < 0) return ErrnoFail("make / slave");
   for (const char* path : {"/tmp", "/var/tmp"}) TRY(HideBehindTmpfs(path, shape.keep, "mode=1777"));
   TRY(HideBehindTmpfs("/dev/shm", shape.keep, "mode=1777"));
-  if (!shape.hosts_file.empty() &&
+  // A minimal system has no /etc/hosts to put ours over; names are a convenience there, addresses do the
+  // work.
+  if (!shape.hosts_file.empty() && ::access("/etc/hosts", F_OK) == 0 &&
       ::mount(shape.hosts_file.c_str(), "/etc/hosts", nullptr, MS_BIND, nullptr) < 0) {
     return ErrnoFail("bind on /etc/hosts", shape.hosts_file);
   }

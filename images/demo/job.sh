@@ -6,6 +6,10 @@
 #SBATCH --output=slipway-%j.out
 
 # This script runs inside the image, on the first node; `slipway launch` starts steps in the job's allocation.
+
+# The demo's two nodes are one machine: more ranks than cores, so a rank that waits lets the others run.
+export OMPI_MCA_mpi_yield_when_idle=1
+
 echo "== mpi4py: sum of squares of the ranks, computed together"
 slipway launch -n 4 -- python3 -c '
 from mpi4py import MPI

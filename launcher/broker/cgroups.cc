@@ -83,13 +83,17 @@ Result<> Limit(const std::string& directory, const char* file, std::uint64_t val
 
 // Controllers reach a directory only through all those above it. Those that we make we open up; what stands
 // above them is systemd's or the admin's to delegate.
-Result<> MakeBase(const std::string& base) {
+// Those of a cgroup that has processes wait: the kernel would give cpu and pids but not memory, and turn the
+// cgroup into a threaded one, which no process can leave downwards (EOPNOTSUPP).
+enum class Inhabited { kNo, kPerhaps };
+Result<> MakeBase(const std::string& base, Inhabited inhabited) {
   for (std::size_t end = base.find('/', 1);; end = base.find('/', end + 1)) {
     std::string part = base.substr(0, end);
     bool made = ::mkdir(part.c_str(), 0755) == 0;
     if (!made && errno != EEXIST) return ErrnoFail("mkdir", part);
-    if (made || end == std::string::npos) EnableControllers(part);
-    if (end == std::string::npos) return {};
+    bool last = end == std::string::npos;
+    if (last ? inhabited == Inhabited::kNo : made) EnableControllers(part);
+    if (last) return {};
   }
 }
 
@@ -115,7 +119,7 @@ CgroupTree CgroupTree::Open(const BrokerConf& conf) {
   CgroupTree tree;
   auto opened = [&]() -> Result<> {
     std::string base = TRY(BasePath(conf));
-    TRY(MakeBase(base));
+    TRY(MakeBase(base, Inhabited::kNo));
     TRY(ProveBirth(base));
     tree.base_ = base;
     return {};
@@ -209,9 +213,11 @@ void CgroupTree::Sweep(const std::set<std::string>& known) const {
 
 Result<> EnterHolderCgroup(const BrokerConf& conf) {
   std::string base = TRY(BasePath(conf)), path = base + "/holder";
-  TRY(MakeBase(base));
+  TRY(MakeBase(base, Inhabited::kPerhaps));
   TRY(MakeDirectory(path));
-  return WriteControl(path + "/cgroup.procs", "0");
+  TRY(WriteControl(path + "/cgroup.procs", "0"));
+  EnableControllers(base);
+  return {};
 }
 
 }  // namespace slipway
