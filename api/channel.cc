@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/channel.h"
 
+#include <grpc/support/log.h>
 #include <grpcpp/client_context.h>
 
 #include <chrono>
+#include <cstdlib>
 
 #include "api/tls.h"
 #include "api/token.h"
@@ -21,6 +23,8 @@ long long NowMs() {
 }  // namespace
 
 Result<Client> Client::Connect(Context context) {
+  // gRPC writes lines of its own to stderr; a command says what failed once, in its own words.
+  if (std::getenv("GRPC_VERBOSITY") == nullptr) gpr_set_log_function([](gpr_log_func_args*) {});
   Client client;
   if (context.controller.starts_with("unix:")) {
     client.channel_ = DialUnix(context.controller);

@@ -37,12 +37,7 @@ try:
         s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     else:
         s.sendall(bytes(range(256)) * 16)
-    said = b""
-    while len(said) < 64:
-        more = s.recv(4096)
-        if not more:
-            break
-        said += more
+    said = s.recv(4096)
 except (OSError, ssl.SSLError) as error:
     print("error", type(error).__name__, error)
     sys.exit()
