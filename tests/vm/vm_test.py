@@ -105,13 +105,11 @@ def base_system():
 
 
 def site_disk(folder):
-    """What a site's admin has in hand: the installed tree, as its package would hold it, and an image."""
+    """What a site's admin has in hand: the installed tree, as its package would hold it."""
     site = folder / "site"
     t.run(["cmake", "--install", t.BUILD, "--prefix", "/usr", "--strip"], env={"DESTDIR": str(site / "stage")}, check=0)
     shutil.copy(HERE / "guest.py", site / "guest.py")
     (site / "guest.py").chmod(0o755)
-    shutil.copy(os.environ.get("SLIPWAY_VM_IMAGE") or t.image("tiny"), site / "tiny.sif")
-    (site / "tiny.sif").chmod(0o644)
     make_disk(site, folder / "site.img", 16)
     shutil.rmtree(site)
 
