@@ -217,7 +217,8 @@ void StepTable::EndJob(std::uint64_t job, std::uint32_t attempt, std::function<v
 void StepTable::CarryOutEnds() {
   if (broker_ == nullptr) return;
   for (auto at = ending_.begin(); at != ending_.end();) {
-    auto [job, attempt] = at->first;
+    const auto job = at->first.first;  // no structured binding: clang 14 does not let lambdas capture one
+    const auto attempt = at->first.second;
     bool busy = std::any_of(steps_.begin(), steps_.end(), [&](const auto& step) {
       return step.first.job == job && step.first.attempt == attempt && step.second->machine.holds_node();
     });
