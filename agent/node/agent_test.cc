@@ -408,7 +408,7 @@ TEST_F(AgentTest, TheExchangeOfAStepCrossesFromNodeToNodeInOrder) {
   launch.add_node_addresses(Cat("127.0.0.1:", n2_->port));
   controller_->Send(message);
   ASSERT_TRUE(Reported(v1::StepReport::STARTED));
-  EXPECT_EQ(n1_->broker.specs.at(0).mpi, MpiKind::kPmix);  // two tasks
+  EXPECT_EQ(n1_->broker.specs.at(0).mpi, MpiKind::kAuto);  // two tasks
 
   // Sent before the other node's part is there: held until it is.
   for (int i = 0; i < 50; ++i)

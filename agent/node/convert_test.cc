@@ -44,9 +44,9 @@ TEST(LaunchPlan, CarriesTheCredentialUnchangedAndASpecThatStepdAccepts) {
   EXPECT_TRUE(plan->spec.kill_on_bad_exit);
 }
 
-TEST(LaunchPlan, MpiIsPmixForMoreThanOneTaskUnlessSaidOtherwise) {
+TEST(LaunchPlan, PmixIsOfferedToMoreThanOneTaskAndDemandedWhenAskedFor) {
   EXPECT_EQ(PlanOf(Launch(1), {})->spec.mpi, MpiKind::kNone);
-  EXPECT_EQ(PlanOf(Launch(2), {})->spec.mpi, MpiKind::kPmix);
+  EXPECT_EQ(PlanOf(Launch(2), {})->spec.mpi, MpiKind::kAuto);
   v1::LaunchStep launch = Launch(2);
   launch.mutable_program()->set_mpi(v1::MPI_NONE);
   EXPECT_EQ(PlanOf(launch, {})->spec.mpi, MpiKind::kNone);
