@@ -195,8 +195,9 @@ void Stepd::OnRankExited(std::uint32_t task, std::int32_t wait_status) {
   std::uint32_t rank = LocalRanks()[task];
   if (outcome_.Exited(rank)) return;
   std::string why;
-  if (ExitStatus{wait_status}.signal() == SIGKILL && UsageOf(ranks_cgroup_).oom_kills > 0) {
-    why = "the job's memory on this node was used up (--mem)";
+  // Mostly it is not the rank that the kernel chose but a child of it, whose death the rank then fails of.
+  if (wait_status != 0 && UsageOf(ranks_cgroup_).oom_kills > 0) {
+    why = "OUT_OF_MEMORY: the job's memory on this node was used up (--mem)";
   }
   if (outcome_.RankExited(rank, wait_status, why)) {
     OnFirstFailure(spec_.kill_on_bad_exit);

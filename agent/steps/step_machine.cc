@@ -11,7 +11,7 @@ constexpr std::int32_t kEndedBySigkill = 128 + 9;
 constexpr std::uint32_t kKillAfter_s = 10;
 constexpr std::uint32_t kFarewell_s = 5;
 // The word for an overrun time limit, of stepd and broker alike.
-constexpr std::string_view kTimeout = "TIMEOUT";
+constexpr std::string_view kTimeout = "TIMEOUT", kOutOfMemory = "OUT_OF_MEMORY";
 
 }  // namespace
 
@@ -114,9 +114,10 @@ StepMachine::Effects StepMachine::EndWith(const StepResult& result) {
   news_.rss_peak_bytes = result.rss_peak_bytes;
   // A step that was asked to end may still have ended by itself just before; only success tells.
   bool killed = !kill_reason_.empty() && result.exit_code != 0;
-  auto end = killed                                ? StepNews::kKilled
-             : result.reason.starts_with(kTimeout) ? StepNews::kTimeLimit
-                                                   : StepNews::kExited;
+  auto end = killed                                                   ? StepNews::kKilled
+             : result.reason.starts_with(kTimeout)                    ? StepNews::kTimeLimit
+             : result.reason.find(kOutOfMemory) != result.reason.npos ? StepNews::kOutOfMemory
+                                                                      : StepNews::kExited;
   return End(StepNews::kEnded, end, result.exit_code, result.reason);
 }
 

@@ -155,6 +155,9 @@ TEST(StepMachine, SaysWhyAStepEnded) {
   EXPECT_EQ(exited.news().end, StepNews::kExited);
   timed_out.OnResult({.step = kStep, .exit_code = 143, .reason = "TIMEOUT: 60 s are over"});
   EXPECT_EQ(timed_out.news().end, StepNews::kTimeLimit);
+  StepMachine starved = Running();
+  starved.OnResult({.step = kStep, .exit_code = 137, .reason = "rank 0 on n1: OUT_OF_MEMORY: all used up"});
+  EXPECT_EQ(starved.news().end, StepNews::kOutOfMemory);
   killed.OnKill("CANCELLED", 5);
   killed.OnResult({.step = kStep, .exit_code = 143, .reason = "CANCELLED"});
   EXPECT_EQ(killed.news().end, StepNews::kKilled);
