@@ -87,9 +87,13 @@ void TokenSocket::Drop(std::uint64_t id) {
 
 Result<std::string> FetchToken(const std::string& path, std::chrono::seconds patience) {
   auto socket = ConnectUnix(path, SOCK_SEQPACKET);
-  if (!socket)
+  if (!socket) {
+    Error error = std::move(socket).error();
+    // A daemon that is started again unlinks its socket before it binds it anew.
+    if (error.sys_errno == ENOENT) error.code = Code::kUnavailable;
     return Failure(
-        std::move(socket).error().Context(Cat("no token to be had at ", path, " (is the daemon running?)")));
+        std::move(error).Context(Cat("no token to be had at ", path, " (is the daemon running?)")));
+  }
   TRY(SendMessage(socket->get(), kQuestion));
   pollfd wait{socket->get(), POLLIN, 0};
   int ready;

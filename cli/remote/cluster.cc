@@ -17,11 +17,12 @@ Result<Cluster> Cluster::Of(const Context& context) { return Cluster(TRY(Client:
 
 Result<> Cluster::Of(const grpc::Status& status) const { return ResultOf(status, context().controller); }
 
-// A cluster whose sockets are not there was taken down, or never was.
+// A cluster whose run folder is not there was taken down, or never was. The socket itself comes and goes
+// while slipwayd is started again.
 bool Cluster::MayComeBack() const {
   const std::string& address = context().controller;
   if (!address.starts_with("unix:")) return true;
-  return ::access(address.c_str() + 5, F_OK) == 0;
+  return ::access(address.substr(5, address.rfind('/') - 5).c_str(), F_OK) == 0;
 }
 
 Result<> Cluster::Persist(const std::function<Result<>()>& attempt, std::chrono::seconds patience) const {
