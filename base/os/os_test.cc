@@ -4,6 +4,10 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+
+#include <cstddef>
+#include <cstring>
 
 #include "base/os/fd.h"
 #include "base/os/process.h"
@@ -96,6 +100,22 @@ TEST_F(Os, ASignalledChildCounts128PlusSignal) {
   Process child = *Spawn({.argv = {"/bin/sleep", "1000"}});
   ASSERT_TRUE(child.Signal(SIGTERM));
   EXPECT_EQ(child.Wait()->exit_code(), 128 + SIGTERM);
+}
+
+TEST_F(Os, TheServiceManagerIsToldWhenWeServe) {
+  std::string name = Cat("slipway-os-test-", ::getpid());
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path + 1, name.data(), name.size());
+  UniqueFd manager(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  ASSERT_EQ(::bind(manager.get(), reinterpret_cast<sockaddr*>(&address), length), 0);
+  ::setenv("NOTIFY_SOCKET", ("@" + name).c_str(), 1);
+  NotifyReady();
+  ::unsetenv("NOTIFY_SOCKET");
+  char told[32];
+  ssize_t n = ::recv(manager.get(), told, sizeof told, MSG_DONTWAIT);
+  EXPECT_EQ(std::string_view(told, n < 0 ? 0 : static_cast<std::size_t>(n)), "READY=1");
 }
 
 }  // namespace

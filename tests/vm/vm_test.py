@@ -15,6 +15,7 @@ import os
 import pathlib
 import queue
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -79,7 +80,8 @@ def make_root(root):
 
 def make_disk(folder, disk, room_mb):
     used = int(subprocess.run(["du", "-sm", folder], text=True, capture_output=True, check=True).stdout.split()[0])
-    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", folder, disk, f"{used + used // 8 + room_mb}M"], check=True)
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", folder, disk, f"{used + used // 8 + room_mb}M"], check=True,
+                   stdout=subprocess.DEVNULL)
 
 
 def base_system():
@@ -231,6 +233,7 @@ def main():
     if reason := why_not():
         print(f"skipped: {reason}")
         return SKIPPED
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as ctest ends a test that takes too long
     began, results, machine = time.monotonic(), Results(), None
     base = base_system()
     with tempfile.TemporaryDirectory(dir=base.parent, prefix="run-") as name:
