@@ -175,6 +175,9 @@ void RunInit(const Birth& birth) {
   auto standing = BuildContainer(birth, *order, std::move(fresh_proc), report);
   if (!standing) report.Die(standing.error().message);
   auto env = ContainerEnvironment(spec.env, spec.image_environment);
+  // From here on the closed socket tells of the front's end. Without a PID namespace a SIGKILL of ours would
+  // leave the orphans that only we can still find.
+  if (!pid_namespace) ::prctl(PR_SET_PDEATHSIG, 0);
   // Somebody wants this to end (Ctrl-C reaches the image's shell too): not the moment to start its command.
   if (!env && env.error().code == Code::kCancelled) report.Die(env.error().message);
   if (!env) {
