@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "base/text/text.h"
+#include "cli/front/container_options.h"
 #include "launcher/client/container_run.h"
 #include "launcher/client/container_spec.h"
 
@@ -15,43 +16,6 @@ namespace slipway::cli {
 namespace {
 
 constexpr int kUsage = 125;
-
-std::vector<Option> ContainerOptionList() {
-  return {
-      {.name = "bind",
-       .letter = 'B',
-       .type = Option::kList,
-       .value_name = "SRC[:DEST[:ro]]",
-       .help = "make a path of the host visible inside",
-       .complete = "file"},
-      {.name = "env",
-       .type = Option::kList,
-       .value_name = "NAME=VALUE",
-       .help = "set a variable inside; wins over the image's"},
-      {.name = "cleanenv", .letter = 'e', .help = "do not pass the environment on"},
-      {.name = "pwd",
-       .type = Option::kString,
-       .value_name = "DIR",
-       .help = "working directory inside",
-       .complete = "dir"},
-      {.name = "cwd",
-       .type = Option::kString,
-       .value_name = "DIR",
-       .help = "the same as --pwd",
-       .complete = "dir",
-       .hidden = true},
-      {.name = "no-home", .help = "do not mount the home directory"},
-      {.name = "contain",
-       .letter = 'c',
-       .help = "empty /tmp, /var/tmp and home directory instead of the host's"},
-      {.name = "writable-tmpfs",
-       .help = "let the container change its files; the changes are in memory and go with it"},
-      {.name = "hostname", .type = Option::kString, .value_name = "NAME", .help = "host name inside"},
-      {.name = "pid", .letter = 'p', .help = "a PID namespace of its own (the default)", .hidden = true},
-      {.name = "no-pid", .help = "see the host's processes"},
-      {.name = "explain", .help = "say on stderr how the container was made and where the time went"},
-  };
-}
 
 Command Declare(const std::string& name) {
   Command command;
@@ -79,20 +43,6 @@ Command Declare(const std::string& name) {
       "Exit code: the command's own; 128 + N when signal N ended it; 127 not found in the image, 126 "
       "not\nexecutable, 125 no container could be made.";
   return command;
-}
-
-ContainerOptions OptionsOf(const Parsed& parsed) {
-  ContainerOptions options;
-  options.binds = parsed.List("bind");
-  options.env = parsed.List("env");
-  options.clean_env = parsed.Has("cleanenv");
-  options.no_home = parsed.Has("no-home");
-  options.contain = parsed.Has("contain");
-  options.writable_tmpfs = parsed.Has("writable-tmpfs");
-  options.no_pid = parsed.Has("no-pid");
-  options.pwd = parsed.Value("pwd", parsed.Value("cwd"));
-  options.hostname = parsed.Value("hostname");
-  return options;
 }
 
 // The image says what it runs; which of the two places it says it in is known only inside.
@@ -170,7 +120,7 @@ Result<int> Run(const std::string& name, const Parsed& parsed) {
   if (name == "shell") caller_env.emplace_back("PS1=Slipway> ");
   ContainerRun run;
   run.starter = TRY(FindCompanion("slipway-starter"));
-  run.spec = TRY(MakeContainerSpec(image, OptionsOf(parsed), CallingUser(), caller_env, WorkingDirectory()));
+  run.spec = TRY(MakeContainerSpec(image, ContainerOptionsOf(parsed), CallingUser(), caller_env, WorkingDirectory()));
   run.spec.argv = ArgvFor(name, std::move(rest));
   if (image.file) run.fds.push_back(image.file.get());
   run.fds.push_back(STDIN_FILENO);
