@@ -120,7 +120,8 @@ Result<int> Run(const std::string& name, const Parsed& parsed) {
   if (name == "shell") caller_env.emplace_back("PS1=Slipway> ");
   ContainerRun run;
   run.starter = TRY(FindCompanion("slipway-starter"));
-  run.spec = TRY(MakeContainerSpec(image, ContainerOptionsOf(parsed), CallingUser(), caller_env, WorkingDirectory()));
+  run.spec = TRY(
+      MakeContainerSpec(image, ContainerOptionsOf(parsed), CallingUser(), caller_env, WorkingDirectory()));
   run.spec.argv = ArgvFor(name, std::move(rest));
   if (image.file) run.fds.push_back(image.file.get());
   run.fds.push_back(STDIN_FILENO);

@@ -58,12 +58,13 @@ Result<Order> ReceiveOrder(int control_fd) {
   return order;
 }
 
-void BlockAllSignals() {
+Result<> BlockAllSignals() {
   // The init acts on frames and on SIGCHLD only; Ctrl-C is the tasks' affair, and must not end what waits for
   // them.
   sigset_t all;
   sigfillset(&all);
-  ::sigprocmask(SIG_SETMASK, &all, nullptr);
+  if (::sigprocmask(SIG_SETMASK, &all, nullptr) < 0) return ErrnoFail("sigprocmask");
+  return {};
 }
 
 // The one who forked us may have had anything open: the other end of our socket (we would never see it
@@ -151,7 +152,7 @@ void RunInit(const Birth& birth) {
   UniqueFd control(birth.control_fd);
   Report report(control.get());
   CloseAllBut(control.get());
-  BlockAllSignals();
+  if (auto blocked = BlockAllSignals(); !blocked) report.Die(blocked.error().message);
   if (auto hidden = StayUndumpable(); !hidden) report.Die(hidden.error().message);
   auto order = ReceiveOrder(control.get());
   if (!order) report.Die(order.error().message);

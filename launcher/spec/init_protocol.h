@@ -25,6 +25,9 @@ enum class InitFrame : std::uint16_t {
   kWarning = 20,  // std::string, for the user's stderr
 };
 
+// Exit code of a starter that refused before it could speak frames: it has said why on stderr.
+inline constexpr int kStarterRefused = 2;
+
 struct LaunchRequest {
   std::uint32_t version = 1;
 };
