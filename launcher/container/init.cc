@@ -16,6 +16,7 @@
 #include "base/os/process.h"
 #include "base/os/socket.h"
 #include "launcher/container/birth.h"
+#include "launcher/container/confine.h"
 #include "launcher/container/environment.h"
 #include "launcher/container/privilege.h"
 #include "launcher/container/program.h"
@@ -133,6 +134,7 @@ struct Standing {
 Result<Standing> BuildContainer(const Birth& birth, const Order& order, UniqueFd fresh_proc, Report& report) {
   const LaunchSpec& spec = order.spec;
   Standing standing;
+  Confining confining = TRY(Confining::Prepare(spec.confinement, birth.rules));
   if (!spec.hostname.empty()) {
     if (::unshare(CLONE_NEWUTS) < 0)
       return ErrnoFail("making a UTS namespace for the host name", spec.hostname);
@@ -141,7 +143,8 @@ Result<Standing> BuildContainer(const Birth& birth, const Order& order, UniqueFd
   }
   standing.image_server =
       TRY(BuildAndEnterTree(birth, spec, order.fds, std::move(fresh_proc), report)).image_server;
-  TRY(DropAllPrivilege());
+  TRY(confining.Apply());
+  report.EndLap("confinement");
   ::umask(spec.umask);
   return standing;
 }
@@ -175,7 +178,7 @@ void RunInit(const Birth& birth) {
 
   auto standing = BuildContainer(birth, *order, std::move(fresh_proc), report);
   if (!standing) report.Die(standing.error().message);
-  auto env = ContainerEnvironment(spec.env, spec.image_environment);
+  auto env = ConfinedEnvironment(spec.confinement, spec.env, spec.image_environment);
   // From here on the closed socket tells of the front's end. Without a PID namespace a SIGKILL of ours would
   // leave the orphans that only we can still find.
   if (!pid_namespace) ::prctl(PR_SET_PDEATHSIG, 0);

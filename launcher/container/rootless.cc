@@ -46,6 +46,8 @@ void RunRootless(Birth birth) {
     report.Die(made.error().message);
   }
   birth.image_path.clear();
+  // The namespace is the user's own: the kernel's rules are all there is.
+  birth.rules = {.nested_user_namespaces = true, .capabilities_max = kAllCapabilities};
   RunInit(birth);
 }
 

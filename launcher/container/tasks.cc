@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "base/os/process.h"
+#include "launcher/container/seccomp.h"
 
 namespace slipway {
 namespace {
@@ -45,6 +46,8 @@ class TaskStarter {
     ResetSignals();
     std::vector<char*> merged = envp_;
     if (!task.env.empty()) merged = Merge(task.env);
+    if (spec_.confinement.filter == Confinement::kGiven && !InstallFilter(spec_.confinement.bpf))
+      Fail(index, "seccomp filter");
     ::execve(program_.c_str(), argv_.data(), merged.data());
     if (errno == ENOEXEC && LooksLikeText()) {  // a script without "#!": the shell's, as execvp has it
       std::vector<char*> shell = argv_;

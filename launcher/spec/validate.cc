@@ -86,7 +86,8 @@ Result<LaunchSpec> DecodeLaunchSpec(std::string_view bytes) {
         if (cpu >= 8192) return Fail(Code::kInvalidArgument, "tasks: processor ", cpu);
       }
     }
-    return {};
+    TRY(CheckConfinement(spec.confinement));
+    return CheckHooks(spec.hooks);
   }();
   if (!check) return Failure(std::move(check).error().Context("launch spec"));
   return spec;
@@ -118,6 +119,7 @@ Result<StepSpec> DecodeStepSpec(std::string_view bytes) {
     if (spec.script.empty()) TRY(CheckArguments(spec.argv));
     TRY(CheckEnvironment(spec.env));
     TRY(CheckMounts(spec.mounts));
+    TRY(CheckHooks(spec.hooks));
     if (!spec.cwd.empty()) TRY(CheckTarget("cwd", spec.cwd));
     if (spec.mpi < MpiKind::kNone || spec.mpi > MpiKind::kAuto)
       return Fail(Code::kInvalidArgument, "mpi: unknown kind");
