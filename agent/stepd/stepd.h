@@ -13,10 +13,11 @@
 #include <vector>
 
 #include "agent/stepd/agent_link.h"
-#include "agent/stepd/init_link.h"
+#include "launcher/link/init_link.h"
 #include "agent/stepd/outcome.h"
 #include "agent/stepd/output_pump.h"
 #include "base/loop/loop.h"
+#include "launcher/link/visitors.h"
 #include "launcher/spec/step_spec.h"
 #include "pmix/exchange/exchange.h"
 #include "pmix/server/pmix_server.h"
@@ -57,6 +58,8 @@ class Stepd {
   // stepd_events.cc: while they run
   InitLink::Events InitEvents();
   AgentLink::Events AgentEvents();
+  Door::Events DoorEvents(uid_t agent_uid);
+  void OnDoor(Opening opening);
   ExchangeCallbacks ExchangeEvents();
   PmixCallbacks PmixEvents();
   void OnAgentAttached();
@@ -95,6 +98,8 @@ class Stepd {
   InputPump input_;
   AgentLink agent_;
   InitLink init_;
+  Visitors visitors_;
+  Door door_;
   Exchange exchange_;
   const std::string ranks_cgroup_;
   std::string private_dir_;  // libpmix's

@@ -31,6 +31,7 @@ namespace {
 
 struct Order {
   LaunchSpec spec;
+  bool idle = false;
   std::vector<UniqueFd> fds;
 };
 
@@ -45,6 +46,7 @@ Result<Order> ReceiveOrder(int control_fd) {
                 ", this program reads 1");
   std::string bytes = TRY(ReadSealedMemfd(launch.fds[0].get(), kLaunchSpecBytesMax));
   Order order;
+  order.idle = request.idle;
   order.spec = TRY(DecodeLaunchSpec(bytes));
   while (order.fds.size() < order.spec.fd_count) {
     Message more = TRY(ReceiveMessage(control_fd));
@@ -149,6 +151,31 @@ Result<Standing> BuildContainer(const Birth& birth, const Order& order, UniqueFd
   return standing;
 }
 
+// The container stands: what is to run in it is started, and watched to the end.
+[[noreturn]] void RunTasks(Order& order, const Environment& env, UniqueFd control, Report& report,
+                           Supervised supervised) {
+  std::string program;
+  if (!order.idle) {
+    auto found = FindProgram(order.spec.argv[0], Lookup(env, "PATH"));
+    if (!found) report.Die(found.error().message, ExitCodeFor(found.error()));
+    program = *found;
+  }
+  report.EndLap("program");
+  if (!report.Send(InitFrame::kReady, InitReady{report.laps(), supervised.pid_namespace})) ::_exit(kExitOurs);
+  auto added = AddedTasks::Make(order.spec, env, report);
+  if (!added) report.Die(added.error().message);
+  if (!order.idle) {
+    auto tasks = StartTasks(order.spec, order.fds, program, env, report);
+    if (!tasks) report.Die(tasks.error().message);
+    supervised.tasks = std::move(*tasks);
+  }
+  order.fds.clear();  // a pipe must end when its last task goes, not when we do
+  supervised.control = std::move(control);
+  supervised.added.emplace(std::move(*added));
+  supervised.idle = order.idle;
+  Supervise(std::move(supervised), report);
+}
+
 }  // namespace
 
 void RunInit(const Birth& birth) {
@@ -170,10 +197,8 @@ void RunInit(const Birth& birth) {
     pid_namespace = *entered;
   }
   UniqueFd children_list;
-  if (!pid_namespace) {
-    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-    if (auto list = Open("/proc/thread-self/children", O_RDONLY)) children_list = std::move(*list);
-  }
+  if (!pid_namespace) ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  if (auto list = Open("/proc/thread-self/children", O_RDONLY)) children_list = std::move(*list);
   report.EndLap("pid namespace");
 
   auto standing = BuildContainer(birth, *order, std::move(fresh_proc), report);
@@ -190,22 +215,10 @@ void RunInit(const Birth& birth) {
   }
   report.EndLap("environment");
   if (auto entered = EnterWorkingDirectory(spec, report); !entered) report.Die(entered.error().message);
-  auto program = FindProgram(spec.argv[0], Lookup(*env, "PATH"));
-  if (!program) report.Die(program.error().message, ExitCodeFor(program.error()));
-  report.EndLap("program");
-
-  if (!report.Send(InitFrame::kReady, InitReady{report.laps(), pid_namespace})) ::_exit(kExitOurs);
-  auto tasks = StartTasks(spec, order->fds, *program, *env, report);
-  if (!tasks) report.Die(tasks.error().message);
-  order->fds.clear();  // a pipe must end when its last task goes, not when we do
-  Supervise({.control = std::move(control),
-             .tasks = std::move(*tasks),
-             .program = *program,
-
-             .children_list = std::move(children_list),
-             .image_server = standing->image_server,
-             .pid_namespace = pid_namespace},
-            report);
+  RunTasks(*order, *env, std::move(control), report,
+           {.children_list = std::move(children_list),
+            .image_server = standing->image_server,
+            .pid_namespace = pid_namespace});
 }
 
 }  // namespace slipway
