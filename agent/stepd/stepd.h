@@ -20,6 +20,7 @@
 #include "launcher/link/visitors.h"
 #include "launcher/spec/step_spec.h"
 #include "pmix/exchange/exchange.h"
+#include "pmix/exchange/names.h"
 #include "pmix/server/pmix_server.h"
 
 namespace slipway {
@@ -74,6 +75,10 @@ class Stepd {
   void ArmWireupTimer();
   void OnWireupTimeout();
 
+  // stepd_services.cc: for the step's other nodes
+  void Serve(std::uint32_t node, Service service, std::string_view data, Exchange::Reply reply);
+  void AskForName(NameRequest request, Exchange::Reply reply);
+
   // stepd_end.cc: and to the end
   void FailStep(std::int32_t exit_code, const std::string& reason);
   void OnFirstFailure(bool take_down);
@@ -101,6 +106,7 @@ class Stepd {
   Visitors visitors_;
   Door door_;
   Exchange exchange_;
+  NameDirectory names_;  // of the step; asked on its first node only
   const std::string ranks_cgroup_;
   std::string private_dir_;  // libpmix's
   std::unique_ptr<PmixServer> pmix_;

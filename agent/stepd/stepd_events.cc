@@ -70,11 +70,10 @@ ExchangeCallbacks Stepd::ExchangeEvents() {
           [this](std::uint32_t node, std::string bytes) {
             agent_.Send(StepFrame::kExchangeOut, StepExchange{node, std::move(bytes)});
           },
-      .serve_modex =
-          [this](std::uint32_t rank, Exchange::Reply reply) {
-            if (!pmix_) return reply(slipway::Fail(Code::kFailedPrecondition, "not an MPI step"));
-            pmix_->ServeModex(rank, [this, reply = std::move(reply)](Result<std::string> data) {
-              reply(std::move(data));
+      .serve =
+          [this](std::uint32_t node, Service service, std::string data, Exchange::Reply reply) {
+            Serve(node, service, data, [this, reply = std::move(reply)](Result<std::string> answer) {
+              reply(std::move(answer));
               ArmExchangeTick();
             });
           },
@@ -100,7 +99,7 @@ PmixCallbacks Stepd::PmixEvents() {
           },
       .modex =
           [this](std::uint32_t node, std::uint32_t rank, Exchange::Reply reply) {
-            exchange_.RequestModex(node, rank, std::move(reply));
+            exchange_.Ask(node, Service::kModex, Encode(ModexRequest{rank}), std::move(reply));
             ArmExchangeTick();
           },
   };
