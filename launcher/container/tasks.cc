@@ -50,7 +50,7 @@ class TaskStarter {
     std::vector<char*> merged = envp_;
     if (!task.env.empty()) merged = Merge(task.env);
     if (spec_.confinement.filter == Confinement::kGiven && !InstallFilter(spec_.confinement.bpf))
-      Fail(index, "seccomp filter");
+      Fail("seccomp filter");
     ::execve(program_.c_str(), argv_.data(), merged.data());
     if (errno == ENOEXEC && LooksLikeText()) {  // a script without "#!": the shell's, as execvp has it
       std::vector<char*> shell = argv_;
