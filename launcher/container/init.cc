@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 
 #include "base/os/mount.h"
@@ -17,6 +18,7 @@
 #include "base/os/socket.h"
 #include "launcher/container/birth.h"
 #include "launcher/container/environment.h"
+#include "launcher/container/network.h"
 #include "launcher/container/privilege.h"
 #include "launcher/container/program.h"
 #include "launcher/container/report.h"
@@ -126,21 +128,44 @@ Result<> EnterWorkingDirectory(const LaunchSpec& spec, Report& report) {
 struct Standing {
   Environment env;
   std::string program;
-  pid_t image_server = -1;
+  std::vector<FuseServer> servers;
 };
+
+// What is there without being asked for (user, mount, IPC) was made before us.
+Result<> MakeFurtherNamespaces(const LaunchSpec& spec) {
+  if ((spec.uts_namespace || !spec.hostname.empty()) && ::unshare(CLONE_NEWUTS) < 0)
+    return ErrnoFail("making a UTS namespace", spec.hostname);
+  if (!spec.hostname.empty() && ::sethostname(spec.hostname.c_str(), spec.hostname.size()) < 0)
+    return ErrnoFail("sethostname", spec.hostname);
+  if (spec.net_namespace) return EnterLonelyNetwork();
+  return {};
+}
+
+void NoteMaps(Report& report) {
+  for (const char* map : {"uid_map", "gid_map"}) {
+    auto text = ReadFile(Cat("/proc/thread-self/", map));
+    if (!text) continue;
+    for (std::size_t start = 0; start < text->size();) {
+      auto end = std::min(text->find('\n', start), text->size());
+      std::string line = text->substr(start, end - start);
+      unsigned inside = 0, outside = 0, count = 0;
+      if (std::sscanf(line.c_str(), "%u %u %u", &inside, &outside, &count) == 3)
+        report.Fact(
+            Cat(map, ": ", inside, " inside is ", outside, " outside, ", count, count == 1 ? " id" : " ids"));
+      start = end + 1;
+    }
+  }
+}
 
 Result<Standing> BuildContainer(const Birth& birth, const Order& order, UniqueFd fresh_proc, Report& report) {
   const LaunchSpec& spec = order.spec;
   Standing standing;
-  if (!spec.hostname.empty()) {
-    if (::unshare(CLONE_NEWUTS) < 0)
-      return ErrnoFail("making a UTS namespace for the host name", spec.hostname);
-    if (::sethostname(spec.hostname.c_str(), spec.hostname.size()) < 0)
-      return ErrnoFail("sethostname", spec.hostname);
-  }
-  standing.image_server =
-      TRY(BuildAndEnterTree(birth, spec, order.fds, std::move(fresh_proc), report)).image_server;
-  TRY(DropAllPrivilege());
+  if (spec.fakeroot && !birth.own_namespace)
+    return Fail(Code::kPermissionDenied, "--fakeroot needs a user namespace of your own (--userns)");
+  TRY(MakeFurtherNamespaces(spec));
+  if (spec.explain) NoteMaps(report);
+  standing.servers = TRY(BuildAndEnterTree(birth, spec, order.fds, std::move(fresh_proc), report)).servers;
+  TRY(spec.fakeroot ? StayRootInside() : DropAllPrivilege());
   ::umask(spec.umask);
   return standing;
 }
@@ -174,7 +199,8 @@ void RunInit(const Birth& birth) {
 
   auto standing = BuildContainer(birth, *order, std::move(fresh_proc), report);
   if (!standing) report.Die(standing.error().message);
-  auto env = ContainerEnvironment(spec.env, spec.image_environment);
+  if (auto app = CheckApp(spec.app); !app) report.Die(app.error().message);
+  auto env = ContainerEnvironment(spec.env, spec.image_environment, spec.app);
   // From here on the closed socket tells of the front's end. Without a PID namespace a SIGKILL of ours would
   // leave the orphans that only we can still find.
   if (!pid_namespace) ::prctl(PR_SET_PDEATHSIG, 0);
@@ -182,7 +208,7 @@ void RunInit(const Birth& birth) {
   if (!env && env.error().code == Code::kCancelled) report.Die(env.error().message);
   if (!env) {
     report.Warn(Cat("warning: ", env.error().message));
-    env = ContainerEnvironment(spec.env, false);
+    env = ContainerEnvironment(spec.env, false, {});
   }
   report.EndLap("environment");
   if (auto entered = EnterWorkingDirectory(spec, report); !entered) report.Die(entered.error().message);
@@ -190,16 +216,16 @@ void RunInit(const Birth& birth) {
   if (!program) report.Die(program.error().message, ExitCodeFor(program.error()));
   report.EndLap("program");
 
-  if (!report.Send(InitFrame::kReady, InitReady{report.laps(), pid_namespace})) ::_exit(kExitOurs);
+  if (!report.Send(InitFrame::kReady, InitReady{report.laps(), pid_namespace, report.facts()}))
+    ::_exit(kExitOurs);
   auto tasks = StartTasks(spec, order->fds, *program, *env, report);
   if (!tasks) report.Die(tasks.error().message);
   order->fds.clear();  // a pipe must end when its last task goes, not when we do
   Supervise({.control = std::move(control),
              .tasks = std::move(*tasks),
              .program = *program,
-
              .children_list = std::move(children_list),
-             .image_server = standing->image_server,
+             .servers = std::move(standing->servers),
              .pid_namespace = pid_namespace},
             report);
 }

@@ -74,9 +74,10 @@ class Supervisor {
     int status = 0;
     for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
       auto at = std::find(supervised_.tasks.pids.begin(), supervised_.tasks.pids.end(), pid);
-      if (pid == supervised_.image_server) {
-        report_.Warn("error: squashfuse ended: the image cannot be read any more");
-        supervised_.image_server = -1;
+      for (FuseServer& server : supervised_.servers) {
+        if (pid != server.pid) continue;
+        report_.Warn(Cat("error: ", server.program, " ended: what it served cannot be read any more"));
+        server.pid = -1;
       }
       if (at == supervised_.tasks.pids.end()) continue;
       *at = -1;
@@ -126,7 +127,9 @@ class Supervisor {
   // us.
   void KillRest() {
     if (supervised_.pid_namespace) return;
-    if (supervised_.image_server > 0) ::kill(supervised_.image_server, SIGKILL);
+    for (const FuseServer& server : supervised_.servers) {
+      if (server.pid > 0) ::kill(server.pid, SIGKILL);
+    }
     for (pid_t pid : supervised_.tasks.pids) {
       if (pid > 0) ::kill(pid, SIGKILL);
     }

@@ -6,8 +6,10 @@
 #include <sys/types.h>
 
 #include <string>
+#include <vector>
 
 #include "base/os/fd.h"
+#include "launcher/container/fuse_server.h"
 #include "launcher/container/report.h"
 #include "launcher/container/tasks.h"
 
@@ -19,7 +21,7 @@ struct Supervised {
   std::string program;  // for the words of a failed exec
   UniqueFd
       children_list;  // without a PID namespace: /proc/thread-self/children of the host, to find orphans by
-  pid_t image_server = -1;  // squashfuse
+  std::vector<FuseServer> servers;  // of images
   bool pid_namespace = false;
 };
 

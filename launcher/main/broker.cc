@@ -23,10 +23,7 @@ int main(int argc, char** argv) {
           [](int control_fd, const std::string& image_path, bool proc_masked) {
             RunInit(Birth{control_fd, image_path, proc_masked});
           },
-      .run_rootless =
-          [](int control_fd) {
-            RunRootless(Birth{control_fd, "", false});
-          },
+      .run_rootless = [](int control_fd) { RunRootless(Birth{.control_fd = control_fd}, {}); },
   };
   auto ran = [&]() -> Result<> {
     BrokerConf conf = TRY(LoadConf(config));
