@@ -58,8 +58,10 @@ Stepd::Stepd(Loop& loop, StepSpec spec, StepdFds fds, uid_t agent_uid)
       outcome_(spec_),
       output_(loop, [this](StepOutput piece) { agent_.Send(StepFrame::kOutput, piece); }),
       input_(loop),
-      agent_(loop, std::move(fds.listener), agent_uid, AgentEvents()),
+      agent_(loop, AgentEvents()),
       init_(loop, std::move(fds.control), InitEvents()),
+      visitors_(loop, init_),
+      door_(loop, std::move(fds.listener), AgentLink::kFrameBytesMax, DoorEvents(agent_uid)),
       exchange_(spec_.node_index, spec_.nodes, ExchangeEvents()),
       ranks_cgroup_(RanksCgroup(ReadFile("/proc/self/cgroup").value_or(""),
                                 ReadFile("/proc/self/mountinfo").value_or(""))),
@@ -98,7 +100,7 @@ void Stepd::Warn(std::string_view text) {
 }
 
 Result<> Stepd::Begin() {
-  TRY(agent_.Start());
+  TRY(door_.Start());
   TRY(init_.Start());
   if (auto prepared = Prepare(); !prepared) {
     FailStep(125, prepared.error().message);

@@ -13,12 +13,14 @@
 #include <vector>
 
 #include "agent/stepd/agent_link.h"
-#include "agent/stepd/init_link.h"
+#include "launcher/link/init_link.h"
 #include "agent/stepd/outcome.h"
 #include "agent/stepd/output_pump.h"
 #include "base/loop/loop.h"
+#include "launcher/link/visitors.h"
 #include "launcher/spec/step_spec.h"
 #include "pmix/exchange/exchange.h"
+#include "pmix/exchange/names.h"
 #include "pmix/server/pmix_server.h"
 
 namespace slipway {
@@ -57,6 +59,8 @@ class Stepd {
   // stepd_events.cc: while they run
   InitLink::Events InitEvents();
   AgentLink::Events AgentEvents();
+  Door::Events DoorEvents(uid_t agent_uid);
+  void OnDoor(Opening opening);
   ExchangeCallbacks ExchangeEvents();
   PmixCallbacks PmixEvents();
   void OnAgentAttached();
@@ -70,6 +74,10 @@ class Stepd {
   void OnWiredUp();
   void ArmWireupTimer();
   void OnWireupTimeout();
+
+  // stepd_services.cc: for the step's other nodes
+  void Serve(std::uint32_t node, Service service, std::string_view data, Exchange::Reply reply);
+  void AskForName(NameRequest request, Exchange::Reply reply);
 
   // stepd_end.cc: and to the end
   void FailStep(std::int32_t exit_code, const std::string& reason);
@@ -95,7 +103,10 @@ class Stepd {
   InputPump input_;
   AgentLink agent_;
   InitLink init_;
+  Visitors visitors_;
+  Door door_;
   Exchange exchange_;
+  NameDirectory names_;  // of the step; asked on its first node only
   const std::string ranks_cgroup_;
   std::string private_dir_;  // libpmix's
   std::unique_ptr<PmixServer> pmix_;

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the container's init, the agent, the other nodes and libpmix tell a running step.
+#include <unistd.h>
+
 #include <csignal>
 
 #include "agent/stepd/stepd.h"
 #include "agent/stepd/usage.h"
+#include "base/log/log.h"
 #include "base/os/process.h"
 #include "base/text/text.h"
 
@@ -18,6 +21,9 @@ InitLink::Events Stepd::InitEvents() {
           [this](std::uint32_t task, std::int32_t wait_status) {
             loop_.Post([this, task, wait_status] { OnRankExited(task, wait_status); });
           },
+      .added_started = [this](TaskStarted started) { visitors_.OnStarted(started); },
+      .added_exited = [this](TaskExited exited) { visitors_.OnExited(exited); },
+      .added_failed = [this](TaskFailed failed) { visitors_.OnFailed(failed); },
       .failed = [this](InitFailed failed) { FailStep(failed.exit_code, failed.message); },
       .warning = [this](std::string line) { Warn(line); },
       .gone = [this](std::string why) { loop_.Post([this, why = std::move(why)] { OnInitGone(why); }); },
@@ -32,6 +38,31 @@ AgentLink::Events Stepd::AgentEvents() {
   };
 }
 
+Door::Events Stepd::DoorEvents(uid_t agent_uid) {
+  return {
+      .may_enter =
+          [agent_uid](const PeerIdentity& peer) {
+            if (peer.uid == agent_uid || peer.uid == ::geteuid()) return true;
+            Log(Level::kWarn, "a stranger connected to the step's socket", {{"uid", peer.uid}});
+            return false;
+          },
+      .opened = [this](Opening opening) { OnDoor(std::move(opening)); },
+  };
+}
+
+// The step's user may bring a process of his (`slipway exec --job`).
+void Stepd::OnDoor(Opening opening) {
+  auto step_frame = SplitFrame<StepFrame>(opening.frame);
+  if (step_frame && step_frame->kind == StepFrame::kAttach) return agent_.Adopt(std::move(opening));
+  auto frame = SplitFrame<TaskFrame>(opening.frame);
+  if (!frame || frame->kind != TaskFrame::kRun)
+    return Log(Level::kWarn, "a connection that began with neither kAttach nor kRun was let go");
+  if (opening.peer.uid != ::geteuid()) return Visitors::TurnAway(opening, "this is another user's job");
+  if (init_gone_ || taking_down_) return Visitors::TurnAway(opening, "the step has ended on this node");
+  if (!ready_) return Visitors::TurnAway(opening, "the step's container does not stand yet; try again");
+  visitors_.Admit(std::move(opening));
+}
+
 ExchangeCallbacks Stepd::ExchangeEvents() {
   return {
       // What is lost while no agent is there is sent again when one attaches.
@@ -39,11 +70,10 @@ ExchangeCallbacks Stepd::ExchangeEvents() {
           [this](std::uint32_t node, std::string bytes) {
             agent_.Send(StepFrame::kExchangeOut, StepExchange{node, std::move(bytes)});
           },
-      .serve_modex =
-          [this](std::uint32_t rank, Exchange::Reply reply) {
-            if (!pmix_) return reply(slipway::Fail(Code::kFailedPrecondition, "not an MPI step"));
-            pmix_->ServeModex(rank, [this, reply = std::move(reply)](Result<std::string> data) {
-              reply(std::move(data));
+      .serve =
+          [this](std::uint32_t node, Service service, std::string data, Exchange::Reply reply) {
+            Serve(node, service, data, [this, reply = std::move(reply)](Result<std::string> answer) {
+              reply(std::move(answer));
               ArmExchangeTick();
             });
           },
@@ -69,7 +99,7 @@ PmixCallbacks Stepd::PmixEvents() {
           },
       .modex =
           [this](std::uint32_t node, std::uint32_t rank, Exchange::Reply reply) {
-            exchange_.RequestModex(node, rank, std::move(reply));
+            exchange_.Ask(node, Service::kModex, Encode(ModexRequest{rank}), std::move(reply));
             ArmExchangeTick();
           },
   };
@@ -216,6 +246,7 @@ void Stepd::OnRankExited(std::uint32_t task, std::int32_t wait_status) {
 
 void Stepd::OnInitGone(const std::string& why) {
   init_gone_ = true;
+  visitors_.OnInitGone();
   if (!outcome_.all_exited() && !outcome_.failed()) {
     FailStep(125, Cat("the container's init ended unexpectedly", why == "closed" ? "" : Cat(" (", why, ")")));
   }

@@ -26,13 +26,14 @@ class Driver {
   int Run() {
     auto outcome = Start();
     if (!outcome) {
-      run_.say(outcome.error().message);
+      control_.reset();
+      if (!starter_ || !Refused(starter_.Wait())) run_.say(outcome.error().message);
       return 125;
     }
     while (Step()) {
     }
     // The starter's end is the end of everything in the container, the image's server included.
-    [[maybe_unused]] auto ended = starter_.Wait();
+    if (Refused(starter_.Wait())) return 125;
     if (failed_) {
       run_.say(failed_->message);
       return failed_->exit_code;
@@ -70,6 +71,10 @@ class Driver {
       TRY(SendMessage(control_.get(), frame.Take(), {begin, end}));
     }
     return {};
+  }
+
+  static bool Refused(const Result<ExitStatus>& ended) {
+    return ended && !ended->signaled() && ended->exit_code() == kStarterRefused;
   }
 
   bool Step() {

@@ -82,6 +82,7 @@ Result<LaunchSpec> MakeContainerSpec(const ImageFile& image, const ContainerOpti
   User inside = options.fakeroot ? User{.name = "root", .group = "root", .shell = "/bin/sh"} : user;
   inside.home = home.target;
   spec.fakeroot = options.fakeroot;
+  if (options.fakeroot) spec.confinement.capabilities = kAllCapabilities;
   TRY(SetNamespaces(options, spec));
   TRY(SetWriting(image, options.writing, files, spec));
   TRY(AddMounts(options, home, cwd, files, spec));

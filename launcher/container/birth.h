@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "launcher/spec/confinement.h"
+
 namespace slipway {
 
 // What the half that made the namespaces hands to the container's child; decided by it, never by the user's
@@ -14,6 +16,7 @@ struct Birth {
   std::string image_path;  // ImageKind::kInherited: where the image is attached in the mount namespace we are
                            // in; empty: none (rootless)
   bool proc_masked = false;  // a fresh /proc will be refused: bind the one there is
+  BirthRules rules{};
   // The user namespace was made by the user, who could do in it what he likes anyway: only then may tasks
   // keep its capabilities, and programs of the host be given one of them.
   bool own_namespace = false;

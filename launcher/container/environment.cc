@@ -192,8 +192,7 @@ Result<> CheckApp(const std::string& app) {
               known.empty() ? " (and no other)" : Cat("; it has ", known));
 }
 
-Result<Environment> ContainerEnvironment(const Environment& env, bool image_environment,
-                                         std::string_view app) {
+Result<Environment> ContainerEnvironment(const Environment& env, const ImagePart& image) {
   Environment base;
   for (const std::string& entry : env) {
     bool special = entry.starts_with("PATH=");
@@ -201,9 +200,9 @@ Result<Environment> ContainerEnvironment(const Environment& env, bool image_envi
     if (!special) base.push_back(entry);
   }
   base.push_back(Cat("PATH=", kDefaultPath));
-  if (!app.empty()) SetAppVariables(base, app);
-  if (image_environment)
-    base = TRY_CONTEXT(ImageEnvironment(std::move(base), app),
+  if (!image.app.empty()) SetAppVariables(base, image.app);
+  if (image.environment)
+    base = TRY_CONTEXT(ImageEnvironment(std::move(base), image.app),
                        "the image's environment (/.singularity.d/env) cannot be evaluated");
   for (std::string_view prefix : kForTheContainer) {
     for (const std::string& entry : env) {

@@ -5,8 +5,10 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <csignal>
+#include <cstdio>
 
 #include "base/os/fd.h"
 
@@ -101,6 +103,22 @@ Result<> MapOnlyOneself(uid_t uid, gid_t gid, uid_t inside_uid, gid_t inside_gid
   TRY(WriteProc("/proc/self/setgroups", "deny"));
   TRY(WriteProc("/proc/self/uid_map", Cat(inside_uid, " ", uid, " 1")));
   return WriteProc("/proc/self/gid_map", Cat(inside_gid, " ", gid, " 1"));
+}
+
+std::vector<std::string> DescribeMaps() {
+  std::vector<std::string> lines;
+  for (const char* map : {"uid_map", "gid_map"}) {
+    auto text = ReadFile(Cat("/proc/thread-self/", map));
+    for (std::size_t start = 0; text && start < text->size();) {
+      auto end = std::min(text->find('\n', start), text->size());
+      unsigned inside = 0, outside = 0, count = 0;
+      if (std::sscanf(text->substr(start, end - start).c_str(), "%u %u %u", &inside, &outside, &count) == 3)
+        lines.push_back(Cat(map, ": ", inside, " inside is ", outside, " outside, ", count,
+                            count == 1 ? " id" : " ids"));
+      start = end + 1;
+    }
+  }
+  return lines;
 }
 
 }  // namespace slipway

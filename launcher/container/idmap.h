@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/os/process.h"
 #include "base/result/result.h"
@@ -40,5 +41,8 @@ class RangeMapper {
 
 // One line for this process's own uid and gid, as `inside_uid` and `inside_gid`; setgroups is denied first.
 Result<> MapOnlyOneself(uid_t uid, gid_t gid, uid_t inside_uid, gid_t inside_gid);
+
+// This process's maps in words, a line each, for --explain.
+std::vector<std::string> DescribeMaps();
 
 }  // namespace slipway

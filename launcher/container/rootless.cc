@@ -50,6 +50,8 @@ void RunRootless(Birth birth, const OwnNamespace& wanted) {
   }
   birth.image_path.clear();
   birth.own_namespace = true;
+  // The namespace is the user's own: the kernel's rules are all there is.
+  birth.rules = {.nested_user_namespaces = true, .capabilities_max = kAllCapabilities};
   RunInit(birth);
 }
 

@@ -24,7 +24,7 @@ namespace {
 
 [[noreturn]] void Refuse(const char* line) {
   std::fprintf(stderr, "slipway-starter: %s\n", line);
-  ::_exit(slipway::kExitOurs);
+  ::_exit(slipway::kStarterRefused);
 }
 
 int ControlFd(int argc, char** argv) {

@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "base/wire/wire.h"
+#include "launcher/spec/confinement.h"
+#include "launcher/spec/hook.h"
 
 namespace slipway {
 
@@ -121,11 +123,13 @@ struct LaunchSpec {
   std::uint32_t umask = 022;
   std::uint32_t fd_count = 0;  // how many descriptors travel with the spec
   std::vector<Task> tasks;     // at least one
+  Confinement confinement;
+  std::vector<Hook> hooks;  // in order within each stage
 };
 void Fields(auto& archive, IsA<LaunchSpec> auto& v) {
   archive(v.version, v.image, v.pid_namespace, v.writable_tmpfs, v.writing, v.hostname, v.uts_namespace,
           v.net_namespace, v.fakeroot, v.app, v.explain, v.mounts, v.files, v.argv, v.env,
-          v.image_environment, v.cwd, v.umask, v.fd_count, v.tasks);
+          v.image_environment, v.cwd, v.umask, v.fd_count, v.tasks, v.confinement, v.hooks);
 }
 
 inline constexpr std::size_t kLaunchSpecBytesMax = 32 << 20;

@@ -4,6 +4,7 @@
 
 #include "launcher/spec/launch_spec.h"
 #include "launcher/spec/step_spec.h"
+#include "launcher/spec/task_order.h"
 
 namespace slipway {
 namespace {
@@ -131,10 +132,35 @@ Result<LaunchSpec> DecodeLaunchSpec(std::string_view bytes) {
         if (cpu >= 8192) return Fail(Code::kInvalidArgument, "tasks: processor ", cpu);
       }
     }
-    return {};
+    TRY(CheckConfinement(spec.confinement));
+    return CheckHooks(spec.hooks);
   }();
   if (!check) return Failure(std::move(check).error().Context("launch spec"));
   return spec;
+}
+
+Result<TaskOrder> DecodeTaskOrder(std::string_view bytes, std::size_t stream_count) {
+  if (bytes.size() > kTaskOrderBytesMax)
+    return Fail(Code::kOutOfRange, "task order of ", bytes.size(), " bytes");
+  TaskOrder order = TRY(Decode<TaskOrder>(bytes, "task order"));
+  if (order.version != 1)
+    return Fail(Code::kInvalidArgument, "task order of version ", order.version, ", this program reads 1");
+  auto check = [&]() -> Result<> {
+    if (stream_count > kTaskStreamsMax)
+      return Fail(Code::kInvalidArgument, stream_count, " descriptors, at most ", kTaskStreamsMax);
+    auto there = [&](std::int32_t fd) { return fd >= 0 && static_cast<std::size_t>(fd) < stream_count; };
+    if ((order.stdin_fd != -1 && !there(order.stdin_fd)) || !there(order.stdout_fd) ||
+        !there(order.stderr_fd))
+      return Fail(Code::kInvalidArgument, "streams: no such descriptor");
+    if (order.terminal && order.stdin_fd < 0)
+      return Fail(Code::kInvalidArgument, "terminal: there is no stdin");
+    TRY(CheckArguments(order.argv));
+    TRY(CheckEnvironment(order.env));
+    if (!order.cwd.empty()) TRY(CheckTarget("cwd", order.cwd));
+    return {};
+  }();
+  if (!check) return Failure(std::move(check).error().Context("task order"));
+  return order;
 }
 
 Result<StepSpec> DecodeStepSpec(std::string_view bytes) {
@@ -163,6 +189,7 @@ Result<StepSpec> DecodeStepSpec(std::string_view bytes) {
     if (spec.script.empty()) TRY(CheckArguments(spec.argv));
     TRY(CheckEnvironment(spec.env));
     TRY(CheckMounts(spec.mounts, 0));  // it brings no descriptors
+    TRY(CheckHooks(spec.hooks));
     if (!spec.cwd.empty()) TRY(CheckTarget("cwd", spec.cwd));
     if (spec.mpi < MpiKind::kNone || spec.mpi > MpiKind::kAuto)
       return Fail(Code::kInvalidArgument, "mpi: unknown kind");

@@ -12,8 +12,8 @@ enum class Kind : std::uint8_t {
   kUp = 1,
   kDown = 2,
   kCancel = 3,
-  kModexRequest = 4,
-  kModexAnswer = 5,
+  kRequest = 4,
+  kAnswer = 5,
   kStepFailed = 6
 };
 
@@ -37,8 +37,8 @@ std::size_t PositionOf(const std::vector<std::uint32_t>& nodes, std::uint32_t no
 struct Exchange::Message {
   Kind kind{};
   std::uint64_t name = 0;    // of the set; or the request's number
-  std::uint64_t number = 0;  // within the set; or the rank asked for; or the exit code
-  bool ok = true;            // of a modex answer
+  std::uint64_t number = 0;  // within the set; or the service; or the error's code; or the exit code
+  bool ok = true;            // of an answer
   std::string data;          // or the reason
 };
 void Fields(auto& archive, auto& v) requires requires { v.kind, v.name, v.number, v.ok, v.data; }
@@ -133,12 +133,15 @@ void Exchange::FailGather(const Key& key, const std::string& reason) {
   gather.reply(Fail(Code::kUnavailable, reason));
 }
 
-void Exchange::RequestModex(std::uint32_t node, std::uint32_t rank, Reply reply) {
-  if (node == node_index_) return callbacks_.serve_modex(rank, std::move(reply));
+void Exchange::Ask(std::uint32_t node, Service service, std::string data, Reply reply) {
+  if (node == node_index_) return callbacks_.serve(node, service, std::move(data), std::move(reply));
   if (std::string gone = Gone(node); !gone.empty()) return reply(Fail(Code::kUnavailable, gone));
   std::uint64_t request = next_request_++;
   asked_.emplace(request, Asked{node, std::move(reply)});
-  SendTo(node, {.kind = Kind::kModexRequest, .name = request, .number = rank});
+  SendTo(node, {.kind = Kind::kRequest,
+                .name = request,
+                .number = static_cast<std::uint64_t>(service),
+                .data = std::move(data)});
 }
 
 void Exchange::TellStepFailed(std::int32_t exit_code, std::string_view reason) {
@@ -175,10 +178,10 @@ void Exchange::Handle(std::uint32_t node, Message&& message) {
       return HandleDown(message);
     case Kind::kCancel:
       return HandleCancel(message);
-    case Kind::kModexRequest:
-      return HandleModexRequest(node, message);
-    case Kind::kModexAnswer:
-      return HandleModexAnswer(node, std::move(message));
+    case Kind::kRequest:
+      return HandleRequest(node, std::move(message));
+    case Kind::kAnswer:
+      return HandleAnswer(node, std::move(message));
     case Kind::kStepFailed:
       return callbacks_.step_failed(node, static_cast<std::int32_t>(message.number & 0xff),
                                     std::move(message.data));
@@ -212,24 +215,26 @@ void Exchange::HandleCancel(const Message& message) {
   gathers_[key].failure = message.data;  // for when we enter it
 }
 
-void Exchange::HandleModexRequest(std::uint32_t node, const Message& message) {
+void Exchange::HandleRequest(std::uint32_t node, Message&& message) {
   std::uint64_t request = message.name;
-  callbacks_.serve_modex(static_cast<std::uint32_t>(message.number),
-                         [this, node, request](Result<std::string> data) {
-                           SendTo(node, {.kind = Kind::kModexAnswer,
-                                         .name = request,
-                                         .ok = data.has_value(),
-                                         .data = data ? std::move(*data) : data.error().message});
-                         });
+  callbacks_.serve(node, static_cast<Service>(message.number), std::move(message.data),
+                   [this, node, request](Result<std::string> data) {
+                     Message answer{.kind = Kind::kAnswer, .name = request, .ok = data.has_value()};
+                     if (!data) answer.number = static_cast<std::uint64_t>(data.error().code);
+                     answer.data = data ? std::move(*data) : data.error().message;
+                     SendTo(node, answer);
+                   });
 }
 
-void Exchange::HandleModexAnswer(std::uint32_t node, Message&& message) {
+void Exchange::HandleAnswer(std::uint32_t node, Message&& message) {
   auto at = asked_.find(message.name);
   if (at == asked_.end() || at->second.node != node) return;
   Reply reply = std::move(at->second.reply);
   asked_.erase(at);
   if (message.ok) return reply(std::move(message.data));
-  reply(Fail(Code::kNotFound, "node ", names_[node], ": ", message.data));
+  bool known = message.number > 0 && message.number <= static_cast<std::uint64_t>(Code::kUnauthenticated);
+  reply(Fail(known ? static_cast<Code>(message.number) : Code::kUnknown, "node ", names_[node], ": ",
+             message.data));
 }
 
 void Exchange::PeerGone(std::uint32_t node, std::string_view reason) {

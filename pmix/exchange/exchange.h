@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The ranks of one step sit on many nodes and PMIx leaves it to the host to carry their data between them.
-// Each stepd has one Exchange: allgathers over any set of its nodes (a fence), requests for one rank's data
-// (direct modex), and the news that the step has failed. Frames travel stepd → agent → agent → stepd as
-// opaque bytes.
+// Each stepd has one Exchange: allgathers over any set of its nodes (a fence), requests that one node answers
+// (direct modex, names, spawn), and the news that the step has failed. Frames travel stepd → agent → agent →
+// stepd as opaque bytes.
 //
 // An allgather climbs a binomial tree to the lowest node of the set and comes down the same tree: 2·⌈log2 N⌉
 // hops. Several may be open; one is named by who takes part (`members`, whatever the callers agree on) and
@@ -20,18 +20,26 @@
 #include <vector>
 
 #include "base/result/result.h"
+#include "base/wire/wire.h"
 #include "pmix/exchange/link.h"
 
 namespace slipway {
 
 inline constexpr std::size_t kExchangeOpenMax = 4096;  // allgathers that others have begun and we have not
 
+// What one node may ask of another; what each request and its answer hold is said where it is served.
+enum class Service : std::uint16_t { kModex = 1, kName = 2 };
+struct ModexRequest {
+  std::uint32_t rank = 0;
+};
+void Fields(auto& archive, IsA<ModexRequest> auto& v) { archive(v.rank); }
+
 struct ExchangeCallbacks {
   // Towards the stepd of that node; may lose, repeat and reorder.
   std::function<void(std::uint32_t node, std::string bytes)> send;
   using Reply = std::function<void(Result<std::string> data)>;
-  // Another node asks for the data that our rank has committed: answer when there is some.
-  std::function<void(std::uint32_t rank, Reply reply)> serve_modex;
+  // `node` (perhaps this one) asks: answer now or later, once.
+  std::function<void(std::uint32_t node, Service service, std::string data, Reply reply)> serve;
   // Another node's part of the step has failed: ours should end with that code and reason.
   std::function<void(std::uint32_t node, std::int32_t exit_code, std::string reason)> step_failed;
 };
@@ -46,7 +54,8 @@ class Exchange {
   // data joined, in no promised order. kUnavailable names the node that has gone.
   void AllGather(std::string_view members, const std::vector<std::uint32_t>& nodes, std::string data,
                  Reply reply);
-  void RequestModex(std::uint32_t node, std::uint32_t rank, Reply reply);
+  // The answer, or the error that the other node gave. kUnavailable names the node that has gone.
+  void Ask(std::uint32_t node, Service service, std::string data, Reply reply);
   void TellStepFailed(std::int32_t exit_code, std::string_view reason);  // to every other node
 
   // What `node` sent; an error is a peer that does not keep the protocol.
@@ -74,8 +83,8 @@ class Exchange {
   void HandleUp(std::uint32_t node, Message&& message);
   void HandleDown(const Message& message);
   void HandleCancel(const Message& message);
-  void HandleModexRequest(std::uint32_t node, const Message& message);
-  void HandleModexAnswer(std::uint32_t node, Message&& message);
+  void HandleRequest(std::uint32_t node, Message&& message);
+  void HandleAnswer(std::uint32_t node, Message&& message);
   void Advance(const Key& key);
   void Finish(const Key& key, const std::string& data);
   void FailGather(const Key& key, const std::string& reason);

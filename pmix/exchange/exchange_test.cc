@@ -24,9 +24,9 @@ class Net {
         wire_.push_back({i, to, std::move(bytes)});
         ++frames_;
       };
-      callbacks.serve_modex = [i](std::uint32_t rank, Exchange::Reply reply) {
-        if (rank == 666) return reply(Fail(Code::kNotFound, "no such rank"));
-        reply(Cat("data of rank ", rank, " on ", i));
+      callbacks.serve = [i](std::uint32_t from, Service service, std::string data, Exchange::Reply reply) {
+        if (data == "666") return reply(Fail(Code::kNotFound, "no such rank"));
+        reply(Cat("data of rank ", data, " on ", i, " for ", from, service == Service::kModex ? "" : "?"));
       };
       callbacks.step_failed = [this, i](std::uint32_t from, std::int32_t code, std::string reason) {
         failures_.push_back(Cat(i, "<", from, ":", code, ":", reason));
@@ -184,18 +184,18 @@ TEST(AllGather, TakesAboutTwoFramesANode) {
   EXPECT_LE(net.frames(), 63u * 4);  // up, down, and at most as many acknowledgements
 }
 
-TEST(Modex, IsAnsweredByTheOwner) {
+TEST(Ask, IsAnsweredByTheNodeAsked) {
   Net net(3);
   std::string here, there, none, dead;
-  net[0].RequestModex(0, 7, Into(here));
-  net[0].RequestModex(2, 9, Into(there));
-  net[0].RequestModex(1, 666, Into(none));
+  net[0].Ask(0, Service::kModex, "7", Into(here));
+  net[0].Ask(2, Service::kModex, "9", Into(there));
+  net[0].Ask(1, Service::kModex, "666", Into(none));
   net.Settle(true, 30, 10);
-  EXPECT_EQ(here, "data of rank 7 on 0");
-  EXPECT_EQ(there, "data of rank 9 on 2");
+  EXPECT_EQ(here, "data of rank 7 on 0 for 0");
+  EXPECT_EQ(there, "data of rank 9 on 2 for 0");
   EXPECT_EQ(none, "!node n1: no such rank");
   net.Cut(2);
-  net[0].RequestModex(2, 9, Into(dead));
+  net[0].Ask(2, Service::kModex, "9", Into(dead));
   net[0].PeerGone(2, "rebooted");
   EXPECT_EQ(dead, "!node n2 is gone: rebooted");
 }

@@ -56,8 +56,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   auto count = [&answers](Result<std::string>) { ++answers; };
   ExchangeCallbacks callbacks;
   callbacks.send = [](std::uint32_t node, std::string) { CHECK(node < 3); };
-  callbacks.serve_modex = [](std::uint32_t rank, ExchangeCallbacks::Reply reply) {
-    reply(std::to_string(rank));
+  callbacks.serve = [](std::uint32_t node, Service, std::string data, ExchangeCallbacks::Reply reply) {
+    CHECK(node < 3);
+    reply(std::move(data));
   };
   callbacks.step_failed = [](std::uint32_t node, std::int32_t, std::string) { CHECK(node < 3); };
   Exchange exchange(input.ConsumeIntegralInRange<std::uint32_t>(0, 2), {"n1", "n2", "n3"}, callbacks);
@@ -77,7 +78,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         break;
       case 4:
         ++asked;
-        exchange.RequestModex(node, 1, count);
+        exchange.Ask(node, Service::kModex, "1", count);
         break;
       case 5:
         exchange.PeerGone(node, "fuzz");

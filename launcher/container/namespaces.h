@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// --network none: nothing but a loopback device, which a new network namespace has but does not bring up.
+// Namespaces that a container has only when asked for: a host name of its own, and no network.
 #pragma once
 
 #include "base/result/result.h"
+#include "launcher/spec/launch_spec.h"
 
 namespace slipway {
 
 // This process, and what it starts, from here on. Needs CAP_SYS_ADMIN in its user namespace.
-Result<> EnterLonelyNetwork();
+Result<> EnterFurtherNamespaces(const LaunchSpec& spec);
 
 }  // namespace slipway
