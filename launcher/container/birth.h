@@ -42,6 +42,6 @@ struct OwnNamespace {
 
 // The rootless way: makes user, mount and IPC namespaces itself as the calling user, writes the maps (with
 // one line setgroups is denied), then RunInit.
-[[noreturn]] void RunRootless(Birth birth, const OwnNamespace& wanted);
+[[noreturn]] void RunRootless(Birth birth, const OwnNamespace& wanted = {});
 
 }  // namespace slipway

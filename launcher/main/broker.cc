@@ -25,7 +25,7 @@ int main(int argc, char** argv) {
           },
       .run_rootless =
           [](int control_fd) {
-            RunRootless(Birth{.control_fd = control_fd}, {});
+            RunRootless(Birth{control_fd, "", false, {}});
           },
   };
   auto ran = [&]() -> Result<> {
