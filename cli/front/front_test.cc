@@ -270,8 +270,8 @@ TEST_F(FrontTest, BindsWhatIsAskedForAndNamesWhatIsNotThere) {
             "from outside\n");
   Ended missing = Slipway({"exec", "-B", "/no/such:/x", path_ + "/root", "true"});
   EXPECT_EQ(missing.code, 125);
-  EXPECT_THAT(missing.err, HasSubstr("/no/such:/x: No such file"));
-  EXPECT_THAT(Slipway({"exec", "-B", "/tmp:/x:rx", path_ + "/root", "true"}).err, HasSubstr("ro or rw"));
+  EXPECT_THAT(missing.err, HasSubstr("--bind '/no/such:/x': No such file"));
+  EXPECT_THAT(Slipway({"exec", "-B", "/tmp:/x:rx", path_ + "/root", "true"}).err, HasSubstr("they are ro, rw"));
 }
 
 TEST_F(FrontTest, IsReadOnlyUnlessAskedOtherwiseAndNeverTouchesTheImage) {

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 #include <csignal>
 #include <optional>
@@ -55,15 +56,21 @@ class Driver {
     control_ = std::move(ends.a);
     SpawnOptions options;
     options.argv = {run_.starter, "3"};
+    options.argv.insert(options.argv.end(), run_.starter_arguments.begin(), run_.starter_arguments.end());
     options.fds = {{3, ends.b.get()}};
     starter_ = TRY(Spawn(options));
     ends.b.reset();
     UniqueFd spec = TRY(MakeSealedMemfd("launch-spec", EncodeLaunchSpec(run_.spec)));
     TRY(SendMessage(control_.get(), EncodeFrame(InitFrame::kLaunch, LaunchRequest{}), {spec.get()}));
-    if (run_.fds.empty()) return {};
-    WireWriter frame;
-    frame(static_cast<std::uint16_t>(InitFrame::kFds));
-    return SendMessage(control_.get(), frame.Take(), run_.fds);
+    constexpr std::size_t kPerMessage = 250;
+    for (std::size_t start = 0; start < run_.fds.size(); start += kPerMessage) {
+      WireWriter frame;
+      frame(static_cast<std::uint16_t>(InitFrame::kFds));
+      auto begin = run_.fds.begin() + static_cast<std::ptrdiff_t>(start);
+      auto end = begin + static_cast<std::ptrdiff_t>(std::min(kPerMessage, run_.fds.size() - start));
+      TRY(SendMessage(control_.get(), frame.Take(), {begin, end}));
+    }
+    return {};
   }
 
   static bool Refused(const Result<ExitStatus>& ended) {

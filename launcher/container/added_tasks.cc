@@ -54,10 +54,10 @@ Result<Environment> AddedTasks::EnvironmentOf(const TaskOrder& order) const {
     }
     return env;
   }
-  auto env = ContainerEnvironment(order.env, spec_->image_environment);
+  auto env = ContainerEnvironment(order.env, {spec_->image_environment, spec_->app});
   if (env || env.error().code == Code::kCancelled) return env;
   report_->Warn(Cat("warning: ", env.error().message));
-  return ContainerEnvironment(order.env, false);
+  return ContainerEnvironment(order.env, {.environment = false});
 }
 
 void AddedTasks::Become(std::uint32_t number, const TaskOrder& order, const std::vector<UniqueFd>& streams) {

@@ -18,6 +18,8 @@
 #include "launcher/container/birth.h"
 #include "launcher/container/confine.h"
 #include "launcher/container/environment.h"
+#include "launcher/container/idmap.h"
+#include "launcher/container/namespaces.h"
 #include "launcher/container/privilege.h"
 #include "launcher/container/program.h"
 #include "launcher/container/report.h"
@@ -130,21 +132,20 @@ Result<> EnterWorkingDirectory(const LaunchSpec& spec, Report& report) {
 struct Standing {
   Environment env;
   std::string program;
-  pid_t image_server = -1;
+  std::vector<FuseServer> servers;
 };
 
 Result<Standing> BuildContainer(const Birth& birth, const Order& order, UniqueFd fresh_proc, Report& report) {
   const LaunchSpec& spec = order.spec;
   Standing standing;
   Confining confining = TRY(Confining::Prepare(spec.confinement, birth.rules));
-  if (!spec.hostname.empty()) {
-    if (::unshare(CLONE_NEWUTS) < 0)
-      return ErrnoFail("making a UTS namespace for the host name", spec.hostname);
-    if (::sethostname(spec.hostname.c_str(), spec.hostname.size()) < 0)
-      return ErrnoFail("sethostname", spec.hostname);
+  if (spec.fakeroot && !birth.own_namespace)
+    return Fail(Code::kPermissionDenied, "--fakeroot needs a user namespace of your own (--userns)");
+  TRY(EnterFurtherNamespaces(spec));
+  if (spec.explain) {
+    for (std::string& line : DescribeMaps()) report.Fact(std::move(line));
   }
-  standing.image_server =
-      TRY(BuildAndEnterTree(birth, spec, order.fds, std::move(fresh_proc), report)).image_server;
+  standing.servers = TRY(BuildAndEnterTree(birth, spec, order.fds, std::move(fresh_proc), report)).servers;
   TRY(confining.Apply());
   report.EndLap("confinement");
   ::umask(spec.umask);
@@ -161,7 +162,7 @@ Result<Standing> BuildContainer(const Birth& birth, const Order& order, UniqueFd
     program = *found;
   }
   report.EndLap("program");
-  if (!report.Send(InitFrame::kReady, InitReady{report.laps(), supervised.pid_namespace})) ::_exit(kExitOurs);
+  if (!report.Send(InitFrame::kReady, InitReady{report.laps(), supervised.pid_namespace, report.facts()})) ::_exit(kExitOurs);
   auto added = AddedTasks::Make(order.spec, env, report);
   if (!added) report.Die(added.error().message);
   if (!order.idle) {
@@ -203,7 +204,8 @@ void RunInit(const Birth& birth) {
 
   auto standing = BuildContainer(birth, *order, std::move(fresh_proc), report);
   if (!standing) report.Die(standing.error().message);
-  auto env = ConfinedEnvironment(spec.confinement, spec.env, spec.image_environment);
+  if (auto app = CheckApp(spec.app); !app) report.Die(app.error().message);
+  auto env = ConfinedEnvironment(spec.confinement, spec.env, {spec.image_environment, spec.app});
   // From here on the closed socket tells of the front's end. Without a PID namespace a SIGKILL of ours would
   // leave the orphans that only we can still find.
   if (!pid_namespace) ::prctl(PR_SET_PDEATHSIG, 0);
@@ -211,13 +213,13 @@ void RunInit(const Birth& birth) {
   if (!env && env.error().code == Code::kCancelled) report.Die(env.error().message);
   if (!env) {
     report.Warn(Cat("warning: ", env.error().message));
-    env = ContainerEnvironment(spec.env, false);
+    env = ContainerEnvironment(spec.env, {.environment = false});
   }
   report.EndLap("environment");
   if (auto entered = EnterWorkingDirectory(spec, report); !entered) report.Die(entered.error().message);
   RunTasks(*order, *env, std::move(control), report,
            {.children_list = std::move(children_list),
-            .image_server = standing->image_server,
+            .servers = std::move(standing->servers),
             .pid_namespace = pid_namespace});
 }
 

@@ -76,8 +76,9 @@ void Fields(auto& archive, IsA<Lap> auto& v) { archive(v.name, v.us); }
 struct InitReady {
   std::vector<Lap> laps;
   bool pid_namespace = false;
+  std::vector<std::string> facts;  // with LaunchSpec::explain: maps, mounts as they came out; one line each
 };
-void Fields(auto& archive, IsA<InitReady> auto& v) { archive(v.laps, v.pid_namespace); }
+void Fields(auto& archive, IsA<InitReady> auto& v) { archive(v.laps, v.pid_namespace, v.facts); }
 
 struct TaskStarted {
   std::uint32_t task = 0;
