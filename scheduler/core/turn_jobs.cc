@@ -45,8 +45,9 @@ bool HasFailedPart(const Step& step) {
 }  // namespace
 
 void Controller::Turn::operator()(const SubmitJob& input) {
-  if (Result<> allowed = CheckSubmit(state(), input.spec); !allowed)
-    return Answer(input.client, Failure(allowed.error()));
+  Result<> allowed = CheckSubmit(input.spec);
+  if (allowed) allowed = c_.policy_->CheckFits(state(), input.spec);
+  if (!allowed) return Answer(input.client, Failure(allowed.error()));
   JobId id = state().next_job;
   auto tasks = static_cast<std::uint32_t>(input.spec.array ? input.spec.array->indices.size() : 1);
   Record(JobSubmitted{id, input.spec});
@@ -227,8 +228,6 @@ void Controller::Turn::RunPass() {
     if (c_.prefetch_sent_.insert(hint).second) Say(hint.node, Prefetch{hint.digest});
   }
   c_.next_pass_ = plan.next;
-  c_.reasons_ = std::move(plan.reasons);
-  std::ranges::sort(c_.reasons_);
 }
 
 }  // namespace slipway::scheduler

@@ -34,6 +34,7 @@ class Cluster {
   void SetUsable(NodeNumber node, bool usable);  // drained, down, silent: nothing starts there
   bool Usable(NodeNumber node) const { return usable_.Has(node); }
   std::size_t size() const { return total_.size(); }
+  std::uint64_t version() const { return version_; }  // grows when nodes come, go or change
 
   // Sets of nodes that requests name. 0 is the set of all.
   std::uint32_t AddSet(NodeBits nodes);
@@ -89,10 +90,11 @@ class Cluster {
   std::vector<Vec> total_, free_;  // by node; free_: now
   std::vector<Timeline> lines_;
   NodeBits usable_;
-  std::vector<NodeBits> sets_;
+  std::vector<NodeBits> sets_{NodeBits()};
   Timeline licences_;
   Thresholds thresholds_;
   Instant now_ = 0;
+  std::uint64_t version_ = 1;
   using Change = std::pair<Instant, NodeNumber>;
   std::priority_queue<Change, std::vector<Change>, std::greater<>>
       changes_;  // when free_ has to be looked at
