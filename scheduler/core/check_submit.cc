@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::uint32_t kNodesMax = 1'000'000, kTasksMax = 100'000'000, kCoresPerTaskMax = 65'536;
 constexpr std::uint64_t kMemoryMax = std::uint64_t{1} << 46;  // 64 TiB a node or core
+constexpr std::size_t kDependenciesMax = 1024;
 constexpr std::size_t kCommandBytesMax = 16 << 20;
 
 template <class... Pieces>
@@ -71,6 +72,24 @@ Result<> CheckSubmit(const JobSpec& spec) {
   TRY(CheckCommand(spec));
   TRY(CheckArray(spec));
   TRY(CheckNumbers(spec.resources));
+  return {};
+}
+
+Result<> CheckDependencies(const State& state, const JobSpec& spec) {
+  if (spec.dependencies.size() > kDependenciesMax)
+    return Refuse("more than ", kDependenciesMax, " dependencies");
+  for (const Dependency& dependency : spec.dependencies) {
+    if (dependency.kind == DependencyKind::kSingleton) continue;
+    bool array = state.arrays.contains(dependency.on);
+    // A job can only wait for earlier ones, so that there are no cycles.
+    if (!array && state.FindJob(dependency.on) == nullptr) {
+      bool gone = dependency.on < state.next_job && dependency.on.value != 0;
+      return Fail(Code::kNotFound, "dependency: there is no job ", dependency.on.value,
+                  gone ? " any more; it ended long ago" : "");
+    }
+    if (dependency.kind == DependencyKind::kAfterCorr && !(array && spec.array))
+      return Refuse("dependency: aftercorr needs an array on both sides");
+  }
   return {};
 }
 

@@ -17,8 +17,8 @@ Controller::Controller(State state, ControllerOptions options, std::unique_ptr<P
   policy_->Reset(state_);
   for (const auto& [id, job] : state_.jobs) {
     if (IsTerminal(job.state)) ended_.insert({job.ended, id});
-    if (IsActive(job.state) && job.spec->time_limit_s > 0) {
-      deadlines_.insert({job.started.PlusSeconds(job.spec->time_limit_s), id});
+    if (IsActive(job.state) && job.time_limit_s > 0) {
+      deadlines_.insert({job.started.PlusSeconds(job.time_limit_s), id});
     }
   }
 }
@@ -50,13 +50,13 @@ void Controller::Turn::Record(EventBody body) {
   Apply(c_.state_, event);
   c_.policy_->Observe(c_.state_, event);
   if (const auto* started = std::get_if<JobStarted>(&event.body)) {
-    std::uint32_t limit_s = state().FindJob(started->job)->spec->time_limit_s;
+    std::uint32_t limit_s = state().FindJob(started->job)->time_limit_s;
     if (limit_s > 0) c_.deadlines_.insert({now_.PlusSeconds(limit_s), started->job});
   } else if (const auto* ended = std::get_if<JobEnded>(&event.body)) {
     const Job& job = *state().FindJob(ended->job);
     c_.ended_.insert({now_, ended->job});
-    if (job.spec->time_limit_s > 0)
-      c_.deadlines_.erase({job.started.PlusSeconds(job.spec->time_limit_s), job.id});
+    if (job.time_limit_s > 0)
+      c_.deadlines_.erase({job.started.PlusSeconds(job.time_limit_s), job.id});
   }
 }
 

@@ -17,6 +17,14 @@ std::string_view PendingReasonName(PendingReason reason) {
       return "array-limit";
     case PendingReason::kNodesUnavailable:
       return "nodes-unavailable";
+    case PendingReason::kDependency:
+      return "dependency";
+    case PendingReason::kDependencyNever:
+      return "dependency-never-satisfied";
+    case PendingReason::kHeldByUser:
+      return "held";
+    case PendingReason::kHeldByAdmin:
+      return "held-by-admin";
   }
   return "?";
 }
@@ -35,6 +43,14 @@ std::string_view PendingReasonText(PendingReason reason) {
       return "as many tasks of its array run as it allows";
     case PendingReason::kNodesUnavailable:
       return "nodes that it needs are drained, down or silent";
+    case PendingReason::kDependency:
+      return "waits for another job";
+    case PendingReason::kDependencyNever:
+      return "waits for another job that has ended otherwise than it asks for; cancel it";
+    case PendingReason::kHeldByUser:
+      return "is held; slipway release lets it go on";
+    case PendingReason::kHeldByAdmin:
+      return "is held by an administrator";
   }
   return "?";
 }

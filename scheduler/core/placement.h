@@ -45,6 +45,8 @@ std::vector<std::vector<std::uint32_t>> RankMap(const std::vector<StepNode>& nod
 // Whether a job may be submitted at all. Refused with the reason: uid 0, nothing to run, contradictory or
 // absurd requests (kInvalidArgument).
 Result<> CheckSubmit(const JobSpec& spec);
+// Whether what it is to wait for is known.
+Result<> CheckDependencies(const State& state, const JobSpec& spec);
 // Why no set of the known nodes meets the request (kFailedPrecondition).
 Failure WhyNever(const State& state, const Resources& resources);
 

@@ -21,6 +21,10 @@ constexpr plan::Instant kOverrun = 30 * kSecond;  // a job that should have ende
 constexpr plan::Instant kHorizon = 30 * 24 * 3600 * kSecond;  // starts beyond are not promised
 constexpr std::uint32_t kPrefetchJobsMax = 8;                 // planned jobs whose images are fetched ahead
 
+bool MayRun(const Job& job) {
+  return job.hold == Hold::kNone && job.DependenciesState() == DependencyState::kMet;
+}
+
 class PlanningPolicy final : public Policy {
  public:
   explicit PlanningPolicy(std::unique_ptr<plan::Policy> order)
@@ -48,6 +52,7 @@ class PlanningPolicy final : public Policy {
   void AddNode(const Node& node);
   void SyncNode(const State& state, const std::string& name);
   void SyncJob(const State& state, JobId id);
+  void SyncWithDependents(const State& state, JobId id);
   void SyncSubmitted(const State& state, JobId id);
   void SyncAllNodes(const State& state);
   void BeginJobs(const State& state, Time now);
@@ -68,6 +73,7 @@ class PlanningPolicy final : public Policy {
   std::map<JobId, std::uint32_t> array_limits_;      // numbers of the planner's
   std::map<std::string, std::uint32_t> image_sets_;  // by digest
   std::set<std::pair<Time, JobId>> not_yet_;         // begin later
+  std::map<JobId, Time> begins_;                     // the same by job
   bool disturbed_ = false;                           // since the last Decide
   std::uint64_t disturbances_ = 0;
 };
@@ -78,8 +84,9 @@ struct PlanningPolicy::Follow {
   const State& state;
   void operator()(const EpochBegan&) const { policy.SyncAllNodes(state); }
   void operator()(const JobSubmitted& e) const { policy.SyncSubmitted(state, e.job); }
-  void operator()(const JobStarted& e) const { policy.SyncJob(state, e.job); }
-  void operator()(const JobEnded& e) const { policy.SyncJob(state, e.job); }
+  void operator()(const JobStarted& e) const { policy.SyncWithDependents(state, e.job); }
+  void operator()(const JobEnded& e) const { policy.SyncWithDependents(state, e.job); }
+  void operator()(const JobUpdated& e) const { policy.SyncJob(state, e.job); }
   void operator()(const JobRequeued& e) const { policy.SyncJob(state, e.job); }
   void operator()(const NodeReleased& e) const {
     policy.planner_.Release(e.job.value, policy.numbers_.at(e.node));
@@ -146,6 +153,17 @@ void PlanningPolicy::SyncSubmitted(const State& state, JobId id) {
     SyncJob(state, {array->second.first_task.value + i});
 }
 
+void PlanningPolicy::SyncWithDependents(const State& state, JobId id) {
+  SyncJob(state, id);
+  for (JobId on : {id, state.FindJob(id)->array}) {
+    auto dependents = state.dependents.find(on);
+    if (dependents == state.dependents.end()) continue;
+    for (JobId waiting : dependents->second) {
+      if (!planner_.Knows(waiting.value)) SyncJob(state, waiting);  // else it keeps its place
+    }
+  }
+}
+
 void PlanningPolicy::SyncJob(const State& state, JobId id) {
   const Job* job = state.FindJob(id);
   if (job != nullptr && IsActive(job->state)) {
@@ -164,12 +182,14 @@ void PlanningPolicy::SyncJob(const State& state, JobId id) {
     return;
   }
   planner_.Remove(id.value);
-  if (job == nullptr || job->state != JobState::kPending) {
-    if (job != nullptr) not_yet_.erase({job->spec->begin, id});
-    return;
+  if (auto waits = begins_.find(id); waits != begins_.end()) {
+    not_yet_.erase({waits->second, id});
+    begins_.erase(waits);
   }
-  if (job->spec->begin.us > planner_.cluster().now()) {
-    not_yet_.insert({job->spec->begin, id});
+  if (job == nullptr || job->state != JobState::kPending || !MayRun(*job)) return;
+  if (job->begin.us > planner_.cluster().now()) {
+    not_yet_.insert({job->begin, id});
+    begins_[id] = job->begin;
   } else {
     planner_.Add(PlanJobOf(state, *job));
   }
@@ -179,6 +199,7 @@ void PlanningPolicy::BeginJobs(const State& state, Time now) {
   while (!not_yet_.empty() && not_yet_.begin()->first <= now) {
     JobId id = not_yet_.begin()->second;
     not_yet_.erase(not_yet_.begin());
+    begins_.erase(id);
     planner_.Add(PlanJobOf(state, *state.FindJob(id)));
   }
 }
@@ -200,7 +221,7 @@ plan::PlanJob PlanningPolicy::PlanJobOf(const State& state, const Job& job) {
   plan::PlanJob planned;
   planned.request = RequestFor(spec.resources).request;
   std::int64_t tasks = spec.resources.tasks > 0 ? spec.resources.tasks : planned.request.nodes_min;
-  plan::Instant length = spec.time_limit_s > 0 ? spec.time_limit_s * kSecond : kNoLimit;
+  plan::Instant length = job.time_limit_s > 0 ? job.time_limit_s * kSecond : kNoLimit;
   planned.facts = {job.id.value, job.submitted.us, length, tasks * spec.resources.cores_per_task,
                    job.priority()};
   if (job.array.value != 0) {
@@ -253,6 +274,7 @@ void PlanningPolicy::Rebuild(const State& state) {
   array_limits_.clear();
   image_sets_.clear();
   not_yet_.clear();
+  begins_.clear();
   for (const auto& [name, node] : state.nodes) AddNode(node);
   for (JobId id : state.live) SyncJob(state, id);
   for (const Promised& kept : promises) {
@@ -326,7 +348,11 @@ void PlanningPolicy::Prefetch(const State& state, Plan& plan) const {
 PendingReason PlanningPolicy::ReasonOf(const State& state, JobId id) {
   const Job* job = state.FindJob(id);
   if (job == nullptr || job->state != JobState::kPending) return PendingReason::kNone;
-  if (not_yet_.contains({job->spec->begin, id})) return PendingReason::kBeginTime;
+  if (job->hold == Hold::kAdmin) return PendingReason::kHeldByAdmin;
+  if (job->hold == Hold::kUser) return PendingReason::kHeldByUser;
+  if (job->DependenciesState() == DependencyState::kNever) return PendingReason::kDependencyNever;
+  if (job->DependenciesState() == DependencyState::kWaiting) return PendingReason::kDependency;
+  if (begins_.contains(id)) return PendingReason::kBeginTime;
   if (stale_ || !planner_.Knows(id.value)) return PendingReason::kNone;
   switch (planner_.WhyWaits(id.value)) {
     case plan::Waits::kPlanned:
@@ -370,7 +396,7 @@ std::optional<std::string> PlanningPolicy::FindWrong(const State& state) const {
   }
   for (const PendingKey& key : state.pending) {
     JobId id = key.job;
-    if (!planner_.Knows(id.value) && !not_yet_.contains({state.FindJob(id)->spec->begin, id}))
+    if (MayRun(*state.FindJob(id)) && !planner_.Knows(id.value) && !begins_.contains(id))
       return Cat("job ", id.value, " waits but the plan does not know it");
   }
   return std::nullopt;

@@ -23,6 +23,10 @@ enum class PendingReason : std::uint8_t {
   kBeginTime = 3,
   kArrayLimit = 4,        // %N tasks of its array run
   kNodesUnavailable = 5,  // would fit the cluster, but nodes are drained, down or silent
+  kDependency = 6,
+  kDependencyNever = 7,
+  kHeldByUser = 8,
+  kHeldByAdmin = 9,
 };
 // "resources", …: short, and a sentence for a person.
 std::string_view PendingReasonName(PendingReason reason);

@@ -80,6 +80,7 @@ class World final : public NodeSurroundings, public ControllerSurroundings {
   void Meddle();
   void DeclareDownForGood(ModelNode& node);
   void BecomeCalm();
+  void ReleaseAndGiveUp();
   void CommitSome();
   void Deliver(Loop::Task task);
   ModelNode& AnyNode() { return *nodes_[rng_.Below(nodes_.size())]; }
@@ -171,6 +172,7 @@ void World::OnControllerDead(const std::string& why) {
 
 void World::Feed(const Input& input) {
   if (!controller_ || result_.failure) return;
+  if (const auto* change = std::get_if<ChangeJob>(&input)) promised_.erase(change->job);  // it asked for it
   ++result_.inputs;
   controller_->Do(input);
   CheckState();
@@ -294,7 +296,7 @@ void World::CheckPromises() {
   if (std::optional<std::string> wrong = policy.FindWrong(controller.state())) return Broken(*wrong);
   for (auto known = promised_.begin(); known != promised_.end();) {
     const Job* job = controller.state().FindJob(known->first);
-    bool gone = job == nullptr || job->state != JobState::kPending;
+    bool gone = job == nullptr || job->state != JobState::kPending || job->hold != Hold::kNone;
     bool missed = gone && job != nullptr && IsActive(job->state) && job->started > known->second.at;
     if (missed && known->second.disturbances == policy.disturbances())
       return Broken(Cat("job ", known->first.value, " was promised a start ",
@@ -365,6 +367,17 @@ JobSpec World::RandomJob() {
   if (rng_.Chance(700)) spec.time_limit_s = rng_.Between(1, 90);
   if (rng_.Chance(100) && controller_)
     spec.begin = controller_->controller().state().now.PlusSeconds(static_cast<std::int64_t>(rng_.Below(60)));
+  spec.hold = rng_.Chance(80);
+  if (controller_ && rng_.Chance(200)) {
+    const State& state = controller_->controller().state();
+    std::uint64_t recent = std::min<std::uint64_t>(state.next_job.value - 1, 8);
+    for (std::uint32_t i = 0; recent > 0 && i < rng_.Between(1, 2); ++i) {
+      auto kind = static_cast<DependencyKind>(rng_.Between(1, 4));
+      spec.dependencies.push_back({kind, {state.next_job.value - 1 - rng_.Below(recent)}, rng_.Between(0, 5)});
+    }
+    if (rng_.Chance(200)) spec.dependencies.push_back({DependencyKind::kSingleton, {}, 0});
+    spec.any_dependency = rng_.Chance(300);
+  }
   if (!spec.interactive && rng_.Chance(150)) {
     spec.array.emplace();
     for (std::uint32_t i = 0; i < 4; ++i) spec.array->indices.push_back(i);
@@ -380,7 +393,7 @@ void World::Meddle() {
   auto chosen = state.live.begin();
   std::advance(chosen, static_cast<std::ptrdiff_t>(rng_.Below(state.live.size())));
   JobId job = *chosen;
-  switch (rng_.Below(6)) {
+  switch (rng_.Below(9)) {
     case 0:
       return Feed(CancelJob{{1}, job, {kUid, false}});
     case 1:
@@ -390,6 +403,12 @@ void World::Meddle() {
       return Feed(ChangeNode{{1}, AnyNode().name(), NodeChange::kDrain, "chaos"});
     case 3:
       return Feed(ChangeNode{{1}, AnyNode().name(), NodeChange::kResume, ""});
+    case 4:
+      return Feed(ChangeJob{{1}, job, {kUid, false}, {.hold = rng_.Chance(200) ? Hold::kUser : Hold::kNone}});
+    case 5:
+      return Feed(ChangeJob{{1}, job, {kUid, true}, {.nice = static_cast<std::int32_t>(rng_.Below(4))}});
+    case 6:
+      return Feed(ChangeJob{{1}, job, {kUid, false}, {.requeue = true}});
     default: {
       CreateStep step{{1}, job, {kUid, false}, {}, {}, 0};
       step.command.argv = {"step"};
@@ -477,6 +496,18 @@ void World::BecomeCalm() {
   }
 }
 
+// Held jobs go on; those that wait for what will never be are cancelled, as a user would.
+void World::ReleaseAndGiveUp() {
+  if (!controller_) return;
+  const std::set<JobId> live = controller_->controller().state().live;
+  for (JobId id : live) {
+    const Job* job = controller_ ? controller_->controller().state().FindJob(id) : nullptr;
+    if (job == nullptr || job->state != JobState::kPending) continue;
+    if (job->hold != Hold::kNone) Feed(ChangeJob{{0}, id, {kUid, true}, {.hold = Hold::kNone}});
+    if (job->DependenciesState() == DependencyState::kNever) Feed(CancelJob{{0}, id, {kUid, true}});
+  }
+}
+
 ChaosResult World::Run() {
   std::uint32_t count = rng_.Between(1, 4);
   for (std::uint32_t i = 1; i <= count; ++i) {
@@ -499,6 +530,7 @@ ChaosResult World::Run() {
     }
     for (auto& node : nodes_) Feed(ChangeNode{{0}, node->name(), NodeChange::kResume, ""});
     if (Drained()) break;
+    ReleaseAndGiveUp();
   }
   if (!result_.failure) CheckDrained();
   return std::move(result_);
