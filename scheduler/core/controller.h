@@ -43,6 +43,7 @@ class Controller {
   PendingReason ReasonOf(JobId job) const;
   // When and where a pending job will start at the latest, if it is planned.
   std::optional<PlannedStart> PlannedStartOf(JobId job) const { return policy_->PlannedStartOf(job); }
+  Explanation Explain(JobId job) const { return policy_->Explain(state_, job); }
   const Policy& policy() const { return *policy_; }
   // The stream on which a node is registered now; 0: none.
   std::uint64_t SessionOf(std::string_view node) const;

@@ -2,81 +2,32 @@
 // The planner (scheduler/plan) follows the state: after each event the one job or node that it is about is
 // brought to where the state has it. New nodes change the numbering, so then all is made anew at the next
 // pass, and planned starts are kept.
-#include <algorithm>
-#include <map>
-#include <set>
+#include "scheduler/core/planning_policy.h"
 
-#include "scheduler/core/placement.h"
-#include "scheduler/core/policy.h"
-#include "scheduler/plan/planner.h"
+#include <algorithm>
+#include <utility>
 
 namespace slipway::scheduler {
 namespace {
 
-constexpr plan::Instant kSecond = 1'000'000;
 constexpr plan::Instant kNoLimit =
     365 * 24 * 3600 * kSecond;                    // jobs without a time limit are planned with this
-constexpr plan::Instant kGrace = 60 * kSecond;    // from a time limit to the release of the nodes
 constexpr plan::Instant kOverrun = 30 * kSecond;  // a job that should have ended is expected to by then
 constexpr plan::Instant kHorizon = 30 * 24 * 3600 * kSecond;  // starts beyond are not promised
 constexpr std::uint32_t kPrefetchJobsMax = 8;                 // planned jobs whose images are fetched ahead
 
-bool MayRun(const Job& job) {
-  return job.hold == Hold::kNone && job.DependenciesState() == DependencyState::kMet;
+}  // namespace
+
+plan::Planner PlanningPolicy::MakePlanner() const {
+  plan::Planner planner(order_);
+  planner.SetGrace(kGrace);
+  planner.SetHorizon(kHorizon);
+  return planner;
 }
 
-class PlanningPolicy final : public Policy {
- public:
-  explicit PlanningPolicy(std::unique_ptr<plan::Policy> order)
-      : order_(std::move(order)), planner_(MakePlanner()) {}
-  std::string_view name() const override { return order_->name(); }
-
-  void Reset(const State& state) override;
-  void Observe(const State& state, const Event& event) override;
-  Plan Decide(const State& state, Time now) override;
-  PendingReason ReasonOf(const State& state, JobId job) override;
-  std::optional<PlannedStart> PlannedStartOf(JobId job) const override;
-  Result<> CheckFits(const State& state, const JobSpec& spec) override;
-  std::uint64_t disturbances() const override { return disturbances_; }
-  std::optional<std::string> FindWrong(const State& state) const override;
-
- private:
-  struct Follow;
-  plan::Planner MakePlanner() const {
-    plan::Planner planner(order_);
-    planner.SetGrace(kGrace);
-    planner.SetHorizon(kHorizon);
-    return planner;
-  }
-  void Rebuild(const State& state);
-  void AddNode(const Node& node);
-  void SyncNode(const State& state, const std::string& name);
-  void SyncJob(const State& state, JobId id);
-  void SyncWithDependents(const State& state, JobId id);
-  void SyncSubmitted(const State& state, JobId id);
-  void SyncAllNodes(const State& state);
-  void BeginJobs(const State& state, Time now);
-  PlannedRequest& RequestFor(const Resources& resources);
-  plan::PlanJob PlanJobOf(const State& state, const Job& job);
-  std::uint32_t LimitOfArray(const State& state, JobId array);
-  std::uint32_t ImageSet(const State& state, const std::string& digest);
-  std::vector<NodeAllocation> AllotAll(const State& state, const Job& job, const plan::Placement& nodes,
-                                       std::map<plan::NodeNumber, FreeNode>& touched);
-  void Prefetch(const State& state, Plan& plan) const;
-
-  std::shared_ptr<const plan::Policy> order_;
-  plan::Planner planner_;
-  bool stale_ = true;  // the nodes are others than the planner's
-  std::map<std::string, plan::NodeNumber, NodeNameLess> numbers_;
-  std::vector<std::string> names_;                   // by number
-  std::map<Resources, PlannedRequest> requests_;     // asked for since the nodes changed
-  std::map<JobId, std::uint32_t> array_limits_;      // numbers of the planner's
-  std::map<std::string, std::uint32_t> image_sets_;  // by digest
-  std::set<std::pair<Time, JobId>> not_yet_;         // begin later
-  std::map<JobId, Time> begins_;                     // the same by job
-  bool disturbed_ = false;                           // since the last Decide
-  std::uint64_t disturbances_ = 0;
-};
+plan::Instant PlanningPolicy::LengthOf(const Job& job) {
+  return job.time_limit_s > 0 ? job.time_limit_s * kSecond : kNoLimit;
+}
 
 // Brings the job or node that an event is about to where the state has it.
 struct PlanningPolicy::Follow {
@@ -221,8 +172,7 @@ plan::PlanJob PlanningPolicy::PlanJobOf(const State& state, const Job& job) {
   plan::PlanJob planned;
   planned.request = RequestFor(spec.resources).request;
   std::int64_t tasks = spec.resources.tasks > 0 ? spec.resources.tasks : planned.request.nodes_min;
-  plan::Instant length = job.time_limit_s > 0 ? job.time_limit_s * kSecond : kNoLimit;
-  planned.facts = {job.id.value, job.submitted.us, length, tasks * spec.resources.cores_per_task,
+  planned.facts = {job.id.value, job.submitted.us, LengthOf(job), tasks * spec.resources.cores_per_task,
                    job.priority()};
   if (job.array.value != 0) {
     std::uint32_t limit = LimitOfArray(state, job.array);
@@ -401,8 +351,6 @@ std::optional<std::string> PlanningPolicy::FindWrong(const State& state) const {
   }
   return std::nullopt;
 }
-
-}  // namespace
 
 std::unique_ptr<Policy> MakePlanningPolicy(std::unique_ptr<plan::Policy> order) {
   if (order == nullptr) order = plan::MakePolicy("multifactor");

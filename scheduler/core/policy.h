@@ -55,6 +55,17 @@ struct PlannedStart {
   std::vector<std::string> nodes;
 };
 
+// Why a pending job waits: everything at once.
+struct Explanation {
+  std::vector<std::string> reasons;  // one line each
+  std::uint64_t ahead = 0;           // pending jobs that come first in order
+  std::vector<JobId> first_ahead;    // the first of them
+  std::optional<PlannedStart> planned;
+  std::optional<Time> not_before;        // not planned: the earliest beside what runs and is planned
+  std::vector<std::string> suggestions;  // what would make it fit now
+  std::string priority;                  // with its arithmetic
+};
+
 class Policy {
  public:
   virtual ~Policy() = default;
@@ -69,6 +80,7 @@ class Policy {
   // As of the last Decide. kNone for a job that does not wait.
   virtual PendingReason ReasonOf(const State& state, JobId job) = 0;
   virtual std::optional<PlannedStart> PlannedStartOf(JobId job) const = 0;
+  virtual Explanation Explain(const State& state, JobId job) = 0;
   // Whether such a request could ever run on the nodes that are known. kFailedPrecondition with the reason.
   virtual Result<> CheckFits(const State& state, const JobSpec& spec) = 0;
 

@@ -57,6 +57,8 @@ class Cluster {
 
   // Whether the request fits from now on for `length`, beside everything that is planned.
   bool FitsNow(const Request& request, Instant length);
+  // How many nodes (of a request with tasks: how many tasks) fit so.
+  std::size_t CountFit(const Request& request, Instant length);
   // The same, and where: nodes in `prefer` (null: none) first, then by number.
   std::optional<Placement> PlaceNow(const Request& request, Instant length, const NodeBits* prefer);
   // The earliest time for it, and the nodes: of those that could be used then, the ones that become free
@@ -81,6 +83,7 @@ class Cluster {
   // as are wanted; returns how many.
   std::size_t CollectFit(const Request& request, const Vec& need, Instant end, std::size_t wanted);
   bool LicencesFit(const Request& request, Instant length) const;
+  std::vector<std::uint32_t> Capacities(const Request& request, Instant from, Instant length);
   std::optional<Placement> SpreadTasks(const Request& request, Instant from, Instant length);
   std::optional<Placement> ChooseFixed(const Request& request, std::size_t count,
                                        const NodeBits* prefer) const;
