@@ -14,8 +14,8 @@ std::size_t Cluster::CollectFit(const Request& request, const Vec& need, Instant
   for (std::size_t i = 0; i < sure_.words(); ++i) {
     std::uint64_t word = sure_.word(i) & ~held.word(i);
     fit_.SetWord(i, word);
-    count += static_cast<std::size_t>(std::popcount(word));
-    most += static_cast<std::size_t>(std::popcount(maybe_.word(i)));
+    count += CountBits(word);
+    most += CountBits(maybe_.word(i));
   }
   // Not even with all that might: no close look is worth it.
   if (most < request.nodes_min && wanted != SIZE_MAX) return last_count_ = most;

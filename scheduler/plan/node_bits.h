@@ -12,6 +12,13 @@ namespace slipway::plan {
 
 using NodeNumber = std::uint32_t;
 
+// std::popcount is a call where the processor's own instruction may not be assumed.
+inline std::size_t CountBits(std::uint64_t word) {
+  word -= word >> 1 & 0x5555555555555555;
+  word = (word & 0x3333333333333333) + (word >> 2 & 0x3333333333333333);
+  return ((word + (word >> 4)) & 0x0f0f0f0f0f0f0f0f) * 0x0101010101010101 >> 56;
+}
+
 class NodeBits {
  public:
   explicit NodeBits(std::size_t nodes = 0, bool all = false) { Resize(nodes, all); }
@@ -45,7 +52,7 @@ class NodeBits {
   }
   std::size_t Count() const {
     std::size_t count = 0;
-    for (std::uint64_t word : words_) count += static_cast<std::size_t>(std::popcount(word));
+    for (std::uint64_t word : words_) count += CountBits(word);
     return count;
   }
   // Calls see(node) in ascending order until it returns false.

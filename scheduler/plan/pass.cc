@@ -58,10 +58,13 @@ class PassWalk {
     do {
       ++p_.statistics_.walks;
       heads_.clear();
+      quick_freed_ = nullptr;
       FillGained(changes);
       std::ranges::make_heap(heads_, Later());
       Walk();
-      changes = {.everywhere = false, .freed = std::exchange(freed_, {})};
+      changes = {.everywhere = false,
+                 .licences = std::exchange(freed_licences_, false),
+                 .freed = std::exchange(freed_, {})};
     } while (!changes.freed.empty() && !stop_);
     if (stop_) std::ranges::move(p_.Pass(), std::back_inserter(starts_));
     return std::move(starts_);
@@ -132,6 +135,7 @@ class PassWalk {
       if (most.Holds(tasks ? request.node + request.task : request.node))
         more = !tasks && shape.gain + all < shape.deficit ? all : newly(request);
       shape.gain += more;
+      shape.more = more;
       bool enough = more > 0 && (tasks || shape.gain >= shape.deficit);
       look[i] = enough || (changes.licences && !request.licences.empty());
     }
@@ -147,10 +151,9 @@ class PassWalk {
       Push(number, false);
     }
     for (std::size_t i = 0; i < shapes.size(); ++i) {
-      if (!look[i]) continue;
-      shapes[i].blocked_length = kNever;
-      shapes[i].deficit = shapes[i].gain = 0;
+      if (look[i]) shapes[i].blocked_length = kNever;
     }
+    quick_freed_ = &changes.freed;
     for (const auto& [start, id] : p_.planned_) {
       const Planner::Job& job = p_.jobs_.at(id);
       const Request& request = p_.queue_.shape(job.shape).request;
@@ -187,6 +190,7 @@ class PassWalk {
     if (p_.LimitsAllow(job.limits, request)) {
       if (auto nodes = p_.cluster_.PlaceNow(request, job.length, Prefer(job.entry))) {
         for (const NodeShare& share : before.nodes) freed_.push_back(share.node);
+        freed_licences_ = freed_licences_ || !request.licences.empty();
         p_.Gain();
         Start(job, std::move(*nodes));
         stop_ = !p_.EnoughPlanned();  // nothing may overtake those that are to be planned now
@@ -213,14 +217,15 @@ class PassWalk {
     p_.Unhold(job);
     if (!p_.LimitsAllow(job.limits, request)) return Unplan(job);
     if (auto nodes = p_.cluster_.PlaceNow(request, job.length, Prefer(job.entry))) {
-      if (promised > now_) Moved();
+      if (promised > now_ || *nodes != before.nodes) Moved();
       stop_ = false;
       --planned_count_;
       return Start(job, std::move(*nodes));
     }
     ++p_.statistics_.plans;
     Planned planned = p_.cluster_.Earliest(request, job.length);
-    if (planned.start > promised && promised > now_ && p_.Fits(request, before, job.length)) planned = before;
+    if (planned.start >= promised && promised > now_ && p_.Fits(request, before, job.length))
+      planned = before;
     if (planned.start > promised && promised < kNever) ++p_.statistics_.promises_broken;
     if (planned.start < promised) Moved();
     first_start_ = std::min(first_start_, planned.start);
@@ -250,6 +255,10 @@ class PassWalk {
       blocked_any_ = true;
       return;
     }
+    if (quick_ && StillMissing(group, shape)) {
+      shape.blocked_length = group.length;
+      return;
+    }
     if (MayStart(group, shape)) {
       if (auto nodes = p_.cluster_.PlaceNow(shape.request, group.length, Prefer(group.front()))) {
         Planner::Job& job = p_.jobs_.at(group.front().job);
@@ -258,6 +267,7 @@ class PassWalk {
       }
       shape.blocked_length = group.length;
       shape.gain = 0;
+      shape.deficit_length = group.length;
       std::size_t found = shape.request.tasks > 0 ? shape.request.nodes_min : p_.cluster_.last_count();
       shape.deficit = shape.request.nodes_min -
                       static_cast<std::uint32_t>(std::min<std::size_t>(found, shape.request.nodes_min));
@@ -274,6 +284,22 @@ class PassWalk {
     Planner::Job& job = p_.jobs_.at(group.front().job);
     Dequeue(number, job);
     p_.Hold(job, std::move(planned));
+  }
+
+  // Of what was freed others have taken so much that it cannot make up for what was missing.
+  bool StillMissing(const Group& group, Shape& shape) const {
+    if (quick_freed_ == nullptr || shape.deficit == 0 || shape.gain < shape.more ||
+        group.length < shape.deficit_length)
+      return false;
+    std::uint32_t left = shape.gain - shape.more;
+    for (NodeNumber node : *quick_freed_) {
+      if (left >= shape.deficit) return false;
+      left += p_.cluster_.CouldUse(shape.request, node) ? 1 : 0;
+    }
+    if (left >= shape.deficit) return false;
+    shape.gain = left;
+    shape.more = 0;
+    return true;
   }
 
   bool MayStart(const Group& group, const Shape& shape) const {
@@ -313,6 +339,8 @@ class PassWalk {
   std::uint32_t planned_count_ = 0;
   Instant first_start_ = kNever;  // of the planned jobs
   bool quick_ = false;
+  const std::vector<NodeNumber>* quick_freed_ = nullptr;
+  bool freed_licences_ = false;
   std::vector<NodeNumber> freed_;  // quick: by planned jobs that started early
   bool again_ = false;             // something moved after something was found blocked
   bool blocked_any_ = false, stop_ = false, before_backfill_ = false;

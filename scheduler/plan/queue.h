@@ -25,7 +25,8 @@ struct Shape {
   Instant blocked_length = kNever;
   // So many nodes were missing when that was found out, and so many have come since: with fewer there is no
   // need to look again. 0: not known.
-  std::uint32_t deficit = 0, gain = 0;
+  std::uint32_t deficit = 0, gain = 0, more = 0;  // more: of the gain, by the last change
+  Instant deficit_length = kNever;                // for jobs at least that long
   // Whether it would fit if nothing ran, and for which version of the cluster that is known.
   bool could_run = true;
   std::uint64_t could_run_at = 0;
