@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/front/security_options.h"
+
+#include "base/os/fd.h"
+#include "launcher/seccomp/profile.h"
+
+namespace slipway::cli {
+namespace {
+
+Result<CapabilitySet> CapabilitiesOf(const Parsed& parsed, CapabilitySet by_default) {
+  if (parsed.Has("keep-privs") && parsed.Has("no-privs"))
+    return Fail(Code::kInvalidArgument, "--keep-privs and --no-privs contradict each other");
+  CapabilitySet kept = parsed.Has("keep-privs") ? kAllCapabilities : parsed.Has("no-privs") ? 0 : by_default;
+  for (const std::string& list : parsed.List("add-caps"))
+    kept |= TRY_CONTEXT(CapabilitiesNamed(list), "--add-caps");
+  for (const std::string& list : parsed.List("drop-caps"))
+    kept &= ~TRY_CONTEXT(CapabilitiesNamed(list), "--drop-caps");
+  return kept;
+}
+
+Result<> ReadProfile(const std::string& path, Confinement& confinement,
+                     const std::function<void(const std::string&)>& say) {
+  std::string text = TRY(ReadFile(path, kSeccompJsonBytesMax));
+  ParsedProfile parsed = TRY(ParseSeccompJson(text, ThisNode(confinement.capabilities)));
+  for (const std::string& warning : parsed.warnings) say(Cat("warning: ", path, ": ", warning));
+  confinement.bpf = TRY(CompileSeccomp(parsed.profile));
+  confinement.filter = Confinement::kGiven;
+  return {};
+}
+
+Result<> Apply(const std::string& word, Confinement& confinement,
+               const std::function<void(const std::string&)>& say) {
+  auto colon = word.find(':');
+  std::string kind = word.substr(0, colon), value = colon == std::string::npos ? "" : word.substr(colon + 1);
+  if (value.empty())
+    return Fail(Code::kInvalidArgument, "--security '", word.substr(0, 64),
+                "' is not KIND:VALUE (seccomp:FILE, seccomp:unconfined, apparmor:PROFILE, selinux:LABEL)");
+  if (kind == "seccomp" && value == "unconfined") {
+    confinement.filter = Confinement::kUnconfined;
+    confinement.bpf.clear();
+  } else if (kind == "seccomp") {
+    TRY_CONTEXT(ReadProfile(value, confinement, say), Cat("--security seccomp:", value));
+  } else if (kind == "apparmor") {
+    confinement.apparmor_profile = value;
+  } else if (kind == "selinux") {
+    confinement.selinux_label = value;
+  } else if (kind == "uid" || kind == "gid") {
+    return Fail(Code::kUnimplemented, "--security ", kind,
+                ": a container always runs as its caller (see --fakeroot for root inside)");
+  } else {
+    return Fail(Code::kInvalidArgument, "--security '", kind.substr(0, 64),
+                "': the kinds are seccomp, apparmor and selinux");
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<Option> SecurityOptionList() {
+  return {
+      {.name = "add-caps",
+       .type = Option::kList,
+       .value_name = "CAP,…",
+       .help = "keep capabilities inside the container's own user namespace (\"all\" for every one)"},
+      {.name = "drop-caps",
+       .type = Option::kList,
+       .value_name = "CAP,…",
+       .help = "drop capabilities again; wins over --add-caps"},
+      {.name = "keep-privs", .help = "keep every capability inside the user namespace"},
+      {.name = "no-privs", .help = "keep none (the default, but for --fakeroot)"},
+      {.name = "security",
+       .type = Option::kList,
+       .value_name = "KIND:VALUE",
+       .help = "seccomp:FILE (JSON as Docker has it) or seccomp:unconfined in place of the default filter, "
+               "apparmor:PROFILE, selinux:LABEL"},
+  };
+}
+
+Result<Confinement> ConfinementOf(const Parsed& parsed, CapabilitySet by_default,
+                                  const std::function<void(const std::string&)>& say) {
+  Confinement confinement;
+  confinement.capabilities = TRY(CapabilitiesOf(parsed, by_default));
+  for (const std::string& word : parsed.List("security")) TRY(Apply(word, confinement, say));
+  TRY_CONTEXT(CheckConfinement(confinement), "--security");
+  return confinement;
+}
+
+}  // namespace slipway::cli
