@@ -8,8 +8,8 @@
 #include <cstdlib>
 
 #include "base/text/text.h"
+#include "cli/front/container_edits.h"
 #include "cli/front/container_options.h"
-#include "cli/front/security_options.h"
 #include "launcher/client/container_run.h"
 #include "launcher/client/container_spec.h"
 
@@ -124,7 +124,7 @@ Result<int> Run(const std::string& name, const Parsed& parsed) {
   run.spec = TRY(MakeContainerSpec(image, ContainerOptionsOf(parsed), CallingUser(), caller_env, WorkingDirectory()));
   run.spec.argv = ArgvFor(name, std::move(rest));
   run.say = [](const std::string& line) { std::fprintf(stderr, "slipway: %s\n", line.c_str()); };
-  run.spec.confinement = TRY(ConfinementOf(parsed, 0, run.say));
+  TRY(AddEdits(parsed, run.spec, run.say));
   if (image.file) run.fds.push_back(image.file.get());
   run.fds.push_back(STDIN_FILENO);
   if (parsed.Has("explain")) run.ready = [&](const InitReady& ready) { Explain(image, run.spec, ready); };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/front/container_options.h"
 
+#include "cli/front/container_edits.h"
 #include "cli/front/security_options.h"
 
 namespace slipway::cli {
@@ -41,6 +42,7 @@ std::vector<Option> ContainerOptionList() {
       {.name = "explain", .help = "say on stderr how the container was made and where the time went"},
   };
   for (Option& option : SecurityOptionList()) options.push_back(std::move(option));
+  for (Option& option : EditsOptionList()) options.push_back(std::move(option));
   return options;
 }
 

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/front/security_options.h"
 
-#include "base/os/fd.h"
-#include "launcher/seccomp/profile.h"
-
 namespace slipway::cli {
 namespace {
 
@@ -18,28 +15,17 @@ Result<CapabilitySet> CapabilitiesOf(const Parsed& parsed, CapabilitySet by_defa
   return kept;
 }
 
-Result<> ReadProfile(const std::string& path, Confinement& confinement,
-                     const std::function<void(const std::string&)>& say) {
-  std::string text = TRY(ReadFile(path, kSeccompJsonBytesMax));
-  ParsedProfile parsed = TRY(ParseSeccompJson(text, ThisNode(confinement.capabilities)));
-  for (const std::string& warning : parsed.warnings) say(Cat("warning: ", path, ": ", warning));
-  confinement.bpf = TRY(CompileSeccomp(parsed.profile));
-  confinement.filter = Confinement::kGiven;
-  return {};
-}
-
-Result<> Apply(const std::string& word, Confinement& confinement,
-               const std::function<void(const std::string&)>& say) {
+Result<> Apply(const std::string& word, Security& security) {
   auto colon = word.find(':');
   std::string kind = word.substr(0, colon), value = colon == std::string::npos ? "" : word.substr(colon + 1);
   if (value.empty())
     return Fail(Code::kInvalidArgument, "--security '", word.substr(0, 64),
                 "' is not KIND:VALUE (seccomp:FILE, seccomp:unconfined, apparmor:PROFILE, selinux:LABEL)");
-  if (kind == "seccomp" && value == "unconfined") {
-    confinement.filter = Confinement::kUnconfined;
-    confinement.bpf.clear();
-  } else if (kind == "seccomp") {
-    TRY_CONTEXT(ReadProfile(value, confinement, say), Cat("--security seccomp:", value));
+  Confinement& confinement = security.confinement;
+  if (kind == "seccomp") {
+    bool none = value == "unconfined";
+    confinement.filter = none ? Confinement::kUnconfined : Confinement::kGiven;
+    security.seccomp_file = none ? std::string() : value;
   } else if (kind == "apparmor") {
     confinement.apparmor_profile = value;
   } else if (kind == "selinux") {
@@ -76,13 +62,11 @@ std::vector<Option> SecurityOptionList() {
   };
 }
 
-Result<Confinement> ConfinementOf(const Parsed& parsed, CapabilitySet by_default,
-                                  const std::function<void(const std::string&)>& say) {
-  Confinement confinement;
-  confinement.capabilities = TRY(CapabilitiesOf(parsed, by_default));
-  for (const std::string& word : parsed.List("security")) TRY(Apply(word, confinement, say));
-  TRY_CONTEXT(CheckConfinement(confinement), "--security");
-  return confinement;
+Result<Security> SecurityOf(const Parsed& parsed, CapabilitySet by_default) {
+  Security security;
+  security.confinement.capabilities = TRY(CapabilitiesOf(parsed, by_default));
+  for (const std::string& word : parsed.List("security")) TRY(Apply(word, security));
+  return security;
 }
 
 }  // namespace slipway::cli

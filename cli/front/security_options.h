@@ -3,7 +3,6 @@
 // container's own user namespace: none of them reaches the host.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -14,9 +13,12 @@ namespace slipway::cli {
 
 std::vector<Option> SecurityOptionList();
 
+struct Security {
+  Confinement confinement;
+  std::string seccomp_file;  // not empty: the filter is kGiven, and to be read from there
+};
 // Of arguments that were parsed with that list. `by_default`: the capabilities kept when no option speaks of
-// them. A seccomp file is read and compiled here, and only here; `say` gets warnings, one line each.
-Result<Confinement> ConfinementOf(const Parsed& parsed, CapabilitySet by_default,
-                                  const std::function<void(const std::string&)>& say);
+// them.
+Result<Security> SecurityOf(const Parsed& parsed, CapabilitySet by_default);
 
 }  // namespace slipway::cli

@@ -119,10 +119,13 @@ void ApplyEdits(const ContainerEdits& edits, StepSpec& spec) {
   spec.hooks.insert(spec.hooks.end(), edits.hooks.begin(), edits.hooks.end());
 }
 
-void ApplyEdits(const ContainerEdits& edits, LaunchSpec& spec, std::size_t defaults) {
-  std::vector<Mount> mounts = MountsOf(edits);
-  auto place = spec.mounts.begin() + static_cast<std::ptrdiff_t>(std::min(defaults, spec.mounts.size()));
-  spec.mounts.insert(place, mounts.begin(), mounts.end());
+void ApplyEdits(const ContainerEdits& edits, LaunchSpec& spec) {
+  std::vector<Mount> given = spec.mounts;
+  for (Mount& mount : MountsOf(edits)) {
+    bool there =
+        std::any_of(given.begin(), given.end(), [&](const Mount& m) { return m.target == mount.target; });
+    if (!there) spec.mounts.push_back(std::move(mount));
+  }
   for (const std::string& variable : edits.env) {
     std::erase_if(spec.env, [&](const std::string& v) { return NameOf(v) == NameOf(variable); });
     spec.env.push_back(variable);

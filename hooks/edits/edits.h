@@ -46,9 +46,9 @@ Result<> CheckGroups(const ContainerEdits& edits, const std::vector<std::uint32_
 // after ours, over them where they share a target.
 void ApplyEdits(const ContainerEdits& edits, StepSpec& spec);
 // Of a container without a job. Its environment is mostly the caller's surroundings, which are not his word:
-// there ours wins, and --env over ours. `defaults`: how many of the spec's mounts are the container's own
-// (/proc, /dev, …): ours come behind them and before the user's.
-void ApplyEdits(const ContainerEdits& edits, LaunchSpec& spec, std::size_t defaults);
+// there ours wins, and --env over ours. A mount that the spec has already at the same place stays; ours come
+// behind the others, so that none of them hides them.
+void ApplyEdits(const ContainerEdits& edits, LaunchSpec& spec);
 
 // "src[:dst[:ro|rw]]", both absolute, without "." or ".." components; dst defaults to src. kInvalidArgument
 // quotes the text and says what is wrong.

@@ -70,17 +70,17 @@ TEST(ContainerEdits, HooksKeepTheirOrderAndGroupsTheirUsers) {
 
 TEST(ContainerEdits, InAContainerWithoutAJobTheyWinOverTheSurroundings) {
   LaunchSpec spec;
-  spec.mounts = {{.type = Mount::kDev, .target = "/dev"}, Bind("/mine", "/lib/x")};
+  spec.mounts = {{.type = Mount::kDev, .target = "/dev"}, Bind("/mine", "/lib/x"), Bind("/tmp", "/tmp")};
   spec.env = {"GPU=all", "A=1"};
-  ApplyEdits(
-      {.mounts = {Bind("/hook", "/lib/x")}, .env = {"GPU=void"}, .devices = {{"/dev/gpu0", "/dev/gpu3"}}},
-      spec, 1);
+  ApplyEdits({.mounts = {Bind("/hook", "/lib/x"), Bind("/tmp/mps", "/tmp/mps")},
+              .env = {"GPU=void"},
+              .devices = {{"/dev/gpu0", "/dev/gpu3"}}},
+             spec);
   EXPECT_EQ(spec.env, (std::vector<std::string>{"A=1", "GPU=void"}));
-  ASSERT_EQ(spec.mounts.size(), 4U);
-  EXPECT_EQ(spec.mounts[1].source, "/hook");
-  EXPECT_EQ(spec.mounts[2].target, "/dev/gpu0");
-  EXPECT_EQ(spec.mounts[2].source, "/dev/gpu3");
-  EXPECT_EQ(spec.mounts[3].source, "/mine");
+  ASSERT_EQ(spec.mounts.size(), 5U);
+  EXPECT_EQ(spec.mounts[1].source, "/mine");
+  EXPECT_EQ(spec.mounts[3].target, "/tmp/mps");
+  EXPECT_EQ(spec.mounts[4].source, "/dev/gpu3");
 }
 
 TEST(ContainerEdits, TheUsersWordWins) {
