@@ -12,6 +12,7 @@
 
 #include "base/os/process.h"
 #include "base/os/socket.h"
+#include "launcher/client/outside_hooks.h"
 
 namespace slipway {
 namespace {
@@ -20,7 +21,7 @@ constexpr int kForwarded[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2
 
 class Driver {
  public:
-  explicit Driver(const ContainerRun& run) : run_(run) {}
+  explicit Driver(const ContainerRun& run) : run_(run), hooks_(run.spec, run.say) {}
 
   int Run() {
     auto outcome = Start();
@@ -32,6 +33,7 @@ class Driver {
     }
     // The starter's end is the end of everything in the container, the image's server included.
     [[maybe_unused]] auto ended = starter_.Wait();
+    hooks_.Stopped();
     if (failed_) {
       run_.say(failed_->message);
       return failed_->exit_code;
@@ -86,7 +88,14 @@ class Driver {
         return {};
       }
       case InitFrame::kStarted:
+        hooks_.Started(starter_.pid());
         return {};
+      case InitFrame::kHookPoint: {
+        auto ran = hooks_.BeforeRoot(TRY(Decode<HookPoint>(frame.payload, "hook point")));
+        if (!ran) control_.reset();  // the init's end: it waits for our word
+        TRY(std::move(ran));
+        return SendMessage(control_.get(), HooksRan());
+      }
       case InitFrame::kExited: {
         exited_ = ExitStatus{TRY(Decode<TaskExited>(frame.payload, "exit frame")).wait_status};
         return {};
@@ -115,7 +124,14 @@ class Driver {
     }
   }
 
+  static std::string HooksRan() {
+    WireWriter frame;
+    frame(static_cast<std::uint16_t>(InitFrame::kHooksRan));
+    return frame.Take();
+  }
+
   const ContainerRun& run_;
+  OutsideHooks hooks_;
   UniqueFd signals_, control_;
   Process starter_;
   std::optional<ExitStatus> exited_;

@@ -18,6 +18,7 @@
 #include "launcher/container/birth.h"
 #include "launcher/container/confine.h"
 #include "launcher/container/environment.h"
+#include "launcher/container/hook_stages.h"
 #include "launcher/container/privilege.h"
 #include "launcher/container/program.h"
 #include "launcher/container/report.h"
@@ -144,6 +145,7 @@ Result<Standing> BuildContainer(const Birth& birth, const Order& order, UniqueFd
       TRY(BuildAndEnterTree(birth, spec, order.fds, std::move(fresh_proc), report)).image_server;
   TRY(confining.Apply());
   report.EndLap("confinement");
+  TRY(RunStartHooks(spec));
   ::umask(spec.umask);
   return standing;
 }

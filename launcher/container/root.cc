@@ -9,6 +9,7 @@
 
 #include "base/os/mount.h"
 #include "launcher/container/dev.h"
+#include "launcher/container/hook_stages.h"
 #include "launcher/container/layer.h"
 #include "launcher/container/sources.h"
 #include "launcher/container/squashfuse.h"
@@ -28,7 +29,7 @@ bool Covers(const std::string& mount_target, const std::string& path) {
 class TreeBuilder {
  public:
   TreeBuilder(const Birth& birth, const LaunchSpec& spec, const std::vector<UniqueFd>& fds, Report& report)
-      : birth_(birth), spec_(spec), fds_(fds), report_(report) {}
+      : birth_(birth), spec_(spec), fds_(fds), report_(report), shown_to_hooks_(HasHooksBeforePivot(spec)) {}
 
   Result<ContainerTree> Build(UniqueFd fresh_proc) {
     if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) < 0)
@@ -44,9 +45,13 @@ class TreeBuilder {
     for (const MountSource& source : sources_) TRY(Attach(source));
     TRY(BindFiles());
     report_.EndLap("mounts");
+    if (shown_to_hooks_) {
+      TRY(RunHooksBeforePivot(birth_, spec_, scratch_.get(), report_));
+      report_.EndLap("hooks");
+    }
     TRY(PivotInto(root_.get()));
     // The pivot took our scratch, which lay on the old root, away first; the old root is what is left on top.
-    if (::umount2("/", MNT_DETACH) < 0) return ErrnoFail("letting the host's tree go");
+    if (!shown_to_hooks_ && ::umount2("/", MNT_DETACH) < 0) return ErrnoFail("letting the host's tree go");
     report_.EndLap("pivot");
     return ContainerTree{fuse_.server};
   }
@@ -73,7 +78,10 @@ class TreeBuilder {
     scratch_ = TRY(
         MountNew("tmpfs", {{"mode", "0755"}, {"source", "slipway"}}, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
     old_root_ = TRY(Open("/", O_PATH | O_DIRECTORY));
-    TRY_CONTEXT(AttachMount(scratch_.get(), old_root_.get()), "attaching the container's scratch");
+    UniqueFd shown;
+    if (shown_to_hooks_) shown = TRY_CONTEXT(Open(kHookPlace, O_PATH | O_DIRECTORY), "the place for hooks");
+    TRY_CONTEXT(AttachMount(scratch_.get(), shown ? shown.get() : old_root_.get()),
+                "attaching the container's scratch");
     for (const char* name : {"layer", "work", "image"}) {
       if (::mkdirat(scratch_.get(), name, 0755) < 0)
         return ErrnoFail("mkdir in the container's scratch", name);
@@ -131,7 +139,13 @@ class TreeBuilder {
       root_ = TRY(OpenTreeClone(image_.get(), "", spec_.image.kind == ImageKind::kDirectory));
       TRY(SetMountAttributes(root_.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID, 0, true));
     }
-    TRY_CONTEXT(AttachMount(root_.get(), old_root_.get()), "attaching the container's root");
+    UniqueFd shown;
+    if (shown_to_hooks_) {
+      if (::mkdirat(scratch_.get(), "rootfs", 0755) < 0) return ErrnoFail("mkdir in the container's scratch");
+      shown = TRY(OpenAt(scratch_.get(), "rootfs", O_PATH | O_DIRECTORY));
+    }
+    TRY_CONTEXT(AttachMount(root_.get(), shown ? shown.get() : old_root_.get()),
+                "attaching the container's root");
     return {};
   }
 
@@ -231,6 +245,7 @@ class TreeBuilder {
   const LaunchSpec& spec_;
   const std::vector<UniqueFd>& fds_;
   Report& report_;
+  bool shown_to_hooks_;  // scratch and root then have a path, kHookPlace, until the pivot
 
   FuseImage fuse_;
   std::vector<MountSource> sources_;

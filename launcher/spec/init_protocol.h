@@ -14,15 +14,17 @@ namespace slipway {
 
 enum class InitFrame : std::uint16_t {
   // to the init
-  kLaunch = 1,  // LaunchRequest; fd 0 is the sealed memfd of the LaunchSpec
-  kFds = 2,     // no payload; the next of the spec's fd_count descriptors, at most 250 a message
-  kSignal = 3,  // TaskSignal
+  kLaunch = 1,    // LaunchRequest; fd 0 is the sealed memfd of the LaunchSpec
+  kFds = 2,       // no payload; the next of the spec's fd_count descriptors, at most 250 a message
+  kSignal = 3,    // TaskSignal
+  kHooksRan = 5,  // the answer to kHookPoint: no payload
   // from the init
-  kReady = 16,    // InitReady: the container stands, tasks are about to be forked
-  kStarted = 17,  // TaskStarted
-  kExited = 18,   // TaskExited
-  kFailed = 19,   // InitFailed: nothing was started, or nothing more will be
-  kWarning = 20,  // std::string, for the user's stderr
+  kReady = 16,      // InitReady: the container stands, tasks are about to be forked
+  kStarted = 17,    // TaskStarted
+  kExited = 18,     // TaskExited
+  kFailed = 19,     // InitFailed: nothing was started, or nothing more will be
+  kWarning = 20,    // std::string, for the user's stderr
+  kHookPoint = 22,  // HookPoint: the hooks that run outside are due; the init waits for kHooksRan
 };
 
 struct LaunchRequest {
@@ -60,6 +62,12 @@ struct TaskExited {
   std::int32_t wait_status = 0;  // of waitpid(2)
 };
 void Fields(auto& archive, IsA<TaskExited> auto& v) { archive(v.task, v.wait_status); }
+
+struct HookPoint {
+  std::int32_t pid = 0;  // the init's, as seen outside
+  std::string root;      // of the container, in the init's mount namespace
+};
+void Fields(auto& archive, IsA<HookPoint> auto& v) { archive(v.pid, v.root); }
 
 struct InitFailed {
   std::int32_t exit_code = 125;  // 125 our failure, 126 cannot be executed, 127 not found
