@@ -88,7 +88,7 @@ class Driver {
         return {};
       }
       case InitFrame::kStarted:
-        hooks_.Started(starter_.pid());
+        hooks_.Started();
         return {};
       case InitFrame::kHookPoint: {
         auto ran = hooks_.BeforeRoot(TRY(Decode<HookPoint>(frame.payload, "hook point")));

@@ -23,21 +23,20 @@ Result<> OutsideHooks::MakeBundle(std::string_view root) {
 Result<> OutsideHooks::Run(HookStage stage, std::string_view status) {
   if (!HasStage(spec_.hooks, stage)) return {};
   TRY(MakeBundle(Cat("/proc/", pid_, "/root")));
-  HookState state{.id = Cat("slipway-", ::getpid()), .status = status, .pid = pid_, .bundle = bundle_};
+  HookState state{.id = id_, .status = status, .pid = pid_, .bundle = bundle_};
   return RunHooks(spec_.hooks, stage, StateJson(state));
 }
 
 Result<> OutsideHooks::BeforeRoot(const HookPoint& point) {
   begun_ = true;
   pid_ = point.pid;
+  id_ = Cat("slipway-", pid_);
   TRY(MakeBundle(Cat("/proc/", pid_, "/root", point.root)));
   TRY(Run(HookStage::kPrestart, "creating"));
   return Run(HookStage::kCreateRuntime, "creating");
 }
 
-void OutsideHooks::Started(pid_t pid) {
-  begun_ = true;
-  if (pid_ == 0) pid_ = pid;
+void OutsideHooks::Started() {
   if (auto ran = Run(HookStage::kPoststart, "running"); !ran) say_(Cat("warning: ", ran.error().message));
 }
 

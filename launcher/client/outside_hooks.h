@@ -21,8 +21,8 @@ class OutsideHooks {
 
   // prestart, then createRuntime: an error means that the container must not be.
   Result<> BeforeRoot(const HookPoint& point);
-  void Started(pid_t pid);  // poststart
-  void Stopped();           // poststop, once it was made or begun
+  void Started();  // poststart
+  void Stopped();  // poststop, if it was announced
 
  private:
   Result<> Run(HookStage stage, std::string_view status);
@@ -30,7 +30,7 @@ class OutsideHooks {
 
   const LaunchSpec& spec_;
   const std::function<void(const std::string&)>& say_;
-  std::string bundle_;
+  std::string bundle_, id_;
   pid_t pid_ = 0;
   bool begun_ = false;
 };

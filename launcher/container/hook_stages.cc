@@ -26,7 +26,10 @@ pid_t PidOutside() {
   return n > 0 ? static_cast<pid_t>(std::strtol(text.data(), nullptr, 10)) : 0;
 }
 
-std::string Id(pid_t pid) { return Cat("slipway-", pid); }
+bool RunsOutside(const LaunchSpec& spec) {
+  return HasStage(spec.hooks, HookStage::kPrestart) || HasStage(spec.hooks, HookStage::kCreateRuntime) ||
+         HasStage(spec.hooks, HookStage::kPoststart) || HasStage(spec.hooks, HookStage::kPoststop);
+}
 
 // The images of other steps are attached in this mount namespace until the pivot.
 Result<> HideImages(const Birth& birth) {
@@ -57,28 +60,27 @@ Result<> AwaitHooksOutside(const Birth& birth, pid_t pid, Report& report) {
 }  // namespace
 
 bool HasHooksBeforePivot(const LaunchSpec& spec) {
-  return HasStage(spec.hooks, HookStage::kPrestart) || HasStage(spec.hooks, HookStage::kCreateRuntime) ||
-         HasStage(spec.hooks, HookStage::kCreateContainer);
+  return RunsOutside(spec) || HasStage(spec.hooks, HookStage::kCreateContainer);
 }
+
+std::string HookId() { return Cat("slipway-", PidOutside()); }
 
 Result<> RunHooksBeforePivot(const Birth& birth, const LaunchSpec& spec, int scratch_fd, Report& report) {
   pid_t pid = PidOutside();
   std::string bundle = TRY(MakeBundle(spec, scratch_fd));
-  if (HasStage(spec.hooks, HookStage::kPrestart) || HasStage(spec.hooks, HookStage::kCreateRuntime))
-    TRY(AwaitHooksOutside(birth, pid, report));
+  if (RunsOutside(spec)) TRY(AwaitHooksOutside(birth, pid, report));
   if (!HasStage(spec.hooks, HookStage::kCreateContainer)) return {};
   TRY(HideImages(birth));
-  std::string state = StateJson({.id = Id(pid), .status = "creating", .pid = pid, .bundle = bundle});
+  std::string state = StateJson({.id = HookId(), .status = "creating", .pid = pid, .bundle = bundle});
   return RunHooks(spec.hooks, HookStage::kCreateContainer, state, [&]() -> Result<> {
     TRY(KeepPrivilege(birth.rules.capabilities_max));
     return InstallOwnFilters(Confinement::kUnconfined, birth.rules);
   });
 }
 
-Result<> RunStartHooks(const LaunchSpec& spec) {
+Result<> RunStartHooks(const LaunchSpec& spec, const std::string& id) {
   if (!HasStage(spec.hooks, HookStage::kStartContainer)) return {};
-  pid_t pid = ::getpid();
-  std::string state = StateJson({.id = Id(pid), .status = "created", .pid = pid, .bundle = "/"});
+  std::string state = StateJson({.id = id, .status = "created", .pid = ::getpid(), .bundle = "/"});
   return RunHooks(spec.hooks, HookStage::kStartContainer, state, [&]() -> Result<> {
     if (spec.confinement.filter != Confinement::kGiven) return {};
     return InstallFilter(spec.confinement.bpf);

@@ -135,6 +135,7 @@ Result<Standing> BuildContainer(const Birth& birth, const Order& order, UniqueFd
   const LaunchSpec& spec = order.spec;
   Standing standing;
   Confining confining = TRY(Confining::Prepare(spec.confinement, birth.rules));
+  std::string hook_id = spec.hooks.empty() ? std::string() : HookId();
   if (!spec.hostname.empty()) {
     if (::unshare(CLONE_NEWUTS) < 0)
       return ErrnoFail("making a UTS namespace for the host name", spec.hostname);
@@ -145,7 +146,7 @@ Result<Standing> BuildContainer(const Birth& birth, const Order& order, UniqueFd
       TRY(BuildAndEnterTree(birth, spec, order.fds, std::move(fresh_proc), report)).image_server;
   TRY(confining.Apply());
   report.EndLap("confinement");
-  TRY(RunStartHooks(spec));
+  TRY(RunStartHooks(spec, hook_id));
   ::umask(spec.umask);
   return standing;
 }
