@@ -13,6 +13,7 @@
 #include "base/os/process.h"
 #include "base/os/socket.h"
 #include "launcher/client/outside_hooks.h"
+#include "launcher/client/own_copy.h"
 
 namespace slipway {
 namespace {
@@ -57,6 +58,11 @@ class Driver {
     SpawnOptions options;
     options.argv = {run_.starter, "3"};
     options.fds = {{3, ends.b.get()}};
+    UniqueFd copy = TRY(SealedCopyIfWritable(run_.starter));
+    if (copy) {
+      options.argv[0] = "/proc/self/fd/4";
+      options.fds.emplace_back(4, copy.get());
+    }
     starter_ = TRY(Spawn(options));
     ends.b.reset();
     UniqueFd spec = TRY(MakeSealedMemfd("launch-spec", EncodeLaunchSpec(run_.spec)));
