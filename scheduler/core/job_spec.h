@@ -76,7 +76,8 @@ struct Command {
 };
 void Fields(auto& archive, IsA<Command> auto& v) {
   archive(v.argv, v.script, v.env, v.cwd, v.umask, v.image, v.mounts, v.writable_tmpfs, v.mpi, v.stdin_path,
-          v.stdout_path, v.stderr_path, v.append_output, v.stream, v.kill_on_bad_exit, v.request_id, v.devices);
+          v.stdout_path, v.stderr_path, v.append_output, v.stream, v.kill_on_bad_exit, v.request_id,
+          v.devices);
 }
 
 // --array: one submission, one event; its tasks become jobs of their own with the ids that follow the
