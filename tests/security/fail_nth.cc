@@ -36,24 +36,83 @@ struct Call {
   long number;
   const char* name;
 };
-#define CALL(name) {SYS_##name, #name}
+#define CALL(name) \
+  { SYS_##name, #name }
 // What the kernel may refuse for want of memory, rights or descriptors.
-constexpr Call kCounted[] = {
-    CALL(open),       CALL(openat),       CALL(openat2),       CALL(mount),      CALL(umount2),
-    CALL(unshare),    CALL(setns),        CALL(clone),         CALL(clone3),     CALL(fork),
-    CALL(vfork),      CALL(fsopen),       CALL(fsconfig),      CALL(fsmount),    CALL(move_mount),
-    CALL(open_tree),  CALL(mount_setattr), CALL(pivot_root),   CALL(setgroups),  CALL(setresuid),
-    CALL(setresgid),  CALL(prctl),        CALL(capset),        CALL(capget),     CALL(mkdir),
-    CALL(mkdirat),    CALL(symlinkat),    CALL(mknodat),       CALL(linkat),     CALL(unlinkat),
-    CALL(renameat2),  CALL(socket),       CALL(socketpair),    CALL(connect),    CALL(bind),
-    CALL(listen),     CALL(accept4),      CALL(sendmsg),       CALL(recvmsg),    CALL(getsockopt),
-    CALL(dup2),       CALL(dup3),         CALL(chdir),         CALL(fchdir),     CALL(ioctl),
-    CALL(memfd_create), CALL(fcntl),      CALL(pipe2),         CALL(signalfd4),  CALL(statx),
-    CALL(newfstatat), CALL(fstat),        CALL(readlink),      CALL(readlinkat), CALL(execve),
-    CALL(fchmod),     CALL(fchown),       CALL(ftruncate),     CALL(pread64),    CALL(read),
-    CALL(write),      CALL(getdents64),   CALL(pidfd_open),    CALL(pidfd_send_signal),
-    CALL(sethostname), CALL(close_range), CALL(seccomp),       CALL(setsid),     CALL(poll),
-    CALL(rt_sigprocmask), CALL(sched_setaffinity), CALL(prlimit64), CALL(setrlimit), CALL(keyctl)};
+constexpr Call kCounted[] = {CALL(open),
+                             CALL(openat),
+                             CALL(openat2),
+                             CALL(mount),
+                             CALL(umount2),
+                             CALL(unshare),
+                             CALL(setns),
+                             CALL(clone),
+                             CALL(clone3),
+                             CALL(fork),
+                             CALL(vfork),
+                             CALL(fsopen),
+                             CALL(fsconfig),
+                             CALL(fsmount),
+                             CALL(move_mount),
+                             CALL(open_tree),
+                             CALL(mount_setattr),
+                             CALL(pivot_root),
+                             CALL(setgroups),
+                             CALL(setresuid),
+                             CALL(setresgid),
+                             CALL(prctl),
+                             CALL(capset),
+                             CALL(capget),
+                             CALL(mkdir),
+                             CALL(mkdirat),
+                             CALL(symlinkat),
+                             CALL(mknodat),
+                             CALL(linkat),
+                             CALL(unlinkat),
+                             CALL(renameat2),
+                             CALL(socket),
+                             CALL(socketpair),
+                             CALL(connect),
+                             CALL(bind),
+                             CALL(listen),
+                             CALL(accept4),
+                             CALL(sendmsg),
+                             CALL(recvmsg),
+                             CALL(getsockopt),
+                             CALL(dup2),
+                             CALL(dup3),
+                             CALL(chdir),
+                             CALL(fchdir),
+                             CALL(ioctl),
+                             CALL(memfd_create),
+                             CALL(fcntl),
+                             CALL(pipe2),
+                             CALL(signalfd4),
+                             CALL(statx),
+                             CALL(newfstatat),
+                             CALL(fstat),
+                             CALL(readlink),
+                             CALL(readlinkat),
+                             CALL(execve),
+                             CALL(fchmod),
+                             CALL(fchown),
+                             CALL(ftruncate),
+                             CALL(pread64),
+                             CALL(read),
+                             CALL(write),
+                             CALL(getdents64),
+                             CALL(pidfd_open),
+                             CALL(pidfd_send_signal),
+                             CALL(sethostname),
+                             CALL(close_range),
+                             CALL(seccomp),
+                             CALL(setsid),
+                             CALL(poll),
+                             CALL(rt_sigprocmask),
+                             CALL(sched_setaffinity),
+                             CALL(prlimit64),
+                             CALL(setrlimit),
+                             CALL(keyctl)};
 #undef CALL
 
 const char* NameOf(long number) {
@@ -64,8 +123,8 @@ const char* NameOf(long number) {
 }
 
 struct Tracee {
-  bool counted = false;   // runs one of the named programs
-  bool failing = false;   // its current call is the Nth
+  bool counted = false;  // runs one of the named programs
+  bool failing = false;  // its current call is the Nth
 };
 
 class Tracer {
