@@ -107,7 +107,11 @@ class FrontTest : public testing::Test {
       for (const char* file : {"/subuid", "/subgid"}) WriteTo(path_ + file, "20001:700000:65536\n");
     }
   }
-  static void TearDownTestSuite() { ASSERT_TRUE(RemoveTree(path_)); }
+  static void TearDownTestSuite() {
+    // The kernel leaves a folder of mode 0 in an overlay's workdir.
+    ASSERT_TRUE(RunAndCapture({.argv = {"chmod", "-R", "u+rwX", path_}}));
+    ASSERT_TRUE(RemoveTree(path_));
+  }
 
   // A folder of the user's.
   static std::string MakeFolder(const std::string& name) {
