@@ -271,7 +271,8 @@ TEST_F(FrontTest, BindsWhatIsAskedForAndNamesWhatIsNotThere) {
   Ended missing = Slipway({"exec", "-B", "/no/such:/x", path_ + "/root", "true"});
   EXPECT_EQ(missing.code, 125);
   EXPECT_THAT(missing.err, HasSubstr("--bind '/no/such:/x': No such file"));
-  EXPECT_THAT(Slipway({"exec", "-B", "/tmp:/x:rx", path_ + "/root", "true"}).err, HasSubstr("they are ro, rw"));
+  EXPECT_THAT(Slipway({"exec", "-B", "/tmp:/x:rx", path_ + "/root", "true"}).err,
+              HasSubstr("they are ro, rw"));
 }
 
 TEST_F(FrontTest, IsReadOnlyUnlessAskedOtherwiseAndNeverTouchesTheImage) {

@@ -35,7 +35,8 @@ void BecomeDeaf() {
   bool placed =
       null_fd >= 0 && ::dup2(null_fd, 0) >= 0 && ::dup2(null_fd, 1) >= 0 && ::dup2(stderr_fd, 2) >= 0;
   for (int fd : command.fds) placed = placed && SetCloexec(fd, false);
-  placed = placed && (command.mounts_itself ? KeepPrivilege(CapabilityBit(CAP_SYS_ADMIN)) : DropAllPrivilege());
+  placed =
+      placed && (command.mounts_itself ? KeepPrivilege(CapabilityBit(CAP_SYS_ADMIN)) : DropAllPrivilege());
   std::vector<char*> argv;
   for (const std::string& argument : command.argv) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);

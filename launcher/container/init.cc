@@ -162,7 +162,8 @@ Result<Standing> BuildContainer(const Birth& birth, const Order& order, UniqueFd
     program = *found;
   }
   report.EndLap("program");
-  if (!report.Send(InitFrame::kReady, InitReady{report.laps(), supervised.pid_namespace, report.facts()})) ::_exit(kExitOurs);
+  if (!report.Send(InitFrame::kReady, InitReady{report.laps(), supervised.pid_namespace, report.facts()}))
+    ::_exit(kExitOurs);
   auto added = AddedTasks::Make(order.spec, env, report);
   if (!added) report.Die(added.error().message);
   if (!order.idle) {
