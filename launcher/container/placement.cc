@@ -130,7 +130,9 @@ Result<> Placement::Attach(const MountSource& source) {
     if (!source.covered.empty()) TRY(Cover(source));
     return {};
   }();
-  bool left_out = !outcome && mount.optional && !attached;
+  bool kernels = mount.type == Mount::kProc || mount.type == Mount::kSys || mount.type == Mount::kDev;
+  bool no_place = !outcome && spec_.writing.in_place && kernels && outcome.error().sys_errno == ENOENT;
+  bool left_out = !outcome && !attached && (mount.optional || no_place);
   if (left_out && spec_.writing.in_place) homeless_.push_back(mount.target);
   if (spec_.explain) Note(source, !left_out);
   if (outcome || left_out) return {};
