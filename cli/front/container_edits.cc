@@ -57,19 +57,20 @@ std::vector<Option> EditsOptionList() {
   return {{.name = "device",
            .type = Option::kList,
            .value_name = "VENDOR/CLASS=NAME",
-           .help = "a device of this node by its CDI name (\"all\" for every one of its kind)"}};
+           .help = "a device of this node by its CDI name (\"all\" for every one of its kind)",
+           .variables = {"DEVICE"}}};
 }
 
 Result<> AddEdits(const Parsed& parsed, LaunchSpec& spec,
                   const std::function<void(const std::string&)>& say) {
-  Security security = TRY(SecurityOf(parsed, 0));
+  Security security = TRY(SecurityOf(parsed, spec.confinement.capabilities));
   spec.confinement = security.confinement;
   EditsRequest request{.seccomp_file = security.seccomp_file,
                        .capabilities = spec.confinement.capabilities,
                        .devices = parsed.List("device"),
                        .hooks = HasHooks(),
                        .command = spec.argv.empty() ? "" : spec.argv[0],
-                       .has_bind_mounts = !parsed.List("bind").empty()};
+                       .has_bind_mounts = !parsed.List("bind").empty() || !parsed.List("mount").empty()};
   if (request.seccomp_file.empty() && request.devices.empty() && !request.hooks) return {};
   EditsAnswer answer = TRY(Ask(request));
   for (const std::string& warning : answer.warnings) say(Cat("warning: ", warning));

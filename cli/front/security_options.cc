@@ -47,18 +47,23 @@ std::vector<Option> SecurityOptionList() {
       {.name = "add-caps",
        .type = Option::kList,
        .value_name = "CAP,…",
-       .help = "keep capabilities inside the container's own user namespace (\"all\" for every one)"},
+       .help = "keep capabilities inside the container's own user namespace (\"all\" for every one)",
+       .variables = {"ADD_CAPS"}},
       {.name = "drop-caps",
        .type = Option::kList,
        .value_name = "CAP,…",
-       .help = "drop capabilities again; wins over --add-caps"},
-      {.name = "keep-privs", .help = "keep every capability inside the user namespace"},
-      {.name = "no-privs", .help = "keep none (the default, but for --fakeroot)"},
+       .help = "drop capabilities again; wins over --add-caps",
+       .variables = {"DROP_CAPS"}},
+      {.name = "keep-privs",
+       .help = "keep every capability inside the user namespace",
+       .variables = {"KEEP_PRIVS"}},
+      {.name = "no-privs", .help = "keep none (the default, but for --fakeroot)", .variables = {"NO_PRIVS"}},
       {.name = "security",
        .type = Option::kList,
        .value_name = "KIND:VALUE",
        .help = "seccomp:FILE (JSON as Docker has it) or seccomp:unconfined in place of the default filter, "
-               "apparmor:PROFILE, selinux:LABEL"},
+               "apparmor:PROFILE, selinux:LABEL",
+       .variables = {"SECURITY"}},
   };
 }
 

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 #include <csignal>
 #include <optional>
@@ -27,14 +28,16 @@ class Driver {
   int Run() {
     auto outcome = Start();
     if (!outcome) {
-      run_.say(outcome.error().message);
+      control_.reset();
+      if (!starter_ || !Refused(starter_.Wait())) run_.say(outcome.error().message);
       return 125;
     }
     while (Step()) {
     }
     // The starter's end is the end of everything in the container, the image's server included.
-    [[maybe_unused]] auto ended = starter_.Wait();
+    auto ended = starter_.Wait();
     hooks_.Stopped();
+    if (Refused(ended)) return 125;
     if (failed_) {
       run_.say(failed_->message);
       return failed_->exit_code;
@@ -57,6 +60,7 @@ class Driver {
     control_ = std::move(ends.a);
     SpawnOptions options;
     options.argv = {run_.starter, "3"};
+    options.argv.insert(options.argv.end(), run_.starter_arguments.begin(), run_.starter_arguments.end());
     options.fds = {{3, ends.b.get()}};
     UniqueFd copy = TRY(SealedCopyIfWritable(run_.starter));
     if (copy) {
@@ -67,10 +71,19 @@ class Driver {
     ends.b.reset();
     UniqueFd spec = TRY(MakeSealedMemfd("launch-spec", EncodeLaunchSpec(run_.spec)));
     TRY(SendMessage(control_.get(), EncodeFrame(InitFrame::kLaunch, LaunchRequest{}), {spec.get()}));
-    if (run_.fds.empty()) return {};
-    WireWriter frame;
-    frame(static_cast<std::uint16_t>(InitFrame::kFds));
-    return SendMessage(control_.get(), frame.Take(), run_.fds);
+    constexpr std::size_t kPerMessage = 250;
+    for (std::size_t start = 0; start < run_.fds.size(); start += kPerMessage) {
+      WireWriter frame;
+      frame(static_cast<std::uint16_t>(InitFrame::kFds));
+      auto begin = run_.fds.begin() + static_cast<std::ptrdiff_t>(start);
+      auto end = begin + static_cast<std::ptrdiff_t>(std::min(kPerMessage, run_.fds.size() - start));
+      TRY(SendMessage(control_.get(), frame.Take(), {begin, end}));
+    }
+    return {};
+  }
+
+  static bool Refused(const Result<ExitStatus>& ended) {
+    return ended && !ended->signaled() && ended->exit_code() == kStarterRefused;
   }
 
   bool Step() {

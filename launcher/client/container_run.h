@@ -14,9 +14,11 @@
 namespace slipway {
 
 struct ContainerRun {
-  std::string starter;                          // path of slipway-starter
-  LaunchSpec spec;                              // one task
-  std::vector<int> fds;                         // borrowed; as many as spec.fd_count
+  std::string starter;  // path of slipway-starter
+  std::vector<std::string>
+      starter_arguments;  // who the user is inside (launcher/main/starter.cc); may be none
+  LaunchSpec spec;        // one task
+  std::vector<int> fds;   // borrowed; as many as spec.fd_count
   std::function<void(const InitReady&)> ready;  // the container stands; may be empty
   std::function<void(const std::string&)> say;  // warnings and failures, one line each
 };

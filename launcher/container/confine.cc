@@ -25,10 +25,10 @@ struct Evaluated {
 };
 void Fields(auto& archive, IsA<Evaluated> auto& v) { archive(v.code, v.message, v.env); }
 
-Evaluated Evaluate(const Confinement& wanted, const Environment& env, bool image_environment) {
+Evaluated Evaluate(const Confinement& wanted, const Environment& env, const ImagePart& image) {
   auto evaluated = [&]() -> Result<Environment> {
     TRY(InstallFilter(wanted.bpf));
-    return ContainerEnvironment(env, image_environment);
+    return ContainerEnvironment(env, image);
   }();
   if (evaluated) return {.env = std::move(*evaluated)};
   return {.code = static_cast<std::int32_t>(evaluated.error().code), .message = evaluated.error().message};
@@ -51,13 +51,13 @@ Result<> Confining::Apply() {
 }
 
 Result<Environment> ConfinedEnvironment(const Confinement& wanted, const Environment& env,
-                                        bool image_environment) {
-  if (wanted.filter != Confinement::kGiven) return ContainerEnvironment(env, image_environment);
+                                        const ImagePart& image) {
+  if (wanted.filter != Confinement::kGiven) return ContainerEnvironment(env, image);
   PipeEnds answer = TRY(MakePipe());
   Process child = TRY(Clone3({}));
   if (!child) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    auto written = WriteAll(answer.write.get(), Encode(Evaluate(wanted, env, image_environment)));
+    auto written = WriteAll(answer.write.get(), Encode(Evaluate(wanted, env, image)));
     ::_exit(written ? 0 : 1);
   }
   answer.write.reset();

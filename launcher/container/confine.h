@@ -27,6 +27,6 @@ class Confining {
 // ContainerEnvironment(), evaluated by a child under the user's own filter where there is one: the image's
 // scripts are the image's code.
 Result<Environment> ConfinedEnvironment(const Confinement& wanted, const Environment& env,
-                                        bool image_environment);
+                                        const ImagePart& image);
 
 }  // namespace slipway
