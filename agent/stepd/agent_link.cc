@@ -16,8 +16,7 @@ AgentLink::~AgentLink() {
 
 void AgentLink::Adopt(Opening opening) {
   Drop();
-  auto watch =
-      loop_.Watch(opening.socket.get(), EPOLLIN, [this](std::uint32_t events) { OnSocket(events); });
+  auto watch = loop_.Watch(opening.socket.get(), EPOLLIN, [this](std::uint32_t events) { OnSocket(events); });
   if (!watch) return;
   socket_ = std::move(opening.socket);
   reader_ = std::move(opening.reader);

@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "agent/stepd/agent_link.h"
-#include "launcher/link/init_link.h"
 #include "agent/stepd/outcome.h"
 #include "agent/stepd/output_pump.h"
 #include "base/loop/loop.h"
+#include "launcher/link/init_link.h"
 #include "launcher/link/visitors.h"
 #include "launcher/spec/step_spec.h"
 #include "pmix/exchange/exchange.h"

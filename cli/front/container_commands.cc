@@ -9,6 +9,7 @@
 
 #include "base/text/text.h"
 #include "cli/front/container_options.h"
+#include "cli/front/enter.h"
 #include "launcher/client/container_run.h"
 #include "launcher/client/container_spec.h"
 
@@ -21,13 +22,20 @@ Command Declare(const std::string& name) {
   Command command;
   command.name = Cat("slipway ", name);
   command.options = ContainerOptionList();
+  if (name != "run") {
+    std::vector<Option> job = JobOptionList();
+    command.options.insert(command.options.end(), job.begin(), job.end());
+  }
   command.stop_at_first_positional = true;
-  command.positionals = {{"IMAGE", Positional::kOne, "a SIF, a squashfs or a directory", "file"}};
+  command.positionals = {
+      {"IMAGE", Positional::kOne, "a SIF, a squashfs or a directory, or instance://NAME", "file"}};
   if (name == "exec") {
     command.summary = "run a command in a container";
     command.examples = {
         {"slipway exec lammps.sif lmp -in in.melt", "home, working directory and /tmp are there as outside"},
-        {"slipway exec --bind /scratch/data:/data:ro tools.sif ls /data", ""}};
+        {"slipway exec --bind /scratch/data:/data:ro tools.sif ls /data", ""},
+        {"slipway exec instance://web ps", "in a container that runs already"},
+        {"slipway exec --job 42 gdb -p 1234", "beside a running job's ranks, on its node"}};
     command.positionals.push_back({"COMMAND", Positional::kOne, "looked up in the container"});
     command.positionals.push_back({"ARG", Positional::kMany, ""});
   } else if (name == "run") {
@@ -51,13 +59,6 @@ constexpr const char* kRunScript =
     "echo 'slipway: the image has no runscript; use slipway exec IMAGE COMMAND' >&2; exit 127";
 constexpr const char* kShell = "[ -x /bin/bash ] && exec /bin/bash --norc \"$@\"; exec /bin/sh \"$@\"";
 
-std::vector<std::string> ArgvFor(const std::string& name, std::vector<std::string> rest) {
-  if (name == "exec") return rest;
-  std::vector<std::string> argv = {"/bin/sh", "-c", name == "run" ? kRunScript : kShell, "slipway"};
-  argv.insert(argv.end(), rest.begin(), rest.end());
-  return argv;
-}
-
 bool LooksLikeCatalogueName(const std::string& image) {
   return image.find('/') == std::string::npos && image.front() != '.' && !image.ends_with(".sif") &&
          !image.ends_with(".sqfs") && !image.ends_with(".squashfs");
@@ -77,11 +78,6 @@ Result<ImageFile> OpenImage(const std::string& image) {
   return opened;
 }
 
-std::string WorkingDirectory() {
-  char path[PATH_MAX];
-  return ::getcwd(path, sizeof path) != nullptr && path[0] == '/' ? path : "";
-}
-
 std::string Explained(const Mount& mount) {
   static constexpr const char* kTypes[] = {"", "bind", "tmpfs", "proc", "dev", "sys"};
   return Cat("  ", kTypes[mount.type], " ",
@@ -89,6 +85,59 @@ std::string Explained(const Mount& mount) {
              : mount.source == mount.target ? mount.source
                                             : Cat(mount.source, " at ", mount.target),
              mount.read_only ? " (ro)" : "", mount.optional ? " (where it exists)" : "");
+}
+
+Result<int> Run(const std::string& name, const Parsed& parsed) {
+  std::vector<std::string> rest = parsed.positionals();
+  std::string image = rest[0];
+  rest.erase(rest.begin());
+  if (!rest.empty() && rest[0] == "--") rest.erase(rest.begin());
+  if (name == "exec" && rest.empty()) return Fail(Code::kInvalidArgument, "slipway exec: no COMMAND given");
+  std::vector<std::string> argv = ArgvFor(name, std::move(rest));
+  if (image.starts_with(kInstanceScheme)) return EnterInstance(name, image, parsed, std::move(argv));
+  PreparedRun prepared = TRY(PrepareRun(image, parsed, ShellPrompt(name)));
+  ContainerRun& run = prepared.run;
+  run.spec.argv = std::move(argv);
+  if (parsed.Has("explain"))
+    run.ready = [&](const InitReady& ready) { Explain(prepared.image, run.spec, ready); };
+  return RunContainer(run);
+}
+
+// With --job there is no IMAGE, so what is missing can be judged only once it is known which was meant.
+Result<Parsed> Parse(const Command& command, const std::vector<std::string>& arguments) {
+  Command lax = command;
+  for (Positional& positional : lax.positionals) {
+    if (positional.arity == Positional::kOne) positional.arity = Positional::kOptional;
+  }
+  Parsed parsed = TRY(ParseOptions(lax, arguments));
+  if (parsed.Has("job") && !parsed.help()) return parsed;
+  return ParseOptions(command, arguments);
+}
+
+}  // namespace
+
+std::vector<std::string> ArgvFor(const std::string& name, std::vector<std::string> rest) {
+  if (name == "exec") return rest;
+  std::vector<std::string> argv = {"/bin/sh", "-c", name == "run" ? kRunScript : kShell, "slipway"};
+  argv.insert(argv.end(), rest.begin(), rest.end());
+  return argv;
+}
+
+Result<PreparedRun> PrepareRun(const std::string& image, const Parsed& parsed,
+                               std::vector<std::string> more_env) {
+  PreparedRun prepared;
+  prepared.image = TRY(OpenImage(image));
+  std::vector<std::string> caller_env;
+  for (char** entry = environ; *entry != nullptr; ++entry) caller_env.emplace_back(*entry);
+  caller_env.insert(caller_env.end(), more_env.begin(), more_env.end());
+  ContainerRun& run = prepared.run;
+  run.starter = TRY(FindCompanion("slipway-starter"));
+  run.spec = TRY(MakeContainerSpec(prepared.image, ContainerOptionsOf(parsed), CallingUser(), caller_env,
+                                   WorkingDirectory()));
+  if (prepared.image.file) run.fds.push_back(prepared.image.file.get());
+  run.fds.push_back(STDIN_FILENO);
+  run.say = [](const std::string& line) { std::fprintf(stderr, "slipway: %s\n", line.c_str()); };
+  return prepared;
 }
 
 void Explain(const ImageFile& image, const LaunchSpec& spec, const InitReady& ready) {
@@ -109,37 +158,16 @@ void Explain(const ImageFile& image, const LaunchSpec& spec, const InitReady& re
   std::fprintf(stderr, "%s in all %llu\n", text.c_str(), static_cast<unsigned long long>(total));
 }
 
-Result<int> Run(const std::string& name, const Parsed& parsed) {
-  std::vector<std::string> rest = parsed.positionals();
-  ImageFile image = TRY(OpenImage(rest[0]));
-  rest.erase(rest.begin());
-  if (!rest.empty() && rest[0] == "--") rest.erase(rest.begin());
-  if (name == "exec" && rest.empty()) return Fail(Code::kInvalidArgument, "slipway exec: no COMMAND given");
-  std::vector<std::string> caller_env;
-  for (char** entry = environ; *entry != nullptr; ++entry) caller_env.emplace_back(*entry);
-  if (name == "shell") caller_env.emplace_back("PS1=Slipway> ");
-  ContainerRun run;
-  run.starter = TRY(FindCompanion("slipway-starter"));
-  run.spec = TRY(MakeContainerSpec(image, ContainerOptionsOf(parsed), CallingUser(), caller_env, WorkingDirectory()));
-  run.spec.argv = ArgvFor(name, std::move(rest));
-  if (image.file) run.fds.push_back(image.file.get());
-  run.fds.push_back(STDIN_FILENO);
-  if (parsed.Has("explain")) run.ready = [&](const InitReady& ready) { Explain(image, run.spec, ready); };
-  run.say = [](const std::string& line) { std::fprintf(stderr, "slipway: %s\n", line.c_str()); };
-  return RunContainer(run);
-}
-
-}  // namespace
-
 std::vector<Command> ContainerCommands() { return {Declare("exec"), Declare("run"), Declare("shell")}; }
 
 int RunContainerCommand(const std::string& name, const std::vector<std::string>& arguments) {
   Command command = Declare(name);
-  auto parsed = ParseOptions(command, arguments);
+  auto parsed = Parse(command, arguments);
   if (parsed && parsed->help()) {
     std::fputs(HelpText(command).c_str(), stdout);
     return 0;
   }
+  if (parsed && parsed->Has("job")) return GoToJob(name, arguments);
   auto code = parsed ? Run(name, *parsed) : Result<int>(Failure(std::move(parsed).error()));
   if (code) return *code;
   std::string_view message = code.error().message;

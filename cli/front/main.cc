@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/front/container_commands.h"
+#include "cli/front/instance_commands.h"
 #include "launcher/client/container_run.h"
 
 int main(int argc, char** argv) {
@@ -19,10 +20,14 @@ int main(int argc, char** argv) {
   if (command == "exec" || command == "run" || command == "shell") {
     return slipway::cli::RunContainerCommand(command, std::vector<std::string>(argv + 2, argv + argc));
   }
+  if (command == "instance") {
+    return slipway::cli::RunInstanceCommand(std::vector<std::string>(argv + 2, argv + argc));
+  }
   auto remote = slipway::FindCompanion("slipway-remote");
   if (!remote) {
-    std::fprintf(stderr, "slipway: exec, run and shell work without it, but '%s' needs slipway-remote: %s\n",
-                 command.c_str(), remote.error().message.c_str());
+    std::fprintf(
+        stderr, "slipway: exec, run, shell and instance work without it, but '%s' needs slipway-remote: %s\n",
+        command.c_str(), remote.error().message.c_str());
     return 125;
   }
   ::execv(remote->c_str(), argv);

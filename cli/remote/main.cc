@@ -9,6 +9,7 @@
 
 #include "base/text/text.h"
 #include "cli/front/container_commands.h"
+#include "cli/front/instance_commands.h"
 #include "cli/remote/subcommand.h"
 
 namespace slipway::cli {
@@ -27,6 +28,7 @@ int ListCommands() {
     text += Cat("  ", name, std::string(name.size() < 14 ? 14 - name.size() : 1, ' '), command.summary, "\n");
   };
   for (const Command& command : ContainerCommands()) add(command);
+  for (const Command& command : InstanceCommands()) add(command);
   for (const Subcommand* subcommand : AllSubcommands()) {
     if (!subcommand->hidden) add(subcommand->declare());
   }

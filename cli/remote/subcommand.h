@@ -21,7 +21,7 @@ struct Subcommand {
 
 extern const Subcommand kSubmit, kLaunch, kJobs, kJob, kCancel, kLogs, kNodes, kInit, kDevUp, kDevDown,
     kDevStatus, kDevSupervise, kBuild, kInspect, kSifList, kImageAdd, kImageLs, kImageRm, kCompletion,
-    kComplete, kVersion;
+    kComplete, kVersion, kExecJob, kShellJob;
 const std::vector<const Subcommand*>& AllSubcommands();
 
 inline constexpr int kRefused = 1, kUsage = 2, kOwnFailure = 125;

@@ -50,13 +50,9 @@ class Driver {
     if (::sigprocmask(SIG_BLOCK, &forwarded, nullptr) < 0) return ErrnoFail("sigprocmask");
     signals_.reset(::signalfd(-1, &forwarded, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!signals_) return ErrnoFail("signalfd");
-    SocketEnds ends = TRY(MakeSocketPair(SOCK_SEQPACKET));
-    control_ = std::move(ends.a);
-    SpawnOptions options;
-    options.argv = {run_.starter, "3"};
-    options.fds = {{3, ends.b.get()}};
-    starter_ = TRY(Spawn(options));
-    ends.b.reset();
+    StarterProcess started = TRY(SpawnStarter(run_.starter));
+    starter_ = std::move(started.process);
+    control_ = std::move(started.control);
     UniqueFd spec = TRY(MakeSealedMemfd("launch-spec", EncodeLaunchSpec(run_.spec)));
     TRY(SendMessage(control_.get(), EncodeFrame(InitFrame::kLaunch, LaunchRequest{}), {spec.get()}));
     if (run_.fds.empty()) return {};
@@ -124,6 +120,17 @@ class Driver {
 };
 
 }  // namespace
+
+Result<StarterProcess> SpawnStarter(const std::string& starter) {
+  SocketEnds ends = TRY(MakeSocketPair(SOCK_SEQPACKET));
+  SpawnOptions options;
+  options.argv = {starter, "3"};
+  options.fds = {{3, ends.b.get()}};
+  StarterProcess started;
+  started.process = TRY(Spawn(options));
+  started.control = std::move(ends.a);
+  return started;
+}
 
 int RunContainer(const ContainerRun& run) { return Driver(run).Run(); }
 

@@ -55,8 +55,7 @@ Result<bool> Door::Read(Opening& opening) {
   if (!message && message.error().sys_errno == EAGAIN) return false;
   if (!message) return Failure(std::move(message).error());
   for (UniqueFd& fd : message->fds) opening.fds.push_back(std::move(fd));
-  if (opening.fds.size() > kFdsMax)
-    return Fail(Code::kResourceExhausted, opening.fds.size(), " descriptors");
+  if (opening.fds.size() > kFdsMax) return Fail(Code::kResourceExhausted, opening.fds.size(), " descriptors");
   opening.reader.Feed(message->bytes);
   auto frame = TRY(opening.reader.Next());
   if (!frame) return false;

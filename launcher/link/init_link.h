@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The outer side of a container's control socket, for those who hold it in a loop (slipway-stepd, an
-// instance's keeper): the LaunchSpec and its descriptors go in, starts and ends of tasks come out. The init is
-// the user's: what it says is checked, and nothing waits for it.
+// instance's keeper): the LaunchSpec and its descriptors go in, starts and ends of tasks come out. The init
+// is the user's: what it says is checked, and nothing waits for it.
 //
 // Loop's thread only. `gone` comes once, after the last frame.
 #pragma once
