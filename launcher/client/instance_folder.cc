@@ -177,6 +177,7 @@ Result<InstanceState> FindInstance(const std::string& parent, const std::string&
   auto state = ReadState(folder);
   if (!state && state.error().sys_errno == ENOENT)
     return Fail(Code::kNotFound, "instance ", name, " is being started or stopped");
+  if (!state) return Failure(std::move(state).error().Context(InstanceStateFile(folder)));
   return state;
 }
 
@@ -191,7 +192,10 @@ Result<std::vector<InstanceState>> ListInstances(const std::string& parent) {
   std::sort(names.begin(), names.end());
   std::vector<InstanceState> instances;
   for (const std::string& name : names) {
-    if (auto state = FindInstance(parent, name)) instances.push_back(std::move(*state));
+    auto state = FindInstance(parent, name);
+    if (!state && state.error().code == Code::kInvalidArgument)
+      state = InstanceState{.name = name, .image = "(its state file cannot be read)"};
+    if (state) instances.push_back(std::move(*state));
   }
   return instances;
 }

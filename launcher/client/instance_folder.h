@@ -62,7 +62,8 @@ void ReleaseInstance(InstanceClaim claim);
 
 // kNotFound when no instance of that name runs; remains of a dead one are removed.
 Result<InstanceState> FindInstance(const std::string& parent, const std::string& name);
-// Those that run, by name; remains are removed.
+// Those that run, by name; remains are removed. One whose state cannot be read is there with its name alone,
+// so that it can still be stopped.
 Result<std::vector<InstanceState>> ListInstances(const std::string& parent);
 
 }  // namespace slipway
