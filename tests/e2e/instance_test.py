@@ -31,6 +31,27 @@ def processes_of(uid):
     return found
 
 
+# What a debugger does first: attach, look at a register, let go.
+TRACER = """
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+int main(int argc, char **argv) {
+  int pid = argc > 1 ? atoi(argv[1]) : 0;
+  if (ptrace(PTRACE_ATTACH, pid, 0, 0) < 0) { perror("attach"); return 1; }
+  waitpid(pid, 0, __WALL);
+  errno = 0;
+  long word = ptrace(PTRACE_PEEKUSER, pid, 0, 0);
+  if (word == -1 && errno != 0) { perror("peek"); return 2; }
+  if (ptrace(PTRACE_DETACH, pid, 0, 0) < 0) { perror("detach"); return 3; }
+  return puts("traced") < 0;
+}
+"""
+
+
 class Instances(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -354,19 +375,15 @@ class ExecJob(t.ClusterTest):
 
     def test_a_rank_can_be_traced_from_inside(self):
         job = self.running()
-        program = "\n".join((
-            "import ctypes, os, sys",
-            "libc = ctypes.CDLL(None, use_errno=True)",
-            "pid = next(int(p) for p in os.listdir('/proc') if p.isdigit() and open(f'/proc/{p}/comm').read() == 'sleep\\n')",
-            "assert libc.ptrace(16, pid, 0, 0) == 0, os.strerror(ctypes.get_errno())",  # PTRACE_ATTACH
-            "os.waitpid(pid, 0x40000000)",  # __WALL
-            "assert libc.ptrace(17, pid, 0, 0) == 0",  # PTRACE_DETACH
-            "print('traced', len(open(f'/proc/{pid}/maps').read()) > 0)"))
-        done = self.enter(job, "python3", "-c", program)
-        self.assertEqual(done.stdout, "traced True\n", done.stderr)
+        source = self.home / "trace.c"
+        source.write_text(TRACER)
+        subprocess.run(["gcc", "-static", "-o", self.home / "trace", source], check=True)
+        pids = self.enter(job, "sh", "-c", "grep -l sleep /proc/[0-9]*/comm").stdout
+        rank = pids.split("/")[2]
+        done = self.enter(job, self.home / "trace", rank)
+        self.assertEqual(done.stdout, "traced\n", done.stderr)
         # The container's init is not to be traced by anybody.
-        done = self.enter(job, "python3", "-c", "import ctypes; print(ctypes.CDLL(None).ptrace(16, 1, 0, 0))")
-        self.assertEqual(done.stdout, "-1\n", done.stderr)
+        self.assertEqual(self.enter(job, self.home / "trace", 1).returncode, 1)
 
     def test_each_node_of_a_step_can_be_chosen(self):
         process = self.cluster.popen("launch", "-N2", "-n2", "--image", "tiny", "--", "sh", "-c", "echo up; exec sleep 1000")
