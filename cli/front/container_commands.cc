@@ -10,8 +10,10 @@
 #include "base/text/text.h"
 #include "cli/front/container_options.h"
 #include "cli/front/enter.h"
+#include "cli/front/limit_options.h"
 #include "launcher/client/container_run.h"
 #include "launcher/client/container_spec.h"
+#include "launcher/client/limits.h"
 
 namespace slipway::cli {
 namespace {
@@ -100,6 +102,7 @@ Result<int> Run(const std::string& name, const Parsed& parsed) {
   run.spec.argv = std::move(argv);
   if (parsed.Has("explain"))
     run.ready = [&](const InitReady& ready) { Explain(prepared.image, run.spec, ready); };
+  TRY(EnterScope(TRY(LimitsOf(parsed)), ::getpid()));
   return RunContainer(run);
 }
 

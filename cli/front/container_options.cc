@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/front/container_options.h"
 
+#include "cli/front/limit_options.h"
+
 namespace slipway::cli {
 
 std::vector<Option> ContainerOptionList() {
-  return {
+  std::vector<Option> options = {
       {.name = "bind",
        .letter = 'B',
        .type = Option::kList,
@@ -38,6 +40,9 @@ std::vector<Option> ContainerOptionList() {
       {.name = "no-pid", .help = "see the host's processes"},
       {.name = "explain", .help = "say on stderr how the container was made and where the time went"},
   };
+  std::vector<Option> limits = LimitOptionList();
+  options.insert(options.end(), limits.begin(), limits.end());
+  return options;
 }
 
 ContainerOptions ContainerOptionsOf(const Parsed& parsed) {

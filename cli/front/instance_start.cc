@@ -8,6 +8,7 @@
 #include "cli/front/container_commands.h"
 #include "cli/front/container_options.h"
 #include "cli/front/instance_commands.h"
+#include "cli/front/limit_options.h"
 #include "launcher/client/instance_keeper.h"
 
 namespace slipway::cli {
@@ -46,6 +47,7 @@ Result<int> Start(bool start, const Parsed& parsed) {
   rest.erase(rest.begin(), rest.begin() + 2);
   TRY(CheckInstanceName(name));
   PreparedRun prepared = TRY(PrepareRun(image, parsed));
+  ContainerLimits limits = TRY(LimitsOf(parsed));
   User user = CallingUser();
   std::string parent = TRY(InstancesFolder(user));
   std::string logs = TRY(InstanceLogFolder(user));
@@ -57,6 +59,7 @@ Result<int> Start(bool start, const Parsed& parsed) {
   plan.spec = prepared.run.spec;
   plan.spec.argv = plan.first;
   plan.fds = prepared.run.fds;
+  plan.limits = std::move(limits);
   plan.state = {.name = name,
                 .image = prepared.image.path,
                 .argv = rest,

@@ -20,6 +20,7 @@
 #include "base/os/process.h"
 #include "base/os/socket.h"
 #include "launcher/client/container_run.h"
+#include "launcher/client/limits.h"
 #include "launcher/link/door.h"
 #include "launcher/link/init_link.h"
 #include "launcher/link/visitors.h"
@@ -243,6 +244,7 @@ Result<> Detach(const InstanceState& state) {
 
 Result<> Keep(InstancePlan& plan, UniqueFd& front) {
   TRY(Detach(plan.state));
+  plan.state.cgroup = TRY(EnterScope(plan.limits, ::getpid()));
   auto loop = TRY(EpollLoop::Make());
   UniqueFd listener = TRY(ListenUnix(InstanceSocket(plan.claim.folder), SOCK_STREAM, 0600));
   std::unique_ptr<Keeper> keeper;

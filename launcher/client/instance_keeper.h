@@ -12,6 +12,7 @@
 #include "launcher/client/instance_folder.h"
 #include "launcher/spec/init_protocol.h"
 #include "launcher/spec/launch_spec.h"
+#include "launcher/spec/limits.h"
 
 namespace slipway {
 
@@ -22,6 +23,7 @@ struct InstancePlan {
   std::vector<int> fds;            // borrowed; as many as spec.fd_count
   InstanceState state;             // all but the process ids, which the keeper fills in
   std::vector<std::string> first;  // what runs in it from the beginning
+  ContainerLimits limits;          // the keeper and its container are then in a scope of their own
   bool first_optional = false;     // an image without it is as well
 };
 
