@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// --memory, --cpus and their like, for containers that no scheduler limits. Names and meanings are Apptainer's.
+// --memory, --cpus and their like, for containers that no scheduler limits. Names and meanings are
+// Apptainer's.
 #pragma once
 
 #include <vector>

@@ -58,6 +58,7 @@ Result<std::string> Main(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   auto cgroup = slipway::Main(argc, argv);
-  std::printf("%s %s\n", cgroup ? "cgroup" : "error", cgroup ? cgroup->c_str() : cgroup.error().message.c_str());
+  std::printf("%s %s\n", cgroup ? "cgroup" : "error",
+              cgroup ? cgroup->c_str() : cgroup.error().message.c_str());
   return cgroup ? 0 : 1;
 }

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
 #include <memory>
 
 #include "base/os/fd.h"
@@ -110,8 +111,8 @@ Result<> WaitFor(sd_bus* bus, Job& job) {
 Result<std::string> CgroupOf(sd_bus* bus, const std::string& unit) {
   BusError error;
   sd_bus_message* raw = nullptr;
-  int result = sd_bus_call_method(bus, kService, kPath, kManager, "GetUnit", &error.error, &raw, "s",
-                                  unit.c_str());
+  int result =
+      sd_bus_call_method(bus, kService, kPath, kManager, "GetUnit", &error.error, &raw, "s", unit.c_str());
   OwnedMessage reply(raw);
   if (result < 0) return BusFail(result, "GetUnit", &error.error);
   const char* path = nullptr;
@@ -127,6 +128,16 @@ Result<std::string> CgroupOf(sd_bus* bus, const std::string& unit) {
   return cgroup;
 }
 
+// Nodes often have no message bus for users: systemd then listens for its own tools alone, with the same
+// interface and without a bus between.
+sd_bus* OpenDirectly(const std::string& socket) {
+  sd_bus* bus = nullptr;
+  if (sd_bus_new(&bus) < 0) return nullptr;
+  if (sd_bus_set_address(bus, Cat("unix:path=", socket).c_str()) >= 0 && sd_bus_start(bus) >= 0) return bus;
+  sd_bus_unref(bus);
+  return nullptr;
+}
+
 }  // namespace
 
 std::string CpuMask(const std::vector<std::uint32_t>& cpus) {
@@ -136,13 +147,17 @@ std::string CpuMask(const std::vector<std::uint32_t>& cpus) {
 }
 
 Result<sd_bus*> OpenManager() {
-  sd_bus* bus = nullptr;
   bool root = ::geteuid() == 0;
+  std::string runtime = root ? "/run" : Cat("/run/user/", ::geteuid());
+  // Who came by su or cron has no such variable, and still may have a systemd.
+  if (!root) ::setenv("XDG_RUNTIME_DIR", runtime.c_str(), 0);
+  sd_bus* bus = nullptr;
   int result = root ? sd_bus_open_system(&bus) : sd_bus_open_user(&bus);
   if (result >= 0) return bus;
+  if (auto direct = OpenDirectly(Cat(runtime, "/systemd/private"))) return direct;
   return Fail(Code::kUnavailable,
-              root ? "limits take systemd, whose bus does not answer here ("
-                   : "limits take a systemd of your own, whose bus does not answer here (",
+              root ? "limits take systemd, which does not answer here ("
+                   : "limits take a systemd of your own, which does not answer here (",
               ErrnoErrorOf(-result, "D-Bus").message,
               root ? "); run a job instead, whose limits the cluster holds"
                    : "); log in so that systemd knows you (ssh does, su does not), or run a job instead");
@@ -187,9 +202,10 @@ Result<> CheckLimitsHold(const std::string& folder, const ContainerLimits& limit
                         {!limits.cpus.empty(), "cpuset.cpus", "cpuset"}};
   for (const Need& need : needs) {
     if (!need.wanted || ::access(Cat(folder, "/", need.file).c_str(), F_OK) == 0) continue;
-    return Fail(Code::kFailedPrecondition, "the limit cannot be held: the cgroup controller ", need.controller,
-                " is not delegated to users on this host; its admin can: [Service] Delegate=cpu cpuset memory "
-                "pids in /etc/systemd/system/user@.service.d/delegate.conf");
+    return Fail(
+        Code::kFailedPrecondition, "the limit cannot be held: the cgroup controller ", need.controller,
+        " is not delegated to users on this host; its admin can: [Service] Delegate=cpu cpuset memory "
+        "pids in /etc/systemd/system/user@.service.d/delegate.conf");
   }
   return {};
 }

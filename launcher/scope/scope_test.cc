@@ -46,9 +46,8 @@ class FakeSystemd {
         SD_BUS_VTABLE_START(0), SD_BUS_METHOD("Subscribe", "", "", OnSubscribe, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("StartTransientUnit", "ssa(sv)a(sa(sv))", "o", OnStart, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("GetUnit", "s", "o", OnGetUnit, SD_BUS_VTABLE_UNPRIVILEGED), SD_BUS_VTABLE_END};
-    static const sd_bus_vtable kScopeTable[] = {SD_BUS_VTABLE_START(0),
-                                                SD_BUS_PROPERTY("ControlGroup", "s", OnCgroup, 0, 0),
-                                                SD_BUS_VTABLE_END};
+    static const sd_bus_vtable kScopeTable[] = {
+        SD_BUS_VTABLE_START(0), SD_BUS_PROPERTY("ControlGroup", "s", OnCgroup, 0, 0), SD_BUS_VTABLE_END};
     sd_bus* bus = nullptr;
     sd_id128_t id{};
     id.bytes[0] = 1;
@@ -212,9 +211,9 @@ TEST(LimitWords, ComeBackAsTheyWere) {
 }
 
 TEST(LimitWords, AreBounded) {
-  for (const char* word : {"memory=", "memory=x", "memory=-1", "memory=0", "memory=99999999999999999999",
-                           "other=1", "cpus=", "cpus=3-1", "cpus=8192", "cpus=0-99999999999", "cpus=1,,2",
-                           "cpu-weight=0", "", "="})
+  for (const char* word :
+       {"memory=", "memory=x", "memory=-1", "memory=0", "memory=99999999999999999999", "other=1",
+        "cpus=", "cpus=3-1", "cpus=8192", "cpus=0-99999999999", "cpus=1,,2", "cpu-weight=0", "", "="})
     EXPECT_FALSE(ParseLimitWords({word})) << word;
 }
 

@@ -19,12 +19,10 @@ struct Field {
   const char* name;
   std::optional<std::uint64_t> ContainerLimits::*value;
 };
-constexpr Field kFields[] = {{"cpu-us", &ContainerLimits::cpu_us_per_s},
-                             {"cpu-weight", &ContainerLimits::cpu_weight},
-                             {"memory", &ContainerLimits::memory_bytes},
-                             {"memory-low", &ContainerLimits::memory_low_bytes},
-                             {"swap", &ContainerLimits::swap_bytes},
-                             {"processes", &ContainerLimits::processes}};
+constexpr Field kFields[] = {
+    {"cpu-us", &ContainerLimits::cpu_us_per_s}, {"cpu-weight", &ContainerLimits::cpu_weight},
+    {"memory", &ContainerLimits::memory_bytes}, {"memory-low", &ContainerLimits::memory_low_bytes},
+    {"swap", &ContainerLimits::swap_bytes},     {"processes", &ContainerLimits::processes}};
 
 }  // namespace
 
@@ -74,7 +72,8 @@ Result<ContainerLimits> ParseLimitWords(const std::vector<std::string>& words) {
       limits.cpus = TRY(ParseCpuList(value));
       continue;
     }
-    auto field = std::find_if(std::begin(kFields), std::end(kFields), [&](auto& f) { return name == f.name; });
+    auto field =
+        std::find_if(std::begin(kFields), std::end(kFields), [&](auto& f) { return name == f.name; });
     if (field == std::end(kFields))
       return Fail(Code::kInvalidArgument, "limit '", name.substr(0, 32), "' is not known");
     limits.*(field->value) = TRY(Number(value, name));

@@ -15,8 +15,9 @@ namespace slipway {
 inline constexpr std::uint32_t kLimitCpusMax = 8192;
 
 struct ContainerLimits {
-  std::optional<std::uint64_t> cpu_us_per_s;  // processor time a second: 1,500,000 is one and a half processors
-  std::optional<std::uint64_t> cpu_weight;    // 1 to 10,000, 100 is usual (cgroup v2's cpu.weight)
+  std::optional<std::uint64_t>
+      cpu_us_per_s;                         // processor time a second: 1,500,000 is one and a half processors
+  std::optional<std::uint64_t> cpu_weight;  // 1 to 10,000, 100 is usual (cgroup v2's cpu.weight)
   std::optional<std::uint64_t> memory_bytes;
   std::optional<std::uint64_t> memory_low_bytes;  // kept from reclaim
   std::optional<std::uint64_t> swap_bytes;        // beside the memory
