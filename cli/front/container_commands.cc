@@ -10,6 +10,8 @@
 #include "base/text/text.h"
 #include "cli/front/container_options.h"
 #include "cli/front/enter.h"
+#include "cli/front/explain.h"
+#include "cli/front/foreign_options.h"
 #include "cli/front/limit_options.h"
 #include "launcher/client/container_run.h"
 #include "launcher/client/container_spec.h"
@@ -48,6 +50,12 @@ Command Declare(const std::string& name) {
     command.summary = "an interactive shell in a container";
     command.examples = {{"slipway shell tools.sif", "bash where the image has it, sh otherwise"}};
     command.positionals.push_back({"ARG", Positional::kMany, "for the shell"});
+    command.options.push_back({.name = "shell",
+                               .letter = 's',
+                               .type = Option::kString,
+                               .value_name = "PATH",
+                               .help = "another shell of the image",
+                               .variables = {"SHELL"}});
   }
   command.notes =
       "Exit code: the command's own; 128 + N when signal N ended it; 127 not found in the image, 126 "
@@ -59,6 +67,12 @@ Command Declare(const std::string& name) {
 constexpr const char* kRunScript =
     "for s in /.singularity.d/runscript /singularity; do [ -x \"$s\" ] && exec \"$s\" \"$@\"; done; "
     "echo 'slipway: the image has no runscript; use slipway exec IMAGE COMMAND' >&2; exit 127";
+constexpr const char* kAppRunScript =
+    "[ -x \"/scif/apps/$SCIF_APPNAME/scif/runscript\" ] && exec \"/scif/apps/$SCIF_APPNAME/scif/runscript\" "
+    "\"$@\"; "
+    "echo \"slipway: the app $SCIF_APPNAME has no runscript; use slipway exec --app $SCIF_APPNAME IMAGE "
+    "COMMAND\" >&2; "
+    "exit 127";
 constexpr const char* kShell = "[ -x /bin/bash ] && exec /bin/bash --norc \"$@\"; exec /bin/sh \"$@\"";
 
 bool LooksLikeCatalogueName(const std::string& image) {
@@ -80,28 +94,32 @@ Result<ImageFile> OpenImage(const std::string& image) {
   return opened;
 }
 
-std::string Explained(const Mount& mount) {
-  static constexpr const char* kTypes[] = {"", "bind", "tmpfs", "proc", "dev", "sys"};
-  return Cat("  ", kTypes[mount.type], " ",
-             mount.source.empty()           ? mount.target
-             : mount.source == mount.target ? mount.source
-                                            : Cat(mount.source, " at ", mount.target),
-             mount.read_only ? " (ro)" : "", mount.optional ? " (where it exists)" : "");
+// For slipway-starter, which makes the maps before it sees the spec.
+std::vector<std::string> StarterArguments(const Parsed& parsed, const User& user) {
+  if (!parsed.Has("fakeroot") && !parsed.Has("remap-root")) return {};
+  if (parsed.Has("ignore-subuid")) return {"root-only"};
+  return {"root", user.name};
 }
 
-Result<int> Run(const std::string& name, const Parsed& parsed) {
+void Say(const std::string& line) { std::fprintf(stderr, "slipway: %s\n", line.c_str()); }
+
+Result<int> Run(const Command& command, const std::string& name, Parsed parsed) {
   std::vector<std::string> rest = parsed.positionals();
   std::string image = rest[0];
   rest.erase(rest.begin());
   if (!rest.empty() && rest[0] == "--") rest.erase(rest.begin());
   if (name == "exec" && rest.empty()) return Fail(Code::kInvalidArgument, "slipway exec: no COMMAND given");
-  std::vector<std::string> argv = ArgvFor(name, std::move(rest));
-  if (image.starts_with(kInstanceScheme)) return EnterInstance(name, image, parsed, std::move(argv));
-  PreparedRun prepared = TRY(PrepareRun(image, parsed, ShellPrompt(name)));
+  if (image.starts_with(kInstanceScheme))
+    return EnterInstance(command, name, image, std::move(parsed), std::move(rest));
+  PreparedRun prepared = TRY(PrepareRun(command, image, parsed, ShellPrompt(name)));
   ContainerRun& run = prepared.run;
-  run.spec.argv = std::move(argv);
-  if (parsed.Has("explain"))
-    run.ready = [&](const InitReady& ready) { Explain(prepared.image, run.spec, ready); };
+  run.spec.argv = ArgvFor(name, parsed, std::move(rest));
+  if (parsed.Has("explain")) {
+    run.ready = [&](const InitReady& ready) {
+      std::fputs(Explained(WayTaken{}, prepared.image, run.spec, ready, prepared.caller_variables).c_str(),
+                 stderr);
+    };
+  }
   TRY(EnterScope(TRY(LimitsOf(parsed)), ::getpid()));
   return RunContainer(run);
 }
@@ -119,46 +137,45 @@ Result<Parsed> Parse(const Command& command, const std::vector<std::string>& arg
 
 }  // namespace
 
-std::vector<std::string> ArgvFor(const std::string& name, std::vector<std::string> rest) {
+std::vector<std::string> ArgvFor(const std::string& name, const Parsed& parsed,
+                                 std::vector<std::string> rest) {
   if (name == "exec") return rest;
-  std::vector<std::string> argv = {"/bin/sh", "-c", name == "run" ? kRunScript : kShell, "slipway"};
+  std::vector<std::string> argv = {"/bin/sh", "-c", kShell, "slipway"};
+  if (name == "run") argv[2] = parsed.Has("app") ? kAppRunScript : kRunScript;
+  if (parsed.Has("shell")) argv = {parsed.Value("shell")};
   argv.insert(argv.end(), rest.begin(), rest.end());
   return argv;
 }
 
-Result<PreparedRun> PrepareRun(const std::string& image, const Parsed& parsed,
-                               std::vector<std::string> more_env) {
+std::vector<std::string> CallersVariables() {
+  std::vector<std::string> variables;
+  for (char** entry = environ; *entry != nullptr; ++entry) variables.emplace_back(*entry);
+  return variables;
+}
+
+Result<> TakeOptionsFromEnvironment(const Command& command, const std::vector<std::string>& variables,
+                                    Parsed& parsed) {
+  return TakeFromEnvironment(command, {"SLIPWAY_", "APPTAINER_", "SINGULARITY_"}, variables, parsed);
+}
+
+Result<PreparedRun> PrepareRun(const Command& command, const std::string& image, Parsed& parsed,
+                               const std::vector<std::string>& more_env) {
   PreparedRun prepared;
+  std::vector<std::string> caller_env = CallersVariables();
+  TRY(TakeOptionsFromEnvironment(command, caller_env, parsed));
+  for (const std::string& warning : TRY(JudgeForeignOptions(parsed))) Say(warning);
   prepared.image = TRY(OpenImage(image));
-  std::vector<std::string> caller_env;
-  for (char** entry = environ; *entry != nullptr; ++entry) caller_env.emplace_back(*entry);
+  prepared.caller_variables = caller_env.size();
   caller_env.insert(caller_env.end(), more_env.begin(), more_env.end());
   ContainerRun& run = prepared.run;
   run.starter = TRY(FindCompanion("slipway-starter"));
-  run.spec = TRY(MakeContainerSpec(prepared.image, ContainerOptionsOf(parsed), CallingUser(), caller_env,
-                                   WorkingDirectory()));
-  if (prepared.image.file) run.fds.push_back(prepared.image.file.get());
-  run.fds.push_back(STDIN_FILENO);
-  run.say = [](const std::string& line) { std::fprintf(stderr, "slipway: %s\n", line.c_str()); };
+  User user = CallingUser();
+  run.starter_arguments = StarterArguments(parsed, user);
+  run.spec = TRY(MakeContainerSpec(prepared.image, ContainerOptionsOf(parsed), user, caller_env,
+                                   WorkingDirectory(), prepared.files));
+  run.fds = prepared.files.fds();
+  run.say = Say;
   return prepared;
-}
-
-void Explain(const ImageFile& image, const LaunchSpec& spec, const InitReady& ready) {
-  static constexpr const char* kWays[] = {"", "mounted by the broker", "served by squashfuse",
-                                          "used in place"};
-  std::string text = Cat("way: rootless (a user namespace of your own), ",
-                         ready.pid_namespace ? "PID namespace" : "no PID namespace", "\nimage: ", image.what,
-                         " ", image.path, ", ", kWays[static_cast<int>(spec.image.kind)],
-                         spec.image.offset != 0 ? Cat(" from byte ", spec.image.offset) : std::string(),
-                         spec.writable_tmpfs ? ", changes kept in memory" : ", read-only", "\nmounts:\n");
-  for (const Mount& mount : spec.mounts) text += Explained(mount) + "\n";
-  text += "time (microseconds):";
-  std::uint64_t total = 0;
-  for (const Lap& lap : ready.laps) {
-    text += Cat(" ", lap.name, " ", lap.us, ",");
-    total += lap.us;
-  }
-  std::fprintf(stderr, "%s in all %llu\n", text.c_str(), static_cast<unsigned long long>(total));
 }
 
 std::vector<Command> ContainerCommands() { return {Declare("exec"), Declare("run"), Declare("shell")}; }
@@ -171,7 +188,8 @@ int RunContainerCommand(const std::string& name, const std::vector<std::string>&
     return 0;
   }
   if (parsed && parsed->Has("job")) return GoToJob(name, arguments);
-  auto code = parsed ? Run(name, *parsed) : Result<int>(Failure(std::move(parsed).error()));
+  auto code =
+      parsed ? Run(command, name, std::move(*parsed)) : Result<int>(Failure(std::move(parsed).error()));
   if (code) return *code;
   std::string_view message = code.error().message;
   std::fprintf(stderr, "%s%s\n",

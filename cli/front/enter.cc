@@ -19,12 +19,6 @@ void Say(const std::string& line) {
   std::fprintf(stderr, "%s%s\n", line.starts_with("slipway") ? "" : "slipway: ", line.c_str());
 }
 
-std::vector<std::string> CallersEnvironment() {
-  std::vector<std::string> env;
-  for (char** entry = environ; *entry != nullptr; ++entry) env.emplace_back(*entry);
-  return env;
-}
-
 // What a container has from its beginning cannot be changed by who comes later.
 Result<> RefuseBuildOptions(const std::string& command, const Parsed& parsed, const std::string& whose) {
   for (const Option& option : ContainerOptionList()) {
@@ -60,25 +54,28 @@ std::vector<Option> JobOptionList() {
   };
 }
 
-Result<int> EnterInstance(const std::string& command, const std::string& image, const Parsed& parsed,
-                          std::vector<std::string> argv) {
-  std::string name = image.substr(kInstanceScheme.size());
+Result<int> EnterInstance(const Command& command, const std::string& name, const std::string& image,
+                          Parsed parsed, std::vector<std::string> rest) {
+  std::string instance = image.substr(kInstanceScheme.size());
   User user = CallingUser();
   std::string parent = TRY(InstancesFolder(user));
-  InstanceState state = TRY(FindInstance(parent, name));
-  TRY(RefuseBuildOptions(command, parsed, "instance " + name));
-  ImageFile of;
-  of.path = state.image;
-  std::vector<std::string> env = CallersEnvironment();
-  for (std::string& entry : ShellPrompt(command)) env.push_back(std::move(entry));
-  // Environment and working directory as a container of its own would have them; the rest is not used.
-  LaunchSpec spec = TRY(MakeContainerSpec(of, ContainerOptionsOf(parsed), user, env, WorkingDirectory()));
-  TaskRun run{.socket = InstanceSocket(Cat(parent, "/", name)), .whose = "instance " + name, .say = Say};
-  run.order.argv = std::move(argv);
+  InstanceState state = TRY(FindInstance(parent, instance));
+  TRY(RefuseBuildOptions(name, parsed, "instance " + instance));
+  std::vector<std::string> env = CallersVariables();
+  TRY(TakeOptionsFromEnvironment(command, env, parsed));
+  for (std::string& entry : ShellPrompt(name)) env.push_back(std::move(entry));
+  TaskRun run{
+      .socket = InstanceSocket(Cat(parent, "/", instance)), .whose = "instance " + instance, .say = Say};
+  // Environment and working directory as a container of its own would have them.
+  ContainerOptions options = ContainerOptionsOf(parsed);
+  user.home = state.home;
+  run.order.argv = ArgvFor(name, parsed, std::move(rest));
   run.order.whole_environment = true;
-  run.order.env = std::move(spec.env);
-  run.order.cwd = std::move(spec.cwd);
-  run.order.cwd_optional = !parsed.Has("pwd") && !parsed.Has("cwd");
+  run.order.env = TRY(ContainerEnv(state.image, options.env, user, env));
+  run.order.cwd = options.pwd.empty() ? WorkingDirectory() : options.pwd;
+  run.order.cwd_optional = options.pwd.empty();
+  if (!run.order.cwd.empty() && run.order.cwd[0] != '/')
+    return Fail(Code::kInvalidArgument, "--pwd '", run.order.cwd, "' is not an absolute path");
   return RunTaskIn(run);
 }
 
@@ -122,14 +119,11 @@ Result<int> EnterJob(const std::string& command, const std::string& socket, cons
   TaskRun run{.socket = socket, .whose = job, .say = Say};
   std::vector<std::string> rest = parsed.positionals();
   if (!rest.empty() && rest[0] == "--") rest.erase(rest.begin());
-  run.order.argv = ArgvFor(command, std::move(rest));
+  run.order.argv = ArgvFor(command, parsed, std::move(rest));
   run.order.env = ShellPrompt(command);
   if (const char* term = std::getenv("TERM"); term != nullptr) run.order.env.push_back(Cat("TERM=", term));
-  for (const std::string& entry : parsed.List("env")) {
-    auto equals = entry.find('=');
-    if (equals == std::string::npos || equals == 0)
-      return Fail(Code::kInvalidArgument, "--env '", entry.substr(0, 64), "' is not NAME=VALUE");
-    run.order.env.push_back(entry);
+  for (const std::string& argument : parsed.List("env")) {
+    for (std::string& entry : TRY(ParseEnv(argument))) run.order.env.push_back(std::move(entry));
   }
   run.order.cwd = parsed.Value("pwd", parsed.Value("cwd"));
   if (!run.order.cwd.empty() && run.order.cwd[0] != '/')

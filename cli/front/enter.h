@@ -16,10 +16,10 @@ inline constexpr std::string_view kInstanceScheme = "instance://";
 // --job and --node, for exec and shell.
 std::vector<Option> JobOptionList();
 
-// The exit code of `argv` in the instance that `image` ("instance://NAME") names. Options that only a
-// container that is being made can have are refused.
-Result<int> EnterInstance(const std::string& command, const std::string& image, const Parsed& parsed,
-                          std::vector<std::string> argv);
+// The exit code of `rest` in the instance that `image` ("instance://NAME") names. Options that only a
+// container that is being made can have are refused. `name` is exec, run or shell, `command` its declaration.
+Result<int> EnterInstance(const Command& command, const std::string& name, const std::string& image,
+                          Parsed parsed, std::vector<std::string> rest);
 
 // slipway-remote, which knows where jobs run, takes over with the same words. Returns only if it is not
 // there.

@@ -7,6 +7,7 @@
 
 #include "cli/front/container_commands.h"
 #include "cli/front/container_options.h"
+#include "cli/front/explain.h"
 #include "cli/front/instance_commands.h"
 #include "cli/front/limit_options.h"
 #include "launcher/client/instance_keeper.h"
@@ -34,19 +35,29 @@ Command Declare(const std::string& word) {
   return command;
 }
 
-std::vector<std::string> FirstTask(bool start, const std::vector<std::string>& arguments) {
-  if (!start) return ArgvFor("run", arguments);
+std::vector<std::string> FirstTask(bool start, const Parsed& parsed,
+                                   const std::vector<std::string>& arguments) {
+  if (!start) return ArgvFor("run", parsed, arguments);
   std::vector<std::string> argv = {"/.singularity.d/startscript"};
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   return argv;
 }
 
-Result<int> Start(bool start, const Parsed& parsed) {
+// NAME's value in a list of NAME=value.
+std::string ValueOf(const std::vector<std::string>& env, const std::string& name) {
+  std::string value;
+  for (const std::string& entry : env) {
+    if (entry.starts_with(name + "=")) value = entry.substr(name.size() + 1);
+  }
+  return value;
+}
+
+Result<int> Start(bool start, Parsed parsed) {
   std::vector<std::string> rest = parsed.positionals();
   std::string image = rest[0], name = rest[1];
   rest.erase(rest.begin(), rest.begin() + 2);
   TRY(CheckInstanceName(name));
-  PreparedRun prepared = TRY(PrepareRun(image, parsed));
+  PreparedRun prepared = TRY(PrepareRun(Declare(start ? "start" : "run"), image, parsed));
   ContainerLimits limits = TRY(LimitsOf(parsed));
   User user = CallingUser();
   std::string parent = TRY(InstancesFolder(user));
@@ -54,7 +65,8 @@ Result<int> Start(bool start, const Parsed& parsed) {
   InstancePlan plan;
   plan.claim = TRY(ClaimInstance(parent, name));
   plan.starter = prepared.run.starter;
-  plan.first = FirstTask(start, rest);
+  plan.starter_arguments = prepared.run.starter_arguments;
+  plan.first = FirstTask(start, parsed, rest);
   plan.first_optional = start;
   plan.spec = prepared.run.spec;
   plan.spec.argv = plan.first;
@@ -63,6 +75,7 @@ Result<int> Start(bool start, const Parsed& parsed) {
   plan.state = {.name = name,
                 .image = prepared.image.path,
                 .argv = rest,
+                .home = ValueOf(plan.spec.env, "HOME"),
                 .started_s = static_cast<std::int64_t>(std::time(nullptr)),
                 .log_out = Cat(logs, "/", name, ".out"),
                 .log_err = Cat(logs, "/", name, ".err")};
@@ -73,7 +86,9 @@ Result<int> Start(bool start, const Parsed& parsed) {
     prepared.run.say(Cat("instance ", name, ": ", ready.error().message));
     return exit_code;
   }
-  if (parsed.Has("explain")) Explain(prepared.image, spec, *ready);
+  if (parsed.Has("explain"))
+    std::fputs(Explained(WayTaken{}, prepared.image, spec, *ready, prepared.caller_variables).c_str(),
+               stderr);
   std::fprintf(stderr, "slipway: instance %s is up\n", name.c_str());
   return 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `slipway`: what needs no cluster is done here, within a millisecond of starting; everything else is
-// slipway-remote's, which carries gRPC.
+// `slipway`: what needs no cluster is done here, within a millisecond of starting; image files are
+// slipway-images' and everything else is slipway-remote's, which carry the libraries for it.
 #include <unistd.h>
 
 #include <cstdio>
@@ -10,6 +10,7 @@
 
 #include "cli/front/container_commands.h"
 #include "cli/front/instance_commands.h"
+#include "cli/images/declared/declared.h"
 #include "launcher/client/container_run.h"
 
 int main(int argc, char** argv) {
@@ -23,11 +24,11 @@ int main(int argc, char** argv) {
   if (command == "instance") {
     return slipway::cli::RunInstanceCommand(std::vector<std::string>(argv + 2, argv + argc));
   }
-  auto remote = slipway::FindCompanion("slipway-remote");
+  const char* companion = slipway::cli::IsImageFileCommand(command) ? "slipway-images" : "slipway-remote";
+  auto remote = slipway::FindCompanion(companion);
   if (!remote) {
-    std::fprintf(
-        stderr, "slipway: exec, run, shell and instance work without it, but '%s' needs slipway-remote: %s\n",
-        command.c_str(), remote.error().message.c_str());
+    std::fprintf(stderr, "slipway: exec, run, shell and instance work without it, but '%s' needs %s: %s\n",
+                 command.c_str(), companion, remote.error().message.c_str());
     return 125;
   }
   ::execv(remote->c_str(), argv);

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 #include <csignal>
 #include <optional>
@@ -25,13 +26,14 @@ class Driver {
   int Run() {
     auto outcome = Start();
     if (!outcome) {
-      run_.say(outcome.error().message);
+      control_.reset();
+      if (!starter_ || !Refused(starter_.Wait())) run_.say(outcome.error().message);
       return 125;
     }
     while (Step()) {
     }
     // The starter's end is the end of everything in the container, the image's server included.
-    [[maybe_unused]] auto ended = starter_.Wait();
+    if (Refused(starter_.Wait())) return 125;
     if (failed_) {
       run_.say(failed_->message);
       return failed_->exit_code;
@@ -50,15 +52,24 @@ class Driver {
     if (::sigprocmask(SIG_BLOCK, &forwarded, nullptr) < 0) return ErrnoFail("sigprocmask");
     signals_.reset(::signalfd(-1, &forwarded, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!signals_) return ErrnoFail("signalfd");
-    StarterProcess started = TRY(SpawnStarter(run_.starter));
+    StarterProcess started = TRY(SpawnStarter(run_.starter, run_.starter_arguments));
     starter_ = std::move(started.process);
     control_ = std::move(started.control);
     UniqueFd spec = TRY(MakeSealedMemfd("launch-spec", EncodeLaunchSpec(run_.spec)));
     TRY(SendMessage(control_.get(), EncodeFrame(InitFrame::kLaunch, LaunchRequest{}), {spec.get()}));
-    if (run_.fds.empty()) return {};
-    WireWriter frame;
-    frame(static_cast<std::uint16_t>(InitFrame::kFds));
-    return SendMessage(control_.get(), frame.Take(), run_.fds);
+    constexpr std::size_t kPerMessage = 250;
+    for (std::size_t start = 0; start < run_.fds.size(); start += kPerMessage) {
+      WireWriter frame;
+      frame(static_cast<std::uint16_t>(InitFrame::kFds));
+      auto begin = run_.fds.begin() + static_cast<std::ptrdiff_t>(start);
+      auto end = begin + static_cast<std::ptrdiff_t>(std::min(kPerMessage, run_.fds.size() - start));
+      TRY(SendMessage(control_.get(), frame.Take(), {begin, end}));
+    }
+    return {};
+  }
+
+  static bool Refused(const Result<ExitStatus>& ended) {
+    return ended && !ended->signaled() && ended->exit_code() == kStarterRefused;
   }
 
   bool Step() {
@@ -121,10 +132,11 @@ class Driver {
 
 }  // namespace
 
-Result<StarterProcess> SpawnStarter(const std::string& starter) {
+Result<StarterProcess> SpawnStarter(const std::string& starter, const std::vector<std::string>& arguments) {
   SocketEnds ends = TRY(MakeSocketPair(SOCK_SEQPACKET));
   SpawnOptions options;
   options.argv = {starter, "3"};
+  options.argv.insert(options.argv.end(), arguments.begin(), arguments.end());
   options.fds = {{3, ends.b.get()}};
   StarterProcess started;
   started.process = TRY(Spawn(options));

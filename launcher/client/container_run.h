@@ -15,9 +15,11 @@
 namespace slipway {
 
 struct ContainerRun {
-  std::string starter;                          // path of slipway-starter
-  LaunchSpec spec;                              // one task
-  std::vector<int> fds;                         // borrowed; as many as spec.fd_count
+  std::string starter;  // path of slipway-starter
+  std::vector<std::string>
+      starter_arguments;  // who the user is inside (launcher/main/starter.cc); may be none
+  LaunchSpec spec;        // one task
+  std::vector<int> fds;   // borrowed; as many as spec.fd_count
   std::function<void(const InitReady&)> ready;  // the container stands; may be empty
   std::function<void(const std::string&)> say;  // warnings and failures, one line each
 };
@@ -32,7 +34,7 @@ struct StarterProcess {
   Process process;
   UniqueFd control;
 };
-Result<StarterProcess> SpawnStarter(const std::string& starter);
+Result<StarterProcess> SpawnStarter(const std::string& starter, const std::vector<std::string>& arguments);
 
 // slipway-starter beside this program, or in ../libexec/slipway. kNotFound says where it was looked for.
 Result<std::string> FindCompanion(const std::string& program);

@@ -25,13 +25,14 @@ struct InstanceState {
   std::vector<std::string> argv;              // what it was started with, behind the name
   std::int32_t keeper_pid = 0, init_pid = 0;  // of the container's first process, as seen outside
   std::int32_t starter_pid = 0;               // every process of the container descends from it
+  std::string home;                           // HOME inside
   std::int64_t started_s = 0;                 // since 1970
   std::string log_out, log_err;
   std::string cgroup;  // below the cgroup2 mount, where it has one of its own; else empty
 };
 void Fields(auto& archive, IsA<InstanceState> auto& v) {
-  archive(v.version, v.name, v.image, v.argv, v.keeper_pid, v.init_pid, v.starter_pid, v.started_s, v.log_out,
-          v.log_err, v.cgroup);
+  archive(v.version, v.name, v.image, v.argv, v.keeper_pid, v.init_pid, v.starter_pid, v.home, v.started_s,
+          v.log_out, v.log_err, v.cgroup);
 }
 
 // 1 to 64 of letters, digits, '_', '-' and '.', beginning with a letter or digit.

@@ -19,6 +19,7 @@
 #include "base/loop/epoll_loop.h"
 #include "base/os/process.h"
 #include "base/os/socket.h"
+#include "base/text/text.h"
 #include "launcher/client/container_run.h"
 #include "launcher/client/limits.h"
 #include "launcher/link/door.h"
@@ -81,7 +82,7 @@ class Keeper {
         .added_started = [this](TaskStarted started) { visitors_.OnStarted(started); },
         .added_exited = [this](TaskExited exited) { OnExited(exited); },
         .added_failed = [this](TaskFailed failed) { OnFailed(failed); },
-        .failed = [this](InitFailed failed) { Tell(InitFrame::kFailed, failed); },
+        .failed = [this](InitFailed failed) { Fail(failed); },
         .warning = [this](std::string line) { Warn(line); },
         .gone = [this](std::string) { loop_.Post([this] { OnInitGone(); }); },
     };
@@ -99,6 +100,15 @@ class Keeper {
     if (!front_) return LogLine(payload);
     [[maybe_unused]] auto told = SendMessage(front_.get(), EncodeFrame(kind, payload));
   }
+  void Fail(const InitFailed& failed) {
+    told_failure_ = true;
+    Tell(InitFrame::kFailed, failed);
+  }
+  std::string LastLogLine() const {
+    std::string text(Trim(ReadFile(plan_.state.log_err, 64 << 10).value_or("")));
+    text = text.substr(std::min(text.rfind('\n') + 1, text.size()));
+    return text.empty() ? "the container ended without a word; was it killed?" : text.substr(0, 1024);
+  }
   static void LogLine(const std::string& line) {
     [[maybe_unused]] auto written = WriteAll(STDERR_FILENO, Cat("slipway: ", line, "\n"));
   }
@@ -109,7 +119,7 @@ class Keeper {
   void OnReady(const InitReady& ready) {
     auto open = OpenDoor();
     if (!open) {
-      Tell(InitFrame::kFailed, InitFailed{.message = open.error().message});
+      Fail({.message = open.error().message});
       return Close();
     }
     RunFirst();
@@ -174,11 +184,12 @@ class Keeper {
       if (stopping_) return Visitors::TurnAway(opening, "the instance is being stopped");
       return visitors_.Admit(std::move(opening));
     }
-    auto stop = frame && frame->kind == TaskFrame::kStop
-                    ? Decode<InstanceStop>(frame->payload, "stop")
-                    : Result<InstanceStop>(Fail(Code::kInvalidArgument, "a frame that is not known"));
+    auto stop =
+        frame && frame->kind == TaskFrame::kStop
+            ? Decode<InstanceStop>(frame->payload, "stop")
+            : Result<InstanceStop>(slipway::Fail(Code::kInvalidArgument, "a frame that is not known"));
     if (stop && (stop->version != 1 || stop->signal_number < 0 || stop->signal_number > 64))
-      stop = Fail(Code::kInvalidArgument, "stop: malformed");
+      stop = slipway::Fail(Code::kInvalidArgument, "stop: malformed");
     if (!stop) return Visitors::TurnAway(opening, stop.error().message);
     stoppers_.push_back(std::move(opening.socket));  // closed by our end
     Stop(stop->signal_number, stop->grace_s);
@@ -209,6 +220,8 @@ class Keeper {
   void OnInitGone() {
     stopping_ = true;
     visitors_.OnInitGone();
+    // The starter says what it will not do on its stderr, which is our log.
+    if (front_ && !told_failure_) Tell(InitFrame::kFailed, InitFailed{.message = LastLogLine()});
     auto watch = loop_.Watch(starter_.pidfd(), EPOLLIN, [this](std::uint32_t) {
       [[maybe_unused]] auto reaped = starter_.Wait();
       loop_.Stop();
@@ -226,7 +239,7 @@ class Keeper {
   std::vector<UniqueFd> stoppers_;
   Loop::WatchId front_watch_, folder_watch_;
   Loop::TimerId stop_timer_;
-  bool front_watched_ = false, stopping_ = false;
+  bool front_watched_ = false, stopping_ = false, told_failure_ = false;
 };
 
 Result<> Detach(const InstanceState& state) {
@@ -249,7 +262,7 @@ Result<> Keep(InstancePlan& plan, UniqueFd& front) {
   UniqueFd listener = TRY(ListenUnix(InstanceSocket(plan.claim.folder), SOCK_STREAM, 0600));
   std::unique_ptr<Keeper> keeper;
   // Before any signal is blocked, which the starter would inherit.
-  StarterProcess starter = TRY(SpawnStarter(plan.starter));
+  StarterProcess starter = TRY(SpawnStarter(plan.starter, plan.starter_arguments));
   TRY(loop->WatchSignals({SIGTERM, SIGINT, SIGHUP}, [&](int) { keeper->Stop(SIGTERM, kOwnGraceSeconds); }));
   keeper = std::make_unique<Keeper>(*loop, std::move(plan), std::move(starter), std::move(listener),
                                     std::move(front));

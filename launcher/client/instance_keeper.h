@@ -18,7 +18,8 @@ namespace slipway {
 
 struct InstancePlan {
   InstanceClaim claim;
-  std::string starter;             // path of slipway-starter
+  std::string starter;  // path of slipway-starter
+  std::vector<std::string> starter_arguments;
   LaunchSpec spec;                 // its tasks are not run: the container stands by itself
   std::vector<int> fds;            // borrowed; as many as spec.fd_count
   InstanceState state;             // all but the process ids, which the keeper fills in

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "launcher/container/confine.h"
 #include "launcher/container/program.h"
 #include "launcher/container/tasks.h"
 
@@ -54,10 +55,10 @@ Result<Environment> AddedTasks::EnvironmentOf(const TaskOrder& order) const {
     }
     return env;
   }
-  auto env = ContainerEnvironment(order.env, spec_->image_environment);
+  auto env = ConfinedEnvironment(spec_->confinement, order.env, {spec_->image_environment, spec_->app});
   if (env || env.error().code == Code::kCancelled) return env;
   report_->Warn(Cat("warning: ", env.error().message));
-  return ContainerEnvironment(order.env, false);
+  return ContainerEnvironment(order.env, {.environment = false});
 }
 
 void AddedTasks::Become(std::uint32_t number, const TaskOrder& order, const std::vector<UniqueFd>& streams) {

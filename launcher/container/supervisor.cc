@@ -73,9 +73,9 @@ class Supervisor {
     int status = 0;
     for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
       auto at = std::find(supervised_.tasks.pids.begin(), supervised_.tasks.pids.end(), pid);
-      if (pid == supervised_.image_server) {
-        report_.Warn("error: squashfuse ended: the image cannot be read any more");
-        supervised_.image_server = -1;
+      if (FuseServer* server = ServerOf(pid)) {
+        report_.Warn(Cat("error: ", server->program, " ended: what it served cannot be read any more"));
+        server->pid = -1;
       }
       if (at == supervised_.tasks.pids.end()) {
         if (!supervised_.added->Ended(pid, status)) Leave(kExitOurs);
@@ -96,13 +96,24 @@ class Supervisor {
     if (finishing_ ? NothingLeft() : left_ == 0 && !supervised_.idle) Leave(0);
   }
 
+  FuseServer* ServerOf(pid_t pid) {
+    for (FuseServer& server : supervised_.servers) {
+      if (server.pid == pid) return &server;
+    }
+    return nullptr;
+  }
+  std::size_t LiveServers() const {
+    return static_cast<std::size_t>(std::count_if(supervised_.servers.begin(), supervised_.servers.end(),
+                                                  [](const FuseServer& server) { return server.pid > 0; }));
+  }
+
   // Looked at twice: the kernel's list may miss some when one of them ends meanwhile. Without it only the
   // tasks are known of.
   bool NothingLeft() {
     for (int look = 0; look < 2; ++look) {
       auto children = Children();
       if (!children) return left_ == 0 && supervised_.added->empty();
-      if (children->size() > (supervised_.image_server > 0 ? 1U : 0U)) return false;
+      if (children->size() > LiveServers()) return false;
     }
     return true;
   }
@@ -175,7 +186,7 @@ class Supervisor {
     auto children = Children();
     if (supervised_.pid_namespace || !children) return SignalAll(number);
     for (pid_t pid : *children) {
-      if (pid != supervised_.image_server) ::kill(pid, number);
+      if (ServerOf(pid) == nullptr) ::kill(pid, number);
     }
   }
 
@@ -183,7 +194,9 @@ class Supervisor {
   // us.
   void KillRest() {
     if (supervised_.pid_namespace) return;
-    if (supervised_.image_server > 0) ::kill(supervised_.image_server, SIGKILL);
+    for (const FuseServer& server : supervised_.servers) {
+      if (server.pid > 0) ::kill(server.pid, SIGKILL);
+    }
     SignalAll(SIGKILL);
     for (;;) {
       auto children = Children();

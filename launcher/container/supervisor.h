@@ -6,9 +6,11 @@
 #include <sys/types.h>
 
 #include <optional>
+#include <vector>
 
 #include "base/os/fd.h"
 #include "launcher/container/added_tasks.h"
+#include "launcher/container/fuse_server.h"
 #include "launcher/container/report.h"
 #include "launcher/container/tasks.h"
 
@@ -19,7 +21,7 @@ struct Supervised {
   StartedTasks tasks;
   std::optional<AddedTasks> added;  // there
   UniqueFd children_list;           // /proc/thread-self/children of the host, to find orphans by; may be none
-  pid_t image_server = -1;          // squashfuse
+  std::vector<FuseServer> servers;  // of images
   bool pid_namespace = false;
   bool idle = false;  // stands without tasks until the socket closes
 };

@@ -28,6 +28,9 @@ enum class InitFrame : std::uint16_t {
   kTaskFailed = 21,  // TaskFailed: a kRunTask came to nothing; no kExited follows
 };
 
+// Exit code of a starter that refused before it could speak frames: it has said why on stderr.
+inline constexpr int kStarterRefused = 2;
+
 struct LaunchRequest {
   std::uint32_t version = 1;
   // The container stands without tasks until its socket closes or kFinish comes; the spec's own are not run.
@@ -73,8 +76,9 @@ void Fields(auto& archive, IsA<Lap> auto& v) { archive(v.name, v.us); }
 struct InitReady {
   std::vector<Lap> laps;
   bool pid_namespace = false;
+  std::vector<std::string> facts;  // with LaunchSpec::explain: maps, mounts as they came out; one line each
 };
-void Fields(auto& archive, IsA<InitReady> auto& v) { archive(v.laps, v.pid_namespace); }
+void Fields(auto& archive, IsA<InitReady> auto& v) { archive(v.laps, v.pid_namespace, v.facts); }
 
 struct TaskStarted {
   std::uint32_t task = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/remote/progress.h"
+#include "cli/show/progress.h"
 
 #include <unistd.h>
 

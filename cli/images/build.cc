@@ -9,32 +9,13 @@
 
 #include "base/os/fd.h"
 #include "base/text/units.h"
-#include "cli/remote/progress.h"
-#include "cli/remote/subcommand.h"
+#include "cli/images/subcommands.h"
+#include "cli/show/progress.h"
 
 namespace slipway::cli {
 namespace {
 
 std::atomic<bool> g_cancelled = false;
-
-Command Declare() {
-  return {.name = "slipway build",
-          .summary = "build a SIF from a recipe or a directory",
-          .examples = {{"slipway build mpi.sif mpi.def",
-                        "Bootstrap: debootstrap or localimage, %post, %files, …"},
-                       {"slipway build tree.sif ./tree", "a directory as it is"}},
-          .options = {{.name = "force", .letter = 'F', .help = "replace OUT.sif when it is there"},
-                      {.name = "notest", .letter = 'T', .help = "leave out the recipe's %test"},
-                      {.name = "tmpdir",
-                       .type = Option::kString,
-                       .value_name = "DIR",
-                       .help = "where to work; default: $TMPDIR, else beside OUT.sif",
-                       .complete = "dir"},
-                      {.name = "quiet", .letter = 'q', .help = "only errors"},
-                      JsonOption()},
-          .positionals = {{.name = "OUT.sif", .arity = Positional::kOne, .complete = "file"},
-                          {.name = "RECIPE|DIR", .arity = Positional::kOne, .complete = "file"}}};
-}
 
 Result<int> Run(const Parsed& options) {
   build::BuildOptions wanted;
@@ -79,6 +60,6 @@ Result<int> Run(const Parsed& options) {
 
 }  // namespace
 
-const Subcommand kBuild{{"build"}, Declare, Run};
+const Subcommand kBuild{{"build"}, DeclareBuild, Run};
 
 }  // namespace slipway::cli
