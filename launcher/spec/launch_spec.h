@@ -93,9 +93,11 @@ struct Task {
   std::int32_t stdin_fd = -1, stdout_fd = -1,
                stderr_fd = -1;      // -1: /dev/null for stdin, the init's own otherwise
   std::vector<std::uint32_t> cpus;  // allowed processors; empty: as inherited
+  std::int32_t kept_fd = -1;        // stays open in the task, which finds its number in this variable
+  std::string kept_fd_variable;
 };
 void Fields(auto& archive, IsA<Task> auto& v) {
-  archive(v.rank, v.env, v.stdin_fd, v.stdout_fd, v.stderr_fd, v.cpus);
+  archive(v.rank, v.env, v.stdin_fd, v.stdout_fd, v.stderr_fd, v.cpus, v.kept_fd, v.kept_fd_variable);
 }
 
 struct LaunchSpec {

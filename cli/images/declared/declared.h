@@ -20,6 +20,13 @@ std::vector<Command> ImageFileCommands();
 
 Command DeclareBuild();
 Command DeclareInspect();
+Command DeclareSign();
+Command DeclareVerify();
+Command DeclareKeyList();
+Command DeclareKeyImport();
+Command DeclareKeyExport();
+Command DeclareKeyNewpair();
+Command DeclareKeyRemove();
 Command DeclareSifList();
 Command DeclareSifHeader();
 Command DeclareSifInfo();
