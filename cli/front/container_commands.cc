@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "base/text/text.h"
+#include "cli/front/container_edits.h"
 #include "cli/front/container_options.h"
 #include "cli/front/explain.h"
 #include "cli/front/foreign_options.h"
@@ -133,6 +134,7 @@ Result<int> Run(const Command& command, const std::string& name, Parsed parsed) 
   run.spec =
       TRY(MakeContainerSpec(image, ContainerOptionsOf(parsed), user, caller_env, WorkingDirectory(), files));
   run.spec.argv = ArgvFor(name, parsed, std::move(rest));
+  TRY(AddEdits(parsed, run.spec, Say));
   run.fds = files.fds();
   if (parsed.Has("explain")) {
     run.ready = [&](const InitReady& ready) {
