@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "base/text/text.h"
+#include "cli/front/container_edits.h"
 #include "cli/front/container_options.h"
 #include "cli/front/enter.h"
 #include "cli/front/explain.h"
@@ -114,6 +115,7 @@ Result<int> Run(const Command& command, const std::string& name, Parsed parsed) 
   PreparedRun prepared = TRY(PrepareRun(command, image, parsed, ShellPrompt(name)));
   ContainerRun& run = prepared.run;
   run.spec.argv = ArgvFor(name, parsed, std::move(rest));
+  TRY(AddEdits(parsed, run.spec, run.say));
   if (parsed.Has("explain")) {
     run.ready = [&](const InitReady& ready) {
       std::fputs(Explained(WayTaken{}, prepared.image, run.spec, ready, prepared.caller_variables).c_str(),

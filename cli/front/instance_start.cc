@@ -6,6 +6,7 @@
 #include <ctime>
 
 #include "cli/front/container_commands.h"
+#include "cli/front/container_edits.h"
 #include "cli/front/container_options.h"
 #include "cli/front/explain.h"
 #include "cli/front/instance_commands.h"
@@ -70,6 +71,11 @@ Result<int> Start(bool start, Parsed parsed) {
   plan.first_optional = start;
   plan.spec = prepared.run.spec;
   plan.spec.argv = plan.first;
+  TRY(AddEdits(parsed, plan.spec, prepared.run.say));
+  if (!plan.spec.hooks.empty()) {
+    prepared.run.say("warning: the OCI hooks of this node are not run for instances");
+    plan.spec.hooks.clear();
+  }
   plan.fds = prepared.run.fds;
   plan.limits = std::move(limits);
   plan.state = {.name = name,
