@@ -18,6 +18,7 @@
 #include "launcher/container/birth.h"
 #include "launcher/container/confine.h"
 #include "launcher/container/environment.h"
+#include "launcher/container/hook_stages.h"
 #include "launcher/container/idmap.h"
 #include "launcher/container/namespaces.h"
 #include "launcher/container/privilege.h"
@@ -139,6 +140,7 @@ Result<Standing> BuildContainer(const Birth& birth, const Order& order, UniqueFd
   const LaunchSpec& spec = order.spec;
   Standing standing;
   Confining confining = TRY(Confining::Prepare(spec.confinement, birth.rules));
+  std::string hook_id = spec.hooks.empty() ? std::string() : HookId();
   if (spec.fakeroot && !birth.own_namespace)
     return Fail(Code::kPermissionDenied, "--fakeroot needs a user namespace of your own (--userns)");
   TRY(EnterFurtherNamespaces(spec));
@@ -149,6 +151,7 @@ Result<Standing> BuildContainer(const Birth& birth, const Order& order, UniqueFd
   standing.servers = TRY(BuildAndEnterTree(birth, spec, order.fds, std::move(fresh_proc), report)).servers;
   TRY(confining.Apply());
   report.EndLap("confinement");
+  TRY(RunStartHooks(spec, hook_id));
   ::umask(spec.umask);
   return standing;
 }

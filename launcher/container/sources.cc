@@ -77,11 +77,25 @@ Result<UniqueFd> Tmpfs(const std::string& options) {
   return MountNew("tmpfs", parameters, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 }
 
+// What a bind's options take away; "ro" is a field of its own.
+std::uint64_t TakenAway(std::string_view options) {
+  std::uint64_t attributes = 0;
+  while (!options.empty()) {
+    auto comma = options.find(',');
+    std::string_view option = options.substr(0, comma);
+    if (option == "nodev") attributes |= MOUNT_ATTR_NODEV;
+    if (option == "noexec") attributes |= MOUNT_ATTR_NOEXEC;
+    options.remove_prefix(comma == std::string_view::npos ? options.size() : comma + 1);
+  }
+  return attributes;
+}
+
 Result<> RestrictAsAsked(const MountSource& source) {
   const Mount& mount = *source.mount;
   bool kernels = mount.type == Mount::kProc || mount.type == Mount::kSys;
   std::uint64_t more = kernels ? MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC : 0;
   if (mount.type == Mount::kSys) more |= MOUNT_ATTR_RDONLY;
+  if (mount.type == Mount::kBind) more |= TakenAway(mount.options);
   TRY_CONTEXT(Restrict(source, more, source.directory), Cat("restricting the mount for ", mount.target));
   if (mount.propagation == Mount::kPrivate)
     TRY_CONTEXT(SetPropagation(source.tree.get(), MS_PRIVATE, source.directory),
