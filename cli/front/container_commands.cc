@@ -10,10 +10,13 @@
 #include "base/text/text.h"
 #include "cli/front/container_edits.h"
 #include "cli/front/container_options.h"
+#include "cli/front/enter.h"
 #include "cli/front/explain.h"
 #include "cli/front/foreign_options.h"
+#include "cli/front/limit_options.h"
 #include "launcher/client/container_run.h"
 #include "launcher/client/container_spec.h"
+#include "launcher/client/limits.h"
 
 namespace slipway::cli {
 namespace {
@@ -24,13 +27,20 @@ Command Declare(const std::string& name) {
   Command command;
   command.name = Cat("slipway ", name);
   command.options = ContainerOptionList();
+  if (name != "run") {
+    std::vector<Option> job = JobOptionList();
+    command.options.insert(command.options.end(), job.begin(), job.end());
+  }
   command.stop_at_first_positional = true;
-  command.positionals = {{"IMAGE", Positional::kOne, "a SIF, a squashfs or a directory", "file"}};
+  command.positionals = {
+      {"IMAGE", Positional::kOne, "a SIF, a squashfs or a directory, or instance://NAME", "file"}};
   if (name == "exec") {
     command.summary = "run a command in a container";
     command.examples = {
         {"slipway exec lammps.sif lmp -in in.melt", "home, working directory and /tmp are there as outside"},
-        {"slipway exec --bind /scratch/data:/data:ro tools.sif ls /data", ""}};
+        {"slipway exec --bind /scratch/data:/data:ro tools.sif ls /data", ""},
+        {"slipway exec instance://web ps", "in a container that runs already"},
+        {"slipway exec --job 42 gdb -p 1234", "beside a running job's ranks, on its node"}};
     command.positionals.push_back({"COMMAND", Positional::kOne, "looked up in the container"});
     command.positionals.push_back({"ARG", Positional::kMany, ""});
   } else if (name == "run") {
@@ -66,16 +76,6 @@ constexpr const char* kAppRunScript =
     "exit 127";
 constexpr const char* kShell = "[ -x /bin/bash ] && exec /bin/bash --norc \"$@\"; exec /bin/sh \"$@\"";
 
-std::vector<std::string> ArgvFor(const std::string& name, const Parsed& parsed,
-                                 std::vector<std::string> rest) {
-  if (name == "exec") return rest;
-  std::vector<std::string> argv = {"/bin/sh", "-c", kShell, "slipway"};
-  if (name == "run") argv[2] = parsed.Has("app") ? kAppRunScript : kRunScript;
-  if (parsed.Has("shell")) argv = {parsed.Value("shell")};
-  argv.insert(argv.end(), rest.begin(), rest.end());
-  return argv;
-}
-
 bool LooksLikeCatalogueName(const std::string& image) {
   return image.find('/') == std::string::npos && image.front() != '.' && !image.ends_with(".sif") &&
          !image.ends_with(".sqfs") && !image.ends_with(".squashfs");
@@ -95,11 +95,6 @@ Result<ImageFile> OpenImage(const std::string& image) {
   return opened;
 }
 
-std::string WorkingDirectory() {
-  char path[PATH_MAX];
-  return ::getcwd(path, sizeof path) != nullptr && path[0] == '/' ? path : "";
-}
-
 // For slipway-starter, which makes the maps before it sees the spec.
 std::vector<std::string> StarterArguments(const Parsed& parsed, const User& user) {
   if (!parsed.Has("fakeroot") && !parsed.Has("remap-root")) return {};
@@ -109,53 +104,92 @@ std::vector<std::string> StarterArguments(const Parsed& parsed, const User& user
 
 void Say(const std::string& line) { std::fprintf(stderr, "slipway: %s\n", line.c_str()); }
 
+Result<int> Run(const Command& command, const std::string& name, Parsed parsed) {
+  std::vector<std::string> rest = parsed.positionals();
+  std::string image = rest[0];
+  rest.erase(rest.begin());
+  if (!rest.empty() && rest[0] == "--") rest.erase(rest.begin());
+  if (name == "exec" && rest.empty()) return Fail(Code::kInvalidArgument, "slipway exec: no COMMAND given");
+  if (image.starts_with(kInstanceScheme))
+    return EnterInstance(command, name, image, std::move(parsed), std::move(rest));
+  PreparedRun prepared = TRY(PrepareRun(command, image, parsed, ShellPrompt(name)));
+  ContainerRun& run = prepared.run;
+  run.spec.argv = ArgvFor(name, parsed, std::move(rest));
+  TRY(AddEdits(parsed, run.spec, run.say));
+  if (parsed.Has("explain")) {
+    run.ready = [&](const InitReady& ready) {
+      std::fputs(Explained(WayTaken{}, prepared.image, run.spec, ready, prepared.caller_variables).c_str(),
+                 stderr);
+    };
+  }
+  TRY(EnterScope(TRY(LimitsOf(parsed)), ::getpid()));
+  return RunContainer(run);
+}
+
+// With --job there is no IMAGE, so what is missing can be judged only once it is known which was meant.
+Result<Parsed> Parse(const Command& command, const std::vector<std::string>& arguments) {
+  Command lax = command;
+  for (Positional& positional : lax.positionals) {
+    if (positional.arity == Positional::kOne) positional.arity = Positional::kOptional;
+  }
+  Parsed parsed = TRY(ParseOptions(lax, arguments));
+  if (parsed.Has("job") && !parsed.help()) return parsed;
+  return ParseOptions(command, arguments);
+}
+
+}  // namespace
+
+std::vector<std::string> ArgvFor(const std::string& name, const Parsed& parsed,
+                                 std::vector<std::string> rest) {
+  if (name == "exec") return rest;
+  std::vector<std::string> argv = {"/bin/sh", "-c", kShell, "slipway"};
+  if (name == "run") argv[2] = parsed.Has("app") ? kAppRunScript : kRunScript;
+  if (parsed.Has("shell")) argv = {parsed.Value("shell")};
+  argv.insert(argv.end(), rest.begin(), rest.end());
+  return argv;
+}
+
 std::vector<std::string> CallersVariables() {
   std::vector<std::string> variables;
   for (char** entry = environ; *entry != nullptr; ++entry) variables.emplace_back(*entry);
   return variables;
 }
 
-Result<int> Run(const Command& command, const std::string& name, Parsed parsed) {
-  std::vector<std::string> rest = parsed.positionals();
+Result<> TakeOptionsFromEnvironment(const Command& command, const std::vector<std::string>& variables,
+                                    Parsed& parsed) {
+  return TakeFromEnvironment(command, {"SLIPWAY_", "APPTAINER_", "SINGULARITY_"}, variables, parsed);
+}
+
+Result<PreparedRun> PrepareRun(const Command& command, const std::string& image, Parsed& parsed,
+                               const std::vector<std::string>& more_env) {
+  PreparedRun prepared;
   std::vector<std::string> caller_env = CallersVariables();
-  TRY(TakeFromEnvironment(command, {"SLIPWAY_", "APPTAINER_", "SINGULARITY_"}, caller_env, parsed));
+  TRY(TakeOptionsFromEnvironment(command, caller_env, parsed));
   for (const std::string& warning : TRY(JudgeForeignOptions(parsed))) Say(warning);
-  ImageFile image = TRY(OpenImage(rest[0]));
-  rest.erase(rest.begin());
-  if (!rest.empty() && rest[0] == "--") rest.erase(rest.begin());
-  if (name == "exec" && rest.empty()) return Fail(Code::kInvalidArgument, "slipway exec: no COMMAND given");
-  std::size_t caller_variables = caller_env.size();
-  if (name == "shell") caller_env.emplace_back("PS1=Slipway> ");
-  ContainerRun run;
+  prepared.image = TRY(OpenImage(image));
+  prepared.caller_variables = caller_env.size();
+  caller_env.insert(caller_env.end(), more_env.begin(), more_env.end());
+  ContainerRun& run = prepared.run;
   run.starter = TRY(FindCompanion("slipway-starter"));
   User user = CallingUser();
   run.starter_arguments = StarterArguments(parsed, user);
-  SpecFiles files;
-  run.spec =
-      TRY(MakeContainerSpec(image, ContainerOptionsOf(parsed), user, caller_env, WorkingDirectory(), files));
-  run.spec.argv = ArgvFor(name, parsed, std::move(rest));
-  TRY(AddEdits(parsed, run.spec, Say));
-  run.fds = files.fds();
-  if (parsed.Has("explain")) {
-    run.ready = [&](const InitReady& ready) {
-      std::fputs(Explained(WayTaken{}, image, run.spec, ready, caller_variables).c_str(), stderr);
-    };
-  }
+  run.spec = TRY(MakeContainerSpec(prepared.image, ContainerOptionsOf(parsed), user, caller_env,
+                                   WorkingDirectory(), prepared.files));
+  run.fds = prepared.files.fds();
   run.say = Say;
-  return RunContainer(run);
+  return prepared;
 }
-
-}  // namespace
 
 std::vector<Command> ContainerCommands() { return {Declare("exec"), Declare("run"), Declare("shell")}; }
 
 int RunContainerCommand(const std::string& name, const std::vector<std::string>& arguments) {
   Command command = Declare(name);
-  auto parsed = ParseOptions(command, arguments);
+  auto parsed = Parse(command, arguments);
   if (parsed && parsed->help()) {
     std::fputs(HelpText(command).c_str(), stdout);
     return 0;
   }
+  if (parsed && parsed->Has("job")) return GoToJob(name, arguments);
   auto code =
       parsed ? Run(command, name, std::move(*parsed)) : Result<int>(Failure(std::move(parsed).error()));
   if (code) return *code;

@@ -56,19 +56,9 @@ class Driver {
     if (::sigprocmask(SIG_BLOCK, &forwarded, nullptr) < 0) return ErrnoFail("sigprocmask");
     signals_.reset(::signalfd(-1, &forwarded, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!signals_) return ErrnoFail("signalfd");
-    SocketEnds ends = TRY(MakeSocketPair(SOCK_SEQPACKET));
-    control_ = std::move(ends.a);
-    SpawnOptions options;
-    options.argv = {run_.starter, "3"};
-    options.argv.insert(options.argv.end(), run_.starter_arguments.begin(), run_.starter_arguments.end());
-    options.fds = {{3, ends.b.get()}};
-    UniqueFd copy = TRY(SealedCopyIfWritable(run_.starter));
-    if (copy) {
-      options.argv[0] = "/proc/self/fd/4";
-      options.fds.emplace_back(4, copy.get());
-    }
-    starter_ = TRY(Spawn(options));
-    ends.b.reset();
+    StarterProcess started = TRY(SpawnStarter(run_.starter, run_.starter_arguments));
+    starter_ = std::move(started.process);
+    control_ = std::move(started.control);
     UniqueFd spec = TRY(MakeSealedMemfd("launch-spec", EncodeLaunchSpec(run_.spec)));
     TRY(SendMessage(control_.get(), EncodeFrame(InitFrame::kLaunch, LaunchRequest{}), {spec.get()}));
     constexpr std::size_t kPerMessage = 250;
@@ -159,6 +149,23 @@ class Driver {
 };
 
 }  // namespace
+
+Result<StarterProcess> SpawnStarter(const std::string& starter, const std::vector<std::string>& arguments) {
+  SocketEnds ends = TRY(MakeSocketPair(SOCK_SEQPACKET));
+  SpawnOptions options;
+  options.argv = {starter, "3"};
+  options.argv.insert(options.argv.end(), arguments.begin(), arguments.end());
+  options.fds = {{3, ends.b.get()}};
+  UniqueFd copy = TRY(SealedCopyIfWritable(starter));
+  if (copy) {
+    options.argv[0] = "/proc/self/fd/4";
+    options.fds.emplace_back(4, copy.get());
+  }
+  StarterProcess started;
+  started.process = TRY(Spawn(options));
+  started.control = std::move(ends.a);
+  return started;
+}
 
 int RunContainer(const ContainerRun& run) { return Driver(run).Run(); }
 

@@ -146,6 +146,7 @@ Result<Standing> BuildContainer(const Birth& birth, const Order& order, UniqueFd
   TRY(EnterFurtherNamespaces(spec));
   if (spec.explain) {
     for (std::string& line : DescribeMaps()) report.Fact(std::move(line));
+    if (!birth.map_note.empty()) report.Fact(Cat("maps: ", birth.map_note));
   }
   standing.servers = TRY(BuildAndEnterTree(birth, spec, order.fds, std::move(fresh_proc), report)).servers;
   TRY(confining.Apply());

@@ -34,7 +34,7 @@ Result<std::string> ImagesBelow(int source_fd, const std::string& source, const 
   UniqueFd folder = TRY(Open(birth.image_path.substr(0, birth.image_path.rfind('/')), O_PATH | O_DIRECTORY));
   std::string images = TRY(PathOf(folder.get())), real = TRY(PathOf(source_fd));
   if (IsBelowOrSame(real, images)) {
-    return Fail(Code::kPermissionDenied, "bind of ", source, ": it lies among the node's image mounts");
+    return Fail(Code::kPermissionDenied, source, ": it lies among the node's image mounts");
   }
   if (!IsBelowOrSame(images, real)) return std::string();
   return images.substr(real == "/" ? 1 : real.size() + 1);
@@ -130,6 +130,12 @@ Result<MountSource> OpenSource(const Mount& mount, const Birth& birth, UniqueFd&
 }
 
 }  // namespace
+
+Result<> RefuseNodesImages(int fd, const std::string& source, const Birth& birth) {
+  if (birth.image_path.empty()) return {};
+  TRY(ImagesBelow(fd, source, birth));
+  return {};
+}
 
 Result<FuseImage> ServeImage(const ImageSource& image, const std::vector<UniqueFd>& fds, const Birth& birth,
                              ImageOwner owner) {

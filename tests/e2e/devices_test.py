@@ -113,6 +113,21 @@ class Devices(t.ClusterTest):
         self.assertEqual([state["status"] for state in states], ["creating", "creating", "creating", "created", "running", "stopped"])
         self.assertEqual([name for name in os.listdir("/tmp") if name.startswith("slipway-bundle-")], [])
 
+    def test_an_instances_hooks_run_as_it_comes_and_goes(self):
+        self.addCleanup(t.run, [t.SLIPWAY, "instance", "stop", "--all"], user=self.account.entry)
+        for stage in ("poststop", "poststart", "startContainer", "createContainer", "createRuntime", "prestart"):
+            self.hook(stage, stage, script=f'cat > /dev/null; echo {stage} >> $OUT/stages')
+        stages = pathlib.Path(self.out, "stages")
+        t.run([t.SLIPWAY, "instance", "start", self.tiny, "hooked"], user=self.account.entry, check=0)
+        begun = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart"]
+        self.assertEqual(stages.read_text().split(), begun)
+        self.exec("instance://hooked", "true")
+        t.run([t.SLIPWAY, "instance", "stop", "hooked"], user=self.account.entry, check=0)
+        self.assertEqual(stages.read_text().split(), [*begun, "poststop"])
+        self.hook("prestart", "prestart", script="echo the disk is on fire >&2; exit 3")
+        done = t.run([t.SLIPWAY, "instance", "start", self.tiny, "hooked"], user=self.account.entry, check=125)
+        self.assertEqual(done.stderr, "slipway: instance hooked: hook /bin/sh (prestart): exit code 3: the disk is on fire\n")
+
     def test_a_createcontainer_hook_finds_the_root_by_the_bundle(self):
         self.hook("root", "createContainer", script='cp /mnt/bundle/config.json $OUT/config; ls "$(sed "s/.*\\"root\\":{\\"path\\":\\"\\([^\\"]*\\).*/\\1/" '
                   '/mnt/bundle/config.json)/.singularity.d" > $OUT/root; id -u >> $OUT/root')
