@@ -52,7 +52,7 @@ bool IsTag(std::string_view text) {
 
 bool IsHost(std::string_view text) {
   return !text.empty() && text.size() <= 255 && AllOf(text, std::string(kAnyCase) + ".-:[]") &&
-         text.front() != '-';
+         text.front() != '-' && text.front() != '.' && text.find("..") == std::string_view::npos;
 }
 
 bool LooksLikeHost(std::string_view first) {
@@ -94,7 +94,7 @@ Result<Reference> ParseRegistryName(Reference made, std::string_view rest) {
 
 Result<Reference> ParsePath(Reference made, std::string_view rest) {
   if (rest.starts_with("//")) rest.remove_prefix(2);
-  std::size_t slash = rest.rfind('/'), colon = rest.find(':', slash == std::string_view::npos ? 0 : slash);
+  std::size_t colon = rest.find(':');  // as skopeo does it: a path cannot have one
   made.path = rest.substr(0, colon);
   if (colon != std::string_view::npos) made.selector = rest.substr(colon + 1);
   if (made.path.empty()) return Fail(Code::kInvalidArgument, made.text, ": no file or folder is named");

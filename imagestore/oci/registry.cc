@@ -4,6 +4,7 @@
 #include <curl/curl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/crypto/crypto.h"
@@ -175,8 +176,8 @@ Result<std::string> Registry::GetSmallBlob(const Descriptor& blob) {
 
 Result<> Registry::GetBlob(const Descriptor& blob, int fd, std::uint64_t have,
                            const std::function<void(std::uint64_t)>& progress) {
+  std::uint64_t furthest = have;  // only beyond it is progress: a server may start over and over again
   for (unsigned tried = 0; have < blob.size;) {
-    std::uint64_t before = have;
     HttpRequest request;
     request.url = Url(Cat("blobs/", blob.digest));
     if (have > 0) request.headers = {Cat("Range: bytes=", have, "-")};
@@ -203,7 +204,8 @@ Result<> Registry::GetBlob(const Descriptor& blob, int fd, std::uint64_t have,
       return Refused(*response, blob.digest);
     }
     if (have == blob.size) break;
-    if (have > before) tried = 0;  // it went forward
+    if (have > furthest) tried = 0;
+    furthest = std::max(furthest, have);
     if (!http_.WaitBeforeTry(tried++)) {
       if (!response) return Failure(std::move(response).error());
       return Fail(Code::kDataLoss, reference_.registry, ": gave ", have, " of the ", blob.size, " bytes of ",

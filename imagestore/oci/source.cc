@@ -300,9 +300,8 @@ Result<UniqueFd> FromOras(const Reference& reference, BlobCache& cache, const So
 Result<UniqueFd> FromHttp(const Reference& reference, BlobCache& cache, const SourceOptions& options) {
   UniqueFd file = TRY(cache.Temporary());
   Http http(options.registry.http);
-  std::uint64_t have = 0, total = 0;
+  std::uint64_t have = 0, furthest = 0, total = 0;
   for (unsigned tried = 0;;) {
-    std::uint64_t before = have;
     HttpRequest request;
     request.url = reference.url;
     if (have > 0) request.headers = {Cat("Range: bytes=", have, "-")};
@@ -324,7 +323,8 @@ Result<UniqueFd> FromHttp(const Reference& reference, BlobCache& cache, const So
     if (response) return Fail(Code::kNotFound, reference.url, ": the server says ", response->status);
     bool broke_off =
         response.error().code == Code::kUnavailable || response.error().code == Code::kDeadlineExceeded;
-    if (have > before) tried = 0;
+    if (have > furthest) tried = 0;
+    furthest = std::max(furthest, have);
     if (!broke_off || !http.WaitBeforeTry(tried++)) return Failure(std::move(response).error());
   }
   return CheckSif(std::move(file), reference.url);
