@@ -8,9 +8,15 @@
 #include <cstdlib>
 
 #include "base/text/text.h"
+#include "cli/front/container_edits.h"
 #include "cli/front/container_options.h"
+#include "cli/front/enter.h"
+#include "cli/front/explain.h"
+#include "cli/front/foreign_options.h"
+#include "cli/front/limit_options.h"
 #include "launcher/client/container_run.h"
 #include "launcher/client/container_spec.h"
+#include "launcher/client/limits.h"
 
 namespace slipway::cli {
 namespace {
@@ -21,13 +27,20 @@ Command Declare(const std::string& name) {
   Command command;
   command.name = Cat("slipway ", name);
   command.options = ContainerOptionList();
+  if (name != "run") {
+    std::vector<Option> job = JobOptionList();
+    command.options.insert(command.options.end(), job.begin(), job.end());
+  }
   command.stop_at_first_positional = true;
-  command.positionals = {{"IMAGE", Positional::kOne, "a SIF, a squashfs or a directory", "file"}};
+  command.positionals = {
+      {"IMAGE", Positional::kOne, "a SIF, a squashfs or a directory, or instance://NAME", "file"}};
   if (name == "exec") {
     command.summary = "run a command in a container";
     command.examples = {
         {"slipway exec lammps.sif lmp -in in.melt", "home, working directory and /tmp are there as outside"},
-        {"slipway exec --bind /scratch/data:/data:ro tools.sif ls /data", ""}};
+        {"slipway exec --bind /scratch/data:/data:ro tools.sif ls /data", ""},
+        {"slipway exec instance://web ps", "in a container that runs already"},
+        {"slipway exec --job 42 gdb -p 1234", "beside a running job's ranks, on its node"}};
     command.positionals.push_back({"COMMAND", Positional::kOne, "looked up in the container"});
     command.positionals.push_back({"ARG", Positional::kMany, ""});
   } else if (name == "run") {
@@ -38,6 +51,12 @@ Command Declare(const std::string& name) {
     command.summary = "an interactive shell in a container";
     command.examples = {{"slipway shell tools.sif", "bash where the image has it, sh otherwise"}};
     command.positionals.push_back({"ARG", Positional::kMany, "for the shell"});
+    command.options.push_back({.name = "shell",
+                               .letter = 's',
+                               .type = Option::kString,
+                               .value_name = "PATH",
+                               .help = "another shell of the image",
+                               .variables = {"SHELL"}});
   }
   command.notes =
       "Exit code: the command's own; 128 + N when signal N ended it; 127 not found in the image, 126 "
@@ -49,14 +68,13 @@ Command Declare(const std::string& name) {
 constexpr const char* kRunScript =
     "for s in /.singularity.d/runscript /singularity; do [ -x \"$s\" ] && exec \"$s\" \"$@\"; done; "
     "echo 'slipway: the image has no runscript; use slipway exec IMAGE COMMAND' >&2; exit 127";
+constexpr const char* kAppRunScript =
+    "[ -x \"/scif/apps/$SCIF_APPNAME/scif/runscript\" ] && exec \"/scif/apps/$SCIF_APPNAME/scif/runscript\" "
+    "\"$@\"; "
+    "echo \"slipway: the app $SCIF_APPNAME has no runscript; use slipway exec --app $SCIF_APPNAME IMAGE "
+    "COMMAND\" >&2; "
+    "exit 127";
 constexpr const char* kShell = "[ -x /bin/bash ] && exec /bin/bash --norc \"$@\"; exec /bin/sh \"$@\"";
-
-std::vector<std::string> ArgvFor(const std::string& name, std::vector<std::string> rest) {
-  if (name == "exec") return rest;
-  std::vector<std::string> argv = {"/bin/sh", "-c", name == "run" ? kRunScript : kShell, "slipway"};
-  argv.insert(argv.end(), rest.begin(), rest.end());
-  return argv;
-}
 
 bool LooksLikeCatalogueName(const std::string& image) {
   return image.find('/') == std::string::npos && image.front() != '.' && !image.ends_with(".sif") &&
@@ -77,70 +95,103 @@ Result<ImageFile> OpenImage(const std::string& image) {
   return opened;
 }
 
-std::string WorkingDirectory() {
-  char path[PATH_MAX];
-  return ::getcwd(path, sizeof path) != nullptr && path[0] == '/' ? path : "";
+// For slipway-starter, which makes the maps before it sees the spec.
+std::vector<std::string> StarterArguments(const Parsed& parsed, const User& user) {
+  if (!parsed.Has("fakeroot") && !parsed.Has("remap-root")) return {};
+  if (parsed.Has("ignore-subuid")) return {"root-only"};
+  return {"root", user.name};
 }
 
-std::string Explained(const Mount& mount) {
-  static constexpr const char* kTypes[] = {"", "bind", "tmpfs", "proc", "dev", "sys"};
-  return Cat("  ", kTypes[mount.type], " ",
-             mount.source.empty()           ? mount.target
-             : mount.source == mount.target ? mount.source
-                                            : Cat(mount.source, " at ", mount.target),
-             mount.read_only ? " (ro)" : "", mount.optional ? " (where it exists)" : "");
-}
+void Say(const std::string& line) { std::fprintf(stderr, "slipway: %s\n", line.c_str()); }
 
-void Explain(const ImageFile& image, const LaunchSpec& spec, const InitReady& ready) {
-  static constexpr const char* kWays[] = {"", "mounted by the broker", "served by squashfuse",
-                                          "used in place"};
-  std::string text = Cat("way: rootless (a user namespace of your own), ",
-                         ready.pid_namespace ? "PID namespace" : "no PID namespace", "\nimage: ", image.what,
-                         " ", image.path, ", ", kWays[static_cast<int>(spec.image.kind)],
-                         spec.image.offset != 0 ? Cat(" from byte ", spec.image.offset) : std::string(),
-                         spec.writable_tmpfs ? ", changes kept in memory" : ", read-only", "\nmounts:\n");
-  for (const Mount& mount : spec.mounts) text += Explained(mount) + "\n";
-  text += "time (microseconds):";
-  std::uint64_t total = 0;
-  for (const Lap& lap : ready.laps) {
-    text += Cat(" ", lap.name, " ", lap.us, ",");
-    total += lap.us;
-  }
-  std::fprintf(stderr, "%s in all %llu\n", text.c_str(), static_cast<unsigned long long>(total));
-}
-
-Result<int> Run(const std::string& name, const Parsed& parsed) {
+Result<int> Run(const Command& command, const std::string& name, Parsed parsed) {
   std::vector<std::string> rest = parsed.positionals();
-  ImageFile image = TRY(OpenImage(rest[0]));
+  std::string image = rest[0];
   rest.erase(rest.begin());
   if (!rest.empty() && rest[0] == "--") rest.erase(rest.begin());
   if (name == "exec" && rest.empty()) return Fail(Code::kInvalidArgument, "slipway exec: no COMMAND given");
-  std::vector<std::string> caller_env;
-  for (char** entry = environ; *entry != nullptr; ++entry) caller_env.emplace_back(*entry);
-  if (name == "shell") caller_env.emplace_back("PS1=Slipway> ");
-  ContainerRun run;
-  run.starter = TRY(FindCompanion("slipway-starter"));
-  run.spec = TRY(MakeContainerSpec(image, ContainerOptionsOf(parsed), CallingUser(), caller_env, WorkingDirectory()));
-  run.spec.argv = ArgvFor(name, std::move(rest));
-  if (image.file) run.fds.push_back(image.file.get());
-  run.fds.push_back(STDIN_FILENO);
-  if (parsed.Has("explain")) run.ready = [&](const InitReady& ready) { Explain(image, run.spec, ready); };
-  run.say = [](const std::string& line) { std::fprintf(stderr, "slipway: %s\n", line.c_str()); };
+  if (image.starts_with(kInstanceScheme))
+    return EnterInstance(command, name, image, std::move(parsed), std::move(rest));
+  PreparedRun prepared = TRY(PrepareRun(command, image, parsed, ShellPrompt(name)));
+  ContainerRun& run = prepared.run;
+  run.spec.argv = ArgvFor(name, parsed, std::move(rest));
+  TRY(AddEdits(parsed, run.spec, run.say));
+  if (parsed.Has("explain")) {
+    run.ready = [&](const InitReady& ready) {
+      std::fputs(Explained(WayTaken{}, prepared.image, run.spec, ready, prepared.caller_variables).c_str(),
+                 stderr);
+    };
+  }
+  TRY(EnterScope(TRY(LimitsOf(parsed)), ::getpid()));
   return RunContainer(run);
 }
 
+// With --job there is no IMAGE, so what is missing can be judged only once it is known which was meant.
+Result<Parsed> Parse(const Command& command, const std::vector<std::string>& arguments) {
+  Command lax = command;
+  for (Positional& positional : lax.positionals) {
+    if (positional.arity == Positional::kOne) positional.arity = Positional::kOptional;
+  }
+  Parsed parsed = TRY(ParseOptions(lax, arguments));
+  if (parsed.Has("job") && !parsed.help()) return parsed;
+  return ParseOptions(command, arguments);
+}
+
 }  // namespace
+
+std::vector<std::string> ArgvFor(const std::string& name, const Parsed& parsed,
+                                 std::vector<std::string> rest) {
+  if (name == "exec") return rest;
+  std::vector<std::string> argv = {"/bin/sh", "-c", kShell, "slipway"};
+  if (name == "run") argv[2] = parsed.Has("app") ? kAppRunScript : kRunScript;
+  if (parsed.Has("shell")) argv = {parsed.Value("shell")};
+  argv.insert(argv.end(), rest.begin(), rest.end());
+  return argv;
+}
+
+std::vector<std::string> CallersVariables() {
+  std::vector<std::string> variables;
+  for (char** entry = environ; *entry != nullptr; ++entry) variables.emplace_back(*entry);
+  return variables;
+}
+
+Result<> TakeOptionsFromEnvironment(const Command& command, const std::vector<std::string>& variables,
+                                    Parsed& parsed) {
+  return TakeFromEnvironment(command, {"SLIPWAY_", "APPTAINER_", "SINGULARITY_"}, variables, parsed);
+}
+
+Result<PreparedRun> PrepareRun(const Command& command, const std::string& image, Parsed& parsed,
+                               const std::vector<std::string>& more_env) {
+  PreparedRun prepared;
+  std::vector<std::string> caller_env = CallersVariables();
+  TRY(TakeOptionsFromEnvironment(command, caller_env, parsed));
+  for (const std::string& warning : TRY(JudgeForeignOptions(parsed))) Say(warning);
+  prepared.image = TRY(OpenImage(image));
+  prepared.caller_variables = caller_env.size();
+  caller_env.insert(caller_env.end(), more_env.begin(), more_env.end());
+  ContainerRun& run = prepared.run;
+  run.starter = TRY(FindCompanion("slipway-starter"));
+  User user = CallingUser();
+  run.starter_arguments = StarterArguments(parsed, user);
+  run.spec = TRY(MakeContainerSpec(prepared.image, ContainerOptionsOf(parsed), user, caller_env,
+                                   WorkingDirectory(), prepared.files));
+  run.fds = prepared.files.fds();
+  run.say = Say;
+  return prepared;
+}
 
 std::vector<Command> ContainerCommands() { return {Declare("exec"), Declare("run"), Declare("shell")}; }
 
 int RunContainerCommand(const std::string& name, const std::vector<std::string>& arguments) {
   Command command = Declare(name);
-  auto parsed = ParseOptions(command, arguments);
+  auto parsed = Parse(command, arguments);
   if (parsed && parsed->help()) {
     std::fputs(HelpText(command).c_str(), stdout);
     return 0;
   }
-  auto code = parsed ? Run(name, *parsed) : Result<int>(Failure(std::move(parsed).error()));
+  if (parsed && parsed->Has("job")) return GoToJob(name, arguments);
+  auto code =
+      parsed ? Run(command, name, std::move(*parsed)) : Result<int>(Failure(std::move(parsed).error()));
   if (code) return *code;
   std::string_view message = code.error().message;
   std::fprintf(stderr, "%s%s\n",

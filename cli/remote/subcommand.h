@@ -12,7 +12,8 @@
 namespace slipway::cli {
 
 extern const Subcommand kSubmit, kLaunch, kJobs, kJob, kCancel, kLogs, kNodes, kInit, kDevUp, kDevDown,
-    kDevStatus, kDevSupervise, kImageAdd, kImageLs, kImageRm, kCompletion, kComplete, kVersion;
+    kDevStatus, kDevSupervise, kImageAdd, kImageLs, kImageRm, kCompletion, kComplete, kVersion, kExecJob,
+    kShellJob;
 const std::vector<const Subcommand*>& AllSubcommands();
 
 // Options that many have.

@@ -98,7 +98,7 @@ Result<HalfBorn> BearContainer(const BirthPlan& plan, const ContainerEntry& entr
         gate.Say(kReady);
         gate.Await(kGo);
         ::close(gate.fd());
-        entry.run_init(plan.control_fd, plan.image_path, plan.proc_masked);
+        entry.run_init(plan.control_fd, plan.image_path, plan.proc_masked, plan.rules);
       }));
   if (plan.join == nullptr) {
     TRY(child.Hear(kUnshared));

@@ -11,13 +11,16 @@
 #include <vector>
 
 #include "launcher/broker/half_born.h"
+#include "launcher/spec/confinement.h"
 #include "launcher/spec/credential.h"
 
 namespace slipway {
 
 // The container's code, given by the program that joins both halves. None returns.
 struct ContainerEntry {
-  std::function<void(int control_fd, const std::string& image_path, bool proc_masked)> run_init;
+  std::function<void(int control_fd, const std::string& image_path, bool proc_masked,
+                     const BirthRules& rules)>
+      run_init;
   std::function<void(int control_fd)> run_rootless;
 };
 
@@ -33,6 +36,7 @@ struct BirthPlan {
   int control_fd = -1;
   int log_fd = -1;  // the init's stderr
   bool proc_masked = false;
+  BirthRules rules{};
   const JobNamespaces* join = nullptr;  // null: the first step of its job; new ones are made
 };
 

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "launcher/broker/host_rules.h"
 #include "launcher/broker/stepd_birth.h"
 #include "launcher/broker/steps.h"
 
@@ -134,7 +135,8 @@ Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, M
                  .cgroup_fd = made.cgroup.tasks.get(),
                  .control_fd = control.a.get(),
                  .log_fd = made.log.get(),
-                 .proc_masked = world_.proc_masked};
+                 .proc_masked = world_.proc_masked,
+                 .rules = RulesOfThisHost()};
   if (world_.conf.rootless) {
     made.init = TRY(BearRootless(plan, world_.entry));
   } else {

@@ -6,12 +6,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 #include <csignal>
 #include <optional>
 
 #include "base/os/process.h"
 #include "base/os/socket.h"
+#include "launcher/client/outside_hooks.h"
+#include "launcher/client/own_copy.h"
 
 namespace slipway {
 namespace {
@@ -20,18 +23,21 @@ constexpr int kForwarded[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2
 
 class Driver {
  public:
-  explicit Driver(const ContainerRun& run) : run_(run) {}
+  explicit Driver(const ContainerRun& run) : run_(run), hooks_(run.spec, run.say) {}
 
   int Run() {
     auto outcome = Start();
     if (!outcome) {
-      run_.say(outcome.error().message);
+      control_.reset();
+      if (!starter_ || !Refused(starter_.Wait())) run_.say(outcome.error().message);
       return 125;
     }
     while (Step()) {
     }
     // The starter's end is the end of everything in the container, the image's server included.
-    [[maybe_unused]] auto ended = starter_.Wait();
+    auto ended = starter_.Wait();
+    hooks_.Stopped();
+    if (Refused(ended)) return 125;
     if (failed_) {
       run_.say(failed_->message);
       return failed_->exit_code;
@@ -50,19 +56,24 @@ class Driver {
     if (::sigprocmask(SIG_BLOCK, &forwarded, nullptr) < 0) return ErrnoFail("sigprocmask");
     signals_.reset(::signalfd(-1, &forwarded, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!signals_) return ErrnoFail("signalfd");
-    SocketEnds ends = TRY(MakeSocketPair(SOCK_SEQPACKET));
-    control_ = std::move(ends.a);
-    SpawnOptions options;
-    options.argv = {run_.starter, "3"};
-    options.fds = {{3, ends.b.get()}};
-    starter_ = TRY(Spawn(options));
-    ends.b.reset();
+    StarterProcess started = TRY(SpawnStarter(run_.starter, run_.starter_arguments));
+    starter_ = std::move(started.process);
+    control_ = std::move(started.control);
     UniqueFd spec = TRY(MakeSealedMemfd("launch-spec", EncodeLaunchSpec(run_.spec)));
     TRY(SendMessage(control_.get(), EncodeFrame(InitFrame::kLaunch, LaunchRequest{}), {spec.get()}));
-    if (run_.fds.empty()) return {};
-    WireWriter frame;
-    frame(static_cast<std::uint16_t>(InitFrame::kFds));
-    return SendMessage(control_.get(), frame.Take(), run_.fds);
+    constexpr std::size_t kPerMessage = 250;
+    for (std::size_t start = 0; start < run_.fds.size(); start += kPerMessage) {
+      WireWriter frame;
+      frame(static_cast<std::uint16_t>(InitFrame::kFds));
+      auto begin = run_.fds.begin() + static_cast<std::ptrdiff_t>(start);
+      auto end = begin + static_cast<std::ptrdiff_t>(std::min(kPerMessage, run_.fds.size() - start));
+      TRY(SendMessage(control_.get(), frame.Take(), {begin, end}));
+    }
+    return {};
+  }
+
+  static bool Refused(const Result<ExitStatus>& ended) {
+    return ended && !ended->signaled() && ended->exit_code() == kStarterRefused;
   }
 
   bool Step() {
@@ -86,7 +97,14 @@ class Driver {
         return {};
       }
       case InitFrame::kStarted:
+        hooks_.Started();
         return {};
+      case InitFrame::kHookPoint: {
+        auto ran = hooks_.BeforeRoot(TRY(Decode<HookPoint>(frame.payload, "hook point")));
+        if (!ran) control_.reset();  // the init's end: it waits for our word
+        TRY(std::move(ran));
+        return SendMessage(control_.get(), HooksRan());
+      }
       case InitFrame::kExited: {
         exited_ = ExitStatus{TRY(Decode<TaskExited>(frame.payload, "exit frame")).wait_status};
         return {};
@@ -115,7 +133,14 @@ class Driver {
     }
   }
 
+  static std::string HooksRan() {
+    WireWriter frame;
+    frame(static_cast<std::uint16_t>(InitFrame::kHooksRan));
+    return frame.Take();
+  }
+
   const ContainerRun& run_;
+  OutsideHooks hooks_;
   UniqueFd signals_, control_;
   Process starter_;
   std::optional<ExitStatus> exited_;
@@ -124,6 +149,23 @@ class Driver {
 };
 
 }  // namespace
+
+Result<StarterProcess> SpawnStarter(const std::string& starter, const std::vector<std::string>& arguments) {
+  SocketEnds ends = TRY(MakeSocketPair(SOCK_SEQPACKET));
+  SpawnOptions options;
+  options.argv = {starter, "3"};
+  options.argv.insert(options.argv.end(), arguments.begin(), arguments.end());
+  options.fds = {{3, ends.b.get()}};
+  UniqueFd copy = TRY(SealedCopyIfWritable(starter));
+  if (copy) {
+    options.argv[0] = "/proc/self/fd/4";
+    options.fds.emplace_back(4, copy.get());
+  }
+  StarterProcess started;
+  started.process = TRY(Spawn(options));
+  started.control = std::move(ends.a);
+  return started;
+}
 
 int RunContainer(const ContainerRun& run) { return Driver(run).Run(); }
 

@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "launcher/spec/confinement.h"
+
 namespace slipway {
 
 // What the half that made the namespaces hands to the container's child; decided by it, never by the user's
@@ -14,6 +16,21 @@ struct Birth {
   std::string image_path;  // ImageKind::kInherited: where the image is attached in the mount namespace we are
                            // in; empty: none (rootless)
   bool proc_masked = false;  // a fresh /proc will be refused: bind the one there is
+  BirthRules rules{};
+  // The user namespace was made by the user, who could do in it what he likes anyway: only then may tasks
+  // keep its capabilities, and programs of the host be given one of them.
+  bool own_namespace = false;
+};
+
+// Who the user is in a namespace of his own.
+enum class Identity {
+  kSelf,
+  kRoot,      // and the ids that /etc/subuid lends him
+  kRootOnly,  // nobody else
+};
+struct OwnNamespace {
+  Identity identity = Identity::kSelf;
+  std::string user_name;  // as /etc/subuid may know him
 };
 
 // Called in a freshly cloned process that already is in its own user and mount (and, for the first step of a
@@ -23,8 +40,8 @@ struct Birth {
 // execs itself; stays undumpable.
 [[noreturn]] void RunInit(const Birth& birth);
 
-// The rootless way: makes user, mount and IPC namespaces itself as the calling user, writes identity maps
-// (setgroups denied), then RunInit.
-[[noreturn]] void RunRootless(Birth birth);
+// The rootless way: makes user, mount and IPC namespaces itself as the calling user, writes the maps (with
+// one line setgroups is denied), then RunInit.
+[[noreturn]] void RunRootless(Birth birth, const OwnNamespace& wanted = {});
 
 }  // namespace slipway

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::string_view kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr const char* kScripts = "/.singularity.d/env";
+constexpr const char* kApps = "/scif/apps";
 constexpr std::size_t kScriptBytesMax = 1 << 20;
 
 bool NameStart(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
@@ -45,17 +46,42 @@ std::optional<std::string> PlainValue(std::string_view text) {
   return value;
 }
 
-std::vector<std::string> ScriptNames() {
+// The names in a folder that do not begin with a dot, in order.
+std::vector<std::string> NamesIn(const std::string& folder) {
   std::vector<std::string> names;
-  DIR* dir = ::opendir(kScripts);
+  DIR* dir = ::opendir(folder.c_str());
   if (dir == nullptr) return names;
   while (dirent* entry = ::readdir(dir)) {
-    std::string name = entry->d_name;
-    if (name.ends_with(".sh") && name[0] != '.') names.push_back(Cat(kScripts, "/", name));
+    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
   }
   ::closedir(dir);
   std::sort(names.begin(), names.end());
   return names;
+}
+
+void AddScripts(const std::string& folder, std::vector<std::string>& scripts) {
+  for (const std::string& name : NamesIn(folder)) {
+    if (name.ends_with(".sh")) scripts.push_back(Cat(folder, "/", name));
+  }
+}
+
+std::vector<std::string> ScriptNames(std::string_view app) {
+  std::vector<std::string> scripts;
+  AddScripts(kScripts, scripts);
+  if (!app.empty()) AddScripts(Cat(kApps, "/", app, "/scif/env"), scripts);
+  return scripts;
+}
+
+// What an app's scripts and programs find themselves by.
+void SetAppVariables(Environment& env, std::string_view app) {
+  std::string root = Cat(kApps, "/", app);
+  for (const char* name : {"SLIPWAY_APPNAME", "APPTAINER_APPNAME", "SINGULARITY_APPNAME", "SCIF_APPNAME"})
+    SetVariable(env, name, app);
+  SetVariable(env, "SCIF_APPROOT", root);
+  SetVariable(env, "SCIF_APPDATA", Cat("/scif/data/", app));
+  SetVariable(env, "PATH", Cat(root, "/bin:", Lookup(env, "PATH")));
+  std::string libraries(Lookup(env, "LD_LIBRARY_PATH"));
+  SetVariable(env, "LD_LIBRARY_PATH", Cat(root, "/lib", libraries.empty() ? "" : ":", libraries));
 }
 
 // The image's shell runs the scripts from `first` on and says what came of them.
@@ -93,8 +119,8 @@ Result<Environment> AskShell(const std::vector<std::string>& scripts, std::size_
   return result;
 }
 
-Result<Environment> ImageEnvironment(Environment env) {
-  std::vector<std::string> scripts = ScriptNames();
+Result<Environment> ImageEnvironment(Environment env, std::string_view app) {
+  std::vector<std::string> scripts = ScriptNames(app);
   for (std::size_t i = 0; i < scripts.size(); ++i) {
     auto script = ReadFile(scripts[i], kScriptBytesMax);
     if (script && ApplyPlainScript(*script, env)) continue;
@@ -158,7 +184,15 @@ bool ApplyPlainScript(std::string_view script, Environment& env) {
   return true;
 }
 
-Result<Environment> ContainerEnvironment(const Environment& env, bool image_environment) {
+Result<> CheckApp(const std::string& app) {
+  if (app.empty() || ::access(Cat(kApps, "/", app).c_str(), F_OK) == 0) return {};
+  std::string known;
+  for (const std::string& name : NamesIn(kApps)) known += Cat(known.empty() ? "" : ", ", name);
+  return Fail(Code::kNotFound, "--app ", app, ": the image has no such app",
+              known.empty() ? " (and no other)" : Cat("; it has ", known));
+}
+
+Result<Environment> ContainerEnvironment(const Environment& env, const ImagePart& image) {
   Environment base;
   for (const std::string& entry : env) {
     bool special = entry.starts_with("PATH=");
@@ -166,8 +200,9 @@ Result<Environment> ContainerEnvironment(const Environment& env, bool image_envi
     if (!special) base.push_back(entry);
   }
   base.push_back(Cat("PATH=", kDefaultPath));
-  if (image_environment)
-    base = TRY_CONTEXT(ImageEnvironment(std::move(base)),
+  if (!image.app.empty()) SetAppVariables(base, image.app);
+  if (image.environment)
+    base = TRY_CONTEXT(ImageEnvironment(std::move(base), image.app),
                        "the image's environment (/.singularity.d/env) cannot be evaluated");
   for (std::string_view prefix : kForTheContainer) {
     for (const std::string& entry : env) {

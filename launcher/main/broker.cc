@@ -20,12 +20,12 @@ int main(int argc, char** argv) {
   }
   ContainerEntry entry{
       .run_init =
-          [](int control_fd, const std::string& image_path, bool proc_masked) {
-            RunInit(Birth{control_fd, image_path, proc_masked});
+          [](int control_fd, const std::string& image_path, bool proc_masked, const BirthRules& rules) {
+            RunInit(Birth{control_fd, image_path, proc_masked, rules});
           },
       .run_rootless =
           [](int control_fd) {
-            RunRootless(Birth{control_fd, "", false});
+            RunRootless(Birth{control_fd, "", false, {}});
           },
   };
   auto ran = [&]() -> Result<> {

@@ -7,7 +7,7 @@
 namespace slipway::scheduler {
 namespace {
 
-constexpr std::uint16_t kVersion = 1;
+constexpr std::uint16_t kVersion = 2;
 
 struct Header {
   std::uint16_t version = kVersion, kind = 0;

@@ -9,7 +9,7 @@
 namespace slipway::scheduler {
 namespace {
 
-constexpr std::uint16_t kVersion = 1;
+constexpr std::uint16_t kVersion = 2;
 
 struct NodeImage {
   std::string name;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/stepd/init_link.h"
+#include "launcher/link/init_link.h"
 
 #include <sys/epoll.h>
 
@@ -20,11 +20,11 @@ Result<> InitLink::Start() {
   return {};
 }
 
-Result<> InitLink::Launch(const LaunchSpec& spec, std::vector<UniqueFd> fds) {
-  task_count_ = static_cast<std::uint32_t>(spec.tasks.size());
+Result<> InitLink::Launch(const LaunchSpec& spec, std::vector<UniqueFd> fds, bool idle) {
+  task_count_ = idle ? 0 : static_cast<std::uint32_t>(spec.tasks.size());
   std::vector<UniqueFd> memfd;
   memfd.push_back(TRY(MakeSealedMemfd("slipway-launch", EncodeLaunchSpec(spec))));
-  Send(EncodeFrame(InitFrame::kLaunch, LaunchRequest{}), std::move(memfd));
+  Send(EncodeFrame(InitFrame::kLaunch, LaunchRequest{.idle = idle}), std::move(memfd));
   for (std::size_t at = 0; at < fds.size();) {
     std::vector<UniqueFd> some;
     while (at < fds.size() && some.size() < kMessageFdsMax) some.push_back(std::move(fds[at++]));
@@ -33,6 +33,14 @@ Result<> InitLink::Launch(const LaunchSpec& spec, std::vector<UniqueFd> fds) {
     Send(kind.Take(), std::move(some));
   }
   return {};
+}
+
+void InitLink::Add(std::uint32_t number, std::vector<UniqueFd> fds) {
+  Send(EncodeFrame(InitFrame::kRunTask, RunTask{number}), std::move(fds));
+}
+
+void InitLink::Finish(std::int32_t signal_number) {
+  Send(EncodeFrame(InitFrame::kFinish, TaskFinish{signal_number}), {});
 }
 
 void InitLink::Signal(std::int32_t task, std::int32_t signal_number) {
@@ -76,6 +84,10 @@ Result<> InitLink::Handle(std::string_view message) {
       return {};
     case InitFrame::kStarted: {
       auto started = TRY(Decode<TaskStarted>(frame.payload, "started"));
+      if (started.task >= kAddedTaskFirst) {
+        if (events_.added_started) events_.added_started(started);
+        return {};
+      }
       if (started.task >= task_count_)
         return Fail(Code::kInvalidArgument, "the init speaks of task ", started.task);
       events_.started(started.task);
@@ -83,9 +95,27 @@ Result<> InitLink::Handle(std::string_view message) {
     }
     case InitFrame::kExited: {
       auto exited = TRY(Decode<TaskExited>(frame.payload, "exited"));
+      if (exited.task >= kAddedTaskFirst) {
+        if (events_.added_exited) events_.added_exited(exited);
+        return {};
+      }
       if (exited.task >= task_count_)
         return Fail(Code::kInvalidArgument, "the init speaks of task ", exited.task);
       events_.exited(exited.task, exited.wait_status);
+      return {};
+    }
+    case InitFrame::kHookPoint: {
+      auto point = TRY(Decode<HookPoint>(frame.payload, "hook point"));
+      if (!events_.hook_point) return Fail(Code::kInternal, "the init asks for hooks that nobody set");
+      TRY(events_.hook_point(std::move(point)));
+      WireWriter ran;
+      ran(static_cast<std::uint16_t>(InitFrame::kHooksRan));
+      Send(ran.Take(), {});
+      return {};
+    }
+    case InitFrame::kTaskFailed: {
+      auto failed = TRY(Decode<TaskFailed>(frame.payload, "task failed"));
+      if (events_.added_failed) events_.added_failed(std::move(failed));
       return {};
     }
     case InitFrame::kFailed:
