@@ -114,6 +114,25 @@ class RegistryTest(interop.Interop):
             self.assertIn("say \"hi\"", self.apptainer("exec", self.path("run.sif"), "/bin/sh", "-c", "echo $GREETING")[0])
             self.assertIn("tester", self.apptainer("inspect", self.path("run.sif"))[0])
 
+    def test_exec_brings_the_image_first_and_many_may_at_once(self):
+        self.runnable("hpc/exec:1")
+        command = [interop.SLIPWAY, "exec", self.url("hpc/exec:1"), "/bin/cat", "/kept.txt"]
+        running = [subprocess.Popen(command, env=self.env, cwd=self.top, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                   for _ in range(6)]
+        for process in running:
+            out, err = process.communicate(timeout=200)
+            self.assertEqual((0, b"upper"), (process.returncode, out), err)
+        self.assertEqual(1, len(os.listdir(self.path("cache/images"))))
+        self.assertEqual([], [b for b in os.listdir(self.path("cache/blobs/sha256")) if b.endswith(".part")])
+        # A tag that moves is seen.
+        layout = Layout(self.path("moved"))
+        layout.index([layout.manifest([layer((".", ("tree", self.path("root"))), ("kept.txt", b"moved"))])], "v1")
+        self.registry.fill(f"oci:{layout.path}:v1", "hpc/exec:1")
+        self.assertEqual("moved", self.slipway("exec", self.url("hpc/exec:1"), "/bin/cat", "/kept.txt")[0])
+        _, err = self.slipway("exec", self.url("hpc/nothing:1"), "/bin/true", code=125)
+        self.assertIn("there is no such image", err)
+        self.assertEqual("moved", self.slipway("exec", f"oci:{layout.path}:v1", "/bin/cat", "/kept.txt")[0])
+
     def test_equal_pulls_are_equal_bytes(self):
         self.runnable("same:1")
         self.env["SOURCE_DATE_EPOCH"] = "1700000000"
