@@ -12,6 +12,7 @@
 #include "cli/front/container_options.h"
 #include "cli/front/enter.h"
 #include "cli/front/explain.h"
+#include "cli/front/fetch_image.h"
 #include "cli/front/foreign_options.h"
 #include "cli/front/limit_options.h"
 #include "launcher/client/container_run.h"
@@ -33,7 +34,8 @@ Command Declare(const std::string& name) {
   }
   command.stop_at_first_positional = true;
   command.positionals = {
-      {"IMAGE", Positional::kOne, "a SIF, a squashfs or a directory, or instance://NAME", "file"}};
+      {"IMAGE", Positional::kOne,
+       "a SIF, a squashfs, a directory, docker://… (see `slipway pull`) or instance://NAME", "file"}};
   if (name == "exec") {
     command.summary = "run a command in a container";
     command.examples = {
@@ -82,10 +84,7 @@ bool LooksLikeCatalogueName(const std::string& image) {
 }
 
 Result<ImageFile> OpenImage(const std::string& image) {
-  if (auto scheme = image.find("://"); scheme != std::string::npos) {
-    return Fail(Code::kUnimplemented, "image ", image, ": references of kind ", image.substr(0, scheme),
-                ":// cannot be run directly; a SIF, a squashfs or a directory would do");
-  }
+  if (IsImageAddress(image)) return OpenImageFile(TRY(FetchImage(image)));
   auto opened = OpenImageFile(image);
   if (!opened && opened.error().sys_errno == ENOENT && LooksLikeCatalogueName(image)) {
     return Fail(Code::kNotFound, "image ", image,
