@@ -6,7 +6,7 @@
 namespace slipway {
 
 Result<> JudgeCredential(const LaunchCredential& credential, const BrokerConf& conf, uid_t own_uid) {
-  constexpr std::uint32_t kOverflowId = 65534, kNoId = 0xffff'ffff;
+  constexpr std::uint32_t kOverflowId = 65534;
   auto deny = [](auto... pieces) { return Fail(Code::kPermissionDenied, "launch credential: ", pieces...); };
   if (credential.cluster != conf.cluster)
     return deny("for cluster '", credential.cluster.substr(0, 64), "', not ours");

@@ -29,7 +29,7 @@ int main(int argc, char** argv) {
           },
   };
   auto ran = [&]() -> Result<> {
-    BrokerConf conf = TRY(LoadConf(config));
+    BrokerConf conf = TRY(LoadNodeConf(config));
     return RunBroker(conf, entry);
   }();
   if (ran) return 0;

@@ -18,7 +18,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   auto ran = [&]() -> Result<> {
-    BrokerConf conf = TRY(LoadConf(config));
+    BrokerConf conf = TRY(LoadNodeConf(config));
     return RunHolder(conf);
   }();
   if (ran) return 0;
