@@ -68,9 +68,9 @@ std::string Attack(const std::string& image) {
 
 struct RealBroker : BrokerFixture {
   Result<> BeBroker() override {
-    return RunBroker(
-        conf, {.run_init = [](int control, const std::string& image, bool) { FakeInit(control, image); },
-               .run_rootless = [](int) { ::_exit(1); }});
+    return RunBroker(conf,
+                     {.run_init = [](const Birth& birth) { FakeInit(birth.control_fd, birth.image_path); },
+                      .run_rootless = [](const Birth&) { ::_exit(1); }});
   }
 };
 

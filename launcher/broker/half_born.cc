@@ -66,17 +66,18 @@ void Gate::Await(char word) const {
   if (!message || message->bytes != std::string(1, word)) ::_exit(125);
 }
 
-Result<HalfBorn> HalfBorn::Make(const CloneOptions& options, const std::vector<int>& keep, int log_fd,
+Result<HalfBorn> HalfBorn::Make(const HalfBornOptions& options,
                                 const std::function<void(const Gate&)>& body) {
   SocketEnds ends = TRY(MakeSocketPair(SOCK_SEQPACKET));
-  Process process = TRY(Clone3(options));
+  Process process = TRY(Clone3(options.clone));
   if (!process) {
-    std::vector<int> kept = keep;
+    std::vector<int> kept = options.keep;
     kept.push_back(ends.b.get());
     Gate gate(ends.b.get());
-    gate.Require(SetStandardStreams(log_fd));
+    bool own = options.surroundings == Surroundings::kOwn;
+    if (own) gate.Require(SetStandardStreams(options.log_fd));
     CloseAllBut(kept);
-    BecomeOrdinary();
+    if (own) BecomeOrdinary();
     body(gate);
     ::_exit(125);
   }

@@ -3,28 +3,19 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/mount.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 
 #include "base/crypto/crypto.h"
 #include "base/log/log.h"
-#include "base/os/mount.h"
+#include "launcher/broker/image_mount.h"
 
 namespace slipway {
 namespace {
-
-constexpr std::string_view kFilePrefix = "sha256-";
-
-std::string HexOf(const std::string& digest) { return digest.substr(7); }
-
-Result<> CheckDigest(const std::string& digest) {
-  if (!IsDigest(digest)) return Fail(Code::kInvalidArgument, "'", digest.substr(0, 80), "' is not a digest");
-  return {};
-}
 
 Result<std::vector<std::string>> NamesIn(const std::string& path) {
   std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), ::closedir);
@@ -32,13 +23,6 @@ Result<std::vector<std::string>> NamesIn(const std::string& path) {
   std::vector<std::string> names;
   while (dirent* entry = ::readdir(dir.get())) names.emplace_back(entry->d_name);
   return names;
-}
-
-Result<bool> IsMountPoint(const std::string& path, const std::string& parent) {
-  struct stat here, above;
-  if (::stat(path.c_str(), &here) < 0) return ErrnoFail("stat", path);
-  if (::stat(parent.c_str(), &above) < 0) return ErrnoFail("stat", parent);
-  return here.st_dev != above.st_dev;
 }
 
 // A worker's: from the start of `from` to `to`, hashing what was written.
@@ -77,13 +61,6 @@ Result<std::string> HashUnwritable(int fd) {
   return DigestOfFile(fd);
 }
 
-std::string ImageKeeper::FilePath(const std::string& digest) const {
-  return Cat(conf_.image_dir, "/", kFilePrefix, HexOf(digest));
-}
-std::string ImageKeeper::MountPath(const std::string& digest) const {
-  return Cat(conf_.mounts_dir(), "/", HexOf(digest));
-}
-
 Result<> ImageKeeper::Open() {
   TRY(MakeTrustedDirectory(conf_.image_dir, ::geteuid(), 0700));
   if (conf_.rootless) return {};
@@ -105,7 +82,7 @@ Result<UniqueFd> ImageKeeper::MakeNameless() {
 void ImageKeeper::Admit(const std::string& digest, UniqueFd file, uid_t owner, Done done) {
   auto begun = [&]() -> Result<> {
     TRY(CheckDigest(digest));
-    if (::access(FilePath(digest).c_str(), F_OK) == 0) return done({}), Result<>{};
+    if (::access(ImageFilePath(conf_, digest).c_str(), F_OK) == 0) return done({}), Result<>{};
     struct stat info, store;
     if (::fstat(file.get(), &info) < 0) return ErrnoFail("fstat");
     if (!S_ISREG(info.st_mode)) return Fail(Code::kInvalidArgument, "the image is not a regular file");
@@ -138,7 +115,7 @@ void ImageKeeper::Admit(const std::string& digest, UniqueFd file, uid_t owner, D
 
 Result<> ImageKeeper::Link(int file_fd, const std::string& digest) {
   if (::fchmod(file_fd, 0444) < 0) return ErrnoFail("fchmod of the image");
-  std::string path = FilePath(digest);
+  std::string path = ImageFilePath(conf_, digest);
   std::string from = Cat("/proc/self/fd/", file_fd);
   int linked = ::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW);
   // The kernel links within one mount only, and the agent's file is on the host's, not on the holder's copy.
@@ -162,38 +139,34 @@ Result<> ImageKeeper::Remove(const std::string& digest) {
   TRY(CheckDigest(digest));
   if (InUse(digest)) return Fail(Code::kFailedPrecondition, "a step uses the image ", digest);
   if (auto at = std::find(mounted_.begin(), mounted_.end(), digest); at != mounted_.end()) {
-    if (::umount2(MountPath(digest).c_str(), 0) < 0) return ErrnoFail("umount", MountPath(digest));
-    ::rmdir(MountPath(digest).c_str());
+    if (::umount2(ImageMountPath(conf_, digest).c_str(), 0) < 0)
+      return ErrnoFail("umount", ImageMountPath(conf_, digest));
+    ::rmdir(ImageMountPath(conf_, digest).c_str());
     mounted_.erase(at);
   }
-  if (::unlink(FilePath(digest).c_str()) < 0 && errno != ENOENT) return ErrnoFail("unlink", FilePath(digest));
+  if (::unlink(ImageFilePath(conf_, digest).c_str()) < 0 && errno != ENOENT)
+    return ErrnoFail("unlink", ImageFilePath(conf_, digest));
   return {};
 }
 
 Result<std::vector<std::string>> ImageKeeper::List() const {
   std::vector<std::string> digests;
   for (const std::string& name : TRY(NamesIn(conf_.image_dir))) {
-    if (!name.starts_with(kFilePrefix)) continue;
-    std::string digest = "sha256:" + name.substr(kFilePrefix.size());
+    if (!name.starts_with(kImageFilePrefix)) continue;
+    std::string digest = "sha256:" + name.substr(std::strlen(kImageFilePrefix));
     if (IsDigest(digest)) digests.push_back(digest);
   }
   std::sort(digests.begin(), digests.end());
   return digests;
 }
 
-Result<UniqueFd> ImageKeeper::OpenImage(const std::string& digest) const {
-  auto file = slipway::Open(FilePath(digest), O_RDONLY | O_NOFOLLOW);
-  if (!file && file.error().sys_errno == ENOENT)
-    return Fail(Code::kNotFound, "this node has no image ", digest);
-  return file;
-}
-
 Result<> ImageKeeper::MakeRoom() {
   for (auto at = mounted_.end(); mounted_.size() >= mounts_max_ && at != mounted_.begin();) {
     --at;
     if (InUse(*at)) continue;
-    if (::umount2(MountPath(*at).c_str(), 0) < 0) return ErrnoFail("umount", MountPath(*at));
-    ::rmdir(MountPath(*at).c_str());
+    if (::umount2(ImageMountPath(conf_, *at).c_str(), 0) < 0)
+      return ErrnoFail("umount", ImageMountPath(conf_, *at));
+    ::rmdir(ImageMountPath(conf_, *at).c_str());
     at = mounted_.erase(at);
   }
   if (mounted_.size() >= mounts_max_)
@@ -204,18 +177,8 @@ Result<> ImageKeeper::MakeRoom() {
 
 Result<> ImageKeeper::Mount(const std::string& digest) {
   TRY(MakeRoom());
-  UniqueFd file = TRY(OpenImage(digest));
-  UniqueFd loop = TRY(AttachLoop(file.get(), 0, 0));
-  UniqueFd mount = TRY_CONTEXT(MountNew("squashfs", {{"source", TRY(LoopPath(loop.get()))}, {"ro", ""}},
-                                        MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV),
-                               Cat("image ", digest));
-  std::string path = MountPath(digest);
-  if (::mkdir(path.c_str(), 0755) < 0 && errno != EEXIST) return ErrnoFail("mkdir", path);
-  UniqueFd target = TRY(slipway::Open(path, O_PATH | O_DIRECTORY));
-  if (auto attached = AttachMount(mount.get(), target.get()); !attached) {
-    ::rmdir(path.c_str());
-    return attached;
-  }
+  UniqueFd mount = TRY(MountStoreImage(conf_, digest));
+  TRY(AttachStoreImage(conf_, digest, mount.get()));
   mounted_.push_front(digest);
   return {};
 }
@@ -223,9 +186,9 @@ Result<> ImageKeeper::Mount(const std::string& digest) {
 Result<std::string> ImageKeeper::Use(const std::string& digest, const StepId& step) {
   TRY(CheckDigest(digest));
   if (conf_.rootless) {
-    TRY(OpenImage(digest));
+    TRY(OpenStoreImage(conf_, digest));
     users_[step] = digest;
-    return FilePath(digest);
+    return ImageFilePath(conf_, digest);
   }
   auto at = std::find(mounted_.begin(), mounted_.end(), digest);
   if (at != mounted_.end())
@@ -233,7 +196,7 @@ Result<std::string> ImageKeeper::Use(const std::string& digest, const StepId& st
   else
     TRY(Mount(digest));
   users_[step] = digest;
-  return MountPath(digest);
+  return ImageMountPath(conf_, digest);
 }
 
 void ImageKeeper::Release(const StepId& step) { users_.erase(step); }

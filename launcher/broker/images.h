@@ -42,7 +42,6 @@ class ImageKeeper {
   Result<UniqueFd> MakeNameless();
   Result<> Remove(const std::string& digest);  // kFailedPrecondition while a step uses it
   Result<std::vector<std::string>> List() const;
-  Result<UniqueFd> OpenImage(const std::string& digest) const;  // read-only; kNotFound
 
   // The path at which the step's mount namespace will find the image (rootless: the file's). Mounted if it is
   // not.
@@ -50,8 +49,6 @@ class ImageKeeper {
   void Release(const StepId& step);
 
  private:
-  std::string FilePath(const std::string& digest) const;
-  std::string MountPath(const std::string& digest) const;
   Result<> Mount(const std::string& digest);
   Result<> MakeRoom();
   bool InUse(const std::string& digest) const;

@@ -25,6 +25,14 @@ Result<> JudgeCredential(const LaunchCredential& credential, const BrokerConf& c
   return {};
 }
 
+ContainerPolicy PolicyForJobs(const BrokerConf& conf) {
+  ContainerPolicy policy = conf.container;
+  policy.user_binds = true;
+  policy.signed_by.clear();
+  policy.image_kinds.emplace_back("store");
+  return policy;
+}
+
 Result<> ControllerKeys::ReadIfChanged() {
   struct stat info;
   if (::stat(path_.c_str(), &info) < 0) return ErrnoFail("stat", path_);

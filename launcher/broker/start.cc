@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "launcher/broker/image_mount.h"
 #include "launcher/broker/stepd_birth.h"
 #include "launcher/broker/steps.h"
 
@@ -63,7 +64,7 @@ Result<> StepKeeper::Start(const SignedCredential& signed_credential, UniqueFd s
   if (!spec) return Fail(Code::kInvalidArgument, "a start without a step spec");
   TRY(CheckSealed(spec.get()));
   // A missing image is the agent's to bring and costs no mark: it may come back with the same credential.
-  TRY(world_.images.OpenImage(credential.image_digest));
+  TRY(OpenStoreImage(world_.conf, credential.image_digest));
   TRY(world_.marks.Use({credential.epoch, credential.step, credential.oldest_live_job}));
   Made made(*this, credential.step);
   TRY_CONTEXT(Make(credential, spec.get(), made), Cat("step ", ToString(credential.step)));
@@ -129,12 +130,11 @@ Result<> StepKeeper::KeepNamespaces(const StepId& step, pid_t init) {
 
 Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, Made& made) {
   SocketEnds control = TRY(MakeSocketPair(SOCK_SEQPACKET));
-  BirthPlan plan{.credential = credential,
-                 .image_path = made.image_path,
+  Identity identity{credential.uid, credential.gid, credential.groups};
+  BirthPlan plan{.identity = identity,
+                 .birth = {control.a.get(), made.image_path, world_.proc_masked, PolicyForJobs(world_.conf)},
                  .cgroup_fd = made.cgroup.tasks.get(),
-                 .control_fd = control.a.get(),
-                 .log_fd = made.log.get(),
-                 .proc_masked = world_.proc_masked};
+                 .log_fd = made.log.get()};
   if (world_.conf.rootless) {
     made.init = TRY(BearRootless(plan, world_.entry));
   } else {
@@ -144,7 +144,7 @@ Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, M
     if (made.new_job) TRY(KeepNamespaces(credential.step, made.init->pid()));
   }
   StepdPlan stepd{.program = world_.conf.stepd,
-                  .credential = credential,
+                  .identity = identity,
                   .agent_uid = world_.conf.agent_uid,
                   .rootless = world_.conf.rootless,
                   .cgroup_fd = made.cgroup.stepd.get(),

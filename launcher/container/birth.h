@@ -3,18 +3,9 @@
 // namespaces: the broker, the setuid starter, or (rootless) the child itself. This is the door to that child.
 #pragma once
 
-#include <string>
+#include "launcher/spec/birth.h"
 
 namespace slipway {
-
-// What the half that made the namespaces hands to the container's child; decided by it, never by the user's
-// spec.
-struct Birth {
-  int control_fd = -1;     // SEQPACKET; init_protocol.h; the child owns it
-  std::string image_path;  // ImageKind::kInherited: where the image is attached in the mount namespace we are
-                           // in; empty: none (rootless)
-  bool proc_masked = false;  // a fresh /proc will be refused: bind the one there is
-};
 
 // Called in a freshly cloned process that already is in its own user and mount (and, for the first step of a
 // job, IPC) namespaces, with maps written and all ids those of the user, still not dumpable. Closes every
@@ -25,6 +16,6 @@ struct Birth {
 
 // The rootless way: makes user, mount and IPC namespaces itself as the calling user, writes identity maps
 // (setgroups denied), then RunInit.
-[[noreturn]] void RunRootless(Birth birth);
+[[noreturn]] void RunRootless(const Birth& birth);
 
 }  // namespace slipway

@@ -20,8 +20,9 @@ void SetVariable(Environment& env, std::string_view name, std::string_view value
 // Inside the container. The order of Apptainer: `env` first, the image's scripts over it, then what the user
 // said for the container alone (SLIPWAYENV_X, APPTAINERENV_X or SINGULARITYENV_X sets X). PATH is the usual
 // one unless the image or the user sets it for the container: the host's means nothing here.
-// kCancelled when the image's shell was ended by a signal.
-Result<Environment> ContainerEnvironment(const Environment& env, bool image_environment);
+// kCancelled when the image's shell was ended by a signal, or when the other end of `control_fd` (-1: none)
+// was closed while it ran.
+Result<Environment> ContainerEnvironment(const Environment& env, bool image_environment, int control_fd = -1);
 
 // The assignments of a script of the simplest kind ("export NAME=value", quoted or not, comments), applied to
 // `env`; false, with nothing done, when it takes a shell to understand it.

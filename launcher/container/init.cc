@@ -17,6 +17,7 @@
 #include "base/os/socket.h"
 #include "launcher/container/birth.h"
 #include "launcher/container/environment.h"
+#include "launcher/container/policy.h"
 #include "launcher/container/privilege.h"
 #include "launcher/container/program.h"
 #include "launcher/container/report.h"
@@ -155,7 +156,9 @@ void RunInit(const Birth& birth) {
   if (auto hidden = StayUndumpable(); !hidden) report.Die(hidden.error().message);
   auto order = ReceiveOrder(control.get());
   if (!order) report.Die(order.error().message);
+  for (Mount& mount : ForcedBinds(birth.policy)) order->spec.mounts.push_back(std::move(mount));
   const LaunchSpec& spec = order->spec;
+  if (auto allowed = JudgeLayers(birth.policy, spec); !allowed) report.Die(allowed.error().message);
   report.EndLap("receive");
 
   UniqueFd fresh_proc;
@@ -174,7 +177,7 @@ void RunInit(const Birth& birth) {
 
   auto standing = BuildContainer(birth, *order, std::move(fresh_proc), report);
   if (!standing) report.Die(standing.error().message);
-  auto env = ContainerEnvironment(spec.env, spec.image_environment);
+  auto env = ContainerEnvironment(spec.env, spec.image_environment, control.get());
   // From here on the closed socket tells of the front's end. Without a PID namespace a SIGKILL of ours would
   // leave the orphans that only we can still find.
   if (!pid_namespace) ::prctl(PR_SET_PDEATHSIG, 0);

@@ -10,6 +10,7 @@
 #include "base/os/mount.h"
 #include "launcher/container/dev.h"
 #include "launcher/container/layer.h"
+#include "launcher/container/policy.h"
 #include "launcher/container/sources.h"
 #include "launcher/container/squashfuse.h"
 
@@ -61,17 +62,22 @@ class TreeBuilder {
                                                : "no image was handed on to this container");
     }
     if (image.kind == ImageKind::kSquashfuse) {
-      fuse_ = TRY(ServeImage(image, fds_.at(static_cast<std::size_t>(image.fd)).get()));
+      int file = fds_.at(static_cast<std::size_t>(image.fd)).get();
+      TRY(JudgeImage(birth_.policy, TRY(FactsOf(birth_.policy, image, file))));
+      fuse_ = TRY(ServeImage(image, file));
       return {};
     }
     image_ = TRY_CONTEXT(Open(handed_on ? birth_.image_path : image.path, O_PATH | O_DIRECTORY), "image");
-    return {};
+    if (handed_on) return JudgeImage(birth_.policy, {.name = "of the store", .kind = "store"});
+    return JudgeImage(birth_.policy, TRY(FactsOf(birth_.policy, image, image_.get())));
   }
 
   // A tmpfs over "/": path look-ups, which begin at our root below it, never see it.
   Result<> MakeScratch() {
-    scratch_ = TRY(
-        MountNew("tmpfs", {{"mode", "0755"}, {"source", "slipway"}}, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
+    std::vector<FsParameter> parameters = {{"mode", "0755"}, {"source", "slipway"}};
+    if (birth_.policy.tmpfs_bytes != 0)
+      parameters.push_back({"size", std::to_string(birth_.policy.tmpfs_bytes)});
+    scratch_ = TRY(MountNew("tmpfs", parameters, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
     old_root_ = TRY(Open("/", O_PATH | O_DIRECTORY));
     TRY_CONTEXT(AttachMount(scratch_.get(), old_root_.get()), "attaching the container's scratch");
     for (const char* name : {"layer", "work", "image"}) {

@@ -40,7 +40,8 @@ Result<> MakeNamespaces() {
 
 }  // namespace
 
-void RunRootless(Birth birth) {
+void RunRootless(const Birth& given) {
+  Birth birth = given;
   if (auto made = MakeNamespaces(); !made) {
     Report report(birth.control_fd);
     report.Die(made.error().message);

@@ -18,16 +18,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: slipway-broker [--config FILE]\n");
     return 2;
   }
-  ContainerEntry entry{
-      .run_init =
-          [](int control_fd, const std::string& image_path, bool proc_masked) {
-            RunInit(Birth{control_fd, image_path, proc_masked});
-          },
-      .run_rootless =
-          [](int control_fd) {
-            RunRootless(Birth{control_fd, "", false});
-          },
-  };
+  ContainerEntry entry{RunInit, RunRootless};
   auto ran = [&]() -> Result<> {
     BrokerConf conf = TRY(LoadNodeConf(config));
     return RunBroker(conf, entry);

@@ -43,6 +43,7 @@ struct Mount {
   std::string options;
   bool read_only = false;
   bool optional = false;  // a source that does not exist is skipped, not an error ($HOME, $PWD, localtime)
+  bool forced = false;    // the admin's own; never on the wire: the container's child adds it
 };
 void Fields(auto& archive, IsA<Mount> auto& v) {
   archive(v.type, v.source, v.target, v.options, v.read_only, v.optional);
@@ -64,11 +65,12 @@ struct Task {
   std::uint32_t rank = 0;        // global
   std::vector<std::string> env;  // NAME=value, on top of the spec's
   std::int32_t stdin_fd = -1, stdout_fd = -1,
-               stderr_fd = -1;      // -1: /dev/null for stdin, the init's own otherwise
-  std::vector<std::uint32_t> cpus;  // allowed processors; empty: as inherited
+               stderr_fd = -1;        // -1: /dev/null for stdin, the init's own otherwise
+  std::vector<std::uint32_t> cpus;    // allowed processors; empty: as inherited
+  bool controlling_terminal = false;  // stdin_fd is a terminal for a session of its own
 };
 void Fields(auto& archive, IsA<Task> auto& v) {
-  archive(v.rank, v.env, v.stdin_fd, v.stdout_fd, v.stderr_fd, v.cpus);
+  archive(v.rank, v.env, v.stdin_fd, v.stdout_fd, v.stderr_fd, v.cpus, v.controlling_terminal);
 }
 
 struct LaunchSpec {
