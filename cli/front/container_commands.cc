@@ -11,6 +11,7 @@
 #include "cli/front/container_options.h"
 #include "launcher/client/container_run.h"
 #include "launcher/client/container_spec.h"
+#include "launcher/client/store_image.h"
 
 namespace slipway::cli {
 namespace {
@@ -22,7 +23,9 @@ Command Declare(const std::string& name) {
   command.name = Cat("slipway ", name);
   command.options = ContainerOptionList();
   command.stop_at_first_positional = true;
-  command.positionals = {{"IMAGE", Positional::kOne, "a SIF, a squashfs or a directory", "file"}};
+  command.positionals = {{"IMAGE", Positional::kOne,
+                          "a SIF, a squashfs, a directory, or a name or sha256:… of the node's store",
+                          "file"}};
   if (name == "exec") {
     command.summary = "run a command in a container";
     command.examples = {
@@ -63,18 +66,35 @@ bool LooksLikeCatalogueName(const std::string& image) {
          !image.ends_with(".sqfs") && !image.ends_with(".squashfs");
 }
 
-Result<ImageFile> OpenImage(const std::string& image) {
+struct Chosen {
+  ImageFile image;
+  std::string digest;  // of an image of the store
+};
+
+Result<Chosen> FromStore(const std::string& name, const std::string& digest) {
+  return Chosen{StoreImage(name), digest};
+}
+
+Result<Chosen> ChooseImage(const std::string& image, const BrokerConf& conf, const WayRequest& way,
+                           bool import) {
   if (auto scheme = image.find("://"); scheme != std::string::npos) {
     return Fail(Code::kUnimplemented, "image ", image, ": references of kind ", image.substr(0, scheme),
                 ":// cannot be run directly; a SIF, a squashfs or a directory would do");
   }
+  if (image.starts_with("sha256:")) return FromStore(image, TRY(DigestInStore(conf, image)));
   auto opened = OpenImageFile(image);
   if (!opened && opened.error().sys_errno == ENOENT && LooksLikeCatalogueName(image)) {
-    return Fail(Code::kNotFound, "image ", image,
-                ": no such file; if it is a name of the cluster's catalogue, use `slipway launch --image ",
-                image, "` (exec, run and shell take files and directories)");
+    auto digest = DigestInStore(conf, image);
+    if (digest) return FromStore(image, *digest);
+    if (digest.error().code != Code::kNotFound) return Failure(std::move(digest).error());
+    return Fail(Code::kNotFound, "image ", image, ": no such file, and ", digest.error().message,
+                "; if it is a name of the cluster's catalogue, use `slipway launch --image ", image, "`");
   }
-  return opened;
+  ImageFile file = TRY(std::move(opened));
+  if (!import) return Chosen{std::move(file), ""};
+  if (!file.file)
+    return Fail(Code::kInvalidArgument, "--import: ", image, " is a directory; build a SIF of it first");
+  return FromStore(file.path, TRY(ImportIntoStore(way, file.file.get())));
 }
 
 std::string WorkingDirectory() {
@@ -91,14 +111,17 @@ std::string Explained(const Mount& mount) {
              mount.read_only ? " (ro)" : "", mount.optional ? " (where it exists)" : "");
 }
 
-void Explain(const ImageFile& image, const LaunchSpec& spec, const InitReady& ready) {
-  static constexpr const char* kWays[] = {"", "mounted by the broker", "served by squashfuse",
-                                          "used in place"};
-  std::string text = Cat("way: rootless (a user namespace of your own), ",
-                         ready.pid_namespace ? "PID namespace" : "no PID namespace", "\nimage: ", image.what,
-                         " ", image.path, ", ", kWays[static_cast<int>(spec.image.kind)],
-                         spec.image.offset != 0 ? Cat(" from byte ", spec.image.offset) : std::string(),
-                         spec.writable_tmpfs ? ", changes kept in memory" : ", read-only", "\nmounts:\n");
+void Explain(const ImageFile& image, const LaunchSpec& spec, const Entered& entered, const InitReady& ready) {
+  static constexpr const char* kMounted[] = {"", "mounted by the kernel", "served by squashfuse",
+                                             "used in place"};
+  static constexpr const char* kWords[] = {"made by the node's slipway-broker", "made by the setuid starter",
+                                           "a user namespace of your own"};
+  std::string text = Cat("way: ", NameOf(entered.way), " (", kWords[static_cast<int>(entered.way)], "), ",
+                         ready.pid_namespace ? "PID namespace" : "no PID namespace");
+  for (const std::string& why : entered.passed_over) text += Cat("\n  not ", why);
+  text += Cat("\nimage: ", image.what, " ", image.path, ", ", kMounted[static_cast<int>(spec.image.kind)],
+              spec.image.offset != 0 ? Cat(" from byte ", spec.image.offset) : std::string(),
+              spec.writable_tmpfs ? ", changes kept in memory" : ", read-only", "\nmounts:\n");
   for (const Mount& mount : spec.mounts) text += Explained(mount) + "\n";
   text += "time (microseconds):";
   std::uint64_t total = 0;
@@ -111,20 +134,30 @@ void Explain(const ImageFile& image, const LaunchSpec& spec, const InitReady& re
 
 Result<int> Run(const std::string& name, const Parsed& parsed) {
   std::vector<std::string> rest = parsed.positionals();
-  ImageFile image = TRY(OpenImage(rest[0]));
+  BrokerConf conf = ReadStarterConf();
+  ContainerRun run;
+  run.way.only = TRY(WayOf(parsed));
+  run.way.starter = TRY(FindCompanion("slipway-starter"));
+  run.way.exec_socket = conf.exec_socket();
+  Chosen chosen = TRY(ChooseImage(rest[0], conf, run.way, parsed.Has("import")));
+  const ImageFile& image = chosen.image;
+  run.way.digest = chosen.digest;
   rest.erase(rest.begin());
   if (!rest.empty() && rest[0] == "--") rest.erase(rest.begin());
   if (name == "exec" && rest.empty()) return Fail(Code::kInvalidArgument, "slipway exec: no COMMAND given");
   std::vector<std::string> caller_env;
   for (char** entry = environ; *entry != nullptr; ++entry) caller_env.emplace_back(*entry);
   if (name == "shell") caller_env.emplace_back("PS1=Slipway> ");
-  ContainerRun run;
-  run.starter = TRY(FindCompanion("slipway-starter"));
-  run.spec = TRY(MakeContainerSpec(image, ContainerOptionsOf(parsed), CallingUser(), caller_env, WorkingDirectory()));
+  run.spec = TRY(
+      MakeContainerSpec(image, ContainerOptionsOf(parsed), CallingUser(), caller_env, WorkingDirectory()));
   run.spec.argv = ArgvFor(name, std::move(rest));
   if (image.file) run.fds.push_back(image.file.get());
   run.fds.push_back(STDIN_FILENO);
-  if (parsed.Has("explain")) run.ready = [&](const InitReady& ready) { Explain(image, run.spec, ready); };
+  if (parsed.Has("explain")) {
+    run.ready = [&](const Entered& entered, const InitReady& ready) {
+      Explain(image, run.spec, entered, ready);
+    };
+  }
   run.say = [](const std::string& line) { std::fprintf(stderr, "slipway: %s\n", line.c_str()); };
   return RunContainer(run);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/front/container_options.h"
 
+#include <cstdlib>
+
 namespace slipway::cli {
 
 std::vector<Option> ContainerOptionList() {
@@ -36,6 +38,13 @@ std::vector<Option> ContainerOptionList() {
       {.name = "hostname", .type = Option::kString, .value_name = "NAME", .help = "host name inside"},
       {.name = "pid", .letter = 'p', .help = "a PID namespace of its own (the default)", .hidden = true},
       {.name = "no-pid", .help = "see the host's processes"},
+      {.name = "way",
+       .type = Option::kString,
+       .value_name = "WAY",
+       .help = "how it is made: brokered, setuid, rootless or auto (also SLIPWAY_WAY)",
+       .complete = "auto|brokered|setuid|rootless"},
+      {.name = "import",
+       .help = "put the image file into the node's store first; the kernel mounts it from there"},
       {.name = "explain", .help = "say on stderr how the container was made and where the time went"},
   };
 }
@@ -52,6 +61,11 @@ ContainerOptions ContainerOptionsOf(const Parsed& parsed) {
   options.pwd = parsed.Value("pwd", parsed.Value("cwd"));
   options.hostname = parsed.Value("hostname");
   return options;
+}
+
+Result<std::optional<Way>> WayOf(const Parsed& parsed) {
+  const char* otherwise = std::getenv("SLIPWAY_WAY");
+  return ParseWay(parsed.Value("way", otherwise != nullptr ? otherwise : ""));
 }
 
 }  // namespace slipway::cli

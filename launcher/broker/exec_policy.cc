@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/broker/exec_policy.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <algorithm>
 
 namespace slipway {
@@ -40,6 +43,15 @@ Result<> JudgeImport(const BrokerConf& conf, ExecWay way, const Identity& who) {
                 "starter.conf limits whose images are run (limit_…, signed_by): only root puts images into "
                 "the store");
   }
+  return {};
+}
+
+Result<> CheckReadable(int fd) {
+  int flags = ::fcntl(fd, F_GETFL);
+  struct stat info;
+  if (flags < 0 || ::fstat(fd, &info) < 0) return ErrnoFail("the image's descriptor");
+  if ((flags & O_PATH) != 0 || (flags & O_ACCMODE) == O_WRONLY || !S_ISREG(info.st_mode))
+    return Fail(Code::kPermissionDenied, "the image must be a regular file that you have opened for reading");
   return {};
 }
 

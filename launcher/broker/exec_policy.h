@@ -16,4 +16,8 @@ Result<> JudgeExec(const BrokerConf& conf, ExecWay way, const Identity& who, boo
 // store's are the admin's to choose: an import would launder any file into one of them.
 Result<> JudgeImport(const BrokerConf& conf, ExecWay way, const Identity& who);
 
+// That an image handed to root to be read was opened for reading by whoever hands it: a descriptor says
+// nothing of its own (O_PATH needs no right to the file). A regular file.
+Result<> CheckReadable(int fd);
+
 }  // namespace slipway

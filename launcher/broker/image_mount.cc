@@ -58,6 +58,10 @@ Result<UniqueFd> MountStoreImage(const BrokerConf& conf, const std::string& dige
                      Cat("image ", digest));
 }
 
+Result<UniqueFd> CloneStoreMount(const BrokerConf& conf, const std::string& digest) {
+  return OpenTreeClone(AT_FDCWD, ImageMountPath(conf, digest), false);
+}
+
 Result<> AttachStoreImage(const BrokerConf& conf, const std::string& digest, int mount_fd) {
   std::string path = ImageMountPath(conf, digest);
   if (::mkdir(path.c_str(), 0755) < 0 && errno != EEXIST) return ErrnoFail("mkdir", path);

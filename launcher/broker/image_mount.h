@@ -27,6 +27,8 @@ Result<bool> IsMountPoint(const std::string& path, const std::string& parent);
 Result<> EnterPrivateMounts(const BrokerConf& conf);
 // The image's squashfs through a loop device, read-only, nosuid, nodev, detached.
 Result<UniqueFd> MountStoreImage(const BrokerConf& conf, const std::string& digest);
+// A detached copy of one that is attached in the mount namespace we are in.
+Result<UniqueFd> CloneStoreMount(const BrokerConf& conf, const std::string& digest);
 // At ImageMountPath, which is made.
 Result<> AttachStoreImage(const BrokerConf& conf, const std::string& digest, int mount_fd);
 

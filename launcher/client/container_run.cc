@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/client/container_run.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 
 #include "base/os/process.h"
 #include "base/os/socket.h"
+#include "launcher/client/terminal.h"
 
 namespace slipway {
 namespace {
@@ -25,13 +27,15 @@ class Driver {
   int Run() {
     auto outcome = Start();
     if (!outcome) {
+      terminal_.reset();
       run_.say(outcome.error().message);
       return 125;
     }
     while (Step()) {
     }
-    // The starter's end is the end of everything in the container, the image's server included.
-    [[maybe_unused]] auto ended = starter_.Wait();
+    AwaitEnd();
+    if (terminal_) terminal_->Drain();
+    terminal_.reset();
     if (failed_) {
       run_.say(failed_->message);
       return failed_->exit_code;
@@ -43,31 +47,70 @@ class Driver {
   }
 
  private:
+  // The end of everything in the container, the image's server included.
+  void AwaitEnd() {
+    control_.reset();
+    if (entered_.starter) [[maybe_unused]]
+      auto ended = entered_.starter.Wait();
+    while (entered_.broker && ReceiveMessage(entered_.broker.get())) {
+    }
+  }
+
   Result<> Start() {
+    TRY(WatchSignals());
+    entered_ = TRY(EnterWay(run_.way));
+    control_ = std::move(entered_.control);
+    LaunchSpec spec = run_.spec;
+    std::vector<int> streams = run_.fds;
+    if (entered_.way == Way::kBrokered) TRY(HandStreamsOver(spec, streams));
+    UniqueFd memfd = TRY(MakeSealedMemfd("launch-spec", EncodeLaunchSpec(spec)));
+    TRY(SendMessage(control_.get(), EncodeFrame(InitFrame::kLaunch, LaunchRequest{}), {memfd.get()}));
+    if (!streams.empty()) {
+      WireWriter frame;
+      frame(static_cast<std::uint16_t>(InitFrame::kFds));
+      TRY(SendMessage(control_.get(), frame.Take(), streams));
+    }
+    if (terminal_) terminal_->LetTheirsGo();
+    return {};
+  }
+
+  Result<> WatchSignals() {
     sigset_t forwarded;
     sigemptyset(&forwarded);
     for (int number : kForwarded) sigaddset(&forwarded, number);
+    sigaddset(&forwarded, SIGWINCH);
     if (::sigprocmask(SIG_BLOCK, &forwarded, nullptr) < 0) return ErrnoFail("sigprocmask");
     signals_.reset(::signalfd(-1, &forwarded, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!signals_) return ErrnoFail("signalfd");
-    SocketEnds ends = TRY(MakeSocketPair(SOCK_SEQPACKET));
-    control_ = std::move(ends.a);
-    SpawnOptions options;
-    options.argv = {run_.starter, "3"};
-    options.fds = {{3, ends.b.get()}};
-    starter_ = TRY(Spawn(options));
-    ends.b.reset();
-    UniqueFd spec = TRY(MakeSealedMemfd("launch-spec", EncodeLaunchSpec(run_.spec)));
-    TRY(SendMessage(control_.get(), EncodeFrame(InitFrame::kLaunch, LaunchRequest{}), {spec.get()}));
-    if (run_.fds.empty()) return {};
-    WireWriter frame;
-    frame(static_cast<std::uint16_t>(InitFrame::kFds));
-    return SendMessage(control_.get(), frame.Take(), run_.fds);
+    return {};
+  }
+
+  // The init is the broker's child: our streams have to be sent, and a terminal of its own instead of ours.
+  Result<> HandStreamsOver(LaunchSpec& spec, std::vector<int>& fds) {
+    Task& task = spec.tasks.at(0);
+    if (::isatty(STDIN_FILENO) == 1) terminal_.emplace(TRY(TerminalRelay::Make(STDIN_FILENO)));
+    std::int32_t* wanted[] = {&task.stdin_fd, &task.stdout_fd, &task.stderr_fd};
+    for (int number : {0, 1, 2}) {
+      if (::fcntl(number, F_GETFD) < 0) continue;  // closed: the task gets /dev/null
+      int stream = terminal_ && ::isatty(number) == 1 ? terminal_->theirs() : number;
+      if (*wanted[number] >= 0) {
+        fds.at(static_cast<std::size_t>(*wanted[number])) = stream;
+        continue;
+      }
+      *wanted[number] = static_cast<std::int32_t>(fds.size());
+      fds.push_back(stream);
+    }
+    task.controlling_terminal = terminal_.has_value();
+    spec.fd_count = static_cast<std::uint32_t>(fds.size());
+    return {};
   }
 
   bool Step() {
-    pollfd fds[] = {{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
-    if (::poll(fds, 2, -1) < 0) return errno == EINTR;
+    std::vector<pollfd> fds = {{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
+    std::vector<pollfd> carried = terminal_ ? terminal_->Wanted() : std::vector<pollfd>();
+    fds.insert(fds.end(), carried.begin(), carried.end());
+    if (::poll(fds.data(), fds.size(), -1) < 0) return errno == EINTR;
+    if (terminal_) terminal_->Carry({fds.begin() + 2, fds.end()});
     if (fds[1].revents != 0) ForwardSignals();
     if (fds[0].revents == 0) return true;
     auto message = ReceiveMessage(control_.get());
@@ -82,7 +125,7 @@ class Driver {
     switch (frame.kind) {
       case InitFrame::kReady: {
         auto ready = TRY(Decode<InitReady>(frame.payload, "ready frame"));
-        if (run_.ready) run_.ready(ready);
+        if (run_.ready) run_.ready(entered_, ready);
         return {};
       }
       case InitFrame::kStarted:
@@ -93,6 +136,10 @@ class Driver {
       }
       case InitFrame::kFailed: {
         failed_ = TRY(Decode<InitFailed>(frame.payload, "failure frame"));
+        return {};
+      }
+      case InitFrame::kRefused: {
+        failed_ = InitFailed{125, TRY(Decode<std::string>(frame.payload, "refusal frame"))};
         return {};
       }
       case InitFrame::kWarning: {
@@ -107,17 +154,23 @@ class Driver {
   void ForwardSignals() {
     signalfd_siginfo info;
     while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+      if (info.ssi_signo == SIGWINCH) {
+        if (terminal_) terminal_->TakeSize();
+        continue;
+      }
       last_signal_ = static_cast<int>(info.ssi_signo);
-      // The terminal's own (Ctrl-C) reach every process of the foreground group, the task among them.
-      if (info.ssi_code == SI_KERNEL) continue;
+      // The terminal's own (Ctrl-C) reach every process of the foreground group, the task among them where it
+      // is of our session.
+      if (info.ssi_code == SI_KERNEL && entered_.way != Way::kBrokered) continue;
       [[maybe_unused]] auto gone =
           SendMessage(control_.get(), EncodeFrame(InitFrame::kSignal, TaskSignal{0, last_signal_}));
     }
   }
 
   const ContainerRun& run_;
+  Entered entered_;
   UniqueFd signals_, control_;
-  Process starter_;
+  std::optional<TerminalRelay> terminal_;
   std::optional<ExitStatus> exited_;
   std::optional<InitFailed> failed_;
   int last_signal_ = 0;

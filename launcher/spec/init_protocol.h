@@ -23,6 +23,8 @@ enum class InitFrame : std::uint16_t {
   kExited = 18,   // TaskExited
   kFailed = 19,   // InitFailed: nothing was started, or nothing more will be
   kWarning = 20,  // std::string, for the user's stderr
+  kRefused = 21,  // std::string: this way cannot be taken, nothing was started; another may be tried
+  kBorn = 22,     // std::string, empty: from the setuid starter, before the init's own first frame
 };
 
 struct LaunchRequest {
