@@ -11,6 +11,7 @@
 #include "base/log/log.h"
 #include "base/loop/epoll_loop.h"
 #include "base/os/socket.h"
+#include "launcher/broker/exec_server.h"
 #include "launcher/broker/server.h"
 
 namespace slipway {
@@ -77,17 +78,39 @@ Result<> RunBroker(const BrokerConf& conf, const ContainerEntry& entry) {
   TRY(images.Open());
   Importer importer(conf, *loop, workers, images);
   std::vector<std::string> cannot = cgroups.cannot();
+  bool proc_masked = conf.rootless ? false : IsProcMasked();
+  ExecServer users({conf, *loop, images, importer, entry, mounts.host.get(), proc_masked});
   BrokerServer server(conf, *loop, images, importer, cannot);
   StepKeeper steps({conf, *loop, images, marks, cgroups, mounts.holder ? &*mounts.holder : nullptr, entry,
-                    mounts.host.get(), conf.rootless ? false : IsProcMasked()},
+                    mounts.host.get(), proc_masked},
                    [&](const StepGone& gone) { server.Announce(gone); });
   TRY(steps.Recover());
   TRY(server.Listen(steps));
+  TRY(users.Listen());
   NotifyReady();
   Log(Level::kInfo, "ready",
       {{"node", conf.node}, {"socket", conf.socket()}, {"rootless", conf.rootless ? "yes" : "no"}});
   loop->Run();
   return {};
+}
+
+Result<std::string> ImportOnce(const BrokerConf& conf, UniqueFd source) {
+  TRY(CheckWhoWeAre(conf));
+  ::umask(022);
+  for (auto& [path, mode] :
+       {std::pair{conf.run_dir, 0755u}, {conf.state_dir, 0755u}, {conf.image_dir, 0700u}})
+    TRY(MakeTrustedDirectory(path, ::geteuid(), mode));
+  auto loop = TRY(EpollLoop::Make());
+  Workers workers(*loop);
+  ImageKeeper images(conf, workers);
+  Importer importer(conf, *loop, workers, images);
+  Result<std::string> digest = Fail(Code::kInternal, "the import did not end");
+  importer.Import(std::move(source), [&](Result<Imported> imported) {
+    digest = imported ? Result<std::string>(imported->digest) : Failure(std::move(imported).error());
+    loop->Stop();
+  });
+  loop->Run();
+  return digest;
 }
 
 }  // namespace slipway

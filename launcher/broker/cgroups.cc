@@ -13,6 +13,21 @@
 #include "base/os/process.h"
 
 namespace slipway {
+
+// Where cgroup2 is mounted whole: mountinfo's fields are "id parent dev root mountpoint … - type source
+// options".
+Result<std::string> CgroupMount() {
+  std::istringstream lines(TRY(ReadFile("/proc/self/mountinfo")));
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find(" - cgroup2 ") == std::string::npos) continue;
+    std::istringstream fields(line);
+    std::string id, parent, device, root, point;
+    fields >> id >> parent >> device >> root >> point;
+    if (root == "/") return point;
+  }
+  return Fail(Code::kNotFound, "no cgroup v2 hierarchy is mounted");
+}
+
 namespace {
 
 Result<> WriteControl(const std::string& path, std::string_view value) {
@@ -26,20 +41,6 @@ Result<> MakeDirectory(const std::string& path) {
   return {};
 }
 
-// Where cgroup2 is mounted whole: mountinfo's fields are "id parent dev root mountpoint … - type source
-// options".
-Result<std::string> FindMount() {
-  std::istringstream lines(TRY(ReadFile("/proc/self/mountinfo")));
-  for (std::string line; std::getline(lines, line);) {
-    if (line.find(" - cgroup2 ") == std::string::npos) continue;
-    std::istringstream fields(line);
-    std::string id, parent, device, root, point;
-    fields >> id >> parent >> device >> root >> point;
-    if (root == "/") return point;
-  }
-  return Fail(Code::kNotFound, "no cgroup v2 hierarchy is mounted");
-}
-
 Result<std::string> OwnCgroup() {
   std::istringstream lines(TRY(ReadFile("/proc/self/cgroup")));
   for (std::string line; std::getline(lines, line);) {
@@ -50,7 +51,7 @@ Result<std::string> OwnCgroup() {
 
 // Several brokers of one host (virtual nodes) must not meet, so the name says whose it is.
 Result<std::string> BasePath(const BrokerConf& conf) {
-  std::string mount = TRY(FindMount());
+  std::string mount = TRY(CgroupMount());
   if (!conf.cgroup.empty()) return Cat(mount, conf.cgroup[0] == '/' ? "" : "/", conf.cgroup);
   std::string own = TRY(OwnCgroup());
   std::string id = DigestOf(Cat(conf.cluster, "\n", conf.node, "\n", conf.run_dir)).substr(7, 12);

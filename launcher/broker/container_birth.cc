@@ -24,9 +24,10 @@ void BecomeUser(const Identity& who, const Gate& gate) {
   gate.Check(::prctl(PR_SET_DUMPABLE, 0) == 0, "prctl(PR_SET_DUMPABLE)");
 }
 
-void EnterNewNamespaces(const Identity& who, const Gate& gate) {
-  gate.Check(::setresuid(who.uid, 0, 0) == 0, "setresuid");
+void EnterNewNamespaces(const BirthPlan& plan, const Gate& gate) {
+  gate.Check(::setresuid(plan.identity.uid, 0, 0) == 0, "setresuid");
   gate.Check(::prctl(PR_SET_DUMPABLE, 0) == 0, "prctl(PR_SET_DUMPABLE)");
+  if (plan.prepare) gate.Require(plan.prepare());
   gate.Check(::unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC) == 0, "unshare(user, mount, ipc)");
   gate.Say(kUnshared);
   gate.Await(kMapped);
@@ -47,10 +48,9 @@ Result<HalfBorn> BearContainer(const BirthPlan& plan, const ContainerEntry& entr
   if (plan.join != nullptr) keep.insert(keep.end(), {plan.join->user.get(), plan.join->ipc.get()});
   HalfBornOptions options{{.cgroup_fd = plan.cgroup_fd}, keep, plan.surroundings, plan.log_fd};
   HalfBorn child = TRY(HalfBorn::Make(options, [&](const Gate& gate) {
-    if (plan.prepare) gate.Require(plan.prepare());
     gate.Require(TakeGroups(plan.identity));  // with euid still 0: what follows is root's making
     if (plan.join == nullptr) {
-      EnterNewNamespaces(plan.identity, gate);
+      EnterNewNamespaces(plan, gate);
     } else {
       EnterJobNamespaces(*plan.join, gate);
       ::close(plan.join->user.get());

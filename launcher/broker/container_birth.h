@@ -27,7 +27,7 @@ struct BirthPlan {
   int cgroup_fd = -1;
   int log_fd = -1;                      // the init's stderr; kOwn only
   const JobNamespaces* join = nullptr;  // null: the first step of its job; new ones are made
-  std::function<Result<>()> prepare;    // in the child, while it is root still; may be empty
+  std::function<Result<>()> prepare;    // in the child, with euid 0 and the user's real ids; may be empty
 };
 
 // Behind its gate until Tell('g'). As root.

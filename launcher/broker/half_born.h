@@ -52,6 +52,7 @@ class HalfBorn {
   ~HalfBorn() { End(); }
 
   pid_t pid() const { return process_.pid(); }
+  int pidfd() const { return process_.pidfd(); }
   Result<> Hear(char word);  // the child's error when it sends one instead
   Result<> Tell(char word);
   // The child has gone on and exec'ed (or closed the gate); what it reported if that failed.

@@ -64,14 +64,19 @@ class Driver {
     std::vector<int> streams = run_.fds;
     if (entered_.way == Way::kBrokered) TRY(HandStreamsOver(spec, streams));
     UniqueFd memfd = TRY(MakeSealedMemfd("launch-spec", EncodeLaunchSpec(spec)));
-    TRY(SendMessage(control_.get(), EncodeFrame(InitFrame::kLaunch, LaunchRequest{}), {memfd.get()}));
-    if (!streams.empty()) {
-      WireWriter frame;
-      frame(static_cast<std::uint16_t>(InitFrame::kFds));
-      TRY(SendMessage(control_.get(), frame.Take(), streams));
-    }
+    auto sent = SendSpec(memfd.get(), streams);
+    // An init that failed before it read this has said why: that is read first.
+    if (!sent && sent.error().sys_errno != EPIPE && sent.error().sys_errno != ECONNRESET) return sent;
     if (terminal_) terminal_->LetTheirsGo();
     return {};
+  }
+
+  Result<> SendSpec(int memfd, const std::vector<int>& streams) {
+    TRY(SendMessage(control_.get(), EncodeFrame(InitFrame::kLaunch, LaunchRequest{}), {memfd}));
+    if (streams.empty()) return {};
+    WireWriter frame;
+    frame(static_cast<std::uint16_t>(InitFrame::kFds));
+    return SendMessage(control_.get(), frame.Take(), streams);
   }
 
   Result<> WatchSignals() {

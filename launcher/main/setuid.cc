@@ -109,6 +109,8 @@ void DistrustCaller() {
   sigset_t all;
   sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, nullptr);
+  // An ignored SIGCHLD, which exec hands down, would keep the ends of children from us.
+  for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
   for (int fd : {0, 1, 2}) {
     // The lowest free number is the one that is closed.
     if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY) != fd)

@@ -10,3 +10,10 @@ endforeach()
 if(NOT SLIPWAY_SANITIZE)
   target_link_options(slipway-starter PRIVATE -static)
 endif()
+
+slipway_gtest(launcher_main_ways_test LABEL unit SOURCES ways_test.cc DEPS launcher_broker base_text util TIMEOUT 180)
+add_dependencies(launcher_main_ways_test slipway slipway-starter slipway-broker slipway-holder slipway-import broker_fake_stepd broker_fake_import)
+target_compile_definitions(launcher_main_ways_test PRIVATE SLIPWAY_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
+  SLIPWAY_BROKER="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/slipway-broker" SLIPWAY_HOLDER="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/slipway-holder"
+  SLIPWAY_IMPORT="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/slipway-import"
+  BROKER_FAKE_stepd="$<TARGET_FILE:broker_fake_stepd>" BROKER_FAKE_import="$<TARGET_FILE:broker_fake_import>")
