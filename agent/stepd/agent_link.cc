@@ -7,49 +7,34 @@
 #include <cerrno>
 
 #include "base/log/log.h"
-#include "base/os/socket.h"
 
 namespace slipway {
 
-AgentLink::AgentLink(Loop& loop, UniqueFd listener, uid_t agent_uid, Events events)
-    : loop_(loop), listener_(std::move(listener)), agent_uid_(agent_uid), events_(std::move(events)) {}
-
 AgentLink::~AgentLink() {
   if (socket_) loop_.Unwatch(socket_watch_);
-  loop_.Unwatch(listener_watch_);
 }
 
-Result<> AgentLink::Start() {
-  TRY(SetNonblocking(listener_.get()));
-  listener_watch_ = TRY(loop_.Watch(listener_.get(), EPOLLIN, [this](std::uint32_t) { OnListener(); }));
-  return {};
-}
-
-void AgentLink::OnListener() {
-  auto connection = AcceptUnix(listener_.get());
-  if (!connection) return;
-  auto peer = PeerOf(connection->get());
-  if (!peer || (peer->uid != agent_uid_ && peer->uid != ::geteuid())) {
-    Log(Level::kWarn, "a stranger connected to the step's socket",
-        {{"uid", peer ? Cat(peer->uid) : "unknown"}});
-    return;
-  }
+void AgentLink::Adopt(Opening opening) {
   Drop();
-  socket_ = std::move(*connection);
-  reader_ = FrameReader(kFrameBytesMax);
-  if (!SetNonblocking(socket_.get())) return socket_.reset();
-  auto watch = loop_.Watch(socket_.get(), EPOLLIN, [this](std::uint32_t events) { OnSocket(events); });
-  if (!watch) return socket_.reset();
+  auto watch = loop_.Watch(opening.socket.get(), EPOLLIN, [this](std::uint32_t events) { OnSocket(events); });
+  if (!watch) return;
+  socket_ = std::move(opening.socket);
+  reader_ = std::move(opening.reader);
   socket_watch_ = *watch;
+  auto handled = Handle(opening.frame);
+  if (handled) handled = HandleFrames();
+  if (!handled) DropFor(handled.error());
 }
 
 void AgentLink::OnSocket(std::uint32_t epoll_events) {
   if (epoll_events & EPOLLOUT) Flush();
   if (!socket_ || !(epoll_events & (EPOLLIN | EPOLLHUP | EPOLLERR))) return;
-  auto read = Read();
-  if (read) return;
-  if (read.error().code != Code::kUnavailable)
-    Log(Level::kWarn, "the agent's connection", {{"error", read.error().message}});
+  if (auto read = Read(); !read) DropFor(read.error());
+}
+
+void AgentLink::DropFor(const Error& error) {
+  if (error.code != Code::kUnavailable)
+    Log(Level::kWarn, "the agent's connection", {{"error", error.message}});
   Drop();
 }
 
@@ -60,6 +45,10 @@ Result<> AgentLink::Read() {
   if (got < 0) return ErrnoFail("recv");
   if (got == 0) return Fail(Code::kUnavailable, "closed");
   reader_.Feed({buffer, static_cast<std::size_t>(got)});
+  return HandleFrames();
+}
+
+Result<> AgentLink::HandleFrames() {
   int here = socket_.get();
   while (auto frame = TRY(reader_.Next())) {
     TRY(Handle(*frame));

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// stepd outlives its agent: whoever connects last, with the right uid, is the agent. Nothing here waits for
-// it, and what is said while nobody listens is dropped; callers that need it said again do so when one
-// attaches.
+// stepd outlives its agent: whoever attached last is the agent. Nothing here waits for it, and what is said
+// while nobody listens is dropped; callers that need it said again do so when one attaches.
 //
 // Loop's thread only.
 #pragma once
-
-#include <sys/types.h>
 
 #include <functional>
 #include <string>
@@ -15,6 +12,7 @@
 #include "base/loop/loop.h"
 #include "base/os/fd.h"
 #include "base/wire/stream.h"
+#include "launcher/link/door.h"
 #include "launcher/spec/step_protocol.h"
 
 namespace slipway {
@@ -27,13 +25,15 @@ class AgentLink {
     // An error: this agent does not keep the protocol and is let go.
     std::function<Result<>(StepFrame kind, std::string_view payload)> frame;
   };
-  // Serves connections of `agent_uid` and of our own uid.
-  AgentLink(Loop& loop, UniqueFd listener, uid_t agent_uid, Events events);
+  AgentLink(Loop& loop, Events events) : loop_(loop), events_(std::move(events)) {}
   ~AgentLink();
   AgentLink(const AgentLink&) = delete;
   AgentLink& operator=(const AgentLink&) = delete;
 
-  Result<> Start();
+  static constexpr std::size_t kFrameBytesMax = 8 << 20;
+
+  // Of a connection that opened with kAttach; the one before it is let go.
+  void Adopt(Opening opening);
   bool attached() const { return attached_; }
   template <class T>
   void Send(StepFrame kind, const T& payload) {
@@ -43,21 +43,20 @@ class AgentLink {
 
  private:
   static constexpr std::size_t kQueueBytesMax = 256 << 20;
-  static constexpr std::size_t kFrameBytesMax = 8 << 20;
 
-  void OnListener();
   void OnSocket(std::uint32_t epoll_events);
   Result<> Read();
+  Result<> HandleFrames();
+  void DropFor(const Error& error);
   Result<> Handle(std::string_view frame);
   void Queue(const std::string& bytes);
   void Flush();
   void Drop();
 
   Loop& loop_;
-  UniqueFd listener_, socket_;
-  const uid_t agent_uid_;
+  UniqueFd socket_;
   Events events_;
-  Loop::WatchId listener_watch_, socket_watch_;
+  Loop::WatchId socket_watch_;
   FrameReader reader_{kFrameBytesMax};
   std::string outgoing_;
   std::size_t sent_ = 0;

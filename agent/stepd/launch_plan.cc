@@ -92,6 +92,7 @@ Result<LaunchSpec> PlanLaunch(const StepSpec& spec) {
   launch.writable_tmpfs = spec.writable_tmpfs;
   launch.mounts = MountsOf(spec);
   launch.files = FilesOf(spec);
+  launch.hooks = spec.hooks;
   launch.env = StepEnvironment(spec);
   launch.cwd = spec.cwd;
   launch.umask = spec.umask;

@@ -66,11 +66,17 @@ std::optional<std::uint32_t> Outcome::Stranger() const {
 }
 
 bool Outcome::FailStranger(std::uint32_t rank) {
+  const char* offered = mpi_ == MpiKind::kPmix  ? "over PMIx"
+                        : mpi_ == MpiKind::kPmi ? "over PMI"
+                                                : "over PMIx or PMI";
+  const char* cure = mpi_ == MpiKind::kPmix  ? "has no PMIx support (--mpi=auto offers PMI too)"
+                     : mpi_ == MpiKind::kPmi ? "speaks neither PMI-1 nor PMI-2 (--mpi=auto offers PMIx too)"
+                                             : "speaks neither, or took another way by its own settings";
   return Fail(kNeverConnectedCode,
-              Cat(Name(rank),
-                  " ended without having called MPI_Init over PMIx, so it was no part of the job: if the "
-                  "program is no "
-                  "MPI program, start it with --mpi=none; if it is, its MPI library has no PMIx support"));
+              Cat(Name(rank), " ended without having called MPI_Init ", offered,
+                  ", so it was no part of the job: if the program is no MPI program, start it with "
+                  "--mpi=none; if it is, its MPI library ",
+                  cure));
 }
 
 bool Outcome::RankAborted(std::uint32_t rank, std::int32_t status) {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the container's init, the agent, the other nodes and libpmix tell a running step.
+// What the container's init, the agent and the other nodes tell a running step.
+#include <unistd.h>
+
 #include <csignal>
 
 #include "agent/stepd/stepd.h"
 #include "agent/stepd/usage.h"
+#include "base/log/log.h"
 #include "base/os/process.h"
 #include "base/text/text.h"
 
@@ -18,6 +21,9 @@ InitLink::Events Stepd::InitEvents() {
           [this](std::uint32_t task, std::int32_t wait_status) {
             loop_.Post([this, task, wait_status] { OnRankExited(task, wait_status); });
           },
+      .added_started = [this](TaskStarted started) { visitors_.OnStarted(started); },
+      .added_exited = [this](TaskExited exited) { visitors_.OnExited(exited); },
+      .added_failed = [this](TaskFailed failed) { visitors_.OnFailed(failed); },
       .failed = [this](InitFailed failed) { FailStep(failed.exit_code, failed.message); },
       .warning = [this](std::string line) { Warn(line); },
       .gone = [this](std::string why) { loop_.Post([this, why = std::move(why)] { OnInitGone(why); }); },
@@ -32,6 +38,31 @@ AgentLink::Events Stepd::AgentEvents() {
   };
 }
 
+Door::Events Stepd::DoorEvents(uid_t agent_uid) {
+  return {
+      .may_enter =
+          [agent_uid](const PeerIdentity& peer) {
+            if (peer.uid == agent_uid || peer.uid == ::geteuid()) return true;
+            Log(Level::kWarn, "a stranger connected to the step's socket", {{"uid", peer.uid}});
+            return false;
+          },
+      .opened = [this](Opening opening) { OnDoor(std::move(opening)); },
+  };
+}
+
+// The step's user may bring a process of his (`slipway exec --job`).
+void Stepd::OnDoor(Opening opening) {
+  auto step_frame = SplitFrame<StepFrame>(opening.frame);
+  if (step_frame && step_frame->kind == StepFrame::kAttach) return agent_.Adopt(std::move(opening));
+  auto frame = SplitFrame<TaskFrame>(opening.frame);
+  if (!frame || frame->kind != TaskFrame::kRun)
+    return Log(Level::kWarn, "a connection that began with neither kAttach nor kRun was let go");
+  if (opening.peer.uid != ::geteuid()) return Visitors::TurnAway(opening, "this is another user's job");
+  if (init_gone_ || taking_down_) return Visitors::TurnAway(opening, "the step has ended on this node");
+  if (!ready_) return Visitors::TurnAway(opening, "the step's container does not stand yet; try again");
+  visitors_.Admit(std::move(opening));
+}
+
 ExchangeCallbacks Stepd::ExchangeEvents() {
   return {
       // What is lost while no agent is there is sent again when one attaches.
@@ -39,38 +70,16 @@ ExchangeCallbacks Stepd::ExchangeEvents() {
           [this](std::uint32_t node, std::string bytes) {
             agent_.Send(StepFrame::kExchangeOut, StepExchange{node, std::move(bytes)});
           },
-      .serve_modex =
-          [this](std::uint32_t rank, Exchange::Reply reply) {
-            if (!pmix_) return reply(slipway::Fail(Code::kFailedPrecondition, "not an MPI step"));
-            pmix_->ServeModex(rank, [this, reply = std::move(reply)](Result<std::string> data) {
-              reply(std::move(data));
+      .serve =
+          [this](std::uint32_t node, Service service, std::string data, Exchange::Reply reply) {
+            Serve(node, service, data, [this, reply = std::move(reply)](Result<std::string> answer) {
+              reply(std::move(answer));
               ArmExchangeTick();
             });
           },
       .step_failed =
           [this](std::uint32_t, std::int32_t exit_code, std::string reason) {
             if (outcome_.Fail(exit_code, reason)) TakeDown(std::chrono::seconds(spec_.kill_grace_s));
-          },
-  };
-}
-
-PmixCallbacks Stepd::PmixEvents() {
-  return {
-      .connected = [this](std::uint32_t rank) { OnConnected(rank); },
-      .finalized = [this](std::uint32_t rank) { outcome_.RankFinalized(rank); },
-      .aborted =
-          [this](std::uint32_t rank, std::int32_t status, std::string) {
-            if (outcome_.RankAborted(rank, status)) OnFirstFailure(true);
-          },
-      .fence =
-          [this](std::string members, std::vector<std::uint32_t> nodes, std::string data,
-                 Exchange::Reply reply) {
-            OnFence(std::move(members), std::move(nodes), std::move(data), std::move(reply));
-          },
-      .modex =
-          [this](std::uint32_t node, std::uint32_t rank, Exchange::Reply reply) {
-            exchange_.RequestModex(node, rank, std::move(reply));
-            ArmExchangeTick();
           },
   };
 }
@@ -131,64 +140,10 @@ void Stepd::OnReady(InitReady ready) {
   ready_ = true;
   MarkLap("container ready");
   for (Lap& lap : ready.laps) laps_.push_back({.name = Cat("of these: ", lap.name), .us = lap.us});
-  bool demanded = spec_.mpi == MpiKind::kPmix;
+  bool demanded = spec_.mpi == MpiKind::kPmix || spec_.mpi == MpiKind::kPmi;
   EnterPhase(demanded ? StepPhase::kWiringUp : StepPhase::kRunning);
   loop_.Cancel(wireup_timer_);  // it bounded the nodes' agreement until now
   if (demanded) ArmWireupTimer();
-}
-
-void Stepd::ArmWireupTimer() {
-  if (spec_.wireup_timeout_s == 0) return;
-  wireup_timer_ = loop_.After(std::chrono::seconds(spec_.wireup_timeout_s), [this] { OnWireupTimeout(); });
-}
-
-void Stepd::OnConnected(std::uint32_t rank) {
-  if (outcome_.all_connected()) return;  // a rank's child connects in its name
-  if (!outcome_.any_connected()) {
-    MarkLap("first rank connected");
-    if (spec_.mpi == MpiKind::kAuto) ArmWireupTimer();  // now it is known to be an MPI job
-  }
-  if (outcome_.RankConnected(rank)) OnFirstFailure(true);
-  if (!outcome_.all_connected()) return;
-  MarkLap("all ranks connected");
-  loop_.Cancel(wireup_timer_);
-  if (!several_nodes()) OnWiredUp();  // libpmix fences by itself within a node
-}
-
-void Stepd::OnFence(std::string members, std::vector<std::uint32_t> nodes, std::string data,
-                    Exchange::Reply reply) {
-  exchange_.AllGather(members, nodes, std::move(data),
-                      [this, reply = std::move(reply)](Result<std::string> all) {
-                        if (all) {
-                          OnWiredUp();
-                        } else if (!outcome_.failed()) {
-                          FailStep(1, Cat("the ranks cannot exchange data: ", all.error().message));
-                        }
-                        reply(std::move(all));
-                      });
-  ArmExchangeTick();
-}
-
-void Stepd::OnWiredUp() {
-  if (wired_up_) return;
-  wired_up_ = true;
-  MarkLap("wired up");
-  EnterPhase(StepPhase::kRunning);
-}
-
-void Stepd::OnWireupTimeout() {
-  const std::string& node = spec_.nodes[spec_.node_index];
-  if (!launched_) {
-    return FailStep(
-        1, Cat("the step's other nodes did not answer ", node, " within ", spec_.wireup_timeout_s, " s"));
-  }
-  std::vector<std::string> missing;
-  for (std::uint32_t rank : outcome_.NotConnected()) {
-    if (missing.size() < 16) missing.push_back(std::to_string(rank));
-  }
-  FailStep(1, Cat("not all ranks called MPI_Init within ", spec_.wireup_timeout_s, " s; on ", node,
-                  " missing: ", Join(missing, ", "),
-                  outcome_.NotConnected().size() > missing.size() ? ", …" : ""));
 }
 
 void Stepd::OnRankExited(std::uint32_t task, std::int32_t wait_status) {
@@ -199,12 +154,17 @@ void Stepd::OnRankExited(std::uint32_t task, std::int32_t wait_status) {
   if (wait_status != 0 && UsageOf(ranks_cgroup_).oom_kills > 0) {
     why = "OUT_OF_MEMORY: the job's memory on this node was used up (--mem)";
   }
+  if (wait_status == 0 && left_in_fence_.contains(rank)) {
+    FailStep(1, Cat("rank ", rank, " on ", spec_.nodes[spec_.node_index],
+                    " ended while the others wait for it in a fence"));
+  }
   if (outcome_.RankExited(rank, wait_status, why)) {
     OnFirstFailure(spec_.kill_on_bad_exit);
   } else if (!outcome_.failed() && outcome_.LeftWithoutFinalize(rank)) {
     Warn(Cat("rank ", rank, " on ", spec_.nodes[spec_.node_index],
              " ended without having called MPI_Finalize"));
   }
+  ForgetNamesOf(rank);
   if (!outcome_.all_exited()) return;
   MarkLap("all ranks ended");
   loop_.Cancel(limit_timer_);
@@ -216,6 +176,7 @@ void Stepd::OnRankExited(std::uint32_t task, std::int32_t wait_status) {
 
 void Stepd::OnInitGone(const std::string& why) {
   init_gone_ = true;
+  visitors_.OnInitGone();
   if (!outcome_.all_exited() && !outcome_.failed()) {
     FailStep(125, Cat("the container's init ended unexpectedly", why == "closed" ? "" : Cat(" (", why, ")")));
   }

@@ -9,6 +9,8 @@
 
 #include "base/text/text.h"
 #include "cli/front/container_options.h"
+#include "cli/front/explain.h"
+#include "cli/front/foreign_options.h"
 #include "launcher/client/container_run.h"
 #include "launcher/client/container_spec.h"
 #include "launcher/client/store_image.h"
@@ -41,6 +43,12 @@ Command Declare(const std::string& name) {
     command.summary = "an interactive shell in a container";
     command.examples = {{"slipway shell tools.sif", "bash where the image has it, sh otherwise"}};
     command.positionals.push_back({"ARG", Positional::kMany, "for the shell"});
+    command.options.push_back({.name = "shell",
+                               .letter = 's',
+                               .type = Option::kString,
+                               .value_name = "PATH",
+                               .help = "another shell of the image",
+                               .variables = {"SHELL"}});
   }
   command.notes =
       "Exit code: the command's own; 128 + N when signal N ended it; 127 not found in the image, 126 "
@@ -52,11 +60,20 @@ Command Declare(const std::string& name) {
 constexpr const char* kRunScript =
     "for s in /.singularity.d/runscript /singularity; do [ -x \"$s\" ] && exec \"$s\" \"$@\"; done; "
     "echo 'slipway: the image has no runscript; use slipway exec IMAGE COMMAND' >&2; exit 127";
+constexpr const char* kAppRunScript =
+    "[ -x \"/scif/apps/$SCIF_APPNAME/scif/runscript\" ] && exec \"/scif/apps/$SCIF_APPNAME/scif/runscript\" "
+    "\"$@\"; "
+    "echo \"slipway: the app $SCIF_APPNAME has no runscript; use slipway exec --app $SCIF_APPNAME IMAGE "
+    "COMMAND\" >&2; "
+    "exit 127";
 constexpr const char* kShell = "[ -x /bin/bash ] && exec /bin/bash --norc \"$@\"; exec /bin/sh \"$@\"";
 
-std::vector<std::string> ArgvFor(const std::string& name, std::vector<std::string> rest) {
+std::vector<std::string> ArgvFor(const std::string& name, const Parsed& parsed,
+                                 std::vector<std::string> rest) {
   if (name == "exec") return rest;
-  std::vector<std::string> argv = {"/bin/sh", "-c", name == "run" ? kRunScript : kShell, "slipway"};
+  std::vector<std::string> argv = {"/bin/sh", "-c", kShell, "slipway"};
+  if (name == "run") argv[2] = parsed.Has("app") ? kAppRunScript : kRunScript;
+  if (parsed.Has("shell")) argv = {parsed.Value("shell")};
   argv.insert(argv.end(), rest.begin(), rest.end());
   return argv;
 }
@@ -102,63 +119,52 @@ std::string WorkingDirectory() {
   return ::getcwd(path, sizeof path) != nullptr && path[0] == '/' ? path : "";
 }
 
-std::string Explained(const Mount& mount) {
-  static constexpr const char* kTypes[] = {"", "bind", "tmpfs", "proc", "dev", "sys"};
-  return Cat("  ", kTypes[mount.type], " ",
-             mount.source.empty()           ? mount.target
-             : mount.source == mount.target ? mount.source
-                                            : Cat(mount.source, " at ", mount.target),
-             mount.read_only ? " (ro)" : "", mount.optional ? " (where it exists)" : "");
+// For slipway-starter, which makes the maps before it sees the spec.
+std::vector<std::string> StarterArguments(const Parsed& parsed, const User& user) {
+  if (!parsed.Has("fakeroot") && !parsed.Has("remap-root")) return {};
+  if (parsed.Has("ignore-subuid")) return {"root-only"};
+  return {"root", user.name};
 }
 
-void Explain(const ImageFile& image, const LaunchSpec& spec, const Entered& entered, const InitReady& ready) {
-  static constexpr const char* kMounted[] = {"", "mounted by the kernel", "served by squashfuse",
-                                             "used in place"};
-  static constexpr const char* kWords[] = {"made by the node's slipway-broker", "made by the setuid starter",
-                                           "a user namespace of your own"};
-  std::string text = Cat("way: ", NameOf(entered.way), " (", kWords[static_cast<int>(entered.way)], "), ",
-                         ready.pid_namespace ? "PID namespace" : "no PID namespace");
-  for (const std::string& why : entered.passed_over) text += Cat("\n  not ", why);
-  text += Cat("\nimage: ", image.what, " ", image.path, ", ", kMounted[static_cast<int>(spec.image.kind)],
-              spec.image.offset != 0 ? Cat(" from byte ", spec.image.offset) : std::string(),
-              spec.writable_tmpfs ? ", changes kept in memory" : ", read-only", "\nmounts:\n");
-  for (const Mount& mount : spec.mounts) text += Explained(mount) + "\n";
-  text += "time (microseconds):";
-  std::uint64_t total = 0;
-  for (const Lap& lap : ready.laps) {
-    text += Cat(" ", lap.name, " ", lap.us, ",");
-    total += lap.us;
-  }
-  std::fprintf(stderr, "%s in all %llu\n", text.c_str(), static_cast<unsigned long long>(total));
+void Say(const std::string& line) { std::fprintf(stderr, "slipway: %s\n", line.c_str()); }
+
+std::vector<std::string> CallersVariables() {
+  std::vector<std::string> variables;
+  for (char** entry = environ; *entry != nullptr; ++entry) variables.emplace_back(*entry);
+  return variables;
 }
 
-Result<int> Run(const std::string& name, const Parsed& parsed) {
+Result<int> Run(const Command& command, const std::string& name, Parsed parsed) {
   std::vector<std::string> rest = parsed.positionals();
+  std::vector<std::string> caller_env = CallersVariables();
+  TRY(TakeFromEnvironment(command, {"SLIPWAY_", "APPTAINER_", "SINGULARITY_"}, caller_env, parsed));
+  for (const std::string& warning : TRY(JudgeForeignOptions(parsed))) Say(warning);
   BrokerConf conf = ReadStarterConf();
+  User user = CallingUser();
   ContainerRun run;
-  run.way.only = TRY(WayOf(parsed));
-  run.way.starter = TRY(FindCompanion("slipway-starter"));
-  run.way.exec_socket = conf.exec_socket();
+  run.way = {.only = TRY(WayOf(parsed)),
+             .starter = TRY(FindCompanion("slipway-starter")),
+             .rootless_arguments = StarterArguments(parsed, user),
+             .exec_socket = conf.exec_socket()};
   Chosen chosen = TRY(ChooseImage(rest[0], conf, run.way, parsed.Has("import")));
   const ImageFile& image = chosen.image;
   run.way.digest = chosen.digest;
   rest.erase(rest.begin());
   if (!rest.empty() && rest[0] == "--") rest.erase(rest.begin());
   if (name == "exec" && rest.empty()) return Fail(Code::kInvalidArgument, "slipway exec: no COMMAND given");
-  std::vector<std::string> caller_env;
-  for (char** entry = environ; *entry != nullptr; ++entry) caller_env.emplace_back(*entry);
+  std::size_t caller_variables = caller_env.size();
   if (name == "shell") caller_env.emplace_back("PS1=Slipway> ");
-  run.spec = TRY(
-      MakeContainerSpec(image, ContainerOptionsOf(parsed), CallingUser(), caller_env, WorkingDirectory()));
-  run.spec.argv = ArgvFor(name, std::move(rest));
-  if (image.file) run.fds.push_back(image.file.get());
-  run.fds.push_back(STDIN_FILENO);
+  SpecFiles files;
+  run.spec =
+      TRY(MakeContainerSpec(image, ContainerOptionsOf(parsed), user, caller_env, WorkingDirectory(), files));
+  run.spec.argv = ArgvFor(name, parsed, std::move(rest));
+  run.fds = files.fds();
   if (parsed.Has("explain")) {
     run.ready = [&](const Entered& entered, const InitReady& ready) {
-      Explain(image, run.spec, entered, ready);
+      std::fputs(Explained(entered, image, run.spec, ready, caller_variables).c_str(), stderr);
     };
   }
-  run.say = [](const std::string& line) { std::fprintf(stderr, "slipway: %s\n", line.c_str()); };
+  run.say = Say;
   return RunContainer(run);
 }
 
@@ -173,7 +179,8 @@ int RunContainerCommand(const std::string& name, const std::vector<std::string>&
     std::fputs(HelpText(command).c_str(), stdout);
     return 0;
   }
-  auto code = parsed ? Run(name, *parsed) : Result<int>(Failure(std::move(parsed).error()));
+  auto code =
+      parsed ? Run(command, name, std::move(*parsed)) : Result<int>(Failure(std::move(parsed).error()));
   if (code) return *code;
   std::string_view message = code.error().message;
   std::fprintf(stderr, "%s%s\n",

@@ -16,7 +16,7 @@ std::vector<Option> ContainerOptionList();
 // Of arguments that were parsed with that list.
 ContainerOptions ContainerOptionsOf(const Parsed& parsed);
 
-// Of --way, or else the environment.
+// Of --way; options that need a user namespace of the user's own leave the rootless one only.
 Result<std::optional<Way>> WayOf(const Parsed& parsed);
 
 }  // namespace slipway::cli

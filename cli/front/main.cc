@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `slipway`: what needs no cluster is done here, within a millisecond of starting; everything else is
-// slipway-remote's, which carries gRPC.
+// `slipway`: what needs no cluster is done here, within a millisecond of starting; image files are
+// slipway-images' and everything else is slipway-remote's, which carry the libraries for it.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli/front/container_commands.h"
+#include "cli/images/declared/declared.h"
 #include "launcher/client/container_run.h"
 
 int main(int argc, char** argv) {
@@ -25,10 +26,11 @@ int main(int argc, char** argv) {
   if (command == "exec" || command == "run" || command == "shell") {
     return slipway::cli::RunContainerCommand(command, std::vector<std::string>(argv + 2, argv + argc));
   }
-  auto remote = slipway::FindCompanion("slipway-remote");
+  const char* companion = slipway::cli::IsImageFileCommand(command) ? "slipway-images" : "slipway-remote";
+  auto remote = slipway::FindCompanion(companion);
   if (!remote) {
-    std::fprintf(stderr, "slipway: exec, run and shell work without it, but '%s' needs slipway-remote: %s\n",
-                 command.c_str(), remote.error().message.c_str());
+    std::fprintf(stderr, "slipway: exec, run and shell work without it, but '%s' needs %s: %s\n",
+                 command.c_str(), companion, remote.error().message.c_str());
     return 125;
   }
   ::execv(remote->c_str(), argv);

@@ -31,6 +31,9 @@ struct Option {
   // ("json|text"); empty: not at all.
   std::string complete;
   bool hidden = false;  // understood but not shown
+  // Environment variables that say the same, without the prefix of a program: {"BIND", "BINDPATH"}. For a
+  // flag 1, true, yes, on and 0, false, no, off or nothing.
+  std::vector<std::string> variables;
 };
 
 struct Positional {
@@ -69,6 +72,8 @@ class Parsed {
 
  private:
   friend Result<Parsed> ParseOptions(const Command&, const std::vector<std::string>&);
+  friend Result<> TakeFromEnvironment(const Command&, const std::vector<std::string>&,
+                                      const std::vector<std::string>&, Parsed&);
   std::map<std::string, std::vector<std::string>> values_;
   std::vector<std::string> positionals_;
 };
@@ -76,6 +81,12 @@ class Parsed {
 // `arguments` without the command's own name. kInvalidArgument with one line that names the option and, where
 // one is near, the one that may have been meant. When --help is among them, missing positionals are no error.
 Result<Parsed> ParseOptions(const Command& command, const std::vector<std::string>& arguments);
+
+// What the command line does not say, taken from `environment` (NAME=value): PREFIX_VARIABLE for each of
+// `prefixes`, the first of them wins. Lists are added to those given, before them. kInvalidArgument names the
+// variable.
+Result<> TakeFromEnvironment(const Command& command, const std::vector<std::string>& prefixes,
+                             const std::vector<std::string>& environment, Parsed& parsed);
 
 // Summary, examples first, usage, arguments, options, notes. `columns`: where to wrap.
 std::string HelpText(const Command& command, std::size_t columns = 100);

@@ -4,6 +4,7 @@
 
 #include "api/context.h"
 #include "cli/front/container_commands.h"
+#include "cli/images/declared/declared.h"
 #include "cli/remote/cluster.h"
 #include "cli/remote/subcommand.h"
 #include "cli/show/json.h"
@@ -28,6 +29,7 @@ Result<int> Completion(const Parsed& options) {
   for (const Subcommand* subcommand : AllSubcommands()) {
     if (!subcommand->hidden) commands.push_back(subcommand->declare());
   }
+  for (Command& command : ImageFileCommands()) commands.push_back(std::move(command));
   Print(BashCompletion("slipway", commands));
   return 0;
 }

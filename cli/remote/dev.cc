@@ -18,8 +18,8 @@
 #include "cli/dev/prepare.h"
 #include "cli/dev/supervisor.h"
 #include "cli/remote/cluster.h"
-#include "cli/remote/progress.h"
 #include "cli/remote/subcommand.h"
+#include "cli/show/progress.h"
 #include "cli/show/table.h"
 #include "slipway/v1/node.grpc.pb.h"
 

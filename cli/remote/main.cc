@@ -9,7 +9,9 @@
 
 #include "base/text/text.h"
 #include "cli/front/container_commands.h"
+#include "cli/images/declared/declared.h"
 #include "cli/remote/subcommand.h"
+#include "launcher/client/container_run.h"
 
 namespace slipway::cli {
 namespace {
@@ -22,46 +24,25 @@ const std::map<std::string, std::string, std::less<>> kAliases = {
 
 int ListCommands() {
   std::string text = "usage: slipway COMMAND [OPTION…]\n\ncommands:\n";
-  auto add = [&](const Command& command) {
-    std::string name = command.name.substr(command.name.find(' ') + 1);
-    text += Cat("  ", name, std::string(name.size() < 14 ? 14 - name.size() : 1, ' '), command.summary, "\n");
-  };
-  for (const Command& command : ContainerCommands()) add(command);
+  for (const Command& command : ContainerCommands()) text += SummaryLine(command);
   for (const Subcommand* subcommand : AllSubcommands()) {
-    if (!subcommand->hidden) add(subcommand->declare());
+    if (!subcommand->hidden) text += SummaryLine(subcommand->declare());
   }
+  for (const Command& command : ImageFileCommands()) text += SummaryLine(command);
   Print(text + "\n`slipway COMMAND --help` says more.\n");
   return 0;
 }
 
-const Subcommand* Find(const std::vector<std::string>& words, std::size_t& used) {
-  const Subcommand* best = nullptr;
-  for (const Subcommand* subcommand : AllSubcommands()) {
-    std::size_t n = subcommand->words.size();
-    if (n > words.size() || (best != nullptr && n <= best->words.size())) continue;
-    if (std::equal(subcommand->words.begin(), subcommand->words.end(), words.begin())) best = subcommand;
-  }
-  used = best == nullptr ? 0 : best->words.size();
-  return best;
-}
-
-int UnknownCommand(const std::vector<std::string>& words) {
-  std::vector<std::string> known;
-  std::string inner;  // "up, down, status" of `dev`
-  for (const Subcommand* subcommand : AllSubcommands()) {
-    if (subcommand->hidden) continue;
-    known.push_back(subcommand->words[0]);
-    if (subcommand->words[0] == words[0] && subcommand->words.size() > 1)
-      inner += (inner.empty() ? "" : ", ") + subcommand->words[1];
-  }
-  if (!inner.empty())
-    return UsageExit(
-        Error{Code::kInvalidArgument, 0, Cat("slipway ", words[0], ": one of ", inner, " must follow")});
-  std::string nearest = NearestWord(words[0], known);
-  return UsageExit(
-      Error{Code::kInvalidArgument, 0,
-            Cat("unknown command '", words[0].substr(0, 64), "'",
-                nearest.empty() ? "; see slipway --help" : Cat(", did you mean '", nearest, "'?"))});
+// They are another program's: this one is linked statically, and their libraries cannot be.
+int BecomeImages(const std::vector<std::string>& words) {
+  auto program = FindCompanion("slipway-images");
+  if (!program) return UsageExit(program.error());
+  std::vector<char*> argv = {program->data()};
+  for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  ::execv(program->c_str(), argv.data());
+  PrintError(ErrnoErrorOf(errno, "start", *program));
+  return kOwnFailure;
 }
 
 int Main(int argc, char** argv) {
@@ -76,20 +57,8 @@ int Main(int argc, char** argv) {
   }
   if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") return ListCommands();
   if (words[0] == "--version") words[0] = "version";
-  std::size_t used = 0;
-  const Subcommand* subcommand = Find(words, used);
-  if (subcommand == nullptr) return UnknownCommand(words);
-  Command command = subcommand->declare();
-  auto parsed = ParseOptions(command, {words.begin() + static_cast<std::ptrdiff_t>(used), words.end()});
-  if (!parsed) return UsageExit(parsed.error());
-  if (parsed->help()) {
-    Print(HelpText(command));
-    return 0;
-  }
-  auto code = subcommand->run(*parsed);
-  if (code) return *code;
-  PrintError(code.error());
-  return subcommand->own_failure;
+  if (IsImageFileCommand(words[0])) return BecomeImages(words);
+  return Dispatch(words, AllSubcommands(), ImageFileWords());
 }
 
 }  // namespace

@@ -1,20 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/remote/subcommand.h"
 
-#include <unistd.h>
-
-#include <csignal>
-#include <cstdlib>
-
-#include "base/os/fd.h"
-
 namespace slipway::cli {
 
 const std::vector<const Subcommand*>& AllSubcommands() {
   static const std::vector<const Subcommand*> all = {
-      &kSubmit,   &kLaunch,    &kJobs,         &kJob,   &kCancel,     &kLogs,     &kNodes,
-      &kImageAdd, &kImageLs,   &kImageRm,      &kBuild, &kInspect,    &kSifList,  &kDevUp,
-      &kDevDown,  &kDevStatus, &kDevSupervise, &kInit,  &kCompletion, &kComplete, &kVersion};
+      &kSubmit,    &kLaunch,       &kJobs,    &kJob,        &kCancel,   &kLogs,
+      &kNodes,     &kImageAdd,     &kImageLs, &kImageRm,    &kDevUp,    &kDevDown,
+      &kDevStatus, &kDevSupervise, &kInit,    &kCompletion, &kComplete, &kVersion};
   return all;
 }
 
@@ -24,19 +17,6 @@ Option ContextOption() {
           .value_name = "NAME|FILE",
           .help = "the cluster to talk to",
           .complete = "context"};
-}
-
-Option JsonOption() { return {.name = "json", .help = "print one JSON object"}; }
-
-void PrintError(const Error& error) {
-  std::string line = error.message.starts_with("slipway") ? error.message : "slipway: " + error.message;
-  if (line.empty() || line.back() != '\n') line += '\n';
-  [[maybe_unused]] auto written = WriteAll(2, line);
-}
-
-int UsageExit(const Error& error) {
-  PrintError(error);
-  return kUsage;
 }
 
 std::vector<std::string> CommandLineWords(const Command& command, const Parsed& parsed) {
@@ -49,13 +29,6 @@ std::vector<std::string> CommandLineWords(const Command& command, const Parsed& 
   words.push_back("--");
   words.insert(words.end(), parsed.positionals().begin(), parsed.positionals().end());
   return words;
-}
-
-void Print(const std::string& text) {
-  if (WriteAll(1, text)) return;
-  ::signal(SIGPIPE, SIG_DFL);
-  ::raise(SIGPIPE);
-  ::_exit(1);
 }
 
 }  // namespace slipway::cli

@@ -6,21 +6,13 @@
 #include <cstring>
 #include <set>
 
+#include "base/crypto/crypto.h"
 #include "base/text/units.h"
 #include "imagestore/sif/layout.h"
 
 namespace slipway::sif {
 
 namespace {
-
-struct ArchEntry {
-  std::string_view code, name;
-};
-constexpr ArchEntry kArchs[] = {
-    {"00", "unknown"},  {"01", "386"},     {"02", "amd64"},   {"03", "arm"},     {"04", "arm64"},
-    {"05", "ppc64"},    {"06", "ppc64le"}, {"07", "mips"},    {"08", "mipsle"},  {"09", "mips64"},
-    {"10", "mips64le"}, {"11", "s390x"},   {"12", "riscv64"}, {"13", "loong64"},
-};
 
 // A NUL-bounded field: the text before the first NUL, or nothing when there is none within the field.
 std::optional<std::string> TextField(std::string_view field) {
@@ -36,102 +28,38 @@ Failure Bad(const Pieces&... pieces) {
 
 }  // namespace
 
-std::string_view DataTypeName(DataType type) {
-  switch (type) {
-    case DataType::kDeffile:
-      return "Def.FILE";
-    case DataType::kEnvironment:
-      return "Env.Vars";
-    case DataType::kLabels:
-      return "JSON.Labels";
-    case DataType::kPartition:
-      return "FS";
-    case DataType::kSignature:
-      return "Signature";
-    case DataType::kGenericJson:
-      return "JSON.Generic";
-    case DataType::kGeneric:
-      return "Generic/Raw";
-    case DataType::kCryptoMessage:
-      return "Cryptographic Message";
-    case DataType::kSbom:
-      return "SBOM";
-    case DataType::kOciRootIndex:
-      return "OCI.RootIndex";
-    case DataType::kOciBlob:
-      return "OCI.Blob";
-  }
-  return "Unknown";
-}
-
-std::string_view FsTypeName(FsType type) {
-  switch (type) {
-    case FsType::kSquashfs:
-      return "Squashfs";
-    case FsType::kExt3:
-      return "Ext3";
-    case FsType::kArchive:
-      return "Archive";
-    case FsType::kRaw:
-      return "Raw";
-    case FsType::kEncryptedSquashfs:
-      return "Encrypted squashfs";
-    case FsType::kGocryptfs:
-      return "Gocryptfs squashfs";
-  }
-  return "Unknown";
-}
-
-std::string_view PartTypeName(PartType type) {
-  switch (type) {
-    case PartType::kSystem:
-      return "System";
-    case PartType::kPrimarySystem:
-      return "*System";
-    case PartType::kData:
-      return "Data";
-    case PartType::kOverlay:
-      return "Overlay";
-  }
-  return "Unknown";
-}
-
-std::string_view ArchName(std::string_view code) {
-  for (const ArchEntry& entry : kArchs) {
-    if (entry.code == code) return entry.name;
-  }
-  return "unknown";
-}
-
-std::string_view ArchCode(std::string_view name) {
-  for (const ArchEntry& entry : kArchs) {
-    if (entry.name == name) return entry.code;
-  }
-  return "00";
-}
-
-std::string_view HostArch() {
-#if defined(__x86_64__)
-  return "amd64";
-#elif defined(__aarch64__)
-  return "arm64";
-#elif defined(__powerpc64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-  return "ppc64le";
-#elif defined(__riscv) && __riscv_xlen == 64
-  return "riscv64";
-#elif defined(__s390x__)
-  return "s390x";
-#else
-  return "unknown";
-#endif
-}
-
 FsType Descriptor::fs_type() const { return static_cast<FsType>(LoadLe<std::int32_t>(extra.data())); }
 PartType Descriptor::part_type() const {
   return static_cast<PartType>(LoadLe<std::int32_t>(extra.data() + 4));
 }
 std::string Descriptor::arch() const {
   return std::string(ArchName(TextField({extra.data() + 8, kArchSize}).value_or("")));
+}
+
+HashType Descriptor::hash_type() const { return static_cast<HashType>(LoadLe<std::int32_t>(extra.data())); }
+
+std::string Descriptor::fingerprint() const {
+  std::string_view raw(extra.data() + 4, 20);
+  if (raw.find_first_not_of('\0') == std::string_view::npos) return {};
+  std::string hex = Hex(raw);
+  std::transform(hex.begin(), hex.end(), hex.begin(),
+                 [](char c) { return c >= 'a' ? static_cast<char>(c - 32) : c; });
+  return hex;
+}
+
+CryptoFormat Descriptor::crypto_format() const {
+  return static_cast<CryptoFormat>(LoadLe<std::int32_t>(extra.data()));
+}
+CryptoMessage Descriptor::crypto_message() const {
+  return static_cast<CryptoMessage>(LoadLe<std::int32_t>(extra.data() + 4));
+}
+SbomFormat Descriptor::sbom_format() const {
+  return static_cast<SbomFormat>(LoadLe<std::int32_t>(extra.data()));
+}
+
+std::string Descriptor::oci_digest() const {
+  std::string text = TextField({extra.data(), kExtraSize}).value_or("");
+  return IsDigest(text) ? text : std::string();
 }
 
 std::optional<std::int64_t> SourceDateEpoch() {
@@ -234,10 +162,6 @@ Result<Descriptor> ReadDescriptor(const char* raw, std::uint64_t file_size) {
 Result<> CheckTogether(const Image& image) {
   std::set<std::uint32_t> ids;
   int primaries = 0;
-  std::uint64_t used = image.header.descriptors_total - image.header.descriptors_free;
-  if (image.descriptors.size() != used) {
-    return Bad("the header states ", used, " used descriptors, the table has ", image.descriptors.size());
-  }
   std::uint64_t table_end = image.header.table_offset + image.header.table_size;
   for (const Descriptor& d : image.descriptors) {
     if (!ids.insert(d.id).second) return Bad("two objects have the id ", d.id);
@@ -271,9 +195,13 @@ Result<Image> Read(int fd) {
     const char* raw = table.data() + i * kDescriptorSize;
     std::uint8_t used = static_cast<std::uint8_t>(raw[kUsedIn]);
     if (used > 1) return Bad("descriptor ", i, "'s used mark is ", unsigned{used});
-    if (used == 1) image.descriptors.push_back(TRY(ReadDescriptor(raw, image.file_size)));
+    if (used == 0) continue;
+    image.descriptors.push_back(TRY(ReadDescriptor(raw, image.file_size)));
+    image.descriptors.back().slot = i;
   }
   TRY(CheckTogether(image));
+  // The table says it; the header's number is a hint that an interrupted editor may not have written yet.
+  image.header.descriptors_free = image.header.descriptors_total - image.descriptors.size();
   return image;
 }
 
@@ -309,31 +237,14 @@ Result<std::string> ReadObject(int fd, const Descriptor& descriptor, std::size_t
   return bytes;
 }
 
-namespace {
-std::string Padded(std::string text, std::size_t width) {
-  if (text.size() < width) text.append(width - text.size(), ' ');
-  return text;
-}
-
-std::string TypeText(const Descriptor& d) {
-  std::string text(DataTypeName(d.type));
-  if (d.type == DataType::kPartition)
-    text += Cat(" (", FsTypeName(d.fs_type()), "/", PartTypeName(d.part_type()), "/", d.arch(), ")");
-  return text;
-}
-}  // namespace
-
-std::string ListText(const Image& image) {
-  std::string rule(78, '-');
-  std::string out = Cat(rule, "\n", Padded("ID", 5), Padded("|GROUP", 9), Padded("|LINK", 9),
-                        Padded("|SIF POSITION (start-end)", 27), "|TYPE\n", rule, "\n");
+Result<Descriptor> FindObject(const Image& image, std::uint32_t id) {
+  std::string known;
   for (const Descriptor& d : image.descriptors) {
-    std::string group = d.group == 0 ? "NONE" : Cat(d.group);
-    std::string link = d.link == 0 ? "NONE" : d.link_is_group ? Cat(d.link, " (G)") : Cat(d.link);
-    out += Cat(Padded(Cat(d.id), 5), Padded("|" + group, 9), Padded("|" + link, 9),
-               Padded(Cat("|", d.offset, "-", d.offset + d.size), 27), "|", TypeText(d), "\n");
+    if (d.id == id) return d;
+    if (known.size() < 200) known += Cat(known.empty() ? "" : ", ", d.id);
   }
-  return out;
+  return Fail(Code::kNotFound, "there is no object ", id,
+              known.empty() ? "; the file holds none" : "; there are ", known);
 }
 
 }  // namespace slipway::sif

@@ -14,40 +14,10 @@
 
 #include "base/os/fd.h"
 #include "base/result/result.h"
+#include "imagestore/sif/object.h"
+#include "imagestore/sif/types.h"
 
 namespace slipway::sif {
-
-enum class DataType : std::int32_t {
-  kDeffile = 0x4001,
-  kEnvironment = 0x4002,
-  kLabels = 0x4003,
-  kPartition = 0x4004,
-  kSignature = 0x4005,
-  kGenericJson = 0x4006,
-  kGeneric = 0x4007,
-  kCryptoMessage = 0x4008,
-  kSbom = 0x4009,
-  kOciRootIndex = 0x400A,
-  kOciBlob = 0x400B,
-};
-std::string_view DataTypeName(DataType type);  // as `apptainer sif list` spells it
-
-enum class FsType : std::int32_t {
-  kSquashfs = 1,
-  kExt3 = 2,
-  kArchive = 3,
-  kRaw = 4,
-  kEncryptedSquashfs = 5,
-  kGocryptfs = 6
-};
-std::string_view FsTypeName(FsType type);
-enum class PartType : std::int32_t { kSystem = 1, kPrimarySystem = 2, kData = 3, kOverlay = 4 };
-std::string_view PartTypeName(PartType type);
-
-// "02" ⇄ "amd64": Go's architecture names. Unknown codes and names give "unknown" and "00".
-std::string_view ArchName(std::string_view code);
-std::string_view ArchCode(std::string_view name);
-std::string_view HostArch();  // of the machine this was built for
 
 struct Header {
   std::string launch;                      // first line of the file, "#!/usr/bin/env run-singularity\n"
@@ -61,6 +31,7 @@ struct Header {
 
 struct Descriptor {
   DataType type = DataType::kGeneric;
+  std::uint64_t slot = 0;   // where in the table, from 0
   std::uint32_t id = 0;     // 1…
   std::uint32_t group = 0;  // 0: in no group
   std::uint32_t link = 0;   // 0: none; an object's id, or a group when link_is_group
@@ -71,10 +42,16 @@ struct Descriptor {
   std::string name;
   std::array<char, 384> extra{};
 
-  // Of partitions only.
-  FsType fs_type() const;
+  // What `extra` says; each means something for its own data type only.
+  FsType fs_type() const;  // of partitions
   PartType part_type() const;
-  std::string arch() const;  // name
+  std::string arch() const;         // name
+  HashType hash_type() const;       // of signatures
+  std::string fingerprint() const;  // of the PGP key, 40 upper-case hex digits; empty when it is not said
+  CryptoFormat crypto_format() const;
+  CryptoMessage crypto_message() const;
+  SbomFormat sbom_format() const;
+  std::string oci_digest() const;  // "sha256:…"; empty when it is none
 };
 
 struct Image {
@@ -93,8 +70,8 @@ Result<Image> Read(int fd);
 Result<Descriptor> PrimarySystemPartition(const Image& image, int fd);
 // An object's bytes, refused beyond `bytes_max`.
 Result<std::string> ReadObject(int fd, const Descriptor& descriptor, std::size_t bytes_max = 16 << 20);
-// The table as people read it, one object a line, as `apptainer sif list` prints it.
-std::string ListText(const Image& image);
+// kNotFound says which ids there are.
+Result<Descriptor> FindObject(const Image& image, std::uint32_t id);
 
 struct WriterOptions {
   // Set: times are this and the UUID is zero, so that equal input gives equal bytes (SOURCE_DATE_EPOCH).
@@ -115,6 +92,7 @@ class Writer {
   ~Writer();
 
   Result<> AddObject(DataType type, std::string_view name, std::string_view bytes);
+  Result<> AddObject(const NewObject& object, std::string_view bytes);
   // Where the next partition goes: the caller writes it to `fd` from `offset` on (it may read it back, too),
   // then says how large it became.
   struct Place {

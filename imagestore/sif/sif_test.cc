@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "imagestore/sif/sif.h"
+#include "imagestore/sif/show.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -121,7 +122,6 @@ TEST_F(Sif, LyingFieldsAreNamed) {
   ExpectRefused<std::int64_t>(kTotalAt, kHuge, "descriptors");
   ExpectRefused<std::int64_t>(kTotalAt, kNegative, "descriptors");
   ExpectRefused<std::int64_t>(kFreeAt, 49, "free");
-  ExpectRefused<std::int64_t>(kFreeAt, 44, "used descriptors");
   ExpectRefused<std::int64_t>(kTableSizeAt, 28079, "table size");
   ExpectRefused<std::int64_t>(kTableOffsetAt, kHuge, "descriptor table");
   ExpectRefused<std::int64_t>(kTableOffsetAt, 64, "table offset");

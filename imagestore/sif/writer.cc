@@ -9,30 +9,11 @@
 #include "base/crypto/crypto.h"
 #include "imagestore/sif/layout.h"
 #include "imagestore/sif/sif.h"
+#include "imagestore/sif/write_at.h"
 
 namespace slipway::sif {
 
 namespace {
-
-struct Entry {
-  DataType type;
-  std::string name;
-  std::uint64_t offset, size, size_with_padding;
-  std::string extra;
-};
-
-Result<> PwriteAll(int fd, std::string_view bytes, std::uint64_t offset) {
-  while (!bytes.empty()) {
-    ssize_t n = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ErrnoFail("write");
-    bytes.remove_prefix(static_cast<std::size_t>(n));
-    offset += static_cast<std::uint64_t>(n);
-  }
-  return {};
-}
-
-std::uint64_t AlignUp(std::uint64_t n, std::uint64_t to) { return (n + to - 1) / to * to; }
 
 // mkostemp makes files 0600; what the user's umask allows is wanted. umask(2) can only be read by setting it.
 unsigned Umask() {
@@ -50,12 +31,14 @@ struct Writer::State {
   std::int64_t now = 0;
   std::uint64_t end = kNewDataOffset;
   std::string arch_code = "00";
-  std::vector<Entry> entries;
+  std::vector<std::string> entries;  // descriptors
   std::optional<std::uint64_t> open_partition;
+  bool has_primary = false;
 
   ~State() {
     if (!temporary.empty()) ::unlink(temporary.c_str());
   }
+  Result<> Describe(const NewObject& object, std::uint64_t offset, std::uint64_t size);
   std::string Table() const;
   std::string HeaderBytes() const;
   Result<> CheckRoom() const {
@@ -85,16 +68,22 @@ Result<Writer> Writer::Create(const std::string& path, const WriterOptions& opti
 }
 
 Result<> Writer::AddObject(DataType type, std::string_view name, std::string_view bytes) {
+  return AddObject(NewObject{.type = type, .name = std::string(name)}, bytes);
+}
+
+Result<> Writer::AddObject(const NewObject& object, std::string_view bytes) {
   TRY(state_->CheckRoom());
-  TRY_CONTEXT(PwriteAll(state_->fd.get(), bytes, state_->end), state_->path);
-  state_->entries.push_back({type, std::string(name), state_->end, bytes.size(), bytes.size(), {}});
-  state_->end += bytes.size();
-  return {};
+  std::uint64_t offset = object.AlignedFrom(state_->end);
+  TRY_CONTEXT(WriteAt(state_->fd.get(), bytes, offset), state_->path);
+  NewObject described = object;
+  if (object.type == DataType::kOciBlob || object.type == DataType::kOciRootIndex)
+    described.extra = OciExtra(DigestOf(bytes));
+  return state_->Describe(described, offset, bytes.size());
 }
 
 Result<Writer::Place> Writer::BeginPartition() {
   TRY(state_->CheckRoom());
-  state_->open_partition = AlignUp(state_->end, kPartitionAlignment);
+  state_->open_partition = NewObject{.type = DataType::kPartition}.AlignedFrom(state_->end);
   return Place{state_->fd.get(), *state_->open_partition};
 }
 
@@ -102,43 +91,28 @@ Result<> Writer::EndPartition(std::string_view name, std::uint64_t size, FsType 
                               std::string_view arch) {
   if (!state_->open_partition) return Fail(Code::kFailedPrecondition, "no partition was begun");
   std::uint64_t offset = *std::exchange(state_->open_partition, std::nullopt);
-  std::string extra(kExtraSize, '\0');
-  StoreLe<std::int32_t>(extra.data(), static_cast<std::int32_t>(fs_type));
-  StoreLe<std::int32_t>(extra.data() + 4, static_cast<std::int32_t>(part_type));
-  std::string code(ArchCode(arch));
-  code.copy(extra.data() + 8, 2);
-  if (part_type == PartType::kPrimarySystem) {
-    for (const Entry& entry : state_->entries) {
-      if (entry.type == DataType::kPartition &&
-          LoadLe<std::int32_t>(entry.extra.data() + 4) == static_cast<std::int32_t>(part_type)) {
-        return Fail(Code::kAlreadyExists, "a SIF has one primary system partition");
-      }
-    }
-    state_->arch_code = code;
+  NewObject object{.type = DataType::kPartition, .name = std::string(name)};
+  object.extra = PartitionExtra(fs_type, part_type, arch);
+  return state_->Describe(object, offset, size);
+}
+
+Result<> Writer::State::Describe(const NewObject& object, std::uint64_t offset, std::uint64_t size) {
+  TRY(CheckNewObject(object));
+  if (object.IsPrimarySystem()) {
+    if (has_primary) return Fail(Code::kAlreadyExists, "a SIF has one primary system partition");
+    has_primary = true;
+    arch_code = object.extra.substr(8, 2);
   }
-  state_->entries.push_back(
-      {DataType::kPartition, std::string(name), offset, size, offset - state_->end + size, extra});
-  state_->end = offset + size;
+  auto id = static_cast<std::uint32_t>(entries.size() + 1);
+  entries.push_back(EncodeDescriptor(object, id, offset, size, offset - end + size, now));
+  end = offset + size;
   return {};
 }
 
 std::string Writer::State::Table() const {
-  std::string table(std::size_t{kNewDescriptors} * kDescriptorSize, '\0');
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    const Entry& entry = entries[i];
-    char* raw = table.data() + i * kDescriptorSize;
-    StoreLe<std::int32_t>(raw, static_cast<std::int32_t>(entry.type));
-    raw[kUsedIn] = 1;
-    StoreLe<std::uint32_t>(raw + kIdIn, static_cast<std::uint32_t>(i + 1));
-    StoreLe<std::uint32_t>(raw + kGroupIn, kGroupMask | 1);
-    StoreLe<std::int64_t>(raw + kOffsetIn, static_cast<std::int64_t>(entry.offset));
-    StoreLe<std::int64_t>(raw + kSizeIn, static_cast<std::int64_t>(entry.size));
-    StoreLe<std::int64_t>(raw + kPaddedIn, static_cast<std::int64_t>(entry.size_with_padding));
-    StoreLe<std::int64_t>(raw + kCreatedIn, now);
-    StoreLe<std::int64_t>(raw + kModifiedIn, now);
-    entry.name.copy(raw + kNameIn, kNameSize - 1);
-    entry.extra.copy(raw + kExtraIn, kExtraSize);
-  }
+  std::string table;
+  for (const std::string& entry : entries) table += entry;
+  table.resize(std::size_t{kNewDescriptors} * kDescriptorSize);
   return table;
 }
 
@@ -172,8 +146,8 @@ Result<> Writer::Commit() {
     return Fail(Code::kFailedPrecondition, "a partition of ", s.path, " is still being written");
   // A failed packing may have written past what was kept; a file without data still has its whole table.
   if (::ftruncate(s.fd.get(), static_cast<off_t>(s.end)) < 0) return ErrnoFail("ftruncate", s.temporary);
-  TRY_CONTEXT(PwriteAll(s.fd.get(), s.Table(), kNewTableOffset), s.path);
-  TRY_CONTEXT(PwriteAll(s.fd.get(), s.HeaderBytes(), 0), s.path);
+  TRY_CONTEXT(WriteAt(s.fd.get(), s.Table(), kNewTableOffset), s.path);
+  TRY_CONTEXT(WriteAt(s.fd.get(), s.HeaderBytes(), 0), s.path);
   if (::fchmod(s.fd.get(), s.options.mode & ~Umask()) < 0) return ErrnoFail("fchmod", s.temporary);
   if (::fsync(s.fd.get()) < 0) return ErrnoFail("fsync", s.temporary);
   if (::rename(s.temporary.c_str(), s.path.c_str()) < 0) return ErrnoFail("rename to", s.path);

@@ -2,10 +2,7 @@
 #include "launcher/broker/caller.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -13,41 +10,21 @@
 #include <set>
 #include <sstream>
 
+#include "base/os/cgroup.h"
 #include "base/os/socket.h"
-#include "launcher/broker/cgroups.h"
 
 namespace slipway {
 namespace {
 
-template <class... Words>
-Failure Deny(const Words&... words) {
-  return Fail(Code::kPermissionDenied, words...);
-}
-
-Result<std::vector<std::uint32_t>> GroupsOf(int socket_fd) {
-  constexpr int kSoPeerGroups = 59;  // SO_PEERGROUPS, Linux 4.13
-  std::vector<std::uint32_t> groups(65536);
-  auto size = static_cast<socklen_t>(groups.size() * sizeof(groups[0]));
-  if (::getsockopt(socket_fd, SOL_SOCKET, kSoPeerGroups, groups.data(), &size) < 0)
-    return ErrnoFail("getsockopt(SO_PEERGROUPS)");
-  groups.resize(size / sizeof(groups[0]));
-  return groups;
-}
-
-bool SameFile(const std::string& path, int fd_or_minus, const std::string& ours) {
-  struct stat his, own;
-  if (::stat(path.c_str(), &his) < 0) return false;
-  if ((fd_or_minus >= 0 ? ::fstat(fd_or_minus, &own) : ::stat(ours.c_str(), &own)) < 0) return false;
-  return his.st_dev == own.st_dev && his.st_ino == own.st_ino;
-}
-
 Result<> JudgeNamespaces(const std::string& proc, int host_mounts_fd) {
   for (const char* kind : {"user", "mnt", "pid", "net", "ipc", "uts", "cgroup"}) {
     bool mounts = std::string_view(kind) == "mnt";
-    if (!SameFile(Cat(proc, "/ns/", kind), mounts ? host_mounts_fd : -1, Cat("/proc/self/ns/", kind)))
-      return Deny("you are in another ", kind, " namespace than this node's");
+    std::string ours = mounts ? Cat("/proc/self/fd/", host_mounts_fd) : Cat("/proc/self/ns/", kind);
+    if (!IsSameFile(Cat(proc, "/ns/", kind), ours))
+      return Fail(Code::kPermissionDenied, "you are in another ", kind, " namespace than this node's");
   }
-  if (!SameFile(proc + "/root", -1, "/")) return Deny("your root folder is not this node's");
+  if (!IsSameFile(proc + "/root", "/"))
+    return Fail(Code::kPermissionDenied, "your root folder is not this node's");
   return {};
 }
 
@@ -62,8 +39,7 @@ Result<> TakeResourceLimit(pid_t pid, __rlimit_resource which) {
 }
 
 Result<> TakeLimitsOf(pid_t pid) {
-  UniqueFd score = TRY(Open("/proc/self/oom_score_adj", O_WRONLY));
-  TRY(WriteAll(score.get(), TRY(ReadFile(Cat("/proc/", pid, "/oom_score_adj"), 64))));
+  TRY(WriteInto("/proc/self/oom_score_adj", TRY(ReadFile(Cat("/proc/", pid, "/oom_score_adj"), 64))));
   std::array<unsigned long, 1024> processors;  // 65,536 of them
   long bytes = ::syscall(SYS_sched_getaffinity, pid, sizeof processors, processors.data());
   if (bytes < 0 || ::syscall(SYS_sched_setaffinity, 0, bytes, processors.data()) < 0)
@@ -88,14 +64,14 @@ Result<std::string> FollowableCgroup(const std::string& his, const std::string& 
     bool unified = line.starts_with("0::"), controls_nothing = line.find(":name=") != std::string::npos;
     if (unified) path = line.substr(3);
     if (!unified && !controls_nothing && !known.contains(line))
-      return Deny("your cgroup (v1) ", line, " cannot be followed");
+      return Fail(Code::kPermissionDenied, "your cgroup (v1) ", line, " cannot be followed");
   }
   if (Cat(path, "/").find("/../") != std::string::npos)
-    return Deny("your cgroup ", path, " is out of sight here");
+    return Fail(Code::kPermissionDenied, "your cgroup ", path, " is out of sight here");
   return path;
 }
 
-Result<> JudgeStatus(const std::string& status, const Identity& who) {
+Result<> JudgeStatus(const std::string& status, const UserIds& who) {
   auto field = [&](std::string_view name) {
     auto at = status.find(Cat("\n", name, ":\t"));
     if (at == std::string::npos) return std::string("?");
@@ -104,21 +80,17 @@ Result<> JudgeStatus(const std::string& status, const Identity& who) {
   };
   std::string uid = std::to_string(who.uid);
   if (field("Uid") != Cat(uid, "\t", uid, "\t", uid, "\t", uid))
-    return Deny("your process has changed its user");
+    return Fail(Code::kPermissionDenied, "your process has changed its user");
   if (field("NoNewPrivs") != "0" || field("Seccomp") != "0")
-    return Deny("you are in a sandbox (no_new_privs or seccomp), which such a container would not be in");
-  return {};
-}
-
-Result<> Caller::StillThere() const {
-  TRY_CONTEXT(process.Signal(0), "you have gone");
+    return Fail(Code::kPermissionDenied,
+                "you are in a sandbox (no_new_privs or seccomp), which such a container would not be in");
   return {};
 }
 
 Result<Caller> CallerOf(int socket_fd, int host_mounts_fd) {
   PeerIdentity peer = TRY(PeerOf(socket_fd));
   Caller caller;
-  caller.identity = {peer.uid, peer.gid, TRY(GroupsOf(socket_fd))};
+  caller.identity = {peer.uid, peer.gid, TRY(PeerGroups(socket_fd))};
   caller.process = TRY_CONTEXT(Process::Of(peer.pid), "you have gone");
   std::string proc = Cat("/proc/", peer.pid);
   TRY(JudgeStatus(TRY(ReadFile(proc + "/status", 64 << 10)), caller.identity));
@@ -127,7 +99,6 @@ Result<Caller> CallerOf(int socket_fd, int host_mounts_fd) {
                                           TRY(ReadFile("/proc/self/cgroup", 64 << 10))));
   if (!path.empty()) caller.cgroup = TRY(Open(TRY(CgroupMount()) + path, O_RDONLY | O_DIRECTORY));
   caller.take_limits = [pid = peer.pid] { return TakeLimitsOf(pid); };
-  TRY(caller.StillThere());
   return caller;
 }
 

@@ -15,18 +15,17 @@
 namespace slipway {
 
 struct Caller {
-  Identity identity;  // SO_PEERCRED, SO_PEERGROUPS
-  Process process;    // a pid may be another's; a user's own at worst, which JudgeStatus compares
-  UniqueFd cgroup;    // his, to be born in; none where there is no cgroup v2
+  UserIds identity;  // SO_PEERCRED, SO_PEERGROUPS
+  Process process;   // a pid may be another's; a user's own at worst, which JudgeStatus compares
+  UniqueFd cgroup;   // his, to be born in; none where there is no cgroup v2
   // For the child, with euid 0 and his real uid (which lets it read his limits): limits, processors, niceness
   // and OOM score of his process.
   std::function<Result<>()> take_limits;
-  // After all that is read of /proc/PID: it was this very process.
-  Result<> StillThere() const;
 };
 
-// Of a connected socket. All that is read of /proc/PID is his: a pidfd proves it afterwards.
-// `host_mounts_fd`: the host's mount namespace. kPermissionDenied says what cannot be carried over.
+// Of a connected socket. All that is read of /proc/PID, now and in the child, is this process's if `process`
+// can still be signalled afterwards: the one who asks must look. `host_mounts_fd`: the host's mount
+// namespace. kPermissionDenied says what cannot be carried over.
 Result<Caller> CallerOf(int socket_fd, int host_mounts_fd);
 
 // Pure, of the text of /proc/PID/cgroup: the cgroup v2 path ("" without that hierarchy). kPermissionDenied
@@ -35,6 +34,6 @@ Result<Caller> CallerOf(int socket_fd, int host_mounts_fd);
 Result<std::string> FollowableCgroup(const std::string& his, const std::string& ours);
 // Pure, of /proc/PID/status: no seccomp filter, no no_new_privs (which sandboxes set), ids as the socket
 // says.
-Result<> JudgeStatus(const std::string& status, const Identity& who);
+Result<> JudgeStatus(const std::string& status, const UserIds& who);
 
 }  // namespace slipway

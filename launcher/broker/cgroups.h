@@ -41,9 +41,6 @@ class CgroupTree {
   std::vector<std::string> cannot_;
 };
 
-// Where the whole of cgroup v2 is mounted.
-Result<std::string> CgroupMount();
-
 // Of a path that Make gave. An empty path is nobody's: killed, not populated, removed.
 Result<> KillCgroup(const std::string& path);
 bool IsPopulated(const std::string& path);

@@ -3,19 +3,13 @@
 // so it cannot be exchanged between the check and the reading.
 #pragma once
 
-#include <sys/types.h>
-
 #include <string>
 
+#include "base/os/trusted.h"
 #include "launcher/spec/starter_conf.h"
 
 namespace slipway {
 
-// The bytes of a regular file that `owner` or root owns and nobody else can write; kPermissionDenied
-// otherwise.
-Result<std::string> ReadTrustedFile(const std::string& path, uid_t owner);
-// Made with `mode` where missing; kPermissionDenied when somebody other than `owner` could write in it.
-Result<> MakeTrustedDirectory(const std::string& path, uid_t owner, unsigned mode);
 // For anybody; a file that is not there has every key at its default.
 Result<BrokerConf> LoadConf(const std::string& path);
 // For broker and holder, which also need node, cluster and agent_uid.

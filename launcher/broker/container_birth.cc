@@ -17,7 +17,7 @@ constexpr char kUnshared = 'u', kMapped = 'm', kReady = 'r', kGo = 'g';
 
 // Inside: every id becomes the user's. Capabilities are left in the new user namespace alone, where the
 // container's code needs them; towards the host there are none.
-void BecomeUser(const Identity& who, const Gate& gate) {
+void BecomeUser(const UserIds& who, const Gate& gate) {
   gate.Check(::setresuid(who.uid, who.uid, who.uid) == 0, "setresuid");
   gate.Require(ProveUser(who));
   LeaveSessionKeyring();
@@ -91,15 +91,6 @@ Result<JobNamespaces> NamespacesOf(pid_t pid) {
   job.user = TRY(Open(Cat("/proc/", pid, "/ns/user"), O_RDONLY));
   job.ipc = TRY(Open(Cat("/proc/", pid, "/ns/ipc"), O_RDONLY));
   return job;
-}
-
-bool IsProcMasked() {
-  auto child = Clone3({.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID});
-  if (!child) return true;
-  if (!*child)
-    ::_exit(MountNew("proc", {}, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC) ? 0 : 1);
-  auto status = child->Wait();
-  return !status || status->wait_status != 0;
 }
 
 }  // namespace slipway

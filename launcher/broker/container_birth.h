@@ -21,7 +21,7 @@ struct JobNamespaces {
 };
 
 struct BirthPlan {
-  Identity identity;
+  UserIds identity;
   Birth birth;
   Surroundings surroundings = Surroundings::kOwn;
   int cgroup_fd = -1;
@@ -36,8 +36,5 @@ Result<HalfBorn> BearContainer(const BirthPlan& plan, const ContainerEntry& entr
 Result<HalfBorn> BearRootless(const BirthPlan& plan, const ContainerEntry& entry);
 // Of a child that BearContainer made.
 Result<JobNamespaces> NamespacesOf(pid_t pid);
-
-// Whether a fresh /proc is refused in a user namespace here (parts of the host's are covered).
-bool IsProcMasked();
 
 }  // namespace slipway

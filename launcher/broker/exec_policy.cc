@@ -9,7 +9,7 @@
 namespace slipway {
 namespace {
 
-Result<> JudgeWay(const BrokerConf& conf, ExecWay way, const Identity& who) {
+Result<> JudgeWay(const BrokerConf& conf, ExecWay way, const UserIds& who) {
   constexpr std::uint32_t kOverflowId = 65534;
   if (way == ExecWay::kSetuid && !conf.allow_setuid)
     return Fail(Code::kPermissionDenied, "starter.conf says allow_setuid = no");
@@ -25,7 +25,7 @@ Result<> JudgeWay(const BrokerConf& conf, ExecWay way, const Identity& who) {
 
 }  // namespace
 
-Result<> JudgeExec(const BrokerConf& conf, ExecWay way, const Identity& who, bool store_image) {
+Result<> JudgeExec(const BrokerConf& conf, ExecWay way, const UserIds& who, bool store_image) {
   TRY(JudgeWay(conf, way, who));
   const auto& kinds = conf.container.image_kinds;
   if (store_image && std::find(kinds.begin(), kinds.end(), "store") == kinds.end())
@@ -33,7 +33,7 @@ Result<> JudgeExec(const BrokerConf& conf, ExecWay way, const Identity& who, boo
   return {};
 }
 
-Result<> JudgeImport(const BrokerConf& conf, ExecWay way, const Identity& who) {
+Result<> JudgeImport(const BrokerConf& conf, ExecWay way, const UserIds& who) {
   TRY(JudgeExec(conf, way, who, true));
   const ContainerPolicy& policy = conf.container;
   if (!conf.allow_import) return Fail(Code::kPermissionDenied, "starter.conf says allow_import = no");

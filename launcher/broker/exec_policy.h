@@ -11,10 +11,10 @@ namespace slipway {
 enum class ExecWay { kBrokered, kSetuid };
 
 // `store_image`: the image is one of the store's, for the kernel to mount. kPermissionDenied names the key.
-Result<> JudgeExec(const BrokerConf& conf, ExecWay way, const Identity& who, bool store_image);
+Result<> JudgeExec(const BrokerConf& conf, ExecWay way, const UserIds& who, bool store_image);
 // Whether he may put a file of his own into the store. Where the site limits whose images are run, the
 // store's are the admin's to choose: an import would launder any file into one of them.
-Result<> JudgeImport(const BrokerConf& conf, ExecWay way, const Identity& who);
+Result<> JudgeImport(const BrokerConf& conf, ExecWay way, const UserIds& who);
 
 // That an image handed to root to be read was opened for reading by whoever hands it: a descriptor says
 // nothing of its own (O_PATH needs no right to the file). A regular file.

@@ -8,14 +8,14 @@ namespace slipway {
 namespace {
 
 constexpr auto kBoth = {ExecWay::kBrokered, ExecWay::kSetuid};
-const Identity kAlice{1000, 100, {}};
+const UserIds kAlice{1000, 100, {}};
 
 TEST(ExecPolicy, IsOpenByDefaultButNotToRootOrStrangers) {
   for (ExecWay way : kBoth) {
     EXPECT_TRUE(JudgeExec({}, way, kAlice, true));
     EXPECT_TRUE(JudgeImport({}, way, kAlice));
-    for (const Identity& who : {Identity{0, 100}, Identity{1000, 0}, Identity{65534, 100},
-                                Identity{1000, 65534}, Identity{kNoId, 100}, Identity{1000, kNoId}})
+    for (const UserIds& who : {UserIds{0, 100}, UserIds{1000, 0}, UserIds{65534, 100}, UserIds{1000, 65534},
+                               UserIds{kNoId, 100}, UserIds{1000, kNoId}})
       EXPECT_EQ(JudgeExec({}, way, who, false).error().code, Code::kPermissionDenied)
           << who.uid << " " << who.gid;
     EXPECT_TRUE(JudgeExec({}, way, {0x80000001u, 0x80000002u}, false)) << "ids above 2^31 are ids";

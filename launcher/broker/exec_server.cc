@@ -11,6 +11,7 @@
 #include "base/log/log.h"
 #include "base/os/socket.h"
 #include "launcher/broker/exec_policy.h"
+#include "launcher/broker/host_rules.h"
 #include "launcher/spec/broker_protocol.h"
 
 namespace slipway {
@@ -93,12 +94,13 @@ Result<> ExecServer::Exec(Id id, Connection& connection, std::string_view payloa
   BirthPlan plan{.identity = caller.identity,
                  .birth = {.control_fd = control.get(),
                            .proc_masked = world_.proc_masked,
+                           .rules = RulesOfThisHost(),
                            .policy = world_.conf.container},
                  .cgroup_fd = caller.cgroup.get(),
                  .prepare = caller.take_limits};
   if (!request.digest.empty()) plan.birth.image_path = TRY(world_.images.Use(request.digest, UserOf(id)));
   HalfBorn born = TRY(BearContainer(plan, world_.entry));
-  TRY(caller.StillThere());
+  TRY_CONTEXT(caller.process.Signal(0), "you have gone");
   connection.init_watch =
       TRY(world_.loop.Watch(born.pidfd(), EPOLLIN, [this, id](std::uint32_t) { Ended(id); }));
   if (auto told = born.Tell(kGo); !told) {
@@ -118,7 +120,7 @@ Result<> ExecServer::Import(Id id, Connection& connection, UniqueFd file) {
   });
   if (another) return Fail(Code::kResourceExhausted, "another import of yours is running");
   connection.importing = true;
-  world_.importer.Import(std::move(file), [this, id](Result<Imported> imported) {
+  world_.images.Import(std::move(file), [this, id](Result<Imported> imported) {
     auto at = connections_.find(id);
     if (at == connections_.end()) return;
     if (!imported) {

@@ -11,7 +11,6 @@
 #include "launcher/broker/caller.h"
 #include "launcher/broker/container_birth.h"
 #include "launcher/broker/images.h"
-#include "launcher/broker/importer.h"
 
 namespace slipway {
 
@@ -21,7 +20,6 @@ class ExecServer {
     const BrokerConf& conf;
     Loop& loop;
     ImageKeeper& images;
-    Importer& importer;
     ContainerEntry entry;
     int host_mounts_fd;
     bool proc_masked;

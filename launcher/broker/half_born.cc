@@ -8,24 +8,12 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include <algorithm>
 #include <csignal>
 
 namespace slipway {
 namespace {
 
 constexpr char kFailedWord = '!';
-
-void CloseAllBut(std::vector<int> keep) {
-  std::sort(keep.begin(), keep.end());
-  unsigned from = 3;
-  for (int fd : keep) {
-    if (fd < 3) continue;
-    if (static_cast<unsigned>(fd) > from) ::syscall(SYS_close_range, from, static_cast<unsigned>(fd) - 1, 0);
-    from = static_cast<unsigned>(fd) + 1;
-  }
-  ::syscall(SYS_close_range, from, ~0U, 0);
-}
 
 // Whatever the broker logs to is not the step's to write to.
 Result<> SetStandardStreams(int log_fd) {
@@ -46,8 +34,7 @@ void BecomeOrdinary() {
   ::umask(022);
   ::setsid();
   [[maybe_unused]] int changed = ::chdir("/");
-  if (auto score = Open("/proc/self/oom_score_adj", O_WRONLY); score) [[maybe_unused]]
-    auto written = WriteAll(score->get(), "0");
+  [[maybe_unused]] auto written = WriteInto("/proc/self/oom_score_adj", "0");
 }
 
 }  // namespace

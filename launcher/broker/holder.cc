@@ -58,11 +58,6 @@ class Holder {
   Result<> Serve(int socket) {
     Message message = TRY(ReceiveMessage(socket));
     auto frame = TRY(SplitFrame<HolderFrame>(message.bytes));
-    if (frame.kind == HolderFrame::kList) {
-      std::vector<std::string> keys;
-      for (auto& [key, fds] : kept_) keys.push_back(key);
-      return SendMessage(socket, EncodeFrame(HolderFrame::kKeys, keys));
-    }
     HolderKey request = TRY(Decode<HolderKey>(frame.payload, "holder request"));
     std::vector<int> answer_fds;
     if (auto done = Do(frame.kind, request.key, std::move(message.fds), answer_fds); !done) {
@@ -108,8 +103,7 @@ void StepAside(const BrokerConf& conf) {
     if (auto moved = EnterHolderCgroup(conf); !moved)
       Log(Level::kWarn, "not in a cgroup of its own", {{"error", moved.error().message}});
   }
-  if (auto score = Open("/proc/self/oom_score_adj", O_WRONLY); score) [[maybe_unused]]
-    auto written = WriteAll(score->get(), "-1000");
+  [[maybe_unused]] auto written = WriteInto("/proc/self/oom_score_adj", "-1000");
 }
 
 }  // namespace

@@ -33,10 +33,6 @@ Result<std::vector<UniqueFd>> HolderClient::Get(const std::string& key) {
   Reply reply = TRY(Ask(EncodeFrame(HolderFrame::kGet, HolderKey{key}), {}, HolderFrame::kKept));
   return std::move(reply.fds);
 }
-Result<std::vector<std::string>> HolderClient::List() {
-  Reply reply = TRY(Ask(EncodeFrame(HolderFrame::kList, HolderKey{}), {}, HolderFrame::kKeys));
-  return Decode<std::vector<std::string>>(reply.payload, "holder keys");
-}
 Result<> HolderClient::Drop(const std::string& key) {
   TRY(Ask(EncodeFrame(HolderFrame::kDrop, HolderKey{key}), {}, HolderFrame::kKept));
   return {};

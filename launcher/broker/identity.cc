@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/broker/identity.h"
 
-#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/os/fd.h"
 
@@ -26,7 +26,7 @@ Result<> ProveNoCapability() {
 
 }  // namespace
 
-Result<> TakeGroups(const Identity& who) {
+Result<> TakeGroups(const UserIds& who) {
   std::vector<gid_t> groups(who.groups.begin(), who.groups.end());
   if (std::find(groups.begin(), groups.end(), who.gid) == groups.end()) groups.push_back(who.gid);
   if (::setgroups(groups.size(), groups.data()) < 0) return ErrnoFail("setgroups");
@@ -34,7 +34,7 @@ Result<> TakeGroups(const Identity& who) {
   return {};
 }
 
-Result<> ProveUser(const Identity& who) {
+Result<> ProveUser(const UserIds& who) {
   uid_t uid[3];
   gid_t gid[3];
   if (::getresuid(&uid[0], &uid[1], &uid[2]) < 0 || ::getresgid(&gid[0], &gid[1], &gid[2]) < 0)
@@ -47,7 +47,7 @@ Result<> ProveUser(const Identity& who) {
   return {};
 }
 
-Result<> BecomeForGood(const Identity& who) {
+Result<> BecomeForGood(const UserIds& who) {
   TRY(TakeGroups(who));
   if (::setresuid(who.uid, who.uid, who.uid) < 0) return ErrnoFail("setresuid");
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
@@ -57,30 +57,22 @@ Result<> BecomeForGood(const Identity& who) {
   return ProveUser(who);
 }
 
-Result<> WriteMaps(int pid, const Identity& who) {
-  auto write = [pid](const char* name, const std::string& text) -> Result<> {
-    UniqueFd fd = TRY(Open(Cat("/proc/", pid, "/", name), O_WRONLY));
-    TRY_CONTEXT(WriteAll(fd.get(), text), name);
-    return {};
-  };
-  TRY(write("setgroups", "deny"));
-  TRY(write("uid_map", Cat(who.uid, " ", who.uid, " 1\n")));
-  return write("gid_map", GroupMap(who.gid, who.groups));
+Result<> WriteMaps(int pid, const UserIds& who) {
+  std::string proc = Cat("/proc/", pid);
+  TRY(WriteInto(proc + "/setgroups", "deny"));
+  TRY(WriteInto(proc + "/uid_map", Cat(who.uid, " ", who.uid, " 1\n")));
+  return WriteInto(proc + "/gid_map", GroupMap(who.gid, who.groups));
 }
 
 std::string GroupMap(std::uint32_t gid, const std::vector<std::uint32_t>& groups) {
   constexpr std::size_t kPageBytes = 4096, kLinesMax = 340;
-  std::vector<std::uint32_t> ids{gid};
+  std::set<std::uint32_t> mapped{0, gid};  // root's never is
+  std::string map = Cat(gid, " ", gid, " 1\n");
   for (std::uint32_t group : groups) {
-    if (group != 0 && std::find(ids.begin(), ids.end(), group) == ids.end()) ids.push_back(group);
-  }
-  std::string map;
-  std::size_t lines = 0;
-  for (std::uint32_t id : ids) {
-    std::string line = Cat(id, " ", id, " 1\n");
-    if (map.size() + line.size() >= kPageBytes || lines == kLinesMax) break;
+    if (!mapped.insert(group).second) continue;
+    std::string line = Cat(group, " ", group, " 1\n");
+    if (map.size() + line.size() >= kPageBytes || mapped.size() > kLinesMax) break;
     map += line;
-    ++lines;
   }
   return map;
 }

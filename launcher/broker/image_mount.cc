@@ -32,13 +32,6 @@ Result<UniqueFd> OpenStoreImage(const BrokerConf& conf, const std::string& diges
   return file;
 }
 
-Result<bool> IsMountPoint(const std::string& path, const std::string& parent) {
-  struct stat here, above;
-  if (::stat(path.c_str(), &here) < 0) return ErrnoFail("stat", path);
-  if (::stat(parent.c_str(), &above) < 0) return ErrnoFail("stat", parent);
-  return here.st_dev != above.st_dev;
-}
-
 Result<> EnterPrivateMounts(const BrokerConf& conf) {
   TRY(MakeDirectories(conf.mounts_dir(), 0711));
   if (::unshare(CLONE_NEWNS) < 0) return ErrnoFail("unshare(CLONE_NEWNS)");

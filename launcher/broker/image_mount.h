@@ -19,7 +19,6 @@ std::string ImageFilePath(const BrokerConf& conf, const std::string& digest);
 std::string ImageMountPath(const BrokerConf& conf, const std::string& digest);
 
 Result<UniqueFd> OpenStoreImage(const BrokerConf& conf, const std::string& digest);  // read-only; kNotFound
-Result<bool> IsMountPoint(const std::string& path, const std::string& parent);
 
 // Leaves the mount namespace of our caller for a private copy that still receives what the host mounts later
 // (automounts), with a small tmpfs at mounts_dir where images are attached. 0711: the container's child,

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/broker/images.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -11,52 +10,13 @@
 #include <memory>
 
 #include "base/crypto/crypto.h"
-#include "base/log/log.h"
+#include "base/os/mount.h"
 #include "launcher/broker/image_mount.h"
 
 namespace slipway {
-namespace {
-
-Result<std::vector<std::string>> NamesIn(const std::string& path) {
-  std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), ::closedir);
-  if (!dir) return ErrnoFail("opendir", path);
-  std::vector<std::string> names;
-  while (dirent* entry = ::readdir(dir.get())) names.emplace_back(entry->d_name);
-  return names;
-}
-
-// A worker's: from the start of `from` to `to`, hashing what was written.
-Result<std::string> CopyAndHash(int from, int to) {
-  Sha256 hash;
-  std::string chunk(1 << 20, '\0');
-  for (off_t offset = 0;;) {
-    ssize_t n = ::pread(from, chunk.data(), chunk.size(), offset);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ErrnoFail("reading the image");
-    if (n == 0) break;
-    std::string_view part(chunk.data(), static_cast<std::size_t>(n));
-    hash.Update(part);
-    TRY_CONTEXT(WriteAll(to, part), "copying the image into the store");
-    offset += n;
-  }
-  if (::fsync(to) < 0) return ErrnoFail("fsync of the image");
-  return hash.Finish();
-}
-
-}  // namespace
-
-Result<UniqueFd> ReopenReadOnly(int fd) { return slipway::Open(Cat("/proc/self/fd/", fd), O_RDONLY); }
 
 Result<std::string> HashUnwritable(int fd) {
-  for (int tries = 0; ::fcntl(fd, F_SETLEASE, F_RDLCK) < 0; ++tries) {
-    if (errno != EAGAIN) return ErrnoFail("read lease on the image");
-    if (tries == 100)
-      return Fail(
-          Code::kFailedPrecondition,
-          "the image is still open for writing somewhere: close it (or give a read-only descriptor) first");
-    ::usleep(10'000);
-  }
-  ::fcntl(fd, F_SETLEASE, F_UNLCK);
+  TRY_CONTEXT(ProveUnwritable(fd), "the image (close it, or give a read-only descriptor)");
   if (::fsync(fd) < 0) return ErrnoFail("fsync of the image");
   return DigestOfFile(fd);
 }
@@ -75,8 +35,8 @@ Result<> ImageKeeper::Open() {
   return {};
 }
 
-Result<UniqueFd> ImageKeeper::MakeNameless() {
-  return slipway::Open(conf_.image_dir, O_TMPFILE | O_RDWR, 0600);
+Result<UniqueFd> MakeNamelessImage(const BrokerConf& conf) {
+  return slipway::Open(conf.image_dir, O_TMPFILE | O_RDWR, 0600);
 }
 
 void ImageKeeper::Admit(const std::string& digest, UniqueFd file, uid_t owner, Done done) {
@@ -93,19 +53,19 @@ void ImageKeeper::Admit(const std::string& digest, UniqueFd file, uid_t owner, D
       return ErrnoFail("taking over the image");
     UniqueFd source = TRY(ReopenReadOnly(file.get()));
     file.reset();  // it may be open for writing: the lease would find our own
-    auto ours = std::make_shared<UniqueFd>(adopt ? std::move(source) : TRY(MakeNameless()));
+    auto ours = std::make_shared<UniqueFd>(adopt ? std::move(source) : TRY(MakeNamelessImage(conf_)));
     Workers::Work work;
     if (adopt)
       work = [fd = ours->get()] { return HashUnwritable(fd); };
     else
       work = [from = std::make_shared<UniqueFd>(std::move(source)), to = ours->get()] {
-        return CopyAndHash(from->get(), to);
+        return CopyAndDigest(from->get(), to);
       };
     workers_.Run(std::move(work), [this, digest, ours, done](Result<std::string> hashed) {
       done([&]() -> Result<> {
         std::string found = TRY(std::move(hashed));
         if (found != digest) return Fail(Code::kDataLoss, "the image's bytes are ", found, ", not ", digest);
-        return Link(ours->get(), digest);
+        return LinkIntoStore(conf_, host_store_fd_, ours->get(), digest);
       }());
     });
     return {};
@@ -113,22 +73,35 @@ void ImageKeeper::Admit(const std::string& digest, UniqueFd file, uid_t owner, D
   if (!begun) done(std::move(begun));
 }
 
-Result<> ImageKeeper::Link(int file_fd, const std::string& digest) {
+Result<> LinkIntoStore(const BrokerConf& conf, int store_fd, int file_fd, const std::string& digest) {
   if (::fchmod(file_fd, 0444) < 0) return ErrnoFail("fchmod of the image");
-  std::string path = ImageFilePath(conf_, digest);
+  std::string path = ImageFilePath(conf, digest);
   std::string from = Cat("/proc/self/fd/", file_fd);
   int linked = ::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW);
   // The kernel links within one mount only, and the agent's file is on the host's, not on the holder's copy.
-  if (linked < 0 && errno == EXDEV && host_store_fd_ >= 0) {
+  if (linked < 0 && errno == EXDEV && store_fd >= 0) {
     std::string name = path.substr(path.rfind('/') + 1);
-    linked = ::linkat(AT_FDCWD, from.c_str(), host_store_fd_, name.c_str(), AT_SYMLINK_FOLLOW);
+    linked = ::linkat(AT_FDCWD, from.c_str(), store_fd, name.c_str(), AT_SYMLINK_FOLLOW);
   }
   if (linked < 0 && errno != EEXIST) {
     return ErrnoFail("linking the image into the store as", path);
   }
-  UniqueFd folder = TRY(slipway::Open(conf_.image_dir, O_RDONLY | O_DIRECTORY));
-  if (::fsync(folder.get()) < 0) return ErrnoFail("fsync", conf_.image_dir);
+  UniqueFd folder = TRY(slipway::Open(conf.image_dir, O_RDONLY | O_DIRECTORY));
+  if (::fsync(folder.get()) < 0) return ErrnoFail("fsync", conf.image_dir);
   return {};
+}
+
+void ImageKeeper::Import(UniqueFd source, std::function<void(Result<Imported>)> done) {
+  auto file = std::make_shared<UniqueFd>(std::move(source));
+  auto work = [&conf = conf_, store_fd = host_store_fd_, file]() -> Result<std::string> {
+    return Encode(TRY(ImportFile(conf, store_fd, file->get())));
+  };
+  importers_.Run(work, [done](Result<std::string> answer) {
+    done([&]() -> Result<Imported> {
+      std::string encoded = TRY(std::move(answer));
+      return Decode<Imported>(encoded, "imported image");
+    }());
+  });
 }
 
 bool ImageKeeper::InUse(const std::string& digest) const {

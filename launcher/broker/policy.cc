@@ -40,13 +40,7 @@ Result<> ControllerKeys::ReadIfChanged() {
               info.st_ino == inode_;
   if (same && !keys_.empty()) return {};
   std::string text = TRY(ReadTrustedFile(path_, owner_));
-  constexpr std::string_view kBegin = "-----BEGIN PUBLIC KEY-----", kEnd = "-----END PUBLIC KEY-----";
-  std::vector<VerifyingKey> keys;
-  for (std::size_t at = text.find(kBegin); at != std::string::npos; at = text.find(kBegin, at + 1)) {
-    auto end = text.find(kEnd, at);
-    if (end == std::string::npos) return Fail(Code::kInvalidArgument, path_, ": a key without an end");
-    keys.push_back(TRY_CONTEXT(VerifyingKey::FromPem(text.substr(at, end + kEnd.size() - at) + "\n"), path_));
-  }
+  std::vector<VerifyingKey> keys = TRY_CONTEXT(VerifyingKey::AllFromPem(text), path_);
   if (keys.empty() || keys.size() > 2)
     return Fail(Code::kInvalidArgument, path_, ": holds ", keys.size(),
                 " public keys, one or two are wanted");

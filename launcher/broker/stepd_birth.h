@@ -13,7 +13,7 @@ namespace slipway {
 
 struct StepdPlan {
   std::string program;
-  Identity identity;
+  UserIds identity;
   std::uint32_t agent_uid = 0;
   bool rootless = false;  // we are the user already
   int cgroup_fd = -1;

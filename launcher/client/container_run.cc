@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 #include <csignal>
 #include <optional>
@@ -33,9 +34,10 @@ class Driver {
     }
     while (Step()) {
     }
-    AwaitEnd();
+    bool refused = AwaitEnd();
     if (terminal_) terminal_->Drain();
     terminal_.reset();
+    if (refused) return 125;
     if (failed_) {
       run_.say(failed_->message);
       return failed_->exit_code;
@@ -47,13 +49,15 @@ class Driver {
   }
 
  private:
-  // The end of everything in the container, the image's server included.
-  void AwaitEnd() {
+  // The end of everything in the container, the image's server included. True when the starter has said on
+  // stderr why it did not even begin.
+  bool AwaitEnd() {
     control_.reset();
-    if (entered_.starter) [[maybe_unused]]
-      auto ended = entered_.starter.Wait();
     while (entered_.broker && ReceiveMessage(entered_.broker.get())) {
     }
+    if (!entered_.starter) return false;
+    auto ended = entered_.starter.Wait();
+    return ended && !ended->signaled() && ended->exit_code() == kStarterRefused;
   }
 
   Result<> Start() {
@@ -73,10 +77,15 @@ class Driver {
 
   Result<> SendSpec(int memfd, const std::vector<int>& streams) {
     TRY(SendMessage(control_.get(), EncodeFrame(InitFrame::kLaunch, LaunchRequest{}), {memfd}));
-    if (streams.empty()) return {};
-    WireWriter frame;
-    frame(static_cast<std::uint16_t>(InitFrame::kFds));
-    return SendMessage(control_.get(), frame.Take(), streams);
+    constexpr std::size_t kPerMessage = 250;
+    for (std::size_t start = 0; start < streams.size(); start += kPerMessage) {
+      WireWriter frame;
+      frame(static_cast<std::uint16_t>(InitFrame::kFds));
+      auto begin = streams.begin() + static_cast<std::ptrdiff_t>(start);
+      auto end = begin + static_cast<std::ptrdiff_t>(std::min(kPerMessage, streams.size() - start));
+      TRY(SendMessage(control_.get(), frame.Take(), {begin, end}));
+    }
+    return {};
   }
 
   Result<> WatchSignals() {

@@ -4,7 +4,9 @@
 // believed.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/os/fd.h"
 #include "launcher/spec/launch_spec.h"
@@ -16,6 +18,7 @@ struct ImageFile {
   UniqueFd file;       // of a SIF or squashfs
   std::string what;    // "SIF", "squashfs", "directory"
   std::string path;    // absolute
+  std::vector<ImageSource> overlays;  // a SIF's own, which lie over its system partition; fd: as `source`'s
 };
 
 // One line that says what the file is and what would do, when it cannot be run.

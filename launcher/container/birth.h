@@ -3,9 +3,22 @@
 // namespaces: the broker, the setuid starter, or (rootless) the child itself. This is the door to that child.
 #pragma once
 
+#include <string>
+
 #include "launcher/spec/birth.h"
 
 namespace slipway {
+
+// Who the user is in a namespace of his own.
+enum class Identity {
+  kSelf,
+  kRoot,      // and the ids that /etc/subuid lends him
+  kRootOnly,  // nobody else
+};
+struct OwnNamespace {
+  Identity identity = Identity::kSelf;
+  std::string user_name;  // as /etc/subuid may know him
+};
 
 // Called in a freshly cloned process that already is in its own user and mount (and, for the first step of a
 // job, IPC) namespaces, with maps written and all ids those of the user, still not dumpable. Closes every
@@ -14,8 +27,8 @@ namespace slipway {
 // execs itself; stays undumpable.
 [[noreturn]] void RunInit(const Birth& birth);
 
-// The rootless way: makes user, mount and IPC namespaces itself as the calling user, writes identity maps
-// (setgroups denied), then RunInit.
-[[noreturn]] void RunRootless(const Birth& birth);
+// The rootless way: makes user, mount and IPC namespaces itself as the calling user, writes the maps (with
+// one line setgroups is denied), then RunInit.
+[[noreturn]] void RunRootless(Birth birth, const OwnNamespace& wanted = {});
 
 }  // namespace slipway

@@ -35,7 +35,7 @@ Result<> MountAt(int dev_fd, const char* name, const char* type, const std::vect
 
 }  // namespace
 
-Result<> MakeDev(int target_fd, Report& report) {
+Result<> MakeDev(int target_fd, bool with_pts, Report& report) {
   UniqueFd dev =
       TRY(MountNew("tmpfs", {{"mode", "0755"}, {"size", "1m"}, {"source", "dev"}}, MOUNT_ATTR_NOSUID));
   TRY(AttachMount(dev.get(), target_fd));
@@ -47,9 +47,10 @@ Result<> MakeDev(int target_fd, Report& report) {
     if (shm.error().sys_errno != ENOENT) return Failure(std::move(shm).error().Context("binding /dev/shm"));
     TRY_CONTEXT(MountAt(dev.get(), "shm", "tmpfs", {{"mode", "1777"}}), "mounting /dev/shm");
   }
-  TRY_CONTEXT(
-      MountAt(dev.get(), "pts", "devpts", {{"newinstance", ""}, {"ptmxmode", "0666"}, {"mode", "0620"}}),
-      "mounting /dev/pts");
+  if (with_pts)
+    TRY_CONTEXT(
+        MountAt(dev.get(), "pts", "devpts", {{"newinstance", ""}, {"ptmxmode", "0666"}, {"mode", "0620"}}),
+        "mounting /dev/pts");
   // Message queues belong to the IPC namespace, which may be one that a later step of the job only joined.
   if (auto queues = MountAt(dev.get(), "mqueue", "mqueue", {});
       !queues && queues.error().code != Code::kPermissionDenied) {

@@ -9,8 +9,8 @@
 
 namespace slipway {
 
-// A tmpfs attached to `target_fd` with null zero full random urandom tty, pts of its own,
+// A tmpfs attached to `target_fd` with null zero full random urandom tty, pts of its own (if asked for),
 // shm (the node's, shared by all ranks and steps), mqueue, and the links fd, stdin, stdout, stderr.
-Result<> MakeDev(int target_fd, Report& report);
+Result<> MakeDev(int target_fd, bool with_pts, Report& report);
 
 }  // namespace slipway

@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::string_view kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr const char* kScripts = "/.singularity.d/env";
+constexpr const char* kApps = "/scif/apps";
 constexpr std::size_t kScriptBytesMax = 1 << 20, kEnvironmentBytesMax = 16 << 20;
 
 bool NameStart(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
@@ -46,13 +47,13 @@ std::optional<std::string> PlainValue(std::string_view text) {
   return value;
 }
 
-std::vector<std::string> ScriptNames() {
+// The names in a folder that do not begin with a dot, in order.
+std::vector<std::string> VisibleNamesIn(const std::string& folder) {
   std::vector<std::string> names;
-  DIR* dir = ::opendir(kScripts);
+  DIR* dir = ::opendir(folder.c_str());
   if (dir == nullptr) return names;
   while (dirent* entry = ::readdir(dir)) {
-    std::string name = entry->d_name;
-    if (name.ends_with(".sh") && name[0] != '.') names.push_back(Cat(kScripts, "/", name));
+    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
   }
   ::closedir(dir);
   std::sort(names.begin(), names.end());
@@ -75,6 +76,31 @@ Result<std::string> ReadWhileWanted(int fd, int control_fd) {
     if (text.size() > kEnvironmentBytesMax)
       return Fail(Code::kOutOfRange, "an environment larger than 16 MiB");
   }
+}
+
+void AddScripts(const std::string& folder, std::vector<std::string>& scripts) {
+  for (const std::string& name : VisibleNamesIn(folder)) {
+    if (name.ends_with(".sh")) scripts.push_back(Cat(folder, "/", name));
+  }
+}
+
+std::vector<std::string> ScriptNames(std::string_view app) {
+  std::vector<std::string> scripts;
+  AddScripts(kScripts, scripts);
+  if (!app.empty()) AddScripts(Cat(kApps, "/", app, "/scif/env"), scripts);
+  return scripts;
+}
+
+// What an app's scripts and programs find themselves by.
+void SetAppVariables(Environment& env, std::string_view app) {
+  std::string root = Cat(kApps, "/", app);
+  for (const char* name : {"SLIPWAY_APPNAME", "APPTAINER_APPNAME", "SINGULARITY_APPNAME", "SCIF_APPNAME"})
+    SetVariable(env, name, app);
+  SetVariable(env, "SCIF_APPROOT", root);
+  SetVariable(env, "SCIF_APPDATA", Cat("/scif/data/", app));
+  SetVariable(env, "PATH", Cat(root, "/bin:", Lookup(env, "PATH")));
+  std::string libraries(Lookup(env, "LD_LIBRARY_PATH"));
+  SetVariable(env, "LD_LIBRARY_PATH", Cat(root, "/lib", libraries.empty() ? "" : ":", libraries));
 }
 
 // The image's shell runs the scripts from `first` on and says what came of them.
@@ -117,14 +143,14 @@ Result<Environment> AskShell(const std::vector<std::string>& scripts, std::size_
   return result;
 }
 
-Result<Environment> ImageEnvironment(Environment env, int control_fd) {
-  std::vector<std::string> scripts = ScriptNames();
+Result<Environment> ImageEnvironment(Environment env, const ImagePart& image) {
+  std::vector<std::string> scripts = ScriptNames(image.app);
   for (std::size_t i = 0; i < scripts.size(); ++i) {
     auto script = ReadFile(scripts[i], kScriptBytesMax);
     if (script && ApplyPlainScript(*script, env)) continue;
     if (::access("/bin/sh", X_OK) < 0)
       return Fail(Code::kNotFound, "it takes a shell and the image has no /bin/sh");
-    return AskShell(scripts, i, env, control_fd);
+    return AskShell(scripts, i, env, image.control_fd);
   }
   return env;
 }
@@ -182,7 +208,15 @@ bool ApplyPlainScript(std::string_view script, Environment& env) {
   return true;
 }
 
-Result<Environment> ContainerEnvironment(const Environment& env, bool image_environment, int control_fd) {
+Result<> CheckApp(const std::string& app) {
+  if (app.empty() || ::access(Cat(kApps, "/", app).c_str(), F_OK) == 0) return {};
+  std::string known;
+  for (const std::string& name : VisibleNamesIn(kApps)) known += Cat(known.empty() ? "" : ", ", name);
+  return Fail(Code::kNotFound, "--app ", app, ": the image has no such app",
+              known.empty() ? " (and no other)" : Cat("; it has ", known));
+}
+
+Result<Environment> ContainerEnvironment(const Environment& env, const ImagePart& image) {
   Environment base;
   for (const std::string& entry : env) {
     bool special = entry.starts_with("PATH=");
@@ -190,8 +224,9 @@ Result<Environment> ContainerEnvironment(const Environment& env, bool image_envi
     if (!special) base.push_back(entry);
   }
   base.push_back(Cat("PATH=", kDefaultPath));
-  if (image_environment)
-    base = TRY_CONTEXT(ImageEnvironment(std::move(base), control_fd),
+  if (!image.app.empty()) SetAppVariables(base, image.app);
+  if (image.environment)
+    base = TRY_CONTEXT(ImageEnvironment(std::move(base), image),
                        "the image's environment (/.singularity.d/env) cannot be evaluated");
   for (std::string_view prefix : kForTheContainer) {
     for (const std::string& entry : env) {

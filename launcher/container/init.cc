@@ -16,7 +16,10 @@
 #include "base/os/process.h"
 #include "base/os/socket.h"
 #include "launcher/container/birth.h"
+#include "launcher/container/confine.h"
 #include "launcher/container/environment.h"
+#include "launcher/container/idmap.h"
+#include "launcher/container/namespaces.h"
 #include "launcher/container/policy.h"
 #include "launcher/container/privilege.h"
 #include "launcher/container/program.h"
@@ -31,6 +34,7 @@ namespace {
 
 struct Order {
   LaunchSpec spec;
+  bool idle = false;
   std::vector<UniqueFd> fds;
 };
 
@@ -45,6 +49,7 @@ Result<Order> ReceiveOrder(int control_fd) {
                 ", this program reads 1");
   std::string bytes = TRY(ReadSealedMemfd(launch.fds[0].get(), kLaunchSpecBytesMax));
   Order order;
+  order.idle = request.idle;
   order.spec = TRY(DecodeLaunchSpec(bytes));
   while (order.fds.size() < order.spec.fd_count) {
     Message more = TRY(ReceiveMessage(control_fd));
@@ -59,19 +64,13 @@ Result<Order> ReceiveOrder(int control_fd) {
   return order;
 }
 
-void BlockAllSignals() {
+Result<> BlockAllSignals() {
   // The init acts on frames and on SIGCHLD only; Ctrl-C is the tasks' affair, and must not end what waits for
   // them.
   sigset_t all;
   sigfillset(&all);
-  ::sigprocmask(SIG_SETMASK, &all, nullptr);
-}
-
-// The one who forked us may have had anything open: the other end of our socket (we would never see it
-// close), a database, another user's files.
-void CloseAllBut(int kept_fd) {
-  if (kept_fd > 3) ::syscall(SYS_close_range, 3U, static_cast<unsigned>(kept_fd) - 1, 0U);
-  ::syscall(SYS_close_range, static_cast<unsigned>(kept_fd) + 1, ~0U, 0U);
+  if (::sigprocmask(SIG_SETMASK, &all, nullptr) < 0) return ErrnoFail("sigprocmask");
+  return {};
 }
 
 bool Wants(const LaunchSpec& spec, Mount::Type type) {
@@ -127,23 +126,53 @@ Result<> EnterWorkingDirectory(const LaunchSpec& spec, Report& report) {
 struct Standing {
   Environment env;
   std::string program;
-  pid_t image_server = -1;
+  std::vector<FuseServer> servers;
 };
 
 Result<Standing> BuildContainer(const Birth& birth, const Order& order, UniqueFd fresh_proc, Report& report) {
   const LaunchSpec& spec = order.spec;
   Standing standing;
-  if (!spec.hostname.empty()) {
-    if (::unshare(CLONE_NEWUTS) < 0)
-      return ErrnoFail("making a UTS namespace for the host name", spec.hostname);
-    if (::sethostname(spec.hostname.c_str(), spec.hostname.size()) < 0)
-      return ErrnoFail("sethostname", spec.hostname);
+  Confinement wanted = spec.confinement;
+  BirthRules rules = birth.rules;
+  if (!birth.own_namespace) TRY(SetCapabilities(birth.policy, wanted, rules));
+  Confining confining = TRY(Confining::Prepare(wanted, rules));
+  if (spec.fakeroot && !birth.own_namespace)
+    return Fail(Code::kPermissionDenied, "--fakeroot needs a user namespace of your own (--userns)");
+  TRY(EnterFurtherNamespaces(spec));
+  if (spec.explain) {
+    for (std::string& line : DescribeMaps()) report.Fact(std::move(line));
   }
-  standing.image_server =
-      TRY(BuildAndEnterTree(birth, spec, order.fds, std::move(fresh_proc), report)).image_server;
-  TRY(DropAllPrivilege());
+  standing.servers = TRY(BuildAndEnterTree(birth, spec, order.fds, std::move(fresh_proc), report)).servers;
+  TRY(confining.Apply());
+  report.EndLap("confinement");
   ::umask(spec.umask);
   return standing;
+}
+
+// The container stands: what is to run in it is started, and watched to the end.
+[[noreturn]] void RunTasks(Order& order, const Environment& env, UniqueFd control, Report& report,
+                           Supervised supervised) {
+  std::string program;
+  if (!order.idle) {
+    auto found = FindProgram(order.spec.argv[0], Lookup(env, "PATH"));
+    if (!found) report.Die(found.error().message, ExitCodeFor(found.error()));
+    program = *found;
+  }
+  report.EndLap("program");
+  if (!report.Send(InitFrame::kReady, InitReady{report.laps(), supervised.pid_namespace, report.facts()}))
+    ::_exit(kExitOurs);
+  auto added = AddedTasks::Make(order.spec, env, report);
+  if (!added) report.Die(added.error().message);
+  if (!order.idle) {
+    auto tasks = StartTasks(order.spec, order.fds, program, env, report);
+    if (!tasks) report.Die(tasks.error().message);
+    supervised.tasks = std::move(*tasks);
+  }
+  order.fds.clear();  // a pipe must end when its last task goes, not when we do
+  supervised.control = std::move(control);
+  supervised.added.emplace(std::move(*added));
+  supervised.idle = order.idle;
+  Supervise(std::move(supervised), report);
 }
 
 }  // namespace
@@ -151,8 +180,10 @@ Result<Standing> BuildContainer(const Birth& birth, const Order& order, UniqueFd
 void RunInit(const Birth& birth) {
   UniqueFd control(birth.control_fd);
   Report report(control.get());
-  CloseAllBut(control.get());
-  BlockAllSignals();
+  // The one who forked us may have had anything open: the other end of our socket (we would never see it
+  // close), a database, another user's files.
+  CloseAllBut({control.get()});
+  if (auto blocked = BlockAllSignals(); !blocked) report.Die(blocked.error().message);
   if (auto hidden = StayUndumpable(); !hidden) report.Die(hidden.error().message);
   auto order = ReceiveOrder(control.get());
   if (!order) report.Die(order.error().message);
@@ -169,15 +200,15 @@ void RunInit(const Birth& birth) {
     pid_namespace = *entered;
   }
   UniqueFd children_list;
-  if (!pid_namespace) {
-    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-    if (auto list = Open("/proc/thread-self/children", O_RDONLY)) children_list = std::move(*list);
-  }
+  if (!pid_namespace) ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  if (auto list = Open("/proc/thread-self/children", O_RDONLY)) children_list = std::move(*list);
   report.EndLap("pid namespace");
 
   auto standing = BuildContainer(birth, *order, std::move(fresh_proc), report);
   if (!standing) report.Die(standing.error().message);
-  auto env = ContainerEnvironment(spec.env, spec.image_environment, control.get());
+  if (auto app = CheckApp(spec.app); !app) report.Die(app.error().message);
+  auto env =
+      ConfinedEnvironment(spec.confinement, spec.env, {spec.image_environment, spec.app, control.get()});
   // From here on the closed socket tells of the front's end. Without a PID namespace a SIGKILL of ours would
   // leave the orphans that only we can still find.
   if (!pid_namespace) ::prctl(PR_SET_PDEATHSIG, 0);
@@ -185,26 +216,14 @@ void RunInit(const Birth& birth) {
   if (!env && env.error().code == Code::kCancelled) report.Die(env.error().message);
   if (!env) {
     report.Warn(Cat("warning: ", env.error().message));
-    env = ContainerEnvironment(spec.env, false);
+    env = ContainerEnvironment(spec.env, {.environment = false});
   }
   report.EndLap("environment");
   if (auto entered = EnterWorkingDirectory(spec, report); !entered) report.Die(entered.error().message);
-  auto program = FindProgram(spec.argv[0], Lookup(*env, "PATH"));
-  if (!program) report.Die(program.error().message, ExitCodeFor(program.error()));
-  report.EndLap("program");
-
-  if (!report.Send(InitFrame::kReady, InitReady{report.laps(), pid_namespace})) ::_exit(kExitOurs);
-  auto tasks = StartTasks(spec, order->fds, *program, *env, report);
-  if (!tasks) report.Die(tasks.error().message);
-  order->fds.clear();  // a pipe must end when its last task goes, not when we do
-  Supervise({.control = std::move(control),
-             .tasks = std::move(*tasks),
-             .program = *program,
-
-             .children_list = std::move(children_list),
-             .image_server = standing->image_server,
-             .pid_namespace = pid_namespace},
-            report);
+  RunTasks(*order, *env, std::move(control), report,
+           {.children_list = std::move(children_list),
+            .servers = std::move(standing->servers),
+            .pid_namespace = pid_namespace});
 }
 
 }  // namespace slipway

@@ -144,6 +144,7 @@ Result<> Layer::PutFile(const std::string& target, const std::string& content, u
   TRY(MakeParents(place.path));
   UniqueFd fd = TRY(OpenAt(layer_fd_, place.path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode));
   if (::fchmod(fd.get(), mode & 0777) < 0) return ErrnoFail("chmod", target);
+  made_.push_back({target, place.path});
   return WriteAll(fd.get(), content);
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/os/fd.h"
 #include "base/result/result.h"
@@ -24,6 +25,11 @@ class Layer {
   Result<> AddAccountLine(const std::string& target, std::string line);
 
   bool used() const { return used_; }  // something was made
+  struct Made {
+    std::string target, path;  // as asked for; in the layer
+  };
+  const std::vector<Made>& made() const { return made_; }  // files that have content
+  int fd() const { return layer_fd_; }
 
  private:
   struct Place {
@@ -37,6 +43,7 @@ class Layer {
 
   int image_fd_, layer_fd_;
   bool used_ = false;
+  std::vector<Made> made_;
 };
 
 }  // namespace slipway

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <charconv>
 #include <climits>
 
 namespace slipway {
@@ -102,22 +103,31 @@ Result<> JudgeBind(const ContainerPolicy& policy, const BindFacts& facts) {
 }
 
 Result<> JudgeLayers(const ContainerPolicy& policy, const LaunchSpec& spec) {
-  if (spec.writable_tmpfs && !policy.overlay)
-    return Fail(Code::kPermissionDenied, "a writable layer: starter.conf says allow_overlay = no");
+  if ((spec.writable_tmpfs || !spec.writing.overlays.empty()) && !policy.overlay)
+    return Fail(Code::kPermissionDenied, "layers over the image: starter.conf says allow_overlay = no");
   return {};
 }
 
-Result<std::vector<std::string>> GrantCapabilities(const ContainerPolicy& policy,
-                                                   const std::vector<std::string>& asked) {
-  std::vector<std::string> granted = policy.default_capabilities;
-  for (const std::string& one : asked) {
-    if (Holds(granted, one)) continue;
-    if (!Holds(policy.allowed_capabilities, one))
-      return Fail(Code::kPermissionDenied, "capability ", one,
-                  " is not in allow_capabilities of starter.conf");
-    granted.push_back(one);
-  }
-  return granted;
+Result<> SetCapabilities(const ContainerPolicy& policy, Confinement& wanted, BirthRules& rules) {
+  CapabilitySet defaults = 0;
+  for (const std::string& name : policy.default_capabilities) defaults |= TRY(CapabilityNamed(name));
+  for (const std::string& name : policy.allowed_capabilities)
+    rules.capabilities_max |= TRY(CapabilityNamed(name));
+  rules.capabilities_max |= defaults;
+  wanted.capabilities |= defaults;
+  return {};
+}
+
+std::string TmpfsSize(const ContainerPolicy& policy, const std::string& asked) {
+  if (policy.tmpfs_bytes == 0) return asked;
+  constexpr std::string_view kUnits = "kmg";
+  std::uint64_t number = 0;
+  auto [end, error] = std::from_chars(asked.data(), asked.data() + asked.size(), number);
+  auto unit = end != asked.data() + asked.size() ? kUnits.find(static_cast<char>(*end | 0x20)) : kUnits.npos;
+  bool plain = error == std::errc() && (end == asked.data() + asked.size() || unit != kUnits.npos);
+  int shift = unit == kUnits.npos ? 0 : 10 * (static_cast<int>(unit) + 1);
+  bool smaller = plain && number <= policy.tmpfs_bytes >> shift;
+  return smaller && number > 0 ? asked : std::to_string(policy.tmpfs_bytes);
 }
 
 std::vector<Mount> ForcedBinds(const ContainerPolicy& policy) {

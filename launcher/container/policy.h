@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/os/fd.h"
+#include "launcher/spec/confinement.h"
 #include "launcher/spec/container_policy.h"
 #include "launcher/spec/launch_spec.h"
 
@@ -37,9 +38,14 @@ Result<> JudgeBind(const ContainerPolicy& policy, const BindFacts& facts);
 // What else of a spec needs leave: layers over the image.
 Result<> JudgeLayers(const ContainerPolicy& policy, const LaunchSpec& spec);
 
-// What a container that asks for `asked` gets inside its user namespace: the defaults and what it asked for.
-Result<std::vector<std::string>> GrantCapabilities(const ContainerPolicy& policy,
-                                                   const std::vector<std::string>& asked);
+// Inside a user namespace that root made: the defaults are added to what tasks keep, and what may be asked
+// for is bounded by default and allowed ones together.
+Result<> SetCapabilities(const ContainerPolicy& policy, Confinement& wanted, BirthRules& rules);
+
+// Of the scratch and what is written over the image: the smaller of what the site and the user say, as
+// tmpfs(5) has it; empty: the kernel's default. What the user gives as a percentage is bounded by the site's
+// alone.
+std::string TmpfsSize(const ContainerPolicy& policy, const std::string& asked);
 
 // The admin's own binds; they come after the user's, so that nothing of his lies over them.
 std::vector<Mount> ForcedBinds(const ContainerPolicy& policy);

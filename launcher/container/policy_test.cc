@@ -76,13 +76,24 @@ TEST(LayerPolicy, NothingWritableWhereTheSiteSaysSo) {
   EXPECT_TRUE(JudgeLayers({.overlay = false}, spec));
 }
 
-TEST(CapabilityPolicy, DefaultsAndWhatIsAllowedNoMore) {
+TEST(CapabilityPolicy, DefaultsAreKeptAndWhatIsAllowedBoundsWhatIsAsked) {
   ContainerPolicy policy{.default_capabilities = {"CAP_CHOWN"}, .allowed_capabilities = {"CAP_SYS_PTRACE"}};
-  EXPECT_THAT(*GrantCapabilities(policy, {}), testing::ElementsAre("CAP_CHOWN"));
-  EXPECT_THAT(*GrantCapabilities(policy, {"CAP_SYS_PTRACE", "CAP_CHOWN"}),
-              testing::ElementsAre("CAP_CHOWN", "CAP_SYS_PTRACE"));
-  EXPECT_FALSE(GrantCapabilities(policy, {"CAP_SYS_ADMIN"}));
-  EXPECT_TRUE(GrantCapabilities({}, {})->empty());
+  Confinement wanted;
+  BirthRules rules;
+  ASSERT_TRUE(SetCapabilities(policy, wanted, rules));
+  EXPECT_EQ(NamesOf(wanted.capabilities), "CAP_CHOWN");
+  EXPECT_EQ(rules.capabilities_max, *CapabilitiesNamed("chown,sys_ptrace"));
+  EXPECT_FALSE(SetCapabilities({.allowed_capabilities = {"CAP_NONSENSE"}}, wanted, rules));
+}
+
+TEST(TmpfsPolicy, TheSmallerOfTheTwoCounts) {
+  ContainerPolicy policy{.tmpfs_bytes = 1 << 20};
+  EXPECT_EQ(TmpfsSize({}, "5g"), "5g");
+  EXPECT_EQ(TmpfsSize({}, ""), "");
+  for (const char* asked :
+       {"", "5g", "2m", "1048577", "50%", "x", "0", "99999999999999999999", "18014398509481985k"})
+    EXPECT_EQ(TmpfsSize(policy, asked), "1048576") << asked;
+  for (const char* asked : {"1m", "4k", "1000", "1048576"}) EXPECT_EQ(TmpfsSize(policy, asked), asked);
 }
 
 TEST(ForcedBinds, AreReadAsWritten) {

@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// Inside its user namespace the child holds every capability until the container stands; no task may inherit
-// one.
+// Inside its user namespace the child holds every capability until the container stands; a task has those
+// that were asked for and allowed, by default none.
 #pragma once
 
 #include "base/result/result.h"
+#include "launcher/spec/confinement.h"
 
 namespace slipway {
 
-// Every capability from every set (bounding and ambient too) of this process, and no way to gain one by exec.
-Result<> DropAllPrivilege();
+// What `wanted` says, as far as the half that made the namespaces allows it. kPermissionDenied names the
+// rest.
+Result<CapabilitySet> CapabilitiesAllowed(const Confinement& wanted, const BirthRules& rules);
+
+// Leaves this process `keep` (of what it has) and no way to gain another by exec: bounding, permitted and
+// effective sets are `keep`; inheritable and ambient are empty, but for a user that is not root inside, who
+// would lose `keep` at the exec without them. Proved by capget before it returns.
+Result<> KeepPrivilege(CapabilitySet keep);
+inline Result<> DropAllPrivilege() { return KeepPrivilege(0); }
 
 // Nobody of the same uid may trace or read this process.
 Result<> StayUndumpable();

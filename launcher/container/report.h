@@ -21,6 +21,9 @@ class Report {
   // Closes the lap that began at the one before: "where the time went".
   void EndLap(std::string name);
   const std::vector<Lap>& laps() const { return laps_; }
+  // A line for --explain, kept for InitReady; for specs that ask for it.
+  void Fact(std::string line) { facts_.push_back(std::move(line)); }
+  const std::vector<std::string>& facts() const { return facts_; }
 
   template <class T>
   Result<> Send(InitFrame kind, const T& payload) {
@@ -34,6 +37,7 @@ class Report {
   int control_fd_;
   std::int64_t lap_began_ns_;
   std::vector<Lap> laps_;
+  std::vector<std::string> facts_;
 };
 
 }  // namespace slipway

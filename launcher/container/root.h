@@ -4,19 +4,18 @@
 // descriptors reach it, and goes with the old root.
 #pragma once
 
-#include <sys/types.h>
-
 #include <vector>
 
 #include "base/os/fd.h"
 #include "launcher/container/birth.h"
+#include "launcher/container/fuse_server.h"
 #include "launcher/container/report.h"
 #include "launcher/spec/launch_spec.h"
 
 namespace slipway {
 
 struct ContainerTree {
-  pid_t image_server = -1;  // squashfuse's pid, where there is one
+  std::vector<FuseServer> servers;  // of images that are served by FUSE
 };
 
 // Builds it and pivots into it: afterwards "/" is the container's and the host's tree is gone. `fds` are

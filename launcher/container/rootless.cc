@@ -1,26 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Without privilege the kernel gives what a user namespace gives: one uid and one gid, mapped to themselves.
-#include <fcntl.h>
+// Without privilege the kernel gives what a user namespace gives: one uid and one gid, mapped to themselves
+// or to root; more where /etc/subuid lends more.
 #include <sched.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
 #include "launcher/container/birth.h"
+#include "launcher/container/idmap.h"
 #include "launcher/container/report.h"
 
 namespace slipway {
 namespace {
 
-Result<> WriteProc(const char* path, std::string_view text) {
-  UniqueFd fd = TRY(Open(path, O_WRONLY));
-  TRY_CONTEXT(WriteAll(fd.get(), text), path);
-  return {};
-}
-
 Result<> MakeNamespaces() {
-  uid_t uid = ::geteuid();
-  gid_t gid = ::getegid();
   if (::unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC) < 0) {
     auto error = ErrnoErrorOf(errno, "making a user namespace");
     if (errno == EPERM || errno == ENOSPC || errno == EACCES) {
@@ -33,20 +26,32 @@ Result<> MakeNamespaces() {
   // Our own files in /proc belong to root as long as we are undumpable. Nobody can have traced us before: it
   // was the same user's process, and is given nothing that he does not have.
   ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-  TRY(WriteProc("/proc/self/setgroups", "deny"));
-  TRY(WriteProc("/proc/self/uid_map", Cat(uid, " ", uid, " 1")));
-  return WriteProc("/proc/self/gid_map", Cat(gid, " ", gid, " 1"));
+  return {};
+}
+
+Result<> EnterOwnNamespace(const OwnNamespace& wanted) {
+  uid_t uid = ::geteuid();
+  gid_t gid = ::getegid();
+  std::optional<RangeMapper> ranges;
+  std::string why;
+  if (wanted.identity == Identity::kRoot) ranges = TRY(RangeMapper::Start(wanted.user_name, why));
+  TRY(MakeNamespaces());
+  if (wanted.identity == Identity::kSelf) return MapOnlyOneself(uid, gid, uid, gid);
+  if (!ranges) return MapOnlyOneself(uid, gid, 0, 0);
+  return ranges->MapNow();
 }
 
 }  // namespace
 
-void RunRootless(const Birth& given) {
-  Birth birth = given;
-  if (auto made = MakeNamespaces(); !made) {
+void RunRootless(Birth birth, const OwnNamespace& wanted) {
+  if (auto made = EnterOwnNamespace(wanted); !made) {
     Report report(birth.control_fd);
     report.Die(made.error().message);
   }
   birth.image_path.clear();
+  birth.own_namespace = true;
+  // The namespace is the user's own: the kernel's rules are all there is.
+  birth.rules = {.nested_user_namespaces = true, .capabilities_max = kAllCapabilities};
   RunInit(birth);
 }
 

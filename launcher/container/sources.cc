@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include <climits>
@@ -10,6 +11,7 @@
 #include <string_view>
 
 #include "base/os/mount.h"
+#include "launcher/container/fuse2fs.h"
 #include "launcher/container/policy.h"
 
 namespace slipway {
@@ -73,45 +75,78 @@ Result<UniqueFd> Tmpfs(const std::string& options) {
   return MountNew("tmpfs", parameters, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 }
 
+Result<> RestrictAsAsked(const MountSource& source) {
+  const Mount& mount = *source.mount;
+  bool kernels = mount.type == Mount::kProc || mount.type == Mount::kSys;
+  std::uint64_t more = kernels ? MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC : 0;
+  if (mount.type == Mount::kSys) more |= MOUNT_ATTR_RDONLY;
+  TRY_CONTEXT(Restrict(source, more, source.directory), Cat("restricting the mount for ", mount.target));
+  if (mount.propagation == Mount::kPrivate)
+    TRY_CONTEXT(SetPropagation(source.tree.get(), MS_PRIVATE, source.directory),
+                Cat("making the mount for ", mount.target, " private"));
+  return {};
+}
+
 bool MayBeSkipped(const Mount& mount, const Error& error) {
   return mount.optional && (error.code == Code::kPermissionDenied || error.sys_errno == ENOENT ||
                             error.sys_errno == EACCES || error.sys_errno == ENOTDIR);
 }
 
+Result<MountSource> OpenSource(const Mount& mount, const Birth& birth, UniqueFd& fresh_proc) {
+  MountSource source;
+  switch (mount.type) {
+    case Mount::kTmpfs:
+      source.tree = TRY(Tmpfs(mount.options));
+      break;
+    case Mount::kImage:
+      TRY(JudgeBind(birth.policy, {.source = mount.source, .target = mount.target}));
+      break;
+    case Mount::kDev:
+      break;
+    case Mount::kProc:
+      if (!fresh_proc) return CloneOf("/proc", {});
+      source.tree = std::move(fresh_proc);
+      break;
+    case Mount::kSys:
+      return CloneOf("/sys", {});
+    default:
+      return CloneOf(mount.source, birth, mount.forced ? nullptr : &mount);
+  }
+  return source;
+}
+
 }  // namespace
 
-Result<std::vector<MountSource>> OpenMountSources(const LaunchSpec& spec, const Birth& birth,
-                                                  UniqueFd fresh_proc) {
+Result<FuseImage> ServeImage(const ImageSource& image, const std::vector<UniqueFd>& fds, const Birth& birth,
+                             ImageOwner owner) {
+  int fd = fds.at(static_cast<std::size_t>(image.fd)).get();
+  if (image.kind == ImageKind::kSquashfuse) return ServeSquashfs(image, fd, owner);
+  if (!birth.own_namespace) {
+    return Fail(
+        Code::kPermissionDenied,
+        "an ext3 image is served by a program with rights that only a namespace of your own can give; "
+        "--userns makes one (a squashfs can be used either way)");
+  }
+  return ServeExt(image, fd);
+}
+
+Result<std::vector<MountSource>> OpenMountSources(const LaunchSpec& spec, const std::vector<UniqueFd>& fds,
+                                                  const Birth& birth, UniqueFd fresh_proc) {
   std::vector<MountSource> sources;
   for (const Mount& mount : spec.mounts) {
-    auto opened = [&]() -> Result<MountSource> {
-      switch (mount.type) {
-        case Mount::kTmpfs:
-          return MountSource{&mount, TRY(Tmpfs(mount.options)), true};
-        case Mount::kDev:
-          return MountSource{&mount, {}, true};
-        case Mount::kProc:
-          if (fresh_proc) return MountSource{&mount, std::move(fresh_proc), true};
-          return CloneOf("/proc", {});
-        case Mount::kSys:
-          return CloneOf("/sys", {});
-        default:
-          return CloneOf(mount.source, birth, mount.forced ? nullptr : &mount);
-      }
-    }();
+    auto opened = OpenSource(mount, birth, fresh_proc);
     if (!opened) {
       if (MayBeSkipped(mount, opened.error())) continue;
       return Failure(std::move(opened).error());
     }
     opened->mount = &mount;
-    if (opened->tree) {
-      bool kernels = mount.type == Mount::kProc || mount.type == Mount::kSys;
-      std::uint64_t more = kernels ? MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC : 0;
-      if (mount.type == Mount::kSys) more |= MOUNT_ATTR_RDONLY;
-      TRY_CONTEXT(Restrict(*opened, more, opened->directory),
-                  Cat("restricting the mount for ", mount.target));
-    }
+    if (opened->tree) TRY(RestrictAsAsked(*opened));
     sources.push_back(std::move(*opened));
+  }
+  for (MountSource& source : sources) {
+    if (source.mount->type != Mount::kImage) continue;
+    source.image = TRY_CONTEXT(ServeImage(source.mount->image, fds, birth, ImageOwner::kAsMapped),
+                               Cat("mounting ", source.mount->source));
   }
   return sources;
 }

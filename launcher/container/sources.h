@@ -8,22 +8,30 @@
 
 #include "base/os/fd.h"
 #include "launcher/container/birth.h"
+#include "launcher/container/squashfuse.h"
 #include "launcher/spec/launch_spec.h"
 
 namespace slipway {
 
 struct MountSource {
   const Mount* mount = nullptr;  // of the spec
-  UniqueFd tree;                 // a detached mount, ready to be attached; none for kDev, made in place
+  UniqueFd tree;  // a detached mount, ready to be attached; none for kDev, made in place, and for kImage,
+                  // whose tree is a part of `image`, once that is attached somewhere
   bool directory = true;
+  FuseImage image;
   // Not empty: the folder in it, relative, where the broker keeps the images of all steps; to be covered as
   // soon as the tree is attached.
   std::string covered;
 };
 
-// In the spec's order, without the optional ones that are not there. `fresh_proc` is used for kProc when
-// given. In the brokered way a source among the images of the node is refused.
-Result<std::vector<MountSource>> OpenMountSources(const LaunchSpec& spec, const Birth& birth,
-                                                  UniqueFd fresh_proc);
+// In the spec's order, without the optional ones that are not there; all others are opened before any image
+// is served. `fds`: the spec's. `fresh_proc` is used for kProc when given. In the brokered way a source among
+// the images of the node is refused.
+Result<std::vector<MountSource>> OpenMountSources(const LaunchSpec& spec, const std::vector<UniqueFd>& fds,
+                                                  const Birth& birth, UniqueFd fresh_proc);
+
+// The file system in the file that `image` names.
+Result<FuseImage> ServeImage(const ImageSource& image, const std::vector<UniqueFd>& fds, const Birth& birth,
+                             ImageOwner owner);
 
 }  // namespace slipway

@@ -3,103 +3,104 @@
 
 #include <fcntl.h>
 #include <linux/mount.h>
-#include <poll.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <csignal>
 
 #include "base/os/mount.h"
 #include "base/os/process.h"
-#include "launcher/container/privilege.h"
 
 namespace slipway {
 namespace {
 
-Result<std::string> FindServer() {
-  for (const char* path :
-       {"/usr/bin/squashfuse_ll", "/usr/local/bin/squashfuse_ll", "/usr/libexec/slipway/squashfuse_ll",
-        "/usr/libexec/apptainer/bin/squashfuse_ll"}) {
-    if (::access(path, X_OK) == 0) return std::string(path);
-  }
-  return Fail(Code::kFailedPrecondition,
-              "squashfuse_ll is not installed on this node (Debian: apt install squashfuse); it shows a SIF "
-              "without privilege");
+struct Channel {
+  UniqueFd fuse, mount;
+};
+
+Result<Channel> MakeChannel(bool everyones) {
+  Channel channel;
+  channel.fuse = TRY(OpenFuseDevice());
+  std::vector<FsParameter> parameters = {{"source", "squashfuse"},
+                                         {"subtype", "squashfuse"},
+                                         {"fd", std::to_string(channel.fuse.get())},
+                                         {"rootmode", "40000"},
+                                         {"user_id", std::to_string(::geteuid())},
+                                         {"group_id", std::to_string(::getegid())},
+                                         {"default_permissions", ""}};
+  if (everyones) parameters.push_back({"allow_other", ""});
+  channel.mount = TRY(MountNew("fuse", parameters, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
+  return channel;
 }
 
-[[noreturn]] void BecomeServer(const std::string& program, const std::string& options,
-                               const std::string& archive, const std::string& mount_point, int image_fd,
-                               int fuse_fd, int stderr_fd) {
-  // A signal meant for the tasks (kill(-1), Ctrl-C) must not end it; libfuse leaves ignored ones ignored.
-  ::setsid();
-  for (int number = 1; number < 32; ++number) {
-    if (number != SIGKILL && number != SIGSTOP && number != SIGCHLD) ::signal(number, SIG_IGN);
-  }
-  sigset_t none;
-  sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+Result<> WriteProc(const char* path, std::string_view text) {
+  UniqueFd fd = TRY(Open(path, O_WRONLY));
+  TRY_CONTEXT(WriteAll(fd.get(), text), path);
+  return {};
+}
+
+// What the helper below says to its parent: two descriptors of the table that they share, or an error.
+struct ChannelNumbers {
+  int fuse = -1, mount = -1, sys_errno = 0;
+};
+
+[[noreturn]] void MakeChannelAsRoot(uid_t uid, gid_t gid, int answer_fd) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  int null_fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-  // Numbers of their own, above 9: the names "/dev/fd/N" given to the server must be the ones it inherits.
-  bool placed = null_fd >= 0 && ::dup2(null_fd, 0) >= 0 && ::dup2(null_fd, 1) >= 0 &&
-                ::dup2(stderr_fd, 2) >= 0 && SetCloexec(image_fd, false) && SetCloexec(fuse_fd, false) &&
-                DropAllPrivilege();
-  const char* argv[] = {program.c_str(),     "-f",   "-o", options.c_str(), archive.c_str(),
-                        mount_point.c_str(), nullptr};
-  if (placed) ::execv(program.c_str(), const_cast<char* const*>(argv));
-  constexpr std::string_view kFailed = "could not be started";
-  [[maybe_unused]] auto ignored = ::write(stderr_fd, kFailed.data(), kFailed.size());
-  ::_exit(127);
+  ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);  // or its own maps are not its own to write
+  ChannelNumbers numbers;
+  auto made = [&]() -> Result<Channel> {
+    TRY(WriteProc("/proc/self/uid_map", Cat("0 ", uid, " 1")));
+    TRY(WriteProc("/proc/self/gid_map", Cat("0 ", gid, " 1")));
+    return MakeChannel(false);
+  }();
+  if (made) {
+    numbers = {made->fuse.release(), made->mount.release(), 0};
+  } else {
+    numbers.sys_errno = made.error().sys_errno != 0 ? made.error().sys_errno : EIO;
+  }
+  bool said = ::write(answer_fd, &numbers, sizeof numbers) == sizeof numbers;
+  ::_exit(said ? 0 : 1);
+}
+
+// FUSE takes the ids of its server through the user namespace of whoever mounts it.
+Result<Channel> MakeChannelOwnedByUser() {
+  uid_t uid = ::geteuid();
+  gid_t gid = ::getegid();
+  PipeEnds answer = TRY(MakePipe());
+  Process helper = TRY_CONTEXT(Clone3({.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_FILES}),
+                               "making a user namespace for the image");
+  if (!helper) MakeChannelAsRoot(uid, gid, answer.write.get());
+  ExitStatus ended = TRY(helper.Wait());
+  ChannelNumbers numbers;
+  if (ended.wait_status != 0 || ::read(answer.read.get(), &numbers, sizeof numbers) != sizeof numbers)
+    return Fail(Code::kInternal, "the helper that mounts the image ended without a word");
+  if (numbers.sys_errno != 0)
+    return Failure(ErrnoErrorOf(numbers.sys_errno, "mounting the image in a user namespace of its own"));
+  return Channel{UniqueFd(numbers.fuse), UniqueFd(numbers.mount)};
 }
 
 }  // namespace
 
-Result<FuseImage> ServeImage(const ImageSource& image, int image_fd) {
-  std::string program = TRY(FindServer());
-  // Opened inside the user namespace: one from outside is refused by the mount.
-  auto opened = Open("/dev/fuse", O_RDWR);
-  if (!opened)
-    return Failure(std::move(opened).error().Context(
-        "a SIF is shown through FUSE here, which this node does not allow"));
-  UniqueFd fuse = std::move(*opened);
+Result<FuseImage> ServeSquashfs(const ImageSource& image, int image_fd, ImageOwner owner) {
+  FuseCommand command;
+  command.program =
+      TRY(FindFuseProgram("squashfuse_ll", "squashfuse", "shows a SIF or a squashfs without privilege"));
+  Channel channel = TRY(owner == ImageOwner::kUser ? MakeChannelOwnedByUser()
+                                                   : MakeChannel(owner == ImageOwner::kEveryones));
+  command.argv = {command.program,
+                  "-f",
+                  "-o",
+                  Cat("offset=", image.offset),
+                  Cat("/proc/self/fd/", image_fd),
+                  Cat("/dev/fd/", channel.fuse.get())};
+  command.fds = {image_fd, channel.fuse.get()};
   FuseImage served;
-  served.mount = TRY(MountNew("fuse",
-                              {{"source", "squashfuse"},
-                               {"subtype", "squashfuse"},
-                               {"fd", std::to_string(fuse.get())},
-                               {"rootmode", "40000"},
-                               {"user_id", std::to_string(::geteuid())},
-                               {"group_id", std::to_string(::getegid())},
-                               {"default_permissions", ""}},
-                              MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
-  PipeEnds words = TRY(MakePipe());
-  std::string options = Cat("offset=", image.offset);
-  std::string archive = Cat("/proc/self/fd/", image_fd), mount_point = Cat("/dev/fd/", fuse.get());
-  Process server = TRY(Clone3({}));
-  if (!server) BecomeServer(program, options, archive, mount_point, image_fd, fuse.get(), words.write.get());
-  served.server = server.pid();
-  served.stderr_pipe = std::move(words.read);
-  TRY(SetNonblocking(served.stderr_pipe.get()));
+  served.mount = std::move(channel.mount);
+  served.server = TRY(StartFuseServer(command));
+  served.server.program = "squashfuse";
   return served;
-}
-
-Error WithServersWords(Error error, const FuseImage& image) {
-  if (!image.stderr_pipe) return error;
-  // The server closes its end as it goes; one that lives has nothing to add.
-  pollfd poll_fd{image.stderr_pipe.get(), POLLIN, 0};
-  ::poll(&poll_fd, 1, 200);
-  std::array<char, 512> words;
-  ssize_t n = ::read(image.stderr_pipe.get(), words.data(), words.size());
-  if (n <= 0) return error;
-  std::string text(words.data(), static_cast<std::size_t>(n));
-  text = text.substr(0, text.find_last_not_of('\n') + 1);
-  for (char& c : text) {
-    if (c == '\n') c = ' ';
-  }
-  error.message += Cat(" (squashfuse: ", text, ")");
-  return error;
 }
 
 }  // namespace slipway

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// While tasks run the init forwards signals, reports ends, reaps what is orphaned, and takes everything down
-// when the one who ordered the step has gone.
+// While tasks run the init forwards signals, reports ends, forks what more is asked for, reaps what is
+// orphaned, and takes everything down when the one who ordered the step has gone.
 #pragma once
 
 #include <sys/types.h>
 
-#include <string>
+#include <optional>
+#include <vector>
 
 #include "base/os/fd.h"
+#include "launcher/container/added_tasks.h"
+#include "launcher/container/fuse_server.h"
 #include "launcher/container/report.h"
 #include "launcher/container/tasks.h"
 
@@ -16,14 +19,15 @@ namespace slipway {
 struct Supervised {
   UniqueFd control;
   StartedTasks tasks;
-  std::string program;  // for the words of a failed exec
-  UniqueFd
-      children_list;  // without a PID namespace: /proc/thread-self/children of the host, to find orphans by
-  pid_t image_server = -1;  // squashfuse
+  std::optional<AddedTasks> added;  // there
+  UniqueFd children_list;           // /proc/thread-self/children of the host, to find orphans by; may be none
+  std::vector<FuseServer> servers;  // of images
   bool pid_namespace = false;
+  bool idle = false;  // stands without tasks until the socket closes
 };
 
-// Ends the process when the last task has ended and been reported. Signals must be blocked.
+// Ends the process when the last task has ended and been reported (added ones are not waited for). Signals
+// must be blocked.
 [[noreturn]] void Supervise(Supervised supervised, Report& report);
 
 }  // namespace slipway

@@ -13,6 +13,8 @@
 #include <cstring>
 
 #include "base/os/process.h"
+#include "launcher/container/program.h"
+#include "launcher/container/seccomp.h"
 
 namespace slipway {
 namespace {
@@ -37,17 +39,21 @@ class TaskStarter {
         argv_(Pointers(spec.argv)),
         envp_(Pointers(env)) {}
 
-  [[noreturn]] void Become(std::uint32_t index) {
+  // `number`: what it is called in a failure.
+  [[noreturn]] void Become(std::uint32_t index, std::uint32_t number) {
+    number_ = number;
     const Task& task = spec_.tasks[index];
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (!task.cpus.empty()) SetAffinity(index, task);
-    PlaceStdio(index, task);
+    if (!task.cpus.empty()) SetAffinity(task);
+    PlaceStdio(task);
     if (task.controlling_terminal && (::setsid() < 0 || ::ioctl(0, TIOCSCTTY, 0) < 0))
-      Fail(index, "controlling terminal");
+      Fail("controlling terminal");
     ::syscall(SYS_close_range, 3U, ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */);
     ResetSignals();
     std::vector<char*> merged = envp_;
-    if (!task.env.empty()) merged = Merge(task.env);
+    if (!task.env.empty() || task.kept_fd >= 0) merged = Merge(task.env, Keep(task));
+    if (spec_.confinement.filter == Confinement::kGiven && !InstallFilter(spec_.confinement.bpf))
+      Fail("seccomp filter");
     ::execve(program_.c_str(), argv_.data(), merged.data());
     if (errno == ENOEXEC && LooksLikeText()) {  // a script without "#!": the shell's, as execvp has it
       std::vector<char*> shell = argv_;
@@ -56,30 +62,27 @@ class TaskStarter {
       ::execve("/bin/sh", shell.data(), merged.data());
       errno = ENOEXEC;
     }
-    Fail(index, "exec");
+    Fail("exec");
   }
 
  private:
-  [[noreturn]] void Fail(std::uint32_t index, const char* stage) {
-    ExecFailure failure;
-    failure.task = index;
-    failure.sys_errno = errno;
-    std::strncpy(failure.stage, stage, sizeof failure.stage - 1);
-    [[maybe_unused]] auto ignored = ::write(failure_fd_, &failure, sizeof failure);
-    ::_exit(kExitOurs);
+  [[noreturn]] void Fail(const char* stage) {
+    bool at_exec = std::string_view(stage) == "exec";
+    Error error = at_exec ? ExecError(program_, errno) : ErrnoErrorOf(errno, stage);
+    FailTask(number_, at_exec ? ExitCodeFor(error) : kExitOurs, error.message, failure_fd_);
   }
 
-  void SetAffinity(std::uint32_t index, const Task& task) {
+  void SetAffinity(const Task& task) {
     constexpr int kProcessorsMax = 8192;
     cpu_set_t* set = CPU_ALLOC(kProcessorsMax);
     std::size_t bytes = CPU_ALLOC_SIZE(kProcessorsMax);
     CPU_ZERO_S(bytes, set);
     for (std::uint32_t cpu : task.cpus) CPU_SET_S(cpu, bytes, set);
-    if (::sched_setaffinity(0, bytes, set) < 0) Fail(index, "cpu affinity");
+    if (::sched_setaffinity(0, bytes, set) < 0) Fail("cpu affinity");
     CPU_FREE(set);
   }
 
-  void PlaceStdio(std::uint32_t index, const Task& task) {
+  void PlaceStdio(const Task& task) {
     int null_fd = -1;
     if (task.stdin_fd < 0 && (null_fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0) null_fd = -2;
     const std::int32_t wanted[3] = {task.stdin_fd, task.stdout_fd, task.stderr_fd};
@@ -88,7 +91,7 @@ class TaskStarter {
                  : number == 0       ? null_fd
                                      : -1;
       if (from == -2) ::close(0);  // an image without /dev/null and no /dev asked for
-      if (from >= 0 && ::dup2(from, number) < 0) Fail(index, "standard streams");
+      if (from >= 0 && ::dup2(from, number) < 0) Fail("standard streams");
     }
   }
 
@@ -102,13 +105,22 @@ class TaskStarter {
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
   }
 
-  std::vector<char*> Merge(const std::vector<std::string>& own) {
+  // NAME=number of the descriptor that stays open over the exec; empty when there is none.
+  std::string Keep(const Task& task) {
+    if (task.kept_fd < 0) return {};
+    int fd = fds_[static_cast<std::size_t>(task.kept_fd)].get();
+    if (::fcntl(fd, F_SETFD, 0) < 0) Fail("kept descriptor");
+    return Cat(task.kept_fd_variable, "=", fd);
+  }
+
+  std::vector<char*> Merge(const std::vector<std::string>& own, const std::string& kept) {
     merged_env_ = env_;
-    for (const std::string& entry : own) {
+    auto set = [&](std::string_view entry) {
       auto equals = entry.find('=');
-      SetVariable(merged_env_, std::string_view(entry).substr(0, equals),
-                  std::string_view(entry).substr(equals + 1));
-    }
+      SetVariable(merged_env_, entry.substr(0, equals), entry.substr(equals + 1));
+    };
+    for (const std::string& entry : own) set(entry);
+    if (!kept.empty()) set(kept);
     return Pointers(merged_env_);
   }
 
@@ -124,11 +136,24 @@ class TaskStarter {
   const std::string& program_;
   const Environment& env_;
   int failure_fd_;
+  std::uint32_t number_ = 0;
   std::vector<char*> argv_, envp_;
   Environment merged_env_;
 };
 
 }  // namespace
+
+void FailTask(std::uint32_t task, int exit_code, const std::string& line, int failure_fd) {
+  TaskFailure failure{.task = task, .exit_code = exit_code};
+  std::strncpy(failure.line, line.c_str(), sizeof failure.line - 1);
+  [[maybe_unused]] auto ignored = ::write(failure_fd, &failure, sizeof failure);
+  ::_exit(kExitOurs);
+}
+
+void BecomeTask(const LaunchSpec& spec, const std::vector<UniqueFd>& fds, const std::string& program,
+                const Environment& env, std::uint32_t index, std::uint32_t number, int failure_fd) {
+  TaskStarter(spec, fds, program, env, failure_fd).Become(index, number);
+}
 
 Result<StartedTasks> StartTasks(const LaunchSpec& spec, const std::vector<UniqueFd>& fds,
                                 const std::string& program, const Environment& env, Report& report) {
@@ -138,7 +163,7 @@ Result<StartedTasks> StartTasks(const LaunchSpec& spec, const std::vector<Unique
   for (std::uint32_t index = 0; index < spec.tasks.size(); ++index) {
     pid_t pid = ::fork();
     if (pid < 0) return ErrnoFail("fork of task", std::to_string(spec.tasks[index].rank));
-    if (pid == 0) starter.Become(index);
+    if (pid == 0) starter.Become(index, index);
     started.pids.push_back(pid);
   }
   for (std::uint32_t index = 0; index < spec.tasks.size(); ++index)

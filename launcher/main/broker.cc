@@ -15,7 +15,7 @@ namespace {
 Result<> Run(const char* config, const char* import_fd) {
   if (import_fd == nullptr) {
     BrokerConf conf = TRY(LoadNodeConf(config));
-    return RunBroker(conf, {RunInit, RunRootless});
+    return RunBroker(conf, {RunInit, [](const Birth& birth) { RunRootless(birth); }});
   }
   BrokerConf conf = TRY(LoadConf(config));
   std::string digest = TRY(ImportOnce(conf, UniqueFd(std::atoi(import_fd))));

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <sched.h>
-#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -11,9 +10,11 @@
 #include <csignal>
 #include <cstdio>
 
+#include "base/os/mount.h"
 #include "launcher/broker/container_birth.h"
 #include "launcher/broker/exec_policy.h"
 #include "launcher/broker/holder.h"
+#include "launcher/broker/host_rules.h"
 #include "launcher/broker/image_mount.h"
 #include "launcher/container/birth.h"
 #include "launcher/spec/init_protocol.h"
@@ -23,11 +24,6 @@ namespace {
 
 constexpr int kExitOurs = 125;
 constexpr char kGo = 'g';
-
-void CloseAllBut(int fd) {
-  if (fd > 3) ::syscall(SYS_close_range, 3U, static_cast<unsigned>(fd) - 1, 0U);
-  ::syscall(SYS_close_range, static_cast<unsigned>(fd) + 1, ~0U, 0U);
-}
 
 // A detached copy of the mount that the node's holder keeps, whose page cache is warm. kNotFound: it keeps
 // none. Going there and back moves our root and folder to those of the namespace, so both are put back: the
@@ -65,20 +61,20 @@ Result<std::string> BringImage(const BrokerConf& conf, const std::string& digest
 
 // All that is done as root, and the proof that it is over.
 Result<HalfBorn> BearAndDrop(int control_fd, const std::string& digest) {
-  Identity who = TRY(CallerForPrivileged());
+  UserIds who = TRY(CallerForPrivileged());
   BrokerConf conf = TRY(LoadConf(kStarterConf));
   TRY(JudgeExec(conf, ExecWay::kSetuid, who, !digest.empty()));
   BirthPlan plan{.identity = who,
-                 .birth = {.control_fd = control_fd, .policy = conf.container},
+                 .birth = {.control_fd = control_fd, .rules = RulesOfThisHost(), .policy = conf.container},
                  .surroundings = Surroundings::kCallers};
   if (!digest.empty()) plan.birth.image_path = TRY(BringImage(conf, digest));
-  HalfBorn child = TRY(BearContainer(plan, {RunInit, RunRootless}));
+  HalfBorn child = TRY(BearContainer(plan, {RunInit, {}}));
   TRY(BecomeForGood(who));
   return child;
 }
 
 Result<> BecomeImporter(int image_fd) {
-  Identity who = TRY(CallerForPrivileged());
+  UserIds who = TRY(CallerForPrivileged());
   BrokerConf conf = TRY(LoadConf(kStarterConf));
   TRY(JudgeImport(conf, ExecWay::kSetuid, who));
   TRY(CheckReadable(image_fd));
@@ -88,7 +84,7 @@ Result<> BecomeImporter(int image_fd) {
     return ErrnoFail("prctl(PR_SET_PDEATHSIG)");
   if (image_fd != 3 && ::dup2(image_fd, 3) < 0) return ErrnoFail("dup2");
   if (!SetCloexec(3, false)) return ErrnoFail("fcntl");
-  CloseAllBut(3);
+  CloseAllBut({3});
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -118,7 +114,7 @@ void DistrustCaller() {
   }
 }
 
-Result<Identity> CallerForPrivileged() {
+Result<UserIds> CallerForPrivileged() {
   uid_t real, effective, saved;
   gid_t gid[3];
   if (::getresuid(&real, &effective, &saved) < 0 || ::getresgid(&gid[0], &gid[1], &gid[2]) < 0)
@@ -129,12 +125,12 @@ Result<Identity> CallerForPrivileged() {
   std::vector<gid_t> groups(static_cast<std::size_t>(count < 0 ? 0 : count));
   if (count < 0 || ::getgroups(count, groups.data()) != count) return ErrnoFail("getgroups");
   if (::setresuid(0, 0, 0) < 0) return ErrnoFail("setresuid");
-  return Identity{real, gid[0], {groups.begin(), groups.end()}};
+  return UserIds{real, gid[0], {groups.begin(), groups.end()}};
 }
 
 void ExecAsSetuid(int control_fd, const std::string& digest) {
   pid_t front = ::getppid();
-  CloseAllBut(control_fd);
+  CloseAllBut({control_fd});
   auto born = BearAndDrop(control_fd, digest);
   if (!born) {
     [[maybe_unused]] auto said =
@@ -149,8 +145,8 @@ void ExecAsSetuid(int control_fd, const std::string& digest) {
     ::_exit(kExitOurs);
   Process child = born->Release();
   // The socket must end with the child, and its streams are not ours to keep open.
-  ::syscall(SYS_close_range, 0U, static_cast<unsigned>(child.pidfd()) - 1, 0U);
-  ::syscall(SYS_close_range, static_cast<unsigned>(child.pidfd()) + 1, ~0U, 0U);
+  ::syscall(SYS_close_range, 0U, 2U, 0U);
+  CloseAllBut({child.pidfd()});
   auto status = child.Wait();
   ::_exit(status ? status->exit_code() : kExitOurs);
 }

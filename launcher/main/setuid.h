@@ -20,7 +20,7 @@ bool IsSetuidRoot();
 void DistrustCaller();
 // The caller, by the kernel's word. From here on he cannot signal us: a starter that he stopped half-way
 // would hold what it has open.
-Result<Identity> CallerForPrivileged();
+Result<UserIds> CallerForPrivileged();
 
 // Neither returns. Errors go to the control socket as kRefused (nothing was started), or to stderr.
 [[noreturn]] void ExecAsSetuid(int control_fd, const std::string& digest);

@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // slipway-starter: makes a container without a daemon. Started by `slipway exec`:
-//   slipway-starter exec FD [DIGEST]  the setuid way; an image of the root-owned store, or one of the user's
-//   own slipway-starter rootless FD       with the caller's rights alone, also where it is installed setuid
-//   slipway-starter import FD         setuid: the image in FD into the store; prints its digest
+//
+//   slipway-starter exec FD [DIGEST]
+//     the setuid way; an image of the root-owned store, or one of the user's own
+//   slipway-starter rootless FD [root [NAME]|root-only]
+//     with the caller's rights alone, also where it is setuid; what he is inside: root, with the ids that
+//     /etc/subuid lends to NAME, or none; himself if nothing is said
+//   slipway-starter import FD
+//     setuid: the image in FD into the store; prints its digest
+//
 // exec and rootless: FD is the control socket on which the LaunchSpec arrives.
 #include <fcntl.h>
 #include <sys/prctl.h>
@@ -12,6 +18,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string_view>
 
 #include "launcher/broker/conf.h"
@@ -24,7 +31,7 @@ namespace {
 
 [[noreturn]] void Refuse(const char* line) {
   std::fprintf(stderr, "slipway-starter: %s\n", line);
-  ::_exit(kExitOurs);
+  ::_exit(kStarterRefused);
 }
 
 int FdOf(const char* text) {
@@ -42,7 +49,15 @@ int ControlFd(const char* text) {
   return usable ? fd : -1;
 }
 
-[[noreturn]] void ExecAsUser(int control_fd) {
+std::optional<OwnNamespace> WantedOf(int argc, char** argv) {
+  std::string_view who = argc > 3 ? argv[3] : "";
+  if (who.empty()) return OwnNamespace{};
+  if (who == "root") return OwnNamespace{Identity::kRoot, argc > 4 ? argv[4] : ""};
+  if (who == "root-only" && argc == 4) return OwnNamespace{Identity::kRootOnly, ""};
+  return std::nullopt;
+}
+
+[[noreturn]] void ExecAsUser(int control_fd, const OwnNamespace& wanted) {
   if (IsSetuidRoot()) {
     auto dropped = [&]() -> Result<> { return BecomeForGood(TRY(CallerForPrivileged())); }();
     if (!dropped) Refuse(dropped.error().message.c_str());
@@ -51,14 +66,16 @@ int ControlFd(const char* text) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   auto conf = LoadConf(kStarterConf);
   if (!conf && conf.error().sys_errno != EACCES) Report(control_fd).Die(conf.error().message);
-  RunRootless({.control_fd = control_fd, .policy = conf ? conf->container : ContainerPolicy()});
+  RunRootless({.control_fd = control_fd, .policy = conf ? conf->container : ContainerPolicy()}, wanted);
 }
 
 [[noreturn]] void Main(int argc, char** argv) {
   std::string_view verb = argc > 2 ? argv[1] : "";
   int fd = argc > 2 ? (verb == "import" ? FdOf(argv[2]) : ControlFd(argv[2])) : -1;
-  if (fd < 0 || argc > (verb == "exec" ? 4 : 3)) Refuse("started by `slipway exec`, not by hand");
-  if (verb == "rootless") ExecAsUser(fd);
+  auto wanted = WantedOf(argc, argv);
+  bool known = verb == "rootless" ? argc <= 5 && wanted : argc <= (verb == "exec" ? 4 : 3);
+  if (fd < 0 || !known) Refuse("started by `slipway exec`, not by hand");
+  if (verb == "rootless") ExecAsUser(fd, *wanted);
   if (!IsSetuidRoot())
     Refuse(
         "not setuid root for this caller (a nosuid mount? no_new_privs? root himself?): the rootless way "

@@ -35,13 +35,11 @@ struct Running {
 
 struct Ways : Programs {
   const char* ImportProgram() override { return SLIPWAY_IMPORT; }
-  std::vector<std::string> loops_before;
 
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root: a setuid copy, a broker and users";
     ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
     ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
-    loops_before = Loops();
     Programs::SetUp();
     for (const char* name : {"/bin", "/etc/slipway", "/home"}) ASSERT_TRUE(MakeDirectories(dir + name));
     ASSERT_EQ(::chown((dir + "/home").c_str(), kUser, kUser), 0);
@@ -66,7 +64,7 @@ struct Ways : Programs {
     ::umount2("/etc", MNT_DETACH);
     EXPECT_TRUE(Eventually([] { return UsersProcesses().empty(); })) << Join(UsersProcesses(), " ");
     Programs::TearDown();
-    EXPECT_TRUE(Eventually([&] { return Loops() == loops_before; })) << Join(Loops(), " ");
+    EXPECT_TRUE(Eventually([&] { return Loops().empty(); })) << Join(Loops(), " ");
   }
 
   // More lines for the starter and, after a restart, for the broker.
@@ -89,10 +87,12 @@ struct Ways : Programs {
     End(holder, SIGTERM);
   }
 
-  static std::vector<std::string> Loops() {
+  // Those of this test's store; others may run beside us.
+  std::vector<std::string> Loops() const {
     std::vector<std::string> loops;
     for (int i = 0; i < 256; ++i) {
-      if (auto backing = ReadFile(Cat("/sys/block/loop", i, "/loop/backing_file"))) loops.push_back(*backing);
+      auto backing = ReadFile(Cat("/sys/block/loop", i, "/loop/backing_file"));
+      if (backing && backing->starts_with(dir + "/")) loops.push_back(*backing);
     }
     return loops;
   }
@@ -196,7 +196,7 @@ TEST_F(Ways, TheSetuidWayNeedsNoBrokerAndTakesAKeptMountWhereThereIsOne) {
   Ended cold = Shell("setuid", digest, "cat /hello; exit 5");
   EXPECT_EQ(cold.code, 5) << cold.err;
   EXPECT_EQ(cold.out, "from the image\n");
-  EXPECT_TRUE(Eventually([&] { return Loops() == loops_before; }));
+  EXPECT_TRUE(Eventually([&] { return Loops().empty(); }));
 }
 
 TEST_F(Ways, AutoTakesTheFirstThatIsThereAndSaysWhyNotTheOthers) {

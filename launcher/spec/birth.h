@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 
+#include "launcher/spec/confinement.h"
 #include "launcher/spec/container_policy.h"
 
 namespace slipway {
@@ -15,7 +16,11 @@ struct Birth {
   std::string image_path;  // ImageKind::kInherited: where the image is attached in the mount namespace we are
                            // in; empty: none (rootless, or an image of the user's own)
   bool proc_masked = false;  // a fresh /proc will be refused: bind the one there is
-  ContainerPolicy policy;
+  BirthRules rules{};
+  // The user namespace was made by the user, who could do in it what he likes anyway: only then may tasks
+  // keep its capabilities, and programs of the host be given one of them.
+  bool own_namespace = false;
+  ContainerPolicy policy{};
 };
 
 // The container's code, given by the program that joins both halves. Neither returns.

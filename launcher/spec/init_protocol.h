@@ -14,26 +14,56 @@ namespace slipway {
 
 enum class InitFrame : std::uint16_t {
   // to the init
-  kLaunch = 1,  // LaunchRequest; fd 0 is the sealed memfd of the LaunchSpec
-  kFds = 2,     // no payload; the next of the spec's fd_count descriptors, at most 250 a message
-  kSignal = 3,  // TaskSignal
+  kLaunch = 1,   // LaunchRequest; fd 0 is the sealed memfd of the LaunchSpec
+  kFds = 2,      // no payload; the next of the spec's fd_count descriptors, at most 250 a message
+  kSignal = 3,   // TaskSignal
+  kRunTask = 4,  // RunTask; fd 0 is the sealed memfd of a TaskOrder (task_order.h), then its descriptors
+  kFinish = 5,   // TaskFinish
   // from the init
-  kReady = 16,    // InitReady: the container stands, tasks are about to be forked
-  kStarted = 17,  // TaskStarted
-  kExited = 18,   // TaskExited
-  kFailed = 19,   // InitFailed: nothing was started, or nothing more will be
-  kWarning = 20,  // std::string, for the user's stderr
-  kRefused = 21,  // std::string: this way cannot be taken, nothing was started; another may be tried
-  kBorn = 22,     // std::string, empty: from the setuid starter, before the init's own first frame
+  kReady = 16,       // InitReady: the container stands, tasks are about to be forked
+  kStarted = 17,     // TaskStarted
+  kExited = 18,      // TaskExited
+  kFailed = 19,      // InitFailed: nothing was started, or nothing more will be
+  kWarning = 20,     // std::string, for the user's stderr
+  kTaskFailed = 21,  // TaskFailed: a kRunTask came to nothing; no kExited follows
+  kRefused = 22,     // std::string: this way cannot be taken, nothing was started; another may be tried
+  kBorn = 23,        // std::string, empty: from the setuid starter, before the init's own first frame
 };
+
+// Exit code of a starter that refused before it could speak frames: it has said why on stderr.
+inline constexpr int kStarterRefused = 2;
 
 struct LaunchRequest {
   std::uint32_t version = 1;
+  // The container stands without tasks until its socket closes or kFinish comes; the spec's own are not run.
+  bool idle = false;
 };
-void Fields(auto& archive, IsA<LaunchRequest> auto& v) { archive(v.version); }
+void Fields(auto& archive, IsA<LaunchRequest> auto& v) { archive(v.version, v.idle); }
+
+// Nothing can setns into a container whose init is undumpable: who wants one more process in it asks the
+// init. Its end is reported as that of the spec's tasks, and never ends the container.
+inline constexpr std::uint32_t kAddedTaskFirst = 1U << 20;  // above every index into LaunchSpec::tasks
+inline constexpr std::size_t kAddedTasksMax = 256;          // at once
+struct RunTask {
+  std::uint32_t task = kAddedTaskFirst;  // the asker's number for it, not in use
+};
+void Fields(auto& archive, IsA<RunTask> auto& v) { archive(v.task); }
+
+struct TaskFailed {
+  std::uint32_t task = 0;
+  std::int32_t exit_code = 125;  // as in InitFailed
+  std::string message;           // one line
+};
+void Fields(auto& archive, IsA<TaskFailed> auto& v) { archive(v.task, v.exit_code, v.message); }
+
+// `signal_number` to everything in the container, which then ends as soon as nothing is left in it. 0: none.
+struct TaskFinish {
+  std::int32_t signal_number = 0;
+};
+void Fields(auto& archive, IsA<TaskFinish> auto& v) { archive(v.signal_number); }
 
 struct TaskSignal {
-  std::int32_t task = -1;  // index into LaunchSpec::tasks; -1: all
+  std::int32_t task = -1;  // index into LaunchSpec::tasks, or an added task's number; -1: all
   std::int32_t signal_number = 0;
 };
 void Fields(auto& archive, IsA<TaskSignal> auto& v) { archive(v.task, v.signal_number); }
@@ -48,8 +78,9 @@ void Fields(auto& archive, IsA<Lap> auto& v) { archive(v.name, v.us); }
 struct InitReady {
   std::vector<Lap> laps;
   bool pid_namespace = false;
+  std::vector<std::string> facts;  // with LaunchSpec::explain: maps, mounts as they came out; one line each
 };
-void Fields(auto& archive, IsA<InitReady> auto& v) { archive(v.laps, v.pid_namespace); }
+void Fields(auto& archive, IsA<InitReady> auto& v) { archive(v.laps, v.pid_namespace, v.facts); }
 
 struct TaskStarted {
   std::uint32_t task = 0;

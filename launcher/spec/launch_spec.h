@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "base/wire/wire.h"
+#include "launcher/spec/confinement.h"
+#include "launcher/spec/hook.h"
 
 namespace slipway {
 
@@ -20,6 +22,7 @@ enum class ImageKind : std::uint8_t {
   kInherited = 1,   // attached by the privileged half in the mount namespace the child was born with
   kSquashfuse = 2,  // a squashfs in the file `fd`, at `offset`: served by squashfuse_ll inside
   kDirectory = 3,   // an unpacked root at `path`
+  kFuse2fs = 4,  // an ext2/3/4 file system in the file `fd`, at `offset`: served by fuse2fs; never the root
 };
 struct ImageSource {
   ImageKind kind = ImageKind::kInherited;
@@ -37,17 +40,41 @@ struct Mount {
     kProc = 3,   // fresh in a PID namespace; where the kernel refuses one, the host's is bound
     kDev = 4,    // minimal /dev: null zero full random urandom tty, pts, shm, mqueue, fd links
     kSys = 5,    // the host's /sys, read-only where that can be had
+    kImage = 6,  // the folder or file `options` (absolute) of the file system in `image`, read-only; `source`
+                 // is its name
   };
+  // Of the host's later mounts below the source: seen (slave, the default) or not.
+  enum Propagation : std::uint8_t { kSlave = 0, kPrivate = 1 };
   Type type = kBind;
   std::string source, target;
   std::string options;
   bool read_only = false;
   bool optional = false;  // a source that does not exist is skipped, not an error ($HOME, $PWD, localtime)
-  bool forced = false;    // the admin's own; never on the wire: the container's child adds it
+  Propagation propagation = kSlave;
+  ImageSource image;    // of kImage
+  bool forced = false;  // the admin's own; never on the wire: the container's child adds it
 };
 void Fields(auto& archive, IsA<Mount> auto& v) {
-  archive(v.type, v.source, v.target, v.options, v.read_only, v.optional);
+  archive(v.type, v.source, v.target, v.options, v.read_only, v.optional, v.propagation, v.image);
 }
+
+// What is laid over the image. A folder that is written to holds the changes in `upper` (made when missing)
+// and needs `work` beside it, as Apptainer's do; one that is only read may hold them in `upper` or be the
+// tree itself.
+struct Overlay {
+  ImageSource image;  // kDirectory, kSquashfuse, kFuse2fs
+  std::string name;   // for the user: the path as he gave it
+  bool writable = false;
+};
+void Fields(auto& archive, IsA<Overlay> auto& v) { archive(v.image, v.name, v.writable); }
+
+// What becomes of the image where a step wants more than to read it.
+struct Writing {
+  bool in_place = false;          // the image itself, which must be a directory; excludes the others
+  std::vector<Overlay> overlays;  // later ones lie above earlier ones; only the last may be writable
+  std::string tmpfs_size;         // of LaunchSpec::writable_tmpfs, as tmpfs(5) has it; empty: half of memory
+};
+void Fields(auto& archive, IsA<Writing> auto& v) { archive(v.in_place, v.overlays, v.tmpfs_size); }
 
 // A file whose content we make (a batch script), placed over or into the image.
 struct InjectedFile {
@@ -65,12 +92,15 @@ struct Task {
   std::uint32_t rank = 0;        // global
   std::vector<std::string> env;  // NAME=value, on top of the spec's
   std::int32_t stdin_fd = -1, stdout_fd = -1,
-               stderr_fd = -1;        // -1: /dev/null for stdin, the init's own otherwise
-  std::vector<std::uint32_t> cpus;    // allowed processors; empty: as inherited
+               stderr_fd = -1;      // -1: /dev/null for stdin, the init's own otherwise
+  std::vector<std::uint32_t> cpus;  // allowed processors; empty: as inherited
+  std::int32_t kept_fd = -1;        // stays open in the task, which finds its number in this variable
+  std::string kept_fd_variable;
   bool controlling_terminal = false;  // stdin_fd is a terminal for a session of its own
 };
 void Fields(auto& archive, IsA<Task> auto& v) {
-  archive(v.rank, v.env, v.stdin_fd, v.stdout_fd, v.stderr_fd, v.cpus, v.controlling_terminal);
+  archive(v.rank, v.env, v.stdin_fd, v.stdout_fd, v.stderr_fd, v.cpus, v.kept_fd, v.kept_fd_variable,
+          v.controlling_terminal);
 }
 
 struct LaunchSpec {
@@ -79,7 +109,15 @@ struct LaunchSpec {
   bool pid_namespace =
       true;  // rootless only asks; where /proc cannot be had there is none (reported in kReady)
   bool writable_tmpfs = false;
-  std::string hostname;       // empty: the host's
+  Writing writing;
+  std::string hostname;        // empty: the host's
+  bool uts_namespace = false;  // a hostname makes one too
+  bool net_namespace = false;  // with a loopback device and nothing else
+  // The tasks are root of their user namespace and keep all its capabilities. The maps are not the spec's to
+  // choose: whoever makes the namespace has decided about them.
+  bool fakeroot = false;
+  std::string app;            // of /scif/apps; its environment is evaluated after the image's
+  bool explain = false;       // InitReady says what was made
   std::vector<Mount> mounts;  // in order
   std::vector<InjectedFile> files;
   std::vector<std::string> argv;  // of every task; argv[0] is looked up in the container's PATH
@@ -90,10 +128,13 @@ struct LaunchSpec {
   std::uint32_t umask = 022;
   std::uint32_t fd_count = 0;  // how many descriptors travel with the spec
   std::vector<Task> tasks;     // at least one
+  Confinement confinement;
+  std::vector<Hook> hooks;  // in order within each stage
 };
 void Fields(auto& archive, IsA<LaunchSpec> auto& v) {
-  archive(v.version, v.image, v.pid_namespace, v.writable_tmpfs, v.hostname, v.mounts, v.files, v.argv, v.env,
-          v.image_environment, v.cwd, v.umask, v.fd_count, v.tasks);
+  archive(v.version, v.image, v.pid_namespace, v.writable_tmpfs, v.writing, v.hostname, v.uts_namespace,
+          v.net_namespace, v.fakeroot, v.app, v.explain, v.mounts, v.files, v.argv, v.env,
+          v.image_environment, v.cwd, v.umask, v.fd_count, v.tasks, v.confinement, v.hooks);
 }
 
 inline constexpr std::size_t kLaunchSpecBytesMax = 32 << 20;

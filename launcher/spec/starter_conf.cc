@@ -5,6 +5,8 @@
 #include <charconv>
 #include <set>
 
+#include "launcher/spec/capabilities.h"
+
 namespace slipway {
 namespace {
 
@@ -32,6 +34,7 @@ Result<> CheckText(const ConfKey& key, std::string_view value) {
   if (key.want == ConfKey::kKind && value != "sif" && value != "squashfs" && value != "directory" &&
       value != "store")
     return bad("knows sif, squashfs, directory and store");
+  if (key.want == ConfKey::kCapability) TRY(CapabilityNamed(value));
   if (key.want != ConfKey::kBind) return {};
   std::string_view source = value.substr(0, value.find(':')), rest = value.substr(source.size());
   if (rest.ends_with(":ro")) rest.remove_suffix(3);
@@ -123,8 +126,8 @@ std::vector<ConfKey> ConfKeys(BrokerConf& conf) {
           {"allow_user_binds", &policy.user_binds},
           {"allow_overlay", &policy.overlay},
           {"tmpfs_size", &policy.tmpfs_bytes},
-          {"default_capabilities", &policy.default_capabilities},
-          {"allow_capabilities", &policy.allowed_capabilities}};
+          {"default_capabilities", &policy.default_capabilities, ConfKey::kCapability},
+          {"allow_capabilities", &policy.allowed_capabilities, ConfKey::kCapability}};
 }
 
 Result<BrokerConf> ParseConf(std::string_view text) {

@@ -49,7 +49,7 @@ struct BrokerConf {
 struct ConfKey {
   using Slot = std::variant<std::string*, std::uint32_t*, std::uint64_t*, bool*, std::vector<std::string>*,
                             std::vector<std::uint32_t>*>;
-  enum Want { kAny, kPath, kBind, kKind };  // of a text, or of each text of a list
+  enum Want { kAny, kPath, kBind, kKind, kCapability };  // of a text, or of each text of a list
   std::string_view name;
   Slot slot;
   Want want = kAny;

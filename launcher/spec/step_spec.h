@@ -15,9 +15,10 @@
 
 namespace slipway {
 
-// kPmix: every rank must connect, or the step has failed. kAuto: PMIx is offered to several ranks that may be
-// no MPI program (`launch -n 4 hostname`); it fails when some connected and others left without.
-enum class MpiKind : std::uint8_t { kNone = 1, kPmix = 2, kAuto = 3 };
+// kPmix, kPmi (PMI-1 and PMI-2): every rank must connect by it, or the step has failed. kAuto: both are
+// offered to several ranks that may be no MPI program (`launch -n 4 hostname`); it fails when some connected
+// and others left without.
+enum class MpiKind : std::uint8_t { kNone = 1, kPmix = 2, kAuto = 3, kPmi = 4 };
 
 struct StepSpec {
   std::uint32_t version = 1;
@@ -50,6 +51,7 @@ struct StepSpec {
   std::string image_path;     // rootless only
   std::vector<Mount> mounts;  // user's --bind and what hooks add; the defaults are stepd's own
   bool writable_tmpfs = false;
+  std::vector<Hook> hooks;  // of the devices asked for and of the node's admin
 
   // Standard streams. An empty path streams to the agent (interactive); patterns are expanded (%j %N %t …)
   // already.
@@ -69,7 +71,7 @@ struct StepSpec {
 void Fields(auto& archive, IsA<StepSpec> auto& v) {
   archive(v.version, v.step, v.cluster, v.job_name, v.user, v.home, v.shell, v.uid, v.gid, v.nodes,
           v.tasks_per_node, v.node_index, v.ranks, v.cores_per_task, v.memory_bytes, v.cpus, v.argv, v.script,
-          v.env, v.cwd, v.umask, v.mpi, v.image_digest, v.image_path, v.mounts, v.writable_tmpfs,
+          v.env, v.cwd, v.umask, v.mpi, v.image_digest, v.image_path, v.mounts, v.writable_tmpfs, v.hooks,
           v.stdin_path, v.stdout_path, v.stderr_path, v.append_output, v.interactive_stdin, v.time_limit_s,
           v.kill_grace_s, v.wireup_timeout_s, v.kill_on_bad_exit, v.client_dir, v.agent_uid);
 }

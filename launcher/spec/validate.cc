@@ -4,6 +4,7 @@
 
 #include "launcher/spec/launch_spec.h"
 #include "launcher/spec/step_spec.h"
+#include "launcher/spec/task_order.h"
 
 namespace slipway {
 namespace {
@@ -34,17 +35,62 @@ Result<> CheckTarget(std::string_view field, std::string_view target) {
   return {};
 }
 
-Result<> CheckMounts(const std::vector<Mount>& mounts) {
+bool HasFd(std::int32_t fd, std::uint32_t fd_count) {
+  return fd >= 0 && static_cast<std::uint32_t>(fd) < fd_count;
+}
+
+Result<> CheckImage(std::string_view field, const ImageSource& image, std::uint32_t fd_count) {
+  if (image.kind < ImageKind::kInherited || image.kind > ImageKind::kFuse2fs)
+    return Fail(Code::kInvalidArgument, field, ": unknown kind");
+  bool file = image.kind == ImageKind::kSquashfuse || image.kind == ImageKind::kFuse2fs;
+  if (image.fd < -1 || (image.fd >= 0 && !HasFd(image.fd, fd_count)) || (file && image.fd < 0))
+    return Fail(Code::kInvalidArgument, field, ": no such descriptor");
+  if (HasNul(image.path)) return Fail(Code::kInvalidArgument, field, ": the path holds a NUL byte");
+  if (image.kind == ImageKind::kDirectory && image.path.empty())
+    return Fail(Code::kInvalidArgument, field, ": no directory named");
+  return {};
+}
+
+Result<> CheckMounts(const std::vector<Mount>& mounts, std::uint32_t fd_count) {
   for (const Mount& mount : mounts) {
-    if (mount.type < Mount::kBind || mount.type > Mount::kSys)
+    if (mount.type < Mount::kBind || mount.type > Mount::kImage)
       return Fail(Code::kInvalidArgument, "mounts: unknown type ", static_cast<int>(mount.type));
+    if (mount.propagation > Mount::kPrivate)
+      return Fail(Code::kInvalidArgument, "mounts: unknown propagation ",
+                  static_cast<int>(mount.propagation));
     TRY(CheckTarget("mounts", mount.target));
+    TRY(CheckImage("mounts: image", mount.image, fd_count));
+    if (mount.type == Mount::kImage) {
+      if (mount.image.kind != ImageKind::kSquashfuse && mount.image.kind != ImageKind::kFuse2fs)
+        return Fail(Code::kInvalidArgument, "mounts: an image that is not in a file");
+      TRY(CheckTarget("mounts: place in the image", mount.options));
+    }
     if (mount.type == Mount::kBind &&
         (mount.source.empty() || mount.source[0] != '/' || HasNul(mount.source))) {
       return Fail(Code::kInvalidArgument, "mounts: source '", mount.source.substr(0, 128),
                   "' is not an absolute path");
     }
     if (HasNul(mount.options)) return Fail(Code::kInvalidArgument, "mounts: options hold a NUL byte");
+  }
+  return {};
+}
+
+Result<> CheckWriting(const LaunchSpec& spec) {
+  const Writing& writing = spec.writing;
+  if (HasNul(writing.tmpfs_size) || writing.tmpfs_size.find(',') != std::string::npos)
+    return Fail(Code::kInvalidArgument, "writing: tmpfs_size is malformed");
+  if (writing.in_place && (spec.image.kind != ImageKind::kDirectory || spec.writable_tmpfs))
+    return Fail(Code::kInvalidArgument, "writing: only a directory can be changed in place");
+  if (writing.in_place && !writing.overlays.empty())
+    return Fail(Code::kInvalidArgument, "writing: overlays over an image that is changed in place");
+  if (writing.overlays.size() > 64)
+    return Fail(Code::kInvalidArgument, "writing: ", writing.overlays.size(), " overlays, at most 64");
+  for (const Overlay& overlay : writing.overlays) {
+    TRY(CheckImage("overlay", overlay.image, spec.fd_count));
+    if (overlay.image.kind == ImageKind::kInherited)
+      return Fail(Code::kInvalidArgument, "overlay: unknown kind");
+    if (overlay.writable && (spec.writable_tmpfs || &overlay != &writing.overlays.back()))
+      return Fail(Code::kInvalidArgument, "writing: a writable overlay below another");
   }
   return {};
 }
@@ -63,15 +109,15 @@ Result<LaunchSpec> DecodeLaunchSpec(std::string_view bytes) {
     auto fd_ok = [&](std::int32_t fd) {
       return fd >= -1 && (fd < 0 || static_cast<std::uint32_t>(fd) < spec.fd_count);
     };
-    if (spec.image.kind < ImageKind::kInherited || spec.image.kind > ImageKind::kDirectory)
-      return Fail(Code::kInvalidArgument, "image: unknown kind");
-    if (!fd_ok(spec.image.fd) || (spec.image.kind == ImageKind::kSquashfuse && spec.image.fd < 0))
-      return Fail(Code::kInvalidArgument, "image: no such descriptor");
-    if (HasNul(spec.image.path) || HasNul(spec.hostname) || spec.hostname.size() > 64)
-      return Fail(Code::kInvalidArgument, "image or hostname: malformed");
-    if (spec.image.kind == ImageKind::kDirectory && spec.image.path.empty())
-      return Fail(Code::kInvalidArgument, "image: no directory named");
-    TRY(CheckMounts(spec.mounts));
+    TRY(CheckImage("image", spec.image, spec.fd_count));
+    if (spec.image.kind == ImageKind::kFuse2fs)
+      return Fail(Code::kInvalidArgument, "image: an ext file system as root");
+    if (HasNul(spec.hostname) || spec.hostname.size() > 64)
+      return Fail(Code::kInvalidArgument, "hostname: malformed");
+    if (HasNul(spec.app) || spec.app.find('/') != std::string::npos || spec.app.starts_with('.'))
+      return Fail(Code::kInvalidArgument, "app: malformed");
+    TRY(CheckWriting(spec));
+    TRY(CheckMounts(spec.mounts, spec.fd_count));
     for (const InjectedFile& file : spec.files) TRY(CheckTarget("files", file.target));
     TRY(CheckArguments(spec.argv));
     TRY(CheckEnvironment(spec.env));
@@ -80,16 +126,43 @@ Result<LaunchSpec> DecodeLaunchSpec(std::string_view bytes) {
       return Fail(Code::kInvalidArgument, "tasks: ", spec.tasks.size(), " of them");
     for (const Task& task : spec.tasks) {
       TRY(CheckEnvironment(task.env));
-      if (!fd_ok(task.stdin_fd) || !fd_ok(task.stdout_fd) || !fd_ok(task.stderr_fd))
+      if (!fd_ok(task.stdin_fd) || !fd_ok(task.stdout_fd) || !fd_ok(task.stderr_fd) || !fd_ok(task.kept_fd))
         return Fail(Code::kInvalidArgument, "tasks: no such descriptor");
+      if (HasNul(task.kept_fd_variable) || task.kept_fd_variable.find('=') != std::string::npos)
+        return Fail(Code::kInvalidArgument, "tasks: the name of a variable");
       for (std::uint32_t cpu : task.cpus) {
         if (cpu >= 8192) return Fail(Code::kInvalidArgument, "tasks: processor ", cpu);
       }
     }
-    return {};
+    TRY(CheckConfinement(spec.confinement));
+    return CheckHooks(spec.hooks);
   }();
   if (!check) return Failure(std::move(check).error().Context("launch spec"));
   return spec;
+}
+
+Result<TaskOrder> DecodeTaskOrder(std::string_view bytes, std::size_t stream_count) {
+  if (bytes.size() > kTaskOrderBytesMax)
+    return Fail(Code::kOutOfRange, "task order of ", bytes.size(), " bytes");
+  TaskOrder order = TRY(Decode<TaskOrder>(bytes, "task order"));
+  if (order.version != 1)
+    return Fail(Code::kInvalidArgument, "task order of version ", order.version, ", this program reads 1");
+  auto check = [&]() -> Result<> {
+    if (stream_count > kTaskStreamsMax)
+      return Fail(Code::kInvalidArgument, stream_count, " descriptors, at most ", kTaskStreamsMax);
+    auto there = [&](std::int32_t fd) { return fd >= 0 && static_cast<std::size_t>(fd) < stream_count; };
+    if ((order.stdin_fd != -1 && !there(order.stdin_fd)) || !there(order.stdout_fd) ||
+        !there(order.stderr_fd))
+      return Fail(Code::kInvalidArgument, "streams: no such descriptor");
+    if (order.terminal && order.stdin_fd < 0)
+      return Fail(Code::kInvalidArgument, "terminal: there is no stdin");
+    TRY(CheckArguments(order.argv));
+    TRY(CheckEnvironment(order.env));
+    if (!order.cwd.empty()) TRY(CheckTarget("cwd", order.cwd));
+    return {};
+  }();
+  if (!check) return Failure(std::move(check).error().Context("task order"));
+  return order;
 }
 
 Result<StepSpec> DecodeStepSpec(std::string_view bytes) {
@@ -117,9 +190,10 @@ Result<StepSpec> DecodeStepSpec(std::string_view bytes) {
     if (all.empty()) return Fail(Code::kInvalidArgument, "no ranks");
     if (spec.script.empty()) TRY(CheckArguments(spec.argv));
     TRY(CheckEnvironment(spec.env));
-    TRY(CheckMounts(spec.mounts));
+    TRY(CheckMounts(spec.mounts, 0));  // it brings no descriptors
+    TRY(CheckHooks(spec.hooks));
     if (!spec.cwd.empty()) TRY(CheckTarget("cwd", spec.cwd));
-    if (spec.mpi < MpiKind::kNone || spec.mpi > MpiKind::kAuto)
+    if (spec.mpi < MpiKind::kNone || spec.mpi > MpiKind::kPmi)
       return Fail(Code::kInvalidArgument, "mpi: unknown kind");
     return {};
   }();

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The ranks of one step sit on many nodes and PMIx leaves it to the host to carry their data between them.
-// Each stepd has one Exchange: allgathers over any set of its nodes (a fence), requests for one rank's data
-// (direct modex), and the news that the step has failed. Frames travel stepd → agent → agent → stepd as
-// opaque bytes.
+// Each stepd has one Exchange: allgathers over any set of its nodes (a fence), requests that one node answers
+// (direct modex, names, spawn), and the news that the step has failed. Frames travel stepd → agent → agent →
+// stepd as opaque bytes.
 //
-// An allgather climbs a binomial tree to the lowest node of the set and comes down the same tree: 2·⌈log2 N⌉
-// hops. Several may be open; one is named by who takes part (`members`, whatever the callers agree on) and
-// how many of that name were before it. A node that goes fails what is open with it at once, with its name.
+// An allgather goes by dissemination (Bruck): in round k each node hands what it has to the node 2^k before
+// it in the ring of the participants, so all is everywhere after ⌈log2 N⌉ hops, half those of a tree, and no
+// node receives a byte twice. Several may be open; one is named by who takes part (`members`, whatever the
+// callers agree on) and how many of that name were before it. A node that goes fails what is open with it at
+// once, with its name.
 //
 // Pure state machine, one thread (the loop's); callbacks run within the call that causes them.
 #pragma once
@@ -14,27 +16,41 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <vector>
 
 #include "base/result/result.h"
+#include "base/wire/wire.h"
 #include "pmix/exchange/link.h"
 
 namespace slipway {
 
 inline constexpr std::size_t kExchangeOpenMax = 4096;  // allgathers that others have begun and we have not
 
+// What one node may ask of another; what each request and its answer hold is said where it is served.
+enum class Service : std::uint16_t { kModex = 1, kName = 2, kNumber = 3, kEvent = 4 };
+struct ModexRequest {
+  std::uint32_t rank = 0;
+};
+void Fields(auto& archive, IsA<ModexRequest> auto& v) { archive(v.rank); }
+
 struct ExchangeCallbacks {
   // Towards the stepd of that node; may lose, repeat and reorder.
   std::function<void(std::uint32_t node, std::string bytes)> send;
   using Reply = std::function<void(Result<std::string> data)>;
-  // Another node asks for the data that our rank has committed: answer when there is some.
-  std::function<void(std::uint32_t rank, Reply reply)> serve_modex;
+  // `node` (perhaps this one) asks: answer now or later, once.
+  std::function<void(std::uint32_t node, Service service, std::string data, Reply reply)> serve;
   // Another node's part of the step has failed: ours should end with that code and reason.
   std::function<void(std::uint32_t node, std::int32_t exit_code, std::string reason)> step_failed;
 };
+
+// The parts of an allgather are joined; what must be told apart afterwards says its length first. A part that
+// does not keep that ends the list.
+std::string AsPart(std::string_view bytes);
+std::vector<std::string> PartsOf(std::string_view all);
 
 class Exchange {
  public:
@@ -46,40 +62,42 @@ class Exchange {
   // data joined, in no promised order. kUnavailable names the node that has gone.
   void AllGather(std::string_view members, const std::vector<std::uint32_t>& nodes, std::string data,
                  Reply reply);
-  void RequestModex(std::uint32_t node, std::uint32_t rank, Reply reply);
+  // The answer, or the error that the other node gave. kUnavailable names the node that has gone.
+  void Ask(std::uint32_t node, Service service, std::string data, Reply reply);
   void TellStepFailed(std::int32_t exit_code, std::string_view reason);  // to every other node
 
   // What `node` sent; an error is a peer that does not keep the protocol.
   Result<> Deliver(std::uint32_t node, std::string_view bytes);
   void PeerGone(std::uint32_t node, std::string_view reason);
 
-  void Tick();    // about twice a second while wants_tick()
-  void Resend();  // a new agent carries our frames
+  std::vector<std::string> Missing() const;  // nodes whose data open allgathers wait for
+  void Tick();                               // about twice a second while wants_tick()
+  void Resend();                             // a new agent carries our frames
   bool wants_tick() const;
 
  private:
   using Key = std::pair<std::uint64_t, std::uint64_t>;  // name of the set, number
   struct Gather {
     std::vector<std::uint32_t> nodes;  // empty until we enter it
-    std::string own;
-    Reply reply;                                      // set once entered, until answered
-    std::map<std::uint32_t, std::string> from_below;  // by node
-    bool sent_up = false;
+    std::size_t position = 0;          // ours in `nodes`
+    std::vector<std::string> blocks;   // ours, then those of the nodes behind us in the ring
+    std::uint32_t round = 0;           // the one whose message we wait for
+    Reply reply;                       // set once entered, until answered
+    std::map<std::pair<std::uint32_t, std::uint32_t>, std::string> come;  // (round, node) → blocks
     std::string failure;  // not empty: failed before we entered it
   };
   struct Message;
 
   void SendTo(std::uint32_t node, const Message& message);
   void Handle(std::uint32_t node, Message&& message);
-  void HandleUp(std::uint32_t node, Message&& message);
-  void HandleDown(const Message& message);
+  void HandleBlocks(std::uint32_t node, Message&& message);
   void HandleCancel(const Message& message);
-  void HandleModexRequest(std::uint32_t node, const Message& message);
-  void HandleModexAnswer(std::uint32_t node, Message&& message);
+  void HandleRequest(std::uint32_t node, Message&& message);
+  void HandleAnswer(std::uint32_t node, Message&& message);
   void Advance(const Key& key);
-  void Finish(const Key& key, const std::string& data);
+  void SendRound(const Key& key, const Gather& gather);
   void FailGather(const Key& key, const std::string& reason);
-  std::vector<std::uint32_t> NodesBelow(const Gather& gather) const;
+  std::set<std::uint32_t> Neighbours(const Gather& gather) const;
   std::string Gone(std::uint32_t node) const;
 
   const std::uint32_t node_index_;

@@ -51,7 +51,12 @@ void Fields(auto& archive, IsA<Resources> auto& v) {
           v.memory_bytes_per_core, v.exclusive);
 }
 
-enum class MpiKind : std::uint8_t { kNone = 1, kPmix = 2, kAuto = 3 };  // kAuto: offered, not demanded
+enum class MpiKind : std::uint8_t {
+  kNone = 1,
+  kPmix = 2,
+  kAuto = 3,
+  kPmi = 4
+};  // kAuto: offered, not demanded
 
 // What runs in a step, and how. Of the job's own step (the batch script, or the command of a `launch` that
 // made its own allocation) it is part of the JobSpec; of a further step it comes with CreateStep.

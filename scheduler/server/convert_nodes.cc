@@ -76,6 +76,7 @@ void ToProto(const Command& in, const LaunchStep& launch, const PathNames& names
   out->set_cwd(in.cwd);
   out->set_umask(in.umask);
   out->set_mpi(in.mpi == MpiKind::kPmix   ? v1::MPI_PMIX
+               : in.mpi == MpiKind::kPmi  ? v1::MPI_PMI
                : in.mpi == MpiKind::kAuto ? v1::MPI_UNSPECIFIED
                                           : v1::MPI_NONE);
   for (const std::string& mount : in.mounts) out->add_binds(mount);

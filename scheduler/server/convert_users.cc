@@ -54,6 +54,8 @@ Result<MpiKind> MpiOf(v1::Mpi mpi, std::uint64_t tasks) {
       return MpiKind::kNone;
     case v1::MPI_PMIX:
       return MpiKind::kPmix;
+    case v1::MPI_PMI:
+      return MpiKind::kPmi;
     default:
       return Fail(Code::kInvalidArgument, "mpi: this kind is not known to this release");
   }

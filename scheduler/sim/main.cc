@@ -8,8 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "base/text/units.h"
+#include "scheduler/sim/arguments.h"
 #include "scheduler/sim/chaos.h"
+#include "scheduler/sim/replay.h"
 
 namespace slipway::scheduler {
 namespace {
@@ -17,39 +18,38 @@ namespace {
 constexpr char kHelp[] =
     "slipway-sim: run the scheduler's core in a simulated cluster\n"
     "\n"
+    "  slipway-sim replay --swf KTH-SP2.swf --procs 100 --policy easy --estimates user --json\n"
+    "  slipway-sim replay --swf lublin_256.swf --procs 256 --policy sjf --windows 1981,2756 --window-jobs "
+    "1024\n"
     "  slipway-sim chaos --seed 42            one life of a cluster with faults, checked at every step\n"
     "  slipway-sim chaos --seed 42 --trace    the same, told line by line\n"
     "  slipway-sim chaos --seed 1 --seeds 500 --minutes 4\n"
     "\n"
     "  --seed S     first seed (default 1)       --seeds N    how many (default 1)\n"
-    "  --minutes M  virtual minutes with faults in each life (default 4)\n";
+    "  --minutes M  virtual minutes with faults in each life (default 4)\n"
+    "\n"
+    "  --swf FILE   a workload trace              --procs P    processors of the machine\n"
+    "  --policy P   fcfs, easy[:K], easy-sjbf, conservative, sjf, f1, saf, multifactor[:K] (default easy);\n"
+    "               K jobs are planned ahead       --no-backfill  nothing overtakes\n"
+    "  --estimates user|exact  what the policy knows of run times (default user)\n"
+    "  --windows A,B,…  runs of --window-jobs jobs (default 1024) from the A-th, the B-th, …; figures over "
+    "all\n"
+    "  --json       one JSON object\n";
 
-struct Arguments {
+struct ChaosArguments {
   std::uint64_t seed = 1, seeds = 1;
   std::uint32_t minutes = 4;
   bool trace = false;
 };
 
-Result<Arguments> Parse(const std::vector<std::string>& words) {
-  Arguments arguments;
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    if (words[i] == "--trace") {
-      arguments.trace = true;
-      continue;
-    }
-    if (words[i] != "--seed" && words[i] != "--seeds" && words[i] != "--minutes") {
-      return Fail(Code::kInvalidArgument, "unknown option ", words[i]);
-    }
-    if (i + 1 == words.size()) return Fail(Code::kInvalidArgument, words[i], " needs a number");
-    const std::string& name = words[i++];
-    std::uint64_t value = TRY_CONTEXT(
-        ParseNumber(words[i], name == "--seed" ? 0 : 1, name == "--minutes" ? 100'000 : UINT64_MAX / 2),
-        name);
-    if (name == "--seed") arguments.seed = value;
-    if (name == "--seeds") arguments.seeds = value;
-    if (name == "--minutes") arguments.minutes = static_cast<std::uint32_t>(value);
-  }
-  return arguments;
+Result<ChaosArguments> ParseChaos(const std::vector<std::string>& words) {
+  Arguments given = TRY(Arguments::Parse(words, {"--seed", "--seeds", "--minutes"}, {"--trace"}));
+  ChaosArguments chaos;
+  chaos.seed = TRY(given.Number("--seed", 1, 0, UINT64_MAX / 2));
+  chaos.seeds = TRY(given.Number("--seeds", 1, 1, UINT64_MAX / 2));
+  chaos.minutes = static_cast<std::uint32_t>(TRY(given.Number("--minutes", 4, 1, 100'000)));
+  chaos.trace = given.Has("--trace");
+  return chaos;
 }
 
 // A CHECK aborts: the command that repeats it must be seen all the same.
@@ -65,7 +65,7 @@ void RememberCommand(std::uint64_t seed, std::uint32_t minutes) {
   std::snprintf(g_repeat, sizeof g_repeat, "%s", text.c_str());
 }
 
-int Chaos(const Arguments& arguments) {
+int Chaos(const ChaosArguments& arguments) {
   ChaosResult sum;
   std::signal(SIGABRT, OnAbort);
   for (std::uint64_t seed = arguments.seed; seed < arguments.seed + arguments.seeds; ++seed) {
@@ -100,16 +100,18 @@ int Main(int argc, char** argv) {
     std::fputs(kHelp, words.empty() ? stderr : stdout);
     return words.empty() ? 2 : 0;
   }
-  if (words[0] == "replay" || words[0] == "load") {
-    std::fprintf(stderr, "slipway-sim: %s is not implemented yet; chaos is\n", words[0].c_str());
-    return 2;
-  }
-  if (words[0] != "chaos") {
-    std::fprintf(stderr, "slipway-sim: unknown command %s; see slipway-sim --help\n", words[0].c_str());
-    return 2;
-  }
+  std::string command = words[0];
   words.erase(words.begin());
-  Result<Arguments> arguments = Parse(words);
+  if (command == "replay") return ReplayCommand(words);
+  if (command == "load") {
+    std::fprintf(stderr, "slipway-sim: load is not implemented yet; chaos and replay are\n");
+    return 2;
+  }
+  if (command != "chaos") {
+    std::fprintf(stderr, "slipway-sim: unknown command %s; see slipway-sim --help\n", command.c_str());
+    return 2;
+  }
+  Result<ChaosArguments> arguments = ParseChaos(words);
   if (!arguments) {
     std::fprintf(stderr, "slipway-sim: %s; see slipway-sim --help\n", arguments.error().message.c_str());
     return 2;

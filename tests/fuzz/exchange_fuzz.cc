@@ -22,10 +22,13 @@ void Fields(auto& archive, slipway::IsA<LinkFrame> auto& v) {
 struct Message {
   std::uint8_t kind = 0;
   std::uint64_t name = 0, number = 0;
+  std::uint32_t round = 0;
   bool ok = true;
   std::string data;
 };
-void Fields(auto& archive, slipway::IsA<Message> auto& v) { archive(v.kind, v.name, v.number, v.ok, v.data); }
+void Fields(auto& archive, slipway::IsA<Message> auto& v) {
+  archive(v.kind, v.name, v.number, v.round, v.ok, v.data);
+}
 
 }  // namespace fuzz
 
@@ -38,6 +41,7 @@ std::string FramedMessage(FuzzedDataProvider& input) {
   message.kind = input.ConsumeIntegralInRange<std::uint8_t>(0, 7);
   message.name = input.ConsumeIntegral<std::uint64_t>();
   message.number = input.ConsumeIntegralInRange<std::uint64_t>(0, 3);
+  message.round = input.ConsumeIntegralInRange<std::uint32_t>(0, 2);
   message.ok = input.ConsumeBool();
   message.data = input.ConsumeRandomLengthString(64);
   fuzz::LinkFrame frame;
@@ -56,8 +60,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   auto count = [&answers](Result<std::string>) { ++answers; };
   ExchangeCallbacks callbacks;
   callbacks.send = [](std::uint32_t node, std::string) { CHECK(node < 3); };
-  callbacks.serve_modex = [](std::uint32_t rank, ExchangeCallbacks::Reply reply) {
-    reply(std::to_string(rank));
+  callbacks.serve = [](std::uint32_t node, Service, std::string data, ExchangeCallbacks::Reply reply) {
+    CHECK(node < 3);
+    reply(std::move(data));
   };
   callbacks.step_failed = [](std::uint32_t node, std::int32_t, std::string) { CHECK(node < 3); };
   Exchange exchange(input.ConsumeIntegralInRange<std::uint32_t>(0, 2), {"n1", "n2", "n3"}, callbacks);
@@ -77,7 +82,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         break;
       case 4:
         ++asked;
-        exchange.RequestModex(node, 1, count);
+        exchange.Ask(node, Service::kModex, "1", count);
         break;
       case 5:
         exchange.PeerGone(node, "fuzz");

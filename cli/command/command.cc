@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/command/command.h"
+
+#include <unistd.h>
+
+#include <csignal>
+
+#include "base/os/fd.h"
+#include "base/text/text.h"
+
+namespace slipway::cli {
+
+namespace {
+
+const Subcommand* Find(const std::vector<std::string>& words, const std::vector<const Subcommand*>& all) {
+  const Subcommand* best = nullptr;
+  for (const Subcommand* subcommand : all) {
+    std::size_t n = subcommand->words.size();
+    if (n > words.size() || (best != nullptr && n <= best->words.size())) continue;
+    if (std::equal(subcommand->words.begin(), subcommand->words.end(), words.begin())) best = subcommand;
+  }
+  return best;
+}
+
+int UnknownCommand(const std::vector<std::string>& words, const std::vector<const Subcommand*>& all,
+                   std::vector<std::string> known) {
+  std::string inner;  // "up, down, status" of `dev`
+  for (const Subcommand* subcommand : all) {
+    if (subcommand->hidden) continue;
+    known.push_back(subcommand->words[0]);
+    if (subcommand->words[0] == words[0] && subcommand->words.size() > 1)
+      inner += (inner.empty() ? "" : ", ") + subcommand->words[1];
+  }
+  if (!inner.empty())
+    return UsageExit(
+        Error{Code::kInvalidArgument, 0, Cat("slipway ", words[0], ": one of ", inner, " must follow")});
+  std::string nearest = NearestWord(words[0], known);
+  return UsageExit(
+      Error{Code::kInvalidArgument, 0,
+            Cat("unknown command '", words[0].substr(0, 64), "'",
+                nearest.empty() ? "; see slipway --help" : Cat(", did you mean '", nearest, "'?"))});
+}
+
+}  // namespace
+
+Option JsonOption() { return {.name = "json", .help = "print one JSON object"}; }
+
+void PrintError(const Error& error) {
+  std::string line = error.message.starts_with("slipway") ? error.message : "slipway: " + error.message;
+  if (line.empty() || line.back() != '\n') line += '\n';
+  [[maybe_unused]] auto written = WriteAll(2, line);
+}
+
+int UsageExit(const Error& error) {
+  PrintError(error);
+  return kUsage;
+}
+
+void Print(const std::string& text) {
+  if (WriteAll(1, text)) return;
+  ::signal(SIGPIPE, SIG_DFL);
+  ::raise(SIGPIPE);
+  ::_exit(1);
+}
+
+std::string SummaryLine(const Command& command) {
+  std::string name = command.name.substr(command.name.find(' ') + 1);
+  return Cat("  ", name, std::string(name.size() < 14 ? 14 - name.size() : 1, ' '), command.summary, "\n");
+}
+
+int Dispatch(const std::vector<std::string>& words, const std::vector<const Subcommand*>& all,
+             const std::vector<std::string>& also_known) {
+  const Subcommand* subcommand = Find(words, all);
+  if (subcommand == nullptr) return UnknownCommand(words, all, also_known);
+  Command command = subcommand->declare();
+  auto first = words.begin() + static_cast<std::ptrdiff_t>(subcommand->words.size());
+  auto parsed = ParseOptions(command, {first, words.end()});
+  if (!parsed) return UsageExit(parsed.error());
+  if (parsed->help()) {
+    Print(HelpText(command));
+    return 0;
+  }
+  auto code = subcommand->run(*parsed);
+  if (code) return *code;
+  PrintError(code.error());
+  return subcommand->own_failure;
+}
+
+}  // namespace slipway::cli

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// Options that people bring along from Apptainer and that mean nothing here, or nothing that can be had: each
+// is understood, and answered with a line of its own, never with silence.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/options/options.h"
+
+namespace slipway::cli {
+
+std::vector<Option> ForeignOptionList();  // hidden
+
+// Those that were given and change nothing: a warning line each. kUnimplemented for one that the container
+// would be wrong without.
+Result<std::vector<std::string>> JudgeForeignOptions(const Parsed& parsed);
+
+}  // namespace slipway::cli

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// The subcommands of slipway-images, one file each (or one family).
+#pragma once
+
+#include "cli/command/command.h"
+#include "cli/images/declared/declared.h"
+
+namespace slipway::cli {
+
+extern const Subcommand kBuild, kInspect;
+extern const Subcommand kSign, kVerify, kKeyList, kKeyImport, kKeyExport, kKeyNewpair, kKeyRemove;
+extern const Subcommand kSifList, kSifHeader, kSifInfo, kSifDump, kSifAdd, kSifDel, kSifNew, kSifSetprim;
+
+}  // namespace slipway::cli

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/show/progress.h"
+
+#include <unistd.h>
+
+#include "base/os/fd.h"
+#include "base/text/units.h"
+
+namespace slipway::cli {
+
+Progress::Progress(std::string what) : what_(std::move(what)), terminal_(::isatty(2) == 1) {}
+
+Progress::~Progress() {
+  if (shown_) [[maybe_unused]]
+    auto written = WriteAll(2, "\r\033[K");
+}
+
+void Progress::Show(std::uint64_t done_bytes, std::uint64_t total_bytes) {
+  auto now = std::chrono::steady_clock::now();
+  if (!terminal_ || now - last_ < std::chrono::milliseconds(100)) return;
+  last_ = now;
+  std::string amount = FormatBytes(done_bytes);
+  if (total_bytes != 0) amount = Cat(done_bytes * 100 / total_bytes, " % of ", FormatBytes(total_bytes));
+  Line(amount);
+}
+
+void Progress::Say(const std::string& words) {
+  if (terminal_) Line(words);
+}
+
+void Progress::Line(const std::string& text) {
+  shown_ = true;
+  [[maybe_unused]] auto written = WriteAll(2, Cat("\r\033[K", what_, ": ", text));
+}
+
+}  // namespace slipway::cli

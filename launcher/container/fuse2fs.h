@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// An ext2/3/4 file system of a user (an overlay image of Apptainer's) is served by fuse2fs.
+#pragma once
+
+#include "launcher/container/fuse_server.h"
+#include "launcher/spec/launch_spec.h"
+
+namespace slipway {
+
+// `image_fd`: the file. Debian's fuse2fs (libfuse 2) mounts by path and by itself: it keeps CAP_SYS_ADMIN of
+// our user namespace, so this is for namespaces that are the user's own anyway, and mounts over our view of
+// /tmp for a moment, so whatever is wanted from there must have been opened before. Read-only. kUnimplemented
+// names what it takes to write.
+Result<FuseImage> ServeExt(const ImageSource& image, int image_fd);
+
+}  // namespace slipway

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// The books: what is free, and the indexes over it.
+#include "scheduler/plan/cluster.h"
+
+#include <algorithm>
+
+#include "base/result/result.h"
+
+namespace slipway::plan {
+
+NodeNumber Cluster::AddNode(const Vec& total) {
+  auto node = static_cast<NodeNumber>(total_.size());
+  total_.push_back(total);
+  free_.push_back(total);
+  lines_.emplace_back(total);
+  holds_.emplace_back();
+  thresholds_.AddNode(total);
+  if (sets_.empty()) sets_.emplace_back();
+  for (NodeBits& set : sets_) set.Resize(total_.size(), false);
+  sets_[0].Set(node);
+  for (NodeBits* bits : {&usable_, &none_, &fit_, &sure_, &maybe_, &base_})
+    bits->Resize(total_.size(), false);
+  usable_.Set(node);
+  held_stale_ = true;
+  return node;
+}
+
+void Cluster::SetTotal(NodeNumber node, const Vec& total) {
+  Vec more = total - total_[node];
+  if (more.empty()) return;
+  total_[node] = total;
+  lines_[node].Give(more, 0, kNever);
+  Changed(node);
+}
+
+void Cluster::SetUsable(NodeNumber node, bool usable) { usable_.Put(node, usable); }
+
+std::uint32_t Cluster::AddSet(NodeBits nodes) {
+  if (sets_.empty()) sets_.emplace_back();
+  nodes.Resize(total_.size(), false);
+  sets_.push_back(std::move(nodes));
+  return static_cast<std::uint32_t>(sets_.size() - 1);
+}
+
+void Cluster::SetLicences(const Vec& total) { licences_ = Timeline(total); }
+
+void Cluster::Changed(NodeNumber node) {
+  lines_[node].Advance(now_);
+  Vec before = free_[node];
+  const Vec& after = lines_[node].Now();
+  if (before == after) return;
+  free_[node] = after;
+  thresholds_.Update(node, before, after);
+}
+
+void Cluster::Note(NodeNumber node, Instant from, Instant to) {
+  if (from > now_) changes_.emplace(from, node);
+  if (to > now_ && to < kNever) changes_.emplace(to, node);
+  Changed(node);
+}
+
+void Cluster::Take(NodeNumber node, const Vec& what, Instant from, Instant to, Use use) {
+  if (to <= from) return;
+  lines_[node].Take(what, from, to);
+  if (use == Use::kHold) AddHold(node, from);
+  Note(node, from, to);
+}
+
+void Cluster::Give(NodeNumber node, const Vec& what, Instant from, Instant to, Use use) {
+  if (use == Use::kHold && to > from) RemoveHold(node, from);
+  lines_[node].Give(what, std::max(from, now_), to);
+  Note(node, from, to);
+}
+
+void Cluster::TakeLicences(const Vec& what, Instant from, Instant to, Use use) {
+  if (what.empty() || to <= from) return;
+  licences_.Take(what, from, to);
+  licences_.Advance(now_);
+  if (use == Use::kHold) ++licences_.holds;
+}
+
+void Cluster::GiveLicences(const Vec& what, Instant from, Instant to, Use use) {
+  if (what.empty() || to <= from) return;
+  licences_.Give(what, std::max(from, now_), to);
+  if (use == Use::kHold) --licences_.holds;
+}
+
+void Cluster::Advance(Instant now) {
+  now_ = std::max(now_, now);
+  licences_.Advance(now_);
+  while (!changes_.empty() && changes_.top().first <= now_) {
+    NodeNumber node = changes_.top().second;
+    changes_.pop();
+    Changed(node);
+  }
+}
+
+void Cluster::AddHold(NodeNumber node, Instant from) {
+  std::vector<Instant>& holds = holds_[node];
+  holds.insert(std::ranges::upper_bound(holds, from), from);
+  ++lines_[node].holds;
+  held_stale_ = true;
+}
+
+void Cluster::RemoveHold(NodeNumber node, Instant from) {
+  std::vector<Instant>& holds = holds_[node];
+  auto found = std::ranges::lower_bound(holds, from);
+  CHECK(found != holds.end() && *found == from);
+  holds.erase(found);
+  --lines_[node].holds;
+  held_stale_ = true;
+}
+
+const NodeBits& Cluster::HeldBefore(Instant end) {
+  if (held_stale_) {
+    constexpr std::size_t kSetsMax = 128;
+    held_stale_ = false;
+    held_.clear();
+    std::vector<Change> firsts;
+    for (NodeNumber node = 0; node < holds_.size(); ++node) {
+      if (!holds_[node].empty()) firsts.emplace_back(holds_[node].front(), node);
+    }
+    std::ranges::sort(firsts);
+    std::size_t per_set = firsts.size() / kSetsMax + 1;
+    NodeBits nodes(total_.size());
+    for (std::size_t i = 0; i < firsts.size();) {
+      Instant start = firsts[i].first;  // what begins a little later counts as well: a close look follows
+      std::size_t begin = i;
+      for (; i < firsts.size() && (i < begin + per_set || firsts[i].first == firsts[i - 1].first); ++i)
+        nodes.Set(firsts[i].second);
+      held_.push_back({start, nodes});
+    }
+  }
+  auto after = std::ranges::lower_bound(held_, end, {}, &HeldSet::start);
+  return after == held_.begin() ? none_ : std::prev(after)->nodes;
+}
+
+}  // namespace slipway::plan

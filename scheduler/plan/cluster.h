@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// The nodes as the planner keeps them: what each has free now and later, and the indexes that answer "where
+// does this fit" without looking at every node. Knows nothing of queues. Single-threaded; every answer is a
+// function of the calls before it.
+#pragma once
+
+#include <optional>
+#include <queue>
+#include <utility>
+#include <vector>
+
+#include "scheduler/plan/node_bits.h"
+#include "scheduler/plan/request.h"
+#include "scheduler/plan/thresholds.h"
+#include "scheduler/plan/timeline.h"
+#include "scheduler/plan/vec.h"
+
+namespace slipway::plan {
+
+// Where and when a job would start.
+struct Planned {
+  Instant start = kNever;
+  Placement nodes;
+};
+
+enum class Use : std::uint8_t { kRunning, kHold };  // kHold: planned jobs, reservations
+
+class Cluster {
+ public:
+  // Nodes are numbered in the order in which they are preferred.
+  NodeNumber AddNode(const Vec& total);
+  void SetTotal(NodeNumber node, const Vec& total);
+  const Vec& Total(NodeNumber node) const { return total_[node]; }
+  void SetUsable(NodeNumber node, bool usable);  // drained, down, silent: nothing starts there
+  bool Usable(NodeNumber node) const { return usable_.Has(node); }
+  std::size_t size() const { return total_.size(); }
+
+  // Sets of nodes that requests name. 0 is the set of all.
+  std::uint32_t AddSet(NodeBits nodes);
+  void PutInSet(std::uint32_t set, NodeNumber node, bool in) { sets_[set].Put(node, in); }
+  const NodeBits& SetOf(std::uint32_t set) const { return sets_[set]; }
+
+  void SetLicences(const Vec& total);
+  const Timeline& licences() const { return licences_; }
+
+  void Take(NodeNumber node, const Vec& what, Instant from, Instant to, Use use);
+  void Give(NodeNumber node, const Vec& what, Instant from, Instant to, Use use);
+  void TakeLicences(const Vec& what, Instant from, Instant to, Use use);
+  void GiveLicences(const Vec& what, Instant from, Instant to, Use use);
+  // The time is `now`; it never runs backwards.
+  void Advance(Instant now);
+  Instant now() const { return now_; }
+
+  // A hint: this request will be asked about often.
+  void Learn(const Request& request) { thresholds_.Learn(request.node + request.task, free_); }
+
+  // Whether the request fits from now on for `length`, beside everything that is planned.
+  bool FitsNow(const Request& request, Instant length);
+  // The same, and where: nodes in `prefer` (null: none) first, then by number.
+  std::optional<Placement> PlaceNow(const Request& request, Instant length, const NodeBits* prefer);
+  // The earliest time for it, and the nodes: of those that could be used then, the ones that become free
+  // last. start == kNever when it never fits. Exact for requests without `tasks`, and for those with as long
+  // as nothing is planned.
+  Planned Earliest(const Request& request, Instant length);
+  // Whether it could ever run, were the whole cluster its own and all nodes usable (`usable_only`: those that
+  // are).
+  bool CouldRun(const Request& request, bool usable_only);
+
+  const Timeline& Line(NodeNumber node) const { return lines_[node]; }
+  const Vec& Free(NodeNumber node) const { return free_[node]; }
+
+ private:
+  void Changed(NodeNumber node);
+  void Note(NodeNumber node, Instant from, Instant to);
+  void AddHold(NodeNumber node, Instant from);
+  void RemoveHold(NodeNumber node, Instant from);
+  // Nodes of which something is planned away before `end`.
+  const NodeBits& HeldBefore(Instant end);
+  // Puts the nodes that fit `need` over [now, end) into fit_, all that need no close look and as many others
+  // as are wanted; returns how many.
+  std::size_t CollectFit(const Request& request, const Vec& need, Instant end, std::size_t wanted);
+  bool LicencesFit(const Request& request, Instant length) const;
+  std::optional<Placement> SpreadTasks(const Request& request, Instant from, Instant length);
+  std::optional<Placement> ChooseFixed(const Request& request, std::size_t count,
+                                       const NodeBits* prefer) const;
+  Planned EarliestFixed(const Request& request, Instant length);
+  Planned EarliestSpread(const Request& request, Instant length);
+
+  std::vector<Vec> total_, free_;  // by node; free_: now
+  std::vector<Timeline> lines_;
+  NodeBits usable_;
+  std::vector<NodeBits> sets_;
+  Timeline licences_;
+  Thresholds thresholds_;
+  Instant now_ = 0;
+  using Change = std::pair<Instant, NodeNumber>;
+  std::priority_queue<Change, std::vector<Change>, std::greater<>>
+      changes_;  // when free_ has to be looked at
+
+  std::vector<std::vector<Instant>> holds_;  // by node: their starts, ascending
+  struct HeldSet {
+    Instant start;  // nodes whose first hold begins at `start` or before
+    NodeBits nodes;
+  };
+  std::vector<HeldSet> held_;  // ascending; valid unless held_stale_
+  bool held_stale_ = true;
+  NodeBits none_, fit_, sure_, maybe_, base_;                     // scratch
+  std::vector<std::pair<Instant, NodeNumber>> earliest_, again_;  // scratch
+};
+
+}  // namespace slipway::plan

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// When does it fit, and where will that be? Each node has its own earliest time; n nodes at once are free at
+// the n-th smallest of them, unless something planned on one of them begins in between: then the question is
+// asked again from that time on, until nothing moves. No answer is ever later than the true one on the way,
+// so the first that holds is exact.
+#include <algorithm>
+
+#include "scheduler/plan/cluster.h"
+
+namespace slipway::plan {
+
+Planned Cluster::Earliest(const Request& request, Instant length) {
+  Planned planned = request.tasks > 0 ? EarliestSpread(request, length) : EarliestFixed(request, length);
+  return planned;
+}
+
+Planned Cluster::EarliestFixed(const Request& request, Instant length) {
+  std::size_t n = request.nodes_min;
+  earliest_.clear();
+  base_ = sets_[request.where];
+  base_ &= usable_;
+  base_.Each([&](NodeNumber node) {
+    if (!total_[node].Holds(request.node)) return true;
+    Instant at = lines_[node].Earliest(request.node, now_, length);
+    if (at < kNever) earliest_.emplace_back(at, node);
+    return true;
+  });
+  if (earliest_.size() < n) return {};
+  again_ = earliest_;
+  Instant start = now_;
+  for (;;) {
+    std::ranges::nth_element(again_, again_.begin() + static_cast<std::ptrdiff_t>(n) - 1);
+    Instant next = again_[n - 1].first;
+    if (!request.licences.empty()) next = licences_.Earliest(request.licences, next, length);
+    if (next >= kNever) return {};
+    if (next == start) break;
+    start = next;
+    for (auto& [at, node] : again_) {
+      if (at < start)
+        at = lines_[node].holds == 0 ? start : lines_[node].Earliest(request.node, start, length);
+    }
+  }
+  // again_ says who is free at `start`, earliest_ since when: those that become free last are held.
+  std::erase_if(again_, [&](const auto& entry) { return entry.first != start; });
+  for (auto& [at, node] : again_) at = lines_[node].Earliest(request.node, now_, length);
+  std::ranges::sort(again_, [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first > b.first : a.second < b.second;
+  });
+  Planned planned{start, {}};
+  for (std::size_t i = 0; i < n; ++i) planned.nodes.push_back({again_[i].second, 0});
+  std::ranges::sort(planned.nodes);
+  return planned;
+}
+
+Planned Cluster::EarliestSpread(const Request& request, Instant length) {
+  std::vector<Instant> times{now_};
+  base_ = sets_[request.where];
+  base_ &= usable_;
+  bool grows = licences_.holds == 0;
+  std::size_t nodes = 0;
+  base_.Each([&](NodeNumber node) {
+    lines_[node].AppendChanges(now_, times);
+    grows = grows && lines_[node].holds == 0;
+    ++nodes;
+    return true;
+  });
+  licences_.AppendChanges(now_, times);
+  std::ranges::sort(times);
+  times.erase(std::unique(times.begin(), times.end()), times.end());
+  auto fits = [&](Instant at) {
+    if (!request.licences.empty() && !licences_.Fits(request.licences, at, After(at, length))) return false;
+    return SpreadTasks(request, at, length).has_value();
+  };
+  // Every time is tried where that is cheap; elsewhere halving finds one that fits while the change before it
+  // does not: the earliest when nothing is planned, a valid one always.
+  constexpr std::size_t kLooksMax = 1 << 16;
+  Instant start = kNever;
+  if (!grows && times.size() * nodes <= kLooksMax) {
+    auto found = std::ranges::find_if(times, fits);
+    if (found != times.end()) start = *found;
+  } else if (fits(times.back())) {
+    start = *std::ranges::partition_point(times, [&](Instant at) { return !fits(at); });
+  }
+  if (start >= kNever) return {};
+  return {start, SpreadTasks(request, start, length).value_or(Placement{})};
+}
+
+}  // namespace slipway::plan

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who waits, is planned and runs, and what each of these takes in the profile. The pass is in pass.cc.
+#include "scheduler/plan/planner.h"
+
+#include <algorithm>
+
+#include "base/result/result.h"
+
+namespace slipway::plan {
+namespace {
+
+// What the whole job takes, for limits.
+Vec WholeOf(const Request& request) {
+  if (request.tasks == 0) return request.node * request.nodes_min;
+  return request.task * request.tasks + request.node * request.nodes_min;
+}
+
+}  // namespace
+
+Planner::Planner(std::unique_ptr<Policy> policy)
+    : policy_(std::move(policy)), rules_(policy_->rules()), backfill_order_(policy_->has_backfill_order()) {}
+
+LaneNumber Planner::AddLane(Rank offset) {
+  lanes_.push_back(offset);
+  return static_cast<LaneNumber>(lanes_.size() - 1);
+}
+
+std::uint32_t Planner::AddLimit(const Limit& limit) {
+  limits_.push_back(limit);
+  return static_cast<std::uint32_t>(limits_.size() - 1);
+}
+
+void Planner::ChangeLimit(std::uint32_t number, std::int64_t jobs_max, const Vec& max) {
+  limits_[number].jobs_max = jobs_max;
+  limits_[number].max = max;
+  Gain();
+}
+
+LimitSet Planner::SetOfLimits(std::vector<std::uint32_t> limits) {
+  std::ranges::sort(limits);
+  limits.erase(std::unique(limits.begin(), limits.end()), limits.end());
+  auto [place, added] = limit_set_numbers_.try_emplace(limits, static_cast<LimitSet>(limit_sets_.size()));
+  if (added) limit_sets_.push_back(std::move(limits));
+  return place->second;
+}
+
+bool Planner::LimitsAllow(LimitSet set, const Request& request) const {
+  if (set == 0) return true;
+  Vec whole = WholeOf(request);
+  for (std::uint32_t number : limit_sets_[set]) {
+    const Limit& limit = limits_[number];
+    if (limit.jobs_max >= 0 && limit.jobs >= limit.jobs_max) return false;
+    for (std::size_t i = 0; i < kDims; ++i) {
+      if (limit.max[i] > 0 && limit.used[i] + whole[i] > limit.max[i]) return false;
+    }
+  }
+  return true;
+}
+
+void Planner::Count(LimitSet set, const Request& request, int change) {
+  if (set == 0) return;
+  Vec whole = WholeOf(request) * change;
+  for (std::uint32_t number : limit_sets_[set]) {
+    limits_[number].jobs += change;
+    limits_[number].used += whole;
+  }
+}
+
+Planner::Job& Planner::Insert(const PlanJob& from) {
+  auto [place, added] = jobs_.try_emplace(from.facts.id);
+  CHECK(added);
+  Job& job = place->second;
+  bool new_shape = false;
+  job.shape = queue_.AddShape(from.request, &new_shape);
+  if (new_shape) cluster_.Learn(from.request);
+  job.lane = from.lane;
+  job.limits = SetOfLimits(from.limits);
+  job.prefer = from.prefer;
+  job.length = After(from.facts.length, grace_);
+  Rank rank = policy_->RankOf(from.facts);
+  job.entry = {rank, from.facts.id, backfill_order_ ? policy_->BackfillRankOf(from.facts) : rank};
+  return job;
+}
+
+void Planner::Enqueue(Job& job) {
+  job.state = JobState::kWaiting;
+  job.group = queue_.Insert(job.shape, job.length, job.lane, job.limits, job.entry);
+}
+
+void Planner::Add(const PlanJob& job) { Enqueue(Insert(job)); }
+
+void Planner::AddRunning(const PlanJob& job, const Placement& nodes, Instant end) {
+  Start(Insert(job), nodes, end);
+}
+
+bool Planner::IsRunning(JobNumber job) const {
+  auto found = jobs_.find(job);
+  return found != jobs_.end() && found->second.state == JobState::kRunning;
+}
+
+void Planner::Start(Job& job, Placement nodes, Instant end) {
+  const Request& request = queue_.shape(job.shape).request;
+  job.state = JobState::kRunning;
+  job.nodes = std::move(nodes);
+  job.start = cluster_.now();
+  job.end = end;
+  for (const NodeShare& share : job.nodes)
+    cluster_.Take(share.node, TakenOn(request, share), job.start, end, Use::kRunning);
+  cluster_.TakeLicences(request.licences, job.start, end, Use::kRunning);
+  Count(job.limits, request, +1);
+  ends_.emplace(end, job.entry.job);
+}
+
+void Planner::Hold(Job& job, Planned planned) {
+  const Request& request = queue_.shape(job.shape).request;
+  job.state = JobState::kPlanned;
+  job.start = planned.start;
+  job.end = After(planned.start, job.length);
+  job.nodes = std::move(planned.nodes);
+  job.planned_at = gains_;
+  for (const NodeShare& share : job.nodes)
+    cluster_.Take(share.node, TakenOn(request, share), job.start, job.end, Use::kHold);
+  cluster_.TakeLicences(request.licences, job.start, job.end, Use::kHold);
+  planned_.emplace(job.start, job.entry.job);
+}
+
+void Planner::Unhold(Job& job) {
+  const Request& request = queue_.shape(job.shape).request;
+  for (const NodeShare& share : job.nodes)
+    cluster_.Give(share.node, TakenOn(request, share), job.start, job.end, Use::kHold);
+  cluster_.GiveLicences(request.licences, job.start, job.end, Use::kHold);
+  planned_.erase({job.start, job.entry.job});
+  job.nodes.clear();
+}
+
+void Planner::Remove(JobNumber id) {
+  auto found = jobs_.find(id);
+  if (found == jobs_.end()) return;
+  Job& job = found->second;
+  if (job.state == JobState::kWaiting) {
+    queue_.Remove(job.group, job.entry);
+  } else if (job.state == JobState::kPlanned) {
+    Unhold(job);
+    Gain();
+  } else {
+    const Request& request = queue_.shape(job.shape).request;
+    for (const NodeShare& share : job.nodes)
+      cluster_.Give(share.node, TakenOn(request, share), job.start, job.end, Use::kRunning);
+    cluster_.GiveLicences(request.licences, job.start, job.end, Use::kRunning);
+    Count(job.limits, request, -1);
+    ends_.erase({job.end, id});
+    Gain();
+  }
+  queue_.DropShape(job.shape);
+  jobs_.erase(found);
+}
+
+void Planner::Release(JobNumber id, NodeNumber node) {
+  auto found = jobs_.find(id);
+  if (found == jobs_.end() || found->second.state != JobState::kRunning) return;
+  Job& job = found->second;
+  auto share = std::ranges::find(job.nodes, node, &NodeShare::node);
+  if (share == job.nodes.end()) return;
+  cluster_.Give(node, TakenOn(queue_.shape(job.shape).request, *share), job.start, job.end, Use::kRunning);
+  job.nodes.erase(share);
+  Gain();
+}
+
+void Planner::SetUsable(NodeNumber node, bool usable) {
+  if (cluster_.Usable(node) == usable) return;
+  cluster_.SetUsable(node, usable);
+  Gain();
+}
+
+void Planner::SetTotal(NodeNumber node, const Vec& total) {
+  cluster_.SetTotal(node, total);
+  Gain();
+}
+
+void Planner::Reserve(NodeNumber node, const Vec& what, Instant from, Instant to) {
+  cluster_.Take(node, what, from, to, Use::kHold);
+  Gain();  // planned jobs may have to move
+}
+
+void Planner::Unreserve(NodeNumber node, const Vec& what, Instant from, Instant to) {
+  cluster_.Give(node, what, from, to, Use::kHold);
+  Gain();
+}
+
+std::size_t Planner::ExtendOverdue(Instant more) {
+  std::size_t count = 0;
+  Instant now = cluster_.now();
+  while (!ends_.empty() && ends_.begin()->first <= now) {
+    JobNumber id = ends_.begin()->second;
+    ends_.erase(ends_.begin());
+    Job& job = jobs_.at(id);
+    const Request& request = queue_.shape(job.shape).request;
+    Instant end = After(now, more);
+    for (const NodeShare& share : job.nodes)
+      cluster_.Take(share.node, TakenOn(request, share), job.end, end, Use::kRunning);
+    cluster_.TakeLicences(request.licences, job.end, end, Use::kRunning);
+    job.end = end;
+    ends_.emplace(end, id);
+    ++count;
+  }
+  if (count > 0) Gain();
+  return count;
+}
+
+Instant Planner::NextStart() const { return planned_.empty() ? kNever : planned_.begin()->first; }
+
+Waits Planner::WhyWaits(JobNumber id) {
+  const Job& job = jobs_.at(id);
+  const Request& request = queue_.shape(job.shape).request;
+  if (!LimitsAllow(job.limits, request)) return Waits::kLimit;
+  if (job.state == JobState::kPlanned) return Waits::kResources;
+  if (cluster_.FitsNow(request, job.length)) return Waits::kOrder;
+  return cluster_.CouldRun(request, true) ? Waits::kResources : Waits::kNever;
+}
+
+std::vector<Planner::Promise> Planner::Promises() const {
+  std::vector<Promise> promises;
+  for (const auto& [start, id] : planned_) {
+    if (start < kNever) promises.push_back({id, start, &jobs_.at(id).nodes});
+  }
+  return promises;
+}
+
+std::optional<Planner::Promise> Planner::PromiseOf(JobNumber id) const {
+  auto found = jobs_.find(id);
+  if (found == jobs_.end() || found->second.state != JobState::kPlanned || found->second.start >= kNever)
+    return std::nullopt;
+  return Promise{id, found->second.start, &found->second.nodes};
+}
+
+}  // namespace slipway::plan

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which waiting job starts where, and which are promised a start: the free-resource profile (Cluster), the
+// queue and a policy put together. A pass starts what fits, in order, and plans the first that do not; a job
+// that is planned keeps at least that start (a promise) until it runs, however the queue changes: only nodes
+// that fail, jobs that overrun their limits and reservations that an administrator makes can break one.
+//
+// Pure and single-threaded. Cost follows distinct requests, not jobs.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <unordered_map>
+#include <vector>
+
+#include "scheduler/plan/cluster.h"
+#include "scheduler/plan/policy.h"
+#include "scheduler/plan/queue.h"
+
+namespace slipway::plan {
+
+struct PlanJob {
+  JobFacts facts;  // facts.length: for how long it may run
+  Request request;
+  LaneNumber lane = 0;
+  std::vector<std::uint32_t> limits;  // numbers from AddLimit that it counts against
+  std::uint32_t prefer = 0;           // a set of nodes that win ties; 0: none
+};
+
+struct Limit {
+  std::int64_t jobs_max = -1;  // running at once; negative: no bound
+  Vec max;                     // of all running together; 0 in a dimension: no bound
+  std::int64_t jobs = 0;       // running
+  Vec used;
+};
+
+struct PlanStart {
+  JobNumber job = 0;
+  Placement nodes;
+};
+
+enum class Waits : std::uint8_t {
+  kResources = 1,  // does not fit now; planned, or others are ahead of it
+  kOrder = 2,      // others are ahead of it, and the policy lets nothing overtake, or this not
+  kLimit = 3,
+  kNever = 4  // does not fit whatever ends: nodes are missing, or running jobs have no end
+};
+
+class Planner {
+ public:
+  explicit Planner(std::unique_ptr<Policy> policy);
+
+  Cluster& cluster() { return cluster_; }
+  const Cluster& cluster() const { return cluster_; }
+  const Policy& policy() const { return *policy_; }
+
+  // Lanes: jobs whose ranks move together. The offset is added to the ranks of the lane's jobs.
+  LaneNumber AddLane(Rank offset = 0);
+  void SetLaneOffset(LaneNumber lane, Rank offset) { lanes_[lane] = offset; }
+  std::uint32_t AddLimit(const Limit& limit);
+  void ChangeLimit(std::uint32_t number, std::int64_t jobs_max, const Vec& max);
+  const Limit& LimitOf(std::uint32_t number) const { return limits_[number]; }
+
+  // A job's resources are planned to be free only so long after its time limit: ending takes time.
+  void SetGrace(Instant grace) { grace_ = grace; }
+
+  // Waits from now on. The number must not be in use.
+  void Add(const PlanJob& job);
+  // Runs on these nodes until `end` at the latest, whatever the planner thinks of it (it was decided before).
+  void AddRunning(const PlanJob& job, const Placement& nodes, Instant end);
+  bool Knows(JobNumber job) const { return jobs_.contains(job); }
+  bool IsRunning(JobNumber job) const;
+  // No longer waits, or no longer runs: what it held is free.
+  void Remove(JobNumber job);
+  // Of a running job, what it holds on one node.
+  void Release(JobNumber job, NodeNumber node);
+  void SetUsable(NodeNumber node, bool usable);
+  void SetTotal(NodeNumber node, const Vec& total);
+  // Taken away from everybody, from … to (a maintenance window), and given back.
+  void Reserve(NodeNumber node, const Vec& what, Instant from, Instant to);
+  void Unreserve(NodeNumber node, const Vec& what, Instant from, Instant to);
+
+  void Advance(Instant now) { cluster_.Advance(now); }
+  // Running jobs whose end is past are expected to end after `more` from now. Returns how many there were.
+  std::size_t ExtendOverdue(Instant more);
+
+  // One pass at the time of Advance. Jobs in the answer run from now on.
+  std::vector<PlanStart> Pass();
+  // Of the planned jobs the earliest start: a pass is due then. kNever: none.
+  Instant NextStart() const;
+
+  struct Promise {
+    JobNumber job = 0;
+    Instant start = 0;
+    const Placement* nodes = nullptr;
+  };
+  std::vector<Promise> Promises() const;  // in the order of their starts
+  std::optional<Promise> PromiseOf(JobNumber job) const;
+  Waits WhyWaits(JobNumber job);
+  // The earliest start of such a request if it were the first in the queue.
+  Planned WhenIf(const Request& request, Instant length) { return cluster_.Earliest(request, length); }
+  std::size_t waiting() const { return queue_.jobs() + planned_.size(); }
+
+  struct Statistics {
+    std::uint64_t passes = 0, walks = 0, plans = 0;
+    std::uint64_t promises_broken = 0;  // moved to a later time
+  };
+  const Statistics& statistics() const { return statistics_; }
+
+ private:
+  friend class PassWalk;
+  enum class JobState : std::uint8_t { kWaiting, kPlanned, kRunning };
+  struct Job {
+    ShapeNumber shape = 0;
+    GroupNumber group = 0;
+    LaneNumber lane = 0;
+    LimitSet limits = 0;
+    JobState state = JobState::kWaiting;
+    std::uint32_t prefer = 0;
+    Entry entry;
+    Instant length = 0;
+    Instant start = 0, end = 0;    // planned or running
+    std::uint64_t planned_at = 0;  // gains_ when it was planned last
+    Placement nodes;
+  };
+
+  LimitSet SetOfLimits(std::vector<std::uint32_t> limits);
+  bool LimitsAllow(LimitSet set, const Request& request) const;
+  void Count(LimitSet set, const Request& request, int change);
+  Job& Insert(const PlanJob& job);
+  void Enqueue(Job& job);
+  void Start(Job& job, Placement nodes, Instant end);
+  void Hold(Job& job, Planned planned);
+  void Unhold(Job& job);
+  void Gain() { ++gains_; }
+
+  std::unique_ptr<Policy> policy_;
+  Rules rules_;
+  bool backfill_order_;
+  Cluster cluster_;
+  Queue queue_;
+  std::unordered_map<JobNumber, Job> jobs_;  // looked up only
+  std::vector<Rank> lanes_{0};
+  std::vector<Limit> limits_;
+  std::vector<std::vector<std::uint32_t>> limit_sets_{{}};
+  std::map<std::vector<std::uint32_t>, LimitSet> limit_set_numbers_{{{}, 0}};
+  std::set<std::pair<Instant, JobNumber>> planned_;  // by start
+  std::set<std::pair<Instant, JobNumber>> ends_;     // of running jobs
+  std::uint64_t gains_ = 1;                          // how often something was freed
+  Instant grace_ = 0;
+  Statistics statistics_;
+};
+
+}  // namespace slipway::plan

@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a scheduler must never do, on random clusters and queues, against oracles that know nothing of the
+// planner's indexes.
+#include "scheduler/plan/planner.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+
+namespace slipway::plan {
+namespace {
+
+Vec Of(std::int64_t cores, std::int64_t memory = 0, std::int64_t gpus = 0, std::int64_t tokens = 0) {
+  Vec vec;
+  vec[kCores] = cores;
+  vec[kMemory] = memory;
+  vec[kGpus] = gpus;
+  vec[kToken] = tokens;
+  return vec;
+}
+
+PlanJob JobOf(JobNumber id, Instant length, Vec node, std::uint32_t nodes = 1, std::int64_t priority = 0) {
+  PlanJob job;
+  job.facts = {id, 0, length, node[kCores] * nodes, priority};
+  job.request.node = node;
+  job.request.nodes_min = job.request.nodes_max = nodes;
+  return job;
+}
+
+std::vector<JobNumber> Started(const std::vector<PlanStart>& starts) {
+  std::vector<JobNumber> jobs;
+  for (const PlanStart& start : starts) jobs.push_back(start.job);
+  return jobs;
+}
+
+// A cluster that lives: jobs come, run for less than they asked for, and end.
+class Life {
+ public:
+  Life(std::uint32_t seed, const std::string& policy) : random_(seed), planner_(MakePolicy(policy)) {
+    policy_ = policy;
+    std::uint32_t nodes = 1 + Below(6);
+    for (std::uint32_t i = 0; i < nodes; ++i)
+      planner_.cluster().AddNode(Of(1 + Below(8), Below(16), Below(3), kTokens));
+    for (std::uint32_t i = 0; i < 2; ++i) {
+      NodeBits set(nodes);
+      for (NodeNumber node = 0; node < nodes; ++node) set.Put(node, Below(3) > 0);
+      planner_.cluster().AddSet(set);
+    }
+  }
+
+  const Planner::Statistics& statistics() const { return planner_.statistics(); }
+
+  void Run(int steps) {
+    for (int i = 0; i < steps && !HasFailure(); ++i) {
+      Instant then = now_ + Below(5);
+      while (planner_.NextStart() <= then) {  // the timer of a planned start
+        planner_.Advance(now_ = planner_.NextStart());
+        EndThoseDue();
+        Pass();
+        if (HasFailure()) return;
+      }
+      planner_.Advance(now_ = then);
+      std::uint32_t what = Below(10);
+      if (what < 5) Submit();
+      EndThoseDue();
+      if (what == 9 && !waiting_.empty()) Cancel();
+      Pass();
+      Check();
+    }
+    Drain();
+  }
+
+ private:
+  static bool HasFailure() { return ::testing::Test::HasFailure(); }
+  std::uint32_t Below(std::uint32_t n) { return random_() % n; }
+
+  void Submit() {
+    PlanJob job = JobOf(next_++, 1 + Below(40),
+                        Of(1 + Below(4), Below(6), Below(8) == 0 ? 1 : 0, Below(6) == 0 ? kTokens : 1),
+                        1 + Below(3), Below(3));
+    job.request.where = Below(3);
+    if (Below(4) == 0) {
+      job.request.tasks = 1 + Below(6);
+      job.request.task = Of(1 + Below(2));
+      job.request.node = Of(0, Below(3), 0, 1);
+      job.request.nodes_min = 1;
+      job.request.nodes_max = job.request.tasks;
+    }
+    if (!planner_.cluster().CouldRun(job.request, false)) return;
+    planner_.Add(job);
+    waiting_[job.facts.id] = job;
+  }
+
+  void EndThoseDue() {
+    for (auto it = running_.begin(); it != running_.end();) {
+      bool ends = it->second.end <= now_ || Below(12) == 0;
+      if (ends) planner_.Remove(it->first);
+      it = ends ? running_.erase(it) : std::next(it);
+    }
+  }
+
+  void Cancel() {
+    auto it = waiting_.begin();
+    std::advance(it, Below(static_cast<std::uint32_t>(waiting_.size())));
+    planner_.Remove(it->first);
+    promised_.erase(it->first);
+    waiting_.erase(it);
+  }
+
+  void Pass() {
+    for (PlanStart& start : planner_.Pass()) {
+      auto it = waiting_.find(start.job);
+      ASSERT_NE(it, waiting_.end()) << "started twice";
+      auto promise = promised_.find(start.job);
+      if (promise != promised_.end()) {
+        EXPECT_LE(now_, promise->second) << "job " << start.job;
+        promised_.erase(promise);
+      }
+      running_[start.job] = {it->second, start.nodes, now_ + it->second.facts.length};
+      waiting_.erase(it);
+    }
+  }
+
+  struct Running {
+    PlanJob job;
+    Placement nodes;
+    Instant end;
+  };
+
+  // What is free on a node at a time, from the lists alone.
+  Vec FreeAt(NodeNumber node, Instant at) const {
+    Vec free = planner_.cluster().Total(node);
+    for (const auto& [id, running] : running_) {
+      if (running.end <= at) continue;
+      for (const NodeShare& share : running.nodes) {
+        if (share.node == node) free -= TakenOn(running.job.request, share);
+      }
+    }
+    for (const Planner::Promise& promise : planner_.Promises()) {
+      const PlanJob& job = waiting_.at(promise.job);
+      if (at < promise.start || at >= promise.start + job.facts.length) continue;
+      for (const NodeShare& share : *promise.nodes) {
+        if (share.node == node) free -= TakenOn(job.request, share);
+      }
+    }
+    return free;
+  }
+  bool FitsOn(NodeNumber node, const Vec& need, Instant from, Instant to) const {
+    for (Instant t = from; t < to; ++t) {
+      if (!FreeAt(node, t).Holds(need)) return false;
+    }
+    return true;
+  }
+  bool OracleFitsNow(const PlanJob& job) const {
+    std::uint32_t nodes = 0, tasks = 0;
+    for (NodeNumber node = 0; node < planner_.cluster().size(); ++node) {
+      if (!planner_.cluster().SetOf(job.request.where).Has(node)) continue;
+      std::uint32_t here = 0;
+      auto need = [&](std::uint32_t n) { return TakenOn(job.request, {node, n}); };
+      if (job.request.tasks == 0) {
+        nodes += FitsOn(node, job.request.node, now_, now_ + job.facts.length) ? 1 : 0;
+        continue;
+      }
+      while (here < job.request.tasks && FitsOn(node, need(here + 1), now_, now_ + job.facts.length)) ++here;
+      tasks += here;
+    }
+    return job.request.tasks == 0 ? nodes >= job.request.nodes_min : tasks >= job.request.tasks;
+  }
+
+  void Check() {
+    for (NodeNumber node = 0; node < planner_.cluster().size(); ++node) {
+      for (Instant t = now_; t < now_ + 100; ++t) {
+        for (std::int64_t left : FreeAt(node, t).at) EXPECT_GE(left, 0) << "double allocation at " << t;
+      }
+    }
+    for (const Planner::Promise& promise : planner_.Promises()) {
+      auto [known, first] = promised_.try_emplace(promise.job, promise.start);
+      EXPECT_LE(promise.start, known->second) << "the reservation of job " << promise.job << " was delayed";
+      known->second = promise.start;
+      EXPECT_GT(promise.start, now_);
+    }
+    for (const auto& [id, job] : waiting_) {
+      if (planner_.PromiseOf(id)) continue;
+      EXPECT_FALSE(OracleFitsNow(job)) << policy_ << ": job " << id << " fits but was not started";
+    }
+    EXPECT_EQ(planner_.statistics().promises_broken, 0U);
+  }
+
+  void Drain() {
+    for (int i = 0; i < 3000 && !(waiting_.empty() && running_.empty()); ++i) {
+      planner_.Advance(++now_);
+      EndThoseDue();
+      Pass();
+    }
+    EXPECT_TRUE(waiting_.empty()) << "a job that could run never did";
+  }
+
+  std::mt19937 random_;
+  std::string policy_;
+  Planner planner_;
+  Instant now_ = 0;
+  JobNumber next_ = 1;
+  std::map<JobNumber, PlanJob> waiting_;
+  std::map<JobNumber, Running> running_;
+  std::map<JobNumber, Instant> promised_;
+};
+
+TEST(Planner, KeepsPromisesWastesNothingAndAllotsNothingTwice) {
+  std::uint64_t passes = 0, plans = 0;
+  for (const char* policy : {"easy", "easy:3", "easy-sjbf", "conservative", "multifactor", "multifactor:2"}) {
+    for (std::uint32_t seed = 1; seed <= 60; ++seed) {
+      SCOPED_TRACE(testing::Message() << policy << " seed " << seed);
+      Life life(seed, policy);
+      life.Run(60);
+      if (HasFailure()) return;
+      passes += life.statistics().passes;
+      plans += life.statistics().plans;
+    }
+  }
+  EXPECT_GT(passes, 20'000U);  // the lives were worth it
+  EXPECT_GT(plans, 4'000U);
+}
+
+TEST(Backfill, NeverDelaysTheReservedJob) {
+  Planner planner(MakePolicy("easy"));
+  planner.cluster().AddNode(Of(4));
+  planner.Add(JobOf(1, 100, Of(3)));
+  EXPECT_EQ(Started(planner.Pass()), std::vector<JobNumber>{1});
+  planner.Add(JobOf(2, 50, Of(4)));   // waits for 1
+  planner.Add(JobOf(3, 101, Of(1)));  // would run into it
+  planner.Add(JobOf(4, 100, Of(1)));  // is gone by then
+  EXPECT_EQ(Started(planner.Pass()), std::vector<JobNumber>{4});
+  EXPECT_EQ(planner.PromiseOf(2)->start, 100);
+  planner.Advance(100);
+  planner.Remove(1);
+  planner.Remove(4);
+  EXPECT_EQ(Started(planner.Pass()), std::vector<JobNumber>{2});
+}
+
+TEST(Backfill, UsesWhatTheReservedJobLeaves) {
+  Planner planner(MakePolicy("easy"));
+  planner.cluster().AddNode(Of(4));
+  planner.Add(JobOf(1, 100, Of(3)));
+  planner.Pass();
+  planner.Add(JobOf(2, 50, Of(3)));
+  planner.Add(JobOf(3, 1000, Of(1)));  // beside 2
+  EXPECT_EQ(Started(planner.Pass()), std::vector<JobNumber>{3});
+}
+
+TEST(Backfill, PlanningHoldsTheNodesThatBecomeFreeLast) {
+  Planner planner(MakePolicy("easy"));
+  for (int i = 0; i < 3; ++i) planner.cluster().AddNode(Of(1));
+  planner.Add(JobOf(1, 10, Of(1)));
+  planner.Add(JobOf(2, 20, Of(1)));
+  planner.Pass();
+  planner.Add(JobOf(3, 5, Of(1), 2));
+  planner.Pass();
+  ASSERT_TRUE(planner.PromiseOf(3));
+  EXPECT_EQ(planner.PromiseOf(3)->start, 10);
+  EXPECT_EQ(*planner.PromiseOf(3)->nodes, (Placement{{0, 0}, {2, 0}}));  // not node 1, which is busy until 20
+}
+
+// flux-sched #1210: a depth that counts what cannot be planned starves what runs behind it.
+TEST(Backfill, JobsThatCannotBePlannedDoNotUseUpReservations) {
+  Planner planner(MakePolicy("easy"));
+  planner.cluster().AddNode(Of(4));
+  planner.cluster().AddNode(Of(2));
+  planner.SetUsable(0, false);
+  planner.Add(JobOf(1, 10, Of(4)));  // waits for the node that is away
+  planner.Add(JobOf(2, 10, Of(2)));
+  EXPECT_EQ(Started(planner.Pass()), std::vector<JobNumber>{2});
+  planner.Add(JobOf(3, 10, Of(2)));
+  planner.Pass();
+  EXPECT_FALSE(planner.PromiseOf(1));
+  EXPECT_EQ(planner.PromiseOf(3)->start, 10);
+  planner.SetUsable(0, true);
+  EXPECT_EQ(Started(planner.Pass()), std::vector<JobNumber>{1});
+}
+
+TEST(Backfill, APromiseIsKeptWhenAJobOfHigherPriorityComes) {
+  Planner planner(MakePolicy("multifactor"));
+  planner.cluster().AddNode(Of(4));
+  planner.Add(JobOf(1, 100, Of(4)));
+  planner.Pass();
+  planner.Add(JobOf(2, 100, Of(4), 1, 5));
+  planner.Pass();
+  planner.Add(JobOf(3, 100, Of(4), 1, 9));
+  planner.Pass();
+  EXPECT_EQ(planner.PromiseOf(2)->start, 100);
+  EXPECT_EQ(planner.PromiseOf(3)->start, 200);
+}
+
+TEST(Backfill, AJobThatOverrunsItsLimitMovesWhatWasPlannedBehindIt) {
+  Planner planner(MakePolicy("easy"));
+  planner.cluster().AddNode(Of(4));
+  planner.Add(JobOf(1, 100, Of(4)));
+  planner.Pass();
+  planner.Add(JobOf(2, 10, Of(4)));
+  planner.Pass();
+  planner.Advance(100);
+  EXPECT_EQ(planner.ExtendOverdue(30), 1U);
+  EXPECT_TRUE(planner.Pass().empty());
+  EXPECT_EQ(planner.PromiseOf(2)->start, 130);
+  planner.Advance(110);
+  planner.Remove(1);
+  EXPECT_EQ(Started(planner.Pass()), std::vector<JobNumber>{2});
+}
+
+TEST(Reservation, NothingRunsIntoAMaintenanceWindow) {
+  Planner planner(MakePolicy("easy"));
+  planner.cluster().AddNode(Of(4));
+  planner.Reserve(0, Of(4), 100, 200);
+  planner.Add(JobOf(1, 101, Of(1)));
+  planner.Add(JobOf(2, 100, Of(1)));
+  EXPECT_EQ(Started(planner.Pass()), std::vector<JobNumber>{2});
+  EXPECT_EQ(planner.PromiseOf(1)->start, 200);
+  planner.Unreserve(0, Of(4), 100, 200);
+  EXPECT_EQ(Started(planner.Pass()), std::vector<JobNumber>{1});
+}
+
+TEST(Limits, AJobAtItsLimitLeavesTheWayToOthers) {
+  Planner planner(MakePolicy("easy"));
+  planner.cluster().AddNode(Of(8));
+  std::uint32_t one = planner.AddLimit({1, {}, 0, {}});
+  std::uint32_t cores = planner.AddLimit({-1, Of(3), 0, {}});
+  for (JobNumber id = 1; id <= 2; ++id) {
+    PlanJob job = JobOf(id, 10, Of(1));
+    job.limits = {one};
+    planner.Add(job);
+  }
+  for (JobNumber id = 3; id <= 4; ++id) {
+    PlanJob job = JobOf(id, 10, Of(2));
+    job.limits = {cores};
+    planner.Add(job);
+  }
+  EXPECT_EQ(Started(planner.Pass()), (std::vector<JobNumber>{1, 3}));
+  EXPECT_EQ(planner.WhyWaits(2), Waits::kLimit);
+  planner.Remove(1);
+  planner.Remove(3);
+  EXPECT_EQ(Started(planner.Pass()), (std::vector<JobNumber>{2, 4}));
+}
+
+TEST(Licences, AreInTheProfile) {
+  Planner planner(MakePolicy("easy"));
+  planner.cluster().AddNode(Of(8));
+  planner.cluster().SetLicences(Of(2));
+  for (JobNumber id = 1; id <= 3; ++id) {
+    PlanJob job = JobOf(id, 10, Of(1));
+    job.request.licences = Of(1);
+    planner.Add(job);
+  }
+  EXPECT_EQ(Started(planner.Pass()), (std::vector<JobNumber>{1, 2}));
+  EXPECT_EQ(planner.PromiseOf(3)->start, 10);
+}
+
+TEST(Placement, ImageLocalityWinsTies) {
+  Planner planner(MakePolicy("easy"));
+  for (int i = 0; i < 4; ++i) planner.cluster().AddNode(Of(1));
+  NodeBits have(4);
+  have.Set(2);
+  PlanJob job = JobOf(1, 10, Of(1), 2);
+  job.prefer = planner.cluster().AddSet(have);
+  planner.Add(job);
+  std::vector<PlanStart> starts = planner.Pass();
+  ASSERT_EQ(starts.size(), 1U);
+  EXPECT_EQ(starts[0].nodes, (Placement{{0, 0}, {2, 0}}));
+}
+
+TEST(Policies, AreKnownByName) {
+  for (const std::string& name : PolicyNames()) {
+    ASSERT_NE(MakePolicy(name), nullptr) << name;
+    EXPECT_EQ(MakePolicy(name)->name(), name);
+  }
+  EXPECT_EQ(MakePolicy("easy:20")->rules().reservations, 20U);
+  for (const char* wrong : {"", "easyy", "easy:", "easy:0", "easy:x", "fcfs:3"})
+    EXPECT_EQ(MakePolicy(wrong), nullptr) << wrong;
+}
+
+}  // namespace
+}  // namespace slipway::plan

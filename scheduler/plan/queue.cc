@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "scheduler/plan/queue.h"
+
+#include <algorithm>
+
+#include "base/result/result.h"
+
+namespace slipway::plan {
+
+ShapeNumber Queue::AddShape(const Request& request, bool* is_new) {
+  auto [place, added] = by_request_.try_emplace(request, 0);
+  *is_new = added;
+  if (added) {
+    if (free_shapes_.empty()) {
+      place->second = static_cast<ShapeNumber>(shapes_.size());
+      shapes_.emplace_back();
+    } else {
+      place->second = free_shapes_.back();
+      free_shapes_.pop_back();
+    }
+    shapes_[place->second] = {request, 0, kNever};
+  }
+  ++shapes_[place->second].jobs;
+  return place->second;
+}
+
+void Queue::DropShape(ShapeNumber number) {
+  Shape& shape = shapes_[number];
+  CHECK(shape.jobs > 0);
+  if (--shape.jobs > 0) return;
+  by_request_.erase(shape.request);
+  free_shapes_.push_back(number);
+}
+
+GroupNumber Queue::Insert(ShapeNumber shape, Instant length, LaneNumber lane, LimitSet limits,
+                          const Entry& entry) {
+  auto [place, added] = by_key_.try_emplace({shape, length, lane, limits}, 0);
+  if (added) {
+    if (free_groups_.empty()) {
+      place->second = static_cast<GroupNumber>(groups_.size());
+      groups_.emplace_back();
+      place_.push_back(0);
+    } else {
+      place->second = free_groups_.back();
+      free_groups_.pop_back();
+    }
+    Group& group = groups_[place->second];
+    group.shape = shape;
+    group.length = length;
+    group.lane = lane;
+    group.limits = limits;
+    group.entries.clear();
+    group.head = 0;
+    place_[place->second] = static_cast<std::uint32_t>(active_.size());
+    active_.push_back(place->second);
+  }
+  Group& group = groups_[place->second];
+  if (group.empty() || group.entries.back() < entry) {
+    group.entries.push_back(entry);
+  } else {
+    auto begin = group.entries.begin() + static_cast<std::ptrdiff_t>(group.head);
+    group.entries.insert(std::upper_bound(begin, group.entries.end(), entry), entry);
+  }
+  ++jobs_;
+  return place->second;
+}
+
+void Queue::Remove(GroupNumber number, const Entry& entry) {
+  Group& group = groups_[number];
+  CHECK(!group.empty());
+  if (group.front() == entry) {
+    ++group.head;
+  } else {
+    auto begin = group.entries.begin() + static_cast<std::ptrdiff_t>(group.head);
+    auto found = std::lower_bound(begin, group.entries.end(), entry);
+    CHECK(found != group.entries.end() && *found == entry);
+    group.entries.erase(found);
+  }
+  --jobs_;
+  if (!group.empty()) {
+    if (group.head >= 32 && group.head * 2 >= group.entries.size()) {
+      group.entries.erase(group.entries.begin(),
+                          group.entries.begin() + static_cast<std::ptrdiff_t>(group.head));
+      group.head = 0;
+    }
+    return;
+  }
+  std::uint32_t place = place_[number];
+  active_[place] = active_.back();
+  place_[active_[place]] = place;
+  active_.pop_back();
+  by_key_.erase({group.shape, group.length, group.lane, group.limits});
+  free_groups_.push_back(number);
+}
+
+}  // namespace slipway::plan

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Waiting jobs, grouped so that a pass looks at each distinct request once: jobs of one group differ in
+// nothing that decides whether they fit, so only their first counts.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <tuple>
+#include <vector>
+
+#include "scheduler/plan/policy.h"
+#include "scheduler/plan/request.h"
+
+namespace slipway::plan {
+
+using ShapeNumber = std::uint32_t;
+using GroupNumber = std::uint32_t;
+using LaneNumber = std::uint32_t;  // jobs whose ranks move together (one user's, say)
+using LimitSet = std::uint32_t;    // what jobs are counted against
+
+struct Shape {
+  Request request;
+  std::uint32_t jobs = 0;  // waiting, planned or running; 0: the number is free again
+  // Within a pass, and until something is freed: does not fit for this length or longer.
+  Instant blocked_length = kNever;
+};
+
+struct Entry {
+  Rank rank = 0;
+  JobNumber job = 0;
+  Rank backfill_rank = 0;
+  auto operator<=>(const Entry&) const = default;
+};
+
+struct Group {
+  ShapeNumber shape = 0;
+  Instant length = 0;
+  LaneNumber lane = 0;
+  LimitSet limits = 0;
+  std::vector<Entry> entries;  // ascending from `head`
+  std::size_t head = 0;
+  bool empty() const { return head == entries.size(); }
+  const Entry& front() const { return entries[head]; }
+};
+
+class Queue {
+ public:
+  ShapeNumber AddShape(const Request& request, bool* is_new);  // counts one job
+  void DropShape(ShapeNumber shape);
+  Shape& shape(ShapeNumber number) { return shapes_[number]; }
+  const Shape& shape(ShapeNumber number) const { return shapes_[number]; }
+  std::vector<Shape>& shapes() { return shapes_; }
+
+  GroupNumber Insert(ShapeNumber shape, Instant length, LaneNumber lane, LimitSet limits, const Entry& entry);
+  void Remove(GroupNumber group, const Entry& entry);
+  Group& group(GroupNumber number) { return groups_[number]; }
+  const Group& group(GroupNumber number) const { return groups_[number]; }
+  // Those that are not empty, in no order that may decide anything.
+  const std::vector<GroupNumber>& active() const { return active_; }
+  std::size_t jobs() const { return jobs_; }
+
+ private:
+  using GroupKey = std::tuple<ShapeNumber, Instant, LaneNumber, LimitSet>;
+  std::vector<Shape> shapes_;
+  std::vector<ShapeNumber> free_shapes_;
+  std::map<Request, ShapeNumber> by_request_;
+  std::vector<Group> groups_;
+  std::vector<GroupNumber> free_groups_;
+  std::map<GroupKey, GroupNumber> by_key_;
+  std::vector<GroupNumber> active_;
+  std::vector<std::uint32_t> place_;  // of a group in active_
+  std::size_t jobs_ = 0;
+};
+
+}  // namespace slipway::plan

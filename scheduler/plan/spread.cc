@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "scheduler/plan/spread.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/result/result.h"
+
+namespace slipway::plan {
+namespace {
+
+// The first nodes that can take `each` tasks, at least `least` and at most `most` of them.
+std::optional<Counts> FirstWith(std::uint32_t each, std::uint32_t least, std::uint32_t most,
+                                const Counts& capacity) {
+  Counts counts(capacity.size(), 0);
+  std::uint32_t found = 0;
+  for (std::size_t i = 0; i < capacity.size() && found < most; ++i) {
+    if (capacity[i] < each) continue;
+    counts[i] = each;
+    ++found;
+  }
+  if (found < least) return std::nullopt;
+  return counts;
+}
+
+// Gives `tasks` to the nodes marked (count > 0 allowed by `limit`), evenly; the first ones get what does not
+// divide.
+void SpreadEvenly(std::uint32_t tasks, const Counts& limit, Counts& counts) {
+  while (tasks > 0) {
+    std::uint32_t open = 0;
+    for (std::size_t i = 0; i < limit.size(); ++i) open += counts[i] < limit[i] ? 1 : 0;
+    CHECK(open > 0);
+    std::uint32_t share = std::max(1U, tasks / open);
+    for (std::size_t i = 0; i < limit.size() && tasks > 0; ++i) {
+      std::uint32_t more = std::min({share, limit[i] - counts[i], tasks});
+      counts[i] += more;
+      tasks -= more;
+    }
+  }
+}
+
+void FillInOrder(std::uint32_t tasks, const Counts& limit, Counts& counts) {
+  for (std::size_t i = 0; i < limit.size(); ++i) {
+    counts[i] = std::min(limit[i], tasks);
+    tasks -= counts[i];
+  }
+}
+
+std::optional<Counts> EmptiestFirst(const Spread& want, std::uint32_t most, const Counts& capacity) {
+  std::vector<std::size_t> order(capacity.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::erase_if(order, [&](std::size_t i) { return capacity[i] == 0; });
+  std::ranges::stable_sort(order, std::greater<>(), [&](std::size_t i) { return capacity[i]; });
+  std::uint64_t room = 0;
+  std::uint32_t used = 0;
+  Counts limit(capacity.size(), 0);
+  while (used < order.size() && used < most && (used < want.nodes_min || room < want.tasks)) {
+    limit[order[used]] = capacity[order[used]];
+    room += capacity[order[used++]];
+  }
+  if (used < want.nodes_min || room < want.tasks) return std::nullopt;
+  Counts counts(capacity.size(), 0);
+  if (want.evenly) {
+    SpreadEvenly(want.tasks, limit, counts);
+  } else {
+    FillInOrder(want.tasks, limit, counts);
+  }
+  return counts;
+}
+
+}  // namespace
+
+std::optional<Counts> ChooseCounts(const Spread& want, const Counts& capacity) {
+  std::uint32_t least = std::max(want.nodes_min, 1U), most = std::max(least, want.nodes_max);
+  if (want.tasks == 0) return FirstWith(std::max(want.each, 1U), least, most, capacity);
+  if (want.tasks < least) return std::nullopt;
+  most = std::min(most, want.tasks);  // one task at least on each
+  if (least == most && want.tasks % least == 0) {
+    if (auto even = FirstWith(want.tasks / least, least, most, capacity)) return even;
+  }
+  if (least == 1) {
+    if (auto one = FirstWith(want.tasks, 1, 1, capacity)) return one;
+  }
+  return EmptiestFirst(want, most, capacity);
+}
+
+}  // namespace slipway::plan
