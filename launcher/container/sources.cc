@@ -12,6 +12,7 @@
 
 #include "base/os/mount.h"
 #include "launcher/container/fuse2fs.h"
+#include "launcher/container/policy.h"
 
 namespace slipway {
 namespace {
@@ -42,17 +43,14 @@ Result<std::string> ImagesBelow(int source_fd, const std::string& source, const 
 
 // A recursive copy of the host's tree at `source`. statx, because it wakes automounts where stat and
 // open_tree do not; one descriptor for check and copy, because the path is the user's to change.
-Result<MountSource> CloneOf(const std::string& source, const Birth& birth) {
+Result<MountSource> CloneOf(const std::string& source, const Birth& birth, const Mount* judged = nullptr) {
   struct statx info {};
   if (::statx(AT_FDCWD, source.c_str(), 0, STATX_TYPE, &info) < 0) return ErrnoFail("bind source", source);
   MountSource opened;
   opened.directory = S_ISDIR(info.stx_mode);
-  if (birth.image_path.empty()) {
-    opened.tree = TRY(OpenTreeClone(AT_FDCWD, source, opened.directory));
-    return opened;
-  }
   UniqueFd fd = TRY(Open(source, O_PATH));
-  opened.covered = TRY(ImagesBelow(fd.get(), source, birth));
+  if (!birth.image_path.empty()) opened.covered = TRY(ImagesBelow(fd.get(), source, birth));
+  if (judged != nullptr) TRY(JudgeBind(birth.policy, TRY(FactsOfBind(birth.policy, *judged, fd.get()))));
   opened.tree = TRY(OpenTreeClone(fd.get(), "", opened.directory));
   return opened;
 }
@@ -104,8 +102,8 @@ Result<> RestrictAsAsked(const MountSource& source) {
 }
 
 bool MayBeSkipped(const Mount& mount, const Error& error) {
-  return mount.optional &&
-         (error.sys_errno == ENOENT || error.sys_errno == EACCES || error.sys_errno == ENOTDIR);
+  return mount.optional && (error.code == Code::kPermissionDenied || error.sys_errno == ENOENT ||
+                            error.sys_errno == EACCES || error.sys_errno == ENOTDIR);
 }
 
 Result<MountSource> OpenSource(const Mount& mount, const Birth& birth, UniqueFd& fresh_proc) {
@@ -114,8 +112,10 @@ Result<MountSource> OpenSource(const Mount& mount, const Birth& birth, UniqueFd&
     case Mount::kTmpfs:
       source.tree = TRY(Tmpfs(mount.options));
       break;
-    case Mount::kDev:
     case Mount::kImage:
+      TRY(JudgeBind(birth.policy, {.source = mount.source, .target = mount.target}));
+      break;
+    case Mount::kDev:
       break;
     case Mount::kProc:
       if (!fresh_proc) return CloneOf("/proc", {});
@@ -124,7 +124,7 @@ Result<MountSource> OpenSource(const Mount& mount, const Birth& birth, UniqueFd&
     case Mount::kSys:
       return CloneOf("/sys", {});
     default:
-      return CloneOf(mount.source, birth);
+      return CloneOf(mount.source, birth, mount.forced ? nullptr : &mount);
   }
   return source;
 }

@@ -304,7 +304,8 @@ class Applier {
       const std::vector<std::uint32_t>& indices = array->second.spec->array->indices;
       auto place = std::ranges::lower_bound(indices, job.array_task);
       if (place != indices.end() && *place == job.array_task)
-        dependency.what.on = {array->second.first_task.value + static_cast<std::uint64_t>(place - indices.begin())};
+        dependency.what.on = {array->second.first_task.value +
+                              static_cast<std::uint64_t>(place - indices.begin())};
     }
     Evaluate(job, dependency);
     job.dependencies.push_back(dependency);
@@ -327,14 +328,13 @@ class Applier {
     } else {
       return;
     }
-    auto met = [&](bool yes) {
-      dependency.state = yes ? DependencyState::kMet : DependencyState::kNever;
-    };
+    auto met = [&](bool yes) { dependency.state = yes ? DependencyState::kMet : DependencyState::kNever; };
     switch (dependency.what.kind) {
       case DependencyKind::kAfter:
         if (!started) return;
         met(true);
-        if (dependency.what.delay_s > 0) job.begin = std::max(job.begin, since.PlusSeconds(dependency.what.delay_s));
+        if (dependency.what.delay_s > 0)
+          job.begin = std::max(job.begin, since.PlusSeconds(dependency.what.delay_s));
         return;
       case DependencyKind::kAfterOk:
       case DependencyKind::kAfterCorr:

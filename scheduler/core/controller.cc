@@ -55,8 +55,7 @@ void Controller::Turn::Record(EventBody body) {
   } else if (const auto* ended = std::get_if<JobEnded>(&event.body)) {
     const Job& job = *state().FindJob(ended->job);
     c_.ended_.insert({now_, ended->job});
-    if (job.time_limit_s > 0)
-      c_.deadlines_.erase({job.started.PlusSeconds(job.time_limit_s), job.id});
+    if (job.time_limit_s > 0) c_.deadlines_.erase({job.started.PlusSeconds(job.time_limit_s), job.id});
   }
 }
 

@@ -38,7 +38,8 @@ inline void Index(State& state, const Job& job) {
   if (IsActive(job.state)) state.active.insert(job.id);
   if (IsTerminal(job.state)) return;
   state.live.insert(job.id);
-  for (const JobDependency& dependency : job.dependencies) state.dependents[dependency.what.on].insert(job.id);
+  for (const JobDependency& dependency : job.dependencies)
+    state.dependents[dependency.what.on].insert(job.id);
 }
 
 // What of a specification may be changed later.

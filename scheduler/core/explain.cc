@@ -146,7 +146,8 @@ Explanation PlanningPolicy::Explain(const State& state, JobId id) {
   }
   explanation.planned = PlannedStartOf(id);
   if (!explanation.planned && MayRun(*job)) {
-    plan::Planned earliest = planner_.WhenIf(RequestFor(job->spec->resources).request, LengthOf(*job) + kGrace);
+    plan::Planned earliest =
+        planner_.WhenIf(RequestFor(job->spec->resources).request, LengthOf(*job) + kGrace);
     if (earliest.start < plan::kNever) explanation.not_before = Time{std::max(earliest.start, job->begin.us)};
   }
   if (!planner_.cluster().FitsNow(RequestFor(job->spec->resources).request, LengthOf(*job) + kGrace))

@@ -150,8 +150,8 @@ struct ReportImage {
 };
 struct Tick {};  // a timer asked for by StartTimer is due (or any other time)
 
-using Input = std::variant<SubmitJob, CancelJob, ChangeJob, CreateStep, CancelStep, ChangeNode, StepReport, JobReleased,
-                           RegisterNode, LoseNode, ReportImage, Tick>;
+using Input = std::variant<SubmitJob, CancelJob, ChangeJob, CreateStep, CancelStep, ChangeNode, StepReport,
+                           JobReleased, RegisterNode, LoseNode, ReportImage, Tick>;
 
 // ---- Effects, to be performed in order. What follows a Persist waits until that is committed.
 

@@ -92,7 +92,8 @@ struct StateImageV1 {
   std::vector<JobImageV1> jobs;
 };
 void Fields(auto& archive, IsA<StateImageV1> auto& v) {
-  archive(v.image.version, v.image.epoch, v.image.next_job, v.image.now, v.specs, v.image.nodes, v.arrays, v.jobs);
+  archive(v.image.version, v.image.epoch, v.image.next_job, v.image.now, v.specs, v.image.nodes, v.arrays,
+          v.jobs);
 }
 
 // A snapshot of this version or the one before.
@@ -224,8 +225,8 @@ Result<State> DecodeState(std::string_view bytes) {
   }
   for (const ArrayImage& from : image.arrays) {
     if (from.spec >= specs.size()) return Fail(Code::kDataLoss, "snapshot: an array without specification");
-    state.arrays[from.id] = {from.id,   specs[from.spec], from.first_task, from.tasks,
-                             from.ended, from.failed,      0,               0};
+    state.arrays[from.id] = {
+        from.id, specs[from.spec], from.first_task, from.tasks, from.ended, from.failed, 0, 0};
   }
   for (JobImage& from : image.jobs) TRY(AddJob(state, std::move(from), specs));
   return state;

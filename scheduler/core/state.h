@@ -204,7 +204,7 @@ struct Array {
   std::uint32_t tasks = 0;
   std::uint32_t ended = 0, failed = 0;  // of the tasks; failed: not COMPLETED
   std::uint32_t running = 0;            // derived: tasks that are active
-  std::uint32_t kept = 0;     // derived: tasks that are in State::jobs
+  std::uint32_t kept = 0;               // derived: tasks that are in State::jobs
 };
 
 // Pending jobs in the order in which they are considered.
@@ -225,7 +225,7 @@ struct State {
   // Derived.
   std::set<PendingKey> pending;
   std::set<JobId> active;
-  std::set<JobId> live;  // pending or active
+  std::set<JobId> live;                         // pending or active
   std::map<JobId, std::set<JobId>> dependents;  // of a job or array: live jobs that depend(ed) on it
 
   // Every job with a smaller id has ended for good.

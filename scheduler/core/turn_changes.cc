@@ -12,10 +12,12 @@ constexpr std::int32_t kRequeuedExit = 143;  // as after SIGTERM
 Result<> Controller::Turn::MayChange(const Job& job, const ChangeJob& input) const {
   const JobUpdate& update = input.update;
   auto refuse = [&](Code code, const auto&... why) { return Fail(code, "job ", JobName(job), why...); };
-  if (IsTerminal(job.state)) return refuse(Code::kFailedPrecondition, " has ended already: ", JobStateName(job.state));
+  if (IsTerminal(job.state))
+    return refuse(Code::kFailedPrecondition, " has ended already: ", JobStateName(job.state));
   bool pending = job.state == JobState::kPending;
   if (!input.by.admin) {
-    bool raises = (update.nice && *update.nice < job.nice) || (update.priority && *update.priority > job.base_priority);
+    bool raises =
+        (update.nice && *update.nice < job.nice) || (update.priority && *update.priority > job.base_priority);
     if (raises) return refuse(Code::kPermissionDenied, ": raising the priority is for administrators");
     if (update.hold && job.hold == Hold::kAdmin)
       return refuse(Code::kPermissionDenied, " is held by an administrator; ask one to release it");
@@ -23,7 +25,8 @@ Result<> Controller::Turn::MayChange(const Job& job, const ChangeJob& input) con
       return refuse(Code::kPermissionDenied, ": a longer time limit is for administrators");
   }
   if (!pending && (update.hold || update.begin))
-    return refuse(Code::kFailedPrecondition, " is ", JobStateName(job.state), ": only a pending one can be held or put off");
+    return refuse(Code::kFailedPrecondition, " is ", JobStateName(job.state),
+                  ": only a pending one can be held or put off");
   if (!pending && update.time_limit_s && *update.time_limit_s > job.time_limit_s)
     return refuse(Code::kFailedPrecondition, " runs already: its nodes keep the limit that it started with");
   if (update.requeue && pending) return refuse(Code::kFailedPrecondition, " is pending already");

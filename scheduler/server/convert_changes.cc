@@ -15,9 +15,9 @@ constexpr std::int32_t kPriorityMax = 1'000'000;
 
 Result<DependencyKind> KindOf(const std::string& word) {
   constexpr std::pair<std::string_view, DependencyKind> kKinds[] = {
-      {"after", DependencyKind::kAfter},           {"afterany", DependencyKind::kAfterAny},
-      {"afterok", DependencyKind::kAfterOk},       {"afternotok", DependencyKind::kAfterNotOk},
-      {"aftercorr", DependencyKind::kAfterCorr},   {"singleton", DependencyKind::kSingleton}};
+      {"after", DependencyKind::kAfter},         {"afterany", DependencyKind::kAfterAny},
+      {"afterok", DependencyKind::kAfterOk},     {"afternotok", DependencyKind::kAfterNotOk},
+      {"aftercorr", DependencyKind::kAfterCorr}, {"singleton", DependencyKind::kSingleton}};
   std::vector<std::string> names;
   for (const auto& [name, kind] : kKinds) {
     if (name == word) return kind;
@@ -32,12 +32,14 @@ Result<DependencyKind> KindOf(const std::string& word) {
 Result<Dependency> OneOf(DependencyKind kind, std::string_view text) {
   Dependency dependency{kind, {}, 0};
   std::size_t plus = text.find('+');
-  dependency.on = {TRY_CONTEXT(ParseNumber(text.substr(0, plus), 1, INT64_MAX), "dependency: a job's number")};
+  dependency.on = {
+      TRY_CONTEXT(ParseNumber(text.substr(0, plus), 1, INT64_MAX), "dependency: a job's number")};
   if (plus == std::string_view::npos) return dependency;
   if (kind != DependencyKind::kAfter)
     return Fail(Code::kInvalidArgument, "dependency: +MINUTES goes with after, not with others");
-  dependency.delay_s = 60 * static_cast<std::uint32_t>(TRY_CONTEXT(
-                                ParseNumber(text.substr(plus + 1), 0, 366 * 24 * 60), "dependency: minutes after +"));
+  dependency.delay_s =
+      60 * static_cast<std::uint32_t>(TRY_CONTEXT(ParseNumber(text.substr(plus + 1), 0, 366 * 24 * 60),
+                                                  "dependency: minutes after +"));
   return dependency;
 }
 
@@ -58,7 +60,8 @@ Result<> ReadDependencies(std::string_view text, JobSpec& spec) {
       spec.dependencies.push_back({kind, {}, 0});
       continue;
     }
-    if (words.size() < 2) return Fail(Code::kInvalidArgument, "dependency: ", words[0], " of which job? KIND:JOB");
+    if (words.size() < 2)
+      return Fail(Code::kInvalidArgument, "dependency: ", words[0], " of which job? KIND:JOB");
     for (std::size_t i = 1; i < words.size(); ++i) spec.dependencies.push_back(TRY(OneOf(kind, words[i])));
   }
   return {};
@@ -86,7 +89,8 @@ Result<JobUpdate> JobUpdateOf(const v1::ChangeJobRequest& in, const Requester& b
     update.begin = Time{in.begin_ms() * 1000};
   }
   update.requeue = in.requeue();
-  bool something = update.hold || update.priority || update.nice || update.time_limit_s || update.begin || update.requeue;
+  bool something =
+      update.hold || update.priority || update.nice || update.time_limit_s || update.begin || update.requeue;
   if (!something) return Fail(Code::kInvalidArgument, "nothing to change");
   return update;
 }

@@ -373,7 +373,8 @@ JobSpec World::RandomJob() {
     std::uint64_t recent = std::min<std::uint64_t>(state.next_job.value - 1, 8);
     for (std::uint32_t i = 0; recent > 0 && i < rng_.Between(1, 2); ++i) {
       auto kind = static_cast<DependencyKind>(rng_.Between(1, 4));
-      spec.dependencies.push_back({kind, {state.next_job.value - 1 - rng_.Below(recent)}, rng_.Between(0, 5)});
+      spec.dependencies.push_back(
+          {kind, {state.next_job.value - 1 - rng_.Below(recent)}, rng_.Between(0, 5)});
     }
     if (rng_.Chance(200)) spec.dependencies.push_back({DependencyKind::kSingleton, {}, 0});
     spec.any_dependency = rng_.Chance(300);
