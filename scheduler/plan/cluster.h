@@ -48,8 +48,9 @@ class Cluster {
   void Give(NodeNumber node, const Vec& what, Instant from, Instant to, Use use);
   void TakeLicences(const Vec& what, Instant from, Instant to, Use use);
   void GiveLicences(const Vec& what, Instant from, Instant to, Use use);
-  // The time is `now`; it never runs backwards.
-  void Advance(Instant now);
+  // The time is `now`; it never runs backwards. True when something became free by that (a reservation is
+  // over).
+  bool Advance(Instant now);
   Instant now() const { return now_; }
 
   // A hint: this request will be asked about often.
@@ -61,6 +62,16 @@ class Cluster {
   std::size_t CountFit(const Request& request, Instant length);
   // The same, and where: nodes in `prefer` (null: none) first, then by number.
   std::optional<Placement> PlaceNow(const Request& request, Instant length, const NodeBits* prefer);
+  // Whether PlaceNow would find a place if what is planned for this very request were not in its way.
+  bool FitsNowWithout(const Request& request, Instant length, const Planned& own);
+  // Of a request without `tasks` that PlaceNow or FitsNow has just refused: how many nodes there were
+  // at most.
+  std::size_t last_count() const { return last_count_; }
+  // Whether a node that has changed could take part in it now, as far as its free resources go.
+  bool CouldUse(const Request& request, NodeNumber node) const {
+    return sets_[request.where].Has(node) && usable_.Has(node) &&
+           free_[node].Holds(request.tasks == 0 ? request.node : request.node + request.task);
+  }
   // The earliest time for it, and the nodes: of those that could be used then, the ones that become free
   // last. start == kNever when it never fits. Exact for requests without `tasks`, and for those with as long
   // as nothing is planned.
@@ -79,6 +90,7 @@ class Cluster {
   void RemoveHold(NodeNumber node, Instant from);
   // Nodes of which something is planned away before `end`.
   const NodeBits& HeldBefore(Instant end);
+  void RebuildHeld();
   // Puts the nodes that fit `need` over [now, end) into fit_, all that need no close look and as many others
   // as are wanted; returns how many.
   std::size_t CollectFit(const Request& request, const Vec& need, Instant end, std::size_t wanted);
@@ -97,6 +109,7 @@ class Cluster {
   Timeline licences_;
   Thresholds thresholds_;
   Instant now_ = 0;
+  std::size_t last_count_ = 0;
   std::uint64_t version_ = 1;
   using Change = std::pair<Instant, NodeNumber>;
   std::priority_queue<Change, std::vector<Change>, std::greater<>>
@@ -107,7 +120,10 @@ class Cluster {
     Instant start;  // nodes whose first hold begins at `start` or before
     NodeBits nodes;
   };
-  std::vector<HeldSet> held_;  // ascending; valid unless held_stale_
+  // Ascending. A set may have more nodes than are held: they are looked at closely then. Made anew when
+  // stale.
+  std::vector<HeldSet> held_;
+  std::size_t held_slack_ = 0;
   bool held_stale_ = true;
   NodeBits none_, fit_, sure_, maybe_, base_;                     // scratch
   std::vector<std::pair<Instant, NodeNumber>> earliest_, again_;  // scratch

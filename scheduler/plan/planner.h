@@ -56,7 +56,10 @@ class Planner {
 
   // Lanes: jobs whose ranks move together. The offset is added to the ranks of the lane's jobs.
   LaneNumber AddLane(Rank offset = 0);
-  void SetLaneOffset(LaneNumber lane, Rank offset) { lanes_[lane] = offset; }
+  void SetLaneOffset(LaneNumber lane, Rank offset) {
+    lanes_[lane] = offset;
+    changes_.everywhere = true;
+  }
   std::uint32_t AddLimit(const Limit& limit);
   void ChangeLimit(std::uint32_t number, std::int64_t jobs_max, const Vec& max);
   const Limit& LimitOf(std::uint32_t number) const { return limits_[number]; }
@@ -86,12 +89,20 @@ class Planner {
   void Reserve(NodeNumber node, const Vec& what, Instant from, Instant to);
   void Unreserve(NodeNumber node, const Vec& what, Instant from, Instant to);
 
-  void Advance(Instant now) { cluster_.Advance(now); }
+  void Advance(Instant now) {
+    if (cluster_.Advance(now)) GainEverywhere();
+  }
+  // Running jobs whose end is past.
+  std::vector<JobNumber> Overdue() const;
   // Running jobs whose end is past are expected to end after `more` from now. Returns how many there were.
   std::size_t ExtendOverdue(Instant more);
 
   // One pass at the time of Advance. Jobs in the answer run from now on.
   std::vector<PlanStart> Pass();
+  // The same with less work: looks only at jobs that have come since the last pass and at those that what was
+  // freed since may let in; planned jobs start early but are not planned anew. A whole pass where that is not
+  // enough.
+  std::vector<PlanStart> QuickPass();
   // Of the planned jobs the earliest start: a pass is due then. kNever: none.
   Instant NextStart() const;
 
@@ -105,10 +116,11 @@ class Planner {
   Waits WhyWaits(JobNumber job);
   // The earliest start of such a request if it were the first in the queue.
   Planned WhenIf(const Request& request, Instant length) { return cluster_.Earliest(request, length); }
+  std::size_t shapes() const { return queue_.shape_count(); }
   std::size_t waiting() const { return queue_.jobs() + planned_.size(); }
 
   struct Statistics {
-    std::uint64_t passes = 0, walks = 0, plans = 0;
+    std::uint64_t passes = 0, quick_passes = 0, walks = 0, plans = 0;
     std::uint64_t promises_broken = 0;  // moved to a later time
   };
   const Statistics& statistics() const { return statistics_; }
@@ -139,7 +151,19 @@ class Planner {
   void Start(Job& job, Placement nodes, Instant end);
   void Hold(Job& job, Planned planned);
   void Unhold(Job& job);
+  // What has changed since the last pass. `everywhere`: more than what the rest can say.
+  struct Changes {
+    bool everywhere = true, licences = false;
+    std::vector<NodeNumber> freed;
+    std::vector<JobNumber> arrived;
+    std::set<LimitSet> limits;
+  };
   void Gain() { ++gains_; }
+  void GainEverywhere() {
+    Gain();
+    changes_.everywhere = true;
+  }
+  void GainOf(const Job& job);
   void ForgetFarPlans();
 
   std::shared_ptr<const Policy> policy_;
@@ -156,6 +180,7 @@ class Planner {
   std::set<std::pair<Instant, JobNumber>> ends_;     // of running jobs
   std::uint64_t gains_ = 1;                          // how often something was freed
   Instant grace_ = 0, horizon_ = kNever;
+  Changes changes_;
   Statistics statistics_;
 };
 
