@@ -53,39 +53,43 @@ std::string ValueOf(const std::vector<std::string>& env, const std::string& name
   return value;
 }
 
+// All but the claim to its name.
+Result<InstancePlan> PlanOf(bool start, const std::string& name, const std::vector<std::string>& arguments,
+                            const Parsed& parsed, const PreparedRun& prepared) {
+  InstancePlan plan;
+  plan.limits = TRY(LimitsOf(parsed));
+  if (prepared.run.way.only.value_or(Way::kRootless) != Way::kRootless || !prepared.run.way.digest.empty())
+    return Fail(
+        Code::kUnimplemented,
+        "instances are made in the rootless way: of a file or a directory, without --way or --import");
+  plan.starter = prepared.run.way.starter;
+  plan.starter_arguments = prepared.run.way.rootless_arguments;
+  plan.first = FirstTask(start, parsed, arguments);
+  plan.first_optional = start;
+  plan.spec = prepared.run.spec;
+  plan.spec.argv = plan.first;
+  TRY(AddEdits(parsed, plan.spec, prepared.run.say));
+  plan.fds = prepared.run.fds;
+  std::string logs = TRY(InstanceLogFolder(CallingUser()));
+  plan.state = {.name = name,
+                .image = prepared.image.path,
+                .argv = arguments,
+                .home = ValueOf(plan.spec.env, "HOME"),
+                .started_s = static_cast<std::int64_t>(std::time(nullptr)),
+                .log_out = Cat(logs, "/", name, ".out"),
+                .log_err = Cat(logs, "/", name, ".err")};
+  return plan;
+}
+
 Result<int> Start(bool start, Parsed parsed) {
   std::vector<std::string> rest = parsed.positionals();
   std::string image = rest[0], name = rest[1];
   rest.erase(rest.begin(), rest.begin() + 2);
   TRY(CheckInstanceName(name));
   PreparedRun prepared = TRY(PrepareRun(Declare(start ? "start" : "run"), image, parsed));
-  ContainerLimits limits = TRY(LimitsOf(parsed));
-  User user = CallingUser();
-  std::string parent = TRY(InstancesFolder(user));
-  std::string logs = TRY(InstanceLogFolder(user));
-  InstancePlan plan;
-  plan.claim = TRY(ClaimInstance(parent, name));
-  plan.starter = prepared.run.starter;
-  plan.starter_arguments = prepared.run.starter_arguments;
-  plan.first = FirstTask(start, parsed, rest);
-  plan.first_optional = start;
-  plan.spec = prepared.run.spec;
-  plan.spec.argv = plan.first;
-  TRY(AddEdits(parsed, plan.spec, prepared.run.say));
-  if (!plan.spec.hooks.empty()) {
-    prepared.run.say("warning: the OCI hooks of this node are not run for instances");
-    plan.spec.hooks.clear();
-  }
-  plan.fds = prepared.run.fds;
-  plan.limits = std::move(limits);
-  plan.state = {.name = name,
-                .image = prepared.image.path,
-                .argv = rest,
-                .home = ValueOf(plan.spec.env, "HOME"),
-                .started_s = static_cast<std::int64_t>(std::time(nullptr)),
-                .log_out = Cat(logs, "/", name, ".out"),
-                .log_err = Cat(logs, "/", name, ".err")};
+  InstancePlan plan = TRY(PlanOf(start, name, rest, parsed, prepared));
   LaunchSpec spec = plan.spec;
+  plan.claim = TRY(ClaimInstance(TRY(InstancesFolder(CallingUser())), name));
   int exit_code = 0;
   auto ready = StartInstance(std::move(plan), prepared.run.say, exit_code);
   if (!ready) {
@@ -93,8 +97,7 @@ Result<int> Start(bool start, Parsed parsed) {
     return exit_code;
   }
   if (parsed.Has("explain"))
-    std::fputs(Explained(WayTaken{}, prepared.image, spec, *ready, prepared.caller_variables).c_str(),
-               stderr);
+    std::fputs(Explained(Entered{}, prepared.image, spec, *ready, prepared.caller_variables).c_str(), stderr);
   std::fprintf(stderr, "slipway: instance %s is up\n", name.c_str());
   return 0;
 }

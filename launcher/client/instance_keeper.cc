@@ -22,6 +22,7 @@
 #include "base/text/text.h"
 #include "launcher/client/container_run.h"
 #include "launcher/client/limits.h"
+#include "launcher/client/outside_hooks.h"
 #include "launcher/link/door.h"
 #include "launcher/link/init_link.h"
 #include "launcher/link/visitors.h"
@@ -79,6 +80,7 @@ class Keeper {
         .ready = [this](InitReady ready) { OnReady(ready); },
         .started = [](std::uint32_t) {},
         .exited = [](std::uint32_t, std::int32_t) {},
+        .hook_point = [this](const HookPoint& point) { return OnHookPoint(point); },
         .added_started = [this](TaskStarted started) { visitors_.OnStarted(started); },
         .added_exited = [this](TaskExited exited) { OnExited(exited); },
         .added_failed = [this](TaskFailed failed) { OnFailed(failed); },
@@ -116,6 +118,12 @@ class Keeper {
   static void LogLine(const InitReady&) {}
   void Warn(const std::string& line) { Tell(InitFrame::kWarning, line); }
 
+  Result<> OnHookPoint(const HookPoint& point) {
+    auto ran = hooks_.BeforeRoot(point);
+    if (!ran) Fail({.message = ran.error().message});
+    return ran;
+  }
+
   void OnReady(const InitReady& ready) {
     auto open = OpenDoor();
     if (!open) {
@@ -123,6 +131,7 @@ class Keeper {
       return Close();
     }
     RunFirst();
+    hooks_.Started();
     Tell(InitFrame::kReady, ready);
     loop_.Unwatch(front_watch_);
     front_watched_ = false;
@@ -224,6 +233,7 @@ class Keeper {
     if (front_ && !told_failure_) Tell(InitFrame::kFailed, InitFailed{.message = LastLogLine()});
     auto watch = loop_.Watch(starter_.pidfd(), EPOLLIN, [this](std::uint32_t) {
       [[maybe_unused]] auto reaped = starter_.Wait();
+      hooks_.Stopped();
       loop_.Stop();
     });
     if (!watch) loop_.Stop();
@@ -231,6 +241,8 @@ class Keeper {
 
   Loop& loop_;
   InstancePlan plan_;
+  std::function<void(const std::string&)> say_ = [this](const std::string& line) { Warn(line); };
+  OutsideHooks hooks_{plan_.spec, say_};
   Process starter_;
   UniqueFd front_, folder_;
   InitLink init_;
@@ -262,7 +274,7 @@ Result<> Keep(InstancePlan& plan, UniqueFd& front) {
   UniqueFd listener = TRY(ListenUnix(InstanceSocket(plan.claim.folder), SOCK_STREAM, 0600));
   std::unique_ptr<Keeper> keeper;
   // Before any signal is blocked, which the starter would inherit.
-  StarterProcess starter = TRY(SpawnStarter(plan.starter, plan.starter_arguments));
+  StarterProcess starter = TRY(SpawnStarter(plan.starter, "rootless", plan.starter_arguments));
   TRY(loop->WatchSignals({SIGTERM, SIGINT, SIGHUP}, [&](int) { keeper->Stop(SIGTERM, kOwnGraceSeconds); }));
   keeper = std::make_unique<Keeper>(*loop, std::move(plan), std::move(starter), std::move(listener),
                                     std::move(front));

@@ -87,6 +87,11 @@ class Instances(unittest.TestCase):
             return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
         return parent(parent(self.list()[name]["pid"]))
 
+    def kill_keeper_of(self, name):
+        keeper = self.keeper_of(name)
+        os.kill(keeper, signal.SIGKILL)
+        t.wait_until("the keeper has gone", lambda: keeper not in processes_of(self.user.pw_uid), 30)
+
     def refused(self, done, *words, code=125):
         self.assertEqual(done.returncode, code, done.stderr)
         lines = [line for line in done.stderr.splitlines() if line]
@@ -203,15 +208,14 @@ class Instances(unittest.TestCase):
     def test_a_killed_keeper_takes_its_container_along_and_is_cleaned_up_after(self):
         self.start("web")
         inside = self.popen("exec", "instance://web", "sleep", "1000", stderr=subprocess.PIPE, text=True)
-        keeper = self.keeper_of("web")
-        os.kill(keeper, signal.SIGKILL)
+        self.kill_keeper_of("web")
         self.assertIn("web", inside.communicate(timeout=60)[1])
         self.assertEqual(inside.returncode, 125)
         self.assertEqual(len(self.folders()), 1)
         self.assertEqual(self.list(), {})
         self.assertEqual(self.folders(), [])
         self.start("web")  # also when nobody listed in between
-        os.kill(self.keeper_of("web"), signal.SIGKILL)
+        self.kill_keeper_of("web")
         self.start("web")
 
     def test_a_killed_init_ends_the_instance_and_all_who_are_inside(self):
@@ -256,7 +260,7 @@ class Instances(unittest.TestCase):
 
     def test_an_instance_whose_folder_is_removed_ends(self):
         self.start("web")
-        shutil.rmtree(self.folders()[0])
+        shutil.rmtree(self.folders()[0], ignore_errors=True)  # the keeper removes it too
         t.wait_until("it has ended", lambda: not t.ROOT or not set(processes_of(self.user.pw_uid)) - self.before, 30)
 
     def test_stats_count_what_is_inside(self):
