@@ -58,6 +58,29 @@ class Mpich(t.ClusterTest):
         done = self.cluster("launch", "-N2", "-n4", "--mpi=pmi2", "--image", "mpi", "--", "python3", "-c", code, check=1)
         self.assertRegex(done.stderr, r"rank \d on n\d exited with code 1 before it had called MPI_Init over PMI;.*--mpi=auto")
 
+    def test_open_mpi_finds_names_that_another_node_published(self):
+        code = """from mpi4py import MPI
+c = MPI.COMM_WORLD
+port = MPI.Open_port() if c.rank == 0 else None
+if c.rank == 0: MPI.Publish_name("service", port)
+port = c.bcast(port)
+if c.rank == 1: print("same", MPI.Lookup_name("service") == port)
+c.Barrier()
+if c.rank == 0: MPI.Unpublish_name("service", port)
+"""
+        done = self.cluster("launch", "-N2", "-n2", "--image", "mpi", "--", "python3", "-c", code, check=0)
+        self.assertEqual(done.stdout, "same True\n", done.stderr)
+
+    def test_spawn_is_an_error_that_a_program_can_catch(self):
+        code = """from mpi4py import MPI
+try:
+    MPI.COMM_SELF.Spawn("true", maxprocs=1)
+except MPI.Exception as error: print(error)
+MPI.COMM_WORLD.Barrier()
+"""
+        done = self.cluster("launch", "-n2", "--image", "mpi", "--", "python3", "-c", code, check=0)
+        self.assertEqual(done.stdout.count("MPI_ERR_SPAWN"), 2, done.stdout + done.stderr)
+
     def test_an_unknown_kind_is_refused_with_those_there_are(self):
         done = self.cluster("launch", "-n2", "--mpi=pmi3", "--image", "mpich", "--", "true")
         self.assertEqual(done.returncode, 2)
