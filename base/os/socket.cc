@@ -88,6 +88,16 @@ Result<PeerIdentity> PeerOf(int socket_fd) {
   return PeerIdentity{peer.pid, peer.uid, peer.gid};
 }
 
+Result<std::vector<std::uint32_t>> PeerGroups(int socket_fd) {
+  constexpr int kSoPeerGroups = 59;  // SO_PEERGROUPS, Linux 4.13
+  std::vector<std::uint32_t> groups(65536);
+  auto size = static_cast<socklen_t>(groups.size() * sizeof(groups[0]));
+  if (::getsockopt(socket_fd, SOL_SOCKET, kSoPeerGroups, groups.data(), &size) < 0)
+    return ErrnoFail("getsockopt(SO_PEERGROUPS)");
+  groups.resize(size / sizeof(groups[0]));
+  return groups;
+}
+
 Result<> SendMessage(int socket_fd, std::string_view bytes, const std::vector<int>& fds) {
   if (bytes.size() > kMessageBytesMax)
     return Fail(Code::kOutOfRange, "message of ", bytes.size(), " bytes, at most ", kMessageBytesMax);

@@ -18,6 +18,7 @@
 #include "launcher/client/container_run.h"
 #include "launcher/client/container_spec.h"
 #include "launcher/client/limits.h"
+#include "launcher/client/store_image.h"
 
 namespace slipway::cli {
 namespace {
@@ -35,7 +36,9 @@ Command Declare(const std::string& name) {
   command.stop_at_first_positional = true;
   command.positionals = {
       {"IMAGE", Positional::kOne,
-       "a SIF, a squashfs, a directory, docker://… (see `slipway pull`) or instance://NAME", "file"}};
+       "a SIF, a squashfs, a directory, docker://… (see `slipway pull`), a name or sha256:… "
+       "of the node's store, or instance://NAME",
+       "file"}};
   if (name == "exec") {
     command.summary = "run a command in a container";
     command.examples = {
@@ -83,15 +86,32 @@ bool LooksLikeCatalogueName(const std::string& image) {
          !image.ends_with(".sqfs") && !image.ends_with(".squashfs");
 }
 
-Result<ImageFile> OpenImage(const std::string& image) {
-  if (IsImageAddress(image)) return OpenImageFile(TRY(FetchImage(image)));
+struct Chosen {
+  ImageFile image;
+  std::string digest;  // of an image of the store
+};
+
+Result<Chosen> FromStore(const std::string& name, const std::string& digest) {
+  return Chosen{StoreImage(name), digest};
+}
+
+Result<Chosen> ChooseImage(const std::string& image, const BrokerConf& conf, const WayRequest& way,
+                           bool import) {
+  if (IsImageAddress(image)) return Chosen{TRY(OpenImageFile(TRY(FetchImage(image)))), ""};
+  if (image.starts_with("sha256:")) return FromStore(image, TRY(DigestInStore(conf, image)));
   auto opened = OpenImageFile(image);
   if (!opened && opened.error().sys_errno == ENOENT && LooksLikeCatalogueName(image)) {
-    return Fail(Code::kNotFound, "image ", image,
-                ": no such file; if it is a name of the cluster's catalogue, use `slipway launch --image ",
-                image, "` (exec, run and shell take files and directories)");
+    auto digest = DigestInStore(conf, image);
+    if (digest) return FromStore(image, *digest);
+    if (digest.error().code != Code::kNotFound) return Failure(std::move(digest).error());
+    return Fail(Code::kNotFound, "image ", image, ": no such file, and ", digest.error().message,
+                "; if it is a name of the cluster's catalogue, use `slipway launch --image ", image, "`");
   }
-  return opened;
+  ImageFile file = TRY(std::move(opened));
+  if (!import) return Chosen{std::move(file), ""};
+  if (!file.file)
+    return Fail(Code::kInvalidArgument, "--import: ", image, " is a directory; build a SIF of it first");
+  return FromStore(file.path, TRY(ImportIntoStore(way, file.file.get())));
 }
 
 // For slipway-starter, which makes the maps before it sees the spec.
@@ -116,8 +136,8 @@ Result<int> Run(const Command& command, const std::string& name, Parsed parsed) 
   run.spec.argv = ArgvFor(name, parsed, std::move(rest));
   TRY(AddEdits(parsed, run.spec, run.say));
   if (parsed.Has("explain")) {
-    run.ready = [&](const InitReady& ready) {
-      std::fputs(Explained(WayTaken{}, prepared.image, run.spec, ready, prepared.caller_variables).c_str(),
+    run.ready = [&](const Entered& entered, const InitReady& ready) {
+      std::fputs(Explained(entered, prepared.image, run.spec, ready, prepared.caller_variables).c_str(),
                  stderr);
     };
   }
@@ -165,13 +185,18 @@ Result<PreparedRun> PrepareRun(const Command& command, const std::string& image,
   std::vector<std::string> caller_env = CallersVariables();
   TRY(TakeOptionsFromEnvironment(command, caller_env, parsed));
   for (const std::string& warning : TRY(JudgeForeignOptions(parsed))) Say(warning);
-  prepared.image = TRY(OpenImage(image));
+  BrokerConf conf = ReadStarterConf();
+  User user = CallingUser();
+  ContainerRun& run = prepared.run;
+  run.way = {.only = TRY(WayOf(parsed)),
+             .starter = TRY(FindCompanion("slipway-starter")),
+             .rootless_arguments = StarterArguments(parsed, user),
+             .exec_socket = conf.exec_socket()};
+  Chosen chosen = TRY(ChooseImage(image, conf, run.way, parsed.Has("import")));
+  prepared.image = std::move(chosen.image);
+  run.way.digest = std::move(chosen.digest);
   prepared.caller_variables = caller_env.size();
   caller_env.insert(caller_env.end(), more_env.begin(), more_env.end());
-  ContainerRun& run = prepared.run;
-  run.starter = TRY(FindCompanion("slipway-starter"));
-  User user = CallingUser();
-  run.starter_arguments = StarterArguments(parsed, user);
   run.spec = TRY(MakeContainerSpec(prepared.image, ContainerOptionsOf(parsed), user, caller_env,
                                    WorkingDirectory(), prepared.files));
   run.fds = prepared.files.fds();

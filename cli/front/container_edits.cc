@@ -5,23 +5,27 @@
 #include <grp.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <string_view>
 
 #include "base/os/process.h"
 #include "cli/front/security_options.h"
+#include "hooks/edits/folders.h"
 #include "hooks/edits/request.h"
 #include "launcher/client/container_run.h"
 
 namespace slipway::cli {
 namespace {
 
-constexpr const char* kHookFolders[] = {"/usr/share/containers/oci/hooks.d", "/etc/containers/oci/hooks.d"};
-
+// A folder that cannot be read may hold some: slipway-edits then says so.
 bool HasHooks() {
   bool found = false;
-  for (const char* folder : kHookFolders) {
+  for (const char* folder : kHookFolderNames) {
     DIR* dir = ::opendir(folder);
-    if (dir == nullptr) continue;
+    if (dir == nullptr) {
+      found = found || (errno != ENOENT && errno != ENOTDIR);
+      continue;
+    }
     while (dirent* entry = ::readdir(dir))
       found = found || std::string_view(entry->d_name).ends_with(".json");
     ::closedir(dir);

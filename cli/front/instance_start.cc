@@ -58,8 +58,12 @@ Result<InstancePlan> PlanOf(bool start, const std::string& name, const std::vect
                             const Parsed& parsed, const PreparedRun& prepared) {
   InstancePlan plan;
   plan.limits = TRY(LimitsOf(parsed));
-  plan.starter = prepared.run.starter;
-  plan.starter_arguments = prepared.run.starter_arguments;
+  if (prepared.run.way.only.value_or(Way::kRootless) != Way::kRootless || !prepared.run.way.digest.empty())
+    return Fail(
+        Code::kUnimplemented,
+        "instances are made in the rootless way: of a file or a directory, without --way or --import");
+  plan.starter = prepared.run.way.starter;
+  plan.starter_arguments = prepared.run.way.rootless_arguments;
   plan.first = FirstTask(start, parsed, arguments);
   plan.first_optional = start;
   plan.spec = prepared.run.spec;
@@ -93,8 +97,7 @@ Result<int> Start(bool start, Parsed parsed) {
     return exit_code;
   }
   if (parsed.Has("explain"))
-    std::fputs(Explained(WayTaken{}, prepared.image, spec, *ready, prepared.caller_variables).c_str(),
-               stderr);
+    std::fputs(Explained(Entered{}, prepared.image, spec, *ready, prepared.caller_variables).c_str(), stderr);
   std::fprintf(stderr, "slipway: instance %s is up\n", name.c_str());
   return 0;
 }

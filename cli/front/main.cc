@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `slipway`: what needs no cluster is done here, within a millisecond of starting; image files are
 // slipway-images' and everything else is slipway-remote's, which carry the libraries for it.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -14,6 +15,11 @@
 #include "launcher/client/container_run.h"
 
 int main(int argc, char** argv) {
+  // A closed standard stream would become the number of the next file that we open, and be handed to the
+  // container.
+  for (int fd : {0, 1, 2}) {
+    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY) != fd) return 125;
+  }
   // Called by another name (sbatch, …): slipway-remote knows which.
   const char* slash = std::strrchr(argv[0], '/');
   bool by_own_name = std::strcmp(slash != nullptr ? slash + 1 : argv[0], "slipway") == 0;

@@ -7,7 +7,8 @@ const std::vector<const Subcommand*>& AllSubcommands() {
   static const std::vector<const Subcommand*> all = {
       &kSubmit,   &kLaunch,     &kJobs,     &kJob,     &kCancel,  &kLogs,      &kNodes,
       &kImageAdd, &kImageLs,    &kImageRm,  &kDevUp,   &kDevDown, &kDevStatus, &kDevSupervise,
-      &kInit,     &kCompletion, &kComplete, &kVersion, &kExecJob, &kShellJob};
+      &kInit,     &kCompletion, &kComplete, &kVersion, &kExecJob, &kShellJob,  &kHold,
+      &kRelease,  &kRequeue,    &kUpdate,   &kWhy};
   return all;
 }
 

@@ -34,7 +34,8 @@ Command Declare() {
                    {"slipway submit --image mpi -N 2 -n 8 -t 1h job.sh input.dat",
                     "options win over the script's lines"},
                    {"slipway submit --image mpi --wrap 'python3 train.py'", "no script at all"},
-                   {"slipway submit --array 1-100%8 --image tiny job.sh", "one task each, eight at a time"}},
+                   {"slipway submit --array 1-100%8 --image tiny job.sh", "one task each, eight at a time"},
+                   {"slipway submit -d afterok:12 --image tiny job.sh", "when job 12 has succeeded"}},
       .options = ResourceOptions(),
       .positionals = {{.name = "SCRIPT",
                        .arity = Positional::kOptional,
@@ -57,6 +58,13 @@ Command Declare() {
        .value_name = "LIST",
        .help = "environment that travels: ALL, NONE, or ALL,NAME=value"},
       {.name = "nice", .type = Option::kString, .value_name = "N", .help = "lower the priority by N"},
+      {.name = "dependency",
+       .letter = 'd',
+       .type = Option::kString,
+       .value_name = "LIST",
+       .help = "wait for others: afterok:12:13,afterany:14 (all), or with '?' (any); also after, afternotok, "
+               "aftercorr, singleton"},
+      {.name = "hold", .letter = 'H', .help = "wait until slipway release"},
       {.name = "begin",
        .letter = 'b',
        .type = Option::kString,
@@ -135,6 +143,8 @@ Result<v1::JobSpec> SpecOf(const Parsed& options, const Source& source) {
         std::chrono::system_clock::now().time_since_epoch());
     spec.set_begin_ms(TRY(ParseBegin(options.Value("begin"), now.count())));
   }
+  spec.set_dependency(options.Value("dependency"));
+  spec.set_hold(options.Has("hold"));
   spec.set_requeue(options.Has("requeue") && !options.Has("no-requeue"));
   spec.set_comment(options.Value("comment"));
   if (!options.Has("image"))

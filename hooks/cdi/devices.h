@@ -2,15 +2,17 @@
 // From "vendor.com/class=name" to what the container gets, by the node's CDI files.
 #pragma once
 
+#include <iterator>
 #include <string>
 #include <vector>
 
 #include "hooks/edits/edits.h"
+#include "hooks/edits/folders.h"
 
 namespace slipway {
 
 // In the order of precedence: a device of a later folder replaces its namesake of an earlier one.
-inline const std::vector<std::string> kCdiFolders = {"/etc/cdi", "/var/run/cdi"};
+inline const std::vector<std::string> kCdiFolders(std::begin(kCdiFolderNames), std::end(kCdiFolderNames));
 
 struct CdiAnswer {
   ContainerEdits edits;

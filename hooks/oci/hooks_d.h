@@ -4,19 +4,20 @@
 // Source: containers/common, oci-hooks(5), version 1.0.0.
 #pragma once
 
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/result/result.h"
+#include "hooks/edits/folders.h"
 #include "launcher/spec/hook.h"
 
 namespace slipway {
 
 // A file of a later folder masks its namesake of an earlier one.
-inline const std::vector<std::string> kHookFolders = {"/usr/share/containers/oci/hooks.d",
-                                                      "/etc/containers/oci/hooks.d"};
+inline const std::vector<std::string> kHookFolders(std::begin(kHookFolderNames), std::end(kHookFolderNames));
 
 // What hooks are chosen by.
 struct HookOccasion {

@@ -70,15 +70,15 @@ bool IsStillAt(int fd, const std::string& path) {
          here.st_dev == there.st_dev;
 }
 
-std::string LockFile(const std::string& folder) { return folder + "/lock"; }
+std::string LockPath(const std::string& folder) { return folder + "/lock"; }
 
 // The lock while we hold it and it is the folder's; nothing when somebody else holds it or it has just gone.
 Result<UniqueFd> TryClaim(const std::string& folder) {
   if (::mkdir(folder.c_str(), 0700) < 0 && errno != EEXIST) return ErrnoFail("mkdir", folder);
-  auto lock = Open(LockFile(folder), O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+  auto lock = Open(LockPath(folder), O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
   if (!lock && lock.error().sys_errno == ENOENT) return UniqueFd();
   if (!lock) return Failure(std::move(lock).error());
-  if (!TakeLock(lock->get()) || !IsStillAt(lock->get(), LockFile(folder))) return UniqueFd();
+  if (!TakeLock(lock->get()) || !IsStillAt(lock->get(), LockPath(folder))) return UniqueFd();
   return std::move(*lock);
 }
 
@@ -87,7 +87,7 @@ void Empty(const std::string& folder) {
 }
 
 bool Runs(const std::string& folder) {
-  auto lock = Open(LockFile(folder), O_RDWR | O_NOFOLLOW);
+  auto lock = Open(LockPath(folder), O_RDWR | O_NOFOLLOW);
   return lock && IsHeld(lock->get());
 }
 
@@ -160,7 +160,7 @@ Result<InstanceClaim> ClaimInstance(const std::string& parent, const std::string
 void ReleaseInstance(InstanceClaim claim) {
   Empty(claim.folder);
   // While we hold the lock nobody takes the name; who waits for it sees that the file has gone.
-  ::unlink(LockFile(claim.folder).c_str());
+  ::unlink(LockPath(claim.folder).c_str());
   ::rmdir(claim.folder.c_str());
 }
 

@@ -274,7 +274,7 @@ Result<> Keep(InstancePlan& plan, UniqueFd& front) {
   UniqueFd listener = TRY(ListenUnix(InstanceSocket(plan.claim.folder), SOCK_STREAM, 0600));
   std::unique_ptr<Keeper> keeper;
   // Before any signal is blocked, which the starter would inherit.
-  StarterProcess starter = TRY(SpawnStarter(plan.starter, plan.starter_arguments));
+  StarterProcess starter = TRY(SpawnStarter(plan.starter, "rootless", plan.starter_arguments));
   TRY(loop->WatchSignals({SIGTERM, SIGINT, SIGHUP}, [&](int) { keeper->Stop(SIGTERM, kOwnGraceSeconds); }));
   keeper = std::make_unique<Keeper>(*loop, std::move(plan), std::move(starter), std::move(listener),
                                     std::move(front));

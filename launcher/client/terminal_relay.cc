@@ -66,6 +66,7 @@ void TerminalRelay::Handle(const pollfd* two) {
   }
   if (!typed_.empty()) Flush();
   if ((two[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0) Carry();
+  if (input_ended_) master_.reset();  // ours was hung up: so is the process's
 }
 
 void TerminalRelay::Flush() {

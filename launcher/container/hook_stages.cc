@@ -73,7 +73,8 @@ Result<> RunHooksBeforePivot(const Birth& birth, const LaunchSpec& spec, int scr
   TRY(HideImages(birth));
   std::string state = StateJson({.id = HookId(), .status = "creating", .pid = pid, .bundle = bundle});
   return RunHooks(spec.hooks, HookStage::kCreateContainer, state, [&]() -> Result<> {
-    TRY(KeepPrivilege(birth.rules.capabilities_max));
+    // In a namespace that root made they could take the cover off the images again.
+    TRY(KeepPrivilege(birth.image_path.empty() ? birth.rules.capabilities_max : 0));
     return InstallOwnFilters(Confinement::kUnconfined, birth.rules);
   });
 }

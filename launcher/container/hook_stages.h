@@ -19,7 +19,8 @@ bool HasHooksBeforePivot(const LaunchSpec& spec);
 std::string HookId();
 
 // The mounts are made and lie at kHookPlace, where `scratch_fd` is attached; the pivot comes next. Hooks of
-// createContainer keep the capabilities that BirthRules allow, and see no image of another step.
+// createContainer have the capabilities of a user namespace of the user's own, none in one that root made,
+// and see no image of another step.
 Result<> RunHooksBeforePivot(const Birth& birth, const LaunchSpec& spec, int scratch_fd, Report& report);
 
 // Inside, after the confinement.

@@ -10,6 +10,7 @@
 #include "launcher/container/image_layers.h"
 #include "launcher/container/layer.h"
 #include "launcher/container/placement.h"
+#include "launcher/container/policy.h"
 #include "launcher/container/sources.h"
 
 namespace slipway {
@@ -66,7 +67,9 @@ class TreeBuilder {
   // A tmpfs over "/": path look-ups, which begin at our root below it, never see it.
   Result<> MakeScratch() {
     std::vector<FsParameter> parameters = {{"mode", "0755"}, {"source", "slipway"}};
-    if (!spec_.writing.tmpfs_size.empty()) parameters.push_back({"size", spec_.writing.tmpfs_size});
+    const std::string& asked = spec_.writing.tmpfs_size;
+    if (std::string size = TmpfsSize(birth_.policy, asked); !size.empty())
+      parameters.push_back({"size", size});
     scratch_ = TRY_CONTEXT(MountNew("tmpfs", parameters, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV),
                            "making the container's scratch");
     old_root_ = TRY(Open("/", O_PATH | O_DIRECTORY));

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -45,6 +46,8 @@ class TaskStarter {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (!task.cpus.empty()) SetAffinity(task);
     PlaceStdio(task);
+    if (task.controlling_terminal && (::setsid() < 0 || ::ioctl(0, TIOCSCTTY, 0) < 0))
+      Fail("controlling terminal");
     ::syscall(SYS_close_range, 3U, ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */);
     ResetSignals();
     std::vector<char*> merged = envp_;

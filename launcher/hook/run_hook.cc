@@ -102,10 +102,10 @@ std::string LastLine(std::string words) {
 Result<> RunHook(const Hook& hook, std::string_view state, const std::function<Result<>()>& in_child) {
   UniqueFd question = TRY(MakeSealedMemfd("hook-state", state));
   PipeEnds pipe = TRY(MakePipe());
+  TRY(SetNonblocking(pipe.read.get()));
   Process child = TRY(Clone3({}));
   if (!child) Become(hook, question.get(), pipe.write.get(), in_child);
   pipe.write.reset();
-  TRY(SetNonblocking(pipe.read.get()));
   std::uint32_t timeout_s = hook.timeout_s != 0 ? hook.timeout_s : kHookTimeoutDefault_s;
   std::string words;
   auto ended = AwaitEnd(child, pipe.read.get(), Now_ms() + std::int64_t{timeout_s} * 1000, words);

@@ -28,6 +28,8 @@ enum class InitFrame : std::uint16_t {
   kWarning = 20,     // std::string, for the user's stderr
   kTaskFailed = 21,  // TaskFailed: a kRunTask came to nothing; no kExited follows
   kHookPoint = 22,   // HookPoint: the hooks that run outside are due; the init waits for kHooksRan
+  kRefused = 24,     // std::string: this way cannot be taken, nothing was started; another may be tried
+  kBorn = 25,        // std::string, empty: from the setuid starter, before the init's own first frame
 };
 
 // Exit code of a starter that refused before it could speak frames: it has said why on stderr.

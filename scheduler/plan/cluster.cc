@@ -15,13 +15,13 @@ NodeNumber Cluster::AddNode(const Vec& total) {
   lines_.emplace_back(total);
   holds_.emplace_back();
   thresholds_.AddNode(total);
-  if (sets_.empty()) sets_.emplace_back();
   for (NodeBits& set : sets_) set.Resize(total_.size(), false);
   sets_[0].Set(node);
   for (NodeBits* bits : {&usable_, &none_, &fit_, &sure_, &maybe_, &base_})
     bits->Resize(total_.size(), false);
   usable_.Set(node);
   held_stale_ = true;
+  ++version_;
   return node;
 }
 
@@ -29,14 +29,17 @@ void Cluster::SetTotal(NodeNumber node, const Vec& total) {
   Vec more = total - total_[node];
   if (more.empty()) return;
   total_[node] = total;
+  ++version_;
   lines_[node].Give(more, 0, kNever);
   Changed(node);
 }
 
-void Cluster::SetUsable(NodeNumber node, bool usable) { usable_.Put(node, usable); }
+void Cluster::SetUsable(NodeNumber node, bool usable) {
+  usable_.Put(node, usable);
+  ++version_;
+}
 
 std::uint32_t Cluster::AddSet(NodeBits nodes) {
-  if (sets_.empty()) sets_.emplace_back();
   nodes.Resize(total_.size(), false);
   sets_.push_back(std::move(nodes));
   return static_cast<std::uint32_t>(sets_.size() - 1);
@@ -85,52 +88,67 @@ void Cluster::GiveLicences(const Vec& what, Instant from, Instant to, Use use) {
   if (use == Use::kHold) --licences_.holds;
 }
 
-void Cluster::Advance(Instant now) {
+bool Cluster::Advance(Instant now) {
+  bool grown = false;
   now_ = std::max(now_, now);
   licences_.Advance(now_);
   while (!changes_.empty() && changes_.top().first <= now_) {
     NodeNumber node = changes_.top().second;
     changes_.pop();
+    Vec before = free_[node];
     Changed(node);
+    grown = grown || !before.Holds(free_[node]);
   }
+  return grown;
 }
 
 void Cluster::AddHold(NodeNumber node, Instant from) {
   std::vector<Instant>& holds = holds_[node];
   holds.insert(std::ranges::upper_bound(holds, from), from);
   ++lines_[node].holds;
-  held_stale_ = true;
+  if (held_stale_) return;
+  auto bucket = std::ranges::upper_bound(held_, from, {}, &HeldSet::start);
+  if (bucket == held_.begin()) {
+    bucket = held_.insert(bucket, {from, NodeBits(total_.size())});
+  } else {
+    --bucket;
+  }
+  for (; bucket != held_.end(); ++bucket) bucket->nodes.Set(node);
 }
 
 void Cluster::RemoveHold(NodeNumber node, Instant from) {
+  constexpr std::size_t kSlackMax = 1024;
   std::vector<Instant>& holds = holds_[node];
   auto found = std::ranges::lower_bound(holds, from);
   CHECK(found != holds.end() && *found == from);
   holds.erase(found);
   --lines_[node].holds;
-  held_stale_ = true;
+  if (++held_slack_ > kSlackMax) held_stale_ = true;
+}
+
+void Cluster::RebuildHeld() {
+  constexpr std::size_t kSetsMax = 64;
+  held_stale_ = false;
+  held_slack_ = 0;
+  held_.clear();
+  std::vector<Change> firsts;
+  for (NodeNumber node = 0; node < holds_.size(); ++node) {
+    if (!holds_[node].empty()) firsts.emplace_back(holds_[node].front(), node);
+  }
+  std::ranges::sort(firsts);
+  std::size_t per_set = firsts.size() / kSetsMax + 1;
+  NodeBits nodes(total_.size());
+  for (std::size_t i = 0; i < firsts.size();) {
+    Instant start = firsts[i].first;  // what begins a little later counts as well
+    std::size_t begin = i;
+    for (; i < firsts.size() && (i < begin + per_set || firsts[i].first == firsts[i - 1].first); ++i)
+      nodes.Set(firsts[i].second);
+    held_.push_back({start, nodes});
+  }
 }
 
 const NodeBits& Cluster::HeldBefore(Instant end) {
-  if (held_stale_) {
-    constexpr std::size_t kSetsMax = 128;
-    held_stale_ = false;
-    held_.clear();
-    std::vector<Change> firsts;
-    for (NodeNumber node = 0; node < holds_.size(); ++node) {
-      if (!holds_[node].empty()) firsts.emplace_back(holds_[node].front(), node);
-    }
-    std::ranges::sort(firsts);
-    std::size_t per_set = firsts.size() / kSetsMax + 1;
-    NodeBits nodes(total_.size());
-    for (std::size_t i = 0; i < firsts.size();) {
-      Instant start = firsts[i].first;  // what begins a little later counts as well: a close look follows
-      std::size_t begin = i;
-      for (; i < firsts.size() && (i < begin + per_set || firsts[i].first == firsts[i - 1].first); ++i)
-        nodes.Set(firsts[i].second);
-      held_.push_back({start, nodes});
-    }
-  }
+  if (held_stale_ || held_.size() > 256) RebuildHeld();
   auto after = std::ranges::lower_bound(held_, end, {}, &HeldSet::start);
   return after == held_.begin() ? none_ : std::prev(after)->nodes;
 }

@@ -34,6 +34,7 @@ class Cluster {
   void SetUsable(NodeNumber node, bool usable);  // drained, down, silent: nothing starts there
   bool Usable(NodeNumber node) const { return usable_.Has(node); }
   std::size_t size() const { return total_.size(); }
+  std::uint64_t version() const { return version_; }  // grows when nodes come, go or change
 
   // Sets of nodes that requests name. 0 is the set of all.
   std::uint32_t AddSet(NodeBits nodes);
@@ -47,8 +48,9 @@ class Cluster {
   void Give(NodeNumber node, const Vec& what, Instant from, Instant to, Use use);
   void TakeLicences(const Vec& what, Instant from, Instant to, Use use);
   void GiveLicences(const Vec& what, Instant from, Instant to, Use use);
-  // The time is `now`; it never runs backwards.
-  void Advance(Instant now);
+  // The time is `now`; it never runs backwards. True when something became free by that (a reservation is
+  // over).
+  bool Advance(Instant now);
   Instant now() const { return now_; }
 
   // A hint: this request will be asked about often.
@@ -56,8 +58,20 @@ class Cluster {
 
   // Whether the request fits from now on for `length`, beside everything that is planned.
   bool FitsNow(const Request& request, Instant length);
+  // How many nodes (of a request with tasks: how many tasks) fit so.
+  std::size_t CountFit(const Request& request, Instant length);
   // The same, and where: nodes in `prefer` (null: none) first, then by number.
   std::optional<Placement> PlaceNow(const Request& request, Instant length, const NodeBits* prefer);
+  // Whether PlaceNow would find a place if what is planned for this very request were not in its way.
+  bool FitsNowWithout(const Request& request, Instant length, const Planned& own);
+  // Of a request without `tasks` that PlaceNow or FitsNow has just refused: how many nodes there were
+  // at most.
+  std::size_t last_count() const { return last_count_; }
+  // Whether a node that has changed could take part in it now, as far as its free resources go.
+  bool CouldUse(const Request& request, NodeNumber node) const {
+    return sets_[request.where].Has(node) && usable_.Has(node) &&
+           free_[node].Holds(request.tasks == 0 ? request.node : request.node + request.task);
+  }
   // The earliest time for it, and the nodes: of those that could be used then, the ones that become free
   // last. start == kNever when it never fits. Exact for requests without `tasks`, and for those with as long
   // as nothing is planned.
@@ -76,10 +90,12 @@ class Cluster {
   void RemoveHold(NodeNumber node, Instant from);
   // Nodes of which something is planned away before `end`.
   const NodeBits& HeldBefore(Instant end);
+  void RebuildHeld();
   // Puts the nodes that fit `need` over [now, end) into fit_, all that need no close look and as many others
   // as are wanted; returns how many.
   std::size_t CollectFit(const Request& request, const Vec& need, Instant end, std::size_t wanted);
   bool LicencesFit(const Request& request, Instant length) const;
+  std::vector<std::uint32_t> Capacities(const Request& request, Instant from, Instant length);
   std::optional<Placement> SpreadTasks(const Request& request, Instant from, Instant length);
   std::optional<Placement> ChooseFixed(const Request& request, std::size_t count,
                                        const NodeBits* prefer) const;
@@ -89,10 +105,12 @@ class Cluster {
   std::vector<Vec> total_, free_;  // by node; free_: now
   std::vector<Timeline> lines_;
   NodeBits usable_;
-  std::vector<NodeBits> sets_;
+  std::vector<NodeBits> sets_{NodeBits()};
   Timeline licences_;
   Thresholds thresholds_;
   Instant now_ = 0;
+  std::size_t last_count_ = 0;
+  std::uint64_t version_ = 1;
   using Change = std::pair<Instant, NodeNumber>;
   std::priority_queue<Change, std::vector<Change>, std::greater<>>
       changes_;  // when free_ has to be looked at
@@ -102,7 +120,10 @@ class Cluster {
     Instant start;  // nodes whose first hold begins at `start` or before
     NodeBits nodes;
   };
-  std::vector<HeldSet> held_;  // ascending; valid unless held_stale_
+  // Ascending. A set may have more nodes than are held: they are looked at closely then. Made anew when
+  // stale.
+  std::vector<HeldSet> held_;
+  std::size_t held_slack_ = 0;
   bool held_stale_ = true;
   NodeBits none_, fit_, sure_, maybe_, base_;                     // scratch
   std::vector<std::pair<Instant, NodeNumber>> earliest_, again_;  // scratch

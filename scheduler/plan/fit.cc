@@ -8,36 +8,48 @@
 namespace slipway::plan {
 
 std::size_t Cluster::CollectFit(const Request& request, const Vec& need, Instant end, std::size_t wanted) {
-  base_ = sets_[request.where];
-  base_ &= usable_;
-  bool look = thresholds_.Select(need, base_, sure_, maybe_);
+  bool look = thresholds_.Select(need, sets_[request.where], usable_, sure_, maybe_);
   const NodeBits& held = HeldBefore(end);
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < base_.words(); ++i) {
+  std::size_t count = 0, most = 0;
+  for (std::size_t i = 0; i < sure_.words(); ++i) {
     std::uint64_t word = sure_.word(i) & ~held.word(i);
     fit_.SetWord(i, word);
     count += static_cast<std::size_t>(std::popcount(word));
+    most += static_cast<std::size_t>(std::popcount(maybe_.word(i)));
   }
-  if (look) {
-    for (std::size_t i = 0; i < base_.words() && count < wanted; ++i) {
-      for (std::uint64_t word = maybe_.word(i) & ~sure_.word(i) & ~held.word(i); word != 0;
-           word &= word - 1) {
+  // Not even with all that might: no close look is worth it.
+  if (most < request.nodes_min && wanted != SIZE_MAX) return last_count_ = most;
+  auto look_at = [&](auto candidates, auto fits) {
+    for (std::size_t i = 0; i < sure_.words() && count < wanted; ++i) {
+      for (std::uint64_t word = candidates(i); word != 0; word &= word - 1) {
         auto node = static_cast<NodeNumber>(64 * i + static_cast<std::size_t>(std::countr_zero(word)));
-        if (!free_[node].Holds(need)) continue;
+        if (!fits(node)) continue;
         fit_.Set(node);
         if (++count >= wanted) break;
       }
     }
+  };
+  if (look) {
+    look_at([&](std::size_t i) { return maybe_.word(i) & ~sure_.word(i) & ~held.word(i); },
+            [&](NodeNumber node) { return free_[node].Holds(need); });
   }
-  for (std::size_t i = 0; i < base_.words() && count < wanted; ++i) {
-    for (std::uint64_t word = maybe_.word(i) & held.word(i); word != 0; word &= word - 1) {
-      auto node = static_cast<NodeNumber>(64 * i + static_cast<std::size_t>(std::countr_zero(word)));
-      if (!lines_[node].Fits(need, now_, end)) continue;
-      fit_.Set(node);
-      if (++count >= wanted) break;
-    }
+  look_at([&](std::size_t i) { return maybe_.word(i) & held.word(i); },
+          [&](NodeNumber node) { return lines_[node].Fits(need, now_, end); });
+  return last_count_ = count;
+}
+
+bool Cluster::FitsNowWithout(const Request& request, Instant length, const Planned& own) {
+  if (request.tasks > 0 || !request.licences.empty()) return true;  // to be tried
+  Instant end = After(now_, length);
+  std::size_t count = CollectFit(request, request.node, end, SIZE_MAX);
+  for (const NodeShare& share : own.nodes) {
+    if (count >= request.nodes_min) return true;
+    if (fit_.Has(share.node) || !usable_.Has(share.node)) continue;
+    Timeline line = lines_[share.node];
+    line.Give(request.node, own.start, After(own.start, length));
+    count += line.Fits(request.node, now_, end) ? 1 : 0;
   }
-  return count;
+  return count >= request.nodes_min;
 }
 
 bool Cluster::LicencesFit(const Request& request, Instant length) const {
@@ -77,7 +89,14 @@ std::optional<Placement> Cluster::PlaceNow(const Request& request, Instant lengt
   return ChooseFixed(request, count, prefer);
 }
 
-std::optional<Placement> Cluster::SpreadTasks(const Request& request, Instant from, Instant length) {
+std::size_t Cluster::CountFit(const Request& request, Instant length) {
+  if (request.tasks == 0) return CollectFit(request, request.node, After(now_, length), SIZE_MAX);
+  std::size_t tasks = 0;
+  for (std::uint32_t here : Capacities(request, now_, length)) tasks += here;
+  return tasks;
+}
+
+Counts Cluster::Capacities(const Request& request, Instant from, Instant length) {
   Counts capacity(total_.size(), 0);
   std::int64_t most = request.tasks_per_node > 0 ? request.tasks_per_node : request.tasks;
   Vec least = request.node + request.task;
@@ -91,8 +110,12 @@ std::optional<Placement> Cluster::SpreadTasks(const Request& request, Instant fr
     }
     return true;
   });
+  return capacity;
+}
+
+std::optional<Placement> Cluster::SpreadTasks(const Request& request, Instant from, Instant length) {
   Spread spread{request.tasks, 1, request.nodes_min, request.nodes_max, request.nodes_min > 1};
-  std::optional<Counts> counts = ChooseCounts(spread, capacity);
+  std::optional<Counts> counts = ChooseCounts(spread, Capacities(request, from, length));
   if (!counts) return std::nullopt;
   Placement nodes;
   for (NodeNumber node = 0; node < counts->size(); ++node) {

@@ -2,6 +2,7 @@
 // One pass over the queue. Within a walk resources only shrink, except where a planned job moves to an
 // earlier time: then what was found blocked before is looked at again, until nothing moves.
 #include <algorithm>
+#include <utility>
 
 #include "base/result/result.h"
 #include "scheduler/plan/planner.h"
@@ -30,20 +31,43 @@ class PassWalk {
 
   std::vector<PlanStart> Run() {
     ++p_.statistics_.passes;
+    p_.ForgetFarPlans();
     do {
       ++p_.statistics_.walks;
       again_ = blocked_any_ = stop_ = before_backfill_ = false;
       first_start_ = kNever;
       planned_count_ = 0;
-      for (Shape& shape : p_.queue_.shapes()) shape.blocked_length = kNever;
+      for (Shape& shape : p_.queue_.shapes()) {
+        shape.blocked_length = kNever;
+        shape.deficit = shape.gain = 0;
+      }
+      Fill();
       Walk();
     } while (again_);
+    p_.changes_ = {.everywhere = false};
+    return std::move(starts_);
+  }
+
+  // Only what the changes since the last pass may let in. Planned jobs that start free what was held for them
+  // later on, which may let in others: until nothing is freed any more.
+  std::vector<PlanStart> RunQuick() {
+    ++p_.statistics_.quick_passes;
+    quick_ = true;
+    planned_count_ = p_.rules_.reservations;
+    Planner::Changes changes = std::exchange(p_.changes_, {.everywhere = false});
+    do {
+      ++p_.statistics_.walks;
+      heads_.clear();
+      FillGained(changes);
+      std::ranges::make_heap(heads_, Later());
+      Walk();
+      changes = {.everywhere = false, .freed = std::exchange(freed_, {})};
+    } while (!changes.freed.empty());
     return std::move(starts_);
   }
 
  private:
   void Walk() {
-    Fill();
     while (!heads_.empty() && !stop_) {
       std::ranges::pop_heap(heads_, Later());
       Head head = heads_.back();
@@ -72,6 +96,57 @@ class PassWalk {
     std::ranges::make_heap(heads_, Later());
   }
 
+  void FillGained(Planner::Changes& changes) {
+    std::ranges::sort(changes.freed);
+    changes.freed.erase(std::unique(changes.freed.begin(), changes.freed.end()), changes.freed.end());
+    std::vector<bool> pushed(p_.queue_.shapes().size(), false);
+    if (!changes.freed.empty() || changes.licences || !changes.limits.empty()) FillFreed(changes, pushed);
+    for (JobNumber id : changes.arrived) {
+      auto job = p_.jobs_.find(id);
+      if (job != p_.jobs_.end() && job->second.state == Planner::JobState::kWaiting &&
+          !pushed[job->second.shape])
+        Push(job->second.group, false);
+    }
+  }
+
+  void FillFreed(const Planner::Changes& changes, std::vector<bool>& look) {
+    auto newly = [&](const Request& request) {
+      return static_cast<std::uint32_t>(std::ranges::count_if(
+          changes.freed, [&](NodeNumber node) { return p_.cluster_.CouldUse(request, node); }));
+    };
+    std::vector<Shape>& shapes = p_.queue_.shapes();
+    for (std::size_t i = 0; i < shapes.size(); ++i) {
+      Shape& shape = shapes[i];
+      if (shape.jobs == 0) continue;
+      std::uint32_t more = newly(shape.request);
+      shape.gain += more;
+      bool enough = more > 0 && (shape.request.tasks > 0 || shape.gain >= shape.deficit);
+      look[i] = enough || (changes.licences && !shape.request.licences.empty());
+    }
+    std::set<std::uint32_t> limits;
+    for (LimitSet set : changes.limits) limits.insert(p_.limit_sets_[set].begin(), p_.limit_sets_[set].end());
+    for (GroupNumber number : p_.queue_.active()) {
+      const Group& group = p_.queue_.group(number);
+      bool allowed =
+          !limits.empty() && std::ranges::any_of(p_.limit_sets_[group.limits],
+                                                 [&](std::uint32_t limit) { return limits.contains(limit); });
+      if (!look[group.shape] && !allowed) continue;
+      look[group.shape] = true;
+      Push(number, false);
+    }
+    for (std::size_t i = 0; i < shapes.size(); ++i) {
+      if (!look[i]) continue;
+      shapes[i].blocked_length = kNever;
+      shapes[i].deficit = shapes[i].gain = 0;
+    }
+    for (const auto& [start, id] : p_.planned_) {
+      const Planner::Job& job = p_.jobs_.at(id);
+      const Request& request = p_.queue_.shape(job.shape).request;
+      if (newly(request) > 0 && p_.cluster_.FitsNow(request, 1))
+        heads_.push_back({job.entry.rank + p_.lanes_[job.lane], id, kPlannedJob});
+    }
+  }
+
   void Push(GroupNumber number, bool heap) {
     const Group& group = p_.queue_.group(number);
     const Entry& first = group.front();
@@ -90,8 +165,27 @@ class PassWalk {
     std::ranges::make_heap(heads_, Later());
   }
 
+  // Starts it if it fits now; else it stays as it is planned.
+  void StartPlanned(Planner::Job& job) {
+    Planned before{job.start, job.nodes};
+    std::uint64_t planned_at = job.planned_at;
+    const Request& request = p_.queue_.shape(job.shape).request;
+    if (!p_.cluster_.FitsNowWithout(request, job.length, before)) return;
+    p_.Unhold(job);
+    if (p_.LimitsAllow(job.limits, request)) {
+      if (auto nodes = p_.cluster_.PlaceNow(request, job.length, Prefer(job))) {
+        for (const NodeShare& share : before.nodes) freed_.push_back(share.node);
+        p_.Gain();
+        return Start(job, std::move(*nodes));
+      }
+    }
+    p_.Hold(job, std::move(before));
+    job.planned_at = planned_at;
+  }
+
   // A planned job: start it, or plan it earlier if something was freed since.
   void ConsiderPlanned(Planner::Job& job) {
+    if (quick_) return StartPlanned(job);
     ++planned_count_;
     bool due = job.start <= now_;
     if (p_.rules_.backfill == Backfill::kNone) stop_ = true;  // unless it starts
@@ -103,37 +197,28 @@ class PassWalk {
     Instant promised = job.start;
     Planned before{job.start, job.nodes};
     p_.Unhold(job);
-    if (p_.LimitsAllow(job.limits, request)) {
-      if (auto nodes = p_.cluster_.PlaceNow(request, job.length, Prefer(job))) {
-        if (promised > now_) Moved();
-        stop_ = false;
-        --planned_count_;
-        return Start(job, std::move(*nodes));
-      }
+    if (!p_.LimitsAllow(job.limits, request)) return Unplan(job);
+    if (auto nodes = p_.cluster_.PlaceNow(request, job.length, Prefer(job))) {
+      if (promised > now_) Moved();
+      stop_ = false;
+      --planned_count_;
+      return Start(job, std::move(*nodes));
     }
     ++p_.statistics_.plans;
     Planned planned = p_.cluster_.Earliest(request, job.length);
-    if (planned.start > promised && promised > now_ && StillFits(request, before, job.length))
-      planned = before;
+    if (planned.start > promised && promised > now_ && p_.Fits(request, before, job.length)) planned = before;
     if (planned.start > promised && promised < kNever) ++p_.statistics_.promises_broken;
     if (planned.start < promised) Moved();
     first_start_ = std::min(first_start_, planned.start);
-    if (planned.start >= kNever && !p_.rules_.keeps_choice) {  // it has nothing to be planned on any more
-      --planned_count_;
-      return p_.Enqueue(job);
-    }
+    if (planned.start >= kNever && !p_.rules_.keeps_choice) return Unplan(job);
     p_.Hold(job, std::move(planned));
   }
 
-  bool StillFits(const Request& request, const Planned& planned, Instant length) const {
-    const Cluster& cluster = p_.cluster_;
-    Instant end = After(planned.start, length);
-    if (!request.licences.empty() && !cluster.licences().Fits(request.licences, planned.start, end))
-      return false;
-    return std::ranges::all_of(planned.nodes, [&](const NodeShare& share) {
-      return cluster.Usable(share.node) &&
-             cluster.Line(share.node).Fits(TakenOn(request, share), planned.start, end);
-    });
+  // Nothing to be planned on, or not allowed, any more: it waits like others.
+  void Unplan(Planner::Job& job) {
+    --planned_count_;
+    Moved();
+    p_.Enqueue(job);
   }
 
   // What was freed at a later time may let a job in that was found blocked before.
@@ -145,14 +230,24 @@ class PassWalk {
   void ConsiderGroup(GroupNumber number) {
     Group& group = p_.queue_.group(number);
     Shape& shape = p_.queue_.shape(group.shape);
-    Planner::Job& job = p_.jobs_.at(group.front().job);
     if (!p_.LimitsAllow(group.limits, shape.request)) return;  // nor any other of the group
+    bool full = planned_count_ >= p_.rules_.reservations;
+    if (group.length >= shape.blocked_length && full && p_.rules_.backfill != Backfill::kNone) {
+      blocked_any_ = true;
+      return;
+    }
+    Planner::Job& job = p_.jobs_.at(group.front().job);
     if (MayStart(group, shape)) {
       if (auto nodes = p_.cluster_.PlaceNow(shape.request, group.length, Prefer(job))) {
         Dequeue(number, job);
         return Start(job, std::move(*nodes));
       }
       shape.blocked_length = group.length;
+      shape.gain = 0;
+      std::size_t found = shape.request.tasks > 0 ? shape.request.nodes_min : p_.cluster_.last_count();
+      shape.deficit = shape.request.nodes_min -
+                      static_cast<std::uint32_t>(std::min<std::size_t>(found, shape.request.nodes_min));
+      if (!shape.request.licences.empty()) shape.deficit = 0;
     }
     blocked_any_ = true;
     if (p_.rules_.backfill == Backfill::kNone) return StopAt(number, job);
@@ -202,10 +297,19 @@ class PassWalk {
   std::vector<PlanStart> starts_;
   std::uint32_t planned_count_ = 0;
   Instant first_start_ = kNever;  // of the planned jobs
-  bool again_ = false;            // something moved after something was found blocked
+  bool quick_ = false;
+  std::vector<NodeNumber> freed_;  // quick: by planned jobs that started early
+  bool again_ = false;             // something moved after something was found blocked
   bool blocked_any_ = false, stop_ = false, before_backfill_ = false;
 };
 
 std::vector<PlanStart> Planner::Pass() { return PassWalk(*this).Run(); }
+
+std::vector<PlanStart> Planner::QuickPass() {
+  bool enough = !changes_.everywhere && rules_.backfill == Backfill::kProfile && !backfill_order_ &&
+                planned_.size() >= rules_.reservations && NextStart() > cluster_.now() &&
+                planned_.rbegin()->first <= After(cluster_.now(), horizon_);
+  return enough ? PassWalk(*this).RunQuick() : Pass();
+}
 
 }  // namespace slipway::plan

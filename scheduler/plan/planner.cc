@@ -17,7 +17,7 @@ Vec WholeOf(const Request& request) {
 
 }  // namespace
 
-Planner::Planner(std::unique_ptr<Policy> policy)
+Planner::Planner(std::shared_ptr<const Policy> policy)
     : policy_(std::move(policy)), rules_(policy_->rules()), backfill_order_(policy_->has_backfill_order()) {}
 
 LaneNumber Planner::AddLane(Rank offset) {
@@ -33,7 +33,7 @@ std::uint32_t Planner::AddLimit(const Limit& limit) {
 void Planner::ChangeLimit(std::uint32_t number, std::int64_t jobs_max, const Vec& max) {
   limits_[number].jobs_max = jobs_max;
   limits_[number].max = max;
-  Gain();
+  GainEverywhere();
 }
 
 LimitSet Planner::SetOfLimits(std::vector<std::uint32_t> limits) {
@@ -87,7 +87,20 @@ void Planner::Enqueue(Job& job) {
   job.group = queue_.Insert(job.shape, job.length, job.lane, job.limits, job.entry);
 }
 
-void Planner::Add(const PlanJob& job) { Enqueue(Insert(job)); }
+void Planner::Add(const PlanJob& job) {
+  Enqueue(Insert(job));
+  changes_.arrived.push_back(job.facts.id);
+}
+
+// What the job held is free.
+void Planner::GainOf(const Job& job) {
+  constexpr std::size_t kFreedMax = 512;
+  Gain();
+  for (const NodeShare& share : job.nodes) changes_.freed.push_back(share.node);
+  if (changes_.freed.size() > kFreedMax) changes_.everywhere = true;
+  if (job.limits != 0) changes_.limits.insert(job.limits);
+  changes_.licences = changes_.licences || !queue_.shape(job.shape).request.licences.empty();
+}
 
 void Planner::AddRunning(const PlanJob& job, const Placement& nodes, Instant end) {
   Start(Insert(job), nodes, end);
@@ -140,8 +153,8 @@ void Planner::Remove(JobNumber id) {
   if (job.state == JobState::kWaiting) {
     queue_.Remove(job.group, job.entry);
   } else if (job.state == JobState::kPlanned) {
+    GainOf(job);
     Unhold(job);
-    Gain();
   } else {
     const Request& request = queue_.shape(job.shape).request;
     for (const NodeShare& share : job.nodes)
@@ -149,7 +162,7 @@ void Planner::Remove(JobNumber id) {
     cluster_.GiveLicences(request.licences, job.start, job.end, Use::kRunning);
     Count(job.limits, request, -1);
     ends_.erase({job.end, id});
-    Gain();
+    GainOf(job);
   }
   queue_.DropShape(job.shape);
   jobs_.erase(found);
@@ -163,28 +176,29 @@ void Planner::Release(JobNumber id, NodeNumber node) {
   if (share == job.nodes.end()) return;
   cluster_.Give(node, TakenOn(queue_.shape(job.shape).request, *share), job.start, job.end, Use::kRunning);
   job.nodes.erase(share);
+  changes_.freed.push_back(node);
   Gain();
 }
 
 void Planner::SetUsable(NodeNumber node, bool usable) {
   if (cluster_.Usable(node) == usable) return;
   cluster_.SetUsable(node, usable);
-  Gain();
+  GainEverywhere();
 }
 
 void Planner::SetTotal(NodeNumber node, const Vec& total) {
   cluster_.SetTotal(node, total);
-  Gain();
+  GainEverywhere();
 }
 
 void Planner::Reserve(NodeNumber node, const Vec& what, Instant from, Instant to) {
   cluster_.Take(node, what, from, to, Use::kHold);
-  Gain();  // planned jobs may have to move
+  GainEverywhere();  // planned jobs may have to move
 }
 
 void Planner::Unreserve(NodeNumber node, const Vec& what, Instant from, Instant to) {
   cluster_.Give(node, what, from, to, Use::kHold);
-  Gain();
+  GainEverywhere();
 }
 
 std::size_t Planner::ExtendOverdue(Instant more) {
@@ -203,19 +217,59 @@ std::size_t Planner::ExtendOverdue(Instant more) {
     ends_.emplace(end, id);
     ++count;
   }
-  if (count > 0) Gain();
+  if (count > 0) GainEverywhere();
   return count;
+}
+
+void Planner::ForgetFarPlans() {
+  if (rules_.keeps_choice) return;
+  while (!planned_.empty() && planned_.rbegin()->first > After(cluster_.now(), horizon_)) {
+    Job& job = jobs_.at(planned_.rbegin()->second);
+    Unhold(job);
+    Enqueue(job);
+    GainEverywhere();
+  }
+}
+
+std::vector<JobNumber> Planner::Overdue() const {
+  std::vector<JobNumber> jobs;
+  for (auto at = ends_.begin(); at != ends_.end() && at->first <= cluster_.now(); ++at)
+    jobs.push_back(at->second);
+  return jobs;
 }
 
 Instant Planner::NextStart() const { return planned_.empty() ? kNever : planned_.begin()->first; }
 
 Waits Planner::WhyWaits(JobNumber id) {
   const Job& job = jobs_.at(id);
-  const Request& request = queue_.shape(job.shape).request;
-  if (!LimitsAllow(job.limits, request)) return Waits::kLimit;
-  if (job.state == JobState::kPlanned) return Waits::kResources;
-  if (cluster_.FitsNow(request, job.length)) return Waits::kOrder;
-  return cluster_.CouldRun(request, true) ? Waits::kResources : Waits::kNever;
+  if (job.state == JobState::kPlanned) return Waits::kPlanned;
+  Shape& shape = queue_.shape(job.shape);
+  if (!LimitsAllow(job.limits, shape.request)) return Waits::kLimit;
+  if (shape.could_run_at != cluster_.version()) {
+    shape.could_run_at = cluster_.version();
+    shape.could_run = cluster_.CouldRun(shape.request, true);
+  }
+  return shape.could_run ? Waits::kOthers : Waits::kNever;
+}
+
+bool Planner::Fits(const Request& request, const Planned& planned, Instant length) const {
+  Instant end = After(planned.start, length);
+  if (!request.licences.empty() && !cluster_.licences().Fits(request.licences, planned.start, end))
+    return false;
+  return std::ranges::all_of(planned.nodes, [&](const NodeShare& share) {
+    return cluster_.Usable(share.node) &&
+           cluster_.Line(share.node).Fits(TakenOn(request, share), planned.start, end);
+  });
+}
+
+void Planner::KeepPromise(JobNumber id, Instant start, const Placement& nodes) {
+  auto found = jobs_.find(id);
+  if (found == jobs_.end() || found->second.state != JobState::kWaiting || start <= cluster_.now()) return;
+  Job& job = found->second;
+  Planned planned{start, nodes};
+  if (!Fits(queue_.shape(job.shape).request, planned, job.length)) return;
+  queue_.Remove(job.group, job.entry);
+  Hold(job, std::move(planned));
 }
 
 std::vector<Planner::Promise> Planner::Promises() const {

@@ -40,15 +40,15 @@ struct PlanStart {
 };
 
 enum class Waits : std::uint8_t {
-  kResources = 1,  // does not fit now; planned, or others are ahead of it
-  kOrder = 2,      // others are ahead of it, and the policy lets nothing overtake, or this not
+  kPlanned = 1,  // it has a promised start
+  kOthers = 2,   // does not fit beside what runs and is planned, or may not overtake
   kLimit = 3,
-  kNever = 4  // does not fit whatever ends: nodes are missing, or running jobs have no end
+  kNever = 4  // would not fit if nothing ran: nodes are away
 };
 
 class Planner {
  public:
-  explicit Planner(std::unique_ptr<Policy> policy);
+  explicit Planner(std::shared_ptr<const Policy> policy);
 
   Cluster& cluster() { return cluster_; }
   const Cluster& cluster() const { return cluster_; }
@@ -56,7 +56,10 @@ class Planner {
 
   // Lanes: jobs whose ranks move together. The offset is added to the ranks of the lane's jobs.
   LaneNumber AddLane(Rank offset = 0);
-  void SetLaneOffset(LaneNumber lane, Rank offset) { lanes_[lane] = offset; }
+  void SetLaneOffset(LaneNumber lane, Rank offset) {
+    lanes_[lane] = offset;
+    changes_.everywhere = true;
+  }
   std::uint32_t AddLimit(const Limit& limit);
   void ChangeLimit(std::uint32_t number, std::int64_t jobs_max, const Vec& max);
   const Limit& LimitOf(std::uint32_t number) const { return limits_[number]; }
@@ -64,10 +67,16 @@ class Planner {
   // A job's resources are planned to be free only so long after its time limit: ending takes time.
   void SetGrace(Instant grace) { grace_ = grace; }
 
+  // Starts that are planned further ahead than this are no promises: each pass plans them anew.
+  void SetHorizon(Instant horizon) { horizon_ = horizon; }
+
   // Waits from now on. The number must not be in use.
   void Add(const PlanJob& job);
   // Runs on these nodes until `end` at the latest, whatever the planner thinks of it (it was decided before).
   void AddRunning(const PlanJob& job, const Placement& nodes, Instant end);
+  // A promise that was given before (by a planner of which this one is a copy) holds again, where it still
+  // fits.
+  void KeepPromise(JobNumber job, Instant start, const Placement& nodes);
   bool Knows(JobNumber job) const { return jobs_.contains(job); }
   bool IsRunning(JobNumber job) const;
   // No longer waits, or no longer runs: what it held is free.
@@ -80,12 +89,20 @@ class Planner {
   void Reserve(NodeNumber node, const Vec& what, Instant from, Instant to);
   void Unreserve(NodeNumber node, const Vec& what, Instant from, Instant to);
 
-  void Advance(Instant now) { cluster_.Advance(now); }
+  void Advance(Instant now) {
+    if (cluster_.Advance(now)) GainEverywhere();
+  }
+  // Running jobs whose end is past.
+  std::vector<JobNumber> Overdue() const;
   // Running jobs whose end is past are expected to end after `more` from now. Returns how many there were.
   std::size_t ExtendOverdue(Instant more);
 
   // One pass at the time of Advance. Jobs in the answer run from now on.
   std::vector<PlanStart> Pass();
+  // The same with less work: looks only at jobs that have come since the last pass and at those that what was
+  // freed since may let in; planned jobs start early but are not planned anew. A whole pass where that is not
+  // enough.
+  std::vector<PlanStart> QuickPass();
   // Of the planned jobs the earliest start: a pass is due then. kNever: none.
   Instant NextStart() const;
 
@@ -99,10 +116,11 @@ class Planner {
   Waits WhyWaits(JobNumber job);
   // The earliest start of such a request if it were the first in the queue.
   Planned WhenIf(const Request& request, Instant length) { return cluster_.Earliest(request, length); }
+  std::size_t shapes() const { return queue_.shape_count(); }
   std::size_t waiting() const { return queue_.jobs() + planned_.size(); }
 
   struct Statistics {
-    std::uint64_t passes = 0, walks = 0, plans = 0;
+    std::uint64_t passes = 0, quick_passes = 0, walks = 0, plans = 0;
     std::uint64_t promises_broken = 0;  // moved to a later time
   };
   const Statistics& statistics() const { return statistics_; }
@@ -124,6 +142,7 @@ class Planner {
     Placement nodes;
   };
 
+  bool Fits(const Request& request, const Planned& planned, Instant length) const;
   LimitSet SetOfLimits(std::vector<std::uint32_t> limits);
   bool LimitsAllow(LimitSet set, const Request& request) const;
   void Count(LimitSet set, const Request& request, int change);
@@ -132,9 +151,22 @@ class Planner {
   void Start(Job& job, Placement nodes, Instant end);
   void Hold(Job& job, Planned planned);
   void Unhold(Job& job);
+  // What has changed since the last pass. `everywhere`: more than what the rest can say.
+  struct Changes {
+    bool everywhere = true, licences = false;
+    std::vector<NodeNumber> freed;
+    std::vector<JobNumber> arrived;
+    std::set<LimitSet> limits;
+  };
   void Gain() { ++gains_; }
+  void GainEverywhere() {
+    Gain();
+    changes_.everywhere = true;
+  }
+  void GainOf(const Job& job);
+  void ForgetFarPlans();
 
-  std::unique_ptr<Policy> policy_;
+  std::shared_ptr<const Policy> policy_;
   Rules rules_;
   bool backfill_order_;
   Cluster cluster_;
@@ -147,7 +179,8 @@ class Planner {
   std::set<std::pair<Instant, JobNumber>> planned_;  // by start
   std::set<std::pair<Instant, JobNumber>> ends_;     // of running jobs
   std::uint64_t gains_ = 1;                          // how often something was freed
-  Instant grace_ = 0;
+  Instant grace_ = 0, horizon_ = kNever;
+  Changes changes_;
   Statistics statistics_;
 };
 

@@ -23,6 +23,12 @@ struct Shape {
   std::uint32_t jobs = 0;  // waiting, planned or running; 0: the number is free again
   // Within a pass, and until something is freed: does not fit for this length or longer.
   Instant blocked_length = kNever;
+  // So many nodes were missing when that was found out, and so many have come since: with fewer there is no
+  // need to look again. 0: not known.
+  std::uint32_t deficit = 0, gain = 0;
+  // Whether it would fit if nothing ran, and for which version of the cluster that is known.
+  bool could_run = true;
+  std::uint64_t could_run_at = 0;
 };
 
 struct Entry {
@@ -50,6 +56,7 @@ class Queue {
   Shape& shape(ShapeNumber number) { return shapes_[number]; }
   const Shape& shape(ShapeNumber number) const { return shapes_[number]; }
   std::vector<Shape>& shapes() { return shapes_; }
+  std::size_t shape_count() const { return by_request_.size(); }
 
   GroupNumber Insert(ShapeNumber shape, Instant length, LaneNumber lane, LimitSet limits, const Entry& entry);
   void Remove(GroupNumber group, const Entry& entry);

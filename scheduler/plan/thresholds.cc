@@ -6,7 +6,7 @@
 namespace slipway::plan {
 namespace {
 
-constexpr std::size_t kLevelsMax = 24;  // in a dimension; each costs one bit per node and change
+constexpr std::size_t kLevelsMax = 48;  // in a dimension; each costs one bit per node and change
 
 }  // namespace
 
@@ -41,7 +41,8 @@ void Thresholds::Update(NodeNumber node, const Vec& before, const Vec& after) {
   }
 }
 
-bool Thresholds::Select(const Vec& need, const NodeBits& from, NodeBits& sure, NodeBits& maybe) const {
+bool Thresholds::Select(const Vec& need, const NodeBits& from, const NodeBits& usable, NodeBits& sure,
+                        NodeBits& maybe) const {
   std::array<const NodeBits*, kDims> yes{}, perhaps{};
   std::size_t yes_count = 0, perhaps_count = 0;
   bool none_sure = false, exact = true;
@@ -63,7 +64,7 @@ bool Thresholds::Select(const Vec& need, const NodeBits& from, NodeBits& sure, N
     if (above != levels.begin()) perhaps[perhaps_count++] = &std::prev(above)->nodes;
   }
   for (std::size_t i = 0; i < from.words(); ++i) {
-    std::uint64_t word = from.word(i);
+    std::uint64_t word = from.word(i) & usable.word(i);
     for (std::size_t k = 0; k < perhaps_count; ++k) word &= perhaps[k]->word(i);
     maybe.SetWord(i, word);
     for (std::size_t k = 0; k < yes_count; ++k) word &= yes[k]->word(i);

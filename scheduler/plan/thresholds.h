@@ -18,9 +18,10 @@ class Thresholds {
   void AddNode(const Vec& free);
   void Update(NodeNumber node, const Vec& before, const Vec& after);
 
-  // Of the nodes in `from`: `sure` have `need` free, those in `maybe` and not in `sure` have to be looked at.
-  // Returns whether the two differ.
-  bool Select(const Vec& need, const NodeBits& from, NodeBits& sure, NodeBits& maybe) const;
+  // Of the nodes in both sets: `sure` have `need` free, those in `maybe` and not in `sure` have to be looked
+  // at. Returns whether the two differ.
+  bool Select(const Vec& need, const NodeBits& from, const NodeBits& usable, NodeBits& sure,
+              NodeBits& maybe) const;
 
  private:
   struct Level {

@@ -150,6 +150,8 @@ Result<JobSpec> JobSpecOf(const v1::JobSpec& in, std::uint32_t default_time_limi
     if (out.interactive) return Fail(Code::kInvalidArgument, "a launch cannot be an array");
     out.array = TRY(ParseArray(in.array()));
   }
+  TRY(ReadDependencies(in.dependency(), out));
+  out.hold = in.hold();
   out.requeue = in.requeue();
   out.comment = in.comment();
   return out;

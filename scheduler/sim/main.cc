@@ -10,6 +10,7 @@
 
 #include "scheduler/sim/arguments.h"
 #include "scheduler/sim/chaos.h"
+#include "scheduler/sim/load.h"
 #include "scheduler/sim/replay.h"
 
 namespace slipway::scheduler {
@@ -21,6 +22,7 @@ constexpr char kHelp[] =
     "  slipway-sim replay --swf KTH-SP2.swf --procs 100 --policy easy --estimates user --json\n"
     "  slipway-sim replay --swf lublin_256.swf --procs 256 --policy sjf --windows 1981,2756 --window-jobs "
     "1024\n"
+    "  slipway-sim load --nodes 10000 --queued 100000 --mix trace\n"
     "  slipway-sim chaos --seed 42            one life of a cluster with faults, checked at every step\n"
     "  slipway-sim chaos --seed 42 --trace    the same, told line by line\n"
     "  slipway-sim chaos --seed 1 --seeds 500 --minutes 4\n"
@@ -34,7 +36,10 @@ constexpr char kHelp[] =
     "  --estimates user|exact  what the policy knows of run times (default user)\n"
     "  --windows A,B,…  runs of --window-jobs jobs (default 1024) from the A-th, the B-th, …; figures over "
     "all\n"
-    "  --json       one JSON object\n";
+    "  --json       one JSON object\n"
+    "\n"
+    "  --nodes N --queued Q --mix trace|centre|distinct   a cluster and its queue, timed (CPU, medians)\n"
+    "  --reservations K (100)   --rounds R (30)\n";
 
 struct ChaosArguments {
   std::uint64_t seed = 1, seeds = 1;
@@ -86,10 +91,12 @@ int Chaos(const ChaosArguments& arguments) {
     sum.kills += result.kills;
     sum.reboots += result.reboots;
     sum.started += result.started;
+    sum.promises += result.promises;
   }
   std::printf("%s\n", Cat(arguments.seeds, " lives, ", sum.jobs, " jobs accepted and ended once, ",
-                          sum.started, " steps started, ", sum.kills, " kills of the controller, ",
-                          sum.reboots, " reboots, ", sum.inputs, " inputs: nothing broken")
+                          sum.started, " steps started, ", sum.promises, " starts promised, ", sum.kills,
+                          " kills of the controller, ", sum.reboots, " reboots, ", sum.inputs,
+                          " inputs: nothing broken")
                           .c_str());
   return 0;
 }
@@ -103,10 +110,7 @@ int Main(int argc, char** argv) {
   std::string command = words[0];
   words.erase(words.begin());
   if (command == "replay") return ReplayCommand(words);
-  if (command == "load") {
-    std::fprintf(stderr, "slipway-sim: load is not implemented yet; chaos and replay are\n");
-    return 2;
-  }
+  if (command == "load") return LoadCommand(words);
   if (command != "chaos") {
     std::fprintf(stderr, "slipway-sim: unknown command %s; see slipway-sim --help\n", command.c_str());
     return 2;

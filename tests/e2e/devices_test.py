@@ -164,18 +164,15 @@ class Devices(t.ClusterTest):
 
     def test_a_jobs_hooks_have_no_privilege_and_see_no_other_image(self):
         self.hook("look", "createContainer", script='grep -E "^(Cap|NoNew)" /proc/self/status > $OUT/caps; '
-                  'find / -xdev -name ".singularity.d" -maxdepth 1 > $OUT/found; cat /proc/self/mountinfo > $OUT/mounts; ls -d /mnt/rootfs/.singularity.d >> $OUT/found')
+                  'find / -xdev -name ".singularity.d" -maxdepth 1 > $OUT/found; awk \'/squashfs/ {print $5}\' /proc/self/mountinfo > $OUT/places; for p in $(cat $OUT/places); do ls -d "$p"; done > $OUT/reached 2>/dev/null; ls -d /mnt/rootfs/.singularity.d >> $OUT/found')
         self.cluster("launch", "-n1", "--image", "tiny", "--", "true", check=0)
         caps = dict(line.split(":\t") for line in pathlib.Path(self.out, "caps").read_text().splitlines())
         for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
             self.assertEqual(int(caps[name], 16), 0, name)
         self.assertEqual(pathlib.Path(self.out, "found").read_text(), "/mnt/rootfs/.singularity.d\n")
-        mounts = [line.split() for line in pathlib.Path(self.out, "mounts").read_text().splitlines()]
-        images = [line[4] for line in mounts if "squashfs" in line]
-        for place in images:
-            folder = os.path.dirname(place)
-            covers = [line for line in mounts if line[4] == folder and "tmpfs" in line]
-            self.assertTrue(covers or place.startswith("/mnt"), (place, images))
+        # Where images are attached is no secret, but what is there is.
+        self.assertNotEqual(pathlib.Path(self.out, "places").read_text(), "")
+        self.assertEqual(pathlib.Path(self.out, "reached").read_text(), "")
 
     def test_an_admins_hook_for_outside_does_not_stop_jobs(self):
         self.hook("out", "prestart", script="touch $OUT/ran")

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+// The queue is filled, the cluster lives for a while so that ends are spread, and then each kind of decision
+// is timed by itself.
+#include "scheduler/sim/load.h"
+
+#include <malloc.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+#include <map>
+
+#include "base/text/text.h"
+#include "scheduler/sim/arguments.h"
+
+namespace slipway::scheduler {
+namespace {
+
+constexpr plan::Instant kSecond = 1'000'000;
+
+double CpuMs() {
+  timespec now{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) * 1e-6;
+}
+
+double Quantile(std::vector<double> values, double at) {
+  if (values.empty()) return 0;
+  std::ranges::sort(values);
+  return values[std::min(values.size() - 1,
+                         static_cast<std::size_t>(at * static_cast<double>(values.size())))];
+}
+
+class Load {
+ public:
+  explicit Load(const LoadOptions& options)
+      : options_(options),
+        mix_(options.mix, options.nodes, options.seed),
+        rng_(options.seed + 1),
+        planner_(plan::MakePolicy(Cat("multifactor:", options.reservations))) {
+    mix_.AddNodes(planner_.cluster());
+  }
+
+  LoadFigures Run() {
+    std::size_t before = mallinfo2().uordblks;
+    for (std::uint32_t i = 0; i < options_.queued; ++i) Add();
+    figures_.bytes_per_job =
+        static_cast<double>(mallinfo2().uordblks - before) / std::max<double>(1, options_.queued);
+    planner_.Advance(now_);
+    figures_.fill_ms = Timed([&] { figures_.started_first = Pass(); });
+    Live(200);
+    std::vector<double> passes;
+    for (std::uint32_t i = 0; i < options_.rounds; ++i) {
+      Step();
+      EndSome(3);
+      passes.push_back(Timed([&] { Pass(); }));
+      Refill();
+    }
+    figures_.pass_ms = Quantile(passes, 0.5);
+    figures_.pass_max_ms = Quantile(passes, 1);
+    Arrivals();
+    Ends();
+    figures_.planned = planner_.Promises().size();
+    figures_.waiting = planner_.waiting();
+    figures_.shapes = planner_.shapes();
+    return figures_;
+  }
+
+ private:
+  template <class Work>
+  static double Timed(Work work) {
+    double begin = CpuMs();
+    work();
+    return CpuMs() - begin;
+  }
+
+  void Add() { planner_.Add(mix_.Next(next_++, now_)); }
+  std::size_t Record(const std::vector<plan::PlanStart>& starts) {
+    for (const plan::PlanStart& start : starts) running_.push_back(start.job);
+    return starts.size();
+  }
+  std::size_t Pass() { return Record(planner_.Pass()); }
+
+  // Time goes on to the next thing that is planned, or by a second.
+  void Step() {
+    planner_.Advance(now_ += kSecond);
+    for (plan::JobNumber job : planner_.Overdue()) {
+      planner_.Remove(job);
+      std::erase(running_, job);
+    }
+  }
+  plan::JobNumber AnyRunning() {
+    std::size_t at = rng_.Below(running_.size());
+    std::swap(running_[at], running_.back());
+    plan::JobNumber job = running_.back();
+    running_.pop_back();
+    return job;
+  }
+  void EndSome(std::uint32_t count) {
+    for (std::uint32_t i = 0; i < count && !running_.empty(); ++i) planner_.Remove(AnyRunning());
+  }
+  void Refill() {
+    while (planner_.waiting() < options_.queued) Add();
+  }
+
+  // Until the jobs that run are no longer those that all began at once.
+  void Live(int steps) {
+    for (int i = 0; i < steps; ++i) {
+      Step();
+      EndSome(static_cast<std::uint32_t>(running_.size() / 100 + 1));
+      if (i % 10 == 9) {
+        Pass();
+        Refill();
+      }
+    }
+    Pass();
+    Refill();
+    Pass();
+  }
+
+  void Arrivals() {
+    std::vector<double> times;
+    for (std::uint32_t i = 0; i < 2000; ++i) {
+      plan::PlanJob job = mix_.Next(next_++, now_);
+      times.push_back(1000 * Timed([&] {
+                        planner_.Add(job);
+                        Record(planner_.QuickPass());
+                      }));
+    }
+    figures_.arrival_us = Quantile(times, 0.5);
+  }
+
+  void Ends() {
+    std::vector<double> times;
+    for (std::uint32_t i = 0; i < 500 && !running_.empty(); ++i) {
+      plan::JobNumber job = AnyRunning();
+      times.push_back(Timed([&] {
+        planner_.Remove(job);
+        Record(planner_.QuickPass());
+      }));
+    }
+    figures_.end_ms = Quantile(times, 0.5);
+    figures_.end_p99_ms = Quantile(times, 0.99);
+  }
+
+  const LoadOptions& options_;
+  Mix mix_;
+  Rng rng_;
+  plan::Planner planner_;
+  plan::Instant now_ = kSecond;
+  plan::JobNumber next_ = 1;
+  std::vector<plan::JobNumber> running_;
+  LoadFigures figures_;
+};
+
+Result<LoadOptions> Parse(const std::vector<std::string>& words) {
+  Arguments given = TRY(Arguments::Parse(
+      words, {"--nodes", "--queued", "--mix", "--reservations", "--rounds", "--seed"}, {"--json"}));
+  LoadOptions options;
+  options.nodes = static_cast<std::uint32_t>(TRY(given.Number("--nodes", options.nodes, 1, 1'000'000)));
+  options.queued = static_cast<std::uint32_t>(TRY(given.Number("--queued", options.queued, 1, 10'000'000)));
+  options.reservations = static_cast<std::uint32_t>(TRY(given.Number("--reservations", 100, 1, 1'000'000)));
+  options.rounds = static_cast<std::uint32_t>(TRY(given.Number("--rounds", options.rounds, 1, 100'000)));
+  options.seed = TRY(given.Number("--seed", 1, 0, UINT64_MAX / 2));
+  options.mix = given.Text("--mix", "trace");
+  if (!Mix::Known(options.mix))
+    return Fail(Code::kInvalidArgument, "--mix is trace, centre or distinct, not ", options.mix);
+  return options;
+}
+
+}  // namespace
+
+LoadFigures RunLoad(const LoadOptions& options) { return Load(options).Run(); }
+
+int LoadCommand(const std::vector<std::string>& words) {
+  Result<LoadOptions> options = Parse(words);
+  if (!options) {
+    std::fprintf(stderr, "slipway-sim load: %s; see slipway-sim --help\n", options.error().message.c_str());
+    return 2;
+  }
+  LoadFigures f = RunLoad(*options);
+  std::printf(
+      "{\"mix\": \"%s\", \"nodes\": %u, \"queued\": %u, \"reservations\": %u, \"shapes\": %llu, \"planned\": "
+      "%llu, "
+      "\"first_fill_starts\": %llu, \"first_fill_ms\": %.1f, \"pass_ms\": %.1f, \"pass_max_ms\": %.1f, "
+      "\"arrival_us\": %.2f, \"end_ms\": %.3f, \"end_p99_ms\": %.3f, \"bytes_per_job\": %.0f}\n",
+      options->mix.c_str(), options->nodes, options->queued, options->reservations,
+      static_cast<unsigned long long>(f.shapes), static_cast<unsigned long long>(f.planned),
+      static_cast<unsigned long long>(f.started_first), f.fill_ms, f.pass_ms, f.pass_max_ms, f.arrival_us,
+      f.end_ms, f.end_p99_ms, f.bytes_per_job);
+  return 0;
+}
+
+}  // namespace slipway::scheduler
