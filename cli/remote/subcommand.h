@@ -11,8 +11,9 @@
 
 namespace slipway::cli {
 
-extern const Subcommand kSubmit, kLaunch, kJobs, kJob, kCancel, kLogs, kNodes, kInit, kDevUp, kDevDown,
-    kDevStatus, kDevSupervise, kImageAdd, kImageLs, kImageRm, kCompletion, kComplete, kVersion;
+extern const Subcommand kSubmit, kLaunch, kJobs, kJob, kCancel, kLogs, kNodes, kInit, kConfigCheck,
+    kConfigShow, kConfigHost, kDevUp, kDevDown, kDevStatus, kDevSupervise, kImageAdd, kImageLs, kImageRm,
+    kCompletion, kComplete, kVersion;
 const std::vector<const Subcommand*>& AllSubcommands();
 
 // Options that many have.
