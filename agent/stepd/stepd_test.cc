@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/stepd/step_under_test.h"
+#include "launcher/spec/task_protocol.h"
 
 namespace slipway {
 namespace {
@@ -48,6 +49,22 @@ TEST(Stepd, GoesOnWithoutAnAgentAndLosesNoOutput) {
   ASSERT_TRUE(step.RunToEnd());
   EXPECT_EQ(step[0].result->exit_code, 4);
   EXPECT_THAT(step[0].out, HasSubstr("\n498\n499\n"));
+}
+
+TEST(Stepd, AStrayConnectionDoesNotTakeTheAgentsPlace) {
+  StepUnderTest step(Shell("read line; exit 4"));
+  ASSERT_TRUE(step.RunUntil([&] { return step[0].state.has_value(); }));
+  UniqueFd silent = *ConnectUnix(step[0].path, SOCK_STREAM);
+  UniqueFd odd = *ConnectUnix(step[0].path, SOCK_STREAM);
+  ASSERT_TRUE(WriteAll(odd.get(), WithLength(EncodeFrame(StepFrame::kSignal, std::int32_t{SIGKILL}))));
+  UniqueFd visitor = *ConnectUnix(step[0].path, SOCK_STREAM);
+  ASSERT_TRUE(WriteAll(visitor.get(), WithLength(EncodeFrame(TaskFrame::kRun, TaskHello{}))));
+  char byte;
+  EXPECT_EQ(::recv(odd.get(), &byte, 1, 0), 0);      // let go
+  EXPECT_EQ(::recv(visitor.get(), &byte, 1, 0), 1);  // told that this is no request
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_EQ(step[0].result->exit_code, 4);
+  EXPECT_FALSE(step[0].lost);
 }
 
 TEST(Stepd, SendsNoMoreThanItsCredit) {

@@ -5,7 +5,10 @@
 
 #include <iterator>
 
+#include "cli/front/container_edits.h"
 #include "cli/front/foreign_options.h"
+#include "cli/front/limit_options.h"
+#include "cli/front/security_options.h"
 
 namespace slipway::cli {
 namespace {
@@ -226,7 +229,7 @@ WriteOptions WritingOf(const Parsed& parsed) {
 std::vector<Option> ContainerOptionList() {
   std::vector<Option> options;
   for (auto list : {MountOptions, WriteOptionList, EnvironmentOptions, IdentityOptions, NamespaceOptions,
-                    ForeignOptionList}) {
+                    LimitOptionList, SecurityOptionList, EditsOptionList, ForeignOptionList}) {
     std::vector<Option> more = list();
     std::move(more.begin(), more.end(), std::back_inserter(options));
   }

@@ -40,6 +40,15 @@ TEST_F(IdentityTest, LentIdsAreMappedBehindRoot) {
   EXPECT_EQ(info.st_gid, 700005u);
 }
 
+TEST_F(IdentityTest, SaysWhyRootIsAlone) {
+  if (::geteuid() != 0) GTEST_SKIP() << "what /etc/subuid lends the caller is not ours to choose";
+  WriteTo(path_ + "/subuid", "");
+  Ended ended = Slipway({"exec", "-f", "--explain", path_ + "/root", "true"}, {.ranges = true});
+  WriteTo(path_ + "/subuid", "20001:700000:65536\n");
+  EXPECT_EQ(ended.code, 0);
+  EXPECT_THAT(ended.err, HasSubstr("/etc/subuid has no range for"));
+}
+
 TEST_F(IdentityTest, RootInsideMayDoWhatHisNamespaceAllows) {
   Ended ended = Slipway({"exec", "-f", "--ignore-subuid", "--writable-tmpfs", path_ + "/bare", "true"});
   EXPECT_EQ(ended.code, 0) << ended.err;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli/front/container_commands.h"
+#include "cli/front/instance_commands.h"
 #include "cli/images/declared/declared.h"
 #include "launcher/client/container_run.h"
 
@@ -26,10 +27,13 @@ int main(int argc, char** argv) {
   if (command == "exec" || command == "run" || command == "shell") {
     return slipway::cli::RunContainerCommand(command, std::vector<std::string>(argv + 2, argv + argc));
   }
+  if (command == "instance") {
+    return slipway::cli::RunInstanceCommand(std::vector<std::string>(argv + 2, argv + argc));
+  }
   const char* companion = slipway::cli::IsImageFileCommand(command) ? "slipway-images" : "slipway-remote";
   auto remote = slipway::FindCompanion(companion);
   if (!remote) {
-    std::fprintf(stderr, "slipway: exec, run and shell work without it, but '%s' needs %s: %s\n",
+    std::fprintf(stderr, "slipway: exec, run, shell and instance work without it, but '%s' needs %s: %s\n",
                  command.c_str(), companion, remote.error().message.c_str());
     return 125;
   }

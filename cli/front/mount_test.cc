@@ -124,6 +124,13 @@ TEST_F(MountTest, ContainAllKeepsFilesAndEnvironmentOut) {
   EXPECT_THAT(all.err, HasSubstr("/secret"));
 }
 
+TEST_F(MountTest, AContainedOneHasSharedMemoryOfItsOwn) {
+  const std::string show = "stat -c %d /dev/shm";
+  std::string plain = Exec({"sh", "-c", show}).out;
+  EXPECT_EQ(plain, RunAndCapture({.argv = {"stat", "-c", "%d", "/dev/shm"}})->out);
+  EXPECT_NE(Slipway({"exec", "-c", path_ + "/root", "sh", "-c", show}).out, plain);
+}
+
 TEST_F(MountTest, NameServersReplaceTheHosts) {
   EXPECT_EQ(
       Slipway({"exec", "--dns", "192.0.2.1,2001:db8::1", path_ + "/root", "cat", "/etc/resolv.conf"}).out,

@@ -110,6 +110,10 @@ std::vector<Option> ResourceOptions() {
        .value_name = "SRC[:DEST[:ro]]",
        .help = "a host path that the container sees",
        .complete = "file"},
+      {.name = "device",
+       .type = Option::kList,
+       .value_name = "VENDOR/CLASS=NAME",
+       .help = "a device of the node by its CDI name (\"all\" for every one of its kind)"},
       {.name = "mpi",
        .type = Option::kString,
        .value_name = "KIND",
@@ -177,6 +181,7 @@ Result<v1::Resources> ResourcesOf(const Parsed& options) {
 
 Result<void> DescribeProgram(const Parsed& options, v1::Program& program) {
   TRY(ReadBinds(options, program));
+  for (const std::string& device : options.List("device")) program.add_devices(device);
   TRY(DescribeMpi(options, program));
   program.set_cwd(Absolute(options.Value("chdir")));
   mode_t mask = ::umask(0);

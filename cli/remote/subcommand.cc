@@ -5,9 +5,9 @@ namespace slipway::cli {
 
 const std::vector<const Subcommand*>& AllSubcommands() {
   static const std::vector<const Subcommand*> all = {
-      &kSubmit,      &kLaunch,     &kJobs,         &kJob,      &kCancel,     &kLogs,     &kNodes,
-      &kConfigCheck, &kConfigShow, &kConfigHost,   &kImageAdd, &kImageLs,    &kImageRm,  &kDevUp,
-      &kDevDown,     &kDevStatus,  &kDevSupervise, &kInit,     &kCompletion, &kComplete, &kVersion};
+      &kSubmit,       &kLaunch,     &kJobs,       &kJob,      &kCancel,  &kLogs,    &kNodes,   &kConfigCheck,
+      &kConfigShow,   &kConfigHost, &kImageAdd,   &kImageLs,  &kImageRm, &kDevUp,   &kDevDown, &kDevStatus,
+      &kDevSupervise, &kInit,       &kCompletion, &kComplete, &kVersion, &kExecJob, &kShellJob};
   return all;
 }
 

@@ -13,7 +13,7 @@ namespace slipway::cli {
 
 extern const Subcommand kSubmit, kLaunch, kJobs, kJob, kCancel, kLogs, kNodes, kInit, kConfigCheck,
     kConfigShow, kConfigHost, kDevUp, kDevDown, kDevStatus, kDevSupervise, kImageAdd, kImageLs, kImageRm,
-    kCompletion, kComplete, kVersion;
+    kCompletion, kComplete, kVersion, kExecJob, kShellJob;
 const std::vector<const Subcommand*>& AllSubcommands();
 
 // Options that many have.

@@ -112,6 +112,7 @@ Result<> ImageWriter::BeginFile(Node& file) {
 }
 
 Result<> ImageWriter::Append(const void* bytes, std::size_t size) {
+  if (size == 0) return {};  // libsquashfs 1.2 crashes on it
   SQFS_TRY(sqfs_block_processor_append(processor_.get(), bytes, size), kWriting, file_.get());
   return {};
 }

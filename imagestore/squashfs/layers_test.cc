@@ -274,12 +274,14 @@ TEST_F(Layers, EqualLayersGiveEqualBytes) {
 TEST_F(Layers, AddedFilesLieOverAndUnder) {
   LayerPackOptions options;
   options.over = {{"meta/run", S_IFREG | 0755, "ours"}, {"meta/link", S_IFLNK | 0777, "run"}};
-  options.under = {{"tmp", S_IFDIR | 01777, {}}, {"etc/hosts", S_IFREG | 0644, ""}};
+  options.under = {
+      {"tmp", S_IFDIR | 01777, {}}, {"etc/hosts", S_IFREG | 0644, ""}, {"etc/empty", S_IFREG | 0644, ""}};
   auto reader = Packed(
       {Tar().File("meta/run", "theirs").File("etc/hosts", "theirs").File(".wh.tmp", "").Bytes()}, options);
   EXPECT_EQ(Read(reader, "/meta/run"), "ours");
   EXPECT_EQ(Read(reader, "/meta/link"), "ours");
   EXPECT_EQ(Read(reader, "/etc/hosts"), "theirs");
+  EXPECT_EQ(Read(reader, "/etc/empty"), "");
   EXPECT_EQ(reader.Find("/tmp")->mode, 01777U);
 }
 

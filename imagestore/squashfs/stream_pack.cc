@@ -63,7 +63,7 @@ class LayerPacker {
     TarStream tar = TRY(TarStream::Open(TRY(layer.open())));
     for (;;) {
       auto entry = TRY(tar.Next());
-      if (!entry) return {};
+      if (!entry) return tar.Drain();
       Node* node = TRY(merge_.Add(entry->entry));
       if (node == nullptr) {
         TRY(CountSkipped(entry->size));

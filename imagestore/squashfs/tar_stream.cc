@@ -161,6 +161,11 @@ Result<std::optional<TarStream::Entry>> TarStream::Next() {
   return std::optional<Entry>(std::move(made));
 }
 
+Result<> TarStream::Drain() {
+  while (TRY(state_->source->Read(state_->buffer)) > 0) continue;
+  return {};
+}
+
 Result<std::size_t> TarStream::Read(std::span<char> buffer) {
   la_ssize_t n = archive_read_data(state_->reader.get(), buffer.data(), buffer.size());
   if (n < 0) return state_->Failed();

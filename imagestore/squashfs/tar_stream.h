@@ -46,6 +46,8 @@ class TarStream {
   Result<std::optional<Entry>> Next();
   // The data of the entry that Next gave; 0 at its end. Need not be called.
   Result<std::size_t> Read(std::span<char> buffer);
+  // The rest of the source, unread: a source that checks a digest has seen all of it then.
+  Result<> Drain();
   bool is_compressed() const;
 
  private:

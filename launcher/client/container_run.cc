@@ -14,7 +14,8 @@
 
 #include "base/os/process.h"
 #include "base/os/socket.h"
-#include "launcher/client/terminal.h"
+#include "launcher/client/outside_hooks.h"
+#include "launcher/client/terminal_relay.h"
 
 namespace slipway {
 namespace {
@@ -23,7 +24,7 @@ constexpr int kForwarded[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2
 
 class Driver {
  public:
-  explicit Driver(const ContainerRun& run) : run_(run) {}
+  explicit Driver(const ContainerRun& run) : run_(run), hooks_(run.spec, run.say) {}
 
   int Run() {
     auto outcome = Start();
@@ -37,6 +38,7 @@ class Driver {
     bool refused = AwaitEnd();
     if (terminal_) terminal_->Drain();
     terminal_.reset();
+    hooks_.Stopped();
     if (refused) return 125;
     if (failed_) {
       run_.say(failed_->message);
@@ -71,7 +73,7 @@ class Driver {
     auto sent = SendSpec(memfd.get(), streams);
     // An init that failed before it read this has said why: that is read first.
     if (!sent && sent.error().sys_errno != EPIPE && sent.error().sys_errno != ECONNRESET) return sent;
-    if (terminal_) terminal_->LetTheirsGo();
+    if (terminal_) terminal_->ReleaseProcessSide();
     return {};
   }
 
@@ -102,11 +104,15 @@ class Driver {
   // The init is the broker's child: our streams have to be sent, and a terminal of its own instead of ours.
   Result<> HandStreamsOver(LaunchSpec& spec, std::vector<int>& fds) {
     Task& task = spec.tasks.at(0);
-    if (::isatty(STDIN_FILENO) == 1) terminal_.emplace(TRY(TerminalRelay::Make(STDIN_FILENO)));
+    if (::isatty(STDIN_FILENO) == 1) {
+      int output_fd = ::isatty(STDOUT_FILENO) == 1 ? STDOUT_FILENO : STDIN_FILENO;
+      terminal_.emplace(TRY(TerminalRelay::Open(STDIN_FILENO, output_fd)));
+      TRY(terminal_->Begin());
+    }
     std::int32_t* wanted[] = {&task.stdin_fd, &task.stdout_fd, &task.stderr_fd};
     for (int number : {0, 1, 2}) {
       if (::fcntl(number, F_GETFD) < 0) continue;  // closed: the task gets /dev/null
-      int stream = terminal_ && ::isatty(number) == 1 ? terminal_->theirs() : number;
+      int stream = terminal_ && ::isatty(number) == 1 ? terminal_->process_fd() : number;
       if (*wanted[number] >= 0) {
         fds.at(static_cast<std::size_t>(*wanted[number])) = stream;
         continue;
@@ -120,11 +126,10 @@ class Driver {
   }
 
   bool Step() {
-    std::vector<pollfd> fds = {{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
-    std::vector<pollfd> carried = terminal_ ? terminal_->Wanted() : std::vector<pollfd>();
-    fds.insert(fds.end(), carried.begin(), carried.end());
-    if (::poll(fds.data(), fds.size(), -1) < 0) return errno == EINTR;
-    if (terminal_) terminal_->Carry({fds.begin() + 2, fds.end()});
+    pollfd fds[2 + TerminalRelay::kPolled] = {{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
+    if (terminal_) terminal_->Prepare(fds + 2);
+    if (::poll(fds, terminal_ ? 2 + TerminalRelay::kPolled : 2, -1) < 0) return errno == EINTR;
+    if (terminal_) terminal_->Handle(fds + 2);
     if (fds[1].revents != 0) ForwardSignals();
     if (fds[0].revents == 0) return true;
     auto message = ReceiveMessage(control_.get());
@@ -143,7 +148,14 @@ class Driver {
         return {};
       }
       case InitFrame::kStarted:
+        hooks_.Started();
         return {};
+      case InitFrame::kHookPoint: {
+        auto ran = hooks_.BeforeRoot(TRY(Decode<HookPoint>(frame.payload, "hook point")));
+        if (!ran) control_.reset();  // the init's end: it waits for our word
+        TRY(std::move(ran));
+        return SendMessage(control_.get(), HooksRan());
+      }
       case InitFrame::kExited: {
         exited_ = ExitStatus{TRY(Decode<TaskExited>(frame.payload, "exit frame")).wait_status};
         return {};
@@ -169,7 +181,7 @@ class Driver {
     signalfd_siginfo info;
     while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
       if (info.ssi_signo == SIGWINCH) {
-        if (terminal_) terminal_->TakeSize();
+        if (terminal_) terminal_->Resize();
         continue;
       }
       last_signal_ = static_cast<int>(info.ssi_signo);
@@ -181,7 +193,14 @@ class Driver {
     }
   }
 
+  static std::string HooksRan() {
+    WireWriter frame;
+    frame(static_cast<std::uint16_t>(InitFrame::kHooksRan));
+    return frame.Take();
+  }
+
   const ContainerRun& run_;
+  OutsideHooks hooks_;
   Entered entered_;
   UniqueFd signals_, control_;
   std::optional<TerminalRelay> terminal_;

@@ -7,6 +7,7 @@
 
 #include "base/os/socket.h"
 #include "base/text/text.h"
+#include "launcher/client/own_copy.h"
 #include "launcher/spec/broker_protocol.h"
 #include "launcher/spec/init_protocol.h"
 
@@ -67,18 +68,15 @@ Result<> CheckSetuid(const std::string& starter) {
 }
 
 Result<Entered> StartStarter(const WayRequest& request, Way way) {
-  SocketEnds ends = TRY(MakeSocketPair(SOCK_SEQPACKET));
-  SpawnOptions options;
-  options.argv = {request.starter, way == Way::kSetuid ? "exec" : "rootless", "3"};
-  if (!request.digest.empty()) options.argv.push_back(request.digest);
-  if (way == Way::kRootless)
-    options.argv.insert(options.argv.end(), request.rootless_arguments.begin(),
-                        request.rootless_arguments.end());
-  options.fds = {{3, ends.b.get()}};
+  std::vector<std::string> arguments;
+  if (!request.digest.empty()) arguments.push_back(request.digest);
+  if (way == Way::kRootless) arguments = request.rootless_arguments;
+  StarterProcess started =
+      TRY(SpawnStarter(request.starter, way == Way::kSetuid ? "exec" : "rootless", arguments));
   Entered entered;
   entered.way = way;
-  entered.starter = TRY(Spawn(options));
-  entered.control = std::move(ends.a);
+  entered.starter = std::move(started.process);
+  entered.control = std::move(started.control);
   return entered;
 }
 
@@ -151,6 +149,25 @@ Result<Entered> EnterWay(const WayRequest& request) {
     passed_over.push_back(Cat(NameOf(way), ": ", entered.error().message));
   }
   return Fail(Code::kFailedPrecondition, "no way to make this container: ", Join(passed_over, "; "));
+}
+
+Result<StarterProcess> SpawnStarter(const std::string& starter, const std::string& way,
+                                    const std::vector<std::string>& arguments) {
+  SocketEnds ends = TRY(MakeSocketPair(SOCK_SEQPACKET));
+  SpawnOptions options;
+  options.argv = {starter, way, "3"};
+  options.argv.insert(options.argv.end(), arguments.begin(), arguments.end());
+  options.fds = {{3, ends.b.get()}};
+  // A setuid one is root's and cannot be written; a copy of it would have no rights.
+  UniqueFd copy = TRY(SealedCopyIfWritable(starter));
+  if (copy) {
+    options.argv[0] = "/proc/self/fd/4";
+    options.fds.emplace_back(4, copy.get());
+  }
+  StarterProcess started;
+  started.process = TRY(Spawn(options));
+  started.control = std::move(ends.a);
+  return started;
 }
 
 Result<std::string> ImportIntoStore(const WayRequest& request, int image_fd) {

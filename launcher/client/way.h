@@ -39,6 +39,16 @@ struct Entered {
 // Blocks until a way is found that will start the container. The error tells of every way that was tried.
 Result<Entered> EnterWay(const WayRequest& request);
 
+// slipway-starter, and the socket to the container's init that it becomes (init_protocol.h). It ends with the
+// calling thread. `arguments`: the way's name, then what it takes after the socket's number
+// (launcher/main/starter.cc).
+struct StarterProcess {
+  Process process;
+  UniqueFd control;
+};
+Result<StarterProcess> SpawnStarter(const std::string& starter, const std::string& way,
+                                    const std::vector<std::string>& arguments);
+
 // Puts the file into the node's store, by the broker or else the setuid starter; the digest of what will be
 // mounted. May take as long as packing the image anew takes.
 Result<std::string> ImportIntoStore(const WayRequest& request, int image_fd);

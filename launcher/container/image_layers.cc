@@ -43,6 +43,7 @@ Result<ImageLayers::Source> ImageLayers::OpenSource(const ImageSource& image) {
   Source source;
   if (!InFile(image)) {
     source.root = TRY(slipway::Open(image.path, O_PATH | O_DIRECTORY));
+    TRY(RefuseNodesImages(source.root.get(), image.path, birth_));
     return source;
   }
   auto served = ServeImage(image, fds_, birth_, Owner());
@@ -66,6 +67,7 @@ Result<ImageLayers::Source> ImageLayers::OpenOverlay(const Overlay& overlay) {
   // Not O_PATH: folders are made in it.
   Source source;
   source.root = TRY(slipway::Open(overlay.image.path, O_RDONLY | O_DIRECTORY));
+  TRY(RefuseNodesImages(source.root.get(), overlay.name, birth_));
   source.upper = TRY(NeedFolder(source.root.get(), "upper"));
   source.work = TRY(NeedFolder(source.root.get(), "work"));
   return source;

@@ -18,6 +18,7 @@
 #include "launcher/container/birth.h"
 #include "launcher/container/confine.h"
 #include "launcher/container/environment.h"
+#include "launcher/container/hook_stages.h"
 #include "launcher/container/idmap.h"
 #include "launcher/container/namespaces.h"
 #include "launcher/container/policy.h"
@@ -136,15 +137,18 @@ Result<Standing> BuildContainer(const Birth& birth, const Order& order, UniqueFd
   BirthRules rules = birth.rules;
   if (!birth.own_namespace) TRY(SetCapabilities(birth.policy, wanted, rules));
   Confining confining = TRY(Confining::Prepare(wanted, rules));
+  std::string hook_id = spec.hooks.empty() ? std::string() : HookId();
   if (spec.fakeroot && !birth.own_namespace)
     return Fail(Code::kPermissionDenied, "--fakeroot needs a user namespace of your own (--userns)");
   TRY(EnterFurtherNamespaces(spec));
   if (spec.explain) {
     for (std::string& line : DescribeMaps()) report.Fact(std::move(line));
+    if (!birth.map_note.empty()) report.Fact(Cat("maps: ", birth.map_note));
   }
   standing.servers = TRY(BuildAndEnterTree(birth, spec, order.fds, std::move(fresh_proc), report)).servers;
   TRY(confining.Apply());
   report.EndLap("confinement");
+  TRY(RunStartHooks(spec, hook_id));
   ::umask(spec.umask);
   return standing;
 }

@@ -35,7 +35,7 @@ Result<std::string> ImagesBelow(int source_fd, const std::string& source, const 
   UniqueFd folder = TRY(Open(birth.image_path.substr(0, birth.image_path.rfind('/')), O_PATH | O_DIRECTORY));
   std::string images = TRY(PathOf(folder.get())), real = TRY(PathOf(source_fd));
   if (IsBelowOrSame(real, images)) {
-    return Fail(Code::kPermissionDenied, "bind of ", source, ": it lies among the node's image mounts");
+    return Fail(Code::kPermissionDenied, source, ": it lies among the node's image mounts");
   }
   if (!IsBelowOrSame(images, real)) return std::string();
   return images.substr(real == "/" ? 1 : real.size() + 1);
@@ -75,11 +75,25 @@ Result<UniqueFd> Tmpfs(const std::string& options) {
   return MountNew("tmpfs", parameters, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 }
 
+// What a bind's options take away; "ro" is a field of its own.
+std::uint64_t TakenAway(std::string_view options) {
+  std::uint64_t attributes = 0;
+  while (!options.empty()) {
+    auto comma = options.find(',');
+    std::string_view option = options.substr(0, comma);
+    if (option == "nodev") attributes |= MOUNT_ATTR_NODEV;
+    if (option == "noexec") attributes |= MOUNT_ATTR_NOEXEC;
+    options.remove_prefix(comma == std::string_view::npos ? options.size() : comma + 1);
+  }
+  return attributes;
+}
+
 Result<> RestrictAsAsked(const MountSource& source) {
   const Mount& mount = *source.mount;
   bool kernels = mount.type == Mount::kProc || mount.type == Mount::kSys;
   std::uint64_t more = kernels ? MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC : 0;
   if (mount.type == Mount::kSys) more |= MOUNT_ATTR_RDONLY;
+  if (mount.type == Mount::kBind) more |= TakenAway(mount.options);
   TRY_CONTEXT(Restrict(source, more, source.directory), Cat("restricting the mount for ", mount.target));
   if (mount.propagation == Mount::kPrivate)
     TRY_CONTEXT(SetPropagation(source.tree.get(), MS_PRIVATE, source.directory),
@@ -116,6 +130,12 @@ Result<MountSource> OpenSource(const Mount& mount, const Birth& birth, UniqueFd&
 }
 
 }  // namespace
+
+Result<> RefuseNodesImages(int fd, const std::string& source, const Birth& birth) {
+  if (birth.image_path.empty()) return {};
+  TRY(ImagesBelow(fd, source, birth));
+  return {};
+}
 
 Result<FuseImage> ServeImage(const ImageSource& image, const std::vector<UniqueFd>& fds, const Birth& birth,
                              ImageOwner owner) {

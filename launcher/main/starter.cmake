@@ -3,7 +3,7 @@
 # named one by one because launcher_spec's credentials and the broker want libcrypto, of which nothing is used here.
 # Installed 0755, the rootless way; a site that wants the setuid way says chmod 4755 (docs/starter-conf.md).
 slipway_program(slipway-starter SOURCES starter.cc setuid.cc DESTINATION libexec/slipway)
-foreach(library launcher_container launcher_broker launcher_spec base_crypto base_wire base_os base_result)
+foreach(library launcher_container launcher_hook launcher_broker launcher_spec base_crypto base_wire base_os base_result)
   target_link_libraries(slipway-starter PRIVATE $<TARGET_FILE:${library}>)
   add_dependencies(slipway-starter ${library})
 endforeach()

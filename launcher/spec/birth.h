@@ -20,6 +20,7 @@ struct Birth {
   // The user namespace was made by the user, who could do in it what he likes anyway: only then may tasks
   // keep its capabilities, and programs of the host be given one of them.
   bool own_namespace = false;
+  std::string map_note = {};  // for --explain: why the maps are no larger
   ContainerPolicy policy{};
 };
 

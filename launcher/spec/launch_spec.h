@@ -38,7 +38,8 @@ struct Mount {
         1,  // source → target; made (file or directory) in the container's own layer where the image lacks it
     kTmpfs = 2,  // `options`: size=…,mode=…
     kProc = 3,   // fresh in a PID namespace; where the kernel refuses one, the host's is bound
-    kDev = 4,    // minimal /dev: null zero full random urandom tty, pts, shm, mqueue, fd links
+    kDev = 4,    // minimal /dev: null zero full random urandom tty, pts, shm, mqueue, fd links; `options`:
+                 // "nopts", "ownshm" (not the node's)
     kSys = 5,    // the host's /sys, read-only where that can be had
     kImage = 6,  // the folder or file `options` (absolute) of the file system in `image`, read-only; `source`
                  // is its name

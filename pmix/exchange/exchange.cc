@@ -249,13 +249,24 @@ void Exchange::HandleAnswer(std::uint32_t node, Message&& message) {
              message.data));
 }
 
+// One that has everything may end before the others do: only who waits for its word must fail, and tells
+// those who wait for his.
+bool Exchange::StillNeeds(const Gather& gather, std::uint32_t node) {
+  std::size_t count = gather.nodes.size();
+  for (std::uint32_t round = gather.round; (std::size_t{1} << round) < count; ++round) {
+    std::uint32_t from = gather.nodes[(gather.position + (std::size_t{1} << round)) % count];
+    if (from == node && !gather.come.contains({round, from})) return true;
+  }
+  return false;
+}
+
 void Exchange::PeerGone(std::uint32_t node, std::string_view reason) {
   if (node >= names_.size() || node == node_index_ || gone_.contains(node)) return;
   gone_.emplace(node, std::string(reason));
   links_.erase(node);
   std::vector<Key> hit;
   for (auto& [key, gather] : gathers_) {
-    if (std::binary_search(gather.nodes.begin(), gather.nodes.end(), node)) hit.push_back(key);
+    if (StillNeeds(gather, node)) hit.push_back(key);
   }
   for (const Key& key : hit) {
     if (gathers_.contains(key)) FailGather(key, Gone(node));

@@ -97,6 +97,7 @@ class Exchange {
   void Advance(const Key& key);
   void SendRound(const Key& key, const Gather& gather);
   void FailGather(const Key& key, const std::string& reason);
+  static bool StillNeeds(const Gather& gather, std::uint32_t node);
   std::set<std::uint32_t> Neighbours(const Gather& gather) const;
   std::string Gone(std::uint32_t node) const;
 

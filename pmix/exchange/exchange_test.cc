@@ -226,6 +226,55 @@ TEST(AllGather, GrowsAsTheLogarithmAndCarriesNothingTwice) {
   }
 }
 
+// The last fence of a job: who has everything ends, and is told gone, while others still wait for third
+// parties.
+TEST(AllGather, GoesOnWithoutThoseThatHaveFinishedIt) {
+  for (unsigned seed = 0; seed < 60; ++seed) {
+    std::uint32_t count = 2 + seed % 8;
+    std::mt19937 random(seed);
+    std::vector<std::string> names, answers(count);
+    for (std::uint32_t i = 0; i < count; ++i) names.push_back(Cat("n", i));
+    std::vector<std::unique_ptr<Exchange>> nodes;
+    struct Packet {
+      std::uint32_t from, to;
+      std::string bytes;  // empty: it has gone
+    };
+    std::map<std::pair<std::uint32_t, std::uint32_t>, std::deque<Packet>> wires;  // each in order
+    for (std::uint32_t i = 0; i < count; ++i) {
+      ExchangeCallbacks callbacks;
+      callbacks.send = [&wires, i](std::uint32_t to, std::string bytes) {
+        wires[{i, to}].push_back({i, to, std::move(bytes)});
+      };
+      nodes.push_back(std::make_unique<Exchange>(i, names, std::move(callbacks)));
+    }
+    auto settle = [&](std::uint32_t i) {
+      return [&, i](Result<std::string> got) {
+        answers[i] = got ? "all" : got.error().message;
+        for (std::uint32_t to = 0; to < count; ++to) {
+          if (to != i) wires[{i, to}].push_back({i, to, {}});
+        }
+      };
+    };
+    for (std::uint32_t i = 0; i < count; ++i) nodes[i]->AllGather("*", AllOf(count), "x", settle(i));
+    for (;;) {
+      std::vector<std::deque<Packet>*> busy;
+      for (auto& [ends, wire] : wires) {
+        if (!wire.empty()) busy.push_back(&wire);
+      }
+      if (busy.empty()) break;
+      auto& wire = *busy[random() % busy.size()];
+      Packet packet = std::move(wire.front());
+      wire.pop_front();
+      if (packet.bytes.empty()) {
+        nodes[packet.to]->PeerGone(packet.from, "its part of the step has ended");
+      } else {
+        EXPECT_TRUE(nodes[packet.to]->Deliver(packet.from, packet.bytes));
+      }
+    }
+    for (auto& answer : answers) EXPECT_EQ(answer, "all") << "seed " << seed;
+  }
+}
+
 TEST(AllGather, EndsWithAPeerThatDoesNotKeepTheProtocol) {
   std::string answer;
   ExchangeCallbacks callbacks;

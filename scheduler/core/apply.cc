@@ -31,7 +31,7 @@ class Applier {
       return;
     }
     auto tasks = static_cast<std::uint32_t>(spec->array->indices.size());
-    state_.arrays[e.job] = {e.job, spec, {e.job.value + 1}, tasks, 0, tasks};
+    state_.arrays[e.job] = {e.job, spec, {e.job.value + 1}, tasks, 0, 0, 0, tasks};
     for (std::uint32_t i = 0; i < tasks; ++i)
       AddJob({e.job.value + 1 + i}, spec, e.job, spec->array->indices[i]);
     state_.next_job = {e.job.value + 1 + tasks};
@@ -56,6 +56,7 @@ class Applier {
     Index(state_, *job);
     CountRunning(*job, +1);
     MakePrimaryStep(*job);
+    Resolve(*job);
   }
 
   void operator()(const JobCancelRequested& e) {
@@ -95,6 +96,16 @@ class Applier {
     job->outcome = e.outcome;
     job->state = e.outcome.state;
     job->ended = at_;
+    for (const JobDependency& dependency : job->dependencies) {
+      auto dependents = state_.dependents.find(dependency.what.on);
+      if (dependents != state_.dependents.end()) dependents->second.erase(job->id);
+    }
+    auto array = state_.arrays.find(job->array);
+    if (array != state_.arrays.end()) {
+      ++array->second.ended;
+      array->second.failed += job->state == JobState::kCompleted ? 0 : 1;
+    }
+    Resolve(*job);
   }
 
   void operator()(const JobRequeued& e) {
@@ -104,7 +115,22 @@ class Applier {
     state_.active.erase(job->id);
     job->state = JobState::kPending;
     job->outcome.reset();
+    job->requeue_wanted = false;
     job->eligible = at_;
+    Index(state_, *job);
+  }
+
+  void operator()(const JobUpdated& e) {
+    Job* job = Find(e.job);
+    if (job == nullptr || IsTerminal(job->state)) return;
+    bool pending = job->state == JobState::kPending;
+    if (pending) state_.pending.erase({-job->priority(), job->id});
+    if (e.update.hold) job->hold = *e.update.hold;
+    if (e.update.priority) job->base_priority = *e.update.priority;
+    if (e.update.nice) job->nice = *e.update.nice;
+    if (e.update.time_limit_s) job->time_limit_s = *e.update.time_limit_s;
+    if (e.update.begin) job->begin = *e.update.begin;
+    if (e.update.requeue && IsActive(job->state)) job->requeue_wanted = true;
     Index(state_, *job);
   }
 
@@ -113,7 +139,11 @@ class Applier {
       Job* job = Find(id);
       if (job == nullptr || !IsTerminal(job->state)) continue;
       auto array = state_.arrays.find(job->array);
-      if (array != state_.arrays.end() && --array->second.kept == 0) state_.arrays.erase(array);
+      if (array != state_.arrays.end() && --array->second.kept == 0) {
+        state_.dependents.erase(array->first);
+        state_.arrays.erase(array);
+      }
+      state_.dependents.erase(id);
       state_.jobs.erase(id);
     }
   }
@@ -251,8 +281,86 @@ class Applier {
     job.array = array;
     job.array_task = array_task;
     job.submitted = at_;
-    job.eligible = std::max(at_, job.spec->begin);
+    TakeFromSpec(job, *job.spec);
+    job.eligible = std::max(at_, job.begin);
+    for (const Dependency& dependency : job.spec->dependencies) AddDependency(job, dependency);
     Index(state_, job);
+  }
+
+  // Singletons and tasks of an array are turned into the jobs that they mean.
+  void AddDependency(Job& job, const Dependency& what) {
+    if (what.kind == DependencyKind::kSingleton) {
+      for (JobId id : state_.live) {
+        const Job& other = state_.jobs.at(id);
+        bool same = other.spec->name == job.spec->name && other.spec->user.uid == job.spec->user.uid;
+        if (same && id < job.id && (job.array.value == 0 || other.array != job.array))
+          job.dependencies.push_back({{DependencyKind::kAfterAny, id, 0}});
+      }
+      return;
+    }
+    JobDependency dependency{what};
+    auto array = state_.arrays.find(what.on);
+    if (what.kind == DependencyKind::kAfterCorr && array != state_.arrays.end()) {
+      const std::vector<std::uint32_t>& indices = array->second.spec->array->indices;
+      auto place = std::ranges::lower_bound(indices, job.array_task);
+      if (place != indices.end() && *place == job.array_task)
+        dependency.what.on = {array->second.first_task.value +
+                              static_cast<std::uint64_t>(place - indices.begin())};
+    }
+    Evaluate(job, dependency);
+    job.dependencies.push_back(dependency);
+  }
+
+  // Brings a dependency up to date with what it is on; a job that is forgotten leaves it as it was.
+  void Evaluate(Job& job, JobDependency& dependency) const {
+    if (dependency.state != DependencyState::kWaiting) return;
+    bool started = false, ended = false, ok = false;
+    Time since = at_;
+    if (auto on = state_.jobs.find(dependency.what.on); on != state_.jobs.end()) {
+      ended = IsTerminal(on->second.state);
+      started = ended || on->second.attempt > 0;
+      ok = on->second.state == JobState::kCompleted;
+      if (on->second.attempt > 0) since = on->second.started;
+    } else if (auto array = state_.arrays.find(dependency.what.on); array != state_.arrays.end()) {
+      ended = array->second.ended == array->second.tasks;
+      started = array->second.ended + array->second.running == array->second.tasks;
+      ok = ended && array->second.failed == 0;
+    } else {
+      return;
+    }
+    auto met = [&](bool yes) { dependency.state = yes ? DependencyState::kMet : DependencyState::kNever; };
+    switch (dependency.what.kind) {
+      case DependencyKind::kAfter:
+        if (!started) return;
+        met(true);
+        if (dependency.what.delay_s > 0)
+          job.begin = std::max(job.begin, since.PlusSeconds(dependency.what.delay_s));
+        return;
+      case DependencyKind::kAfterOk:
+      case DependencyKind::kAfterCorr:
+        if (ended) met(ok);
+        return;
+      case DependencyKind::kAfterNotOk:
+        if (ended) met(!ok);
+        return;
+      case DependencyKind::kAfterAny:
+      case DependencyKind::kSingleton:
+        if (ended) met(true);
+    }
+  }
+
+  // Something of this job has changed that others may wait for.
+  void Resolve(const Job& job) {
+    for (JobId on : {job.id, job.array}) {
+      auto dependents = state_.dependents.find(on);
+      if (dependents == state_.dependents.end()) continue;
+      for (JobId id : dependents->second) {
+        Job& waiting = state_.jobs.at(id);
+        for (JobDependency& dependency : waiting.dependencies) {
+          if (dependency.what.on == on) Evaluate(waiting, dependency);
+        }
+      }
+    }
   }
 
   void MakePrimaryStep(Job& job) {

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::uint32_t kNodesMax = 1'000'000, kTasksMax = 100'000'000, kCoresPerTaskMax = 65'536;
 constexpr std::uint64_t kMemoryMax = std::uint64_t{1} << 46;  // 64 TiB a node or core
+constexpr std::size_t kDependenciesMax = 1024;
 constexpr std::size_t kCommandBytesMax = 16 << 20;
 
 template <class... Pieces>
@@ -64,17 +65,44 @@ Result<> CheckArray(const JobSpec& spec) {
   return {};
 }
 
-// Says which part of a request no node, or not enough nodes, can meet.
-Failure WhyNever(const Resources& r, const std::vector<FreeNode>& nodes) {
+}  // namespace
+
+Result<> CheckSubmit(const JobSpec& spec) {
+  if (spec.user.uid == 0) return Fail(Code::kPermissionDenied, "jobs of uid 0 are refused");
+  TRY(CheckCommand(spec));
+  TRY(CheckArray(spec));
+  TRY(CheckNumbers(spec.resources));
+  return {};
+}
+
+Result<> CheckDependencies(const State& state, const JobSpec& spec) {
+  if (spec.dependencies.size() > kDependenciesMax)
+    return Refuse("more than ", kDependenciesMax, " dependencies");
+  for (const Dependency& dependency : spec.dependencies) {
+    if (dependency.kind == DependencyKind::kSingleton) continue;
+    bool array = state.arrays.contains(dependency.on);
+    // A job can only wait for earlier ones, so that there are no cycles.
+    if (!array && state.FindJob(dependency.on) == nullptr) {
+      bool gone = dependency.on < state.next_job && dependency.on.value != 0;
+      return Fail(Code::kNotFound, "dependency: there is no job ", dependency.on.value,
+                  gone ? " any more; it ended long ago" : "");
+    }
+    if (dependency.kind == DependencyKind::kAfterCorr && !(array && spec.array))
+      return Refuse("dependency: aftercorr needs an array on both sides");
+  }
+  return {};
+}
+
+Failure WhyNever(const State& state, const Resources& r) {
   auto never = [](const auto&... pieces) { return Fail(Code::kFailedPrecondition, pieces...); };
-  if (nodes.empty()) return never("no node has joined the cluster yet");
-  if (r.nodes_min > nodes.size())
-    return never(r.nodes_min, " nodes are asked for, the cluster has ", nodes.size());
+  std::size_t nodes = state.nodes.size();
+  if (nodes == 0) return never("no node has joined the cluster yet");
+  if (r.nodes_min > nodes) return never(r.nodes_min, " nodes are asked for, the cluster has ", nodes);
   std::uint64_t cores = 0, memory = 0, cores_all = 0;
-  for (const FreeNode& node : nodes) {
-    cores = std::max<std::uint64_t>(cores, node.cores.count());
-    memory = std::max(memory, node.memory_bytes);
-    cores_all += node.cores.count();
+  for (const auto& [name, node] : state.nodes) {
+    cores = std::max<std::uint64_t>(cores, node.facts.cores);
+    memory = std::max(memory, node.facts.memory_bytes);
+    cores_all += node.facts.cores;
   }
   std::uint64_t tasks_each = r.tasks == 0 ? std::max(r.tasks_per_node, 1U) : 1;
   std::uint64_t cores_each = tasks_each * r.cores_per_task;
@@ -89,21 +117,9 @@ Failure WhyNever(const Resources& r, const std::vector<FreeNode>& nodes) {
     return never(r.tasks, " tasks of ", r.cores_per_task, " core(s) are asked for, the cluster has ",
                  cores_all, " cores");
   }
-  return never("no set of the cluster's ", nodes.size(),
+  return never("no set of the cluster's ", nodes,
                " node(s) meets the request: its nodes, tasks, cores and memory ",
                "each exist, but not together");
-}
-
-}  // namespace
-
-Result<> CheckSubmit(const State& state, const JobSpec& spec) {
-  if (spec.user.uid == 0) return Fail(Code::kPermissionDenied, "jobs of uid 0 are refused");
-  TRY(CheckCommand(spec));
-  TRY(CheckArray(spec));
-  TRY(CheckNumbers(spec.resources));
-  std::vector<FreeNode> nodes = EmptyNodes(state);
-  if (!Place(spec.resources, nodes)) return WhyNever(spec.resources, nodes);
-  return {};
 }
 
 }  // namespace slipway::scheduler

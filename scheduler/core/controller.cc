@@ -12,13 +12,13 @@ namespace slipway::scheduler {
 Controller::Controller(State state, ControllerOptions options, std::unique_ptr<Policy> policy)
     : state_(std::move(state)),
       options_(options),
-      policy_(policy ? std::move(policy) : MakeFirstFitPolicy()),
+      policy_(policy ? std::move(policy) : MakePlanningPolicy()),
       now_(state_.now) {
   policy_->Reset(state_);
   for (const auto& [id, job] : state_.jobs) {
     if (IsTerminal(job.state)) ended_.insert({job.ended, id});
-    if (IsActive(job.state) && job.spec->time_limit_s > 0) {
-      deadlines_.insert({job.started.PlusSeconds(job.spec->time_limit_s), id});
+    if (IsActive(job.state) && job.time_limit_s > 0) {
+      deadlines_.insert({job.started.PlusSeconds(job.time_limit_s), id});
     }
   }
 }
@@ -38,10 +38,7 @@ std::vector<Effect> Controller::Handle(const Input& input, Time now) {
   return turn.Finish();
 }
 
-PendingReason Controller::ReasonOf(JobId job) const {
-  auto found = std::ranges::lower_bound(reasons_, job, {}, &std::pair<JobId, PendingReason>::first);
-  return found == reasons_.end() || found->first != job ? PendingReason::kNone : found->second;
-}
+PendingReason Controller::ReasonOf(JobId job) const { return policy_->ReasonOf(state_, job); }
 
 std::uint64_t Controller::SessionOf(std::string_view node) const {
   auto found = connections_.find(node);
@@ -53,13 +50,12 @@ void Controller::Turn::Record(EventBody body) {
   Apply(c_.state_, event);
   c_.policy_->Observe(c_.state_, event);
   if (const auto* started = std::get_if<JobStarted>(&event.body)) {
-    std::uint32_t limit_s = state().FindJob(started->job)->spec->time_limit_s;
+    std::uint32_t limit_s = state().FindJob(started->job)->time_limit_s;
     if (limit_s > 0) c_.deadlines_.insert({now_.PlusSeconds(limit_s), started->job});
   } else if (const auto* ended = std::get_if<JobEnded>(&event.body)) {
     const Job& job = *state().FindJob(ended->job);
     c_.ended_.insert({now_, ended->job});
-    if (job.spec->time_limit_s > 0)
-      c_.deadlines_.erase({job.started.PlusSeconds(job.spec->time_limit_s), job.id});
+    if (job.time_limit_s > 0) c_.deadlines_.erase({job.started.PlusSeconds(job.time_limit_s), job.id});
   }
 }
 
@@ -97,7 +93,8 @@ std::vector<Effect> Controller::Turn::Finish() {
   if (!c_.deadlines_.empty()) wanted = std::min(wanted, c_.deadlines_.begin()->first);
   if (!c_.ended_.empty())
     wanted = std::min(wanted, c_.ended_.begin()->first.PlusSeconds(c_.options_.keep_ended_s));
-  if (wanted < c_.timer_) {
+  // What is overdue is asked for again: the clock may have been set, and the timer before may come late.
+  if (wanted < c_.timer_ || wanted <= now_) {
     c_.timer_ = wanted;
     effects.emplace_back(StartTimer{wanted});
   }

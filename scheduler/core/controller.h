@@ -9,6 +9,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -28,7 +29,7 @@ struct ControllerOptions {
 
 class Controller {
  public:
-  // `state`: as replayed. `policy` null: first fit.
+  // `state`: as replayed. `policy` null: MakePlanningPolicy().
   explicit Controller(State state, ControllerOptions options = {}, std::unique_ptr<Policy> policy = nullptr);
 
   // First of all calls. `epoch` was taken from the store by compare-and-swap and is greater than the state's.
@@ -40,6 +41,10 @@ class Controller {
   const State& state() const { return state_; }
   // Why a pending job waits, as of the last pass.
   PendingReason ReasonOf(JobId job) const;
+  // When and where a pending job will start at the latest, if it is planned.
+  std::optional<PlannedStart> PlannedStartOf(JobId job) const { return policy_->PlannedStartOf(job); }
+  Explanation Explain(JobId job) const { return policy_->Explain(state_, job); }
+  const Policy& policy() const { return *policy_; }
   // The stream on which a node is registered now; 0: none.
   std::uint64_t SessionOf(std::string_view node) const;
 
@@ -55,7 +60,6 @@ class Controller {
     bool open = false;
   };
   std::map<std::string, Connection, NodeNameLess> connections_;
-  std::vector<std::pair<JobId, PendingReason>> reasons_;  // by id
   std::set<PrefetchHint> prefetch_sent_;
   std::set<std::pair<Time, JobId>> deadlines_;  // of active jobs with a time limit
   std::set<std::pair<Time, JobId>> ended_;      // oldest first, for forgetting

@@ -36,7 +36,19 @@ inline void Release(Node& node, JobId job, const NodeAllocation& held) {
 inline void Index(State& state, const Job& job) {
   if (job.state == JobState::kPending) state.pending.insert({-job.priority(), job.id});
   if (IsActive(job.state)) state.active.insert(job.id);
-  if (!IsTerminal(job.state)) state.live.insert(job.id);
+  if (IsTerminal(job.state)) return;
+  state.live.insert(job.id);
+  for (const JobDependency& dependency : job.dependencies)
+    state.dependents[dependency.what.on].insert(job.id);
+}
+
+// What of a specification may be changed later.
+inline void TakeFromSpec(Job& job, const JobSpec& spec) {
+  job.hold = spec.hold ? Hold::kUser : Hold::kNone;
+  job.base_priority = spec.priority;
+  job.nice = spec.nice;
+  job.time_limit_s = spec.time_limit_s;
+  job.begin = spec.begin;
 }
 
 // The primary step's command lives in the job's specification.

@@ -7,7 +7,7 @@
 namespace slipway::scheduler {
 namespace {
 
-constexpr std::uint16_t kVersion = 1;
+constexpr std::uint16_t kVersion = 2;
 
 struct Header {
   std::uint16_t version = kVersion, kind = 0;
@@ -25,6 +25,23 @@ bool ReadBody(WireReader& reader, std::size_t index, EventBody& body) {
   } else {
     return false;
   }
+}
+
+// As JobSubmitted was in version 1; the other events of that version read as they are.
+struct JobSubmittedV1 {
+  JobId job;
+  JobSpecV1 spec;
+};
+void Fields(auto& archive, IsA<JobSubmittedV1> auto& v) { archive(v.job, v.spec); }
+
+bool ReadBodyV1(WireReader& reader, std::size_t index, EventBody& body) {
+  constexpr std::size_t kJobSubmitted = 1, kKinds = 19;
+  if (index >= kKinds) return false;
+  if (index != kJobSubmitted) return ReadBody(reader, index, body);
+  JobSubmittedV1 read;
+  reader(read);
+  body = JobSubmitted{read.job, std::move(read.spec.spec)};
+  return true;
 }
 
 struct Describer {
@@ -71,6 +88,8 @@ struct Describer {
   }
   std::string operator()(const ImageStaged& e) { return Cat("ImageStaged ", e.node, ' ', e.digest); }
 
+  std::string operator()(const JobUpdated& e) { return Cat("JobUpdated ", e.job.value, " by ", e.uid); }
+
   static std::string Of(JobId job, std::uint32_t attempt, const Outcome& outcome) {
     return Cat(job.value, '.', attempt, ' ', JobStateName(outcome.state), ' ', outcome.exit_code);
   }
@@ -91,11 +110,12 @@ Result<Event> DecodeEvent(std::string_view record) {
   reader(header);
   if (reader.failed())
     return Fail(Code::kInvalidArgument, "event: ", record.size(), " bytes are too few for one");
-  if (header.version != kVersion) {
+  if (header.version != kVersion && header.version != 1) {
     return Fail(Code::kInvalidArgument, "event: version ", header.version, " is not known to this release");
   }
   Event event{header.at, {}};
-  if (header.kind == 0 || !ReadBody(reader, header.kind - 1U, event.body)) {
+  auto* read = header.version == 1 ? &ReadBodyV1 : &ReadBody<0>;
+  if (header.kind == 0 || !read(reader, header.kind - 1U, event.body)) {
     return Fail(Code::kInvalidArgument, "event: kind ", header.kind, " is not known to this release");
   }
   if (reader.failed() || reader.bytes_left() != 0) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -156,11 +157,29 @@ struct ImageStaged {  // the node holds the image now
 };
 void Fields(auto& archive, IsA<ImageStaged> auto& v) { archive(v.node, v.digest); }
 
+// What may be changed of a job after its submission; absent: stays.
+struct JobUpdate {
+  std::optional<Hold> hold;
+  std::optional<std::int32_t> priority, nice;
+  std::optional<std::uint32_t> time_limit_s;
+  std::optional<Time> begin;
+  bool requeue = false;  // starts again once its nodes are clear
+};
+void Fields(auto& archive, IsA<JobUpdate> auto& v) {
+  archive(v.hold, v.priority, v.nice, v.time_limit_s, v.begin, v.requeue);
+}
+struct JobUpdated {
+  JobId job;
+  std::uint32_t uid = 0;  // who
+  JobUpdate update;
+};
+void Fields(auto& archive, IsA<JobUpdated> auto& v) { archive(v.job, v.uid, v.update); }
+
 // In the order of their kinds on disk (1, 2, …): new ones go to the end.
 using EventBody = std::variant<EpochBegan, JobSubmitted, JobStarted, JobCancelRequested, JobCompleting,
                                NodeReleased, JobEnded, JobRequeued, JobsForgotten, StepCreated,
                                StepKillRequested, StepNodeStarted, StepNodeEnded, NodeRegistered, NodeLost,
-                               NodeDrained, NodeResumed, NodeDeclaredDown, ImageStaged>;
+                               NodeDrained, NodeResumed, NodeDeclaredDown, ImageStaged, JobUpdated>;
 
 struct Event {
   Time at;  // the controller's clock; never smaller than the event's before

@@ -77,10 +77,12 @@ struct Command {
   bool kill_on_bad_exit = true;  // the first node that fails takes the step down everywhere
   std::string
       request_id;  // made by the client: the same one submitted again by its user is the same job or step
+  std::vector<std::string> devices;  // CDI names; what they are is each node's to say
 };
 void Fields(auto& archive, IsA<Command> auto& v) {
   archive(v.argv, v.script, v.env, v.cwd, v.umask, v.image, v.mounts, v.writable_tmpfs, v.mpi, v.stdin_path,
-          v.stdout_path, v.stderr_path, v.append_output, v.stream, v.kill_on_bad_exit, v.request_id);
+          v.stdout_path, v.stderr_path, v.append_output, v.stream, v.kill_on_bad_exit, v.request_id,
+          v.devices);
 }
 
 // --array: one submission, one event; its tasks become jobs of their own with the ids that follow the
@@ -91,6 +93,23 @@ struct ArrayRequest {
 };
 void Fields(auto& archive, IsA<ArrayRequest> auto& v) { archive(v.indices, v.max_running); }
 inline constexpr std::uint32_t kArrayTasksMax = 100'000;
+
+// Before the job may start, another one (or an array: all its tasks) must have …
+enum class DependencyKind : std::uint8_t {
+  kAfter = 1,       // … started, or ended without starting
+  kAfterAny = 2,    // … ended
+  kAfterOk = 3,     // … ended with exit code 0
+  kAfterNotOk = 4,  // … ended otherwise
+  kAfterCorr = 5,   // the task of the same index: ended with exit code 0
+  kSingleton = 6    // all earlier jobs of this user and name: ended
+};
+struct Dependency {
+  DependencyKind kind = DependencyKind::kAfterAny;
+  JobId on;                   // 0 with kSingleton
+  std::uint32_t delay_s = 0;  // kAfter: so long after the start
+  bool operator==(const Dependency&) const = default;
+};
+void Fields(auto& archive, IsA<Dependency> auto& v) { archive(v.kind, v.on, v.delay_s); }
 
 struct JobSpec {
   std::string name;
@@ -107,11 +126,23 @@ struct JobSpec {
   bool interactive = false;
   bool requeue = false;  // start again (next attempt) when a node fails
   std::string comment;
+  // Since version 2.
+  std::vector<Dependency> dependencies;
+  bool any_dependency = false;  // one of them is enough; else all
+  bool hold = false;            // waits until it is released
 };
-void Fields(auto& archive, IsA<JobSpec> auto& v) {
+void FieldsV1(auto& archive, IsA<JobSpec> auto& v) {
   archive(v.name, v.user, v.resources, v.time_limit_s, v.priority, v.nice, v.begin, v.array, v.command,
           v.interactive, v.requeue, v.comment);
 }
+void Fields(auto& archive, IsA<JobSpec> auto& v) {
+  FieldsV1(archive, v);
+  archive(v.dependencies, v.any_dependency, v.hold);
+}
+struct JobSpecV1 {
+  JobSpec spec;
+};
+void Fields(auto& archive, IsA<JobSpecV1> auto& v) { FieldsV1(archive, v.spec); }
 
 // The number of the step that `command` becomes.
 inline std::uint32_t PrimaryStep(const JobSpec& spec) { return spec.interactive ? 0 : kBatchStep; }

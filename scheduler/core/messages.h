@@ -83,6 +83,12 @@ struct CancelJob {  // → Done once it is durable, not once it has ended. An ar
   JobId job;
   Requester by;
 };
+struct ChangeJob {  // → Done. An array's id: all its tasks that have not ended.
+  ClientToken client;
+  JobId job;
+  Requester by;
+  JobUpdate update;
+};
 struct CreateStep {  // → StepAccepted. Only in a job that is STARTING or RUNNING, only by its user.
   ClientToken client;
   JobId job;
@@ -144,8 +150,8 @@ struct ReportImage {
 };
 struct Tick {};  // a timer asked for by StartTimer is due (or any other time)
 
-using Input = std::variant<SubmitJob, CancelJob, CreateStep, CancelStep, ChangeNode, StepReport, JobReleased,
-                           RegisterNode, LoseNode, ReportImage, Tick>;
+using Input = std::variant<SubmitJob, CancelJob, ChangeJob, CreateStep, CancelStep, ChangeNode, StepReport,
+                           JobReleased, RegisterNode, LoseNode, ReportImage, Tick>;
 
 // ---- Effects, to be performed in order. What follows a Persist waits until that is committed.
 

@@ -13,7 +13,7 @@ std::uint32_t SecondsLeft(const Job& job, const Step& step, Time now) {
   auto bound = [&](std::uint32_t limit_s, Time from) {
     if (limit_s > 0) left = std::min(left, (from.PlusSeconds(limit_s).us - now.us) / 1'000'000);
   };
-  bound(job.spec->time_limit_s, job.started);
+  bound(job.time_limit_s, job.started);
   bound(step.time_limit_s, step.created);
   return left == INT64_MAX ? 0 : static_cast<std::uint32_t>(std::max<std::int64_t>(left, 1));
 }

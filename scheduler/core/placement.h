@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Does a request fit on these nodes, and which task goes where? Used by policies with what is free, and at
-// submission with whole nodes: what does not even fit an empty cluster is refused with the reason.
+// Between what users ask for and what the planner knows: a request as vectors, a node as a vector, and a
+// placement as cores by number. Steps inside a job are laid out here too.
 #pragma once
 
 #include <optional>
@@ -9,26 +9,31 @@
 
 #include "scheduler/core/job_spec.h"
 #include "scheduler/core/state.h"
+#include "scheduler/plan/request.h"
 
 namespace slipway::scheduler {
 
-// A node as placement sees it; a pass over the queue works on copies.
+plan::Vec CapacityOf(const NodeFacts& facts);
+
+// Resources as the planner sees them. `tasks_each`: what each node gets where the request is one of equal
+// nodes; 0: the planner decides.
+struct PlannedRequest {
+  plan::Request request;
+  std::uint32_t tasks_each = 0;
+  int could_run = -1;  // on all known nodes: 0 or 1 once somebody asked
+};
+// The same on each node, where that is what is asked for; else (or with `uneven`) tasks over any nodes.
+PlannedRequest RequestOf(const Resources& resources, bool uneven = false);
+
+// What is free on a node while several jobs are allotted in one go.
 struct FreeNode {
-  const Node* node = nullptr;
+  std::string name;
   CoreSet cores;
   std::uint64_t memory_bytes = 0;
-  bool whole = false;  // nothing is allotted: needed for exclusive requests
 };
-// All nodes in order with what is free, usable ones only; or all nodes, as if empty.
-std::vector<FreeNode> FreeNodes(const State& state);
-std::vector<FreeNode> EmptyNodes(const State& state);
-
-// First fit in node order when every node gets the same; otherwise a node that holds all the tasks, else the
-// emptiest nodes first. Nothing when it does not fit. Does not change `nodes`.
-std::optional<std::vector<NodeAllocation>> Place(const Resources& resources,
-                                                 const std::vector<FreeNode>& nodes);
-// Takes an allocation off the free nodes.
-void Take(const std::vector<NodeAllocation>& allocation, std::vector<FreeNode>& nodes);
+// Takes what the job holds on a node that has room for it: the lowest free cores.
+NodeAllocation AllotOn(FreeNode& node, const Resources& resources, std::uint32_t first_rank,
+                       std::uint32_t tasks);
 
 // Tasks of a further step over the nodes of its job (nodes in rank order). kInvalidArgument, with the reason,
 // when the allocation is too small. Steps of a job share its resources: what other steps use does not count.
@@ -37,8 +42,12 @@ Result<std::vector<StepNode>> PlaceStep(const Job& job, const Resources& resourc
 // ranks[i]: the global ranks on nodes[i].
 std::vector<std::vector<std::uint32_t>> RankMap(const std::vector<StepNode>& nodes);
 
-// Whether a job may be submitted. Refused with the reason: uid 0, nothing to run, contradictory or absurd
-// requests (kInvalidArgument), what can never run on the nodes that are known (kFailedPrecondition).
-Result<> CheckSubmit(const State& state, const JobSpec& spec);
+// Whether a job may be submitted at all. Refused with the reason: uid 0, nothing to run, contradictory or
+// absurd requests (kInvalidArgument).
+Result<> CheckSubmit(const JobSpec& spec);
+// Whether what it is to wait for is known.
+Result<> CheckDependencies(const State& state, const JobSpec& spec);
+// Why no set of the known nodes meets the request (kFailedPrecondition).
+Failure WhyNever(const State& state, const Resources& resources);
 
 }  // namespace slipway::scheduler

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which pending job starts where, now. A policy only proposes: the controller turns a Plan into events.
-// Policies are small classes behind one interface; an incremental one follows the events (Observe) and need
-// not look at the whole state each time.
+// Which pending job starts where, now. A policy only proposes: the controller turns a Plan into events. It
+// follows the events (Observe) and keeps what it needs beside the state; Reset makes that anew.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,16 +12,21 @@
 
 #include "scheduler/core/event.h"
 #include "scheduler/core/state.h"
+#include "scheduler/plan/policy.h"
 
 namespace slipway::scheduler {
 
 enum class PendingReason : std::uint8_t {
   kNone = 0,
-  kResources = 1,  // the first in order that does not fit now
+  kResources = 1,  // next in line: it is planned, and starts when it fits
   kPriority = 2,   // does not fit now, and others are ahead of it
   kBeginTime = 3,
   kArrayLimit = 4,        // %N tasks of its array run
   kNodesUnavailable = 5,  // would fit the cluster, but nodes are drained, down or silent
+  kDependency = 6,
+  kDependencyNever = 7,
+  kHeldByUser = 8,
+  kHeldByAdmin = 9,
 };
 // "resources", …: short, and a sentence for a person.
 std::string_view PendingReasonName(PendingReason reason);
@@ -31,6 +36,7 @@ struct Start {
   JobId job;
   std::uint32_t attempt = 0;
   std::vector<NodeAllocation> nodes;
+  bool operator==(const Start&) const = default;
 };
 
 struct PrefetchHint {
@@ -40,30 +46,52 @@ struct PrefetchHint {
 
 struct Plan {
   std::vector<Start> starts;           // in the order decided; all fit together
-  std::vector<PrefetchHint> prefetch;  // nodes a waiting job would use and that lack its image
-  std::vector<std::pair<JobId, PendingReason>> reasons;  // of jobs that stay pending, in order
-  Time next{Time::kNeverUs};                             // look again then at the latest (a begin time)
+  std::vector<PrefetchHint> prefetch;  // nodes planned for a waiting job that lack its image
+  Time next{Time::kNeverUs};           // look again then at the latest (a begin time, a planned start)
+};
+
+struct PlannedStart {
+  Time at;  // no later, unless nodes fail or jobs overrun their limits
+  std::vector<std::string> nodes;
+};
+
+// Why a pending job waits: everything at once.
+struct Explanation {
+  std::vector<std::string> reasons;  // one line each
+  std::uint64_t ahead = 0;           // pending jobs that come first in order
+  std::vector<JobId> first_ahead;    // the first of them
+  std::optional<PlannedStart> planned;
+  std::optional<Time> not_before;        // not planned: the earliest beside what runs and is planned
+  std::vector<std::string> suggestions;  // what would make it fit now
+  std::string priority;                  // with its arithmetic
 };
 
 class Policy {
  public:
   virtual ~Policy() = default;
   virtual std::string_view name() const = 0;
-  // After each event has been applied, and after `Reset` (restart, snapshot). For policies with an index of
-  // their own.
-  virtual void Observe(const State& state, const Event& event) { (void)state, (void)event; }
-  virtual void Reset(const State& state) { (void)state; }
-  // Deterministic: equal states and times give equal plans.
+  // After each event has been applied, and after `Reset` (restart, snapshot).
+  virtual void Observe(const State& state, const Event& event) = 0;
+  virtual void Reset(const State& state) = 0;
+  // Deterministic: equal histories and times give equal plans. What it proposes counts as started from then
+  // on.
   virtual Plan Decide(const State& state, Time now) = 0;
+
+  // As of the last Decide. kNone for a job that does not wait.
+  virtual PendingReason ReasonOf(const State& state, JobId job) = 0;
+  virtual std::optional<PlannedStart> PlannedStartOf(JobId job) const = 0;
+  virtual Explanation Explain(const State& state, JobId job) = 0;
+  // Whether such a request could ever run on the nodes that are known. kFailedPrecondition with the reason.
+  virtual Result<> CheckFits(const State& state, const JobSpec& spec) = 0;
+
+  // For checkers: how often something happened that may move a planned start to a later time, and what
+  // differs between the policy's books and the state.
+  virtual std::uint64_t disturbances() const { return 0; }
+  virtual std::optional<std::string> FindWrong(const State& state) const { return (void)state, std::nullopt; }
 };
 
-// Priority, then order of submission, with first fit: a job that does not fit now is skipped and those behind
-// it are tried (so small jobs can delay a large one; reservations come with the backfill policies). Within a
-// pass resources only shrink, so each distinct shape of request that failed is tried once: cost follows
-// distinct requests.
-std::unique_ptr<Policy> MakeFirstFitPolicy();
-
-// One pass of the policy above.
-Plan Decide(const State& state, Time now);
+// Plans ahead in `order`'s order and backfills around what is planned (scheduler/plan). Null: priority, then
+// order of submission, one job planned ahead (EASY).
+std::unique_ptr<Policy> MakePlanningPolicy(std::unique_ptr<plan::Policy> order = nullptr);
 
 }  // namespace slipway::scheduler

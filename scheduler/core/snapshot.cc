@@ -9,7 +9,7 @@
 namespace slipway::scheduler {
 namespace {
 
-constexpr std::uint16_t kVersion = 1;
+constexpr std::uint16_t kVersion = 2;
 
 struct NodeImage {
   std::string name;
@@ -40,19 +40,36 @@ struct JobImage {
   Job job;
   std::vector<StepImage> steps;
 };
-void Fields(auto& archive, IsA<JobImage> auto& v) {
+void FieldsV1(auto& archive, IsA<JobImage> auto& v) {
   archive(v.spec, v.job.id, v.job.array, v.job.array_task, v.job.state, v.job.attempt, v.job.nodes, v.steps,
           v.job.next_step, v.job.outcome, v.job.cancelled_by, v.job.submitted, v.job.eligible, v.job.started,
           v.job.running, v.job.ended);
 }
+void Fields(auto& archive, IsA<JobImage> auto& v) {
+  FieldsV1(archive, v);
+  archive(v.job.hold, v.job.base_priority, v.job.nice, v.job.time_limit_s, v.job.begin, v.job.dependencies,
+          v.job.requeue_wanted);
+}
+struct JobImageV1 {
+  JobImage image;
+};
+void Fields(auto& archive, IsA<JobImageV1> auto& v) { FieldsV1(archive, v.image); }
 
 struct ArrayImage {
   JobId id;
   std::uint32_t spec = 0;
   JobId first_task;
-  std::uint32_t tasks = 0;
+  std::uint32_t tasks = 0, ended = 0, failed = 0;
 };
-void Fields(auto& archive, IsA<ArrayImage> auto& v) { archive(v.id, v.spec, v.first_task, v.tasks); }
+void Fields(auto& archive, IsA<ArrayImage> auto& v) {
+  archive(v.id, v.spec, v.first_task, v.tasks, v.ended, v.failed);
+}
+struct ArrayImageV1 {
+  ArrayImage image;
+};
+void Fields(auto& archive, IsA<ArrayImageV1> auto& v) {
+  archive(v.image.id, v.image.spec, v.image.first_task, v.image.tasks);
+}
 
 struct StateImage {
   std::uint16_t version = kVersion;
@@ -66,6 +83,42 @@ struct StateImage {
 };
 void Fields(auto& archive, IsA<StateImage> auto& v) {
   archive(v.version, v.epoch, v.next_job, v.now, v.specs, v.nodes, v.arrays, v.jobs);
+}
+
+struct StateImageV1 {
+  StateImage image;
+  std::vector<JobSpecV1> specs;
+  std::vector<ArrayImageV1> arrays;
+  std::vector<JobImageV1> jobs;
+};
+void Fields(auto& archive, IsA<StateImageV1> auto& v) {
+  archive(v.image.version, v.image.epoch, v.image.next_job, v.image.now, v.specs, v.image.nodes, v.arrays,
+          v.jobs);
+}
+
+// A snapshot of this version or the one before.
+Result<StateImage> ReadImage(std::string_view bytes) {
+  std::uint16_t version = 0;
+  WireReader(bytes.substr(0, sizeof version))(version);
+  if (version == kVersion) return Decode<StateImage>(bytes, "snapshot");
+  if (version != 1)
+    return Fail(Code::kInvalidArgument, "snapshot: version ", version, " is not known to this release");
+  StateImageV1 old = TRY(Decode<StateImageV1>(bytes, "snapshot"));
+  StateImage image = std::move(old.image);
+  for (JobSpecV1& spec : old.specs) image.specs.push_back(std::move(spec.spec));
+  for (ArrayImageV1& array : old.arrays) image.arrays.push_back(array.image);
+  for (JobImageV1& from : old.jobs) {
+    JobImage& job = image.jobs.emplace_back(std::move(from.image));
+    if (job.spec >= image.specs.size()) return Fail(Code::kDataLoss, "snapshot: a job without specification");
+    TakeFromSpec(job.job, image.specs[job.spec]);
+    if (!IsTerminal(job.job.state)) continue;
+    for (ArrayImage& array : image.arrays) {
+      if (array.id != job.job.array) continue;
+      ++array.ended;
+      array.failed += job.job.state == JobState::kCompleted ? 0 : 1;
+    }
+  }
+  return image;
 }
 
 class SpecTable {
@@ -142,17 +195,15 @@ std::string EncodeState(const State& state) {
                            {node.images.begin(), node.images.end()}});
   }
   for (const auto& [id, array] : state.arrays) {
-    image.arrays.push_back({id, specs.NumberOf(array.spec), array.first_task, array.tasks});
+    image.arrays.push_back(
+        {id, specs.NumberOf(array.spec), array.first_task, array.tasks, array.ended, array.failed});
   }
   for (const auto& [id, job] : state.jobs) image.jobs.push_back(ImageOf(job, specs));
   return Encode(image);
 }
 
 Result<State> DecodeState(std::string_view bytes) {
-  StateImage image = TRY(Decode<StateImage>(bytes, "snapshot"));
-  if (image.version != kVersion) {
-    return Fail(Code::kInvalidArgument, "snapshot: version ", image.version, " is not known to this release");
-  }
+  StateImage image = TRY(ReadImage(bytes));
   State state;
   state.epoch = image.epoch;
   state.next_job = image.next_job;
@@ -174,7 +225,8 @@ Result<State> DecodeState(std::string_view bytes) {
   }
   for (const ArrayImage& from : image.arrays) {
     if (from.spec >= specs.size()) return Fail(Code::kDataLoss, "snapshot: an array without specification");
-    state.arrays[from.id] = {from.id, specs[from.spec], from.first_task, from.tasks, 0, 0};
+    state.arrays[from.id] = {
+        from.id, specs[from.spec], from.first_task, from.tasks, from.ended, from.failed, 0, 0};
   }
   for (JobImage& from : image.jobs) TRY(AddJob(state, std::move(from), specs));
   return state;

@@ -80,6 +80,18 @@ std::string JobName(const Job& job) {
   return job.array.value == 0 ? ToString(job.id) : Cat(job.array.value, '_', job.array_task);
 }
 
+DependencyState Job::DependenciesState() const {
+  std::size_t met = 0, never = 0;
+  for (const JobDependency& dependency : dependencies) {
+    met += dependency.state == DependencyState::kMet ? 1 : 0;
+    never += dependency.state == DependencyState::kNever ? 1 : 0;
+  }
+  bool any = spec->any_dependency && !dependencies.empty();
+  if (any ? met > 0 : met == dependencies.size()) return DependencyState::kMet;
+  bool hopeless = any ? never == dependencies.size() : never > 0;
+  return hopeless ? DependencyState::kNever : DependencyState::kWaiting;
+}
+
 const Step* Job::FindStep(std::uint32_t number) const {
   for (const Step& step : steps) {
     if (step.number == number) return &step;

@@ -157,6 +157,16 @@ struct Outcome {
 };
 void Fields(auto& archive, IsA<Outcome> auto& v) { archive(v.state, v.exit_code, v.reason, v.message); }
 
+enum class Hold : std::uint8_t { kNone = 0, kUser = 1, kAdmin = 2 };
+
+enum class DependencyState : std::uint8_t { kWaiting = 0, kMet = 1, kNever = 2 };
+struct JobDependency {
+  Dependency what;  // never kSingleton, nor kAfterCorr of an array: these are resolved to jobs at submission
+  DependencyState state = DependencyState::kWaiting;
+  bool operator==(const JobDependency&) const = default;
+};
+void Fields(auto& archive, IsA<JobDependency> auto& v) { archive(v.what, v.state); }
+
 struct Job {
   JobId id;
   std::shared_ptr<const JobSpec> spec;  // tasks of an array share one
@@ -170,8 +180,16 @@ struct Job {
   std::optional<Outcome> outcome;                     // set from COMPLETING on
   std::optional<std::uint32_t> cancelled_by;          // uid that asked
   Time submitted, eligible, started, running, ended;  // running: the primary step first ran
+  // From the specification, and changed since.
+  Hold hold = Hold::kNone;
+  std::int32_t base_priority = 0, nice = 0;
+  std::uint32_t time_limit_s = 0;
+  Time begin;
+  std::vector<JobDependency> dependencies;
+  bool requeue_wanted = false;  // starts again once its nodes are clear
 
-  std::int64_t priority() const { return std::int64_t{spec->priority} - spec->nice; }
+  std::int64_t priority() const { return std::int64_t{base_priority} - nice; }
+  DependencyState DependenciesState() const;
   const Step* FindStep(std::uint32_t number) const;  // of the last attempt; nullptr
   const NodeAllocation* FindNode(std::string_view node) const;
 };
@@ -184,8 +202,9 @@ struct Array {
   std::shared_ptr<const JobSpec> spec;
   JobId first_task;  // tasks are first_task … first_task+tasks-1, by ascending index
   std::uint32_t tasks = 0;
-  std::uint32_t running = 0;  // derived: tasks that are active
-  std::uint32_t kept = 0;     // derived: tasks that are in State::jobs
+  std::uint32_t ended = 0, failed = 0;  // of the tasks; failed: not COMPLETED
+  std::uint32_t running = 0;            // derived: tasks that are active
+  std::uint32_t kept = 0;               // derived: tasks that are in State::jobs
 };
 
 // Pending jobs in the order in which they are considered.
@@ -206,7 +225,8 @@ struct State {
   // Derived.
   std::set<PendingKey> pending;
   std::set<JobId> active;
-  std::set<JobId> live;  // pending or active
+  std::set<JobId> live;                         // pending or active
+  std::map<JobId, std::set<JobId>> dependents;  // of a job or array: live jobs that depend(ed) on it
 
   // Every job with a smaller id has ended for good.
   JobId oldest_live_job() const { return live.empty() ? next_job : *live.begin(); }

@@ -18,6 +18,7 @@ class Controller::Turn {
 
   void operator()(const SubmitJob& input);
   void operator()(const CancelJob& input);
+  void operator()(const ChangeJob& input);
   void operator()(const CreateStep& input);
   void operator()(const CancelStep& input);
   void operator()(const ChangeNode& input);
@@ -35,6 +36,9 @@ class Controller::Turn {
   void Say(const std::string& node, NodeMessage message);
   void Answer(ClientToken client, Result<slipway::scheduler::Answer> answer);
   Result<const Job*> JobForChange(JobId id, const Requester& by) const;
+  // The job, or of an array all tasks that have not ended.
+  std::vector<JobId> TasksMeant(JobId id) const;
+  Result<> MayChange(const Job& job, const ChangeJob& input) const;
 
   // What follows from the state of this job: its end once its first step has ended, and so on until nothing
   // follows.

@@ -45,8 +45,10 @@ bool HasFailedPart(const Step& step) {
 }  // namespace
 
 void Controller::Turn::operator()(const SubmitJob& input) {
-  if (Result<> allowed = CheckSubmit(state(), input.spec); !allowed)
-    return Answer(input.client, Failure(allowed.error()));
+  Result<> allowed = CheckSubmit(input.spec);
+  if (allowed) allowed = CheckDependencies(state(), input.spec);
+  if (allowed) allowed = c_.policy_->CheckFits(state(), input.spec);
+  if (!allowed) return Answer(input.client, Failure(allowed.error()));
   JobId id = state().next_job;
   auto tasks = static_cast<std::uint32_t>(input.spec.array ? input.spec.array->indices.size() : 1);
   Record(JobSubmitted{id, input.spec});
@@ -63,16 +65,20 @@ Result<const Job*> Controller::Turn::JobForChange(JobId id, const Requester& by)
   return job;
 }
 
-void Controller::Turn::operator()(const CancelJob& input) {
-  std::vector<JobId> ids{input.job};
-  if (auto array = state().arrays.find(input.job); array != state().arrays.end()) {
-    ids.clear();
-    for (std::uint32_t i = 0; i < array->second.tasks; ++i) {
-      JobId task{array->second.first_task.value + i};
-      if (state().live.count(task) > 0) ids.push_back(task);
-    }
-    if (ids.empty()) return Answer(input.client, Done{});
+std::vector<JobId> Controller::Turn::TasksMeant(JobId id) const {
+  auto array = state().arrays.find(id);
+  if (array == state().arrays.end()) return {id};
+  std::vector<JobId> ids;
+  for (std::uint32_t i = 0; i < array->second.tasks; ++i) {
+    JobId task{array->second.first_task.value + i};
+    if (state().live.count(task) > 0) ids.push_back(task);
   }
+  return ids;
+}
+
+void Controller::Turn::operator()(const CancelJob& input) {
+  std::vector<JobId> ids = TasksMeant(input.job);
+  if (ids.empty()) return Answer(input.client, Done{});
   for (JobId id : ids) {
     Result<const Job*> job = JobForChange(id, input.by);
     if (!job) return Answer(input.client, Failure(job.error()));
@@ -153,8 +159,8 @@ bool Controller::Turn::AdvanceOnce(const Job& job) {
   }
   if (job.state == JobState::kCompleting) {
     if (!std::ranges::all_of(job.nodes, &NodeAllocation::released)) return false;
-    bool again = job.outcome->state == JobState::kNodeFail && job.spec->requeue && !job.spec->interactive &&
-                 !job.cancelled_by;
+    bool lost = job.outcome->state == JobState::kNodeFail && job.spec->requeue && !job.spec->interactive;
+    bool again = (lost || job.requeue_wanted) && !job.cancelled_by;
     if (again) {
       Record(JobRequeued{job.id, job.attempt});
     } else {
@@ -194,9 +200,9 @@ void Controller::Turn::EndOverdue() {
     const Job* job = state().FindJob(c_.deadlines_.begin()->second);
     c_.deadlines_.erase(c_.deadlines_.begin());
     if (job == nullptr || (job->state != JobState::kStarting && job->state != JobState::kRunning)) continue;
-    if (now_ < job->started.PlusSeconds(job->spec->time_limit_s)) continue;  // an entry of an earlier attempt
+    if (now_ < job->started.PlusSeconds(job->time_limit_s)) continue;  // an entry of an earlier attempt
     Complete(*job, {JobState::kTimeout, kCancelledExit, EndReason::kTimeLimit,
-                    Cat("ran for its limit of ", job->spec->time_limit_s, " s")});
+                    Cat("ran for its limit of ", job->time_limit_s, " s")});
     Advance(job->id);
   }
 }
@@ -227,8 +233,6 @@ void Controller::Turn::RunPass() {
     if (c_.prefetch_sent_.insert(hint).second) Say(hint.node, Prefetch{hint.digest});
   }
   c_.next_pass_ = plan.next;
-  c_.reasons_ = std::move(plan.reasons);
-  std::ranges::sort(c_.reasons_);
 }
 
 }  // namespace slipway::scheduler

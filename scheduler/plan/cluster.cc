@@ -15,13 +15,13 @@ NodeNumber Cluster::AddNode(const Vec& total) {
   lines_.emplace_back(total);
   holds_.emplace_back();
   thresholds_.AddNode(total);
-  if (sets_.empty()) sets_.emplace_back();
   for (NodeBits& set : sets_) set.Resize(total_.size(), false);
   sets_[0].Set(node);
   for (NodeBits* bits : {&usable_, &none_, &fit_, &sure_, &maybe_, &base_})
     bits->Resize(total_.size(), false);
   usable_.Set(node);
   held_stale_ = true;
+  ++version_;
   return node;
 }
 
@@ -29,14 +29,17 @@ void Cluster::SetTotal(NodeNumber node, const Vec& total) {
   Vec more = total - total_[node];
   if (more.empty()) return;
   total_[node] = total;
+  ++version_;
   lines_[node].Give(more, 0, kNever);
   Changed(node);
 }
 
-void Cluster::SetUsable(NodeNumber node, bool usable) { usable_.Put(node, usable); }
+void Cluster::SetUsable(NodeNumber node, bool usable) {
+  usable_.Put(node, usable);
+  ++version_;
+}
 
 std::uint32_t Cluster::AddSet(NodeBits nodes) {
-  if (sets_.empty()) sets_.emplace_back();
   nodes.Resize(total_.size(), false);
   sets_.push_back(std::move(nodes));
   return static_cast<std::uint32_t>(sets_.size() - 1);

@@ -34,6 +34,7 @@ class Cluster {
   void SetUsable(NodeNumber node, bool usable);  // drained, down, silent: nothing starts there
   bool Usable(NodeNumber node) const { return usable_.Has(node); }
   std::size_t size() const { return total_.size(); }
+  std::uint64_t version() const { return version_; }  // grows when nodes come, go or change
 
   // Sets of nodes that requests name. 0 is the set of all.
   std::uint32_t AddSet(NodeBits nodes);
@@ -56,6 +57,8 @@ class Cluster {
 
   // Whether the request fits from now on for `length`, beside everything that is planned.
   bool FitsNow(const Request& request, Instant length);
+  // How many nodes (of a request with tasks: how many tasks) fit so.
+  std::size_t CountFit(const Request& request, Instant length);
   // The same, and where: nodes in `prefer` (null: none) first, then by number.
   std::optional<Placement> PlaceNow(const Request& request, Instant length, const NodeBits* prefer);
   // The earliest time for it, and the nodes: of those that could be used then, the ones that become free
@@ -80,6 +83,7 @@ class Cluster {
   // as are wanted; returns how many.
   std::size_t CollectFit(const Request& request, const Vec& need, Instant end, std::size_t wanted);
   bool LicencesFit(const Request& request, Instant length) const;
+  std::vector<std::uint32_t> Capacities(const Request& request, Instant from, Instant length);
   std::optional<Placement> SpreadTasks(const Request& request, Instant from, Instant length);
   std::optional<Placement> ChooseFixed(const Request& request, std::size_t count,
                                        const NodeBits* prefer) const;
@@ -89,10 +93,11 @@ class Cluster {
   std::vector<Vec> total_, free_;  // by node; free_: now
   std::vector<Timeline> lines_;
   NodeBits usable_;
-  std::vector<NodeBits> sets_;
+  std::vector<NodeBits> sets_{NodeBits()};
   Timeline licences_;
   Thresholds thresholds_;
   Instant now_ = 0;
+  std::uint64_t version_ = 1;
   using Change = std::pair<Instant, NodeNumber>;
   std::priority_queue<Change, std::vector<Change>, std::greater<>>
       changes_;  // when free_ has to be looked at

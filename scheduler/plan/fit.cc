@@ -77,7 +77,14 @@ std::optional<Placement> Cluster::PlaceNow(const Request& request, Instant lengt
   return ChooseFixed(request, count, prefer);
 }
 
-std::optional<Placement> Cluster::SpreadTasks(const Request& request, Instant from, Instant length) {
+std::size_t Cluster::CountFit(const Request& request, Instant length) {
+  if (request.tasks == 0) return CollectFit(request, request.node, After(now_, length), SIZE_MAX);
+  std::size_t tasks = 0;
+  for (std::uint32_t here : Capacities(request, now_, length)) tasks += here;
+  return tasks;
+}
+
+Counts Cluster::Capacities(const Request& request, Instant from, Instant length) {
   Counts capacity(total_.size(), 0);
   std::int64_t most = request.tasks_per_node > 0 ? request.tasks_per_node : request.tasks;
   Vec least = request.node + request.task;
@@ -91,8 +98,12 @@ std::optional<Placement> Cluster::SpreadTasks(const Request& request, Instant fr
     }
     return true;
   });
+  return capacity;
+}
+
+std::optional<Placement> Cluster::SpreadTasks(const Request& request, Instant from, Instant length) {
   Spread spread{request.tasks, 1, request.nodes_min, request.nodes_max, request.nodes_min > 1};
-  std::optional<Counts> counts = ChooseCounts(spread, capacity);
+  std::optional<Counts> counts = ChooseCounts(spread, Capacities(request, from, length));
   if (!counts) return std::nullopt;
   Placement nodes;
   for (NodeNumber node = 0; node < counts->size(); ++node) {

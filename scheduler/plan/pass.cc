@@ -30,6 +30,7 @@ class PassWalk {
 
   std::vector<PlanStart> Run() {
     ++p_.statistics_.passes;
+    p_.ForgetFarPlans();
     do {
       ++p_.statistics_.walks;
       again_ = blocked_any_ = stop_ = before_backfill_ = false;
@@ -103,37 +104,28 @@ class PassWalk {
     Instant promised = job.start;
     Planned before{job.start, job.nodes};
     p_.Unhold(job);
-    if (p_.LimitsAllow(job.limits, request)) {
-      if (auto nodes = p_.cluster_.PlaceNow(request, job.length, Prefer(job))) {
-        if (promised > now_) Moved();
-        stop_ = false;
-        --planned_count_;
-        return Start(job, std::move(*nodes));
-      }
+    if (!p_.LimitsAllow(job.limits, request)) return Unplan(job);
+    if (auto nodes = p_.cluster_.PlaceNow(request, job.length, Prefer(job))) {
+      if (promised > now_) Moved();
+      stop_ = false;
+      --planned_count_;
+      return Start(job, std::move(*nodes));
     }
     ++p_.statistics_.plans;
     Planned planned = p_.cluster_.Earliest(request, job.length);
-    if (planned.start > promised && promised > now_ && StillFits(request, before, job.length))
-      planned = before;
+    if (planned.start > promised && promised > now_ && p_.Fits(request, before, job.length)) planned = before;
     if (planned.start > promised && promised < kNever) ++p_.statistics_.promises_broken;
     if (planned.start < promised) Moved();
     first_start_ = std::min(first_start_, planned.start);
-    if (planned.start >= kNever && !p_.rules_.keeps_choice) {  // it has nothing to be planned on any more
-      --planned_count_;
-      return p_.Enqueue(job);
-    }
+    if (planned.start >= kNever && !p_.rules_.keeps_choice) return Unplan(job);
     p_.Hold(job, std::move(planned));
   }
 
-  bool StillFits(const Request& request, const Planned& planned, Instant length) const {
-    const Cluster& cluster = p_.cluster_;
-    Instant end = After(planned.start, length);
-    if (!request.licences.empty() && !cluster.licences().Fits(request.licences, planned.start, end))
-      return false;
-    return std::ranges::all_of(planned.nodes, [&](const NodeShare& share) {
-      return cluster.Usable(share.node) &&
-             cluster.Line(share.node).Fits(TakenOn(request, share), planned.start, end);
-    });
+  // Nothing to be planned on, or not allowed, any more: it waits like others.
+  void Unplan(Planner::Job& job) {
+    --planned_count_;
+    Moved();
+    p_.Enqueue(job);
   }
 
   // What was freed at a later time may let a job in that was found blocked before.

@@ -17,7 +17,7 @@ Vec WholeOf(const Request& request) {
 
 }  // namespace
 
-Planner::Planner(std::unique_ptr<Policy> policy)
+Planner::Planner(std::shared_ptr<const Policy> policy)
     : policy_(std::move(policy)), rules_(policy_->rules()), backfill_order_(policy_->has_backfill_order()) {}
 
 LaneNumber Planner::AddLane(Rank offset) {
@@ -207,15 +207,48 @@ std::size_t Planner::ExtendOverdue(Instant more) {
   return count;
 }
 
+void Planner::ForgetFarPlans() {
+  if (rules_.keeps_choice) return;
+  while (!planned_.empty() && planned_.rbegin()->first > After(cluster_.now(), horizon_)) {
+    Job& job = jobs_.at(planned_.rbegin()->second);
+    Unhold(job);
+    Enqueue(job);
+    Gain();
+  }
+}
+
 Instant Planner::NextStart() const { return planned_.empty() ? kNever : planned_.begin()->first; }
 
 Waits Planner::WhyWaits(JobNumber id) {
   const Job& job = jobs_.at(id);
-  const Request& request = queue_.shape(job.shape).request;
-  if (!LimitsAllow(job.limits, request)) return Waits::kLimit;
-  if (job.state == JobState::kPlanned) return Waits::kResources;
-  if (cluster_.FitsNow(request, job.length)) return Waits::kOrder;
-  return cluster_.CouldRun(request, true) ? Waits::kResources : Waits::kNever;
+  if (job.state == JobState::kPlanned) return Waits::kPlanned;
+  Shape& shape = queue_.shape(job.shape);
+  if (!LimitsAllow(job.limits, shape.request)) return Waits::kLimit;
+  if (shape.could_run_at != cluster_.version()) {
+    shape.could_run_at = cluster_.version();
+    shape.could_run = cluster_.CouldRun(shape.request, true);
+  }
+  return shape.could_run ? Waits::kOthers : Waits::kNever;
+}
+
+bool Planner::Fits(const Request& request, const Planned& planned, Instant length) const {
+  Instant end = After(planned.start, length);
+  if (!request.licences.empty() && !cluster_.licences().Fits(request.licences, planned.start, end))
+    return false;
+  return std::ranges::all_of(planned.nodes, [&](const NodeShare& share) {
+    return cluster_.Usable(share.node) &&
+           cluster_.Line(share.node).Fits(TakenOn(request, share), planned.start, end);
+  });
+}
+
+void Planner::KeepPromise(JobNumber id, Instant start, const Placement& nodes) {
+  auto found = jobs_.find(id);
+  if (found == jobs_.end() || found->second.state != JobState::kWaiting || start <= cluster_.now()) return;
+  Job& job = found->second;
+  Planned planned{start, nodes};
+  if (!Fits(queue_.shape(job.shape).request, planned, job.length)) return;
+  queue_.Remove(job.group, job.entry);
+  Hold(job, std::move(planned));
 }
 
 std::vector<Planner::Promise> Planner::Promises() const {

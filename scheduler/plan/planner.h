@@ -40,15 +40,15 @@ struct PlanStart {
 };
 
 enum class Waits : std::uint8_t {
-  kResources = 1,  // does not fit now; planned, or others are ahead of it
-  kOrder = 2,      // others are ahead of it, and the policy lets nothing overtake, or this not
+  kPlanned = 1,  // it has a promised start
+  kOthers = 2,   // does not fit beside what runs and is planned, or may not overtake
   kLimit = 3,
-  kNever = 4  // does not fit whatever ends: nodes are missing, or running jobs have no end
+  kNever = 4  // would not fit if nothing ran: nodes are away
 };
 
 class Planner {
  public:
-  explicit Planner(std::unique_ptr<Policy> policy);
+  explicit Planner(std::shared_ptr<const Policy> policy);
 
   Cluster& cluster() { return cluster_; }
   const Cluster& cluster() const { return cluster_; }
@@ -64,10 +64,16 @@ class Planner {
   // A job's resources are planned to be free only so long after its time limit: ending takes time.
   void SetGrace(Instant grace) { grace_ = grace; }
 
+  // Starts that are planned further ahead than this are no promises: each pass plans them anew.
+  void SetHorizon(Instant horizon) { horizon_ = horizon; }
+
   // Waits from now on. The number must not be in use.
   void Add(const PlanJob& job);
   // Runs on these nodes until `end` at the latest, whatever the planner thinks of it (it was decided before).
   void AddRunning(const PlanJob& job, const Placement& nodes, Instant end);
+  // A promise that was given before (by a planner of which this one is a copy) holds again, where it still
+  // fits.
+  void KeepPromise(JobNumber job, Instant start, const Placement& nodes);
   bool Knows(JobNumber job) const { return jobs_.contains(job); }
   bool IsRunning(JobNumber job) const;
   // No longer waits, or no longer runs: what it held is free.
@@ -124,6 +130,7 @@ class Planner {
     Placement nodes;
   };
 
+  bool Fits(const Request& request, const Planned& planned, Instant length) const;
   LimitSet SetOfLimits(std::vector<std::uint32_t> limits);
   bool LimitsAllow(LimitSet set, const Request& request) const;
   void Count(LimitSet set, const Request& request, int change);
@@ -133,8 +140,9 @@ class Planner {
   void Hold(Job& job, Planned planned);
   void Unhold(Job& job);
   void Gain() { ++gains_; }
+  void ForgetFarPlans();
 
-  std::unique_ptr<Policy> policy_;
+  std::shared_ptr<const Policy> policy_;
   Rules rules_;
   bool backfill_order_;
   Cluster cluster_;
@@ -147,7 +155,7 @@ class Planner {
   std::set<std::pair<Instant, JobNumber>> planned_;  // by start
   std::set<std::pair<Instant, JobNumber>> ends_;     // of running jobs
   std::uint64_t gains_ = 1;                          // how often something was freed
-  Instant grace_ = 0;
+  Instant grace_ = 0, horizon_ = kNever;
   Statistics statistics_;
 };
 

@@ -18,7 +18,7 @@ ShapeNumber Queue::AddShape(const Request& request, bool* is_new) {
       place->second = free_shapes_.back();
       free_shapes_.pop_back();
     }
-    shapes_[place->second] = {request, 0, kNever};
+    shapes_[place->second] = {.request = request};
   }
   ++shapes_[place->second].jobs;
   return place->second;

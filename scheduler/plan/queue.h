@@ -23,6 +23,9 @@ struct Shape {
   std::uint32_t jobs = 0;  // waiting, planned or running; 0: the number is free again
   // Within a pass, and until something is freed: does not fit for this length or longer.
   Instant blocked_length = kNever;
+  // Whether it would fit if nothing ran, and for which version of the cluster that is known.
+  bool could_run = true;
+  std::uint64_t could_run_at = 0;
 };
 
 struct Entry {

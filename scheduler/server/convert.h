@@ -13,7 +13,9 @@
 #include "scheduler/core/controller.h"
 
 namespace slipway::v1 {
+class ChangeJobRequest;
 class CreateStepRequest;
+class Explanation;
 class Job;
 class JobSpec;
 class Node;
@@ -35,17 +37,24 @@ Result<CreateStep> CreateStepOf(const v1::CreateStepRequest& request);
 // "0-9", "1-100:2%4", "3,5".
 Result<ArrayRequest> ParseArray(std::string_view text);
 
+// "afterok:12:13,afterany:14", "after:12+5?singleton"; into spec's dependencies.
+Result<> ReadDependencies(std::string_view text, JobSpec& spec);
+// All but whether he may.
+Result<JobUpdate> JobUpdateOf(const v1::ChangeJobRequest& request, const Requester& by);
+
 // ---- To users
 
 struct JobView {
   bool full = false;  // the owner's and the administrator's view: paths and comment
   std::string pending_reason;
+  std::optional<PlannedStart> planned;
   Time now;
 };
 void ToProto(const Job& job, const JobView& view, v1::Job* out);
 // An array as one: counts in `reason`, ended when every task has.
 void ToProto(const State& state, const Array& array, const JobView& view, v1::Job* out);
 void ToProto(const Node& node, v1::Node* out);
+void ToProto(const State& state, const Explanation& explanation, v1::Explanation* out);
 
 // ---- From nodes
 

@@ -96,6 +96,14 @@ Result<Command> CommandOf(const v1::Program& in, std::uint64_t tasks) {
       return Fail(Code::kInvalidArgument, "bind \"", bind, "\": the source must be an absolute path");
     out.mounts.push_back(bind);
   }
+  if (static_cast<std::size_t>(in.devices_size()) > kBindsMax)
+    return Fail(Code::kInvalidArgument, "more than ", kBindsMax, " devices");
+  for (const std::string& device : in.devices()) {
+    TRY(CheckLine("a device", device, kPathBytesMax));
+    if (device.find('/') == std::string::npos || device.find('=') == std::string::npos)
+      return Fail(Code::kInvalidArgument, "device \"", device, "\" is not VENDOR/CLASS=NAME");
+    out.devices.push_back(device);
+  }
   out.writable_tmpfs = in.writable_tmpfs();
   for (const std::string* path : {&in.cwd(), &in.stdin_path(), &in.stdout_path(), &in.stderr_path()})
     TRY(CheckLine("a path", *path, kPathBytesMax));
@@ -142,6 +150,8 @@ Result<JobSpec> JobSpecOf(const v1::JobSpec& in, std::uint32_t default_time_limi
     if (out.interactive) return Fail(Code::kInvalidArgument, "a launch cannot be an array");
     out.array = TRY(ParseArray(in.array()));
   }
+  TRY(ReadDependencies(in.dependency(), out));
+  out.hold = in.hold();
   out.requeue = in.requeue();
   out.comment = in.comment();
   return out;

@@ -160,6 +160,26 @@ void ToProto(const Job& job, const JobView& view, v1::Job* out) {
     out->set_stderr_path(ExpandPath(spec.command.stderr_path, spec, spec.command.cwd, names));
   }
   out->set_ended(IsTerminal(job.state));
+  out->mutable_resources()->set_time_limit_s(job.time_limit_s);
+  out->set_priority(job.priority());
+  out->set_held(job.hold != Hold::kNone);
+  if (view.planned) {
+    out->set_planned_start_ms(Ms(view.planned->at));
+    for (const std::string& node : view.planned->nodes) out->add_planned_nodes(node);
+  }
+}
+
+void ToProto(const State& state, const Explanation& explanation, v1::Explanation* out) {
+  for (const std::string& reason : explanation.reasons) out->add_reasons(reason);
+  out->set_ahead(explanation.ahead);
+  for (JobId id : explanation.first_ahead) out->add_first_ahead(JobName(*state.FindJob(id)));
+  if (explanation.planned) {
+    out->set_planned_start_ms(Ms(explanation.planned->at));
+    for (const std::string& node : explanation.planned->nodes) out->add_planned_nodes(node);
+  }
+  if (explanation.not_before) out->set_not_before_ms(Ms(*explanation.not_before));
+  for (const std::string& suggestion : explanation.suggestions) out->add_suggestions(suggestion);
+  out->set_priority(explanation.priority);
 }
 
 void ToProto(const State& state, const Array& array, const JobView& view, v1::Job* out) {

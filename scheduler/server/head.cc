@@ -152,6 +152,10 @@ void Head::Cancel(JobId job, Requester by, AnswerCallback done) {
   Feed(CancelJob{Await(std::move(done)), job, by});
 }
 
+void Head::Change(JobId job, Requester by, JobUpdate update, AnswerCallback done) {
+  Feed(ChangeJob{Await(std::move(done)), job, by, update});
+}
+
 void Head::CancelOneStep(JobId job, std::uint32_t step, Requester by, AnswerCallback done) {
   Feed(CancelStep{Await(std::move(done)), StepId{job, 0, step}, by});
 }

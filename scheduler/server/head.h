@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/crypto/crypto.h"
@@ -46,6 +47,7 @@ class Head final : public EffectSink {
   void Submit(JobSpec spec, AnswerCallback done);
   void Create(CreateStep request, AnswerCallback done);
   void Cancel(JobId job, Requester by, AnswerCallback done);
+  void Change(JobId job, Requester by, JobUpdate update, AnswerCallback done);
   void CancelOneStep(JobId job, std::uint32_t step, Requester by, AnswerCallback done);
   // To the ranks of all running steps, or of one; not durable, answered when it is on its way.
   Result<> SignalSteps(JobId job, const std::uint32_t* step, std::int32_t signal, Requester by);
@@ -54,6 +56,8 @@ class Head final : public EffectSink {
   void AfterCommit(std::function<void()> task) { executor_->AfterCommit(std::move(task)); }
   const State& state() const { return controller_->state(); }
   std::string PendingText(const Job& job) const;
+  std::optional<PlannedStart> PlannedStartOf(JobId job) const { return controller_->PlannedStartOf(job); }
+  Explanation Explain(JobId job) const { return controller_->Explain(job); }
   Time Now() const;
   Result<> CheckOwner(JobId job, Requester by) const;  // of a job or an array
   // Does a job that has not ended use this image?

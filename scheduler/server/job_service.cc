@@ -21,6 +21,7 @@ Result<> FillJob(const Head& head, JobId id, Requester by, v1::Job* out) {
   if (const Job* job = state.FindJob(id)) {
     view.full = by.admin || by.uid == job->spec->user.uid;
     view.pending_reason = head.PendingText(*job);
+    if (job->state == JobState::kPending) view.planned = head.PlannedStartOf(id);
     ToProto(*job, view, out);
     return {};
   }
@@ -261,6 +262,37 @@ class JobService final : public v1::Jobs::CallbackService {
                              : context_.head.Cancel(job, by, done);
     });
     return reactor;
+  }
+
+  grpc::ServerUnaryReactor* Change(grpc::CallbackServerContext* call, const v1::ChangeJobRequest* request,
+                                   v1::ChangeJobReply*) override {
+    auto* reactor = call->DefaultReactor();
+    auto by = context_.authenticator.User(*call);
+    if (!by) return Refuse(reactor, by.error());
+    auto update = JobUpdateOf(*request, *by);
+    if (!update) return Refuse(reactor, update.error());
+    context_.loop.Post([this, reactor, job = JobId{request->job_id()}, by = *by, update = *update] {
+      context_.head.Change(job, by, update, [reactor](Result<Answer> answer) {
+        reactor->Finish(answer ? grpc::Status::OK : ToStatus(answer.error()));
+      });
+    });
+    return reactor;
+  }
+
+  grpc::ServerUnaryReactor* Explain(grpc::CallbackServerContext* call, const v1::GetJobRequest* request,
+                                    v1::Explanation* reply) override {
+    return Read(call, [this, request, reply](Requester by) -> Result<> {
+      JobId id{request->job_id()};
+      TRY(context_.head.CheckOwner(id, by));
+      const State& state = context_.head.state();
+      const Job* job = state.FindJob(id);
+      if (job == nullptr)
+        return Fail(Code::kInvalidArgument, "job ", id.value, " is an array: ask about one of its tasks");
+      reply->set_job_id(id.value);
+      reply->set_state(std::string(JobStateName(job->state)));
+      ToProto(state, context_.head.Explain(id), reply);
+      return {};
+    });
   }
 
   grpc::ServerUnaryReactor* CreateStep(grpc::CallbackServerContext* call,

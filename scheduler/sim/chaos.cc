@@ -66,6 +66,7 @@ class World final : public NodeSurroundings, public ControllerSurroundings {
   void Broken(const std::string& promise);
   void CheckState();
   void CheckReplay();
+  void CheckPromises();
   void CheckDrained();
 
   void StartController();
@@ -79,6 +80,7 @@ class World final : public NodeSurroundings, public ControllerSurroundings {
   void Meddle();
   void DeclareDownForGood(ModelNode& node);
   void BecomeCalm();
+  void ReleaseAndGiveUp();
   void CommitSome();
   void Deliver(Loop::Task task);
   ModelNode& AnyNode() { return *nodes_[rng_.Below(nodes_.size())]; }
@@ -103,6 +105,12 @@ class World final : public NodeSurroundings, public ControllerSurroundings {
   std::uint64_t last_stream_ = 0;
   std::set<std::string> deaf_, mute_;  // one-way partitions: hears nothing, says nothing
 
+  struct Promised {
+    Time at;
+    std::uint64_t disturbances = 0;  // at that time
+  };
+  MonotonicTime clock_settles_{};
+  std::map<JobId, Promised> promised_;  // by the present controller
   std::set<JobId> accepted_;
   std::map<JobId, Outcome> ended_;
   std::set<std::pair<StepId, std::string>> started_;
@@ -138,6 +146,7 @@ void World::StartController() {
   }
   Epoch epoch = *store_.BeginEpoch(*store_.CurrentEpoch());
   Trace(Cat("controller starts, epoch ", epoch, ", ", replayed->records, " records"));
+  promised_.clear();
   controller_ = std::make_unique<SimController>(store_, loop_, *this, std::move(*replayed), epoch);
   if (!calm_ && faults_.full_disk_s > 0 && rng_.Chance(200)) store_.FailOperation(rng_.Between(1, 200));
   controller_->Start();
@@ -163,9 +172,11 @@ void World::OnControllerDead(const std::string& why) {
 
 void World::Feed(const Input& input) {
   if (!controller_ || result_.failure) return;
+  if (const auto* change = std::get_if<ChangeJob>(&input)) promised_.erase(change->job);  // it asked for it
   ++result_.inputs;
   controller_->Do(input);
   CheckState();
+  CheckPromises();
   if (rng_.Chance(20)) CheckReplay();
   if (controller_ && rng_.Chance(5)) controller_->executor().SaveSnapshot(controller_->controller().state());
   if (store_.waiting() > 0 && !commit_waits_) CommitSome();
@@ -276,6 +287,36 @@ void World::CheckState() {
   if (std::optional<std::string> wrong = FindWrong(controller_->controller().state())) Broken(*wrong);
 }
 
+// A start that was promised is kept, and moves only to an earlier time, unless nodes fail or a job overruns
+// its limit (or the controller forgets it by dying).
+void World::CheckPromises() {
+  if (!controller_ || loop_.Now() < clock_settles_) return;
+  const Controller& controller = controller_->controller();
+  const Policy& policy = controller.policy();
+  if (std::optional<std::string> wrong = policy.FindWrong(controller.state())) return Broken(*wrong);
+  for (auto known = promised_.begin(); known != promised_.end();) {
+    const Job* job = controller.state().FindJob(known->first);
+    bool gone = job == nullptr || job->state != JobState::kPending || job->hold != Hold::kNone;
+    bool missed = gone && job != nullptr && IsActive(job->state) && job->started > known->second.at;
+    if (missed && known->second.disturbances == policy.disturbances())
+      return Broken(Cat("job ", known->first.value, " was promised a start ",
+                        (job->started.us - known->second.at.us) / 1000, " ms before it started"));
+    known = gone ? promised_.erase(known) : std::next(known);
+  }
+  for (const PendingKey& key : controller.state().pending) {
+    std::optional<PlannedStart> planned = policy.PlannedStartOf(key.job);
+    if (!planned || planned->at > controller.state().now.PlusSeconds(30 * 24 * 3600)) continue;
+    Promised now{planned->at, policy.disturbances()};
+    auto [known, first] = promised_.try_emplace(key.job, now);
+    if (first) ++result_.promises;
+    if (planned->at > known->second.at && known->second.disturbances == now.disturbances)
+      return Broken(Cat("the planned start of job ", key.job.value, " was moved by ",
+                        planned->at.us - known->second.at.us, " us, from ",
+                        (known->second.at.us - controller.state().now.us) / 1000, " ms ahead"));
+    known->second = now;
+  }
+}
+
 void World::CheckReplay() {
   if (!controller_ || !controller_->executor().idle() || store_.waiting() > 0) return;
   Result<Replayed> replayed = Replay(store_);
@@ -323,7 +364,21 @@ JobSpec World::RandomJob() {
   spec.command.argv = {"work"};
   spec.command.kill_on_bad_exit = rng_.Chance(800);
   if (rng_.Chance(300)) spec.command.image.digest = "sha256:aa";
-  if (rng_.Chance(300)) spec.time_limit_s = rng_.Between(1, 90);
+  if (rng_.Chance(700)) spec.time_limit_s = rng_.Between(1, 90);
+  if (rng_.Chance(100) && controller_)
+    spec.begin = controller_->controller().state().now.PlusSeconds(static_cast<std::int64_t>(rng_.Below(60)));
+  spec.hold = rng_.Chance(80);
+  if (controller_ && rng_.Chance(200)) {
+    const State& state = controller_->controller().state();
+    std::uint64_t recent = std::min<std::uint64_t>(state.next_job.value - 1, 8);
+    for (std::uint32_t i = 0; recent > 0 && i < rng_.Between(1, 2); ++i) {
+      auto kind = static_cast<DependencyKind>(rng_.Between(1, 4));
+      spec.dependencies.push_back(
+          {kind, {state.next_job.value - 1 - rng_.Below(recent)}, rng_.Between(0, 5)});
+    }
+    if (rng_.Chance(200)) spec.dependencies.push_back({DependencyKind::kSingleton, {}, 0});
+    spec.any_dependency = rng_.Chance(300);
+  }
   if (!spec.interactive && rng_.Chance(150)) {
     spec.array.emplace();
     for (std::uint32_t i = 0; i < 4; ++i) spec.array->indices.push_back(i);
@@ -339,7 +394,7 @@ void World::Meddle() {
   auto chosen = state.live.begin();
   std::advance(chosen, static_cast<std::ptrdiff_t>(rng_.Below(state.live.size())));
   JobId job = *chosen;
-  switch (rng_.Below(6)) {
+  switch (rng_.Below(9)) {
     case 0:
       return Feed(CancelJob{{1}, job, {kUid, false}});
     case 1:
@@ -349,6 +404,12 @@ void World::Meddle() {
       return Feed(ChangeNode{{1}, AnyNode().name(), NodeChange::kDrain, "chaos"});
     case 3:
       return Feed(ChangeNode{{1}, AnyNode().name(), NodeChange::kResume, ""});
+    case 4:
+      return Feed(ChangeJob{{1}, job, {kUid, false}, {.hold = rng_.Chance(200) ? Hold::kUser : Hold::kNone}});
+    case 5:
+      return Feed(ChangeJob{{1}, job, {kUid, true}, {.nice = static_cast<std::int32_t>(rng_.Below(4))}});
+    case 6:
+      return Feed(ChangeJob{{1}, job, {kUid, false}, {.requeue = true}});
     default: {
       CreateStep step{{1}, job, {kUid, false}, {}, {}, 0};
       step.command.argv = {"step"};
@@ -407,7 +468,12 @@ void World::ScheduleFaults() {
     side.insert(name);
     loop_.After(milliseconds(rng_.Below(30'000)), [&side, name] { side.erase(name); });
   });
-  Every(faults_.clock_s, [this] { loop_.StepWallClock(milliseconds(rng_.Below(120'000)) - minutes(1)); });
+  Every(faults_.clock_s, [this] {
+    loop_.StepWallClock(milliseconds(rng_.Below(120'000)) - minutes(1));
+    promised_.clear();  // were made by another clock; timers that run may come late by this one
+    clock_settles_ = loop_.Now() + minutes(3);
+    Trace("the clock is set");
+  });
 }
 
 void World::ScheduleClients() {
@@ -428,6 +494,18 @@ void World::BecomeCalm() {
     } else {
       node->PowerOn();
     }
+  }
+}
+
+// Held jobs go on; those that wait for what will never be are cancelled, as a user would.
+void World::ReleaseAndGiveUp() {
+  if (!controller_) return;
+  const std::set<JobId> live = controller_->controller().state().live;
+  for (JobId id : live) {
+    const Job* job = controller_ ? controller_->controller().state().FindJob(id) : nullptr;
+    if (job == nullptr || job->state != JobState::kPending) continue;
+    if (job->hold != Hold::kNone) Feed(ChangeJob{{0}, id, {kUid, true}, {.hold = Hold::kNone}});
+    if (job->DependenciesState() == DependencyState::kNever) Feed(CancelJob{{0}, id, {kUid, true}});
   }
 }
 
@@ -453,6 +531,7 @@ ChaosResult World::Run() {
     }
     for (auto& node : nodes_) Feed(ChangeNode{{0}, node->name(), NodeChange::kResume, ""});
     if (Drained()) break;
+    ReleaseAndGiveUp();
   }
   if (!result_.failure) CheckDrained();
   return std::move(result_);

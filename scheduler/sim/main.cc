@@ -86,10 +86,12 @@ int Chaos(const ChaosArguments& arguments) {
     sum.kills += result.kills;
     sum.reboots += result.reboots;
     sum.started += result.started;
+    sum.promises += result.promises;
   }
   std::printf("%s\n", Cat(arguments.seeds, " lives, ", sum.jobs, " jobs accepted and ended once, ",
-                          sum.started, " steps started, ", sum.kills, " kills of the controller, ",
-                          sum.reboots, " reboots, ", sum.inputs, " inputs: nothing broken")
+                          sum.started, " steps started, ", sum.promises, " starts promised, ", sum.kills,
+                          " kills of the controller, ", sum.reboots, " reboots, ", sum.inputs,
+                          " inputs: nothing broken")
                           .c_str());
   return 0;
 }

@@ -100,7 +100,8 @@ class EveryCallOfAStart(unittest.TestCase):
             return told.read().strip(), process.returncode, stderr
 
     def every(self, *argv):
-        left = Left(self.account.entry.pw_uid, pathlib.Path(self.account.entry.pw_dir), argv[2])
+        """`argv`: … IMAGE COMMAND."""
+        left = Left(self.account.entry.pw_uid, pathlib.Path(self.account.entry.pw_dir), argv[-2])
         before = left.look()
         self.assertEqual(self.once(0, errno.ENOMEM, argv), ("", 0, ""), "it does not run when nothing is refused")
         tried, wrong = 0, []
@@ -114,7 +115,7 @@ class EveryCallOfAStart(unittest.TestCase):
                 why = self.judge(code, stderr) or (f"left behind {[n for n, b in zip(now, before) if n != b]}" if now != before else "")
                 if why:
                     wrong.append(f"call {nth} ({refused}) refused with {errno.errorcode[error]}: {why}: exit code {code}, {stderr!r}")
-        print(f"{' '.join(str(word) for word in argv[1:3])}: {tried} calls refused, one at a time")
+        print(f"{' '.join(str(word) for word in argv[1:-1])}: {tried} calls refused, one at a time")
         self.assertFalse(wrong, "\n" + "\n".join(wrong))
         self.assertGreater(tried * EVERY, 200, "so few calls cannot be a start")
 
@@ -133,6 +134,12 @@ class EveryCallOfAStart(unittest.TestCase):
 
     def test_rootless_from_a_sif(self):
         self.every(self.bin / "slipway", "exec", self.tiny, "/bin/true")
+
+    def test_rootless_writing_to_a_sif(self):
+        self.every(self.bin / "slipway", "exec", "--writable-tmpfs", "--net", self.tiny, "/bin/true")
+
+    def test_root_of_a_namespace_of_his_own(self):
+        self.every(self.bin / "slipway", "exec", "--fakeroot", self.tree, "/bin/true")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,9 @@ std::vector<Command> ImageFileCommands();
 
 Command DeclareBuild();
 Command DeclareInspect();
+Command DeclarePull();
+Command DeclarePush();
+Command DeclareFetch();  // hidden: what `slipway exec docker://…` calls
 Command DeclareSign();
 Command DeclareVerify();
 Command DeclareKeyList();

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "scheduler/core/policy.h"
+
+namespace slipway::scheduler {
+
+std::string_view PendingReasonName(PendingReason reason) {
+  switch (reason) {
+    case PendingReason::kNone:
+      return "";
+    case PendingReason::kResources:
+      return "resources";
+    case PendingReason::kPriority:
+      return "priority";
+    case PendingReason::kBeginTime:
+      return "begin-time";
+    case PendingReason::kArrayLimit:
+      return "array-limit";
+    case PendingReason::kNodesUnavailable:
+      return "nodes-unavailable";
+    case PendingReason::kDependency:
+      return "dependency";
+    case PendingReason::kDependencyNever:
+      return "dependency-never-satisfied";
+    case PendingReason::kHeldByUser:
+      return "held";
+    case PendingReason::kHeldByAdmin:
+      return "held-by-admin";
+  }
+  return "?";
+}
+
+std::string_view PendingReasonText(PendingReason reason) {
+  switch (reason) {
+    case PendingReason::kNone:
+      return "";
+    case PendingReason::kResources:
+      return "next in line; waits until enough nodes, cores or memory are free";
+    case PendingReason::kPriority:
+      return "waits for resources; other jobs are ahead of it";
+    case PendingReason::kBeginTime:
+      return "its begin time has not come";
+    case PendingReason::kArrayLimit:
+      return "as many tasks of its array run as it allows";
+    case PendingReason::kNodesUnavailable:
+      return "nodes that it needs are drained, down or silent";
+    case PendingReason::kDependency:
+      return "waits for another job";
+    case PendingReason::kDependencyNever:
+      return "waits for another job that has ended otherwise than it asks for; cancel it";
+    case PendingReason::kHeldByUser:
+      return "is held; slipway release lets it go on";
+    case PendingReason::kHeldByAdmin:
+      return "is held by an administrator";
+  }
+  return "?";
+}
+
+}  // namespace slipway::scheduler

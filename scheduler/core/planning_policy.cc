@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: Apache-2.0
+// The planner (scheduler/plan) follows the state: after each event the one job or node that it is about is
+// brought to where the state has it. New nodes change the numbering, so then all is made anew at the next
+// pass, and planned starts are kept.
+#include "scheduler/core/planning_policy.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace slipway::scheduler {
+namespace {
+
+constexpr plan::Instant kNoLimit =
+    365 * 24 * 3600 * kSecond;                    // jobs without a time limit are planned with this
+constexpr plan::Instant kOverrun = 30 * kSecond;  // a job that should have ended is expected to by then
+constexpr plan::Instant kHorizon = 30 * 24 * 3600 * kSecond;  // starts beyond are not promised
+constexpr std::uint32_t kPrefetchJobsMax = 8;                 // planned jobs whose images are fetched ahead
+
+}  // namespace
+
+plan::Planner PlanningPolicy::MakePlanner() const {
+  plan::Planner planner(order_);
+  planner.SetGrace(kGrace);
+  planner.SetHorizon(kHorizon);
+  return planner;
+}
+
+plan::Instant PlanningPolicy::LengthOf(const Job& job) {
+  return job.time_limit_s > 0 ? job.time_limit_s * kSecond : kNoLimit;
+}
+
+// Brings the job or node that an event is about to where the state has it.
+struct PlanningPolicy::Follow {
+  PlanningPolicy& policy;
+  const State& state;
+  void operator()(const EpochBegan&) const { policy.SyncAllNodes(state); }
+  void operator()(const JobSubmitted& e) const { policy.SyncSubmitted(state, e.job); }
+  void operator()(const JobStarted& e) const { policy.SyncWithDependents(state, e.job); }
+  void operator()(const JobEnded& e) const { policy.SyncWithDependents(state, e.job); }
+  void operator()(const JobUpdated& e) const { policy.SyncJob(state, e.job); }
+  void operator()(const JobRequeued& e) const { policy.SyncJob(state, e.job); }
+  void operator()(const NodeReleased& e) const {
+    policy.planner_.Release(e.job.value, policy.numbers_.at(e.node));
+  }
+  void operator()(const ImageStaged& e) const {
+    auto set = policy.image_sets_.find(e.digest);
+    auto number = policy.numbers_.find(e.node);
+    if (set != policy.image_sets_.end() && number != policy.numbers_.end())
+      policy.planner_.cluster().PutInSet(set->second, number->second, true);
+  }
+  void operator()(const JobCancelRequested&) const {}
+  void operator()(const JobCompleting&) const {}
+  void operator()(const JobsForgotten&) const {}
+  void operator()(const StepCreated&) const {}
+  void operator()(const StepKillRequested&) const {}
+  void operator()(const StepNodeStarted&) const {}
+  void operator()(const StepNodeEnded&) const {}
+  template <class NodeEvent>
+  void operator()(const NodeEvent& e) const {
+    policy.SyncNode(state, e.node);
+  }
+};
+
+void PlanningPolicy::Reset(const State& state) {
+  (void)state;
+  stale_ = true;
+  disturbed_ = true;
+}
+
+void PlanningPolicy::Observe(const State& state, const Event& event) {
+  if (!stale_) std::visit(Follow{*this, state}, event.body);
+}
+
+void PlanningPolicy::SyncAllNodes(const State& state) {
+  for (const auto& [name, number] : numbers_) planner_.SetUsable(number, state.FindNode(name)->usable());
+  disturbed_ = true;
+}
+
+void PlanningPolicy::SyncNode(const State& state, const std::string& name) {
+  const Node* node = state.FindNode(name);
+  auto number = numbers_.find(name);
+  if (node == nullptr || number == numbers_.end()) {
+    stale_ = true;
+    return;
+  }
+  bool usable = planner_.cluster().Usable(number->second);
+  plan::Vec total = CapacityOf(node->facts);
+  if ((usable && !node->usable()) || !total.Holds(planner_.cluster().Total(number->second)))
+    disturbed_ = true;
+  if (planner_.cluster().Total(number->second) != total) {
+    planner_.SetTotal(number->second, total);
+    requests_.clear();
+  }
+  planner_.SetUsable(number->second, node->usable());
+  for (const auto& [digest, set] : image_sets_)
+    planner_.cluster().PutInSet(set, number->second, node->images.contains(digest));
+}
+
+// A job, or all tasks of an array that has just been submitted.
+void PlanningPolicy::SyncSubmitted(const State& state, JobId id) {
+  auto array = state.arrays.find(id);
+  if (array == state.arrays.end()) return SyncJob(state, id);
+  for (std::uint32_t i = 0; i < array->second.tasks; ++i)
+    SyncJob(state, {array->second.first_task.value + i});
+}
+
+void PlanningPolicy::SyncWithDependents(const State& state, JobId id) {
+  SyncJob(state, id);
+  for (JobId on : {id, state.FindJob(id)->array}) {
+    auto dependents = state.dependents.find(on);
+    if (dependents == state.dependents.end()) continue;
+    for (JobId waiting : dependents->second) {
+      if (!planner_.Knows(waiting.value)) SyncJob(state, waiting);  // else it keeps its place
+    }
+  }
+}
+
+void PlanningPolicy::SyncJob(const State& state, JobId id) {
+  const Job* job = state.FindJob(id);
+  if (job != nullptr && IsActive(job->state)) {
+    if (planner_.IsRunning(id.value)) return;  // as we proposed
+    planner_.Remove(id.value);
+    plan::Placement nodes;
+    for (const NodeAllocation& held : job->nodes) {
+      if (!held.released) nodes.push_back({numbers_.at(held.node), held.tasks});
+    }
+    plan::PlanJob known = PlanJobOf(state, *job);
+    if (known.request.tasks == 0) {
+      for (plan::NodeShare& share : nodes) share.tasks = 0;
+    }
+    plan::Instant end = job->started.us + known.facts.length + kGrace;
+    planner_.AddRunning(known, nodes, std::max(end, planner_.cluster().now() + 1));
+    return;
+  }
+  planner_.Remove(id.value);
+  if (auto waits = begins_.find(id); waits != begins_.end()) {
+    not_yet_.erase({waits->second, id});
+    begins_.erase(waits);
+  }
+  if (job == nullptr || job->state != JobState::kPending || !MayRun(*job)) return;
+  if (job->begin.us > planner_.cluster().now()) {
+    not_yet_.insert({job->begin, id});
+    begins_[id] = job->begin;
+  } else {
+    planner_.Add(PlanJobOf(state, *job));
+  }
+}
+
+void PlanningPolicy::BeginJobs(const State& state, Time now) {
+  while (!not_yet_.empty() && not_yet_.begin()->first <= now) {
+    JobId id = not_yet_.begin()->second;
+    not_yet_.erase(not_yet_.begin());
+    begins_.erase(id);
+    planner_.Add(PlanJobOf(state, *state.FindJob(id)));
+  }
+}
+
+PlannedRequest& PlanningPolicy::RequestFor(const Resources& resources) {
+  auto [place, added] = requests_.try_emplace(resources);
+  if (added) {
+    place->second = RequestOf(resources);
+    if (place->second.tasks_each > 0 && resources.tasks > 0 &&
+        !planner_.cluster().CouldRun(place->second.request, false)) {
+      place->second = RequestOf(resources, true);  // no equal nodes for it; unequal ones may do
+    }
+  }
+  return place->second;
+}
+
+plan::PlanJob PlanningPolicy::PlanJobOf(const State& state, const Job& job) {
+  const JobSpec& spec = *job.spec;
+  plan::PlanJob planned;
+  planned.request = RequestFor(spec.resources).request;
+  std::int64_t tasks = spec.resources.tasks > 0 ? spec.resources.tasks : planned.request.nodes_min;
+  planned.facts = {job.id.value, job.submitted.us, LengthOf(job), tasks * spec.resources.cores_per_task,
+                   job.priority()};
+  if (job.array.value != 0) {
+    std::uint32_t limit = LimitOfArray(state, job.array);
+    if (limit != UINT32_MAX) planned.limits.push_back(limit);
+  }
+  planned.prefer = ImageSet(state, spec.command.image.digest);
+  return planned;
+}
+
+std::uint32_t PlanningPolicy::LimitOfArray(const State& state, JobId id) {
+  auto array = state.arrays.find(id);
+  if (array == state.arrays.end() || array->second.spec->array->max_running == 0) return UINT32_MAX;
+  auto [place, added] = array_limits_.try_emplace(id, 0);
+  if (added) place->second = planner_.AddLimit({array->second.spec->array->max_running, {}, 0, {}});
+  return place->second;
+}
+
+std::uint32_t PlanningPolicy::ImageSet(const State& state, const std::string& digest) {
+  if (digest.empty()) return 0;
+  auto [place, added] = image_sets_.try_emplace(digest, 0);
+  if (added) {
+    plan::NodeBits have(names_.size());
+    for (const auto& [name, node] : state.nodes) {
+      if (node.images.contains(digest)) have.Set(numbers_.at(name));
+    }
+    place->second = planner_.cluster().AddSet(std::move(have));
+  }
+  return place->second;
+}
+
+void PlanningPolicy::Rebuild(const State& state) {
+  struct Promised {
+    std::uint64_t job;
+    plan::Instant start;
+    std::vector<std::pair<std::string, std::uint32_t>> nodes;  // and tasks
+  };
+  std::vector<Promised> promises;
+  for (const plan::Planner::Promise& promise : planner_.Promises()) {
+    Promised& kept = promises.emplace_back(Promised{promise.job, promise.start, {}});
+    for (const plan::NodeShare& share : *promise.nodes)
+      kept.nodes.emplace_back(names_[share.node], share.tasks);
+  }
+  plan::Instant now = std::max(planner_.cluster().now(), state.now.us);
+  planner_ = MakePlanner();
+  planner_.Advance(now);
+  numbers_.clear();
+  names_.clear();
+  requests_.clear();
+  array_limits_.clear();
+  image_sets_.clear();
+  not_yet_.clear();
+  begins_.clear();
+  for (const auto& [name, node] : state.nodes) AddNode(node);
+  for (JobId id : state.live) SyncJob(state, id);
+  for (const Promised& kept : promises) {
+    plan::Placement nodes;
+    for (const auto& [name, tasks] : kept.nodes) nodes.push_back({numbers_.at(name), tasks});
+    std::ranges::sort(nodes);
+    planner_.KeepPromise(kept.job, kept.start, nodes);
+  }
+  stale_ = false;
+}
+
+void PlanningPolicy::AddNode(const Node& node) {
+  plan::NodeNumber number = planner_.cluster().AddNode(CapacityOf(node.facts));
+  planner_.SetUsable(number, node.usable());
+  numbers_[node.name] = number;
+  names_.push_back(node.name);
+}
+
+Plan PlanningPolicy::Decide(const State& state, Time now) {
+  Plan plan;
+  if (stale_) Rebuild(state);
+  planner_.Advance(now.us);
+  if (planner_.ExtendOverdue(kOverrun) > 0) disturbed_ = true;
+  if (std::exchange(disturbed_, false)) ++disturbances_;
+  BeginJobs(state, now);
+  std::map<plan::NodeNumber, FreeNode> touched;
+  for (const plan::PlanStart& start : planner_.Pass()) {
+    const Job& job = *state.FindJob({start.job});
+    plan.starts.push_back({job.id, job.attempt + 1, AllotAll(state, job, start.nodes, touched)});
+  }
+  plan::Instant next = planner_.NextStart();
+  if (next < plan::kNever) plan.next = {next};
+  if (!not_yet_.empty()) plan.next = std::min(plan.next, not_yet_.begin()->first);
+  Prefetch(state, plan);
+  return plan;
+}
+
+std::vector<NodeAllocation> PlanningPolicy::AllotAll(const State& state, const Job& job,
+                                                     const plan::Placement& nodes,
+                                                     std::map<plan::NodeNumber, FreeNode>& touched) {
+  const Resources& resources = job.spec->resources;
+  std::uint32_t each = RequestFor(resources).tasks_each;
+  std::vector<NodeAllocation> allocation;
+  std::uint32_t rank = 0;
+  for (const plan::NodeShare& share : nodes) {
+    std::uint32_t tasks = each > 0 ? each : share.tasks;
+    auto [free, first] = touched.try_emplace(share.node);
+    if (first) {
+      const Node& node = *state.FindNode(names_[share.node]);
+      free->second = {node.name, node.cores_free, node.memory_free_bytes};
+    }
+    allocation.push_back(AllotOn(free->second, resources, rank, tasks));
+    rank += tasks;
+  }
+  return allocation;
+}
+
+void PlanningPolicy::Prefetch(const State& state, Plan& plan) const {
+  std::uint32_t jobs = 0;
+  for (const plan::Planner::Promise& promise : planner_.Promises()) {
+    const std::string& digest = state.FindJob({promise.job})->spec->command.image.digest;
+    if (digest.empty()) continue;
+    if (++jobs > kPrefetchJobsMax) break;
+    for (const plan::NodeShare& share : *promise.nodes) {
+      const std::string& name = names_[share.node];
+      if (!state.FindNode(name)->images.contains(digest)) plan.prefetch.push_back({name, digest});
+    }
+  }
+}
+
+PendingReason PlanningPolicy::ReasonOf(const State& state, JobId id) {
+  const Job* job = state.FindJob(id);
+  if (job == nullptr || job->state != JobState::kPending) return PendingReason::kNone;
+  if (job->hold == Hold::kAdmin) return PendingReason::kHeldByAdmin;
+  if (job->hold == Hold::kUser) return PendingReason::kHeldByUser;
+  if (job->DependenciesState() == DependencyState::kNever) return PendingReason::kDependencyNever;
+  if (job->DependenciesState() == DependencyState::kWaiting) return PendingReason::kDependency;
+  if (begins_.contains(id)) return PendingReason::kBeginTime;
+  if (stale_ || !planner_.Knows(id.value)) return PendingReason::kNone;
+  switch (planner_.WhyWaits(id.value)) {
+    case plan::Waits::kPlanned:
+      return PendingReason::kResources;
+    case plan::Waits::kOthers:
+      return PendingReason::kPriority;
+    case plan::Waits::kLimit:
+      return PendingReason::kArrayLimit;
+    case plan::Waits::kNever:
+      return PendingReason::kNodesUnavailable;
+  }
+  return PendingReason::kNone;
+}
+
+std::optional<PlannedStart> PlanningPolicy::PlannedStartOf(JobId job) const {
+  auto promise = planner_.PromiseOf(job.value);
+  if (!promise) return std::nullopt;
+  PlannedStart planned{{promise->start}, {}};
+  for (const plan::NodeShare& share : *promise->nodes) planned.nodes.push_back(names_[share.node]);
+  return planned;
+}
+
+Result<> PlanningPolicy::CheckFits(const State& state, const JobSpec& spec) {
+  if (stale_) Rebuild(state);
+  PlannedRequest& planned = RequestFor(spec.resources);
+  if (planned.could_run < 0) planned.could_run = planner_.cluster().CouldRun(planned.request, false) ? 1 : 0;
+  if (planned.could_run == 0) return WhyNever(state, spec.resources);
+  return {};
+}
+
+std::optional<std::string> PlanningPolicy::FindWrong(const State& state) const {
+  if (stale_) return std::nullopt;
+  for (const auto& [name, node] : state.nodes) {
+    const plan::Vec& free = planner_.cluster().Free(numbers_.at(name));
+    bool exclusive = free[plan::kToken] <= 0;
+    if (!exclusive && (free[plan::kCores] > node.cores_free.count() ||
+                       free[plan::kMemory] > static_cast<std::int64_t>(node.memory_free_bytes))) {
+      return Cat("the plan has ", free[plan::kCores], " cores free on ", name, ", the state ",
+                 node.cores_free.count());
+    }
+  }
+  for (const PendingKey& key : state.pending) {
+    JobId id = key.job;
+    if (MayRun(*state.FindJob(id)) && !planner_.Knows(id.value) && !begins_.contains(id))
+      return Cat("job ", id.value, " waits but the plan does not know it");
+  }
+  return std::nullopt;
+}
+
+std::unique_ptr<Policy> MakePlanningPolicy(std::unique_ptr<plan::Policy> order) {
+  if (order == nullptr) order = plan::MakePolicy("multifactor");
+  return std::make_unique<PlanningPolicy>(std::move(order));
+}
+
+}  // namespace slipway::scheduler
