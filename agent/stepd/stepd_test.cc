@@ -43,8 +43,8 @@ TEST(Stepd, KeepsItsResultUntilItIsAcknowledged) {
 TEST(Stepd, GoesOnWithoutAnAgentAndLosesNoOutput) {
   std::string dir = *MakeTempDirectory("/tmp", "slipway-stepd-test-");
   StepUnderTest step(
-      Shell(Cat("while ! test -e ", dir, "/go; do sleep 0.01; done; i=0; while [ $i -lt 500 ]; ",
-                "do echo $i; i=$((i+1)); done; touch ", dir, "/done; exit 4")));
+      Shell(Cat("while ! test -e ", dir, "/go; do /bin/sleep 0.01; done; i=0; while [ $i -lt 500 ]; ",
+                "do echo $i; i=$((i+1)); done; : > ", dir, "/done; exit 4")));
   ASSERT_TRUE(step.RunUntil([&] { return step[0].state.has_value(); }));
   step.Detach(0);
   // Time to notice that the agent has gone: what is sent to one who is just going may be lost with him.

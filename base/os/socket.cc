@@ -91,12 +91,15 @@ Result<PeerIdentity> PeerOf(int socket_fd) {
 
 Result<std::vector<std::uint32_t>> PeerGroups(int socket_fd) {
   constexpr int kSoPeerGroups = 59;  // SO_PEERGROUPS, Linux 4.13
-  std::vector<std::uint32_t> groups(65536);
-  auto size = static_cast<socklen_t>(groups.size() * sizeof(groups[0]));
-  if (::getsockopt(socket_fd, SOL_SOCKET, kSoPeerGroups, groups.data(), &size) < 0)
-    return ErrnoFail("getsockopt(SO_PEERGROUPS)");
-  groups.resize(size / sizeof(groups[0]));
-  return groups;
+  std::vector<std::uint32_t> groups(128);
+  for (;;) {
+    auto size = static_cast<socklen_t>(groups.size() * sizeof(groups[0]));
+    bool got = ::getsockopt(socket_fd, SOL_SOCKET, kSoPeerGroups, groups.data(), &size) == 0;
+    bool larger = !got && errno == ERANGE && size > groups.size() * sizeof(groups[0]);
+    if (!got && !larger) return ErrnoFail("getsockopt(SO_PEERGROUPS)");
+    groups.resize(size / sizeof(groups[0]));
+    if (got) return groups;
+  }
 }
 
 Result<> SendMessage(int socket_fd, std::string_view bytes, const std::vector<int>& fds) {
