@@ -7,8 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <nlohmann/json.hpp>
+
 #include "base/crypto/crypto.h"
 #include "base/text/text.h"
+#include "imagestore/oci/unprivileged.h"
 
 namespace slipway::oci {
 
@@ -29,7 +32,7 @@ std::string Normal(const std::string& name) {
 }
 
 // The archive without its compression.
-Result<UniqueFd> Decompressed(int fd, const std::string& scratch_folder) {
+Result<> Decompress(int fd, int out_fd) {
   struct Free {
     void operator()(archive* a) const { archive_read_free(a); }
   };
@@ -44,17 +47,16 @@ Result<UniqueFd> Decompressed(int fd, const std::string& scratch_folder) {
   if (::lseek(fd, 0, SEEK_SET) < 0) return ErrnoFail("lseek");
   if (archive_read_open_fd(a, fd, 1 << 20) != ARCHIVE_OK || archive_read_next_header(a, &entry) != ARCHIVE_OK)
     return Fail(Code::kInvalidArgument, "no usable archive");
-  UniqueFd out = TRY(Open(scratch_folder, O_TMPFILE | O_RDWR, 0600));
   std::string buffer(1 << 20, '\0');
   std::uint64_t written = 0;
   for (;;) {
     la_ssize_t n = archive_read_data(a, buffer.data(), buffer.size());
     if (n < 0) return Fail(Code::kInvalidArgument, "no usable archive");
-    if (n == 0) return out;
+    if (n == 0) return {};
     written += static_cast<std::uint64_t>(n);
     if (written > kUnpackedMax)
       return Fail(Code::kOutOfRange, "the archive unpacks to more than ", kUnpackedMax, " bytes");
-    TRY(WriteAll(out.get(), {buffer.data(), static_cast<std::size_t>(n)}));
+    TRY(WriteAll(out_fd, {buffer.data(), static_cast<std::size_t>(n)}));
   }
 }
 
@@ -95,21 +97,58 @@ std::unique_ptr<squashfs::ByteSource> CheckedSource(std::unique_ptr<squashfs::By
   return std::make_unique<Checking>(std::move(source), std::move(digest));
 }
 
+// Runs without root's rights; what it found comes back as text.
 Result<ArchiveIndex> ArchiveIndex::Open(const std::string& path, const std::string& scratch_folder) {
   ArchiveIndex index;
   index.path_ = path;
   index.file_ = TRY(slipway::Open(path, O_RDONLY | O_NONBLOCK));
-  std::uint64_t size = TRY_CONTEXT(SizeOf(index.file_.get()), path);
-  auto tar = TRY_CONTEXT(squashfs::TarStream::Open(squashfs::FilePart(index.file_.get(), 0, size)), path);
-  TRY_CONTEXT(tar.Next(), path);
-  if (tar.is_compressed()) index.file_ = TRY_CONTEXT(Decompressed(index.file_.get(), scratch_folder), path);
-  TRY_CONTEXT(index.Scan(), path);
+  UniqueFd scratch = TRY(slipway::Open(scratch_folder, O_TMPFILE | O_RDWR, 0600));
+  auto work = [&](const auto&) -> Result<std::string> {
+    std::uint64_t size = TRY(SizeOf(index.file_.get()));
+    auto tar = TRY(squashfs::TarStream::Open(squashfs::FilePart(index.file_.get(), 0, size)));
+    TRY(tar.Next());
+    bool compressed = tar.is_compressed();
+    if (compressed) TRY(Decompress(index.file_.get(), scratch.get()));
+    TRY(index.Scan(compressed ? scratch.get() : index.file_.get()));
+    return index.Encoded(compressed);
+  };
+  std::string found = TRY_CONTEXT(Unprivileged({work}), path);
+  if (TRY(index.Decode(found))) index.file_ = std::move(scratch);
   return index;
 }
 
-Result<> ArchiveIndex::Scan() {
-  std::uint64_t size = TRY(SizeOf(file_.get()));
-  auto tar = TRY(squashfs::TarStream::Open(squashfs::FilePart(file_.get(), 0, size)));
+std::string ArchiveIndex::Encoded(bool compressed) const {
+  nlohmann::json members = nlohmann::json::object();
+  for (auto& [name, member] : members_) members[name] = {member.offset, member.size};
+  nlohmann::json json = {{"compressed", compressed}, {"members", members}, {"links", links_}};
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+// The offsets are looked at again when something is read: beyond the file's end there is nothing.
+Result<bool> ArchiveIndex::Decode(const std::string& text) {
+  auto json = nlohmann::json::parse(text, nullptr, false);
+  auto bad = [] { return Fail(Code::kInternal, "the archive's index is malformed"); };
+  if (!json.is_object() || !json["members"].is_object() || !json["links"].is_object() ||
+      !json["compressed"].is_boolean())
+    return bad();
+  members_.clear();
+  links_.clear();
+  for (auto& [name, value] : json["members"].items()) {
+    if (!value.is_array() || value.size() != 2 || !value[0].is_number_unsigned() ||
+        !value[1].is_number_unsigned())
+      return bad();
+    members_[name] = {value[0].get<std::uint64_t>(), value[1].get<std::uint64_t>()};
+  }
+  for (auto& [name, value] : json["links"].items()) {
+    if (!value.is_string()) return bad();
+    links_[name] = value.get<std::string>();
+  }
+  return json["compressed"].get<bool>();
+}
+
+Result<> ArchiveIndex::Scan(int fd) {
+  std::uint64_t size = TRY(SizeOf(fd));
+  auto tar = TRY(squashfs::TarStream::Open(squashfs::FilePart(fd, 0, size)));
   for (auto entry = TRY(tar.Next()); entry; entry = TRY(tar.Next())) {
     if (members_.size() + links_.size() >= kMembersMax)
       return Fail(Code::kOutOfRange, "more than ", kMembersMax, " members");

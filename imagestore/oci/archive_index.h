@@ -29,7 +29,9 @@ class ArchiveIndex {
   UniqueFd TakeFile() && { return std::move(file_); }
 
  private:
-  Result<> Scan();
+  Result<> Scan(int fd);
+  std::string Encoded(bool compressed) const;
+  Result<bool> Decode(const std::string& text);  // whether the archive was compressed
   UniqueFd file_;
   std::string path_;
   std::map<std::string, Member> members_;

@@ -13,6 +13,7 @@
 #include "imagestore/oci/manifest.h"
 #include "imagestore/oci/reference.h"
 #include "imagestore/oci/scripts.h"
+#include "imagestore/oci/unprivileged.h"
 
 namespace slipway::oci {
 namespace {
@@ -219,6 +220,37 @@ TEST_F(Cache, WhatIsMadeIsThereWholeOrNotAtAll) {
   EXPECT_EQ(
       *cache->Made("k.sif", [](const std::string&) -> Result<> { return Fail(Code::kInternal, "again?"); }),
       *path);
+}
+
+TEST(UnprivilegedWork, HasNoRightsOfRootAndComesBackWhole) {
+  std::uint64_t seen = 0;
+  auto answer = Unprivileged({[](const auto& report) -> Result<std::string> {
+                                report(42);
+                                return Cat(::geteuid(), " ", ::setuid(0), " ", std::string(100'000, 'x'));
+                              },
+                              [&](std::uint64_t number) { seen = number; }});
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(seen, 42U);
+  EXPECT_EQ(answer->size() > 100'000, true);
+  bool dropped = answer->starts_with("65534 -1 ");
+  EXPECT_EQ(dropped, ::geteuid() == 0) << answer->substr(0, 20);
+  auto failed =
+      Unprivileged({[](const auto&) -> Result<std::string> { return Fail(Code::kOutOfRange, "a bomb"); }});
+  EXPECT_EQ(failed.error().code, Code::kOutOfRange);
+  EXPECT_EQ(failed.error().message, "a bomb");
+}
+
+TEST(UnprivilegedWork, ACrashIsAnErrorAndCancellingKillsIt) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root's work is done in a child";
+  auto crashed = Unprivileged({[](const auto&) -> Result<std::string> { ::_exit(9); }});
+  EXPECT_EQ(crashed.error().code, Code::kInvalidArgument);
+  std::atomic<bool> cancelled = true;
+  auto stopped = Unprivileged({[](const auto&) -> Result<std::string> {
+                                 for (;;) ::pause();
+                               },
+                               {},
+                               &cancelled});
+  EXPECT_EQ(stopped.error().code, Code::kCancelled);
 }
 
 }  // namespace

@@ -8,12 +8,16 @@
 #include <ctime>
 
 #include "base/crypto/crypto.h"
+#include "imagestore/build/userns.h"
 #include "imagestore/oci/scripts.h"
+#include "imagestore/oci/unprivileged.h"
 #include "imagestore/sif/sif.h"
 
 namespace slipway::oci {
 
 namespace {
+
+constexpr std::uint64_t kReportEvery = 4 << 20;  // bytes
 
 std::string DeffileText(const std::string& source) {
   std::size_t colon = source.find(':');
@@ -49,16 +53,29 @@ squashfs::LayerPackOptions PackOptionsFor(const Image& image, const build::Label
   made.pack.policy.ids_to_root = !options.keep_ids;
   made.pack.epoch = sif::SourceDateEpoch();
   made.pack.out_offset = out_offset;
-  const auto* cancelled = options.source.registry.http.cancelled;
-  made.pack.progress = [&options, cancelled](const squashfs::Progress& now) -> Result<> {
-    if (cancelled != nullptr && cancelled->load()) return Fail(Code::kCancelled, "cancelled");
-    if (options.progress) options.progress("packing", now.bytes, 0);
-    return {};
-  };
   made.time = static_cast<std::uint32_t>(sif::SourceDateEpoch().value_or(std::time(nullptr)));
   made.over = ContainerFiles(image.config, labels, deffile);
   made.under = MountPoints();
   return made;
+}
+
+Result<squashfs::PackSummary> PackUnprivileged(const std::vector<squashfs::Layer>& layers, int out_fd,
+                                               squashfs::LayerPackOptions pack, const PullOptions& options) {
+  const auto* cancelled = options.source.registry.http.cancelled;
+  auto work = [&](const std::function<void(std::uint64_t)>& report) -> Result<std::string> {
+    std::uint64_t next = 0;
+    pack.pack.progress = [&](const squashfs::Progress& now) -> Result<> {
+      if (cancelled != nullptr && cancelled->load()) return Fail(Code::kCancelled, "cancelled");
+      if (now.bytes >= next) report(now.bytes);
+      if (now.bytes >= next) next = now.bytes + kReportEvery;
+      return {};
+    };
+    return build::EncodeSummary(TRY(squashfs::PackLayers(layers, out_fd, pack)));
+  };
+  auto reported = [&options](std::uint64_t bytes) {
+    if (options.progress) options.progress("packing", bytes, 0);
+  };
+  return build::DecodeSummary(TRY(Unprivileged({work, reported, cancelled})));
 }
 
 Result<squashfs::PackSummary> WriteSif(const Image& image, const std::string& source,
@@ -72,8 +89,8 @@ Result<squashfs::PackSummary> WriteSif(const Image& image, const std::string& so
   TRY(writer.AddObject(sif::DataType::kGenericJson, "inspect-metadata.json",
                        build::InspectMetadataJson(labels, deffile)));
   sif::Writer::Place place = TRY(writer.BeginPartition());
-  auto packed = TRY(squashfs::PackLayers(image.layers, place.fd,
-                                         PackOptionsFor(image, labels, deffile, options, place.offset)));
+  auto packed = TRY(PackUnprivileged(image.layers, place.fd,
+                                     PackOptionsFor(image, labels, deffile, options, place.offset), options));
   std::string arch = image.config.arch.empty() ? std::string(sif::HostArch()) : image.config.arch;
   TRY(writer.EndPartition("squashfs-root", packed.bytes_out, sif::FsType::kSquashfs,
                           sif::PartType::kPrimarySystem, arch));

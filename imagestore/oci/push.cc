@@ -11,6 +11,7 @@
 #include "base/text/units.h"
 #include "imagestore/build/metadata.h"
 #include "imagestore/oci/blob_cache.h"
+#include "imagestore/oci/unprivileged.h"
 #include "imagestore/sif/sif.h"
 #include "imagestore/squashfs/reader.h"
 #include "imagestore/squashfs/tar_out.h"
@@ -78,11 +79,18 @@ Result<std::string> PushLayers(Registry& registry, int fd, const std::string& ta
   sif::Image image = TRY(sif::Read(fd));
   sif::Descriptor partition = TRY(sif::PrimarySystemPartition(image, fd));
   squashfs::Window window{fd, partition.offset, partition.size};
-  squashfs::Reader reader = TRY(squashfs::Reader::Open(window));
-  Json config = TRY(ConfigOf(fd, image, reader));
+  auto read_config = [&](const auto&) -> Result<std::string> {
+    squashfs::Reader reader = TRY(squashfs::Reader::Open(window));
+    return TRY(ConfigOf(fd, image, reader)).dump(-1, ' ', false, Json::error_handler_t::replace);
+  };
+  const auto* cancelled = options.registry.http.cancelled;
+  Json config = Json::parse(TRY(Unprivileged({read_config, {}, cancelled})), nullptr, false);
+  if (!config.is_object()) return Fail(Code::kInvalidArgument, "its configuration cannot be read");
   std::string folder = options.cache_folder.empty() ? TRY(BlobCache::DefaultFolder()) : options.cache_folder;
   UniqueFd layer = TRY(TRY(BlobCache::Open(folder)).Temporary());
-  std::string diff_id = TRY(squashfs::WriteTarGz(window, layer.get()));
+  auto pack = [&](const auto&) -> Result<std::string> { return squashfs::WriteTarGz(window, layer.get()); };
+  std::string diff_id = TRY(Unprivileged({pack, {}, cancelled}));
+  if (!IsDigest(diff_id)) return Fail(Code::kInternal, "the layer has no digest");
   std::uint64_t size = TRY(SizeOf(layer.get()));
   std::string digest = TRY(DigestOfFile(layer.get()));
   TRY(registry.PutBlob(layer.get(), 0, size, digest));
