@@ -41,10 +41,17 @@ TEST(Stepd, KeepsItsResultUntilItIsAcknowledged) {
 }
 
 TEST(Stepd, GoesOnWithoutAnAgentAndLosesNoOutput) {
-  StepUnderTest step(Shell("read line; i=0; while [ $i -lt 500 ]; do echo $i; i=$((i+1)); done; exit 4"));
+  std::string dir = *MakeTempDirectory("/tmp", "slipway-stepd-test-");
+  StepUnderTest step(
+      Shell(Cat("while ! test -e ", dir, "/go; do sleep 0.01; done; i=0; while [ $i -lt 500 ]; ",
+                "do echo $i; i=$((i+1)); done; touch ", dir, "/done; exit 4")));
   ASSERT_TRUE(step.RunUntil([&] { return step[0].state.has_value(); }));
   step.Detach(0);
+  // Time to notice that the agent has gone: what is sent to one who is just going may be lost with him.
   EXPECT_FALSE(step.RunUntil([] { return false; }, std::chrono::seconds(1)));
+  ASSERT_TRUE(WriteFileAtomically(dir + "/go", ""));
+  ASSERT_TRUE(step.RunUntil([&] { return ::access((dir + "/done").c_str(), F_OK) == 0; }));
+  ASSERT_TRUE(RemoveTree(dir));
   step.Attach(0);
   ASSERT_TRUE(step.RunToEnd());
   EXPECT_EQ(step[0].result->exit_code, 4);

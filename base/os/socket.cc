@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 namespace slipway {
 
@@ -136,9 +137,12 @@ Result<Message> ReceiveMessage(int socket_fd) {
   header.msg_control = control;
   header.msg_controllen = sizeof control;
   ssize_t got;
+  // A peer that closes before it has read all that we sent is reported once as a reset, ahead of what it
+  // said.
+  bool reset = false;
   do {
     got = ::recvmsg(socket_fd, &header, MSG_CMSG_CLOEXEC);
-  } while (got < 0 && errno == EINTR);
+  } while (got < 0 && (errno == EINTR || (errno == ECONNRESET && !std::exchange(reset, true))));
   if (got < 0) return ErrnoFail("recvmsg");
   for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
     if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;

@@ -31,10 +31,7 @@ Result<Asked> AskBroker(const std::string& path, const std::string& frame, int f
   asked.socket = std::move(*socket);
   // One who refuses us before he was asked has said so: what he said is read all the same.
   [[maybe_unused]] auto sent = SendMessage(asked.socket.get(), frame, {fd});
-  auto received = ReceiveMessage(asked.socket.get());
-  // A peer that closes before it has read all is reported once as a reset, ahead of what it said.
-  if (!received && received.error().sys_errno == ECONNRESET) received = ReceiveMessage(asked.socket.get());
-  Message answer = TRY_CONTEXT(std::move(received), "the broker did not answer");
+  Message answer = TRY_CONTEXT(ReceiveMessage(asked.socket.get()), "the broker did not answer");
   auto split = TRY(SplitFrame<BrokerFrame>(answer.bytes));
   if (split.kind == BrokerFrame::kError) {
     auto error = TRY(Decode<BrokerError>(split.payload, "the broker's answer"));

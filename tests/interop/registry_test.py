@@ -228,6 +228,40 @@ class RegistryTest(interop.Interop):
         self.slipway("pull", "layers.sif", self.url("sifs/layers:1"))
         self.assertEqual("hello from the image\n", self.slipway("exec", "layers.sif", "/bin/cat", "/hello.txt")[0])
 
+    @unittest.skipUnless(os.geteuid() == 0, "recipes need root, or subordinate ids")
+    def test_a_recipe_builds_on_registry_images_in_stages(self):
+        self.runnable("hpc/base:1", {"Env": ["FROM_OCI=yes"]})
+        self.write("recipe.def", f"""Bootstrap: docker
+From: {self.registry.host}/hpc/base:{{{{ TAG }}}}
+Stage: build
+%post
+  echo built > /out.txt
+
+Bootstrap: docker
+From: {self.registry.host}/hpc/base:{{{{ TAG }}}}
+%files from build
+  /out.txt /etc/out.txt
+%arguments
+  TAG=none
+%environment
+  export FROM_RECIPE=too
+%apprun greet
+  echo "greetings $@"
+%test
+  cat /etc/out.txt
+""")
+        self.slipway("build", "--build-arg", "TAG=1", "made.sif", "recipe.def")
+        out, _ = self.slipway("exec", "made.sif", "/bin/sh", "-c", "cat /etc/out.txt; echo $FROM_OCI $FROM_RECIPE")
+        self.assertEqual("built\nyes too\n", out)
+        self.assertEqual("greetings you\n", self.slipway("run", "--app", "greet", "made.sif", "you")[0])
+        if interop.apptainer_command():
+            self.assertIn("greetings you", self.apptainer("run", "--app", "greet", self.path("made.sif"), "you")[0])
+        _, err = self.slipway("build", "no.sif", "recipe.def", code=1)
+        self.assertIn("recipe.def:1", err)
+        self.assertFalse([f for f in os.listdir(self.top) if f.startswith("no.sif")])
+        self.slipway("build", "--sandbox", "sandbox", self.url("hpc/base:1"))
+        self.assertEqual("upper", self.slipway("exec", "sandbox", "/bin/cat", "/kept.txt")[0])
+
     @interop.needs_apptainer()
     def test_apptainer_and_we_exchange_sifs_through_the_registry(self):
         self.small_root()
