@@ -89,23 +89,25 @@ class TheControlSocket(unittest.TestCase):
                     break
             os.close(image)
             waits = True
-            with contextlib.suppress(ConnectionResetError):
-                while True:
-                    # One that waits for more than it will get (descriptors that a mangled spec names) is told that we go.
-                    ready, _, _ = select.select([ours], [], [], 3 if waits else 60)
-                    if not ready:
-                        self.assertTrue(waits, "it does not end though its socket was closed")
-                        waits = False
-                        ours.shutdown(socket.SHUT_WR)
-                        continue
+            while True:
+                # One that waits for more than it will get (descriptors that a mangled spec names) is told that we go.
+                ready, _, _ = select.select([ours], [], [], 3 if waits else 60)
+                if not ready:
+                    self.assertTrue(waits, "it does not end though its socket was closed")
+                    waits = False
+                    ours.shutdown(socket.SHUT_WR)
+                    continue
+                try:
                     data = ours.recv(1 << 16)
-                    if not data:
-                        break
-                    kind = struct.unpack_from("<H", data)[0]
-                    frames.setdefault(kind, []).append(data[2:])
-                    waits = waits and kind != READY
-                    if kind == EXITED:
-                        ours.shutdown(socket.SHUT_WR)
+                except ConnectionResetError:
+                    continue  # it left something of ours unread; what it said before is still to be had
+                if not data:
+                    break
+                kind = struct.unpack_from("<H", data)[0]
+                frames.setdefault(kind, []).append(data[2:])
+                waits = waits and kind != READY
+                if kind == EXITED:
+                    ours.shutdown(socket.SHUT_WR)
         return frames, running.finish()
 
     def refused(self, what, verb, messages, *words):
@@ -138,7 +140,7 @@ class TheControlSocket(unittest.TestCase):
         for verb in self.verbs:
             for name, seals in (("none", 0), ("no write seal", ALL & ~SEAL_WRITE), ("no grow seal", ALL & ~SEAL_GROW), ("no shrink seal", ALL & ~SEAL_SHRINK),
                                 ("seals can be added", ALL & ~SEAL_SEAL), ("future writes only", ALL & ~SEAL_WRITE | SEAL_FUTURE_WRITE)):
-                self.refused(name, verb, [(self.frame, [self.own(memfd(self.spec, seals))])], "not sealed")
+                self.refused(name, verb, [(self.frame, [self.own(memfd(self.spec, seals))])], "not a sealed memfd")
 
     def test_what_is_no_memfd_is_refused(self):
         path = self.site.folder / "spec"
