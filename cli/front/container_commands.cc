@@ -15,6 +15,7 @@
 #include "cli/front/fetch_image.h"
 #include "cli/front/foreign_options.h"
 #include "cli/front/limit_options.h"
+#include "cli/front/say.h"
 #include "launcher/client/container_run.h"
 #include "launcher/client/container_spec.h"
 #include "launcher/client/limits.h"
@@ -121,8 +122,6 @@ std::vector<std::string> StarterArguments(const Parsed& parsed, const User& user
   return {"root", user.name};
 }
 
-void Say(const std::string& line) { std::fprintf(stderr, "slipway: %s\n", line.c_str()); }
-
 Result<int> Run(const Command& command, const std::string& name, Parsed parsed) {
   std::vector<std::string> rest = parsed.positionals();
   std::string image = rest[0];
@@ -217,9 +216,7 @@ int RunContainerCommand(const std::string& name, const std::vector<std::string>&
   auto code =
       parsed ? Run(command, name, std::move(*parsed)) : Result<int>(Failure(std::move(parsed).error()));
   if (code) return *code;
-  std::string_view message = code.error().message;
-  std::fprintf(stderr, "%s%s\n",
-               message.starts_with("slipway") ? "" : "slipway: ", std::string(message).c_str());
+  Say(code.error().message);
   return kUsage;
 }
 

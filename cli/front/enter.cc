@@ -9,15 +9,12 @@
 
 #include "cli/front/container_commands.h"
 #include "cli/front/container_options.h"
+#include "cli/front/say.h"
 #include "launcher/client/container_run.h"
 #include "launcher/client/instance_folder.h"
 
 namespace slipway::cli {
 namespace {
-
-void Say(const std::string& line) {
-  std::fprintf(stderr, "%s%s\n", line.starts_with("slipway") ? "" : "slipway: ", line.c_str());
-}
 
 // What a container has from its beginning cannot be changed by who comes later.
 Result<> RefuseBuildOptions(const std::string& command, const Parsed& parsed, const std::string& whose) {

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/text/text.h"
+#include "cli/front/say.h"
 
 namespace slipway::cli {
 namespace {
@@ -63,8 +64,7 @@ int RunInstanceCommand(const std::vector<std::string>& arguments) {
   }
   auto code = parsed ? meant->run(*parsed) : Result<int>(Failure(std::move(parsed).error()));
   if (code) return *code;
-  const std::string& message = code.error().message;
-  std::fprintf(stderr, "%s%s\n", message.starts_with("slipway") ? "" : "slipway: ", message.c_str());
+  Say(code.error().message);
   return kUsage;
 }
 

@@ -93,7 +93,7 @@ Result<Caller> CallerOf(int socket_fd, int host_mounts_fd) {
   caller.identity = {peer.uid, peer.gid, TRY(PeerGroups(socket_fd))};
   caller.process = TRY_CONTEXT(Process::Of(peer.pid), "you have gone");
   std::string proc = Cat("/proc/", peer.pid);
-  TRY(JudgeStatus(TRY(ReadFile(proc + "/status", 64 << 10)), caller.identity));
+  TRY(JudgeStatus(TRY(ReadFile(proc + "/status", 1 << 20)), caller.identity));
   TRY(JudgeNamespaces(proc, host_mounts_fd));
   std::string path = TRY(FollowableCgroup(TRY(ReadFile(proc + "/cgroup", 64 << 10)),
                                           TRY(ReadFile("/proc/self/cgroup", 64 << 10))));

@@ -6,8 +6,8 @@
 #include <utility>
 
 namespace slipway {
-Result<BrokerConf> LoadConf(const std::string& path) {
-  auto text = ReadTrustedFile(path, ::geteuid());
+Result<BrokerConf> LoadConf(const std::string& path, uid_t owner) {
+  auto text = ReadTrustedFile(path, owner);
   if (!text && text.error().sys_errno == ENOENT) return ParseConf("");
   if (!text) return Failure(std::move(text).error());
   return TRY_CONTEXT(ParseConf(*text), path);

@@ -3,6 +3,8 @@
 // so it cannot be exchanged between the check and the reading.
 #pragma once
 
+#include <unistd.h>
+
 #include <string>
 
 #include "base/os/trusted.h"
@@ -10,8 +12,8 @@
 
 namespace slipway {
 
-// For anybody; a file that is not there has every key at its default.
-Result<BrokerConf> LoadConf(const std::string& path);
+// For anybody; a file that is not there has every key at its default. It must belong to root or `owner`.
+Result<BrokerConf> LoadConf(const std::string& path, uid_t owner = ::geteuid());
 // For broker and holder, which also need node, cluster and agent_uid.
 Result<BrokerConf> LoadNodeConf(const std::string& path);
 

@@ -13,6 +13,17 @@
 namespace slipway {
 namespace {
 
+template <class T>
+bool Holds(const std::vector<T>& groups, std::uint32_t gid) {
+  return std::find(groups.begin(), groups.end(), gid) != groups.end();
+}
+
+// Whether the primary group is, or fits, among the supplementary ones.
+bool PrimaryCanBeHeld(const UserIds& who) {
+  constexpr std::size_t kGroupsMax = 65536;  // NGROUPS_MAX
+  return who.groups.size() < kGroupsMax || Holds(who.groups, who.gid);
+}
+
 Result<> ProveNoCapability() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3]{};
@@ -28,7 +39,7 @@ Result<> ProveNoCapability() {
 
 Result<> TakeGroups(const UserIds& who) {
   std::vector<gid_t> groups(who.groups.begin(), who.groups.end());
-  if (std::find(groups.begin(), groups.end(), who.gid) == groups.end()) groups.push_back(who.gid);
+  if (PrimaryCanBeHeld(who) && !Holds(groups, who.gid)) groups.push_back(who.gid);
   if (::setgroups(groups.size(), groups.data()) < 0) return ErrnoFail("setgroups");
   if (::setresgid(who.gid, who.gid, who.gid) < 0) return ErrnoFail("setresgid");
   return {};
@@ -61,7 +72,9 @@ Result<> WriteMaps(int pid, const UserIds& who) {
   std::string proc = Cat("/proc/", pid);
   TRY(WriteInto(proc + "/setgroups", "deny"));
   TRY(WriteInto(proc + "/uid_map", Cat(who.uid, " ", who.uid, " 1\n")));
-  return WriteInto(proc + "/gid_map", GroupMap(who.gid, who.groups));
+  // With another group mapped he could leave his primary one, which holds him only if it is among the others.
+  return WriteInto(proc + "/gid_map",
+                   GroupMap(who.gid, PrimaryCanBeHeld(who) ? who.groups : std::vector<std::uint32_t>()));
 }
 
 std::string GroupMap(std::uint32_t gid, const std::vector<std::uint32_t>& groups) {

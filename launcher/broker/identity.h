@@ -13,7 +13,7 @@ namespace slipway {
 
 struct UserIds {
   std::uint32_t uid = 0, gid = 0;
-  std::vector<std::uint32_t> groups;  // supplementary; the primary one is added where it is missing
+  std::vector<std::uint32_t> groups;  // supplementary; the primary one is added where it is missing and fits
 };
 
 // setgroups and setresgid; as root.

@@ -112,7 +112,7 @@ class Keeper {
     return text.empty() ? "the container ended without a word; was it killed?" : text.substr(0, 1024);
   }
   static void LogLine(const std::string& line) {
-    [[maybe_unused]] auto written = WriteAll(STDERR_FILENO, Cat("slipway: ", line, "\n"));
+    [[maybe_unused]] auto written = WriteAll(STDERR_FILENO, Cat("slipway: ", Printable(line), "\n"));
   }
   static void LogLine(const InitFailed& failed) { LogLine(failed.message); }
   static void LogLine(const InitReady&) {}

@@ -2,8 +2,10 @@
 #include "launcher/client/way.h"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "base/os/socket.h"
 #include "base/text/text.h"
@@ -61,6 +63,12 @@ Result<> CheckSetuid(const std::string& starter) {
   if (::stat(starter.c_str(), &info) < 0) return ErrnoFail("stat", starter);
   if (info.st_uid != 0 || (info.st_mode & S_ISUID) == 0)
     return Fail(Code::kFailedPrecondition, starter, " is not installed setuid root");
+  // Where the kernel would not give it its owner's rights, it is not asked: it would say so on stderr.
+  struct statvfs on;
+  if (::statvfs(starter.c_str(), &on) == 0 && (on.f_flag & ST_NOSUID) != 0)
+    return Fail(Code::kFailedPrecondition, starter, " is on a file system mounted nosuid");
+  if (::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+    return Fail(Code::kFailedPrecondition, "this process may gain no privileges (no_new_privs)");
   return {};
 }
 

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -57,6 +58,14 @@ std::optional<OwnNamespace> WantedOf(int argc, char** argv) {
   return std::nullopt;
 }
 
+// In a user namespace without the host's root his files, the conf too, belong to a stand-in, as "/" does.
+// Rootless limits are a habit and no fence (launcher/spec/container_policy.h): that owner is believed.
+uid_t OwnerOfTheHostsFiles() {
+  constexpr uid_t kOverflowId = 65534;
+  struct stat root;
+  return ::stat("/", &root) == 0 && root.st_uid == kOverflowId ? kOverflowId : ::geteuid();
+}
+
 [[noreturn]] void ExecAsUser(int control_fd, const OwnNamespace& wanted) {
   if (IsSetuidRoot()) {
     auto dropped = [&]() -> Result<> { return BecomeForGood(TRY(CallerForPrivileged())); }();
@@ -64,7 +73,7 @@ std::optional<OwnNamespace> WantedOf(int argc, char** argv) {
   }
   // The front's end is ours, also while an image's own scripts keep us from looking at the socket.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  auto conf = LoadConf(kStarterConf);
+  auto conf = LoadConf(kStarterConf, OwnerOfTheHostsFiles());
   if (!conf && conf.error().sys_errno != EACCES) Report(control_fd).Die(conf.error().message);
   RunRootless({.control_fd = control_fd, .policy = conf ? conf->container : ContainerPolicy()}, wanted);
 }
