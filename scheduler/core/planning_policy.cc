@@ -14,7 +14,10 @@ constexpr plan::Instant kNoLimit =
     365 * 24 * 3600 * kSecond;                    // jobs without a time limit are planned with this
 constexpr plan::Instant kOverrun = 30 * kSecond;  // a job that should have ended is expected to by then
 constexpr plan::Instant kHorizon = 30 * 24 * 3600 * kSecond;  // starts beyond are not promised
-constexpr std::uint32_t kPrefetchJobsMax = 8;                 // planned jobs whose images are fetched ahead
+constexpr std::size_t kShortQueue = 1000;  // a queue that is always planned anew as a whole
+constexpr plan::Instant kReplan =
+    10 * kSecond;  // a longer one is so often; in between only what changed is looked at
+constexpr std::uint32_t kPrefetchJobsMax = 8;  // planned jobs whose images are fetched ahead
 
 }  // namespace
 
@@ -251,11 +254,14 @@ Plan PlanningPolicy::Decide(const State& state, Time now) {
   if (std::exchange(disturbed_, false)) ++disturbances_;
   BeginJobs(state, now);
   std::map<plan::NodeNumber, FreeNode> touched;
-  for (const plan::PlanStart& start : planner_.Pass()) {
+  bool whole = planner_.waiting() <= kShortQueue || now.us >= planned_whole_at_ + kReplan;
+  if (whole) planned_whole_at_ = now.us;
+  for (const plan::PlanStart& start : whole ? planner_.Pass() : planner_.QuickPass()) {
     const Job& job = *state.FindJob({start.job});
     plan.starts.push_back({job.id, job.attempt + 1, AllotAll(state, job, start.nodes, touched)});
   }
   plan::Instant next = planner_.NextStart();
+  if (!whole) next = std::min(next, planned_whole_at_ + kReplan);
   if (next < plan::kNever) plan.next = {next};
   if (!not_yet_.empty()) plan.next = std::min(plan.next, not_yet_.begin()->first);
   Prefetch(state, plan);

@@ -66,7 +66,8 @@ class PlanningPolicy final : public Policy {
   std::map<std::string, std::uint32_t> image_sets_;  // by digest
   std::set<std::pair<Time, JobId>> not_yet_;         // begin later
   std::map<JobId, Time> begins_;                     // the same by job
-  bool disturbed_ = false;                           // since the last Decide
+  plan::Instant planned_whole_at_ = 0;
+  bool disturbed_ = false;  // since the last Decide
   std::uint64_t disturbances_ = 0;
 };
 

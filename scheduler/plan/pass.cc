@@ -62,7 +62,8 @@ class PassWalk {
       std::ranges::make_heap(heads_, Later());
       Walk();
       changes = {.everywhere = false, .freed = std::exchange(freed_, {})};
-    } while (!changes.freed.empty());
+    } while (!changes.freed.empty() && !stop_);
+    if (stop_) std::ranges::move(p_.Pass(), std::back_inserter(starts_));
     return std::move(starts_);
   }
 
@@ -114,14 +115,25 @@ class PassWalk {
       return static_cast<std::uint32_t>(std::ranges::count_if(
           changes.freed, [&](NodeNumber node) { return p_.cluster_.CouldUse(request, node); }));
     };
+    // More than any of them has: what does not fit here fits on none. And where even all of them would not
+    // make up for what is missing, there is no need to look at each.
+    Vec most;
+    for (NodeNumber node : changes.freed) {
+      for (std::size_t i = 0; i < kDims; ++i) most[i] = std::max(most[i], p_.cluster_.Free(node)[i]);
+    }
+    auto all = static_cast<std::uint32_t>(changes.freed.size());
     std::vector<Shape>& shapes = p_.queue_.shapes();
     for (std::size_t i = 0; i < shapes.size(); ++i) {
       Shape& shape = shapes[i];
       if (shape.jobs == 0) continue;
-      std::uint32_t more = newly(shape.request);
+      const Request& request = shape.request;
+      bool tasks = request.tasks > 0;
+      std::uint32_t more = 0;
+      if (most.Holds(tasks ? request.node + request.task : request.node))
+        more = !tasks && shape.gain + all < shape.deficit ? all : newly(request);
       shape.gain += more;
-      bool enough = more > 0 && (shape.request.tasks > 0 || shape.gain >= shape.deficit);
-      look[i] = enough || (changes.licences && !shape.request.licences.empty());
+      bool enough = more > 0 && (tasks || shape.gain >= shape.deficit);
+      look[i] = enough || (changes.licences && !request.licences.empty());
     }
     std::set<std::uint32_t> limits;
     for (LimitSet set : changes.limits) limits.insert(p_.limit_sets_[set].begin(), p_.limit_sets_[set].end());
@@ -173,10 +185,12 @@ class PassWalk {
     if (!p_.cluster_.FitsNowWithout(request, job.length, before)) return;
     p_.Unhold(job);
     if (p_.LimitsAllow(job.limits, request)) {
-      if (auto nodes = p_.cluster_.PlaceNow(request, job.length, Prefer(job))) {
+      if (auto nodes = p_.cluster_.PlaceNow(request, job.length, Prefer(job.entry))) {
         for (const NodeShare& share : before.nodes) freed_.push_back(share.node);
         p_.Gain();
-        return Start(job, std::move(*nodes));
+        Start(job, std::move(*nodes));
+        stop_ = !p_.EnoughPlanned();  // nothing may overtake those that are to be planned now
+        return;
       }
     }
     p_.Hold(job, std::move(before));
@@ -198,7 +212,7 @@ class PassWalk {
     Planned before{job.start, job.nodes};
     p_.Unhold(job);
     if (!p_.LimitsAllow(job.limits, request)) return Unplan(job);
-    if (auto nodes = p_.cluster_.PlaceNow(request, job.length, Prefer(job))) {
+    if (auto nodes = p_.cluster_.PlaceNow(request, job.length, Prefer(job.entry))) {
       if (promised > now_) Moved();
       stop_ = false;
       --planned_count_;
@@ -236,9 +250,9 @@ class PassWalk {
       blocked_any_ = true;
       return;
     }
-    Planner::Job& job = p_.jobs_.at(group.front().job);
     if (MayStart(group, shape)) {
-      if (auto nodes = p_.cluster_.PlaceNow(shape.request, group.length, Prefer(job))) {
+      if (auto nodes = p_.cluster_.PlaceNow(shape.request, group.length, Prefer(group.front()))) {
+        Planner::Job& job = p_.jobs_.at(group.front().job);
         Dequeue(number, job);
         return Start(job, std::move(*nodes));
       }
@@ -250,13 +264,14 @@ class PassWalk {
       if (!shape.request.licences.empty()) shape.deficit = 0;
     }
     blocked_any_ = true;
-    if (p_.rules_.backfill == Backfill::kNone) return StopAt(number, job);
+    if (p_.rules_.backfill == Backfill::kNone) return StopAt(number, p_.jobs_.at(group.front().job));
     if (planned_count_ >= p_.rules_.reservations) return;
     ++p_.statistics_.plans;
     Planned planned = p_.cluster_.Earliest(shape.request, group.length);
     if (planned.start >= kNever) return;  // it has nothing to be planned on; others may
     ++planned_count_;
     first_start_ = std::min(first_start_, planned.start);
+    Planner::Job& job = p_.jobs_.at(group.front().job);
     Dequeue(number, job);
     p_.Hold(job, std::move(planned));
   }
@@ -287,8 +302,8 @@ class PassWalk {
     p_.Start(job, std::move(nodes), After(now_, job.length));
   }
 
-  const NodeBits* Prefer(const Planner::Job& job) const {
-    return job.prefer == 0 ? nullptr : &p_.cluster_.SetOf(job.prefer);
+  const NodeBits* Prefer(const Entry& entry) const {
+    return entry.prefer == 0 ? nullptr : &p_.cluster_.SetOf(entry.prefer);
   }
 
   Planner& p_;
@@ -307,7 +322,7 @@ std::vector<PlanStart> Planner::Pass() { return PassWalk(*this).Run(); }
 
 std::vector<PlanStart> Planner::QuickPass() {
   bool enough = !changes_.everywhere && rules_.backfill == Backfill::kProfile && !backfill_order_ &&
-                planned_.size() >= rules_.reservations && NextStart() > cluster_.now() &&
+                EnoughPlanned() && NextStart() > cluster_.now() &&
                 planned_.rbegin()->first <= After(cluster_.now(), horizon_);
   return enough ? PassWalk(*this).RunQuick() : Pass();
 }

@@ -75,10 +75,10 @@ Planner::Job& Planner::Insert(const PlanJob& from) {
   if (new_shape) cluster_.Learn(from.request);
   job.lane = from.lane;
   job.limits = SetOfLimits(from.limits);
-  job.prefer = from.prefer;
   job.length = After(from.facts.length, grace_);
   Rank rank = policy_->RankOf(from.facts);
-  job.entry = {rank, from.facts.id, backfill_order_ ? policy_->BackfillRankOf(from.facts) : rank};
+  job.entry = {rank, from.facts.id, backfill_order_ ? policy_->BackfillRankOf(from.facts) : rank,
+               from.prefer};
   return job;
 }
 

@@ -134,7 +134,6 @@ class Planner {
     LaneNumber lane = 0;
     LimitSet limits = 0;
     JobState state = JobState::kWaiting;
-    std::uint32_t prefer = 0;
     Entry entry;
     Instant length = 0;
     Instant start = 0, end = 0;    // planned or running
@@ -164,6 +163,8 @@ class Planner {
     changes_.everywhere = true;
   }
   void GainOf(const Job& job);
+  // Whether the first in the queue are planned, so that others may be looked at without regard to them.
+  bool EnoughPlanned() const { return !planned_.empty() && 2 * planned_.size() >= rules_.reservations; }
   void ForgetFarPlans();
 
   std::shared_ptr<const Policy> policy_;

@@ -35,6 +35,7 @@ struct Entry {
   Rank rank = 0;
   JobNumber job = 0;
   Rank backfill_rank = 0;
+  std::uint32_t prefer = 0;  // a set of nodes; 0: none
   auto operator<=>(const Entry&) const = default;
 };
 
