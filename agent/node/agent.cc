@@ -9,6 +9,7 @@
 #include "agent/node/controller_link.h"
 #include "agent/node/convert.h"
 #include "agent/node/images.h"
+#include "agent/node/node_edits.h"
 #include "agent/node/peers.h"
 #include "agent/steps/step_table.h"
 #include "api/token_socket.h"
@@ -249,6 +250,9 @@ void Agent::Parts::Launch(const v1::LaunchStep& launch) {
                 .agent_uid = ::getuid()};
   auto plan = PlanOf(launch, side);
   if (!plan) return steps->Refuse(FromProto(launch.step()), plan.error().message);
+  auto notes = AddNodeEdits(launch, EditFolders::OfTheHost(), *plan);
+  if (!notes) return steps->Refuse(FromProto(launch.step()), notes.error().message);
+  for (const std::string& note : *notes) Log(Level::kWarn, note, {{"step", ToString(plan->spec.step)}});
   steps->Launch(std::move(*plan));
 }
 

@@ -38,6 +38,8 @@ Result<MpiKind> MpiOf(const v1::LaunchStep& launch) {
       return MpiKind::kNone;
     case v1::MPI_PMIX:
       return MpiKind::kPmix;
+    case v1::MPI_PMI:
+      return MpiKind::kPmi;
     default:
       return Fail(Code::kInvalidArgument, "launch: unknown kind of MPI ",
                   static_cast<int>(launch.program().mpi()));

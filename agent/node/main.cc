@@ -8,6 +8,7 @@
 #include "api/settings.h"
 #include "base/log/log.h"
 #include "base/loop/epoll_loop.h"
+#include "base/os/slices.h"
 #include "base/os/socket.h"
 
 namespace slipway {
@@ -19,6 +20,7 @@ Result<> Run(const std::string& config_file) {
   auto loop = TRY(EpollLoop::Make());
   TRY(loop->WatchSignals({SIGTERM, SIGINT}, [&](int) { loop->Stop(); }));
   ::signal(SIGPIPE, SIG_IGN);
+  AskForShortSlices();
   AgentOptions options = TRY(AgentOptionsOf(config));
   Log(Level::kInfo, "starting",
       {{"node", options.node}, {"cores", options.facts.cores}, {"memory_bytes", options.facts.memory_bytes}});

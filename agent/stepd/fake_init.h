@@ -106,6 +106,10 @@ class FakeInit {
           if (!entry.starts_with("PATH=")) ::putenv(::strdup(entry.c_str()));
         }
       }
+      if (task.kept_fd >= 0) {
+        int kept = ::dup(fds_[static_cast<std::size_t>(task.kept_fd)].get());
+        ::setenv(task.kept_fd_variable.c_str(), std::to_string(kept).c_str(), 1);
+      }
       if (!spec.cwd.empty() && ::chdir(spec.cwd.c_str()) < 0) ::_exit(125);
       std::vector<char*> argv;
       for (const std::string& word : spec.argv) argv.push_back(const_cast<char*>(word.c_str()));

@@ -12,6 +12,7 @@
 #include "agent/stepd/stepd.h"
 #include "base/log/log.h"
 #include "base/loop/epoll_loop.h"
+#include "base/os/slices.h"
 #include "base/text/units.h"
 
 namespace slipway {
@@ -66,6 +67,7 @@ void RaiseDescriptorLimit() {
 Result<> Main(int argc, char** argv) {
   ::prctl(PR_SET_DUMPABLE, 0);
   ::signal(SIGPIPE, SIG_IGN);
+  AskForShortSlices();
   RaiseDescriptorLimit();
   Options options = TRY(ParseOptions(argc, argv));
   std::string bytes = TRY_CONTEXT(ReadSealedMemfd(options.spec.get(), kStepSpecBytesMax), "step spec");

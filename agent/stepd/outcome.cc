@@ -49,10 +49,23 @@ bool Outcome::RankExited(std::uint32_t number, std::int32_t wait_status, std::st
   ExitStatus status{wait_status};
   if (status.exit_code() != 0) {
     if (terminated_ && exit_code_ == 0) exit_code_ = status.exit_code();
-    return Fail(status.exit_code(), Cat(Name(number), " ", HowItEnded(status), why.empty() ? "" : ": ", why));
+    return Fail(status.exit_code(), Cat(Name(number), " ", HowItEnded(status), why.empty() ? "" : ": ", why,
+                                        why.empty() && !status.signaled() ? Unserved(rank) : ""));
   }
   if (auto stranger = Stranger()) return FailStranger(*stranger);
   return false;
+}
+
+// MPI libraries that find nobody to serve them say so in their own words; these say what to change.
+std::string_view Outcome::Unserved(const Rank& rank) const {
+  if (rank.result.connected) return "";
+  if (mpi_ == MpiKind::kPmix)
+    return " before it had called MPI_Init over PMIx; if its MPI library has no PMIx support, --mpi=auto "
+           "offers PMI too";
+  if (mpi_ == MpiKind::kPmi)
+    return " before it had called MPI_Init over PMI; if its MPI library does not speak that, --mpi=auto "
+           "offers PMIx too";
+  return "";
 }
 
 // The first rank that left well without having been part of the MPI job. Where PMIx was only offered, ranks
@@ -66,11 +79,17 @@ std::optional<std::uint32_t> Outcome::Stranger() const {
 }
 
 bool Outcome::FailStranger(std::uint32_t rank) {
+  const char* offered = mpi_ == MpiKind::kPmix  ? "over PMIx"
+                        : mpi_ == MpiKind::kPmi ? "over PMI"
+                                                : "over PMIx or PMI";
+  const char* cure = mpi_ == MpiKind::kPmix  ? "has no PMIx support (--mpi=auto offers PMI too)"
+                     : mpi_ == MpiKind::kPmi ? "speaks neither PMI-1 nor PMI-2 (--mpi=auto offers PMIx too)"
+                                             : "speaks neither, or took another way by its own settings";
   return Fail(kNeverConnectedCode,
-              Cat(Name(rank),
-                  " ended without having called MPI_Init over PMIx, so it was no part of the job: if the "
-                  "program is no "
-                  "MPI program, start it with --mpi=none; if it is, its MPI library has no PMIx support"));
+              Cat(Name(rank), " ended without having called MPI_Init ", offered,
+                  ", so it was no part of the job: if the program is no MPI program, start it with "
+                  "--mpi=none; if it is, its MPI library ",
+                  cure));
 }
 
 bool Outcome::RankAborted(std::uint32_t rank, std::int32_t status) {

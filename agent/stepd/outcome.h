@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "launcher/spec/step_protocol.h"
@@ -47,6 +48,7 @@ class Outcome {
     bool exited = false, finalized = false;
   };
   std::string Name(std::uint32_t rank) const;
+  std::string_view Unserved(const Rank& rank) const;
   std::optional<std::uint32_t> Stranger() const;
   bool FailStranger(std::uint32_t rank);
 

@@ -55,23 +55,6 @@ TEST(RankEnvironment, DropsWhatAnEnclosingJobLeft) {
     EXPECT_THAT(env, Contains(line));
 }
 
-TEST(OpenMpi, NeverOverridesTheUser) {
-  StepSpec spec = TwoNodes();
-  spec.env = {"OMPI_MCA_mtl=psm2"};
-  auto settings = OpenMpiSettings(spec, "/nonexistent", 1);
-  EXPECT_THAT(settings.env, Contains("OMPI_MCA_schizo=^orte"));
-  EXPECT_THAT(settings.env, Contains("OMPI_MCA_mpi_yield_when_idle=1"));
-  EXPECT_THAT(settings.env, Not(Contains(HasSubstr("OMPI_MCA_mtl"))));
-  EXPECT_THAT(OpenMpiSettings(TwoNodes(), "/nonexistent", 8).env, Contains("OMPI_MCA_mtl=^psm,psm2,ofi"));
-}
-
-TEST(OpenMpi, LeavesTransportsAloneWhoseDevicesAreThere) {
-  std::string dev = *MakeTempDirectory("/tmp", "stepd-dev-");
-  ASSERT_TRUE(WriteFileAtomically(dev + "/hfi1_0", ""));
-  EXPECT_THAT(OpenMpiSettings(TwoNodes(), dev, 8).env, Contains("OMPI_MCA_mtl=^psm"));
-  ASSERT_TRUE(RemoveTree(dev));
-}
-
 TEST(LaunchPlan, MountsWhatAUserOfApptainerExpects) {
   StepSpec spec = TwoNodes();
   spec.mounts = {{.source = "/data", .target = "/data"}};

@@ -1,22 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/stepd/rank_environment.h"
 
-#include <dirent.h>
-
 #include <algorithm>
-#include <memory>
 #include <string_view>
 
 #include "base/text/hostlist.h"
 
 namespace slipway {
 namespace {
-
-bool Has(const std::vector<std::string>& env, std::string_view name) {
-  return std::any_of(env.begin(), env.end(), [&](const std::string& entry) {
-    return entry.size() > name.size() && entry.starts_with(name) && entry[name.size()] == '=';
-  });
-}
 
 // Left over from an MPI job or a workload manager that the submitter was inside of.
 bool IsStale(std::string_view entry) {
@@ -43,7 +34,7 @@ class Variables {
   }
   template <class Value>
   void Default(std::string_view name, const Value& value) {
-    if (!Has(env_, name)) env_.push_back(Cat(name, "=", value));
+    if (!HasVariable(env_, name)) env_.push_back(Cat(name, "=", value));
   }
   // Both spellings. In a batch step what the job as a whole has is in the environment already; the step is
   // one rank.
@@ -80,18 +71,13 @@ std::size_t RankCount(const StepSpec& spec) {
   return count;
 }
 
-bool HasDevice(const std::string& device_dir, std::initializer_list<std::string_view> prefixes) {
-  std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(device_dir.c_str()), ::closedir);
-  if (!dir) return false;
-  while (const dirent* entry = ::readdir(dir.get())) {
-    for (std::string_view prefix : prefixes) {
-      if (std::string_view(entry->d_name).starts_with(prefix)) return true;
-    }
-  }
-  return false;
-}
-
 }  // namespace
+
+bool HasVariable(const std::vector<std::string>& env, std::string_view name) {
+  return std::any_of(env.begin(), env.end(), [&](const std::string& entry) {
+    return entry.size() > name.size() && entry.starts_with(name) && entry[name.size()] == '=';
+  });
+}
 
 std::vector<std::string> StepEnvironment(const StepSpec& spec) {
   std::vector<std::string> env;
@@ -132,30 +118,6 @@ std::vector<std::string> RankEnvironment(const StepSpec& spec, std::uint32_t loc
   variables.Both(false, "LOCAL_RANK", "LOCALID", local_rank);
   variables.Both(false, "NODE_INDEX", "NODEID", spec.node_index);
   return env;
-}
-
-MpiSettings OpenMpiSettings(const StepSpec& spec, const std::string& device_dir, std::size_t cores_here) {
-  MpiSettings settings;
-  auto set = [&](const char* name, const std::string& value, const char* why) {
-    if (Has(spec.env, name)) return;  // what the user set wins
-    settings.env.push_back(Cat(name, "=", value));
-    settings.reasons.push_back(Cat(name, "=", value, ": ", why));
-  };
-  set("OMPI_MCA_schizo", "^orte", "without it each rank would be a job of its own");
-  set("OMPI_MCA_hwloc_base_binding_policy", "none", "processors are bound by the launcher");
-  set("OMPI_MCA_orte_externally_bound", "1", "processors are bound by the launcher");
-  std::string absent;
-  if (!HasDevice(device_dir, {"ipath"})) absent += ",psm";
-  if (!HasDevice(device_dir, {"hfi1"})) absent += ",psm2";
-  if (!HasDevice(device_dir, {"hfi1", "cxi", "infiniband", "efa", "opx"})) absent += ",ofi";
-  if (!absent.empty()) {
-    set("OMPI_MCA_mtl", Cat("^", absent.substr(1)),
-        "this node has no device for these transports, and looking for one takes 0.2 s");
-  }
-  if (spec.ranks[spec.node_index].size() > cores_here) {
-    set("OMPI_MCA_mpi_yield_when_idle", "1", "there are more ranks than processors here");
-  }
-  return settings;
 }
 
 }  // namespace slipway

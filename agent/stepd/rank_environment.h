@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "launcher/spec/step_spec.h"
@@ -21,12 +22,7 @@ std::vector<std::string> StepEnvironment(const StepSpec& spec);
 // On top of it, for the n-th rank of this node.
 std::vector<std::string> RankEnvironment(const StepSpec& spec, std::uint32_t local_rank);
 
-// What makes Open MPI 4.1 take part and start fast; never against what the user has set. `device_dir` is
-// /dev.
-struct MpiSettings {
-  std::vector<std::string> env;
-  std::vector<std::string> reasons;  // one line each, for --mpi-report
-};
-MpiSettings OpenMpiSettings(const StepSpec& spec, const std::string& device_dir, std::size_t cores_here);
+// Of NAME=value lines.
+bool HasVariable(const std::vector<std::string>& env, std::string_view name);
 
 }  // namespace slipway

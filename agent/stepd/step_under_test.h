@@ -135,7 +135,7 @@ class StepUnderTest {
     spec.node_index = i;
     auto control = *MakeSocketPair(SOCK_SEQPACKET);
     if (!starter_.empty()) {
-      node->init = *Spawn({.argv = {starter_, "3"}, .fds = {{3, control.b.get()}}});
+      node->init = *Spawn({.argv = {starter_, "rootless", "3"}, .fds = {{3, control.b.get()}}});
     } else if (node->init = *Clone3({}); !node->init) {
       int fd = control.b.release();
       // Only what it is told of: a copy of a neighbour's socket would keep that neighbour alive.

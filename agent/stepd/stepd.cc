@@ -2,17 +2,13 @@
 #include "agent/stepd/stepd.h"
 
 #include <fcntl.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include <algorithm>
-#include <numeric>
-#include <thread>
 
 #include "agent/stepd/launch_plan.h"
-#include "agent/stepd/rank_environment.h"
 #include "agent/stepd/usage.h"
 
 namespace slipway {
@@ -44,10 +40,6 @@ std::string FolderOf(int socket_fd) {
   return path.substr(0, std::max<std::size_t>(1, path.rfind('/')));
 }
 
-std::size_t ProcessorsHere(const StepSpec& spec) {
-  return spec.cpus.empty() ? std::thread::hardware_concurrency() : spec.cpus.size();
-}
-
 }  // namespace
 
 Stepd::Stepd(Loop& loop, StepSpec spec, StepdFds fds, uid_t agent_uid)
@@ -65,6 +57,9 @@ Stepd::Stepd(Loop& loop, StepSpec spec, StepdFds fds, uid_t agent_uid)
       exchange_(spec_.node_index, spec_.nodes, ExchangeEvents()),
       ranks_cgroup_(RanksCgroup(ReadFile("/proc/self/cgroup").value_or(""),
                                 ReadFile("/proc/self/mountinfo").value_or(""))),
+      pmi_sockets_(loop, {.received = [this](std::uint32_t rank,
+                                             std::string_view bytes) { pmi_->Receive(rank, bytes); },
+                          .closed = [this](std::uint32_t rank) { pmi_->Gone(rank); }}),
       last_lap_(loop.Now()) {
   output_.on_drained = [this] { MaybeFinish(); };
 }
@@ -113,7 +108,7 @@ Result<> Stepd::Begin() {
 Result<> Stepd::Prepare() {
   TRY(OpenFiles());
   if (!spec_.script.empty()) TRY(CheckScript(spec_.script));
-  if (mpi()) TRY(StartPmix());
+  if (mpi()) TRY(StartMpi());
   return {};
 }
 
@@ -130,57 +125,12 @@ Result<> Stepd::OpenFiles() {
   return {};
 }
 
-Result<> Stepd::StartPmix() {
-  auto dir = MakeTempDirectory(run_dir_, "pmix-");
-  private_dir_ = dir ? *dir : TRY(MakeTempDirectory("/tmp", "slipway-pmix-"));
-  pmix_ = TRY(PmixServer::Start(loop_, private_dir_, spec_.nodes[spec_.node_index], spec_.uid, PmixEvents()));
-  MarkLap("pmix server");
-  return {};
-}
-
-// The PMIx namespace must be the same on all nodes and known to nobody else, so the first node's stepd makes
-// it up and tells the others; where a file is to be emptied, nobody writes before it has been.
-void Stepd::AgreeWithOtherNodes() {
-  std::uint64_t words[2] = {};
-  CHECK(::getrandom(words, sizeof words, 0) == sizeof words);
-  std::string nspace = Cat("slipway.", ToString(spec_.step), ".", words[0], ".", words[1]);
-  bool files = !spec_.append_output && (stdout_file_ || stderr_file_);
-  if (!several_nodes() || (!mpi() && !files)) return OnAgreed(nspace);
-  std::vector<std::uint32_t> nodes(spec_.nodes.size());
-  std::iota(nodes.begin(), nodes.end(), 0);
-  ArmWireupTimer();
-  exchange_.AllGather("start", nodes, spec_.node_index == 0 ? nspace : std::string(),
-                      [this](Result<std::string> agreed) {
-                        if (!agreed)
-                          return FailStep(125, Cat("the step cannot start: ", agreed.error().message));
-                        MarkLap("all nodes there");
-                        OnAgreed(*agreed);
-                      });
-  ArmExchangeTick();
-}
-
-void Stepd::OnAgreed(const std::string& nspace) {
-  if (outcome_.failed()) return;
-  auto registered = [&]() -> Result<> {
-    if (!mpi()) return {};
-    return pmix_->Register({.nspace = nspace,
-                            .nodes = spec_.nodes,
-                            .ranks = spec_.ranks,
-                            .node_index = spec_.node_index,
-                            .uid = spec_.uid,
-                            .gid = spec_.gid,
-                            .session_dir = kSessionTarget});
-  }();
-  auto launched = registered ? Launch() : std::move(registered);
-  if (!launched) FailStep(125, launched.error().message);
-}
-
 Result<> Stepd::Launch() {
   LaunchSpec launch = TRY(PlanLaunch(spec_));
   std::vector<UniqueFd> fds;
   TRY(GiveImage(launch, fds));
   TRY(GiveStreams(launch, fds));
-  if (mpi()) TRY(GiveMpi(launch));
+  if (mpi()) TRY(GiveMpi(launch, fds));
   launch.fd_count = static_cast<std::uint32_t>(fds.size());
   launched_ = true;
   TRY(init_.Launch(launch, std::move(fds)));
@@ -229,15 +179,6 @@ Result<> Stepd::GiveStreams(LaunchSpec& launch, std::vector<UniqueFd>& fds) {
     } else if (spec_.interactive_stdin) {
       task.stdin_fd = give(TRY(input_.Open()));
     }
-  }
-  return {};
-}
-
-Result<> Stepd::GiveMpi(LaunchSpec& launch) {
-  MpiSettings settings = OpenMpiSettings(spec_, "/dev", ProcessorsHere(spec_));
-  launch.env.insert(launch.env.end(), settings.env.begin(), settings.env.end());
-  for (Task& task : launch.tasks) {
-    for (std::string& line : TRY(pmix_->EnvironmentOf(task.rank))) task.env.push_back(std::move(line));
   }
   return {};
 }

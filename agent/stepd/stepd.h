@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@
 #include "launcher/spec/step_spec.h"
 #include "pmix/exchange/exchange.h"
 #include "pmix/exchange/names.h"
+#include "pmix/pmi/pmi_server.h"
+#include "pmix/pmi/rank_sockets.h"
 #include "pmix/server/pmix_server.h"
 
 namespace slipway {
@@ -44,13 +47,9 @@ class Stepd {
   // stepd.cc: until the ranks run
   Result<> Prepare();
   Result<> OpenFiles();
-  Result<> StartPmix();
-  void AgreeWithOtherNodes();
-  void OnAgreed(const std::string& nspace);
   Result<> Launch();
   Result<> GiveImage(LaunchSpec& launch, std::vector<UniqueFd>& fds);
   Result<> GiveStreams(LaunchSpec& launch, std::vector<UniqueFd>& fds);
-  Result<> GiveMpi(LaunchSpec& launch);
   void MarkLap(std::string name);
   void EnterPhase(StepPhase phase);
   void Warn(std::string_view line);
@@ -62,22 +61,34 @@ class Stepd {
   Door::Events DoorEvents(uid_t agent_uid);
   void OnDoor(Opening opening);
   ExchangeCallbacks ExchangeEvents();
-  PmixCallbacks PmixEvents();
   void OnAgentAttached();
   Result<> OnAgentFrame(StepFrame kind, std::string_view payload);
   void OnReady(InitReady ready);
   void OnRankExited(std::uint32_t task, std::int32_t wait_status);
   void OnInitGone(const std::string& why);
+  // stepd_mpi.cc: how ranks find one another
+  Result<> StartMpi();
+  void AgreeWithOtherNodes();
+  void OnAgreed(const std::string& nspace, std::uint32_t devices);
+  Result<> RegisterMpi(const std::string& nspace);
+  Result<> GiveMpi(LaunchSpec& launch, std::vector<UniqueFd>& fds);
+  Result<> GivePmi(Task& task, std::vector<UniqueFd>& fds);
+  PmixCallbacks PmixEvents();
+  PmiCallbacks PmiEvents();
   void OnConnected(std::uint32_t rank);
   void OnFence(std::string members, std::vector<std::uint32_t> nodes, std::string data,
                Exchange::Reply reply);
   void OnWiredUp();
+  void OnLeftInFence(std::uint32_t rank);
   void ArmWireupTimer();
   void OnWireupTimeout();
 
   // stepd_services.cc: for the step's other nodes
   void Serve(std::uint32_t node, Service service, std::string_view data, Exchange::Reply reply);
   void AskForName(NameRequest request, Exchange::Reply reply);
+  void ForgetNamesOf(std::uint32_t rank);
+  void AskForNumber(std::function<void(std::uint64_t)> reply);
+  void TellOthersEvent(const std::string& word);
 
   // stepd_end.cc: and to the end
   void FailStep(std::int32_t exit_code, const std::string& reason);
@@ -92,6 +103,8 @@ class Stepd {
   const std::vector<std::uint32_t>& LocalRanks() const { return spec_.ranks[spec_.node_index]; }
   bool several_nodes() const { return spec_.nodes.size() > 1; }
   bool mpi() const { return spec_.mpi != MpiKind::kNone; }
+  bool offers_pmix() const { return spec_.mpi == MpiKind::kPmix || spec_.mpi == MpiKind::kAuto; }
+  bool offers_pmi() const { return spec_.mpi == MpiKind::kPmi || spec_.mpi == MpiKind::kAuto; }
 
   Loop& loop_;
   const StepSpec spec_;
@@ -107,9 +120,16 @@ class Stepd {
   Door door_;
   Exchange exchange_;
   NameDirectory names_;  // of the step; asked on its first node only
+  std::uint64_t last_number_ = 0;
+  std::set<std::uint32_t> asked_for_names_;  // ranks here
+  std::string nspace_;                       // how PMIx and PMI call the step's world
   const std::string ranks_cgroup_;
   std::string private_dir_;  // libpmix's
   std::unique_ptr<PmixServer> pmix_;
+  std::unique_ptr<PmiServer> pmi_;
+  RankSockets pmi_sockets_;
+  std::set<std::uint32_t> left_in_fence_;
+  std::uint32_t devices_ = 0;  // of any node of the job
 
   StepPhase phase_ = StepPhase::kStarting;
   std::vector<Lap> laps_;

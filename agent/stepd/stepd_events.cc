@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the container's init, the agent, the other nodes and libpmix tell a running step.
+// What the container's init, the agent and the other nodes tell a running step.
 #include <unistd.h>
 
 #include <csignal>
@@ -84,27 +84,6 @@ ExchangeCallbacks Stepd::ExchangeEvents() {
   };
 }
 
-PmixCallbacks Stepd::PmixEvents() {
-  return {
-      .connected = [this](std::uint32_t rank) { OnConnected(rank); },
-      .finalized = [this](std::uint32_t rank) { outcome_.RankFinalized(rank); },
-      .aborted =
-          [this](std::uint32_t rank, std::int32_t status, std::string) {
-            if (outcome_.RankAborted(rank, status)) OnFirstFailure(true);
-          },
-      .fence =
-          [this](std::string members, std::vector<std::uint32_t> nodes, std::string data,
-                 Exchange::Reply reply) {
-            OnFence(std::move(members), std::move(nodes), std::move(data), std::move(reply));
-          },
-      .modex =
-          [this](std::uint32_t node, std::uint32_t rank, Exchange::Reply reply) {
-            exchange_.Ask(node, Service::kModex, Encode(ModexRequest{rank}), std::move(reply));
-            ArmExchangeTick();
-          },
-  };
-}
-
 void Stepd::OnAgentAttached() {
   agent_.Send(StepFrame::kState, StepState{.step = spec_.step, .phase = phase_, .laps = laps_});
   std::vector<std::string> warnings;
@@ -161,64 +140,10 @@ void Stepd::OnReady(InitReady ready) {
   ready_ = true;
   MarkLap("container ready");
   for (Lap& lap : ready.laps) laps_.push_back({.name = Cat("of these: ", lap.name), .us = lap.us});
-  bool demanded = spec_.mpi == MpiKind::kPmix;
+  bool demanded = spec_.mpi == MpiKind::kPmix || spec_.mpi == MpiKind::kPmi;
   EnterPhase(demanded ? StepPhase::kWiringUp : StepPhase::kRunning);
   loop_.Cancel(wireup_timer_);  // it bounded the nodes' agreement until now
   if (demanded) ArmWireupTimer();
-}
-
-void Stepd::ArmWireupTimer() {
-  if (spec_.wireup_timeout_s == 0) return;
-  wireup_timer_ = loop_.After(std::chrono::seconds(spec_.wireup_timeout_s), [this] { OnWireupTimeout(); });
-}
-
-void Stepd::OnConnected(std::uint32_t rank) {
-  if (outcome_.all_connected()) return;  // a rank's child connects in its name
-  if (!outcome_.any_connected()) {
-    MarkLap("first rank connected");
-    if (spec_.mpi == MpiKind::kAuto) ArmWireupTimer();  // now it is known to be an MPI job
-  }
-  if (outcome_.RankConnected(rank)) OnFirstFailure(true);
-  if (!outcome_.all_connected()) return;
-  MarkLap("all ranks connected");
-  loop_.Cancel(wireup_timer_);
-  if (!several_nodes()) OnWiredUp();  // libpmix fences by itself within a node
-}
-
-void Stepd::OnFence(std::string members, std::vector<std::uint32_t> nodes, std::string data,
-                    Exchange::Reply reply) {
-  exchange_.AllGather(members, nodes, std::move(data),
-                      [this, reply = std::move(reply)](Result<std::string> all) {
-                        if (all) {
-                          OnWiredUp();
-                        } else if (!outcome_.failed()) {
-                          FailStep(1, Cat("the ranks cannot exchange data: ", all.error().message));
-                        }
-                        reply(std::move(all));
-                      });
-  ArmExchangeTick();
-}
-
-void Stepd::OnWiredUp() {
-  if (wired_up_) return;
-  wired_up_ = true;
-  MarkLap("wired up");
-  EnterPhase(StepPhase::kRunning);
-}
-
-void Stepd::OnWireupTimeout() {
-  const std::string& node = spec_.nodes[spec_.node_index];
-  if (!launched_) {
-    return FailStep(
-        1, Cat("the step's other nodes did not answer ", node, " within ", spec_.wireup_timeout_s, " s"));
-  }
-  std::vector<std::string> missing;
-  for (std::uint32_t rank : outcome_.NotConnected()) {
-    if (missing.size() < 16) missing.push_back(std::to_string(rank));
-  }
-  FailStep(1, Cat("not all ranks called MPI_Init within ", spec_.wireup_timeout_s, " s; on ", node,
-                  " missing: ", Join(missing, ", "),
-                  outcome_.NotConnected().size() > missing.size() ? ", …" : ""));
 }
 
 void Stepd::OnRankExited(std::uint32_t task, std::int32_t wait_status) {
@@ -229,12 +154,17 @@ void Stepd::OnRankExited(std::uint32_t task, std::int32_t wait_status) {
   if (wait_status != 0 && UsageOf(ranks_cgroup_).oom_kills > 0) {
     why = "OUT_OF_MEMORY: the job's memory on this node was used up (--mem)";
   }
+  if (wait_status == 0 && left_in_fence_.contains(rank)) {
+    FailStep(1, Cat("rank ", rank, " on ", spec_.nodes[spec_.node_index],
+                    " ended while the others wait for it in a fence"));
+  }
   if (outcome_.RankExited(rank, wait_status, why)) {
     OnFirstFailure(spec_.kill_on_bad_exit);
   } else if (!outcome_.failed() && outcome_.LeftWithoutFinalize(rank)) {
     Warn(Cat("rank ", rank, " on ", spec_.nodes[spec_.node_index],
              " ended without having called MPI_Finalize"));
   }
+  ForgetNamesOf(rank);
   if (!outcome_.all_exited()) return;
   MarkLap("all ranks ended");
   loop_.Cancel(limit_timer_);

@@ -18,13 +18,44 @@ void Stepd::Serve(std::uint32_t node, Service service, std::string_view data, Ex
       request->node = node;
       return names_.Handle(std::move(*request), std::move(reply));
     }
+    case Service::kNumber:
+      return reply(Encode(++last_number_));
+    case Service::kEvent: {
+      auto delivered = pmix_ ? pmix_->DeliverEvent(data) : Result<>{};
+      return reply(delivered ? Result<std::string>(std::string()) : Failure(delivered.error()));
+    }
   }
-  reply(Fail(Code::kUnimplemented, "this node does not know service ", static_cast<int>(service)));
+  reply(slipway::Fail(Code::kUnimplemented, "this node does not know service ", static_cast<int>(service)));
 }
 
 // The first node keeps the names of all.
 void Stepd::AskForName(NameRequest request, Exchange::Reply reply) {
+  if (request.kind != NameRequest::kForget) asked_for_names_.insert(request.publisher);
   exchange_.Ask(0, Service::kName, Encode(request), std::move(reply));
+  ArmExchangeTick();
+}
+
+void Stepd::ForgetNamesOf(std::uint32_t rank) {
+  if (asked_for_names_.erase(rank) == 0) return;
+  NameRequest request{.kind = NameRequest::kForget, .world = nspace_, .publisher = rank};
+  AskForName(std::move(request), [](Result<std::string>) {});
+}
+
+// And the count of the numbers that were given.
+void Stepd::AskForNumber(std::function<void(std::uint64_t)> reply) {
+  exchange_.Ask(0, Service::kNumber, {}, [this, reply = std::move(reply)](Result<std::string> answer) {
+    auto number =
+        answer ? Decode<std::uint64_t>(*answer, "number") : Result<std::uint64_t>(Failure(answer.error()));
+    if (!number) FailStep(1, Cat("the ranks cannot form groups: ", number.error().message));
+    reply(number.value_or(0));
+  });
+  ArmExchangeTick();
+}
+
+void Stepd::TellOthersEvent(const std::string& word) {
+  for (std::uint32_t node = 0; node < spec_.nodes.size(); ++node) {
+    if (node != spec_.node_index) exchange_.Ask(node, Service::kEvent, word, [](Result<std::string>) {});
+  }
   ArmExchangeTick();
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include "agent/stepd/step_under_test.h"
+#include "launcher/spec/task_protocol.h"
 
 namespace slipway {
 namespace {
@@ -40,14 +42,40 @@ TEST(Stepd, KeepsItsResultUntilItIsAcknowledged) {
 }
 
 TEST(Stepd, GoesOnWithoutAnAgentAndLosesNoOutput) {
-  StepUnderTest step(Shell("read line; i=0; while [ $i -lt 500 ]; do echo $i; i=$((i+1)); done; exit 4"));
+  std::string dir = *MakeTempDirectory("/tmp", "slipway-stepd-test-");
+  StepUnderTest step(
+      Shell(Cat("while ! test -e ", dir, "/go; do /bin/sleep 0.01; done; i=0; while [ $i -lt 500 ]; ",
+                "do echo $i; i=$((i+1)); done; : > ", dir, "/done; exit 4")));
   ASSERT_TRUE(step.RunUntil([&] { return step[0].state.has_value(); }));
   step.Detach(0);
+  // Time to notice that the agent has gone: what is sent to one who is just going may be lost with him.
   EXPECT_FALSE(step.RunUntil([] { return false; }, std::chrono::seconds(1)));
+  ASSERT_TRUE(WriteFileAtomically(dir + "/go", ""));
+  for (int tries = 0; ::access((dir + "/done").c_str(), F_OK) < 0; ++tries) {
+    ASSERT_LT(tries, 3000) << "the rank did not go on";
+    ::poll(nullptr, 0, 10);
+  }
+  ASSERT_TRUE(RemoveTree(dir));
   step.Attach(0);
   ASSERT_TRUE(step.RunToEnd());
   EXPECT_EQ(step[0].result->exit_code, 4);
   EXPECT_THAT(step[0].out, HasSubstr("\n498\n499\n"));
+}
+
+TEST(Stepd, AStrayConnectionDoesNotTakeTheAgentsPlace) {
+  StepUnderTest step(Shell("read line; exit 4"));
+  ASSERT_TRUE(step.RunUntil([&] { return step[0].state.has_value(); }));
+  UniqueFd silent = *ConnectUnix(step[0].path, SOCK_STREAM);
+  UniqueFd odd = *ConnectUnix(step[0].path, SOCK_STREAM);
+  ASSERT_TRUE(WriteAll(odd.get(), WithLength(EncodeFrame(StepFrame::kSignal, std::int32_t{SIGKILL}))));
+  UniqueFd visitor = *ConnectUnix(step[0].path, SOCK_STREAM);
+  ASSERT_TRUE(WriteAll(visitor.get(), WithLength(EncodeFrame(TaskFrame::kRun, TaskHello{}))));
+  char byte;
+  EXPECT_EQ(::recv(odd.get(), &byte, 1, 0), 0);      // let go
+  EXPECT_EQ(::recv(visitor.get(), &byte, 1, 0), 1);  // told that this is no request
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_EQ(step[0].result->exit_code, 4);
+  EXPECT_FALSE(step[0].lost);
 }
 
 TEST(Stepd, SendsNoMoreThanItsCredit) {

@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/os/fd.h"
+
 namespace slipway {
 
 struct Sha256::Context {
@@ -53,12 +55,21 @@ Result<std::string> DigestOfFile(int fd) {
   }
 }
 
-bool IsDigest(std::string_view text) {
-  constexpr std::string_view kPrefix = "sha256:";
-  if (text.size() != kPrefix.size() + 64 || !text.starts_with(kPrefix)) return false;
-  text.remove_prefix(kPrefix.size());
-  return std::all_of(text.begin(), text.end(),
-                     [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+Result<std::string> CopyAndDigest(int from, int to) {
+  Sha256 hash;
+  std::string chunk(1 << 20, '\0');
+  for (off_t offset = 0;;) {
+    ssize_t n = ::pread(from, chunk.data(), chunk.size(), offset);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoFail("reading what is copied");
+    if (n == 0) break;
+    std::string_view part(chunk.data(), static_cast<std::size_t>(n));
+    hash.Update(part);
+    TRY_CONTEXT(WriteAll(to, part), "writing the copy");
+    offset += n;
+  }
+  if (::fsync(to) < 0) return ErrnoFail("fsync of the copy");
+  return hash.Finish();
 }
 
 namespace {
@@ -125,6 +136,17 @@ std::string SigningKey::Sign(std::string_view message) const {
 }
 
 Result<std::string> SigningKey::PublicPem() const { return PublicPemOf(Key(key_)); }
+
+Result<std::vector<VerifyingKey>> VerifyingKey::AllFromPem(std::string_view text) {
+  constexpr std::string_view kBegin = "-----BEGIN PUBLIC KEY-----", kEnd = "-----END PUBLIC KEY-----";
+  std::vector<VerifyingKey> keys;
+  for (auto at = text.find(kBegin); at != text.npos; at = text.find(kBegin, at + 1)) {
+    auto end = text.find(kEnd, at);
+    if (end == text.npos) return Fail(Code::kInvalidArgument, "a key without an end");
+    keys.push_back(TRY(FromPem(Cat(text.substr(at, end + kEnd.size() - at), "\n"))));
+  }
+  return keys;
+}
 
 Result<VerifyingKey> VerifyingKey::FromPem(std::string_view pem) {
   VerifyingKey key;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result/result.h"
 
@@ -29,6 +30,8 @@ class Sha256 {
 std::string DigestOf(std::string_view bytes);
 // The whole file from byte 0, by pread: the descriptor's position does not matter and does not move.
 Result<std::string> DigestOfFile(int fd);
+// Copies `from`, from its start by pread, to `to`, flushes it to disk, and digests what was written.
+Result<std::string> CopyAndDigest(int from, int to);
 // Only the canonical spelling: "sha256:" and 64 lower-case hex digits.
 bool IsDigest(std::string_view text);
 
@@ -51,6 +54,8 @@ class SigningKey {
 class VerifyingKey {
  public:
   static Result<VerifyingKey> FromPem(std::string_view pem);
+  // Of a file with one after another; words between them do not matter.
+  static Result<std::vector<VerifyingKey>> AllFromPem(std::string_view text);
   bool Verify(std::string_view message, std::string_view signature) const;
 
  private:

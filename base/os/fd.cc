@@ -5,8 +5,11 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <memory>
 
 namespace slipway {
 
@@ -177,12 +180,72 @@ Result<UniqueFd> MakeSealedMemfd(const char* name, std::string_view bytes) {
   return fd;
 }
 
-Result<std::string> ReadSealedMemfd(int fd, std::size_t bytes_max) {
+Result<> CheckSealed(int fd) {
   int seals = ::fcntl(fd, F_GET_SEALS);
-  if (seals < 0) return ErrnoFail("fcntl(F_GET_SEALS)");
-  if ((seals & kAllSeals) != kAllSeals) return Fail(Code::kPermissionDenied, "the memfd is not sealed");
+  if (seals < 0 || (seals & kAllSeals) != kAllSeals)
+    return Fail(Code::kPermissionDenied, "not a sealed memfd");
+  return {};
+}
+
+Result<std::string> ReadSealedMemfd(int fd, std::size_t bytes_max) {
+  TRY(CheckSealed(fd));
   if (::lseek(fd, 0, SEEK_SET) < 0) return ErrnoFail("lseek");
   return ReadAll(fd, bytes_max);
+}
+
+Result<> WriteInto(const std::string& path, std::string_view text) {
+  UniqueFd fd = TRY(Open(path, O_WRONLY));
+  TRY_CONTEXT(WriteAll(fd.get(), text), path);
+  return {};
+}
+
+Result<std::vector<std::string>> NamesIn(const std::string& path) {
+  std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), ::closedir);
+  if (!dir) return ErrnoFail("opendir", path);
+  std::vector<std::string> names;
+  while (dirent* entry = ::readdir(dir.get())) {
+    std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  return names;
+}
+
+bool IsSameFile(const std::string& a, const std::string& b) {
+  struct stat one, other;
+  return ::stat(a.c_str(), &one) == 0 && ::stat(b.c_str(), &other) == 0 && one.st_dev == other.st_dev &&
+         one.st_ino == other.st_ino;
+}
+
+void CloseAllBut(std::vector<int> keep) {
+  std::sort(keep.begin(), keep.end());
+  unsigned from = 3;
+  for (int fd : keep) {
+    if (fd < 3) continue;
+    if (static_cast<unsigned>(fd) > from) ::syscall(SYS_close_range, from, static_cast<unsigned>(fd) - 1, 0U);
+    from = static_cast<unsigned>(fd) + 1;
+  }
+  ::syscall(SYS_close_range, from, ~0U, 0U);
+}
+
+Result<UniqueFd> ReopenReadOnly(int fd) { return Open(Cat("/proc/self/fd/", fd), O_RDONLY); }
+
+Result<> ProveUnwritable(int fd) {
+  for (int tries = 0; ::fcntl(fd, F_SETLEASE, F_RDLCK) < 0; ++tries) {
+    if (errno != EAGAIN) return ErrnoFail("read lease");
+    if (tries == 100) return Fail(Code::kFailedPrecondition, "still open for writing somewhere");
+    ::usleep(10'000);
+  }
+  ::fcntl(fd, F_SETLEASE, F_UNLCK);
+  return {};
+}
+
+Result<UniqueFd> LockFile(const std::string& path) {
+  UniqueFd fd = TRY(Open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+  struct flock whole {};
+  whole.l_type = F_WRLCK;
+  if (::fcntl(fd.get(), F_SETLK, &whole) < 0)
+    return Fail(Code::kFailedPrecondition, path, " is locked by another process");
+  return fd;
 }
 
 }  // namespace slipway

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/result/result.h"
 
@@ -59,6 +60,24 @@ Result<> WriteFileAtomically(const std::string& path, std::string_view bytes, un
 // pread exactly `buffer.size()` bytes; kOutOfRange at the end of the file.
 Result<> ReadExactlyAt(int fd, std::span<std::byte> buffer, std::uint64_t offset);
 
+// To a file that is there and keeps its name: a control file of the kernel's.
+Result<> WriteInto(const std::string& path, std::string_view text);
+// The names in a directory, without . and ...
+Result<std::vector<std::string>> NamesIn(const std::string& path);
+// Whether both paths lead to the same file now; false when one leads to none.
+bool IsSameFile(const std::string& a, const std::string& b);
+// Closes every descriptor above 2 but these.
+void CloseAllBut(std::vector<int> keep);
+// The same file, read-only, as a new open file; judged anew by our own rights.
+Result<UniqueFd> ReopenReadOnly(int fd);
+// That no descriptor and no mapping for writing is left of a file that is open read-only (a read lease can be
+// had). Waits a second for the last writer.
+Result<> ProveUnwritable(int fd);
+
+// Made where missing and locked for as long as it is open, against other processes; children do not inherit
+// the lock. kFailedPrecondition when another has it.
+Result<UniqueFd> LockFile(const std::string& path);
+
 // mkdir -p; directories that are there already keep their mode.
 Result<> MakeDirectories(const std::string& path, unsigned mode = 0755);
 // rm -rf of one directory, never across a file system border, never through a symlink.
@@ -68,6 +87,8 @@ Result<std::string> MakeTempDirectory(const std::string& parent, std::string_vie
 
 // An anonymous file whose bytes nobody can change any more (F_SEAL_WRITE|GROW|SHRINK|SEAL), at position 0.
 Result<UniqueFd> MakeSealedMemfd(const char* name, std::string_view bytes);
+// kPermissionDenied unless all four seals are set.
+Result<> CheckSealed(int fd);
 // Its bytes, refused unless all four seals are set: an unsealed one could change between check and use.
 Result<std::string> ReadSealedMemfd(int fd, std::size_t bytes_max);
 

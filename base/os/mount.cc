@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/loop.h>
 #include <linux/openat2.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -11,6 +12,8 @@
 #include <sys/sysmacros.h>
 
 #include <cstring>
+
+#include "base/os/process.h"
 
 namespace slipway {
 
@@ -120,6 +123,22 @@ Result<std::string> LoopPath(int loop_fd) {
   struct stat info;
   if (::fstat(loop_fd, &info) < 0) return ErrnoFail("fstat", "loop device");
   return Cat("/dev/loop", static_cast<unsigned>(minor(info.st_rdev)));
+}
+
+Result<bool> IsMountPoint(const std::string& path, const std::string& parent) {
+  struct stat here, above;
+  if (::stat(path.c_str(), &here) < 0) return ErrnoFail("stat", path);
+  if (::stat(parent.c_str(), &above) < 0) return ErrnoFail("stat", parent);
+  return here.st_dev != above.st_dev;
+}
+
+bool IsProcMasked() {
+  auto child = Clone3({.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID});
+  if (!child) return true;
+  if (!*child)
+    ::_exit(MountNew("proc", {}, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC) ? 0 : 1);
+  auto status = child->Wait();
+  return !status || status->wait_status != 0;
 }
 
 }  // namespace slipway

@@ -34,6 +34,11 @@ Result<UniqueFd> OpenInRoot(int root_fd, const std::string& path, int flags, uns
 // Makes `new_root_fd` the root of this mount namespace and lets the old one go.
 Result<> PivotInto(int new_root_fd);
 
+// Whether something is mounted at `path`, of which `parent` is the folder.
+Result<bool> IsMountPoint(const std::string& path, const std::string& parent);
+// Whether a new procfs is refused in a user namespace here (parts of the one at /proc are covered).
+bool IsProcMasked();
+
 // Attaches `image_fd` read-only to a free loop device that frees itself when its last user goes; returns an
 // open descriptor of the device (and its path by LoopPath).
 Result<UniqueFd> AttachLoop(int image_fd, std::uint64_t offset, std::uint64_t size_limit);

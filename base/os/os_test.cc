@@ -118,5 +118,16 @@ TEST_F(Os, TheServiceManagerIsToldWhenWeServe) {
   EXPECT_EQ(std::string_view(told, n < 0 ? 0 : static_cast<std::size_t>(n)), "READY=1");
 }
 
+TEST(Socket, TheLastWordsOfAPeerThatClosedWithoutReadingOursAreHeard) {
+  SocketEnds ends = *MakeSocketPair(SOCK_SEQPACKET);
+  ASSERT_TRUE(SendMessage(ends.a.get(), "never read"));
+  ASSERT_TRUE(SendMessage(ends.b.get(), "refused"));
+  ends.b.reset();
+  auto heard = ReceiveMessage(ends.a.get());
+  ASSERT_TRUE(heard) << heard.error().message;
+  EXPECT_EQ(heard->bytes, "refused");
+  EXPECT_FALSE(ReceiveMessage(ends.a.get()));
+}
+
 }  // namespace
 }  // namespace slipway

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 namespace slipway {
 
@@ -88,6 +89,19 @@ Result<PeerIdentity> PeerOf(int socket_fd) {
   return PeerIdentity{peer.pid, peer.uid, peer.gid};
 }
 
+Result<std::vector<std::uint32_t>> PeerGroups(int socket_fd) {
+  constexpr int kSoPeerGroups = 59;  // SO_PEERGROUPS, Linux 4.13
+  std::vector<std::uint32_t> groups(128);
+  for (;;) {
+    auto size = static_cast<socklen_t>(groups.size() * sizeof(groups[0]));
+    bool got = ::getsockopt(socket_fd, SOL_SOCKET, kSoPeerGroups, groups.data(), &size) == 0;
+    bool larger = !got && errno == ERANGE && size > groups.size() * sizeof(groups[0]);
+    if (!got && !larger) return ErrnoFail("getsockopt(SO_PEERGROUPS)");
+    groups.resize(size / sizeof(groups[0]));
+    if (got) return groups;
+  }
+}
+
 Result<> SendMessage(int socket_fd, std::string_view bytes, const std::vector<int>& fds) {
   if (bytes.size() > kMessageBytesMax)
     return Fail(Code::kOutOfRange, "message of ", bytes.size(), " bytes, at most ", kMessageBytesMax);
@@ -126,9 +140,12 @@ Result<Message> ReceiveMessage(int socket_fd) {
   header.msg_control = control;
   header.msg_controllen = sizeof control;
   ssize_t got;
+  // A peer that closes before it has read all that we sent is reported once as a reset, ahead of what it
+  // said.
+  bool reset = false;
   do {
     got = ::recvmsg(socket_fd, &header, MSG_CMSG_CLOEXEC);
-  } while (got < 0 && errno == EINTR);
+  } while (got < 0 && (errno == EINTR || (errno == ECONNRESET && !std::exchange(reset, true))));
   if (got < 0) return ErrnoFail("recvmsg");
   for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
     if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;

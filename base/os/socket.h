@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,8 @@ struct PeerIdentity {
 // As the kernel recorded it at connect time (SO_PEERCRED), true through any user namespace of this or a child
 // level. The overflow uid (a stranger to our namespace) is refused.
 Result<PeerIdentity> PeerOf(int socket_fd);
+// The same of the supplementary groups (SO_PEERGROUPS, Linux 4.13).
+Result<std::vector<std::uint32_t>> PeerGroups(int socket_fd);
 
 // One message, whole or not at all; waits while the peer's buffer is full unless the socket is non-blocking.
 Result<> SendMessage(int socket_fd, std::string_view bytes, const std::vector<int>& fds = {});

@@ -22,6 +22,23 @@ std::vector<std::string> Split(std::string_view text, char separator) {
   }
 }
 
+std::string Printable(std::string_view text) {
+  constexpr std::string_view kNamed = "abtnvfr";  // from 7 on
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string shown;
+  for (char c : text) {
+    auto code = static_cast<unsigned char>(c);
+    if (code >= 0x20 && code != 0x7f) {
+      shown += c;
+    } else if (code >= 7 && code < 7 + kNamed.size()) {
+      shown += {'\\', kNamed[code - 7]};
+    } else {
+      shown += {'\\', 'x', kHex[code >> 4], kHex[code & 15]};
+    }
+  }
+  return shown;
+}
+
 std::string Join(const std::vector<std::string>& parts, std::string_view separator) {
   std::string joined;
   for (std::size_t i = 0; i < parts.size(); ++i) {

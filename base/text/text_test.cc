@@ -100,5 +100,11 @@ TEST(Hostlist, CompressesToWhatExpandsToTheSame) {
   EXPECT_EQ(CompressHostlist(std::vector<std::string>{"n9", "n10"}), "n[9-10]");
 }
 
+TEST(Printable, IsOneLineThatMovesNothingOnATerminal) {
+  EXPECT_EQ(Printable("a b\n\x1b[2J\x7f\t\r\x01"), "a b\\n\\x1b[2J\\x7f\\t\\r\\x01");
+  EXPECT_EQ(Printable("grüße \xff"), "grüße \xff");
+  EXPECT_EQ(Printable(""), "");
+}
+
 }  // namespace
 }  // namespace slipway

@@ -8,11 +8,18 @@
 #include <cstdlib>
 
 #include "base/text/text.h"
+#include "cli/front/container_edits.h"
 #include "cli/front/container_options.h"
+#include "cli/front/enter.h"
 #include "cli/front/explain.h"
+#include "cli/front/fetch_image.h"
 #include "cli/front/foreign_options.h"
+#include "cli/front/limit_options.h"
+#include "cli/front/say.h"
 #include "launcher/client/container_run.h"
 #include "launcher/client/container_spec.h"
+#include "launcher/client/limits.h"
+#include "launcher/client/store_image.h"
 
 namespace slipway::cli {
 namespace {
@@ -23,13 +30,23 @@ Command Declare(const std::string& name) {
   Command command;
   command.name = Cat("slipway ", name);
   command.options = ContainerOptionList();
+  if (name != "run") {
+    std::vector<Option> job = JobOptionList();
+    command.options.insert(command.options.end(), job.begin(), job.end());
+  }
   command.stop_at_first_positional = true;
-  command.positionals = {{"IMAGE", Positional::kOne, "a SIF, a squashfs or a directory", "file"}};
+  command.positionals = {
+      {"IMAGE", Positional::kOne,
+       "a SIF, a squashfs, a directory, docker://… (see `slipway pull`), a name or sha256:… "
+       "of the node's store, or instance://NAME",
+       "file"}};
   if (name == "exec") {
     command.summary = "run a command in a container";
     command.examples = {
         {"slipway exec lammps.sif lmp -in in.melt", "home, working directory and /tmp are there as outside"},
-        {"slipway exec --bind /scratch/data:/data:ro tools.sif ls /data", ""}};
+        {"slipway exec --bind /scratch/data:/data:ro tools.sif ls /data", ""},
+        {"slipway exec instance://web ps", "in a container that runs already"},
+        {"slipway exec --job 42 gdb -p 1234", "beside a running job's ranks, on its node"}};
     command.positionals.push_back({"COMMAND", Positional::kOne, "looked up in the container"});
     command.positionals.push_back({"ARG", Positional::kMany, ""});
   } else if (name == "run") {
@@ -65,6 +82,81 @@ constexpr const char* kAppRunScript =
     "exit 127";
 constexpr const char* kShell = "[ -x /bin/bash ] && exec /bin/bash --norc \"$@\"; exec /bin/sh \"$@\"";
 
+bool LooksLikeCatalogueName(const std::string& image) {
+  return image.find('/') == std::string::npos && image.front() != '.' && !image.ends_with(".sif") &&
+         !image.ends_with(".sqfs") && !image.ends_with(".squashfs");
+}
+
+struct Chosen {
+  ImageFile image;
+  std::string digest;  // of an image of the store
+};
+
+Result<Chosen> FromStore(const std::string& name, const std::string& digest) {
+  return Chosen{StoreImage(name), digest};
+}
+
+Result<Chosen> ChooseImage(const std::string& image, const BrokerConf& conf, const WayRequest& way,
+                           bool import) {
+  if (IsImageAddress(image)) return Chosen{TRY(OpenImageFile(TRY(FetchImage(image)))), ""};
+  if (image.starts_with("sha256:")) return FromStore(image, TRY(DigestInStore(conf, image)));
+  auto opened = OpenImageFile(image);
+  if (!opened && opened.error().sys_errno == ENOENT && LooksLikeCatalogueName(image)) {
+    auto digest = DigestInStore(conf, image);
+    if (digest) return FromStore(image, *digest);
+    if (digest.error().code != Code::kNotFound) return Failure(std::move(digest).error());
+    return Fail(Code::kNotFound, "image ", image, ": no such file, and ", digest.error().message,
+                "; if it is a name of the cluster's catalogue, use `slipway launch --image ", image, "`");
+  }
+  ImageFile file = TRY(std::move(opened));
+  if (!import) return Chosen{std::move(file), ""};
+  if (!file.file)
+    return Fail(Code::kInvalidArgument, "--import: ", image, " is a directory; build a SIF of it first");
+  return FromStore(file.path, TRY(ImportIntoStore(way, file.file.get())));
+}
+
+// For slipway-starter, which makes the maps before it sees the spec.
+std::vector<std::string> StarterArguments(const Parsed& parsed, const User& user) {
+  if (!parsed.Has("fakeroot") && !parsed.Has("remap-root")) return {};
+  if (parsed.Has("ignore-subuid")) return {"root-only"};
+  return {"root", user.name};
+}
+
+Result<int> Run(const Command& command, const std::string& name, Parsed parsed) {
+  std::vector<std::string> rest = parsed.positionals();
+  std::string image = rest[0];
+  rest.erase(rest.begin());
+  if (!rest.empty() && rest[0] == "--") rest.erase(rest.begin());
+  if (name == "exec" && rest.empty()) return Fail(Code::kInvalidArgument, "slipway exec: no COMMAND given");
+  if (image.starts_with(kInstanceScheme))
+    return EnterInstance(command, name, image, std::move(parsed), std::move(rest));
+  PreparedRun prepared = TRY(PrepareRun(command, image, parsed, ShellPrompt(name)));
+  ContainerRun& run = prepared.run;
+  run.spec.argv = ArgvFor(name, parsed, std::move(rest));
+  TRY(AddEdits(parsed, run.spec, run.say));
+  if (parsed.Has("explain")) {
+    run.ready = [&](const Entered& entered, const InitReady& ready) {
+      std::fputs(Explained(entered, prepared.image, run.spec, ready, prepared.caller_variables).c_str(),
+                 stderr);
+    };
+  }
+  TRY(EnterScope(TRY(LimitsOf(parsed)), ::getpid()));
+  return RunContainer(run);
+}
+
+// With --job there is no IMAGE, so what is missing can be judged only once it is known which was meant.
+Result<Parsed> Parse(const Command& command, const std::vector<std::string>& arguments) {
+  Command lax = command;
+  for (Positional& positional : lax.positionals) {
+    if (positional.arity == Positional::kOne) positional.arity = Positional::kOptional;
+  }
+  Parsed parsed = TRY(ParseOptions(lax, arguments));
+  if (parsed.Has("job") && !parsed.help()) return parsed;
+  return ParseOptions(command, arguments);
+}
+
+}  // namespace
+
 std::vector<std::string> ArgvFor(const std::string& name, const Parsed& parsed,
                                  std::vector<std::string> rest) {
   if (name == "exec") return rest;
@@ -75,91 +167,56 @@ std::vector<std::string> ArgvFor(const std::string& name, const Parsed& parsed,
   return argv;
 }
 
-bool LooksLikeCatalogueName(const std::string& image) {
-  return image.find('/') == std::string::npos && image.front() != '.' && !image.ends_with(".sif") &&
-         !image.ends_with(".sqfs") && !image.ends_with(".squashfs");
-}
-
-Result<ImageFile> OpenImage(const std::string& image) {
-  if (auto scheme = image.find("://"); scheme != std::string::npos) {
-    return Fail(Code::kUnimplemented, "image ", image, ": references of kind ", image.substr(0, scheme),
-                ":// cannot be run directly; a SIF, a squashfs or a directory would do");
-  }
-  auto opened = OpenImageFile(image);
-  if (!opened && opened.error().sys_errno == ENOENT && LooksLikeCatalogueName(image)) {
-    return Fail(Code::kNotFound, "image ", image,
-                ": no such file; if it is a name of the cluster's catalogue, use `slipway launch --image ",
-                image, "` (exec, run and shell take files and directories)");
-  }
-  return opened;
-}
-
-std::string WorkingDirectory() {
-  char path[PATH_MAX];
-  return ::getcwd(path, sizeof path) != nullptr && path[0] == '/' ? path : "";
-}
-
-// For slipway-starter, which makes the maps before it sees the spec.
-std::vector<std::string> StarterArguments(const Parsed& parsed, const User& user) {
-  if (!parsed.Has("fakeroot") && !parsed.Has("remap-root")) return {};
-  if (parsed.Has("ignore-subuid")) return {"root-only"};
-  return {"root", user.name};
-}
-
-void Say(const std::string& line) { std::fprintf(stderr, "slipway: %s\n", line.c_str()); }
-
 std::vector<std::string> CallersVariables() {
   std::vector<std::string> variables;
   for (char** entry = environ; *entry != nullptr; ++entry) variables.emplace_back(*entry);
   return variables;
 }
 
-Result<int> Run(const Command& command, const std::string& name, Parsed parsed) {
-  std::vector<std::string> rest = parsed.positionals();
-  std::vector<std::string> caller_env = CallersVariables();
-  TRY(TakeFromEnvironment(command, {"SLIPWAY_", "APPTAINER_", "SINGULARITY_"}, caller_env, parsed));
-  for (const std::string& warning : TRY(JudgeForeignOptions(parsed))) Say(warning);
-  ImageFile image = TRY(OpenImage(rest[0]));
-  rest.erase(rest.begin());
-  if (!rest.empty() && rest[0] == "--") rest.erase(rest.begin());
-  if (name == "exec" && rest.empty()) return Fail(Code::kInvalidArgument, "slipway exec: no COMMAND given");
-  std::size_t caller_variables = caller_env.size();
-  if (name == "shell") caller_env.emplace_back("PS1=Slipway> ");
-  ContainerRun run;
-  run.starter = TRY(FindCompanion("slipway-starter"));
-  User user = CallingUser();
-  run.starter_arguments = StarterArguments(parsed, user);
-  SpecFiles files;
-  run.spec =
-      TRY(MakeContainerSpec(image, ContainerOptionsOf(parsed), user, caller_env, WorkingDirectory(), files));
-  run.spec.argv = ArgvFor(name, parsed, std::move(rest));
-  run.fds = files.fds();
-  if (parsed.Has("explain")) {
-    run.ready = [&](const InitReady& ready) {
-      std::fputs(Explained(WayTaken{}, image, run.spec, ready, caller_variables).c_str(), stderr);
-    };
-  }
-  run.say = Say;
-  return RunContainer(run);
+Result<> TakeOptionsFromEnvironment(const Command& command, const std::vector<std::string>& variables,
+                                    Parsed& parsed) {
+  return TakeFromEnvironment(command, {"SLIPWAY_", "APPTAINER_", "SINGULARITY_"}, variables, parsed);
 }
 
-}  // namespace
+Result<PreparedRun> PrepareRun(const Command& command, const std::string& image, Parsed& parsed,
+                               const std::vector<std::string>& more_env) {
+  PreparedRun prepared;
+  std::vector<std::string> caller_env = CallersVariables();
+  TRY(TakeOptionsFromEnvironment(command, caller_env, parsed));
+  for (const std::string& warning : TRY(JudgeForeignOptions(parsed))) Say(warning);
+  BrokerConf conf = ReadStarterConf();
+  User user = CallingUser();
+  ContainerRun& run = prepared.run;
+  run.way = {.only = TRY(WayOf(parsed)),
+             .starter = TRY(FindCompanion("slipway-starter")),
+             .rootless_arguments = StarterArguments(parsed, user),
+             .exec_socket = conf.exec_socket()};
+  Chosen chosen = TRY(ChooseImage(image, conf, run.way, parsed.Has("import")));
+  prepared.image = std::move(chosen.image);
+  run.way.digest = std::move(chosen.digest);
+  prepared.caller_variables = caller_env.size();
+  caller_env.insert(caller_env.end(), more_env.begin(), more_env.end());
+  run.spec = TRY(MakeContainerSpec(prepared.image, ContainerOptionsOf(parsed), user, caller_env,
+                                   WorkingDirectory(), prepared.files));
+  run.fds = prepared.files.fds();
+  run.say = Say;
+  return prepared;
+}
 
 std::vector<Command> ContainerCommands() { return {Declare("exec"), Declare("run"), Declare("shell")}; }
 
 int RunContainerCommand(const std::string& name, const std::vector<std::string>& arguments) {
   Command command = Declare(name);
-  auto parsed = ParseOptions(command, arguments);
+  auto parsed = Parse(command, arguments);
   if (parsed && parsed->help()) {
     std::fputs(HelpText(command).c_str(), stdout);
     return 0;
   }
+  if (parsed && parsed->Has("job")) return GoToJob(name, arguments);
   auto code =
       parsed ? Run(command, name, std::move(*parsed)) : Result<int>(Failure(std::move(parsed).error()));
   if (code) return *code;
-  std::string_view message = code.error().message;
-  std::fprintf(stderr, "%s%s\n",
-               message.starts_with("slipway") ? "" : "slipway: ", std::string(message).c_str());
+  Say(code.error().message);
   return kUsage;
 }
 

@@ -6,11 +6,34 @@
 #include <vector>
 
 #include "cli/options/options.h"
+#include "launcher/client/container_run.h"
+#include "launcher/client/image_file.h"
+#include "launcher/client/spec_files.h"
 
 namespace slipway::cli {
 
 // Their declarations, for help and completion.
 std::vector<Command> ContainerCommands();
+
+// What runs in the container for exec, run and shell; `rest` is what was typed behind the image.
+std::vector<std::string> ArgvFor(const std::string& name, const Parsed& parsed,
+                                 std::vector<std::string> rest);
+
+std::vector<std::string> CallersVariables();
+// Options that were set by SLIPWAY_NAME, APPTAINER_NAME or SINGULARITY_NAME.
+Result<> TakeOptionsFromEnvironment(const Command& command, const std::vector<std::string>& variables,
+                                    Parsed& parsed);
+
+// Everything but argv, of options parsed with ContainerOptionList(), the environment's added to them. run.fds
+// borrow from the rest.
+struct PreparedRun {
+  ImageFile image;
+  SpecFiles files;
+  ContainerRun run;
+  std::size_t caller_variables = 0;
+};
+Result<PreparedRun> PrepareRun(const Command& command, const std::string& image, Parsed& parsed,
+                               const std::vector<std::string>& more_env = {});
 
 // `name` is exec, run or shell; `arguments` come after it. Returns the exit code.
 int RunContainerCommand(const std::string& name, const std::vector<std::string>& arguments);

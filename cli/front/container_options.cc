@@ -5,7 +5,10 @@
 
 #include <iterator>
 
+#include "cli/front/container_edits.h"
 #include "cli/front/foreign_options.h"
+#include "cli/front/limit_options.h"
+#include "cli/front/security_options.h"
 
 namespace slipway::cli {
 namespace {
@@ -226,10 +229,21 @@ WriteOptions WritingOf(const Parsed& parsed) {
 std::vector<Option> ContainerOptionList() {
   std::vector<Option> options;
   for (auto list : {MountOptions, WriteOptionList, EnvironmentOptions, IdentityOptions, NamespaceOptions,
-                    ForeignOptionList}) {
+                    LimitOptionList, SecurityOptionList, EditsOptionList, ForeignOptionList}) {
     std::vector<Option> more = list();
     std::move(more.begin(), more.end(), std::back_inserter(options));
   }
+  options.push_back(
+      {.name = "way",
+       .type = kString,
+       .value_name = "WAY",
+       .help = "who makes it: brokered, setuid, rootless, or auto, the first of them that is there",
+       .complete = "auto|brokered|setuid|rootless",
+       .variables = {"WAY"}});
+  options.push_back(
+      {.name = "import",
+       .help = "put the image file into the node's store first; the kernel mounts it from there",
+       .variables = {"IMPORT"}});
   options.push_back(
       {.name = "explain", .help = "say on stderr how the container was made and where the time went"});
   return options;
@@ -255,6 +269,18 @@ ContainerOptions ContainerOptionsOf(const Parsed& parsed) {
   options.app = parsed.Value("app");
   options.umask = parsed.Has("no-umask") || compat ? 022 : CallersUmask();
   return options;
+}
+
+Result<std::optional<Way>> WayOf(const Parsed& parsed) {
+  auto way = TRY(ParseWay(parsed.Value("way")));
+  for (const char* option : {"userns", "fakeroot", "remap-root"}) {
+    if (!parsed.Has(option)) continue;
+    if (way && *way != Way::kRootless)
+      return Fail(Code::kInvalidArgument, "--", option,
+                  " takes a user namespace of your own: the way is rootless");
+    way = Way::kRootless;
+  }
+  return way;
 }
 
 }  // namespace slipway::cli

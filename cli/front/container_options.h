@@ -7,6 +7,7 @@
 
 #include "cli/options/options.h"
 #include "launcher/client/container_spec.h"
+#include "launcher/client/way.h"
 
 namespace slipway::cli {
 
@@ -14,5 +15,8 @@ std::vector<Option> ContainerOptionList();
 
 // Of arguments that were parsed with that list.
 ContainerOptions ContainerOptionsOf(const Parsed& parsed);
+
+// Of --way; options that need a user namespace of the user's own leave the rootless one only.
+Result<std::optional<Way>> WayOf(const Parsed& parsed);
 
 }  // namespace slipway::cli

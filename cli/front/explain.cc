@@ -7,7 +7,7 @@ namespace slipway::cli {
 namespace {
 
 std::string ImageLine(const ImageFile& image, const LaunchSpec& spec) {
-  static constexpr const char* kWays[] = {"", "mounted by the broker", "served by squashfuse",
+  static constexpr const char* kWays[] = {"", "mounted by the kernel", "served by squashfuse",
                                           "used in place", "served by fuse2fs"};
   return Cat("image: ", image.what, " ", image.path, ", ", kWays[static_cast<int>(spec.image.kind)],
              spec.image.offset != 0 ? Cat(" from byte ", spec.image.offset) : std::string(),
@@ -39,10 +39,12 @@ std::string EnvironmentLine(const LaunchSpec& spec, std::size_t caller_variables
 
 }  // namespace
 
-std::string Explained(const WayTaken& way, const ImageFile& image, const LaunchSpec& spec,
+std::string Explained(const Entered& entered, const ImageFile& image, const LaunchSpec& spec,
                       const InitReady& ready, std::size_t caller_variables) {
-  std::string text = Cat("way: ", way.name, "\n");
-  if (!way.why_not_faster.empty()) text += Cat("why not faster: ", way.why_not_faster, "\n");
+  static constexpr const char* kWays[] = {"made by the node's slipway-broker", "made by the setuid starter",
+                                          "a user namespace of your own"};
+  std::string text = Cat("way: ", NameOf(entered.way), " (", kWays[static_cast<int>(entered.way)], ")\n");
+  for (const std::string& why : entered.passed_over) text += Cat("  not ", why, "\n");
   text +=
       Cat("namespaces: user, mount, ipc", ready.pid_namespace ? ", pid" : " (no pid: the host's processes)",
           spec.uts_namespace || !spec.hostname.empty() ? ", uts" : "",

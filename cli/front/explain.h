@@ -8,19 +8,15 @@
 #include <vector>
 
 #include "launcher/client/image_file.h"
+#include "launcher/client/way.h"
 #include "launcher/spec/init_protocol.h"
 #include "launcher/spec/launch_spec.h"
 
 namespace slipway::cli {
 
-struct WayTaken {
-  std::string name = "rootless (a user namespace of your own)";
-  std::string why_not_faster;  // empty: nothing faster was to be had, or it is the fastest
-};
-
 // Lines for stderr. `image` and `spec` as they were asked for, `ready` as it came out. `caller_variables`:
 // how many the caller's environment has.
-std::string Explained(const WayTaken& way, const ImageFile& image, const LaunchSpec& spec,
+std::string Explained(const Entered& entered, const ImageFile& image, const LaunchSpec& spec,
                       const InitReady& ready, std::size_t caller_variables);
 
 }  // namespace slipway::cli

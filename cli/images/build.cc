@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// slipway build: a SIF from a recipe or a directory, without any daemon.
+// slipway build: a SIF, or a directory, from a recipe, a directory or an image elsewhere; without any daemon.
 #include "imagestore/build/build.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -9,28 +10,62 @@
 
 #include "base/os/fd.h"
 #include "base/text/units.h"
+#include "cli/images/pull_options.h"
 #include "cli/images/subcommands.h"
 #include "cli/show/progress.h"
+#include "imagestore/sif/sif.h"
+#include "imagestore/squashfs/reader.h"
 
 namespace slipway::cli {
 namespace {
 
-std::atomic<bool> g_cancelled = false;
+struct Built {
+  std::string digest;
+  std::uint64_t bytes = 0, entries = 0;  // entries: 0 where nobody counted
+};
 
-Result<int> Run(const Parsed& options) {
+bool IsQuiet(const Parsed& options) { return options.Has("quiet") || options.Has("json"); }
+
+// `build OUT docker://…` is a pull.
+Result<Built> BuildFromSource(const Parsed& options, const std::string& output) {
+  oci::Reference reference = TRY(oci::ParseReference(options.positionals()[1]));
+  PullProgress progress(IsQuiet(options));
+  oci::PullOptions wanted = TRY(PullOptionsOf(options, progress));
+  auto pulled = oci::Pull(reference, output, wanted);
+  progress.End();
+  oci::Pulled done = TRY(std::move(pulled));
+  return Built{done.digest, done.size};
+}
+
+Result<build::Arguments> ArgumentsOf(const Parsed& options) {
+  build::Arguments arguments;
+  for (const std::string& text : options.List("build-arg")) {
+    std::size_t equals = text.find('=');
+    if (equals == 0 || equals == std::string::npos)
+      return Fail(Code::kInvalidArgument, "slipway build: --build-arg must be NAME=VALUE, not '", text, "'");
+    arguments[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  return arguments;
+}
+
+Result<Built> BuildFromRecipe(const Parsed& options, const std::string& output) {
   build::BuildOptions wanted;
-  wanted.output = options.positionals()[0];
+  wanted.output = output;
   wanted.source = options.positionals()[1];
-  wanted.force = options.Has("force");
+  wanted.force = true;  // looked at already
   wanted.run_tests = !options.Has("notest");
   wanted.temp_parent = options.Value("tmpdir");
-  wanted.cancelled = &g_cancelled;
-  for (int signal_number : {SIGINT, SIGTERM, SIGHUP})
-    ::signal(signal_number, [](int) { g_cancelled = true; });
-  bool quiet = options.Has("quiet") || options.Has("json");
+  wanted.arguments = TRY(ArgumentsOf(options));
+  wanted.cancelled = &Cancelled();
+  PullProgress fetching(IsQuiet(options));
+  wanted.fetch = [&](const std::string& address) -> Result<std::string> {
+    auto path = oci::PullToCache(TRY(oci::ParseReference(address)), TRY(PullOptionsOf(options, fetching)));
+    fetching.End();
+    return path;
+  };
   std::string phase;
   Progress packing("packing");
-  if (!quiet) {
+  if (!IsQuiet(options)) {
     wanted.progress = [&](const build::BuildProgress& now) {
       if (now.total != 0) packing.Show(now.done, now.total);
       if (std::exchange(phase, now.phase) == now.phase) return;
@@ -43,17 +78,55 @@ Result<int> Run(const Parsed& options) {
       [[maybe_unused]] auto written = WriteAll(2, "  " + text);
     };
   }
-  auto built = build::Build(wanted);
+  build::BuildSummary summary = TRY(build::Build(wanted));
+  return Built{summary.digest, summary.size, summary.entries};
+}
+
+Result<Built> BuildTo(const Parsed& options, const std::string& output) {
+  bool from_source = oci::LooksLikeReference(options.positionals()[1]);
+  return from_source ? BuildFromSource(options, output) : BuildFromRecipe(options, output);
+}
+
+// A SIF beside it, unpacked: so the files are the caller's own, whoever they were in the build.
+Result<Built> BuildSandbox(const Parsed& options, const std::string& output) {
+  std::size_t slash = output.rfind('/');
+  std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : output.substr(0, slash);
+  std::string folder = TRY(MakeTempDirectory(parent, ".slipway-sandbox-"));
+  auto make = [&]() -> Result<Built> {
+    Built built = TRY(BuildTo(options, folder + "/image.sif"));
+    UniqueFd sif_file = TRY(Open(folder + "/image.sif", O_RDONLY));
+    auto image = TRY(sif::Read(sif_file.get()));
+    auto partition = TRY(sif::PrimarySystemPartition(image, sif_file.get()));
+    TRY(MakeDirectories(folder + "/root"));
+    UniqueFd root = TRY(Open(folder + "/root", O_RDONLY | O_DIRECTORY));
+    TRY(squashfs::Unpack({sif_file.get(), partition.offset, partition.size}, root.get()));
+    if (options.Has("force")) TRY(RemoveTree(output));
+    if (::rename((folder + "/root").c_str(), output.c_str()) < 0) return ErrnoFail("rename to", output);
+    return built;
+  };
+  auto built = make();
+  (void)RemoveTree(folder);
+  return built;
+}
+
+Result<int> Run(const Parsed& options) {
+  std::string output = options.positionals()[0];
+  while (output.size() > 1 && output.ends_with('/')) output.pop_back();
+  bool there = ::access(output.c_str(), F_OK) == 0;
+  if (!options.Has("force") && there)
+    return Fail(Code::kAlreadyExists, output, " is there already; use --force to replace it");
+  CancelOnSignals();
+  auto built = options.Has("sandbox") ? BuildSandbox(options, output) : BuildTo(options, output);
   if (!built && built.error().code == Code::kCancelled) {
     PrintError(built.error());
     return 130;
   }
-  build::BuildSummary summary = TRY(std::move(built));
+  Built done = TRY(std::move(built));
   if (options.Has("json")) {
-    Print(Cat("{\"digest\": \"", summary.digest, "\", \"bytes\": ", summary.size,
-              ", \"entries\": ", summary.entries, "}\n"));
-  } else if (!quiet) {
-    Print(Cat(wanted.output, "  ", FormatBytes(summary.size), "  ", summary.digest, "\n"));
+    Print(Cat("{\"digest\": \"", done.digest, "\", \"bytes\": ", done.bytes, ", \"entries\": ", done.entries,
+              "}\n"));
+  } else if (!options.Has("quiet")) {
+    Print(Cat(output, "  ", FormatBytes(done.bytes), "  ", done.digest, "\n"));
   }
   return 0;
 }

@@ -4,6 +4,7 @@
 
 #include "api/context.h"
 #include "cli/front/container_commands.h"
+#include "cli/front/instance_commands.h"
 #include "cli/images/declared/declared.h"
 #include "cli/remote/cluster.h"
 #include "cli/remote/subcommand.h"
@@ -26,6 +27,7 @@ Result<int> Completion(const Parsed& options) {
   if (options.positionals()[0] != "bash")
     return UsageExit(Error{Code::kInvalidArgument, 0, "slipway completion: only bash is there yet"});
   std::vector<Command> commands = ContainerCommands();
+  for (const Command& command : InstanceCommands()) commands.push_back(command);
   for (const Subcommand* subcommand : AllSubcommands()) {
     if (!subcommand->hidden) commands.push_back(subcommand->declare());
   }

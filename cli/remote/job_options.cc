@@ -59,7 +59,18 @@ Result<v1::Mpi> ReadMpi(const std::string& text) {
   if (text.empty() || text == "auto") return v1::MPI_UNSPECIFIED;
   if (text == "none") return v1::MPI_NONE;
   if (text == "pmix" || text.starts_with("pmix_v")) return v1::MPI_PMIX;
-  return Fail(Code::kInvalidArgument, "--mpi=", text, ": must be auto, none or pmix");
+  if (text == "pmi1" || text == "pmi2" || text == "pmi") return v1::MPI_PMI;
+  return Fail(Code::kInvalidArgument, "--mpi=", text, ": must be auto, pmix, pmi2, pmi1 or none");
+}
+
+// What only the step's own processes need to know travels in its environment.
+Result<> DescribeMpi(const Parsed& options, v1::Program& program) {
+  program.set_mpi(TRY(ReadMpi(options.Value("mpi"))));
+  if (options.Has("mpi-report")) program.add_env("SLIPWAY_MPI_REPORT=1");
+  if (!options.Has("mpi-timeout")) return {};
+  auto limit = TRY_CONTEXT(ParseNumber(options.Value("mpi-timeout"), 0, 86400), "--mpi-timeout");
+  program.add_env(Cat("SLIPWAY_MPI_TIMEOUT=", limit));
+  return {};
 }
 
 }  // namespace
@@ -99,11 +110,20 @@ std::vector<Option> ResourceOptions() {
        .value_name = "SRC[:DEST[:ro]]",
        .help = "a host path that the container sees",
        .complete = "file"},
+      {.name = "device",
+       .type = Option::kList,
+       .value_name = "VENDOR/CLASS=NAME",
+       .help = "a device of the node by its CDI name (\"all\" for every one of its kind)"},
       {.name = "mpi",
        .type = Option::kString,
        .value_name = "KIND",
-       .help = "auto, none or pmix",
-       .complete = "auto|none|pmix"},
+       .help = "how ranks find one another: auto, pmix, pmi2, pmi1 or none",
+       .complete = "auto|pmix|pmi2|pmi1|none"},
+      {.name = "mpi-report", .help = "say what was set for MPI, and why"},
+      {.name = "mpi-timeout",
+       .type = Option::kString,
+       .value_name = "SECONDS",
+       .help = "how long ranks may take to find one another; 0: for ever; default: 300"},
       {.name = "output",
        .letter = 'o',
        .type = Option::kString,
@@ -161,7 +181,8 @@ Result<v1::Resources> ResourcesOf(const Parsed& options) {
 
 Result<void> DescribeProgram(const Parsed& options, v1::Program& program) {
   TRY(ReadBinds(options, program));
-  program.set_mpi(TRY(ReadMpi(options.Value("mpi"))));
+  for (const std::string& device : options.List("device")) program.add_devices(device);
+  TRY(DescribeMpi(options, program));
   program.set_cwd(Absolute(options.Value("chdir")));
   mode_t mask = ::umask(0);
   ::umask(mask);

@@ -9,6 +9,7 @@
 
 #include "base/text/text.h"
 #include "cli/front/container_commands.h"
+#include "cli/front/instance_commands.h"
 #include "cli/images/declared/declared.h"
 #include "cli/remote/subcommand.h"
 #include "launcher/client/container_run.h"
@@ -25,6 +26,7 @@ const std::map<std::string, std::string, std::less<>> kAliases = {
 int ListCommands() {
   std::string text = "usage: slipway COMMAND [OPTION…]\n\ncommands:\n";
   for (const Command& command : ContainerCommands()) text += SummaryLine(command);
+  for (const Command& command : InstanceCommands()) text += SummaryLine(command);
   for (const Subcommand* subcommand : AllSubcommands()) {
     if (!subcommand->hidden) text += SummaryLine(subcommand->declare());
   }

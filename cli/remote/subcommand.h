@@ -12,8 +12,8 @@
 namespace slipway::cli {
 
 extern const Subcommand kSubmit, kLaunch, kJobs, kJob, kCancel, kLogs, kNodes, kInit, kDevUp, kDevDown,
-    kDevStatus, kDevSupervise, kImageAdd, kImageLs, kImageRm, kCompletion, kComplete, kVersion, kHold,
-    kRelease, kRequeue, kUpdate, kWhy;
+    kDevStatus, kDevSupervise, kImageAdd, kImageLs, kImageRm, kCompletion, kComplete, kVersion, kExecJob,
+    kShellJob, kHold, kRelease, kRequeue, kUpdate, kWhy, kConfigCheck, kConfigShow, kConfigHost;
 const std::vector<const Subcommand*>& AllSubcommands();
 
 // Options that many have.

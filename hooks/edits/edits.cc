@@ -10,7 +10,59 @@ namespace {
 
 std::string_view NameOf(std::string_view variable) { return variable.substr(0, variable.find('=')); }
 
-bool Same(const Mount& a, const Mount& b) { return Encode(a) == Encode(b); }
+template <class T>
+bool Same(const T& a, const T& b) {
+  return Encode(a) == Encode(b);
+}
+
+Failure TwoAt(const std::string& target, const std::string& a, const std::string& b) {
+  return Fail(Code::kFailedPrecondition, "two different things are wanted at ", target, ": ", a, " and ", b);
+}
+
+// A mount and a device at one place would hide one another; so they are looked up together.
+Result<> AddMount(ContainerEdits& into, const Mount& mount) {
+  for (const DeviceNode& device : into.devices) {
+    if (device.path == mount.target) return TwoAt(mount.target, device.host_path, mount.source);
+  }
+  for (const Mount& other : into.mounts) {
+    if (other.target != mount.target) continue;
+    if (Same(other, mount)) return {};
+    return TwoAt(mount.target, other.source, mount.source);
+  }
+  into.mounts.push_back(mount);
+  return {};
+}
+
+Result<> AddDevice(ContainerEdits& into, const DeviceNode& device) {
+  for (const Mount& mount : into.mounts) {
+    if (mount.target == device.path) return TwoAt(device.path, mount.source, device.host_path);
+  }
+  for (const DeviceNode& other : into.devices) {
+    if (other.path != device.path) continue;
+    if (other.host_path == device.host_path) return {};
+    return TwoAt(device.path, other.host_path, device.host_path);
+  }
+  into.devices.push_back(device);
+  return {};
+}
+
+Result<> AddVariable(ContainerEdits& into, const std::string& variable) {
+  for (const std::string& other : into.env) {
+    if (NameOf(other) != NameOf(variable)) continue;
+    if (other == variable) return {};
+    return Fail(Code::kFailedPrecondition, "two different values are wanted for the variable ",
+                NameOf(variable));
+  }
+  into.env.push_back(variable);
+  return {};
+}
+
+std::vector<Mount> MountsOf(const ContainerEdits& edits) {
+  std::vector<Mount> mounts = edits.mounts;
+  for (const DeviceNode& device : edits.devices)
+    mounts.push_back({.type = Mount::kBind, .source = device.host_path, .target = device.path});
+  return mounts;
+}
 
 Result<> CheckPath(std::string_view path, std::string_view bind) {
   if (path.empty() || path.front() != '/')
@@ -30,37 +82,55 @@ Result<> CheckPath(std::string_view path, std::string_view bind) {
 
 Result<> MergeEdits(ContainerEdits& edits, const ContainerEdits& more) {
   ContainerEdits merged = edits;
-  for (const Mount& mount : more.mounts) {
-    auto at = std::find_if(merged.mounts.begin(), merged.mounts.end(),
-                           [&](const Mount& m) { return m.target == mount.target; });
-    if (at == merged.mounts.end()) {
-      merged.mounts.push_back(mount);
-    } else if (!Same(*at, mount)) {
-      return Fail(Code::kFailedPrecondition, "two different mounts are wanted at ", mount.target, ": ",
-                  at->source, " and ", mount.source);
-    }
+  for (const Mount& mount : more.mounts) TRY(AddMount(merged, mount));
+  for (const DeviceNode& device : more.devices) TRY(AddDevice(merged, device));
+  for (const std::string& variable : more.env) TRY(AddVariable(merged, variable));
+  for (const Hook& hook : more.hooks) {
+    bool there = std::any_of(merged.hooks.begin(), merged.hooks.end(),
+                             [&](const Hook& other) { return Same(other, hook); });
+    if (!there) merged.hooks.push_back(hook);
   }
-  for (const std::string& variable : more.env) {
-    auto at = std::find_if(merged.env.begin(), merged.env.end(),
-                           [&](const std::string& v) { return NameOf(v) == NameOf(variable); });
-    if (at == merged.env.end()) {
-      merged.env.push_back(variable);
-    } else if (*at != variable) {
-      return Fail(Code::kFailedPrecondition, "two different values are wanted for the variable ",
-                  NameOf(variable));
-    }
+  for (std::uint32_t gid : more.additional_gids) {
+    if (std::find(merged.additional_gids.begin(), merged.additional_gids.end(), gid) ==
+        merged.additional_gids.end())
+      merged.additional_gids.push_back(gid);
   }
   edits = std::move(merged);
   return {};
 }
 
+Result<> CheckGroups(const ContainerEdits& edits, const std::vector<std::uint32_t>& groups) {
+  for (std::uint32_t gid : edits.additional_gids) {
+    if (std::find(groups.begin(), groups.end(), gid) == groups.end())
+      return Fail(Code::kPermissionDenied, "a device wants its users to be in group ", gid,
+                  ", which you are not and nobody without privilege can be made: ask the host's admin");
+  }
+  return {};
+}
+
 void ApplyEdits(const ContainerEdits& edits, StepSpec& spec) {
-  spec.mounts.insert(spec.mounts.begin(), edits.mounts.begin(), edits.mounts.end());
+  std::vector<Mount> mounts = MountsOf(edits);
+  spec.mounts.insert(spec.mounts.begin(), mounts.begin(), mounts.end());
   for (const std::string& variable : edits.env) {
     bool set = std::any_of(spec.env.begin(), spec.env.end(),
                            [&](const std::string& v) { return NameOf(v) == NameOf(variable); });
     if (!set) spec.env.push_back(variable);
   }
+  spec.hooks.insert(spec.hooks.end(), edits.hooks.begin(), edits.hooks.end());
+}
+
+void ApplyEdits(const ContainerEdits& edits, LaunchSpec& spec) {
+  std::vector<Mount> given = spec.mounts;
+  for (Mount& mount : MountsOf(edits)) {
+    bool there =
+        std::any_of(given.begin(), given.end(), [&](const Mount& m) { return m.target == mount.target; });
+    if (!there) spec.mounts.push_back(std::move(mount));
+  }
+  for (const std::string& variable : edits.env) {
+    std::erase_if(spec.env, [&](const std::string& v) { return NameOf(v) == NameOf(variable); });
+    spec.env.push_back(variable);
+  }
+  spec.hooks.insert(spec.hooks.end(), edits.hooks.begin(), edits.hooks.end());
 }
 
 Result<Mount> ParseBind(std::string_view text) {

@@ -46,6 +46,43 @@ TEST(ContainerEdits, HooksThatDisagreeAreRefusedAndChangeNothing) {
   EXPECT_EQ(edits.mounts.size(), 1U);
 }
 
+TEST(ContainerEdits, ADeviceAndAMountAtOnePlaceAreAConflict) {
+  ContainerEdits edits{.mounts = {Bind("/x", "/dev/gpu0")}};
+  auto refused = MergeEdits(edits, {.devices = {{"/dev/gpu0", "/dev/gpu3"}}});
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("at /dev/gpu0: /x and /dev/gpu3"), std::string::npos);
+  edits = {.devices = {{"/dev/gpu0", "/dev/gpu3"}}};
+  EXPECT_FALSE(MergeEdits(edits, {.mounts = {Bind("/x", "/dev/gpu0")}}));
+  EXPECT_FALSE(MergeEdits(edits, {.devices = {{"/dev/gpu0", "/dev/gpu4"}}}));
+  EXPECT_TRUE(MergeEdits(edits, {.devices = {{"/dev/gpu0", "/dev/gpu3"}}}));
+  EXPECT_EQ(edits.devices.size(), 1U);
+}
+
+TEST(ContainerEdits, HooksKeepTheirOrderAndGroupsTheirUsers) {
+  Hook a{.path = "/a"}, b{.path = "/b"};
+  ContainerEdits edits{.hooks = {b}, .additional_gids = {44}};
+  ASSERT_TRUE(MergeEdits(edits, {.hooks = {a, b}, .additional_gids = {44, 45}}));
+  ASSERT_EQ(edits.hooks.size(), 2U);
+  EXPECT_EQ(edits.hooks[0].path, "/b");
+  EXPECT_TRUE(CheckGroups(edits, {1, 45, 44}));
+  EXPECT_NE(CheckGroups(edits, {44}).error().message.find("group 45"), std::string::npos);
+}
+
+TEST(ContainerEdits, InAContainerWithoutAJobTheyWinOverTheSurroundings) {
+  LaunchSpec spec;
+  spec.mounts = {{.type = Mount::kDev, .target = "/dev"}, Bind("/mine", "/lib/x"), Bind("/tmp", "/tmp")};
+  spec.env = {"GPU=all", "A=1"};
+  ApplyEdits({.mounts = {Bind("/hook", "/lib/x"), Bind("/tmp/mps", "/tmp/mps")},
+              .env = {"GPU=void"},
+              .devices = {{"/dev/gpu0", "/dev/gpu3"}}},
+             spec);
+  EXPECT_EQ(spec.env, (std::vector<std::string>{"A=1", "GPU=void"}));
+  ASSERT_EQ(spec.mounts.size(), 5U);
+  EXPECT_EQ(spec.mounts[1].source, "/mine");
+  EXPECT_EQ(spec.mounts[3].target, "/tmp/mps");
+  EXPECT_EQ(spec.mounts[4].source, "/dev/gpu3");
+}
+
 TEST(ContainerEdits, TheUsersWordWins) {
   StepSpec spec;
   spec.env = {"OMPI_MCA_mtl=ofi"};

@@ -49,7 +49,7 @@ class TempDirectory {
     if (::geteuid() != 0) {
       (void)InUserNamespace(
           [this](const FrameSink&) -> Result<std::string> {
-            TRY(RemoveTree(path_ + "/rootfs"));
+            TRY(RemoveTree(path_));
             return std::string();
           },
           {}, nullptr);
@@ -105,11 +105,14 @@ class Builder {
   }
 
   Result<BuildSummary> FromRecipe() {
-    std::string text = TRY(ReadFile(options_.source, 4 << 20));
-    Recipe recipe = TRY(ParseRecipe(text, options_.source.substr(options_.source.find_last_of('/') + 1)));
+    std::string name = options_.source.substr(options_.source.find_last_of('/') + 1);
+    std::string text = TRY(FillIn(TRY(ReadFile(options_.source, 4 << 20)), name, options_.arguments));
+    Recipe recipe = TRY(ParseRecipe(text, name));
     std::string arch(sif::HostArch());
     Labels base;
-    if (recipe.bootstrap == "localimage")
+    for (Recipe& stage : recipe.earlier) TRY(BringBase(stage));
+    TRY(BringBase(recipe));
+    if (recipe.HasBase())
       TRY_CONTEXT(ReadBase(recipe, arch, base), Cat(recipe.name, ":", recipe.bootstrap_line));
     Labels labels = LabelsOf(recipe, base, arch, epoch_.value_or(std::time(nullptr)));
     sif::Writer writer = TRY(NewSif());
@@ -132,9 +135,21 @@ class Builder {
     return Complete(writer, packed, arch);
   }
 
+  Result<> BringBase(Recipe& recipe) const {
+    if (!recipe.HasBase()) return {};
+    recipe.base = recipe.from;
+    if (!recipe.IsFetched()) return {};
+    std::string where = Cat(recipe.name, ":", recipe.bootstrap_line);
+    if (!options_.fetch)
+      return Fail(Code::kUnimplemented, where, ": Bootstrap: ", recipe.bootstrap, " is not possible here");
+    Report({"bootstrap", "fetching " + recipe.Address()});
+    recipe.base = TRY_CONTEXT(options_.fetch(recipe.Address()), where);
+    return {};
+  }
+
   // Label and architecture of the image that this one builds on; its errors belong to the recipe's line.
   static Result<> ReadBase(Recipe& recipe, std::string& arch, Labels& base) {
-    UniqueFd fd = TRY(Open(recipe.from, O_RDONLY));
+    UniqueFd fd = TRY(Open(recipe.base, O_RDONLY));
     ImageWindow window = TRY_CONTEXT(FindImage(fd.get()), recipe.from);
     squashfs::Reader reader = TRY_CONTEXT(squashfs::Reader::Open(window.squashfs), recipe.from);
     if (window.sif && window.sif->header.arch != "unknown") arch = window.sif->header.arch;
@@ -148,6 +163,16 @@ class Builder {
     populate.progress = [this](const BuildProgress& progress) { Report(progress); };
     populate.log = log_;
     populate.cancelled = options_.cancelled;
+    for (std::size_t i = 0; i < populate.recipe->earlier.size(); ++i) {
+      const Recipe& stage = populate.recipe->earlier[i];
+      PopulateOptions earlier = populate;
+      earlier.recipe = &stage;
+      earlier.root = Cat(populate.root, ".stage", i);
+      if (::mkdir(earlier.root.c_str(), 0755) < 0) return ErrnoFail("mkdir", earlier.root);
+      if (stage.bootstrap == "debootstrap") ReportBootstrap(stage);
+      TRY(Populate(earlier));
+      populate.stages[stage.stage] = earlier.root;
+    }
     if (populate.recipe->bootstrap == "debootstrap") ReportBootstrap(*populate.recipe);
     TRY(Populate(populate));
     return Pack(populate.root, place);

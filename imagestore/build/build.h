@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result/result.h"
+#include "imagestore/build/deffile.h"
 
 namespace slipway::build {
 
@@ -29,6 +30,10 @@ struct BuildOptions {
   bool run_tests = true;    // %test
   std::string temp_parent;  // empty: $TMPDIR, else the output's folder
   int zstd_level = 3;
+  Arguments arguments;  // what {{ NAME }} in the recipe stands for
+  // Brings what "Bootstrap: docker" and the like name ("docker://host/name:tag"): the path of a SIF. Empty:
+  // such recipes are refused; whoever can talk to networks sets it.
+  std::function<Result<std::string>(const std::string& address)> fetch;
   std::function<void(const BuildProgress&)> progress;  // may be empty; called from the caller's thread
   std::function<void(std::string_view)> log;  // lines of mmdebstrap's and the sections' output; may be empty
   // Set from a signal handler (Ctrl-C): the build stops, cleans up and returns kCancelled.

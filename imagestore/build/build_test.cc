@@ -14,6 +14,7 @@
 #include "imagestore/build/inspect.h"
 #include "imagestore/build/root_dir.h"
 #include "imagestore/sif/sif.h"
+#include "imagestore/squashfs/reader.h"
 
 namespace slipway::build {
 namespace {
@@ -193,6 +194,45 @@ TEST_F(ImageBuild, DebianFromTheHostsMirror) {
                        "debian.sif");
   ASSERT_TRUE(built) << built.error().message;
   EXPECT_TRUE(Inspect(top_ + "/debian.sif")->has_shell);
+}
+
+TEST_F(ImageBuild, StagesScratchSetupAppsAndArgumentsWorkTogether) {
+  if (::geteuid() != 0) GTEST_SKIP() << "sections need root, or subordinate ids";
+  if (!CopyShell()) GTEST_SKIP() << "no ldd here";
+  ASSERT_EQ(::symlink("/etc/inside", (tree_ + "/etc/link").c_str()), 0);
+  ASSERT_TRUE(BuildTo(tree_, "base.sif"));
+  std::string recipe =
+      "Bootstrap: docker\nFrom: some/image:{{ TAG }}\nStage: one\n%post\n  echo \"made {{ TAG }}\" > "
+      "/etc/inside\n"
+      "Bootstrap: scratch\n%setup\n  echo host > \"$APPTAINER_ROOTFS/etc/from-setup\"\n%files from one\n  "
+      "/etc/link /etc/copied\n"
+      "  /bin/* /bin/\n  /lib* /\n"
+      "%apprun greet\n  echo greetings\n%appenv greet\n  export G=1\n";
+  std::vector<std::string> asked;
+  auto built = Build({.source = Recipe(recipe),
+                      .output = top_ + "/made.sif",
+                      .arguments = {{"TAG", "7"}},
+                      .fetch = [&](const std::string& address) -> Result<std::string> {
+                        asked.push_back(address);
+                        return top_ + "/base.sif";
+                      },
+                      .log = [this](std::string_view line) { log_ += Cat(line, "\n"); }});
+  ASSERT_TRUE(built) << built.error().message << log_;
+  EXPECT_EQ(asked, std::vector<std::string>{"docker://some/image:7"});
+  UniqueFd fd = std::move(*Open(top_ + "/made.sif", O_RDONLY));
+  auto partition = *sif::PrimarySystemPartition(*sif::Read(fd.get()), fd.get());
+  auto reader = std::move(*squashfs::Reader::Open({fd.get(), partition.offset, partition.size}));
+  EXPECT_EQ(reader.ReadFile("/etc/copied", 100).value_or("?"), "made 7\n")
+      << "a link of the stage leads into the stage";
+  EXPECT_EQ(reader.ReadFile("/etc/from-setup", 100).value_or("?"), "host\n");
+  EXPECT_EQ(reader.ReadFile("/scif/apps/greet/scif/runscript", 100).value_or("?"),
+            "#!/bin/sh\n\n  echo greetings\n");
+  EXPECT_EQ(Inspect(top_ + "/made.sif")->labels.at("org.label-schema.usage.singularity.deffile.bootstrap"),
+            "scratch");
+  // Without somebody who fetches, such recipes are refused, not skipped.
+  EXPECT_EQ(
+      Build({.source = Recipe("Bootstrap: docker\nFrom: x\n"), .output = top_ + "/no.sif"}).error().code,
+      Code::kUnimplemented);
 }
 
 }  // namespace

@@ -81,14 +81,57 @@ TEST(Recipe, MistakesAreNamedWithTheirLine) {
 }
 
 TEST(Recipe, WhatIsNotSupportedIsRefusedNotSkipped) {
-  ExpectRefused("Bootstrap: docker\nFrom: x\n", "x.def:1: Bootstrap: docker is not supported",
+  ExpectRefused("Bootstrap: library\nFrom: x\n", "x.def:1: Bootstrap: library is not supported",
                 Code::kUnimplemented);
-  ExpectRefused("Bootstrap: localimage\nFrom: a\n%setup\n", "x.def:3: the section %setup is not supported",
+  ExpectRefused("Bootstrap: docker\nFrom: a\nFingerprints: x\n", "x.def:3: the header \"fingerprints\"",
                 Code::kUnimplemented);
-  ExpectRefused("Bootstrap: localimage\nFrom: a\n%apprun foo\n", "%apprun", Code::kUnimplemented);
-  ExpectRefused("Bootstrap: localimage\nFrom: a\n%files from build\n", "another stage", Code::kUnimplemented);
-  ExpectRefused("Bootstrap: localimage\nFrom: a\nBootstrap: localimage\n", "several stages",
-                Code::kUnimplemented);
+  ExpectRefused("Bootstrap: localimage\nFrom: a\n%files from build\n",
+                "x.def:3: there is no stage \"build\"");
+  ExpectRefused("Bootstrap: localimage\nFrom: a\nBootstrap: localimage\n", "a second \"Bootstrap\"");
+  ExpectRefused("Bootstrap: docker\n%post\n", "needs \"From");
+  ExpectRefused("Bootstrap: scratch\n%apprun\n", "x.def:2: %apprun needs the name");
+  ExpectRefused("Bootstrap: scratch\n%apprun ../x\n", "needs the name");
+}
+
+TEST(Recipe, StagesAreReadAndCopiedFrom) {
+  auto recipe = ParseRecipe(
+      "Bootstrap: docker\nRegistry: h.example\nNamespace: hpc\nFrom: gcc:12\nStage: build\n%post\n make\n"
+      "Bootstrap: scratch\n%files from build\n /a /b\n%files\n c\n%post\n true\n",
+      "x.def");
+  ASSERT_TRUE(recipe) << recipe.error().message;
+  ASSERT_EQ(recipe->earlier.size(), 1U);
+  EXPECT_EQ(recipe->earlier[0].Address(), "docker://h.example/hpc/gcc:12");
+  EXPECT_EQ(recipe->earlier[0].post.text, " make\n");
+  EXPECT_EQ(recipe->bootstrap, "scratch");
+  EXPECT_FALSE(recipe->HasBase());
+  ASSERT_EQ(recipe->files.size(), 2U);
+  EXPECT_EQ(recipe->files[0].stage, "build");
+  EXPECT_EQ(recipe->files[1].stage, "");
+  EXPECT_EQ(ParseRecipe("Bootstrap: oci-archive\nFrom: a.tar:v1\n", "x")->Address(), "oci-archive:a.tar:v1");
+}
+
+TEST(Recipe, AppsAreReadByName) {
+  auto recipe = ParseRecipe(
+      "Bootstrap: scratch\n%apprun one\n 1\n%apprun two\n 2\n%appenv one\n E=1\n%applabels one\n A b\n"
+      "%appfiles one\n x y\n%apprun one\n more\n",
+      "x.def");
+  ASSERT_TRUE(recipe) << recipe.error().message;
+  ASSERT_EQ(recipe->apps.size(), 2U);
+  EXPECT_EQ(recipe->apps[0].run.text, " 1\n more\n\n");
+  EXPECT_EQ(recipe->apps[0].labels[0].second, "b");
+  EXPECT_EQ(recipe->apps[0].files[0].destination, "y");
+  EXPECT_EQ(recipe->apps[1].run.text, " 2\n");
+}
+
+TEST(Recipe, BracesAreFilledIn) {
+  std::string text =
+      "Bootstrap: docker\nFrom: a:{{ VERSION }}\n%arguments\n  VERSION=1\n  X=\n%post\n echo {{X}} '{{.Go}}' "
+      "{{\n";
+  EXPECT_NE(FillIn(text, "x", {})->find("a:1\n"), std::string::npos);
+  EXPECT_NE(FillIn(text, "x", {{"VERSION", "2"}})->find("a:2\n"), std::string::npos);
+  EXPECT_NE(FillIn(text, "x", {})->find("echo  '{{.Go}}' {{\n"), std::string::npos);
+  EXPECT_NE(FillIn("a\n{{ B }}", "x", {}).error().message.find("x:2: {{ B }}"), std::string::npos);
+  EXPECT_NE(FillIn("a", "x", {{"N", "1"}}).error().message.find("no {{ N }}"), std::string::npos);
 }
 
 TEST(AptSources, BothFormatsGiveTheSuiteWithUpdatesAndSecurity) {

@@ -84,7 +84,7 @@ Result<> WriteMetadata(const RootDir& root, const Recipe& recipe, const Labels& 
   TRY(MakeMountPoints(root));
   TRY(root.MakeDirectories("/.singularity.d/env"));
   TRY(root.WriteFile("/.singularity.d/env/01-base.sh", kBaseEnvironment, 0755));
-  bool keep_base_scripts = recipe.bootstrap == "localimage";
+  bool keep_base_scripts = recipe.HasBase();
   auto write = [&](const std::string& path, const Section& section, const std::string& text) -> Result<> {
     if (!section && keep_base_scripts && root.Exists(path)) return {};
     return root.WriteFile(path, text, 0755);

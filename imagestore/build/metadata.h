@@ -14,8 +14,6 @@
 
 namespace slipway::build {
 
-using Labels = std::map<std::string, std::string>;
-
 // The recipe's labels over those of the image it builds on, and when and for what it was built.
 Labels LabelsOf(const Recipe& recipe, const Labels& base, std::string_view arch, std::int64_t now);
 std::string LabelsJson(const Labels& labels);

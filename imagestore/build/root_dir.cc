@@ -102,16 +102,17 @@ Result<> CopyBytes(int from_fd, int to_fd) {
 
 }  // namespace
 
-Result<> RootDir::CopyIn(const std::string& source, const std::string& destination) const {
+// What `fd` is, a file or a directory; `child` copies what is in a directory.
+Result<> RootDir::CopyOpened(int fd, const std::string& source, const std::string& destination,
+                             const std::function<Result<>(const std::string& name)>& child) const {
   struct stat info;
-  if (::stat(source.c_str(), &info) < 0) return ErrnoFail("%files: copy", source);
+  if (::fstat(fd, &info) < 0) return ErrnoFail("%files: copy", source);
   if (S_ISREG(info.st_mode)) {
-    UniqueFd from = TRY(slipway::Open(source, O_RDONLY | O_NONBLOCK));
     Place place = TRY(PlaceOf(destination));
     if (::unlinkat(place.parent.get(), place.name.c_str(), 0) < 0 && errno != ENOENT)
       return ErrnoFail("%files: replace", destination);
     UniqueFd to = TRY(OpenAt(place.parent.get(), place.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
-    TRY_CONTEXT(CopyBytes(from.get(), to.get()), source);
+    TRY_CONTEXT(CopyBytes(fd, to.get()), source);
     if (::fchmod(to.get(), info.st_mode & 0777) < 0) return ErrnoFail("%files: chmod", destination);
     return {};
   }
@@ -121,13 +122,30 @@ Result<> RootDir::CopyIn(const std::string& source, const std::string& destinati
   struct Close {
     void operator()(DIR* dir) const { ::closedir(dir); }
   };
-  std::unique_ptr<DIR, Close> dir(::opendir(source.c_str()));
+  UniqueFd own = TRY(Dup(fd));
+  std::unique_ptr<DIR, Close> dir(::fdopendir(own.get()));
   if (!dir) return ErrnoFail("%files: read", source);
+  [[maybe_unused]] int owned_by_dir = own.release();
   while (dirent* entry = ::readdir(dir.get())) {
     std::string name = entry->d_name;
-    if (name != "." && name != "..") TRY(CopyIn(source + "/" + name, destination + "/" + name));
+    if (name != "." && name != "..") TRY(child(name));
   }
   return {};
+}
+
+Result<> RootDir::CopyIn(const std::string& source, const std::string& destination) const {
+  UniqueFd from = TRY_CONTEXT(slipway::Open(source, O_RDONLY | O_NONBLOCK), "%files: copy");
+  return CopyOpened(from.get(), source, destination, [&](const std::string& name) {
+    return CopyIn(source + "/" + name, destination + "/" + name);
+  });
+}
+
+Result<> RootDir::CopyFrom(const RootDir& root, const std::string& source,
+                           const std::string& destination) const {
+  UniqueFd from = TRY_CONTEXT(OpenInRoot(root.fd(), source, O_RDONLY | O_NONBLOCK), "%files: copy");
+  return CopyOpened(from.get(), source, destination, [&](const std::string& name) {
+    return CopyFrom(root, source + "/" + name, destination + "/" + name);
+  });
 }
 
 }  // namespace slipway::build

@@ -3,6 +3,7 @@
 // as if it were /, so that no link leads out to the host.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -29,6 +30,8 @@ class RootDir {
 
   // %files: `source` of the host (links are followed, directories copied whole) as `destination` in here.
   Result<> CopyIn(const std::string& source, const std::string& destination) const;
+  // %files from a stage: `source` is a path in `from`, and its links lead nowhere but there.
+  Result<> CopyFrom(const RootDir& from, const std::string& source, const std::string& destination) const;
 
  private:
   struct Place {
@@ -36,6 +39,8 @@ class RootDir {
     std::string name;
   };
   Result<Place> PlaceOf(const std::string& path) const;
+  Result<> CopyOpened(int fd, const std::string& source, const std::string& destination,
+                      const std::function<Result<>(const std::string& name)>& child) const;
   UniqueFd fd_;
   std::string path_;
 };

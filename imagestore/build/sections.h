@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 
 #include "base/result/result.h"
@@ -16,8 +17,9 @@ namespace slipway::build {
 struct PopulateOptions {
   const Recipe* recipe = nullptr;
   Labels labels;
-  std::string root;     // an empty directory
-  std::string scratch;  // another, for the bootstrap's own files
+  std::string root;                           // an empty directory
+  std::string scratch;                        // another, for the bootstrap's own files
+  std::map<std::string, std::string> stages;  // earlier ones: name → where their tree is
   bool run_tests = true;
   std::function<void(const BuildProgress&)> progress;
   std::function<void(std::string_view)> log;

@@ -22,12 +22,28 @@ unsigned Workers(unsigned wanted) {
   return static_cast<unsigned>(std::clamp(count, 1, 16));
 }
 
-Result<Object<sqfs_compressor_t>> MakeZstd(int level, std::uint16_t flags) {
+SQFS_COMPRESSOR IdOf(Compressor compressor) {
+  switch (compressor) {
+    case Compressor::kGzip:
+      return SQFS_COMP_GZIP;
+    case Compressor::kXz:
+      return SQFS_COMP_XZ;
+    case Compressor::kLz4:
+      return SQFS_COMP_LZ4;
+    case Compressor::kZstd:
+      break;
+  }
+  return SQFS_COMP_ZSTD;
+}
+
+Result<Object<sqfs_compressor_t>> MakeCompressor(const PackOptions& options, std::uint16_t flags) {
   sqfs_compressor_config_t config;
-  SQFS_TRY(sqfs_compressor_config_init(&config, SQFS_COMP_ZSTD, kBlockSize, flags), "zstd", nullptr);
-  if (flags == 0) config.level = static_cast<sqfs_u32>(level);
+  SQFS_TRY(sqfs_compressor_config_init(&config, IdOf(options.compressor), kBlockSize, flags), "compressing",
+           nullptr);
+  if (flags == 0 && options.compressor == Compressor::kZstd)
+    config.level = static_cast<sqfs_u32>(options.zstd_level);
   sqfs_compressor_t* made = nullptr;
-  SQFS_TRY(sqfs_compressor_create(&config, &made), "this libsquashfs has no zstd", nullptr);
+  SQFS_TRY(sqfs_compressor_create(&config, &made), "this libsquashfs lacks the compressor", nullptr);
   return Object<sqfs_compressor_t>(made);
 }
 
@@ -40,14 +56,22 @@ Freed<sqfs_inode_generic_t> NewInode(std::uint16_t type, std::size_t payload) {
 
 }  // namespace
 
+std::optional<Compressor> CompressorOf(std::string_view name) {
+  if (name == "zstd") return Compressor::kZstd;
+  if (name == "gzip") return Compressor::kGzip;
+  if (name == "xz") return Compressor::kXz;
+  if (name == "lz4") return Compressor::kLz4;
+  return std::nullopt;
+}
+
 Result<std::unique_ptr<ImageWriter>> ImageWriter::Create(int out_fd, const PackOptions& options,
                                                          std::uint32_t time) {
   std::unique_ptr<ImageWriter> writer(new ImageWriter);
   ImageWriter& w = *writer;
   w.file_ = MakeFdFile(out_fd, options.out_offset, 0);
-  w.compressor_ = TRY(MakeZstd(options.zstd_level, 0));
-  w.uncompressor_ = TRY(MakeZstd(0, SQFS_COMP_FLAG_UNCOMPRESS));
-  SQFS_TRY(sqfs_super_init(&w.super_, kBlockSize, time, SQFS_COMP_ZSTD), kWriting, nullptr);
+  w.compressor_ = TRY(MakeCompressor(options, 0));
+  w.uncompressor_ = TRY(MakeCompressor(options, SQFS_COMP_FLAG_UNCOMPRESS));
+  SQFS_TRY(sqfs_super_init(&w.super_, kBlockSize, time, IdOf(options.compressor)), kWriting, nullptr);
   SQFS_TRY(sqfs_super_write(&w.super_, &w.file_->base), kWriting, w.file_.get());
   int option_bytes = w.compressor_->write_options(w.compressor_.get(), &w.file_->base);
   SQFS_TRY(option_bytes, kWriting, w.file_.get());
@@ -88,6 +112,7 @@ Result<> ImageWriter::BeginFile(Node& file) {
 }
 
 Result<> ImageWriter::Append(const void* bytes, std::size_t size) {
+  if (size == 0) return {};  // libsquashfs 1.2 crashes on it
   SQFS_TRY(sqfs_block_processor_append(processor_.get(), bytes, size), kWriting, file_.get());
   return {};
 }
@@ -121,6 +146,10 @@ Result<> ImageWriter::Number(Node& directory) {
 }
 
 Result<> ImageWriter::MakeInode(Node& node) {
+  if (node.data_from != nullptr) {
+    if (node.made == nullptr) node.made = std::exchange(node.data_from->made, nullptr);
+    node.xattr = node.data_from->xattr;
+  }
   sqfs_inode_generic_t* inode = node.made;
   if (!node.IsDirectory() && !node.IsFile()) {
     bool symlink = S_ISLNK(node.mode), device = S_ISCHR(node.mode) || S_ISBLK(node.mode);

@@ -9,6 +9,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result/result.h"
@@ -42,9 +43,13 @@ struct Progress {
 // Called from the packing thread now and then. An error ends the work and is returned from it.
 using ProgressCallback = std::function<Result<>(const Progress&)>;
 
+enum class Compressor { kZstd, kGzip, kXz, kLz4 };
+std::optional<Compressor> CompressorOf(std::string_view name);  // "zstd", "gzip", "xz", "lz4"
+
 struct PackOptions {
   Policy policy;
   Limits limits;
+  Compressor compressor = Compressor::kZstd;
   int zstd_level = 3;
   unsigned workers = 0;               // 0: one for each CPU that we may use
   std::optional<std::int64_t> epoch;  // times later than this become it; also the file system's own time

@@ -30,6 +30,10 @@ struct Node {
   std::uint64_t link_key = 0;  // names with the same key, not 0, are one file
   Node* same_as = nullptr;     // a further hard link to that file (set by LinkUp)
   std::uint32_t links = 1;     // names of this file within the tree
+  int layer = 0;               // of a stack of layers: higher is further up (LayerMerge)
+  Node* data_from = nullptr;   // a name of the same file, perhaps gone, that its data was written for
+  bool implied = false;        // a directory that was made for what is in it; no entry has described it yet
+  bool gone = false;           // replaced within its own layer; swept out before the tree is written
 
   Freed<sqfs_inode_generic_t> source;  // where its data is in the image that is being read
   sqfs_inode_generic_t* made =

@@ -10,7 +10,8 @@
 
 #include "base/log/log.h"
 #include "base/loop/epoll_loop.h"
-#include "base/os/socket.h"
+#include "base/os/mount.h"
+#include "launcher/broker/exec_server.h"
 #include "launcher/broker/server.h"
 
 namespace slipway {
@@ -42,17 +43,6 @@ Result<> CheckWhoWeAre(const BrokerConf& conf) {
   return {};
 }
 
-// Two brokers of one state would each miss the other's marks. A POSIX lock: our children do not inherit it.
-Result<UniqueFd> LockState(const BrokerConf& conf) {
-  UniqueFd fd = TRY(Open(conf.state_dir + "/lock", O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
-  struct flock whole {};
-  whole.l_type = F_WRLCK;
-  if (::fcntl(fd.get(), F_SETLK, &whole) < 0) {
-    return Fail(Code::kFailedPrecondition, "another slipway-broker runs on ", conf.state_dir);
-  }
-  return fd;
-}
-
 }  // namespace
 
 Result<> RunBroker(const BrokerConf& conf, const ContainerEntry& entry) {
@@ -62,7 +52,8 @@ Result<> RunBroker(const BrokerConf& conf, const ContainerEntry& entry) {
   uid_t us = ::geteuid();
   TRY(MakeTrustedDirectory(conf.run_dir, us, 0755));
   TRY(MakeTrustedDirectory(conf.state_dir, us, 0755));
-  UniqueFd lock = TRY(LockState(conf));
+  // Two brokers of one state would each miss the other's marks.
+  UniqueFd lock = TRY_CONTEXT(LockFile(conf.state_dir + "/lock"), "another slipway-broker runs");
   MarkStore marks = TRY_CONTEXT(MarkStore::Open(conf.state_dir + "/marks"), "the marks against replay");
   // An image may be private to who uploaded it: what is shared is shared by the mount in a job of his.
   TRY(MakeTrustedDirectory(conf.image_dir, us, 0700));
@@ -71,23 +62,33 @@ Result<> RunBroker(const BrokerConf& conf, const ContainerEntry& entry) {
   CgroupTree cgroups = CgroupTree::Open(conf);
   auto loop = TRY(EpollLoop::Make());
   TRY(loop->WatchSignals({SIGTERM, SIGINT}, [&](int) { loop->Stop(); }));
-  Workers workers(*loop);
-  ImageKeeper images(conf, workers);
+  ImageKeeper images(conf, *loop);
   images.SetHostStore(host_store.get());
   TRY(images.Open());
-  Importer importer(conf, *loop, workers, images);
   std::vector<std::string> cannot = cgroups.cannot();
-  BrokerServer server(conf, *loop, images, importer, cannot);
+  bool proc_masked = conf.rootless ? false : IsProcMasked();
+  ExecServer users({conf, *loop, images, entry, mounts.host.get(), proc_masked});
+  BrokerServer server(conf, *loop, images, cannot);
   StepKeeper steps({conf, *loop, images, marks, cgroups, mounts.holder ? &*mounts.holder : nullptr, entry,
-                    mounts.host.get(), conf.rootless ? false : IsProcMasked()},
+                    mounts.host.get(), proc_masked},
                    [&](const StepGone& gone) { server.Announce(gone); });
   TRY(steps.Recover());
   TRY(server.Listen(steps));
+  TRY(users.Listen());
   NotifyReady();
   Log(Level::kInfo, "ready",
       {{"node", conf.node}, {"socket", conf.socket()}, {"rootless", conf.rootless ? "yes" : "no"}});
   loop->Run();
   return {};
+}
+
+Result<std::string> ImportOnce(const BrokerConf& conf, UniqueFd source) {
+  TRY(CheckWhoWeAre(conf));
+  ::umask(022);
+  for (auto& [path, mode] :
+       {std::pair{conf.run_dir, 0755u}, {conf.state_dir, 0755u}, {conf.image_dir, 0700u}})
+    TRY(MakeTrustedDirectory(path, ::geteuid(), mode));
+  return TRY(ImportFile(conf, -1, source.get())).digest;
 }
 
 }  // namespace slipway

@@ -9,5 +9,8 @@ namespace slipway {
 
 // Serves until SIGTERM or SIGINT; steps go on without it. The error is why it could not begin.
 Result<> RunBroker(const BrokerConf& conf, const ContainerEntry& entry);
+// For the setuid starter: one image into the store, without a broker's running; the digest of what will be
+// mounted.
+Result<std::string> ImportOnce(const BrokerConf& conf, UniqueFd source);
 
 }  // namespace slipway

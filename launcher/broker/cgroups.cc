@@ -1,69 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/broker/cgroups.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
 
-#include <memory>
-#include <sstream>
-
 #include "base/crypto/crypto.h"
+#include "base/os/cgroup.h"
 #include "base/os/process.h"
 
 namespace slipway {
 namespace {
 
-Result<> WriteControl(const std::string& path, std::string_view value) {
-  UniqueFd fd = TRY(Open(path, O_WRONLY));
-  TRY_CONTEXT(WriteAll(fd.get(), value), path);
-  return {};
-}
-
-Result<> MakeDirectory(const std::string& path) {
-  if (::mkdir(path.c_str(), 0755) < 0 && errno != EEXIST) return ErrnoFail("mkdir", path);
-  return {};
-}
-
-// Where cgroup2 is mounted whole: mountinfo's fields are "id parent dev root mountpoint … - type source
-// options".
-Result<std::string> FindMount() {
-  std::istringstream lines(TRY(ReadFile("/proc/self/mountinfo")));
-  for (std::string line; std::getline(lines, line);) {
-    if (line.find(" - cgroup2 ") == std::string::npos) continue;
-    std::istringstream fields(line);
-    std::string id, parent, device, root, point;
-    fields >> id >> parent >> device >> root >> point;
-    if (root == "/") return point;
-  }
-  return Fail(Code::kNotFound, "no cgroup v2 hierarchy is mounted");
-}
-
-Result<std::string> OwnCgroup() {
-  std::istringstream lines(TRY(ReadFile("/proc/self/cgroup")));
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("0::/")) return line.substr(3);
-  }
-  return Fail(Code::kNotFound, "this process is in no cgroup v2");
-}
-
 // Several brokers of one host (virtual nodes) must not meet, so the name says whose it is.
 Result<std::string> BasePath(const BrokerConf& conf) {
-  std::string mount = TRY(FindMount());
+  std::string mount = TRY(CgroupMount());
   if (!conf.cgroup.empty()) return Cat(mount, conf.cgroup[0] == '/' ? "" : "/", conf.cgroup);
   std::string own = TRY(OwnCgroup());
   std::string id = DigestOf(Cat(conf.cluster, "\n", conf.node, "\n", conf.run_dir)).substr(7, 12);
   return Cat(mount, own.substr(0, own.rfind('/')), "/slipway-", id);
-}
-
-std::vector<std::string> FoldersIn(const std::string& path) {
-  std::vector<std::string> names;
-  std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), ::closedir);
-  while (dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
-    if (entry->d_type == DT_DIR && entry->d_name[0] != '.') names.emplace_back(entry->d_name);
-  }
-  return names;
 }
 
 constexpr const char* kControllers[] = {"memory", "pids", "cpu"};
@@ -71,14 +26,14 @@ constexpr const char* kControllers[] = {"memory", "pids", "cpu"};
 // One by one: a controller that is not delegated must not take the others with it.
 void EnableControllers(const std::string& path) {
   for (const char* controller : kControllers)
-    [[maybe_unused]] auto enabled = WriteControl(path + "/cgroup.subtree_control", Cat("+", controller));
+    [[maybe_unused]] auto enabled = WriteInto(path + "/cgroup.subtree_control", Cat("+", controller));
 }
 
 // A limit whose file is not there was announced by cannot(); one that cannot be written is an error.
 Result<> Limit(const std::string& directory, const char* file, std::uint64_t value, const std::string& text) {
   std::string path = Cat(directory, "/", file);
   if (value == 0 || ::access(path.c_str(), F_OK) < 0) return {};
-  return WriteControl(path, text);
+  return WriteInto(path, text);
 }
 
 // Controllers reach a directory only through all those above it. Those that we make we open up; what stands
@@ -100,7 +55,7 @@ Result<> MakeBase(const std::string& base, Inhabited inhabited) {
 // Directories alone prove nothing: a user may make them and yet not be allowed to move a process there.
 Result<> ProveBirth(const std::string& base) {
   std::string probe = Cat(base, "/probe-", ::getpid());
-  TRY(MakeDirectory(probe));
+  TRY(MakeDirectories(probe));
   auto born = [&]() -> Result<> {
     UniqueFd folder = TRY(Open(probe, O_RDONLY | O_DIRECTORY));
     Process child = TRY(Clone3({.cgroup_fd = folder.get()}));
@@ -147,7 +102,7 @@ Result<StepCgroup> CgroupTree::Make(const StepId& step, const StepLimits& limits
   made.path = Cat(job, "/", step.step);
   auto fill = [&]() -> Result<> {
     for (const std::string& path : {job, made.path, made.path + "/tasks", made.path + "/stepd"}) {
-      TRY(MakeDirectory(path));
+      TRY(MakeDirectories(path));
       if (path == job || path == made.path) EnableControllers(path);
     }
     std::string tasks = made.path + "/tasks";
@@ -169,7 +124,7 @@ void CgroupTree::RemoveJob(const StepId& step) const {
 
 Result<> KillCgroup(const std::string& path) {
   if (path.empty() || ::access(path.c_str(), F_OK) < 0) return {};
-  return WriteControl(path + "/cgroup.kill", "1");
+  return WriteInto(path + "/cgroup.kill", "1");
 }
 
 bool IsPopulated(const std::string& path) {
@@ -201,9 +156,9 @@ void EndStepCgroup(const std::string& path) {
 
 void CgroupTree::Sweep(const std::set<std::string>& known) const {
   if (!usable()) return;
-  for (const std::string& job : FoldersIn(base_)) {
+  for (const std::string& job : NamesIn(base_).value_or(std::vector<std::string>())) {
     if (!ParseStepId(job + ".0")) continue;  // not of a job: the holder's
-    for (const std::string& step : FoldersIn(Cat(base_, "/", job))) {
+    for (const std::string& step : NamesIn(Cat(base_, "/", job)).value_or(std::vector<std::string>())) {
       std::string path = Cat(base_, "/", job, "/", step);
       if (!known.contains(path)) EndStepCgroup(path);
     }
@@ -214,8 +169,8 @@ void CgroupTree::Sweep(const std::set<std::string>& known) const {
 Result<> EnterHolderCgroup(const BrokerConf& conf) {
   std::string base = TRY(BasePath(conf)), path = base + "/holder";
   TRY(MakeBase(base, Inhabited::kPerhaps));
-  TRY(MakeDirectory(path));
-  TRY(WriteControl(path + "/cgroup.procs", "0"));
+  TRY(MakeDirectories(path));
+  TRY(WriteInto(path + "/cgroup.procs", "0"));
   EnableControllers(base);
   return {};
 }

@@ -8,21 +8,12 @@
 
 #include <functional>
 #include <string>
-#include <vector>
 
 #include "launcher/broker/half_born.h"
-#include "launcher/spec/confinement.h"
-#include "launcher/spec/credential.h"
+#include "launcher/broker/identity.h"
+#include "launcher/spec/birth.h"
 
 namespace slipway {
-
-// The container's code, given by the program that joins both halves. None returns.
-struct ContainerEntry {
-  std::function<void(int control_fd, const std::string& image_path, bool proc_masked,
-                     const BirthRules& rules)>
-      run_init;
-  std::function<void(int control_fd)> run_rootless;
-};
 
 // Of a job on this node: shared by all its steps, so that CMA and shared memory work among them.
 struct JobNamespaces {
@@ -30,14 +21,13 @@ struct JobNamespaces {
 };
 
 struct BirthPlan {
-  const LaunchCredential& credential;
-  std::string image_path;
+  UserIds identity;
+  Birth birth;
+  Surroundings surroundings = Surroundings::kOwn;
   int cgroup_fd = -1;
-  int control_fd = -1;
-  int log_fd = -1;  // the init's stderr
-  bool proc_masked = false;
-  BirthRules rules{};
+  int log_fd = -1;                      // the init's stderr; kOwn only
   const JobNamespaces* join = nullptr;  // null: the first step of its job; new ones are made
+  std::function<Result<>()> prepare;    // in the child, with euid 0 and the user's real ids; may be empty
 };
 
 // Behind its gate until Tell('g'). As root.
@@ -46,10 +36,5 @@ Result<HalfBorn> BearContainer(const BirthPlan& plan, const ContainerEntry& entr
 Result<HalfBorn> BearRootless(const BirthPlan& plan, const ContainerEntry& entry);
 // Of a child that BearContainer made.
 Result<JobNamespaces> NamespacesOf(pid_t pid);
-
-// Identity lines for the primary group and as many others as the kernel's one page holds.
-std::string GroupMap(std::uint32_t gid, const std::vector<std::uint32_t>& groups);
-// Whether a fresh /proc is refused in a user namespace here (parts of the host's are covered).
-bool IsProcMasked();
 
 }  // namespace slipway

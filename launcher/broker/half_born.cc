@@ -8,24 +8,12 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include <algorithm>
 #include <csignal>
 
 namespace slipway {
 namespace {
 
 constexpr char kFailedWord = '!';
-
-void CloseAllBut(std::vector<int> keep) {
-  std::sort(keep.begin(), keep.end());
-  unsigned from = 3;
-  for (int fd : keep) {
-    if (fd < 3) continue;
-    if (static_cast<unsigned>(fd) > from) ::syscall(SYS_close_range, from, static_cast<unsigned>(fd) - 1, 0);
-    from = static_cast<unsigned>(fd) + 1;
-  }
-  ::syscall(SYS_close_range, from, ~0U, 0);
-}
 
 // Whatever the broker logs to is not the step's to write to.
 Result<> SetStandardStreams(int log_fd) {
@@ -46,8 +34,7 @@ void BecomeOrdinary() {
   ::umask(022);
   ::setsid();
   [[maybe_unused]] int changed = ::chdir("/");
-  if (auto score = Open("/proc/self/oom_score_adj", O_WRONLY); score) [[maybe_unused]]
-    auto written = WriteAll(score->get(), "0");
+  [[maybe_unused]] auto written = WriteInto("/proc/self/oom_score_adj", "0");
 }
 
 }  // namespace
@@ -66,17 +53,18 @@ void Gate::Await(char word) const {
   if (!message || message->bytes != std::string(1, word)) ::_exit(125);
 }
 
-Result<HalfBorn> HalfBorn::Make(const CloneOptions& options, const std::vector<int>& keep, int log_fd,
+Result<HalfBorn> HalfBorn::Make(const HalfBornOptions& options,
                                 const std::function<void(const Gate&)>& body) {
   SocketEnds ends = TRY(MakeSocketPair(SOCK_SEQPACKET));
-  Process process = TRY(Clone3(options));
+  Process process = TRY(Clone3(options.clone));
   if (!process) {
-    std::vector<int> kept = keep;
+    std::vector<int> kept = options.keep;
     kept.push_back(ends.b.get());
     Gate gate(ends.b.get());
-    gate.Require(SetStandardStreams(log_fd));
+    bool own = options.surroundings == Surroundings::kOwn;
+    if (own) gate.Require(SetStandardStreams(options.log_fd));
     CloseAllBut(kept);
-    BecomeOrdinary();
+    if (own) BecomeOrdinary();
     body(gate);
     ::_exit(125);
   }

@@ -32,18 +32,27 @@ class Gate {
 void LeaveSessionKeyring();
 
 // The parent's side.
+enum class Surroundings {
+  kOwn,      // a session of its own in /, signals at their defaults, streams on /dev/null and the log
+  kCallers,  // session, terminal, streams and folder of whoever called us (the setuid way)
+};
+struct HalfBornOptions {
+  CloneOptions clone;
+  std::vector<int> keep;  // what stays open in the child, beside the gate and 0-2
+  Surroundings surroundings = Surroundings::kOwn;
+  int log_fd = -1;  // the child's stdout and stderr; -1: /dev/null
+};
+
 class HalfBorn {
  public:
-  // `body` runs in the child (clone flags and cgroup by `options`), with signals at their defaults and every
-  // descriptor closed but those of `keep` and the gate's; it must not return.
-  // Its working directory is /, its standard streams are /dev/null and `log_fd` (-1: /dev/null too).
-  static Result<HalfBorn> Make(const CloneOptions& options, const std::vector<int>& keep, int log_fd,
-                               const std::function<void(const Gate&)>& body);
+  // `body` runs in the child and must not return.
+  static Result<HalfBorn> Make(const HalfBornOptions& options, const std::function<void(const Gate&)>& body);
   HalfBorn(HalfBorn&&) noexcept = default;
   HalfBorn& operator=(HalfBorn&&) noexcept = default;
   ~HalfBorn() { End(); }
 
   pid_t pid() const { return process_.pid(); }
+  int pidfd() const { return process_.pidfd(); }
   Result<> Hear(char word);  // the child's error when it sends one instead
   Result<> Tell(char word);
   // The child has gone on and exec'ed (or closed the gate); what it reported if that failed.

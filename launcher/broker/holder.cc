@@ -2,10 +2,7 @@
 #include "launcher/broker/holder.h"
 
 #include <fcntl.h>
-#include <linux/mount.h>
-#include <sched.h>
 #include <sys/epoll.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 
 #include <csignal>
@@ -13,9 +10,9 @@
 
 #include "base/log/log.h"
 #include "base/loop/epoll_loop.h"
-#include "base/os/mount.h"
 #include "base/os/socket.h"
 #include "launcher/broker/cgroups.h"
+#include "launcher/broker/image_mount.h"
 
 namespace slipway {
 namespace {
@@ -61,11 +58,6 @@ class Holder {
   Result<> Serve(int socket) {
     Message message = TRY(ReceiveMessage(socket));
     auto frame = TRY(SplitFrame<HolderFrame>(message.bytes));
-    if (frame.kind == HolderFrame::kList) {
-      std::vector<std::string> keys;
-      for (auto& [key, fds] : kept_) keys.push_back(key);
-      return SendMessage(socket, EncodeFrame(HolderFrame::kKeys, keys));
-    }
     HolderKey request = TRY(Decode<HolderKey>(frame.payload, "holder request"));
     std::vector<int> answer_fds;
     if (auto done = Do(frame.kind, request.key, std::move(message.fds), answer_fds); !done) {
@@ -104,21 +96,6 @@ class Holder {
   std::map<std::string, std::vector<UniqueFd>> kept_;
 };
 
-// A private copy of the mount tree that still receives what the host mounts later (automounts), with a small
-// tmpfs where the images will be attached. 0711: the container's child, already the user, must pass through
-// by name.
-Result<UniqueFd> MakeMountsNamespace(const BrokerConf& conf) {
-  TRY(MakeDirectories(conf.mounts_dir(), 0711));
-  if (::unshare(CLONE_NEWNS) < 0) return ErrnoFail("unshare(CLONE_NEWNS)");
-  if (::mount(nullptr, "/", nullptr, MS_SLAVE | MS_REC, nullptr) < 0)
-    return ErrnoFail("making mounts slaves");
-  UniqueFd tmpfs = TRY(MountNew("tmpfs", {{"mode", "0711"}, {"size", "1m"}, {"nr_inodes", "4096"}},
-                                MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
-  UniqueFd target = TRY(Open(conf.mounts_dir(), O_PATH | O_DIRECTORY));
-  TRY(AttachMount(tmpfs.get(), target.get()));
-  return Open("/proc/self/ns/mnt", O_RDONLY);
-}
-
 // Out of the way: a cgroup that has controllers for its children may have no processes of its own; and the
 // last to be killed when memory runs out.
 void StepAside(const BrokerConf& conf) {
@@ -126,8 +103,7 @@ void StepAside(const BrokerConf& conf) {
     if (auto moved = EnterHolderCgroup(conf); !moved)
       Log(Level::kWarn, "not in a cgroup of its own", {{"error", moved.error().message}});
   }
-  if (auto score = Open("/proc/self/oom_score_adj", O_WRONLY); score) [[maybe_unused]]
-    auto written = WriteAll(score->get(), "-1000");
+  [[maybe_unused]] auto written = WriteInto("/proc/self/oom_score_adj", "-1000");
 }
 
 }  // namespace
@@ -142,8 +118,9 @@ Result<> RunHolder(const BrokerConf& conf) {
   StepAside(conf);
   Holder holder(*loop);
   if (!conf.rootless) {
+    TRY_CONTEXT(EnterPrivateMounts(conf), "making the mount namespace of the images");
     std::vector<UniqueFd> mounts;
-    mounts.push_back(TRY_CONTEXT(MakeMountsNamespace(conf), "making the mount namespace of the images"));
+    mounts.push_back(TRY(Open("/proc/self/ns/mnt", O_RDONLY)));
     holder.Keep(kMountsKey, std::move(mounts));
   }
   TRY(holder.Listen(conf.holder_socket));
@@ -151,42 +128,6 @@ Result<> RunHolder(const BrokerConf& conf) {
   Log(Level::kInfo, "holding", {{"socket", conf.holder_socket}});
   loop->Run();
   ::unlink(conf.holder_socket.c_str());
-  return {};
-}
-
-Result<HolderClient> HolderClient::Connect(const std::string& socket) {
-  HolderClient client;
-  client.socket_ = TRY_CONTEXT(ConnectUnix(socket, SOCK_SEQPACKET), "slipway-holder does not run");
-  return client;
-}
-
-Result<HolderClient::Reply> HolderClient::Ask(const std::string& frame, const std::vector<int>& fds,
-                                              HolderFrame wanted) {
-  TRY_CONTEXT(SendMessage(socket_.get(), frame, fds), "slipway-holder");
-  Message message = TRY_CONTEXT(ReceiveMessage(socket_.get()), "slipway-holder");
-  auto answer = TRY(SplitFrame<HolderFrame>(message.bytes));
-  if (answer.kind == HolderFrame::kRefused) {
-    return Fail(Code::kNotFound,
-                "slipway-holder: ", TRY(Decode<std::string>(answer.payload, "holder answer")));
-  }
-  if (answer.kind != wanted) return Fail(Code::kInternal, "slipway-holder: unexpected answer");
-  return Reply{answer.kind, std::string(answer.payload), std::move(message.fds)};
-}
-
-Result<> HolderClient::Put(const std::string& key, const std::vector<int>& fds) {
-  TRY(Ask(EncodeFrame(HolderFrame::kPut, HolderKey{key}), fds, HolderFrame::kKept));
-  return {};
-}
-Result<std::vector<UniqueFd>> HolderClient::Get(const std::string& key) {
-  Reply reply = TRY(Ask(EncodeFrame(HolderFrame::kGet, HolderKey{key}), {}, HolderFrame::kKept));
-  return std::move(reply.fds);
-}
-Result<std::vector<std::string>> HolderClient::List() {
-  Reply reply = TRY(Ask(EncodeFrame(HolderFrame::kList, HolderKey{}), {}, HolderFrame::kKeys));
-  return Decode<std::vector<std::string>>(reply.payload, "holder keys");
-}
-Result<> HolderClient::Drop(const std::string& key) {
-  TRY(Ask(EncodeFrame(HolderFrame::kDrop, HolderKey{key}), {}, HolderFrame::kKept));
   return {};
 }
 

@@ -20,10 +20,8 @@ namespace slipway {
 enum class HolderFrame : std::uint16_t {
   kPut = 1,   // HolderKey + fds: kept under the key, replacing what was there
   kGet = 2,   // HolderKey → kKept + fds
-  kList = 3,  // no payload → kKeys
   kDrop = 4,  // HolderKey → kKept, also when there was none
   kKept = 16,
-  kKeys = 17,    // std::vector<std::string>
   kRefused = 18  // std::string
 };
 struct HolderKey {
@@ -44,7 +42,6 @@ class HolderClient {
   static Result<HolderClient> Connect(const std::string& socket);
   Result<> Put(const std::string& key, const std::vector<int>& fds);
   Result<std::vector<UniqueFd>> Get(const std::string& key);  // kNotFound
-  Result<std::vector<std::string>> List();
   Result<> Drop(const std::string& key);
 
  private:

@@ -1,87 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/broker/images.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <linux/mount.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 
 #include "base/crypto/crypto.h"
-#include "base/log/log.h"
 #include "base/os/mount.h"
+#include "launcher/broker/image_mount.h"
 
 namespace slipway {
-namespace {
-
-constexpr std::string_view kFilePrefix = "sha256-";
-
-std::string HexOf(const std::string& digest) { return digest.substr(7); }
-
-Result<> CheckDigest(const std::string& digest) {
-  if (!IsDigest(digest)) return Fail(Code::kInvalidArgument, "'", digest.substr(0, 80), "' is not a digest");
-  return {};
-}
-
-Result<std::vector<std::string>> NamesIn(const std::string& path) {
-  std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), ::closedir);
-  if (!dir) return ErrnoFail("opendir", path);
-  std::vector<std::string> names;
-  while (dirent* entry = ::readdir(dir.get())) names.emplace_back(entry->d_name);
-  return names;
-}
-
-Result<bool> IsMountPoint(const std::string& path, const std::string& parent) {
-  struct stat here, above;
-  if (::stat(path.c_str(), &here) < 0) return ErrnoFail("stat", path);
-  if (::stat(parent.c_str(), &above) < 0) return ErrnoFail("stat", parent);
-  return here.st_dev != above.st_dev;
-}
-
-// A worker's: from the start of `from` to `to`, hashing what was written.
-Result<std::string> CopyAndHash(int from, int to) {
-  Sha256 hash;
-  std::string chunk(1 << 20, '\0');
-  for (off_t offset = 0;;) {
-    ssize_t n = ::pread(from, chunk.data(), chunk.size(), offset);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ErrnoFail("reading the image");
-    if (n == 0) break;
-    std::string_view part(chunk.data(), static_cast<std::size_t>(n));
-    hash.Update(part);
-    TRY_CONTEXT(WriteAll(to, part), "copying the image into the store");
-    offset += n;
-  }
-  if (::fsync(to) < 0) return ErrnoFail("fsync of the image");
-  return hash.Finish();
-}
-
-}  // namespace
-
-Result<UniqueFd> ReopenReadOnly(int fd) { return slipway::Open(Cat("/proc/self/fd/", fd), O_RDONLY); }
 
 Result<std::string> HashUnwritable(int fd) {
-  for (int tries = 0; ::fcntl(fd, F_SETLEASE, F_RDLCK) < 0; ++tries) {
-    if (errno != EAGAIN) return ErrnoFail("read lease on the image");
-    if (tries == 100)
-      return Fail(
-          Code::kFailedPrecondition,
-          "the image is still open for writing somewhere: close it (or give a read-only descriptor) first");
-    ::usleep(10'000);
-  }
-  ::fcntl(fd, F_SETLEASE, F_UNLCK);
+  TRY_CONTEXT(ProveUnwritable(fd), "the image (close it, or give a read-only descriptor)");
   if (::fsync(fd) < 0) return ErrnoFail("fsync of the image");
   return DigestOfFile(fd);
-}
-
-std::string ImageKeeper::FilePath(const std::string& digest) const {
-  return Cat(conf_.image_dir, "/", kFilePrefix, HexOf(digest));
-}
-std::string ImageKeeper::MountPath(const std::string& digest) const {
-  return Cat(conf_.mounts_dir(), "/", HexOf(digest));
 }
 
 Result<> ImageKeeper::Open() {
@@ -98,14 +35,14 @@ Result<> ImageKeeper::Open() {
   return {};
 }
 
-Result<UniqueFd> ImageKeeper::MakeNameless() {
-  return slipway::Open(conf_.image_dir, O_TMPFILE | O_RDWR, 0600);
+Result<UniqueFd> MakeNamelessImage(const BrokerConf& conf) {
+  return slipway::Open(conf.image_dir, O_TMPFILE | O_RDWR, 0600);
 }
 
 void ImageKeeper::Admit(const std::string& digest, UniqueFd file, uid_t owner, Done done) {
   auto begun = [&]() -> Result<> {
     TRY(CheckDigest(digest));
-    if (::access(FilePath(digest).c_str(), F_OK) == 0) return done({}), Result<>{};
+    if (::access(ImageFilePath(conf_, digest).c_str(), F_OK) == 0) return done({}), Result<>{};
     struct stat info, store;
     if (::fstat(file.get(), &info) < 0) return ErrnoFail("fstat");
     if (!S_ISREG(info.st_mode)) return Fail(Code::kInvalidArgument, "the image is not a regular file");
@@ -116,19 +53,19 @@ void ImageKeeper::Admit(const std::string& digest, UniqueFd file, uid_t owner, D
       return ErrnoFail("taking over the image");
     UniqueFd source = TRY(ReopenReadOnly(file.get()));
     file.reset();  // it may be open for writing: the lease would find our own
-    auto ours = std::make_shared<UniqueFd>(adopt ? std::move(source) : TRY(MakeNameless()));
+    auto ours = std::make_shared<UniqueFd>(adopt ? std::move(source) : TRY(MakeNamelessImage(conf_)));
     Workers::Work work;
     if (adopt)
       work = [fd = ours->get()] { return HashUnwritable(fd); };
     else
       work = [from = std::make_shared<UniqueFd>(std::move(source)), to = ours->get()] {
-        return CopyAndHash(from->get(), to);
+        return CopyAndDigest(from->get(), to);
       };
     workers_.Run(std::move(work), [this, digest, ours, done](Result<std::string> hashed) {
       done([&]() -> Result<> {
         std::string found = TRY(std::move(hashed));
         if (found != digest) return Fail(Code::kDataLoss, "the image's bytes are ", found, ", not ", digest);
-        return Link(ours->get(), digest);
+        return LinkIntoStore(conf_, host_store_fd_, ours->get(), digest);
       }());
     });
     return {};
@@ -136,22 +73,35 @@ void ImageKeeper::Admit(const std::string& digest, UniqueFd file, uid_t owner, D
   if (!begun) done(std::move(begun));
 }
 
-Result<> ImageKeeper::Link(int file_fd, const std::string& digest) {
+Result<> LinkIntoStore(const BrokerConf& conf, int store_fd, int file_fd, const std::string& digest) {
   if (::fchmod(file_fd, 0444) < 0) return ErrnoFail("fchmod of the image");
-  std::string path = FilePath(digest);
+  std::string path = ImageFilePath(conf, digest);
   std::string from = Cat("/proc/self/fd/", file_fd);
   int linked = ::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW);
   // The kernel links within one mount only, and the agent's file is on the host's, not on the holder's copy.
-  if (linked < 0 && errno == EXDEV && host_store_fd_ >= 0) {
+  if (linked < 0 && errno == EXDEV && store_fd >= 0) {
     std::string name = path.substr(path.rfind('/') + 1);
-    linked = ::linkat(AT_FDCWD, from.c_str(), host_store_fd_, name.c_str(), AT_SYMLINK_FOLLOW);
+    linked = ::linkat(AT_FDCWD, from.c_str(), store_fd, name.c_str(), AT_SYMLINK_FOLLOW);
   }
   if (linked < 0 && errno != EEXIST) {
     return ErrnoFail("linking the image into the store as", path);
   }
-  UniqueFd folder = TRY(slipway::Open(conf_.image_dir, O_RDONLY | O_DIRECTORY));
-  if (::fsync(folder.get()) < 0) return ErrnoFail("fsync", conf_.image_dir);
+  UniqueFd folder = TRY(slipway::Open(conf.image_dir, O_RDONLY | O_DIRECTORY));
+  if (::fsync(folder.get()) < 0) return ErrnoFail("fsync", conf.image_dir);
   return {};
+}
+
+void ImageKeeper::Import(UniqueFd source, std::function<void(Result<Imported>)> done) {
+  auto file = std::make_shared<UniqueFd>(std::move(source));
+  auto work = [&conf = conf_, store_fd = host_store_fd_, file]() -> Result<std::string> {
+    return Encode(TRY(ImportFile(conf, store_fd, file->get())));
+  };
+  importers_.Run(work, [done](Result<std::string> answer) {
+    done([&]() -> Result<Imported> {
+      std::string encoded = TRY(std::move(answer));
+      return Decode<Imported>(encoded, "imported image");
+    }());
+  });
 }
 
 bool ImageKeeper::InUse(const std::string& digest) const {
@@ -162,38 +112,34 @@ Result<> ImageKeeper::Remove(const std::string& digest) {
   TRY(CheckDigest(digest));
   if (InUse(digest)) return Fail(Code::kFailedPrecondition, "a step uses the image ", digest);
   if (auto at = std::find(mounted_.begin(), mounted_.end(), digest); at != mounted_.end()) {
-    if (::umount2(MountPath(digest).c_str(), 0) < 0) return ErrnoFail("umount", MountPath(digest));
-    ::rmdir(MountPath(digest).c_str());
+    if (::umount2(ImageMountPath(conf_, digest).c_str(), 0) < 0)
+      return ErrnoFail("umount", ImageMountPath(conf_, digest));
+    ::rmdir(ImageMountPath(conf_, digest).c_str());
     mounted_.erase(at);
   }
-  if (::unlink(FilePath(digest).c_str()) < 0 && errno != ENOENT) return ErrnoFail("unlink", FilePath(digest));
+  if (::unlink(ImageFilePath(conf_, digest).c_str()) < 0 && errno != ENOENT)
+    return ErrnoFail("unlink", ImageFilePath(conf_, digest));
   return {};
 }
 
 Result<std::vector<std::string>> ImageKeeper::List() const {
   std::vector<std::string> digests;
   for (const std::string& name : TRY(NamesIn(conf_.image_dir))) {
-    if (!name.starts_with(kFilePrefix)) continue;
-    std::string digest = "sha256:" + name.substr(kFilePrefix.size());
+    if (!name.starts_with(kImageFilePrefix)) continue;
+    std::string digest = "sha256:" + name.substr(std::strlen(kImageFilePrefix));
     if (IsDigest(digest)) digests.push_back(digest);
   }
   std::sort(digests.begin(), digests.end());
   return digests;
 }
 
-Result<UniqueFd> ImageKeeper::OpenImage(const std::string& digest) const {
-  auto file = slipway::Open(FilePath(digest), O_RDONLY | O_NOFOLLOW);
-  if (!file && file.error().sys_errno == ENOENT)
-    return Fail(Code::kNotFound, "this node has no image ", digest);
-  return file;
-}
-
 Result<> ImageKeeper::MakeRoom() {
   for (auto at = mounted_.end(); mounted_.size() >= mounts_max_ && at != mounted_.begin();) {
     --at;
     if (InUse(*at)) continue;
-    if (::umount2(MountPath(*at).c_str(), 0) < 0) return ErrnoFail("umount", MountPath(*at));
-    ::rmdir(MountPath(*at).c_str());
+    if (::umount2(ImageMountPath(conf_, *at).c_str(), 0) < 0)
+      return ErrnoFail("umount", ImageMountPath(conf_, *at));
+    ::rmdir(ImageMountPath(conf_, *at).c_str());
     at = mounted_.erase(at);
   }
   if (mounted_.size() >= mounts_max_)
@@ -204,18 +150,8 @@ Result<> ImageKeeper::MakeRoom() {
 
 Result<> ImageKeeper::Mount(const std::string& digest) {
   TRY(MakeRoom());
-  UniqueFd file = TRY(OpenImage(digest));
-  UniqueFd loop = TRY(AttachLoop(file.get(), 0, 0));
-  UniqueFd mount = TRY_CONTEXT(MountNew("squashfs", {{"source", TRY(LoopPath(loop.get()))}, {"ro", ""}},
-                                        MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV),
-                               Cat("image ", digest));
-  std::string path = MountPath(digest);
-  if (::mkdir(path.c_str(), 0755) < 0 && errno != EEXIST) return ErrnoFail("mkdir", path);
-  UniqueFd target = TRY(slipway::Open(path, O_PATH | O_DIRECTORY));
-  if (auto attached = AttachMount(mount.get(), target.get()); !attached) {
-    ::rmdir(path.c_str());
-    return attached;
-  }
+  UniqueFd mount = TRY(MountStoreImage(conf_, digest));
+  TRY(AttachStoreImage(conf_, digest, mount.get()));
   mounted_.push_front(digest);
   return {};
 }
@@ -223,9 +159,9 @@ Result<> ImageKeeper::Mount(const std::string& digest) {
 Result<std::string> ImageKeeper::Use(const std::string& digest, const StepId& step) {
   TRY(CheckDigest(digest));
   if (conf_.rootless) {
-    TRY(OpenImage(digest));
+    TRY(OpenStoreImage(conf_, digest));
     users_[step] = digest;
-    return FilePath(digest);
+    return ImageFilePath(conf_, digest);
   }
   auto at = std::find(mounted_.begin(), mounted_.end(), digest);
   if (at != mounted_.end())
@@ -233,7 +169,7 @@ Result<std::string> ImageKeeper::Use(const std::string& digest, const StepId& st
   else
     TRY(Mount(digest));
   users_[step] = digest;
-  return MountPath(digest);
+  return ImageMountPath(conf_, digest);
 }
 
 void ImageKeeper::Release(const StepId& step) { users_.erase(step); }

@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "launcher/broker/conf.h"
+#include "launcher/broker/importer.h"
 #include "launcher/broker/worker.h"
 #include "launcher/spec/step_id.h"
 
@@ -26,8 +26,8 @@ class ImageKeeper {
  public:
   using Done = std::function<void(Result<>)>;
   // `mounts_max`: every step's birth copies the whole mount table, so it is kept short.
-  ImageKeeper(const BrokerConf& conf, Workers& workers, std::size_t mounts_max = 64)
-      : conf_(conf), workers_(workers), mounts_max_(mounts_max) {}
+  ImageKeeper(const BrokerConf& conf, Loop& loop, std::size_t mounts_max = 64)
+      : conf_(conf), workers_(loop), importers_(loop), mounts_max_(mounts_max) {}
   Result<> Open();
   // The store as the host's mount namespace has it (borrowed): files that came from there can be linked only
   // there.
@@ -35,14 +35,10 @@ class ImageKeeper {
 
   // `owner`: whose files may be taken over as they are. `done` is called once, maybe at once.
   void Admit(const std::string& digest, UniqueFd file, uid_t owner, Done done);
-  // Names a file of the store's own making (nobody else has it open) after its digest, which a worker has
-  // computed.
-  Result<> Link(int file_fd, const std::string& digest);
-  // A nameless file in the store's file system.
-  Result<UniqueFd> MakeNameless();
+  // By importer.h, in a worker. `done` is called once.
+  void Import(UniqueFd source, std::function<void(Result<Imported>)> done);
   Result<> Remove(const std::string& digest);  // kFailedPrecondition while a step uses it
   Result<std::vector<std::string>> List() const;
-  Result<UniqueFd> OpenImage(const std::string& digest) const;  // read-only; kNotFound
 
   // The path at which the step's mount namespace will find the image (rootless: the file's). Mounted if it is
   // not.
@@ -50,24 +46,26 @@ class ImageKeeper {
   void Release(const StepId& step);
 
  private:
-  std::string FilePath(const std::string& digest) const;
-  std::string MountPath(const std::string& digest) const;
   Result<> Mount(const std::string& digest);
   Result<> MakeRoom();
   bool InUse(const std::string& digest) const;
 
   const BrokerConf& conf_;
-  Workers& workers_;
+  Workers workers_, importers_;  // an import takes minutes: hashing does not wait for it
   std::size_t mounts_max_;
   int host_store_fd_ = -1;
   std::list<std::string> mounted_;  // digests, the one used last in front
   std::map<StepId, std::string> users_;
 };
 
+// A file in the store's file system that has no name yet.
+Result<UniqueFd> MakeNamelessImage(const BrokerConf& conf);
+// Names a file of the store's own making (nobody else has it open) after its digest. `store_fd`: the store as
+// the host's mount namespace has it, or -1 when we are there.
+Result<> LinkIntoStore(const BrokerConf& conf, int store_fd, int file_fd, const std::string& digest);
+
 // For workers: proves that no descriptor or mapping for writing is left (waits a second for the giver to
 // close his), flushes, and hashes. `fd` must be open read-only.
 Result<std::string> HashUnwritable(int fd);
-// The same file, read-only, as a new open file.
-Result<UniqueFd> ReopenReadOnly(int fd);
 
 }  // namespace slipway

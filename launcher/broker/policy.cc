@@ -6,7 +6,7 @@
 namespace slipway {
 
 Result<> JudgeCredential(const LaunchCredential& credential, const BrokerConf& conf, uid_t own_uid) {
-  constexpr std::uint32_t kOverflowId = 65534, kNoId = 0xffff'ffff;
+  constexpr std::uint32_t kOverflowId = 65534;
   auto deny = [](auto... pieces) { return Fail(Code::kPermissionDenied, "launch credential: ", pieces...); };
   if (credential.cluster != conf.cluster)
     return deny("for cluster '", credential.cluster.substr(0, 64), "', not ours");
@@ -25,6 +25,14 @@ Result<> JudgeCredential(const LaunchCredential& credential, const BrokerConf& c
   return {};
 }
 
+ContainerPolicy PolicyForJobs(const BrokerConf& conf) {
+  ContainerPolicy policy = conf.container;
+  policy.user_binds = true;
+  policy.signed_by.clear();
+  policy.image_kinds.emplace_back("store");
+  return policy;
+}
+
 Result<> ControllerKeys::ReadIfChanged() {
   struct stat info;
   if (::stat(path_.c_str(), &info) < 0) return ErrnoFail("stat", path_);
@@ -32,13 +40,7 @@ Result<> ControllerKeys::ReadIfChanged() {
               info.st_ino == inode_;
   if (same && !keys_.empty()) return {};
   std::string text = TRY(ReadTrustedFile(path_, owner_));
-  constexpr std::string_view kBegin = "-----BEGIN PUBLIC KEY-----", kEnd = "-----END PUBLIC KEY-----";
-  std::vector<VerifyingKey> keys;
-  for (std::size_t at = text.find(kBegin); at != std::string::npos; at = text.find(kBegin, at + 1)) {
-    auto end = text.find(kEnd, at);
-    if (end == std::string::npos) return Fail(Code::kInvalidArgument, path_, ": a key without an end");
-    keys.push_back(TRY_CONTEXT(VerifyingKey::FromPem(text.substr(at, end + kEnd.size() - at) + "\n"), path_));
-  }
+  std::vector<VerifyingKey> keys = TRY_CONTEXT(VerifyingKey::AllFromPem(text), path_);
   if (keys.empty() || keys.size() > 2)
     return Fail(Code::kInvalidArgument, path_, ": holds ", keys.size(),
                 " public keys, one or two are wanted");

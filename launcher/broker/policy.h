@@ -17,6 +17,10 @@ namespace slipway {
 // Pure. kPermissionDenied says which field is wrong. `own_uid` matters to a rootless broker only.
 Result<> JudgeCredential(const LaunchCredential& credential, const BrokerConf& conf, uid_t own_uid);
 
+// What a job's container is held to: the signed digest is its image, and what hooks bind is the node's own
+// doing.
+ContainerPolicy PolicyForJobs(const BrokerConf& conf);
+
 // The controller's public keys, read again whenever the file changes (rotation needs no restart).
 class ControllerKeys {
  public:

@@ -10,15 +10,11 @@
 #include <string>
 #include <vector>
 
-#include "base/os/process.h"
+#include "base/os/process_name.h"
 #include "launcher/spec/step_id.h"
 
 namespace slipway {
 
-struct ProcessName {
-  std::int32_t pid = 0;
-  std::uint64_t start_ticks = 0;  // field 22 of /proc/PID/stat
-};
 void Fields(auto& archive, IsA<ProcessName> auto& v) { archive(v.pid, v.start_ticks); }
 
 struct RunRecord {
@@ -45,12 +41,5 @@ inline constexpr std::int32_t kUnknownWaitStatus = -1;
 Result<> WriteRecord(const std::string& folder, const RunRecord& record);
 // Only a file of our own (owner as given) counts.
 Result<RunRecord> ReadRecord(const std::string& folder, uid_t owner);
-
-Result<ProcessName> NameOf(pid_t pid);
-// kNotFound when that process has ended, also when its pid is another's now.
-Result<Process> FindProcess(const ProcessName& name);
-
-Result<std::string> BootId();
-std::uint64_t BootMilliseconds();
 
 }  // namespace slipway

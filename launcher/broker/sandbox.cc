@@ -2,7 +2,6 @@
 #include "launcher/broker/sandbox.h"
 
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/mount.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -13,6 +12,7 @@
 
 #include "base/os/mount.h"
 #include "launcher/broker/half_born.h"
+#include "launcher/broker/identity.h"
 
 namespace slipway {
 namespace {
@@ -69,24 +69,6 @@ Result<> Bound(std::uint64_t out_bytes_max) {
   return {};
 }
 
-Result<> DropTo(std::uint32_t uid, std::uint32_t gid) {
-  if (::setgroups(0, nullptr) < 0) return ErrnoFail("setgroups");
-  if (::setresgid(gid, gid, gid) < 0) return ErrnoFail("setresgid");
-  if (::setresuid(uid, uid, uid) < 0) return ErrnoFail("setresuid");
-  if (::setresuid(-1, 0, -1) == 0) return Fail(Code::kInternal, "root could be taken back");
-  return {};
-}
-
-Result<> WriteOwnMaps(pid_t pid) {
-  auto write = [pid](const char* name, const std::string& text) -> Result<> {
-    UniqueFd fd = TRY(Open(Cat("/proc/", pid, "/", name), O_WRONLY));
-    return WriteAll(fd.get(), text);
-  };
-  TRY(write("setgroups", "deny"));
-  TRY(write("uid_map", Cat(::geteuid(), " ", ::geteuid(), " 1\n")));
-  return write("gid_map", Cat(::getegid(), " ", ::getegid(), " 1\n"));
-}
-
 [[noreturn]] void BecomeImporter(const SandboxPlan& plan, int program_fd, const Gate& gate) {
   if (plan.rootless) {
     gate.Say(kNeedsMaps);
@@ -94,7 +76,7 @@ Result<> WriteOwnMaps(pid_t pid) {
   }
   gate.Require(EnterEmptyRoot(plan.scratch));
   gate.Require(Bound(plan.out_bytes_max));
-  if (!plan.rootless) gate.Require(DropTo(plan.uid, plan.gid));
+  if (!plan.rootless) gate.Require(BecomeForGood({plan.uid, plan.gid}));
   // After the ids changed, which clears it.
   gate.Check(::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "prctl(PR_SET_PDEATHSIG)");
   LeaveSessionKeyring();
@@ -120,12 +102,12 @@ Result<Process> StartSandboxed(const SandboxPlan& plan) {
   UniqueFd program = TRY_CONTEXT(Open(plan.program, O_RDONLY), "the import program");
   std::uint64_t flags = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWUTS;
   if (plan.rootless) flags |= CLONE_NEWUSER;
+  HalfBornOptions options{{.flags = flags}, {plan.in_fd, plan.out_fd, plan.error_fd, program.get()}};
   HalfBorn child =
-      TRY(HalfBorn::Make({.flags = flags}, {plan.in_fd, plan.out_fd, plan.error_fd, program.get()}, -1,
-                         [&](const Gate& gate) { BecomeImporter(plan, program.get(), gate); }));
+      TRY(HalfBorn::Make(options, [&](const Gate& gate) { BecomeImporter(plan, program.get(), gate); }));
   if (plan.rootless) {
     TRY(child.Hear(kNeedsMaps));
-    TRY(WriteOwnMaps(child.pid()));
+    TRY(WriteMaps(child.pid(), {::geteuid(), ::getegid()}));
     TRY(child.Tell(kMapped));
   }
   TRY_CONTEXT(child.Hear(kReady), "making the import's sandbox");

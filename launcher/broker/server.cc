@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "base/log/log.h"
+#include "launcher/broker/image_mount.h"
 
 namespace slipway {
 namespace {
@@ -149,13 +150,14 @@ Result<> BrokerServer::HandleImages(ConnectionId id, BrokerFrame kind, std::stri
 }
 
 void BrokerServer::Import(ConnectionId id, std::uint64_t request, UniqueFd source) {
-  importer_.Import(std::move(source), [this, id, request](Result<Imported> imported) {
-    if (!imported) {
-      Log(Level::kWarn, "import failed", {{"error", imported.error().message}});
-      return Send(id, ErrorFrame(request, imported.error()));
+  images_.Import(std::move(source), [this, id, request](Result<Imported> imported) {
+    auto file = imported ? OpenStoreImage(conf_, imported->digest) : Failure(std::move(imported).error());
+    if (!file) {
+      Log(Level::kWarn, "import failed", {{"error", file.error().message}});
+      return Send(id, ErrorFrame(request, file.error()));
     }
     ImportedImage image{request, imported->digest, imported->source_digest, imported->bytes};
-    Send(id, EncodeFrame(BrokerFrame::kImported, image), {imported->file.get()});
+    Send(id, EncodeFrame(BrokerFrame::kImported, image), {file->get()});
   });
 }
 

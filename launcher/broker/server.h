@@ -10,7 +10,6 @@
 #include "base/loop/loop.h"
 #include "base/os/socket.h"
 #include "launcher/broker/images.h"
-#include "launcher/broker/importer.h"
 #include "launcher/broker/steps.h"
 #include "launcher/spec/broker_protocol.h"
 
@@ -18,9 +17,8 @@ namespace slipway {
 
 class BrokerServer {
  public:
-  BrokerServer(const BrokerConf& conf, Loop& loop, ImageKeeper& images, Importer& importer,
-               std::vector<std::string> cannot)
-      : conf_(conf), loop_(loop), images_(images), importer_(importer), cannot_(std::move(cannot)) {}
+  BrokerServer(const BrokerConf& conf, Loop& loop, ImageKeeper& images, std::vector<std::string> cannot)
+      : conf_(conf), loop_(loop), images_(images), cannot_(std::move(cannot)) {}
 
   Result<> Listen(StepKeeper& steps);
   void Announce(const StepGone& gone);
@@ -53,7 +51,6 @@ class BrokerServer {
   const BrokerConf& conf_;
   Loop& loop_;
   ImageKeeper& images_;
-  Importer& importer_;
   StepKeeper* steps_ = nullptr;
   std::vector<std::string> cannot_;
   UniqueFd listen_;

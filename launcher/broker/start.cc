@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "launcher/broker/host_rules.h"
+#include "launcher/broker/image_mount.h"
 #include "launcher/broker/stepd_birth.h"
 #include "launcher/broker/steps.h"
 
@@ -16,15 +17,6 @@ constexpr std::uint32_t kGraceSeconds =
     30;  // stepd ends its step at the limit; the broker only if it did not
 
 std::string JobKey(const StepId& step) { return Cat("job-", step.job, ".", step.attempt); }
-
-// The descriptor goes to the user's stepd unread; only that it cannot change any more is ours to ask.
-Result<> CheckSealed(int fd) {
-  constexpr int kSeals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
-  int seals = ::fcntl(fd, F_GET_SEALS);
-  if (seals < 0 || (seals & kSeals) != kSeals)
-    return Fail(Code::kInvalidArgument, "the step spec is not a sealed memfd");
-  return {};
-}
 
 }  // namespace
 
@@ -62,9 +54,10 @@ Result<LaunchCredential> StepKeeper::Authorise(const SignedCredential& signed_cr
 Result<> StepKeeper::Start(const SignedCredential& signed_credential, UniqueFd spec) {
   LaunchCredential credential = TRY(Authorise(signed_credential));
   if (!spec) return Fail(Code::kInvalidArgument, "a start without a step spec");
-  TRY(CheckSealed(spec.get()));
+  // It goes to the user's stepd unread; only that it cannot change any more is ours to ask.
+  TRY_CONTEXT(CheckSealed(spec.get()), "the step spec");
   // A missing image is the agent's to bring and costs no mark: it may come back with the same credential.
-  TRY(world_.images.OpenImage(credential.image_digest));
+  TRY(OpenStoreImage(world_.conf, credential.image_digest));
   TRY(world_.marks.Use({credential.epoch, credential.step, credential.oldest_live_job}));
   Made made(*this, credential.step);
   TRY_CONTEXT(Make(credential, spec.get(), made), Cat("step ", ToString(credential.step)));
@@ -130,13 +123,15 @@ Result<> StepKeeper::KeepNamespaces(const StepId& step, pid_t init) {
 
 Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, Made& made) {
   SocketEnds control = TRY(MakeSocketPair(SOCK_SEQPACKET));
-  BirthPlan plan{.credential = credential,
-                 .image_path = made.image_path,
+  UserIds identity{credential.uid, credential.gid, credential.groups};
+  BirthPlan plan{.identity = identity,
+                 .birth = {.control_fd = control.a.get(),
+                           .image_path = made.image_path,
+                           .proc_masked = world_.proc_masked,
+                           .rules = RulesOfThisHost(),
+                           .policy = PolicyForJobs(world_.conf)},
                  .cgroup_fd = made.cgroup.tasks.get(),
-                 .control_fd = control.a.get(),
-                 .log_fd = made.log.get(),
-                 .proc_masked = world_.proc_masked,
-                 .rules = RulesOfThisHost()};
+                 .log_fd = made.log.get()};
   if (world_.conf.rootless) {
     made.init = TRY(BearRootless(plan, world_.entry));
   } else {
@@ -146,7 +141,7 @@ Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, M
     if (made.new_job) TRY(KeepNamespaces(credential.step, made.init->pid()));
   }
   StepdPlan stepd{.program = world_.conf.stepd,
-                  .credential = credential,
+                  .identity = identity,
                   .agent_uid = world_.conf.agent_uid,
                   .rootless = world_.conf.rootless,
                   .cgroup_fd = made.cgroup.stepd.get(),

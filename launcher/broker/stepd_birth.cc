@@ -2,27 +2,13 @@
 #include "launcher/broker/stepd_birth.h"
 
 #include <fcntl.h>
-#include <grp.h>
 #include <sched.h>
 #include <sys/prctl.h>
-
-#include <algorithm>
 
 namespace slipway {
 namespace {
 
 constexpr char kReady = 'r', kGo = 'g';
-
-void BecomeUserForGood(const LaunchCredential& who, const Gate& gate) {
-  std::vector<gid_t> groups(who.groups.begin(), who.groups.end());
-  if (std::find(groups.begin(), groups.end(), who.gid) == groups.end()) groups.push_back(who.gid);
-  gate.Check(::setgroups(groups.size(), groups.data()) == 0, "setgroups");
-  gate.Check(::setresgid(who.gid, who.gid, who.gid) == 0, "setresgid");
-  gate.Check(::setresuid(who.uid, who.uid, who.uid) == 0, "setresuid");
-  if (::setresuid(-1, 0, -1) == 0 || ::setuid(0) == 0 || ::setresgid(-1, 0, -1) == 0) {
-    gate.Require(Fail(Code::kInternal, "privilege could be taken back after it was dropped"));
-  }
-}
 
 // Descriptors to the numbers stepd's command line names, the gate behind them and gone with the exec.
 int PlaceDescriptors(const StepdPlan& plan, const Gate& gate) {
@@ -53,20 +39,19 @@ Result<HalfBorn> BearStepd(const StepdPlan& plan) {
   const char* envp[] = {"PATH=/usr/bin:/bin", nullptr};
   std::vector<int> keep{plan.spec_fd,   plan.listen_fd, plan.control_fd,
                         plan.status_fd, plan.log_fd,    plan.host_mounts_fd};
-  HalfBorn child =
-      TRY(HalfBorn::Make({.cgroup_fd = plan.cgroup_fd}, keep, plan.log_fd, [&](const Gate& gate) {
-        if (plan.host_mounts_fd >= 0)
-          gate.Check(::setns(plan.host_mounts_fd, CLONE_NEWNS) == 0, "setns(mount)");
-        gate.Check(::chdir("/") == 0, "chdir /");
-        if (!plan.rootless) BecomeUserForGood(plan.credential, gate);
-        LeaveSessionKeyring();
-        gate.Check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "prctl(PR_SET_NO_NEW_PRIVS)");
-        Gate moved(PlaceDescriptors(plan, gate));
-        moved.Say(kReady);
-        moved.Await(kGo);
-        ::execve(argv[0], const_cast<char**>(argv), const_cast<char**>(envp));
-        moved.Require(ErrnoFail("starting", plan.program));
-      }));
+  HalfBornOptions options{{.cgroup_fd = plan.cgroup_fd}, keep, Surroundings::kOwn, plan.log_fd};
+  HalfBorn child = TRY(HalfBorn::Make(options, [&](const Gate& gate) {
+    if (plan.host_mounts_fd >= 0) gate.Check(::setns(plan.host_mounts_fd, CLONE_NEWNS) == 0, "setns(mount)");
+    gate.Check(::chdir("/") == 0, "chdir /");
+    if (!plan.rootless) gate.Require(BecomeForGood(plan.identity));
+    LeaveSessionKeyring();
+    gate.Check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "prctl(PR_SET_NO_NEW_PRIVS)");
+    Gate moved(PlaceDescriptors(plan, gate));
+    moved.Say(kReady);
+    moved.Await(kGo);
+    ::execve(argv[0], const_cast<char**>(argv), const_cast<char**>(envp));
+    moved.Require(ErrnoFail("starting", plan.program));
+  }));
   TRY(child.Hear(kReady));
   return child;
 }

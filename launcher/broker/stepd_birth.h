@@ -7,13 +7,13 @@
 #include <string>
 
 #include "launcher/broker/half_born.h"
-#include "launcher/spec/credential.h"
+#include "launcher/broker/identity.h"
 
 namespace slipway {
 
 struct StepdPlan {
   std::string program;
-  const LaunchCredential& credential;
+  UserIds identity;
   std::uint32_t agent_uid = 0;
   bool rootless = false;  // we are the user already
   int cgroup_fd = -1;

@@ -2,11 +2,8 @@
 // Watching steps, ending them, finding them again.
 #include "launcher/broker/steps.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <sys/epoll.h>
 
-#include <memory>
 #include <set>
 
 #include "base/log/log.h"
@@ -23,11 +20,9 @@ StepKeeper::~StepKeeper() = default;  // steps outlive us
 Result<> StepKeeper::Recover() {
   boot_id_ = TRY(BootId());
   TRY(MakeTrustedDirectory(world_.conf.steps_dir(), ::geteuid(), 0755));
-  std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(world_.conf.steps_dir().c_str()), ::closedir);
-  if (!dir) return ErrnoFail("opendir", world_.conf.steps_dir());
   std::vector<StepId> found;
-  while (dirent* entry = ::readdir(dir.get())) {
-    if (auto id = ParseStepId(entry->d_name); id) found.push_back(*id);
+  for (const std::string& name : TRY(NamesIn(world_.conf.steps_dir()))) {
+    if (auto id = ParseStepId(name); id) found.push_back(*id);
   }
   // A record that is there but cannot be read keeps us from starting: what cannot be named would be swept.
   for (const StepId& id : found) TRY_CONTEXT(RecoverOne(id), Cat("taking over step ", ToString(id)));

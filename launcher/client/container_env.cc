@@ -64,12 +64,18 @@ Result<Variables> ParseEnv(const std::string& argument) {
 
 Result<Variables> ReadEnvFile(const std::string& path) {
   std::string text = TRY_CONTEXT(ReadFile(path, kEnvFileBytesMax), "--env-file");
+  return ParseEnvFile(text, path);
+}
+
+Result<Variables> ParseEnvFile(std::string_view text, const std::string& path) {
   Variables variables;
   int number = 0;
-  for (std::string_view line : Split(text, '\n')) {
+  for (const std::string& whole : Split(text, '\n')) {
     ++number;
-    line = Trim(line);
+    std::string_view line = Trim(whole);
     if (line.empty() || line[0] == '#') continue;
+    if (line.find('\0') != std::string_view::npos)
+      return Fail(Code::kInvalidArgument, "--env-file ", path, ", line ", number, ": holds a NUL byte");
     if (line.starts_with("export ")) line = Trim(line.substr(7));
     if (!BeginsWithName(line))
       return Fail(Code::kInvalidArgument, "--env-file ", path, ", line ", number, ": '", line.substr(0, 64),

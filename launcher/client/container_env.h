@@ -21,6 +21,7 @@ Result<Variables> ParseEnv(const std::string& argument);
 // --env-file: a line each, "export " allowed, values bare or quoted with ' or "; '#' begins a comment.
 // Nothing is evaluated. kInvalidArgument names file and line.
 Result<Variables> ReadEnvFile(const std::string& path);
+Result<Variables> ParseEnvFile(std::string_view text, const std::string& path);  // `path` for the words only
 
 struct EnvOptions {
   std::vector<std::string> set;       // --env, as given

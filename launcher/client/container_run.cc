@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/client/container_run.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -13,6 +14,8 @@
 
 #include "base/os/process.h"
 #include "base/os/socket.h"
+#include "launcher/client/outside_hooks.h"
+#include "launcher/client/terminal_relay.h"
 
 namespace slipway {
 namespace {
@@ -21,19 +24,22 @@ constexpr int kForwarded[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2
 
 class Driver {
  public:
-  explicit Driver(const ContainerRun& run) : run_(run) {}
+  explicit Driver(const ContainerRun& run) : run_(run), hooks_(run.spec, run.say) {}
 
   int Run() {
     auto outcome = Start();
     if (!outcome) {
-      control_.reset();
-      if (!starter_ || !Refused(starter_.Wait())) run_.say(outcome.error().message);
+      terminal_.reset();
+      run_.say(outcome.error().message);
       return 125;
     }
     while (Step()) {
     }
-    // The starter's end is the end of everything in the container, the image's server included.
-    if (Refused(starter_.Wait())) return 125;
+    bool refused = AwaitEnd();
+    if (terminal_) terminal_->Drain();
+    terminal_.reset();
+    hooks_.Stopped();
+    if (refused) return 125;
     if (failed_) {
       run_.say(failed_->message);
       return failed_->exit_code;
@@ -45,41 +51,85 @@ class Driver {
   }
 
  private:
+  // The end of everything in the container, the image's server included. True when the starter has said on
+  // stderr why it did not even begin.
+  bool AwaitEnd() {
+    control_.reset();
+    while (entered_.broker && ReceiveMessage(entered_.broker.get())) {
+    }
+    if (!entered_.starter) return false;
+    auto ended = entered_.starter.Wait();
+    return ended && !ended->signaled() && ended->exit_code() == kStarterRefused;
+  }
+
   Result<> Start() {
-    sigset_t forwarded;
-    sigemptyset(&forwarded);
-    for (int number : kForwarded) sigaddset(&forwarded, number);
-    if (::sigprocmask(SIG_BLOCK, &forwarded, nullptr) < 0) return ErrnoFail("sigprocmask");
-    signals_.reset(::signalfd(-1, &forwarded, SFD_CLOEXEC | SFD_NONBLOCK));
-    if (!signals_) return ErrnoFail("signalfd");
-    SocketEnds ends = TRY(MakeSocketPair(SOCK_SEQPACKET));
-    control_ = std::move(ends.a);
-    SpawnOptions options;
-    options.argv = {run_.starter, "3"};
-    options.argv.insert(options.argv.end(), run_.starter_arguments.begin(), run_.starter_arguments.end());
-    options.fds = {{3, ends.b.get()}};
-    starter_ = TRY(Spawn(options));
-    ends.b.reset();
-    UniqueFd spec = TRY(MakeSealedMemfd("launch-spec", EncodeLaunchSpec(run_.spec)));
-    TRY(SendMessage(control_.get(), EncodeFrame(InitFrame::kLaunch, LaunchRequest{}), {spec.get()}));
+    TRY(WatchSignals());
+    entered_ = TRY(EnterWay(run_.way));
+    control_ = std::move(entered_.control);
+    LaunchSpec spec = run_.spec;
+    std::vector<int> streams = run_.fds;
+    if (entered_.way == Way::kBrokered) TRY(HandStreamsOver(spec, streams));
+    UniqueFd memfd = TRY(MakeSealedMemfd("launch-spec", EncodeLaunchSpec(spec)));
+    auto sent = SendSpec(memfd.get(), streams);
+    // An init that failed before it read this has said why: that is read first.
+    if (!sent && sent.error().sys_errno != EPIPE && sent.error().sys_errno != ECONNRESET) return sent;
+    if (terminal_) terminal_->ReleaseProcessSide();
+    return {};
+  }
+
+  Result<> SendSpec(int memfd, const std::vector<int>& streams) {
+    TRY(SendMessage(control_.get(), EncodeFrame(InitFrame::kLaunch, LaunchRequest{}), {memfd}));
     constexpr std::size_t kPerMessage = 250;
-    for (std::size_t start = 0; start < run_.fds.size(); start += kPerMessage) {
+    for (std::size_t start = 0; start < streams.size(); start += kPerMessage) {
       WireWriter frame;
       frame(static_cast<std::uint16_t>(InitFrame::kFds));
-      auto begin = run_.fds.begin() + static_cast<std::ptrdiff_t>(start);
-      auto end = begin + static_cast<std::ptrdiff_t>(std::min(kPerMessage, run_.fds.size() - start));
+      auto begin = streams.begin() + static_cast<std::ptrdiff_t>(start);
+      auto end = begin + static_cast<std::ptrdiff_t>(std::min(kPerMessage, streams.size() - start));
       TRY(SendMessage(control_.get(), frame.Take(), {begin, end}));
     }
     return {};
   }
 
-  static bool Refused(const Result<ExitStatus>& ended) {
-    return ended && !ended->signaled() && ended->exit_code() == kStarterRefused;
+  Result<> WatchSignals() {
+    sigset_t forwarded;
+    sigemptyset(&forwarded);
+    for (int number : kForwarded) sigaddset(&forwarded, number);
+    sigaddset(&forwarded, SIGWINCH);
+    if (::sigprocmask(SIG_BLOCK, &forwarded, nullptr) < 0) return ErrnoFail("sigprocmask");
+    signals_.reset(::signalfd(-1, &forwarded, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!signals_) return ErrnoFail("signalfd");
+    return {};
+  }
+
+  // The init is the broker's child: our streams have to be sent, and a terminal of its own instead of ours.
+  Result<> HandStreamsOver(LaunchSpec& spec, std::vector<int>& fds) {
+    Task& task = spec.tasks.at(0);
+    if (::isatty(STDIN_FILENO) == 1) {
+      int output_fd = ::isatty(STDOUT_FILENO) == 1 ? STDOUT_FILENO : STDIN_FILENO;
+      terminal_.emplace(TRY(TerminalRelay::Open(STDIN_FILENO, output_fd)));
+      TRY(terminal_->Begin());
+    }
+    std::int32_t* wanted[] = {&task.stdin_fd, &task.stdout_fd, &task.stderr_fd};
+    for (int number : {0, 1, 2}) {
+      if (::fcntl(number, F_GETFD) < 0) continue;  // closed: the task gets /dev/null
+      int stream = terminal_ && ::isatty(number) == 1 ? terminal_->process_fd() : number;
+      if (*wanted[number] >= 0) {
+        fds.at(static_cast<std::size_t>(*wanted[number])) = stream;
+        continue;
+      }
+      *wanted[number] = static_cast<std::int32_t>(fds.size());
+      fds.push_back(stream);
+    }
+    task.controlling_terminal = terminal_.has_value();
+    spec.fd_count = static_cast<std::uint32_t>(fds.size());
+    return {};
   }
 
   bool Step() {
-    pollfd fds[] = {{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
-    if (::poll(fds, 2, -1) < 0) return errno == EINTR;
+    pollfd fds[2 + TerminalRelay::kPolled] = {{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
+    if (terminal_) terminal_->Prepare(fds + 2);
+    if (::poll(fds, terminal_ ? 2 + TerminalRelay::kPolled : 2, -1) < 0) return errno == EINTR;
+    if (terminal_) terminal_->Handle(fds + 2);
     if (fds[1].revents != 0) ForwardSignals();
     if (fds[0].revents == 0) return true;
     auto message = ReceiveMessage(control_.get());
@@ -94,17 +144,28 @@ class Driver {
     switch (frame.kind) {
       case InitFrame::kReady: {
         auto ready = TRY(Decode<InitReady>(frame.payload, "ready frame"));
-        if (run_.ready) run_.ready(ready);
+        if (run_.ready) run_.ready(entered_, ready);
         return {};
       }
       case InitFrame::kStarted:
+        hooks_.Started();
         return {};
+      case InitFrame::kHookPoint: {
+        auto ran = hooks_.BeforeRoot(TRY(Decode<HookPoint>(frame.payload, "hook point")));
+        if (!ran) control_.reset();  // the init's end: it waits for our word
+        TRY(std::move(ran));
+        return SendMessage(control_.get(), HooksRan());
+      }
       case InitFrame::kExited: {
         exited_ = ExitStatus{TRY(Decode<TaskExited>(frame.payload, "exit frame")).wait_status};
         return {};
       }
       case InitFrame::kFailed: {
         failed_ = TRY(Decode<InitFailed>(frame.payload, "failure frame"));
+        return {};
+      }
+      case InitFrame::kRefused: {
+        failed_ = InitFailed{125, TRY(Decode<std::string>(frame.payload, "refusal frame"))};
         return {};
       }
       case InitFrame::kWarning: {
@@ -119,17 +180,30 @@ class Driver {
   void ForwardSignals() {
     signalfd_siginfo info;
     while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+      if (info.ssi_signo == SIGWINCH) {
+        if (terminal_) terminal_->Resize();
+        continue;
+      }
       last_signal_ = static_cast<int>(info.ssi_signo);
-      // The terminal's own (Ctrl-C) reach every process of the foreground group, the task among them.
-      if (info.ssi_code == SI_KERNEL) continue;
+      // The terminal's own (Ctrl-C) reach every process of the foreground group, the task among them where it
+      // is of our session.
+      if (info.ssi_code == SI_KERNEL && entered_.way != Way::kBrokered) continue;
       [[maybe_unused]] auto gone =
           SendMessage(control_.get(), EncodeFrame(InitFrame::kSignal, TaskSignal{0, last_signal_}));
     }
   }
 
+  static std::string HooksRan() {
+    WireWriter frame;
+    frame(static_cast<std::uint16_t>(InitFrame::kHooksRan));
+    return frame.Take();
+  }
+
   const ContainerRun& run_;
+  OutsideHooks hooks_;
+  Entered entered_;
   UniqueFd signals_, control_;
-  Process starter_;
+  std::optional<TerminalRelay> terminal_;
   std::optional<ExitStatus> exited_;
   std::optional<InitFailed> failed_;
   int last_signal_ = 0;

@@ -1,26 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// Drives one container to its end without a daemon: starts slipway-starter, hands it the spec, forwards
-// signals, and returns the exit code. The terminal is simply inherited.
+// Drives one container to its end: enters a way, hands the spec to the container's init, forwards signals,
+// and returns the exit code. The terminal is inherited where the way keeps the session, and relayed where it
+// does not.
 #pragma once
 
 #include <functional>
 #include <string>
 #include <vector>
 
-#include "base/os/fd.h"
+#include "launcher/client/way.h"
 #include "launcher/spec/init_protocol.h"
 #include "launcher/spec/launch_spec.h"
 
 namespace slipway {
 
 struct ContainerRun {
-  std::string starter;  // path of slipway-starter
-  std::vector<std::string>
-      starter_arguments;  // who the user is inside (launcher/main/starter.cc); may be none
-  LaunchSpec spec;        // one task
-  std::vector<int> fds;   // borrowed; as many as spec.fd_count
-  std::function<void(const InitReady&)> ready;  // the container stands; may be empty
-  std::function<void(const std::string&)> say;  // warnings and failures, one line each
+  WayRequest way;
+  LaunchSpec spec;                                              // one task
+  std::vector<int> fds;                                         // borrowed; as many as spec.fd_count
+  std::function<void(const Entered&, const InitReady&)> ready;  // the container stands; may be empty
+  std::function<void(const std::string&)> say;                  // warnings and failures, one line each
 };
 
 // The exit code as a shell has it: the command's own, 128 + signal, 127 not found, 126 not executable, 125

@@ -88,6 +88,8 @@ Result<LaunchSpec> MakeContainerSpec(const ImageFile& image, const ContainerOpti
   TRY(AddMounts(options, home, cwd, files, spec));
   TRY(AddFiles(options, inside, spec));
   spec.env = TRY(ContainerEnv(image.path, options.env, inside, caller_env));
+  if (options.app.find('/') != std::string::npos || options.app.starts_with('.'))
+    return Fail(Code::kInvalidArgument, "--app '", options.app.substr(0, 64), "' is not the name of an app");
   spec.app = options.app;
   spec.umask = options.umask;
   spec.explain = options.explain;

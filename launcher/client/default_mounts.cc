@@ -71,6 +71,12 @@ Result<std::set<std::string>> LeftOut(const PlaceOptions& options) {
   return names;
 }
 
+std::string DevOptions(const PlaceOptions& options, const std::set<std::string>& left_out) {
+  std::string words = left_out.contains("devpts") ? "nopts" : "";
+  if (options.contain) words += words.empty() ? "ownshm" : ",ownshm";
+  return words;
+}
+
 // A folder of that name in the --workdir, made when missing.
 Result<std::string> InWorkdir(const PlaceOptions& options, const std::string& name, unsigned mode) {
   struct stat info {};
@@ -94,7 +100,7 @@ Result<Mount> Empty(const PlaceOptions& options, const std::string& target, cons
 }
 
 Result<> AddHome(const PlaceOptions& options, const Home& home, std::vector<Mount>& mounts) {
-  if (home.target == "/") return {};
+  if (home.target == "/" || (home.source == "/" && !home.asked_for)) return {};
   if (options.contain && !home.asked_for) {
     mounts.push_back(TRY(Empty(options, home.target, "home", 0700)));
   } else if (home.source != home.target || !IsVisible(home.source, mounts)) {
@@ -133,7 +139,7 @@ Result<std::vector<Mount>> DefaultMounts(const PlaceOptions& options, const Home
   if (!left_out.contains("proc")) mounts.push_back(Special(Mount::kProc, "/proc"));
   if (!left_out.contains("sys")) mounts.push_back(Special(Mount::kSys, "/sys"));
   if (!left_out.contains("dev"))
-    mounts.push_back(Special(Mount::kDev, "/dev", left_out.contains("devpts") ? "nopts" : ""));
+    mounts.push_back(Special(Mount::kDev, "/dev", DevOptions(options, left_out)));
   for (auto [path, name] : {std::pair("/tmp", "tmp"), std::pair("/var/tmp", "var_tmp")}) {
     if (left_out.contains("tmp") || left_out.contains(path)) continue;
     mounts.push_back(options.contain ? TRY(Empty(options, path, name, 01777)) : Bind(path, path, true));

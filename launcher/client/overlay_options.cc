@@ -60,9 +60,10 @@ Result<> CheckInPlace(const ImageFile& image, const WriteOptions& options) {
 
 Result<> CheckTmpfsSize(const std::string& size) {
   auto digits = size.find_first_not_of("0123456789");
-  bool good = digits == std::string::npos ||
-              (digits > 0 && digits + 1 == size.size() &&
-               std::string_view("kKmMgG%").find(size[digits]) != std::string_view::npos);
+  bool some = size.find_first_of("123456789") != std::string::npos;  // 0 would be no bound at all
+  bool good = some && (digits == std::string::npos ||
+                       (digits > 0 && digits + 1 == size.size() &&
+                        std::string_view("kKmMgG%").find(size[digits]) != std::string_view::npos));
   if (good) return {};
   return Fail(Code::kInvalidArgument, "--tmpfs-size '", size.substr(0, 64),
               "' is not a size: bytes, or a number with k, m, g or % (of memory)");

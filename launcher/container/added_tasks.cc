@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "launcher/container/confine.h"
 #include "launcher/container/program.h"
 #include "launcher/container/tasks.h"
 
@@ -54,7 +55,7 @@ Result<Environment> AddedTasks::EnvironmentOf(const TaskOrder& order) const {
     }
     return env;
   }
-  auto env = ContainerEnvironment(order.env, {spec_->image_environment, spec_->app});
+  auto env = ConfinedEnvironment(spec_->confinement, order.env, {spec_->image_environment, spec_->app});
   if (env || env.error().code == Code::kCancelled) return env;
   report_->Warn(Cat("warning: ", env.error().message));
   return ContainerEnvironment(order.env, {.environment = false});
@@ -69,8 +70,8 @@ void AddedTasks::Become(std::uint32_t number, const TaskOrder& order, const std:
   ::setsid();
   if (order.terminal && ::ioctl(streams[static_cast<std::size_t>(order.stdin_fd)].get(), TIOCSCTTY, 0) < 0)
     fail(ErrnoErrorOf(errno, "taking the terminal"));
-  const std::string& cwd = order.cwd.empty() ? spec_->cwd : order.cwd;
-  if (!cwd.empty() && ::chdir(cwd.c_str()) < 0 && !order.cwd.empty())
+  // The init stands in the container's own.
+  if (!order.cwd.empty() && ::chdir(order.cwd.c_str()) < 0 && !order.cwd_optional)
     fail(ErrnoErrorOf(errno, "the working directory", order.cwd));
   auto env = EnvironmentOf(order);
   if (!env) fail(env.error());

@@ -5,22 +5,9 @@
 
 #include <string>
 
-#include "launcher/spec/confinement.h"
+#include "launcher/spec/birth.h"
 
 namespace slipway {
-
-// What the half that made the namespaces hands to the container's child; decided by it, never by the user's
-// spec.
-struct Birth {
-  int control_fd = -1;     // SEQPACKET; init_protocol.h; the child owns it
-  std::string image_path;  // ImageKind::kInherited: where the image is attached in the mount namespace we are
-                           // in; empty: none (rootless)
-  bool proc_masked = false;  // a fresh /proc will be refused: bind the one there is
-  BirthRules rules{};
-  // The user namespace was made by the user, who could do in it what he likes anyway: only then may tasks
-  // keep its capabilities, and programs of the host be given one of them.
-  bool own_namespace = false;
-};
 
 // Who the user is in a namespace of his own.
 enum class Identity {

@@ -217,6 +217,29 @@ TEST(NestedUserNamespaces, AreRefusedWhereTheHostForbidsThemWhateverTheUserSays)
   EXPECT_EQ(Confined({.filter = Confinement::kUnconfined}, rules, NestingTries), refused);
 }
 
+#if defined(__x86_64__)
+// A 64-bit program may still enter the kernel by the 32-bit gate, where every call has another number.
+long Call32(long number, long argument) {
+  long result;
+  asm volatile("int $0x80" : "=a"(result) : "a"(number), "b"(argument), "c"(0), "d"(0) : "memory");
+  return result;
+}
+
+TEST(DefaultFilter, HoldsAtThe32BitGateToo) {
+  constexpr long kGetpid32 = 20, kKeyctl32 = 288, kUnshare32 = 310;
+  pid_t probe = ::fork();
+  if (probe == 0) ::_exit(Call32(kGetpid32, 0) == ::getpid() ? 0 : 1);
+  int status = 0;
+  ::waitpid(probe, &status, 0);
+  if (status != 0) GTEST_SKIP() << "this kernel has no 32-bit gate";
+  std::string said = Confined({}, {.nested_user_namespaces = false}, [] {
+    return Cat(Call32(kKeyctl32, 0), " ", Call32(kUnshare32, CLONE_NEWUSER), " ",
+               Call32(kGetpid32, 0) == ::getpid());
+  });
+  EXPECT_EQ(said, Cat(-EPERM, " ", -EPERM, " true"));
+}
+#endif
+
 TEST(UnconfinedFilter, IsNone) {
   std::string said = Confined({.filter = Confinement::kUnconfined}, {}, SetsAfterExec);
   EXPECT_THAT(said, HasSubstr("Seccomp:\t0"));

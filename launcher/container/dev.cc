@@ -35,7 +35,9 @@ Result<> MountAt(int dev_fd, const char* name, const char* type, const std::vect
 
 }  // namespace
 
-Result<> MakeDev(int target_fd, bool with_pts, Report& report) {
+Result<> MakeDev(int target_fd, std::string_view options, Report& report) {
+  bool with_pts = options.find("nopts") == std::string_view::npos;
+  bool own_shm = options.find("ownshm") != std::string_view::npos;
   UniqueFd dev =
       TRY(MountNew("tmpfs", {{"mode", "0755"}, {"size", "1m"}, {"source", "dev"}}, MOUNT_ATTR_NOSUID));
   TRY(AttachMount(dev.get(), target_fd));
@@ -43,10 +45,10 @@ Result<> MakeDev(int target_fd, bool with_pts, Report& report) {
     TRY_CONTEXT(BindFromHost(dev.get(), name, false), Cat("binding /dev/", name));
   }
   // Shared memory among ranks and steps of the job goes through the node's own.
-  if (auto shm = BindFromHost(dev.get(), "shm", true); !shm) {
-    if (shm.error().sys_errno != ENOENT) return Failure(std::move(shm).error().Context("binding /dev/shm"));
-    TRY_CONTEXT(MountAt(dev.get(), "shm", "tmpfs", {{"mode", "1777"}}), "mounting /dev/shm");
-  }
+  auto shm = own_shm ? Result<>(Fail(Code::kNotFound, "")) : BindFromHost(dev.get(), "shm", true);
+  if (!shm && !own_shm && shm.error().sys_errno != ENOENT)
+    return Failure(std::move(shm).error().Context("binding /dev/shm"));
+  if (!shm) TRY_CONTEXT(MountAt(dev.get(), "shm", "tmpfs", {{"mode", "1777"}}), "mounting /dev/shm");
   if (with_pts)
     TRY_CONTEXT(
         MountAt(dev.get(), "pts", "devpts", {{"newinstance", ""}, {"ptmxmode", "0666"}, {"mode", "0620"}}),

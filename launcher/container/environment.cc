@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,7 +18,7 @@ namespace {
 constexpr std::string_view kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr const char* kScripts = "/.singularity.d/env";
 constexpr const char* kApps = "/scif/apps";
-constexpr std::size_t kScriptBytesMax = 1 << 20;
+constexpr std::size_t kScriptBytesMax = 1 << 20, kEnvironmentBytesMax = 16 << 20;
 
 bool NameStart(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool NameRest(char c) { return NameStart(c) || (c >= '0' && c <= '9'); }
@@ -47,7 +48,7 @@ std::optional<std::string> PlainValue(std::string_view text) {
 }
 
 // The names in a folder that do not begin with a dot, in order.
-std::vector<std::string> NamesIn(const std::string& folder) {
+std::vector<std::string> VisibleNamesIn(const std::string& folder) {
   std::vector<std::string> names;
   DIR* dir = ::opendir(folder.c_str());
   if (dir == nullptr) return names;
@@ -59,8 +60,26 @@ std::vector<std::string> NamesIn(const std::string& folder) {
   return names;
 }
 
+// To the end of `fd`; kCancelled when whoever ordered this closes his end of `control_fd` before.
+Result<std::string> ReadWhileWanted(int fd, int control_fd) {
+  std::string text;
+  char chunk[4096];
+  for (;;) {
+    pollfd fds[] = {{fd, POLLIN, 0}, {control_fd, 0, 0}};
+    if (::poll(fds, 2, -1) < 0 && errno != EINTR) return ErrnoFail("poll");
+    if ((fds[1].revents & POLLHUP) != 0) return Fail(Code::kCancelled, "nobody waits for it any more");
+    if (fds[0].revents == 0) continue;
+    ssize_t n = ::read(fd, chunk, sizeof chunk);
+    if (n < 0 && errno != EINTR) return ErrnoFail("reading from the image's shell");
+    if (n == 0) return text;
+    if (n > 0) text.append(chunk, static_cast<std::size_t>(n));
+    if (text.size() > kEnvironmentBytesMax)
+      return Fail(Code::kOutOfRange, "an environment larger than 16 MiB");
+  }
+}
+
 void AddScripts(const std::string& folder, std::vector<std::string>& scripts) {
-  for (const std::string& name : NamesIn(folder)) {
+  for (const std::string& name : VisibleNamesIn(folder)) {
     if (name.ends_with(".sh")) scripts.push_back(Cat(folder, "/", name));
   }
 }
@@ -86,7 +105,7 @@ void SetAppVariables(Environment& env, std::string_view app) {
 
 // The image's shell runs the scripts from `first` on and says what came of them.
 Result<Environment> AskShell(const std::vector<std::string>& scripts, std::size_t first,
-                             const Environment& env) {
+                             const Environment& env, int control_fd) {
   SpawnOptions options;
   options.argv = {"/bin/sh", "-c", "for f in \"$@\"; do [ -r \"$f\" ] && . \"$f\"; done >&2; exec env -0",
                   "slipway-env"};
@@ -96,8 +115,13 @@ Result<Environment> AskShell(const std::vector<std::string>& scripts, std::size_
   options.cwd = "/";
   options.parent_death_signal = SIGKILL;
   UniqueFd null = TRY(Open("/dev/null", O_RDONLY));
-  options.fds = {{0, null.get()}};
-  Output output = TRY(RunAndCapture(options));
+  PipeEnds pipe = TRY(MakePipe());
+  options.fds = {{0, null.get()}, {1, pipe.write.get()}};
+  Process shell = TRY(Spawn(options));
+  pipe.write.reset();
+  Output output;
+  output.out = TRY(ReadWhileWanted(pipe.read.get(), control_fd));
+  output.status = TRY(shell.Wait());
   if (output.status.signaled())
     return Fail(Code::kCancelled, "its shell was ended by signal ", output.status.signal());
   if (output.status.wait_status != 0)
@@ -119,14 +143,14 @@ Result<Environment> AskShell(const std::vector<std::string>& scripts, std::size_
   return result;
 }
 
-Result<Environment> ImageEnvironment(Environment env, std::string_view app) {
-  std::vector<std::string> scripts = ScriptNames(app);
+Result<Environment> ImageEnvironment(Environment env, const ImagePart& image) {
+  std::vector<std::string> scripts = ScriptNames(image.app);
   for (std::size_t i = 0; i < scripts.size(); ++i) {
     auto script = ReadFile(scripts[i], kScriptBytesMax);
     if (script && ApplyPlainScript(*script, env)) continue;
     if (::access("/bin/sh", X_OK) < 0)
       return Fail(Code::kNotFound, "it takes a shell and the image has no /bin/sh");
-    return AskShell(scripts, i, env);
+    return AskShell(scripts, i, env, image.control_fd);
   }
   return env;
 }
@@ -187,7 +211,7 @@ bool ApplyPlainScript(std::string_view script, Environment& env) {
 Result<> CheckApp(const std::string& app) {
   if (app.empty() || ::access(Cat(kApps, "/", app).c_str(), F_OK) == 0) return {};
   std::string known;
-  for (const std::string& name : NamesIn(kApps)) known += Cat(known.empty() ? "" : ", ", name);
+  for (const std::string& name : VisibleNamesIn(kApps)) known += Cat(known.empty() ? "" : ", ", name);
   return Fail(Code::kNotFound, "--app ", app, ": the image has no such app",
               known.empty() ? " (and no other)" : Cat("; it has ", known));
 }
@@ -202,7 +226,7 @@ Result<Environment> ContainerEnvironment(const Environment& env, const ImagePart
   base.push_back(Cat("PATH=", kDefaultPath));
   if (!image.app.empty()) SetAppVariables(base, image.app);
   if (image.environment)
-    base = TRY_CONTEXT(ImageEnvironment(std::move(base), image.app),
+    base = TRY_CONTEXT(ImageEnvironment(std::move(base), image),
                        "the image's environment (/.singularity.d/env) cannot be evaluated");
   for (std::string_view prefix : kForTheContainer) {
     for (const std::string& entry : env) {

@@ -20,13 +20,15 @@ void SetVariable(Environment& env, std::string_view name, std::string_view value
 // What of the image takes part.
 struct ImagePart {
   bool environment = true;
-  std::string app;  // the environment of that one of /scif/apps comes after the image's; empty: of none
+  std::string app;      // the environment of that one of /scif/apps comes after the image's; empty: of none
+  int control_fd = -1;  // whoever ordered this: once he has gone, its shell need not go on
 };
 
 // Inside the container. The order of Apptainer: `env` first, the image's scripts over it, then what the user
 // said for the container alone (SLIPWAYENV_X, APPTAINERENV_X or SINGULARITYENV_X sets X). PATH is the usual
 // one unless the image or the user sets it for the container: the host's means nothing here.
-// kCancelled when the image's shell was ended by a signal.
+// kCancelled when the image's shell was ended by a signal, or when the other end of the control socket was
+// closed while it ran.
 Result<Environment> ContainerEnvironment(const Environment& env, const ImagePart& image);
 
 // kNotFound names the apps that the image has. An empty one is always there.

@@ -58,9 +58,12 @@ Result<FuseImage> ServeExt(const ImageSource& image, int image_fd) {
   FuseCommand command;
   command.program = TRY(FindFuseProgram("fuse2fs", "fuse2fs", "shows an ext3 image without privilege"));
   TRY(OpenFuseDevice());
-  command.argv = {
-      command.program, "-f", "-o", Cat("ro,fakeroot,offset=", image.offset), Cat("/proc/self/fd/", image_fd),
-      kPlace};
+  command.argv = {command.program,
+                  "-f",
+                  "-o",
+                  Cat("ro,norecovery,fakeroot,offset=", image.offset),
+                  Cat("/proc/self/fd/", image_fd),
+                  kPlace};
   command.fds = {image_fd};
   command.mounts_itself = true;
   Cover cover = TRY(Cover::Make());

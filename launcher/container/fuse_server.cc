@@ -28,6 +28,11 @@ void BecomeDeaf() {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
+// The container's tasks have the server's uid, and being undumpable does not survive its exec. But nobody may
+// trace, look into or take a descriptor from (/dev/fuse!) a process that has a capability which he lacks:
+// this one gives no right in a user namespace other than the host's.
+constexpr CapabilitySet kOutOfTheTasksReach = CapabilityBit(CAP_WAKE_ALARM);
+
 [[noreturn]] void BecomeServer(const FuseCommand& command, int stderr_fd) {
   BecomeDeaf();
   int null_fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -35,7 +40,8 @@ void BecomeDeaf() {
   bool placed =
       null_fd >= 0 && ::dup2(null_fd, 0) >= 0 && ::dup2(null_fd, 1) >= 0 && ::dup2(stderr_fd, 2) >= 0;
   for (int fd : command.fds) placed = placed && SetCloexec(fd, false);
-  placed = placed && (command.mounts_itself ? KeepPrivilege(CapabilityBit(CAP_SYS_ADMIN)) : DropAllPrivilege());
+  placed =
+      placed && KeepPrivilege(command.mounts_itself ? CapabilityBit(CAP_SYS_ADMIN) : kOutOfTheTasksReach);
   std::vector<char*> argv;
   for (const std::string& argument : command.argv) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);

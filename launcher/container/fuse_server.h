@@ -31,9 +31,10 @@ struct FuseCommand {
   std::string program;            // its path
   std::vector<std::string> argv;  // argv[0] included
   std::vector<int> fds;           // borrowed; inherited under their own numbers, which argv names
-  bool mounts_itself = false;     // keeps CAP_SYS_ADMIN of our user namespace over its exec, nothing else
+  bool mounts_itself = false;     // keeps CAP_SYS_ADMIN of our user namespace over its exec
 };
-// The server runs in a session of its own, deaf to the signals that are for the tasks.
+// The server runs in a session of its own, deaf to the signals that are for the tasks and out of their reach:
+// they can end it, and hold nothing of it.
 Result<FuseServer> StartFuseServer(const FuseCommand& command);
 
 // The first of the usual places (Debian's, a site's, Slipway's own, Apptainer's) where `program` is;

@@ -113,8 +113,8 @@ std::vector<std::string> DescribeMaps() {
       auto end = std::min(text->find('\n', start), text->size());
       unsigned inside = 0, outside = 0, count = 0;
       if (std::sscanf(text->substr(start, end - start).c_str(), "%u %u %u", &inside, &outside, &count) == 3)
-        lines.push_back(Cat(map, ": ", inside, " inside is ", outside, " outside, ", count,
-                            count == 1 ? " id" : " ids"));
+        lines.push_back(
+            Cat(map, ": ", inside, " inside is ", outside, " outside, ", count, count == 1 ? " id" : " ids"));
       start = end + 1;
     }
   }

@@ -7,6 +7,7 @@
 #include <sys/vfs.h>
 
 #include "base/os/mount.h"
+#include "launcher/container/policy.h"
 #include "launcher/container/sources.h"
 
 namespace slipway {
@@ -42,6 +43,7 @@ Result<ImageLayers::Source> ImageLayers::OpenSource(const ImageSource& image) {
   Source source;
   if (!InFile(image)) {
     source.root = TRY(slipway::Open(image.path, O_PATH | O_DIRECTORY));
+    TRY(RefuseNodesImages(source.root.get(), image.path, birth_));
     return source;
   }
   auto served = ServeImage(image, fds_, birth_, Owner());
@@ -65,6 +67,7 @@ Result<ImageLayers::Source> ImageLayers::OpenOverlay(const Overlay& overlay) {
   // Not O_PATH: folders are made in it.
   Source source;
   source.root = TRY(slipway::Open(overlay.image.path, O_RDONLY | O_DIRECTORY));
+  TRY(RefuseNodesImages(source.root.get(), overlay.name, birth_));
   source.upper = TRY(NeedFolder(source.root.get(), "upper"));
   source.work = TRY(NeedFolder(source.root.get(), "work"));
   return source;
@@ -78,11 +81,16 @@ Result<> ImageLayers::Open() {
                                              : "no image was handed on to this container");
   }
   if (handed_on) {
+    TRY(JudgeImage(birth_.policy, {.name = "of the store", .kind = "store"}));
     image_.root = TRY_CONTEXT(slipway::Open(birth_.image_path, O_PATH | O_DIRECTORY), "image");
   } else if (InFile(spec_.image)) {
+    // Before anything reads it, on the descriptor that will be read.
+    int file = fds_.at(static_cast<std::size_t>(spec_.image.fd)).get();
+    TRY(JudgeImage(birth_.policy, TRY(FactsOf(birth_.policy, spec_.image, file))));
     image_ = TRY(OpenSource(spec_.image));
   } else {
     image_ = TRY_CONTEXT(OpenSource(spec_.image), "image");
+    TRY(JudgeImage(birth_.policy, TRY(FactsOf(birth_.policy, spec_.image, image_.root.get()))));
   }
   for (const Overlay& overlay : spec_.writing.overlays)
     overlays_.push_back(TRY_CONTEXT(OpenOverlay(overlay), Cat("--overlay ", overlay.name)));

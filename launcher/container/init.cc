@@ -18,8 +18,10 @@
 #include "launcher/container/birth.h"
 #include "launcher/container/confine.h"
 #include "launcher/container/environment.h"
+#include "launcher/container/hook_stages.h"
 #include "launcher/container/idmap.h"
 #include "launcher/container/namespaces.h"
+#include "launcher/container/policy.h"
 #include "launcher/container/privilege.h"
 #include "launcher/container/program.h"
 #include "launcher/container/report.h"
@@ -70,13 +72,6 @@ Result<> BlockAllSignals() {
   sigfillset(&all);
   if (::sigprocmask(SIG_SETMASK, &all, nullptr) < 0) return ErrnoFail("sigprocmask");
   return {};
-}
-
-// The one who forked us may have had anything open: the other end of our socket (we would never see it
-// close), a database, another user's files.
-void CloseAllBut(int kept_fd) {
-  if (kept_fd > 3) ::syscall(SYS_close_range, 3U, static_cast<unsigned>(kept_fd) - 1, 0U);
-  ::syscall(SYS_close_range, static_cast<unsigned>(kept_fd) + 1, ~0U, 0U);
 }
 
 bool Wants(const LaunchSpec& spec, Mount::Type type) {
@@ -138,16 +133,22 @@ struct Standing {
 Result<Standing> BuildContainer(const Birth& birth, const Order& order, UniqueFd fresh_proc, Report& report) {
   const LaunchSpec& spec = order.spec;
   Standing standing;
-  Confining confining = TRY(Confining::Prepare(spec.confinement, birth.rules));
+  Confinement wanted = spec.confinement;
+  BirthRules rules = birth.rules;
+  if (!birth.own_namespace) TRY(SetCapabilities(birth.policy, wanted, rules));
+  Confining confining = TRY(Confining::Prepare(wanted, rules));
+  std::string hook_id = spec.hooks.empty() ? std::string() : HookId();
   if (spec.fakeroot && !birth.own_namespace)
     return Fail(Code::kPermissionDenied, "--fakeroot needs a user namespace of your own (--userns)");
   TRY(EnterFurtherNamespaces(spec));
   if (spec.explain) {
     for (std::string& line : DescribeMaps()) report.Fact(std::move(line));
+    if (!birth.map_note.empty()) report.Fact(Cat("maps: ", birth.map_note));
   }
   standing.servers = TRY(BuildAndEnterTree(birth, spec, order.fds, std::move(fresh_proc), report)).servers;
   TRY(confining.Apply());
   report.EndLap("confinement");
+  TRY(RunStartHooks(spec, hook_id));
   ::umask(spec.umask);
   return standing;
 }
@@ -162,7 +163,8 @@ Result<Standing> BuildContainer(const Birth& birth, const Order& order, UniqueFd
     program = *found;
   }
   report.EndLap("program");
-  if (!report.Send(InitFrame::kReady, InitReady{report.laps(), supervised.pid_namespace, report.facts()})) ::_exit(kExitOurs);
+  if (!report.Send(InitFrame::kReady, InitReady{report.laps(), supervised.pid_namespace, report.facts()}))
+    ::_exit(kExitOurs);
   auto added = AddedTasks::Make(order.spec, env, report);
   if (!added) report.Die(added.error().message);
   if (!order.idle) {
@@ -182,12 +184,16 @@ Result<Standing> BuildContainer(const Birth& birth, const Order& order, UniqueFd
 void RunInit(const Birth& birth) {
   UniqueFd control(birth.control_fd);
   Report report(control.get());
-  CloseAllBut(control.get());
+  // The one who forked us may have had anything open: the other end of our socket (we would never see it
+  // close), a database, another user's files.
+  CloseAllBut({control.get()});
   if (auto blocked = BlockAllSignals(); !blocked) report.Die(blocked.error().message);
   if (auto hidden = StayUndumpable(); !hidden) report.Die(hidden.error().message);
   auto order = ReceiveOrder(control.get());
   if (!order) report.Die(order.error().message);
+  for (Mount& mount : ForcedBinds(birth.policy)) order->spec.mounts.push_back(std::move(mount));
   const LaunchSpec& spec = order->spec;
+  if (auto allowed = JudgeLayers(birth.policy, spec); !allowed) report.Die(allowed.error().message);
   report.EndLap("receive");
 
   UniqueFd fresh_proc;
@@ -205,7 +211,8 @@ void RunInit(const Birth& birth) {
   auto standing = BuildContainer(birth, *order, std::move(fresh_proc), report);
   if (!standing) report.Die(standing.error().message);
   if (auto app = CheckApp(spec.app); !app) report.Die(app.error().message);
-  auto env = ConfinedEnvironment(spec.confinement, spec.env, {spec.image_environment, spec.app});
+  auto env =
+      ConfinedEnvironment(spec.confinement, spec.env, {spec.image_environment, spec.app, control.get()});
   // From here on the closed socket tells of the front's end. Without a PID namespace a SIGKILL of ours would
   // leave the orphans that only we can still find.
   if (!pid_namespace) ::prctl(PR_SET_PDEATHSIG, 0);

@@ -144,7 +144,7 @@ Result<> Layer::PutFile(const std::string& target, const std::string& content, u
   TRY(MakeParents(place.path));
   UniqueFd fd = TRY(OpenAt(layer_fd_, place.path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode));
   if (::fchmod(fd.get(), mode & 0777) < 0) return ErrnoFail("chmod", target);
-  made_.push_back({target, place.path});
+  made_.push_back({target, place.path, false});
   return WriteAll(fd.get(), content);
 }
 
@@ -161,7 +161,9 @@ Result<> Layer::AddAccountLine(const std::string& target, std::string line) {
   }
   if (HasAccount(accounts, line)) return {};
   if (!accounts.empty() && accounts.back() != '\n') accounts += '\n';
-  return PutFile(target, accounts + line, 0644);
+  TRY(PutFile(target, accounts + line, 0644));
+  made_.back().account = true;
+  return {};
 }
 
 }  // namespace slipway

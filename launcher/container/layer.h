@@ -27,6 +27,7 @@ class Layer {
   bool used() const { return used_; }  // something was made
   struct Made {
     std::string target, path;  // as asked for; in the layer
+    bool account = false;      // by AddAccountLine
   };
   const std::vector<Made>& made() const { return made_; }  // files that have content
   int fd() const { return layer_fd_; }

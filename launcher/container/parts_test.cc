@@ -37,7 +37,8 @@ TEST(PlainScript, IsLeftToTheShellWhenItTakesOne) {
 
 TEST(ContainerEnvironment, LetsWhatWasSaidForTheContainerWin) {
   auto env = *ContainerEnvironment(
-      {"PATH=/host/bin", "A=1", "SINGULARITYENV_B=old", "SLIPWAYENV_B=new", "APPTAINERENV_A=2"}, {.environment = false});
+      {"PATH=/host/bin", "A=1", "SINGULARITYENV_B=old", "SLIPWAYENV_B=new", "APPTAINERENV_A=2"},
+      {.environment = false});
   EXPECT_EQ(Lookup(env, "A"), "2");
   EXPECT_EQ(Lookup(env, "B"), "new");
   EXPECT_EQ(Lookup(env, "PATH"), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");

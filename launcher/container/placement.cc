@@ -124,13 +124,15 @@ Result<> Placement::Attach(const MountSource& source) {
   bool attached = false;
   auto outcome = [&]() -> Result<> {
     UniqueFd target = TRY(OpenTarget(mount.target, source.directory, Covering(mount.target, &mount)));
-    if (mount.type == Mount::kDev) return MakeDev(target.get(), mount.options != "nopts", report_);
+    if (mount.type == Mount::kDev) return MakeDev(target.get(), mount.options, report_);
     TRY(AttachMount(source.tree.get(), target.get()));
     attached = true;
     if (!source.covered.empty()) TRY(Cover(source));
     return {};
   }();
-  bool left_out = !outcome && mount.optional && !attached;
+  bool kernels = mount.type == Mount::kProc || mount.type == Mount::kSys || mount.type == Mount::kDev;
+  bool no_place = !outcome && spec_.writing.in_place && kernels && outcome.error().sys_errno == ENOENT;
+  bool left_out = !outcome && !attached && (mount.optional || no_place);
   if (left_out && spec_.writing.in_place) homeless_.push_back(mount.target);
   if (spec_.explain) Note(source, !left_out);
   if (outcome || left_out) return {};
@@ -140,7 +142,8 @@ Result<> Placement::Attach(const MountSource& source) {
 
 Result<> Placement::BindFromLayer(const Layer::Made& made) {
   auto target = OpenInRoot(root_fd_, made.target, O_PATH);
-  if (!target) return {};  // the image has nothing of the kind that anything could read
+  if (!target && made.account) return {};  // nothing inside looks anybody up
+  if (!target) return Failure(std::move(target).error());
   UniqueFd tree = TRY(OpenTreeClone(layer_.fd(), made.path, false));
   TRY(SetMountAttributes(tree.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, 0, false));
   return AttachMount(tree.get(), target->get());

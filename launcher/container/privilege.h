@@ -16,7 +16,6 @@ Result<CapabilitySet> CapabilitiesAllowed(const Confinement& wanted, const Birth
 // effective sets are `keep`; inheritable and ambient are empty, but for a user that is not root inside, who
 // would lose `keep` at the exec without them. Proved by capget before it returns.
 Result<> KeepPrivilege(CapabilitySet keep);
-inline Result<> DropAllPrivilege() { return KeepPrivilege(0); }
 
 // Nobody of the same uid may trace or read this process.
 Result<> StayUndumpable();

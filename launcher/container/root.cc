@@ -6,9 +6,11 @@
 #include <sys/stat.h>
 
 #include "base/os/mount.h"
+#include "launcher/container/hook_stages.h"
 #include "launcher/container/image_layers.h"
 #include "launcher/container/layer.h"
 #include "launcher/container/placement.h"
+#include "launcher/container/policy.h"
 #include "launcher/container/sources.h"
 
 namespace slipway {
@@ -17,7 +19,12 @@ namespace {
 class TreeBuilder {
  public:
   TreeBuilder(const Birth& birth, const LaunchSpec& spec, const std::vector<UniqueFd>& fds, Report& report)
-      : birth_(birth), spec_(spec), fds_(fds), report_(report), images_(birth, spec, fds, report) {}
+      : birth_(birth),
+        spec_(spec),
+        fds_(fds),
+        report_(report),
+        shown_to_hooks_(HasHooksBeforePivot(spec)),
+        images_(birth, spec, fds, report) {}
 
   Result<ContainerTree> Build(UniqueFd fresh_proc) {
     if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) < 0)
@@ -34,14 +41,18 @@ class TreeBuilder {
     TRY(WithWords(placement.Prepare()));
     report_.EndLap("image");
     UniqueFd root = TRY(WithWords(images_.MakeRoot(layer.used())));
-    TRY_CONTEXT(AttachMount(root.get(), old_root_.get()), "attaching the container's root");
+    TRY_CONTEXT(AttachRoot(root.get()), "attaching the container's root");
     report_.EndLap("root");
     bool may_make = images_.writable() && !spec_.writing.in_place;
     TRY(placement.AttachAll(root.get(), scratch_.get(), images_.layered(), may_make));
     report_.EndLap("mounts");
+    if (shown_to_hooks_) {
+      TRY(RunHooksBeforePivot(birth_, spec_, scratch_.get(), report_));
+      report_.EndLap("hooks");
+    }
     TRY(PivotInto(root.get()));
     // The pivot took our scratch, which lay on the old root, away first; the old root is what is left on top.
-    if (::umount2("/", MNT_DETACH) < 0) return ErrnoFail("letting the host's tree go");
+    if (!shown_to_hooks_ && ::umount2("/", MNT_DETACH) < 0) return ErrnoFail("letting the host's tree go");
     report_.EndLap("pivot");
     return Finished();
   }
@@ -56,12 +67,25 @@ class TreeBuilder {
   // A tmpfs over "/": path look-ups, which begin at our root below it, never see it.
   Result<> MakeScratch() {
     std::vector<FsParameter> parameters = {{"mode", "0755"}, {"source", "slipway"}};
-    if (!spec_.writing.tmpfs_size.empty()) parameters.push_back({"size", spec_.writing.tmpfs_size});
+    const std::string& asked = spec_.writing.tmpfs_size;
+    if (std::string size = TmpfsSize(birth_.policy, asked); !size.empty())
+      parameters.push_back({"size", size});
     scratch_ = TRY_CONTEXT(MountNew("tmpfs", parameters, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV),
                            "making the container's scratch");
     old_root_ = TRY(Open("/", O_PATH | O_DIRECTORY));
-    TRY_CONTEXT(AttachMount(scratch_.get(), old_root_.get()), "attaching the container's scratch");
+    UniqueFd shown;
+    if (shown_to_hooks_) shown = TRY_CONTEXT(Open(kHookPlace, O_PATH | O_DIRECTORY), "the place for hooks");
+    TRY_CONTEXT(AttachMount(scratch_.get(), shown ? shown.get() : old_root_.get()),
+                "attaching the container's scratch");
     return images_.AttachTo(scratch_.get());
+  }
+
+  // Where hooks look for it, or over everything.
+  Result<> AttachRoot(int root_fd) {
+    if (!shown_to_hooks_) return AttachMount(root_fd, old_root_.get());
+    if (::mkdirat(scratch_.get(), "rootfs", 0755) < 0) return ErrnoFail("mkdir in the container's scratch");
+    UniqueFd place = TRY(OpenAt(scratch_.get(), "rootfs", O_PATH | O_DIRECTORY));
+    return AttachMount(root_fd, place.get());
   }
 
   // Parts of images are mounts only once the image is attached somewhere.
@@ -106,6 +130,7 @@ class TreeBuilder {
   const LaunchSpec& spec_;
   const std::vector<UniqueFd>& fds_;
   Report& report_;
+  bool shown_to_hooks_;  // scratch and root then have a path, kHookPlace, until the pivot
 
   ImageLayers images_;
   std::vector<MountSource> sources_;

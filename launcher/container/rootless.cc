@@ -29,11 +29,10 @@ Result<> MakeNamespaces() {
   return {};
 }
 
-Result<> EnterOwnNamespace(const OwnNamespace& wanted) {
+Result<> EnterOwnNamespace(const OwnNamespace& wanted, std::string& why) {
   uid_t uid = ::geteuid();
   gid_t gid = ::getegid();
   std::optional<RangeMapper> ranges;
-  std::string why;
   if (wanted.identity == Identity::kRoot) ranges = TRY(RangeMapper::Start(wanted.user_name, why));
   TRY(MakeNamespaces());
   if (wanted.identity == Identity::kSelf) return MapOnlyOneself(uid, gid, uid, gid);
@@ -44,7 +43,7 @@ Result<> EnterOwnNamespace(const OwnNamespace& wanted) {
 }  // namespace
 
 void RunRootless(Birth birth, const OwnNamespace& wanted) {
-  if (auto made = EnterOwnNamespace(wanted); !made) {
+  if (auto made = EnterOwnNamespace(wanted, birth.map_note); !made) {
     Report report(birth.control_fd);
     report.Die(made.error().message);
   }

@@ -12,6 +12,7 @@
 
 #include "base/os/mount.h"
 #include "launcher/container/fuse2fs.h"
+#include "launcher/container/policy.h"
 
 namespace slipway {
 namespace {
@@ -34,7 +35,7 @@ Result<std::string> ImagesBelow(int source_fd, const std::string& source, const 
   UniqueFd folder = TRY(Open(birth.image_path.substr(0, birth.image_path.rfind('/')), O_PATH | O_DIRECTORY));
   std::string images = TRY(PathOf(folder.get())), real = TRY(PathOf(source_fd));
   if (IsBelowOrSame(real, images)) {
-    return Fail(Code::kPermissionDenied, "bind of ", source, ": it lies among the node's image mounts");
+    return Fail(Code::kPermissionDenied, source, ": it lies among the node's image mounts");
   }
   if (!IsBelowOrSame(images, real)) return std::string();
   return images.substr(real == "/" ? 1 : real.size() + 1);
@@ -42,17 +43,14 @@ Result<std::string> ImagesBelow(int source_fd, const std::string& source, const 
 
 // A recursive copy of the host's tree at `source`. statx, because it wakes automounts where stat and
 // open_tree do not; one descriptor for check and copy, because the path is the user's to change.
-Result<MountSource> CloneOf(const std::string& source, const Birth& birth) {
+Result<MountSource> CloneOf(const std::string& source, const Birth& birth, const Mount* judged = nullptr) {
   struct statx info {};
   if (::statx(AT_FDCWD, source.c_str(), 0, STATX_TYPE, &info) < 0) return ErrnoFail("bind source", source);
   MountSource opened;
   opened.directory = S_ISDIR(info.stx_mode);
-  if (birth.image_path.empty()) {
-    opened.tree = TRY(OpenTreeClone(AT_FDCWD, source, opened.directory));
-    return opened;
-  }
   UniqueFd fd = TRY(Open(source, O_PATH));
-  opened.covered = TRY(ImagesBelow(fd.get(), source, birth));
+  if (!birth.image_path.empty()) opened.covered = TRY(ImagesBelow(fd.get(), source, birth));
+  if (judged != nullptr) TRY(JudgeBind(birth.policy, TRY(FactsOfBind(birth.policy, *judged, fd.get()))));
   opened.tree = TRY(OpenTreeClone(fd.get(), "", opened.directory));
   return opened;
 }
@@ -77,11 +75,25 @@ Result<UniqueFd> Tmpfs(const std::string& options) {
   return MountNew("tmpfs", parameters, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 }
 
+// What a bind's options take away; "ro" is a field of its own.
+std::uint64_t TakenAway(std::string_view options) {
+  std::uint64_t attributes = 0;
+  while (!options.empty()) {
+    auto comma = options.find(',');
+    std::string_view option = options.substr(0, comma);
+    if (option == "nodev") attributes |= MOUNT_ATTR_NODEV;
+    if (option == "noexec") attributes |= MOUNT_ATTR_NOEXEC;
+    options.remove_prefix(comma == std::string_view::npos ? options.size() : comma + 1);
+  }
+  return attributes;
+}
+
 Result<> RestrictAsAsked(const MountSource& source) {
   const Mount& mount = *source.mount;
   bool kernels = mount.type == Mount::kProc || mount.type == Mount::kSys;
   std::uint64_t more = kernels ? MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC : 0;
   if (mount.type == Mount::kSys) more |= MOUNT_ATTR_RDONLY;
+  if (mount.type == Mount::kBind) more |= TakenAway(mount.options);
   TRY_CONTEXT(Restrict(source, more, source.directory), Cat("restricting the mount for ", mount.target));
   if (mount.propagation == Mount::kPrivate)
     TRY_CONTEXT(SetPropagation(source.tree.get(), MS_PRIVATE, source.directory),
@@ -90,8 +102,8 @@ Result<> RestrictAsAsked(const MountSource& source) {
 }
 
 bool MayBeSkipped(const Mount& mount, const Error& error) {
-  return mount.optional &&
-         (error.sys_errno == ENOENT || error.sys_errno == EACCES || error.sys_errno == ENOTDIR);
+  return mount.optional && (error.code == Code::kPermissionDenied || error.sys_errno == ENOENT ||
+                            error.sys_errno == EACCES || error.sys_errno == ENOTDIR);
 }
 
 Result<MountSource> OpenSource(const Mount& mount, const Birth& birth, UniqueFd& fresh_proc) {
@@ -100,8 +112,10 @@ Result<MountSource> OpenSource(const Mount& mount, const Birth& birth, UniqueFd&
     case Mount::kTmpfs:
       source.tree = TRY(Tmpfs(mount.options));
       break;
-    case Mount::kDev:
     case Mount::kImage:
+      TRY(JudgeBind(birth.policy, {.source = mount.source, .target = mount.target}));
+      break;
+    case Mount::kDev:
       break;
     case Mount::kProc:
       if (!fresh_proc) return CloneOf("/proc", {});
@@ -110,12 +124,18 @@ Result<MountSource> OpenSource(const Mount& mount, const Birth& birth, UniqueFd&
     case Mount::kSys:
       return CloneOf("/sys", {});
     default:
-      return CloneOf(mount.source, birth);
+      return CloneOf(mount.source, birth, mount.forced ? nullptr : &mount);
   }
   return source;
 }
 
 }  // namespace
+
+Result<> RefuseNodesImages(int fd, const std::string& source, const Birth& birth) {
+  if (birth.image_path.empty()) return {};
+  TRY(ImagesBelow(fd, source, birth));
+  return {};
+}
 
 Result<FuseImage> ServeImage(const ImageSource& image, const std::vector<UniqueFd>& fds, const Birth& birth,
                              ImageOwner owner) {

@@ -30,6 +30,9 @@ struct MountSource {
 Result<std::vector<MountSource>> OpenMountSources(const LaunchSpec& spec, const std::vector<UniqueFd>& fds,
                                                   const Birth& birth, UniqueFd fresh_proc);
 
+// In the brokered way: a descriptor among the images of the node is refused, whatever its path was.
+Result<> RefuseNodesImages(int fd, const std::string& source, const Birth& birth);
+
 // The file system in the file that `image` names.
 Result<FuseImage> ServeImage(const ImageSource& image, const std::vector<UniqueFd>& fds, const Birth& birth,
                              ImageOwner owner);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -45,10 +46,12 @@ class TaskStarter {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (!task.cpus.empty()) SetAffinity(task);
     PlaceStdio(task);
+    if (task.controlling_terminal && (::setsid() < 0 || ::ioctl(0, TIOCSCTTY, 0) < 0))
+      Fail("controlling terminal");
     ::syscall(SYS_close_range, 3U, ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */);
     ResetSignals();
     std::vector<char*> merged = envp_;
-    if (!task.env.empty()) merged = Merge(task.env);
+    if (!task.env.empty() || task.kept_fd >= 0) merged = Merge(task.env, Keep(task));
     if (spec_.confinement.filter == Confinement::kGiven && !InstallFilter(spec_.confinement.bpf))
       Fail("seccomp filter");
     ::execve(program_.c_str(), argv_.data(), merged.data());
@@ -102,13 +105,22 @@ class TaskStarter {
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
   }
 
-  std::vector<char*> Merge(const std::vector<std::string>& own) {
+  // NAME=number of the descriptor that stays open over the exec; empty when there is none.
+  std::string Keep(const Task& task) {
+    if (task.kept_fd < 0) return {};
+    int fd = fds_[static_cast<std::size_t>(task.kept_fd)].get();
+    if (::fcntl(fd, F_SETFD, 0) < 0) Fail("kept descriptor");
+    return Cat(task.kept_fd_variable, "=", fd);
+  }
+
+  std::vector<char*> Merge(const std::vector<std::string>& own, const std::string& kept) {
     merged_env_ = env_;
-    for (const std::string& entry : own) {
+    auto set = [&](std::string_view entry) {
       auto equals = entry.find('=');
-      SetVariable(merged_env_, std::string_view(entry).substr(0, equals),
-                  std::string_view(entry).substr(equals + 1));
-    }
+      SetVariable(merged_env_, entry.substr(0, equals), entry.substr(equals + 1));
+    };
+    for (const std::string& entry : own) set(entry);
+    if (!kept.empty()) set(kept);
     return Pointers(merged_env_);
   }
 

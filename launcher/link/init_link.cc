@@ -104,6 +104,15 @@ Result<> InitLink::Handle(std::string_view message) {
       events_.exited(exited.task, exited.wait_status);
       return {};
     }
+    case InitFrame::kHookPoint: {
+      auto point = TRY(Decode<HookPoint>(frame.payload, "hook point"));
+      if (!events_.hook_point) return Fail(Code::kInternal, "the init asks for hooks that nobody set");
+      TRY(events_.hook_point(std::move(point)));
+      WireWriter ran;
+      ran(static_cast<std::uint16_t>(InitFrame::kHooksRan));
+      Send(ran.Take(), {});
+      return {};
+    }
     case InitFrame::kTaskFailed: {
       auto failed = TRY(Decode<TaskFailed>(frame.payload, "task failed"));
       if (events_.added_failed) events_.added_failed(std::move(failed));

@@ -24,6 +24,9 @@ class InitLink {
     std::function<void(InitReady)> ready;
     std::function<void(std::uint32_t task)> started;
     std::function<void(std::uint32_t task, std::int32_t wait_status)> exited;
+    // The hooks that run outside are due, and the init waits; an error ends it. Needed only by those whose
+    // spec has such hooks.
+    std::function<Result<>(HookPoint)> hook_point;
     // Of tasks that were added, numbered as they were asked for.
     std::function<void(TaskStarted)> added_started;
     std::function<void(TaskExited)> added_exited;

@@ -1,37 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
-// slipway-broker [--config FILE]: joins the privileged half (launcher/broker) with the container's code,
-// which may not know one another.
+// slipway-broker: the privileged half of a node. Joins the broker's library with the container's own code.
+// --import FD: no daemon, one image into the store; how the setuid starter imports.
 #include <cstdio>
-#include <cstring>
+#include <cstdlib>
+#include <string_view>
 
 #include "base/log/log.h"
 #include "launcher/broker/broker.h"
 #include "launcher/container/birth.h"
 
+namespace slipway {
+namespace {
+
+Result<> Run(const char* config, const char* import_fd) {
+  if (import_fd == nullptr) {
+    BrokerConf conf = TRY(LoadNodeConf(config));
+    return RunBroker(conf, {RunInit, [](const Birth& birth) { RunRootless(birth); }});
+  }
+  BrokerConf conf = TRY(LoadConf(config));
+  std::string digest = TRY(ImportOnce(conf, UniqueFd(std::atoi(import_fd))));
+  return WriteAll(1, digest + "\n");
+}
+
+}  // namespace
+}  // namespace slipway
+
 int main(int argc, char** argv) {
   using namespace slipway;
   SetLogOptions({.program = "slipway-broker"});
-  const char* config = "/etc/slipway/starter.conf";
-  if (argc == 3 && std::strcmp(argv[1], "--config") == 0) {
-    config = argv[2];
-  } else if (argc != 1) {
-    std::fprintf(stderr, "usage: slipway-broker [--config FILE]\n");
-    return 2;
+  const char *config = kStarterConf, *import_fd = nullptr;
+  for (int i = 1; i < argc; i += 2) {
+    std::string_view option = argv[i];
+    if ((option != "--config" && option != "--import") || i + 1 == argc) {
+      std::fprintf(stderr, "usage: slipway-broker [--config FILE] [--import FD]\n");
+      return 2;
+    }
+    (option == "--config" ? config : import_fd) = argv[i + 1];
   }
-  ContainerEntry entry{
-      .run_init =
-          [](int control_fd, const std::string& image_path, bool proc_masked, const BirthRules& rules) {
-            RunInit(Birth{control_fd, image_path, proc_masked, rules});
-          },
-      .run_rootless =
-          [](int control_fd) {
-            RunRootless(Birth{control_fd, "", false, {}});
-          },
-  };
-  auto ran = [&]() -> Result<> {
-    BrokerConf conf = TRY(LoadConf(config));
-    return RunBroker(conf, entry);
-  }();
+  auto ran = Run(config, import_fd);
   if (ran) return 0;
   Log(Level::kError, ran.error().message);
   return 1;

@@ -3,38 +3,13 @@
 // LaunchSpec become tasks in a container, as root for another user and rootless. Needs root (to be both).
 #include <gtest/gtest.h>
 
-#include "launcher/broker/testdata/broker_fixture.h"
+#include "launcher/main/testdata/program_fixture.h"
 #include "launcher/spec/launch_spec.h"
 
 namespace slipway {
 namespace {
 
-Result<> Exec(const char* program, const std::string& config) {
-  ::execl(program, program, "--config", config.c_str(), nullptr);
-  return ErrnoFail("exec", program);
-}
-
-struct BrokerProgram : BrokerFixture {
-  Result<> BeBroker() override { return Exec(SLIPWAY_BROKER, dir + "/starter.conf"); }
-  Result<> BeHolder() override { return Exec(SLIPWAY_HOLDER, dir + "/starter.conf"); }
-
-  // A root that can run a shell: the programs, and the libraries that ldd names.
-  void MakeImage() override {
-    std::string root = dir + "/root";
-    std::string script = Cat("set -e; mkdir -p ", root, "/bin ", root, "/etc ", root, "/tmp ", root, "/proc ",
-                             root, "/dev ", root, "/sys; cd ", root,
-                             "; for p in /bin/sh /usr/bin/id /bin/cat /bin/sleep /usr/bin/readlink; do cp $p "
-                             "bin/; ldd $p; done | grep -o '/[^ ]*' | sort -u | "
-                             "while read l; do mkdir -p .$(dirname $l); cp -L $l .$l; done; echo from the "
-                             "image > hello; chmod 0755 .");
-    ASSERT_EQ(RunAndCapture({.argv = {"sh", "-c", script}})->status.exit_code(), 0);
-    image_file = dir + "/image.sqsh";
-    auto made = RunAndCapture({.argv = {"mksquashfs", root, image_file, "-noappend", "-quiet", "-no-progress",
-                                        "-all-root", "-processors", "1"}});
-    ASSERT_TRUE(made && made->status.exit_code() == 0);
-    digest = DigestOfFile(Open(image_file, O_RDONLY).value().get()).value();
-  }
-
+struct BrokerProgram : Programs {
   virtual ImageSource Image() { return {}; }
   // A shell script as the one task; its output goes to the status file.
   std::string Spec(const std::string& script) {

@@ -10,17 +10,14 @@
 int main(int argc, char** argv) {
   using namespace slipway;
   SetLogOptions({.program = "slipway-holder"});
-  const char* config = "/etc/slipway/starter.conf";
+  const char* config = kStarterConf;
   if (argc == 3 && std::strcmp(argv[1], "--config") == 0) {
     config = argv[2];
   } else if (argc != 1) {
     std::fprintf(stderr, "usage: slipway-holder [--config FILE]\n");
     return 2;
   }
-  auto ran = [&]() -> Result<> {
-    BrokerConf conf = TRY(LoadConf(config));
-    return RunHolder(conf);
-  }();
+  auto ran = LoadNodeConf(config).and_then(RunHolder);
   if (ran) return 0;
   Log(Level::kError, ran.error().message);
   return 1;

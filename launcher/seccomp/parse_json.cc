@@ -7,62 +7,27 @@
 #include <cerrno>
 #include <cstdio>
 #include <limits>
-#include <nlohmann/json.hpp>
 
+#include "base/json/strict.h"
 #include "launcher/seccomp/profile.h"
 
 namespace slipway {
 namespace {
 
-using Json = nlohmann::json;
-
-constexpr std::size_t kRulesMax = 4096, kNamesMax = 4096, kTestsMax = 6;
-
-Failure Wrong(std::string_view where, std::string_view what) {
-  return Fail(Code::kInvalidArgument, where, ": ", what);
-}
-
-Result<> CheckFields(const Json& object, std::string_view where,
-                     std::initializer_list<std::string_view> known) {
-  if (!object.is_object()) return Wrong(where, "not an object");
-  for (const auto& [name, value] : object.items()) {
-    if (std::find(known.begin(), known.end(), name) == known.end())
-      return Wrong(where, Cat("unknown field \"", name.substr(0, 64), "\""));
-  }
-  return {};
-}
-
-Result<std::string> Text(const Json& value, std::string_view where) {
-  if (!value.is_string()) return Wrong(where, "not a string");
-  return value.get<std::string>();
-}
-
-Result<std::uint64_t> Number(const Json& value, std::string_view where, std::uint64_t most) {
-  if (!value.is_number_unsigned() || value.get<std::uint64_t>() > most)
-    return Wrong(where, Cat("not a whole number from 0 to ", most));
-  return value.get<std::uint64_t>();
-}
-
-Result<std::vector<std::string>> Texts(const Json& value, std::string_view where) {
-  if (value.is_null()) return std::vector<std::string>();
-  if (!value.is_array() || value.size() > kNamesMax) return Wrong(where, "not a list of strings");
-  std::vector<std::string> texts;
-  for (const Json& one : value) texts.push_back(TRY(Text(one, where)));
-  return texts;
-}
+constexpr std::size_t kRulesMax = 4096, kTestsMax = 6;
 
 // The errno of "errnoRet" (a number) or "errno" (its name, containers/common's; only the usual two).
 Result<std::uint16_t> ErrnoOf(const Json& object, const char* number, const char* name,
                               std::string_view where) {
   if (object.contains(number) && !object[number].is_null())
-    return static_cast<std::uint16_t>(TRY(Number(object[number], Cat(where, ".", number), 4095)));
+    return static_cast<std::uint16_t>(TRY(JsonNumber(object[number], Cat(where, ".", number), 4095)));
   if (!object.contains(name)) return static_cast<std::uint16_t>(EPERM);
-  std::string text = TRY(Text(object[name], Cat(where, ".", name)));
+  std::string text = TRY(JsonText(object[name], Cat(where, ".", name)));
   for (int candidate = 1; candidate < 134; ++candidate) {
     const char* known = ::strerrorname_np(candidate);
     if (known != nullptr && text == known) return static_cast<std::uint16_t>(candidate);
   }
-  return Wrong(Cat(where, ".", name), Cat("unknown error name '", text.substr(0, 64), "'"));
+  return JsonWrong(Cat(where, ".", name), Cat("unknown error name '", text.substr(0, 64), "'"));
 }
 
 Result<SeccompAction> ActionOf(const std::string& name, std::uint16_t data, std::string_view where) {
@@ -80,12 +45,12 @@ Result<SeccompAction> ActionOf(const std::string& name, std::uint16_t data, std:
     if (name == known) return SeccompAction{kind, takes_data ? data : std::uint16_t{0}};
   }
   if (name == "SCMP_ACT_NOTIFY")
-    return Wrong(where, "SCMP_ACT_NOTIFY needs a process that listens, which a container here has not");
-  return Wrong(where, Cat("unknown action '", name.substr(0, 64), "'"));
+    return JsonWrong(where, "SCMP_ACT_NOTIFY needs a process that listens, which a container here has not");
+  return JsonWrong(where, Cat("unknown action '", name.substr(0, 64), "'"));
 }
 
 Result<SeccompTest> TestOf(const Json& json, const std::string& where) {
-  TRY(CheckFields(json, where, {"index", "value", "valueTwo", "op"}));
+  TRY(CheckJsonFields(json, where, {"index", "value", "valueTwo", "op"}));
   constexpr std::pair<std::string_view, SeccompTest::Operator> kOperators[] = {
       {"SCMP_CMP_NE", SeccompTest::kNotEqual},          {"SCMP_CMP_LT", SeccompTest::kLess},
       {"SCMP_CMP_LE", SeccompTest::kLessOrEqual},       {"SCMP_CMP_EQ", SeccompTest::kEqual},
@@ -93,19 +58,20 @@ Result<SeccompTest> TestOf(const Json& json, const std::string& where) {
       {"SCMP_CMP_MASKED_EQ", SeccompTest::kMaskedEqual}};
   constexpr std::uint64_t kAny = std::numeric_limits<std::uint64_t>::max();
   for (const char* needed : {"index", "value", "op"}) {
-    if (!json.contains(needed)) return Wrong(where, Cat("no \"", needed, "\""));
+    if (!json.contains(needed)) return JsonWrong(where, Cat("no \"", needed, "\""));
   }
   SeccompTest test;
-  test.index = static_cast<std::uint32_t>(TRY(Number(json["index"], where + ".index", 5)));
-  test.value = TRY(Number(json["value"], where + ".value", kAny));
-  if (json.contains("valueTwo")) test.value_two = TRY(Number(json["valueTwo"], where + ".valueTwo", kAny));
-  std::string op = TRY(Text(json["op"], where + ".op"));
+  test.index = static_cast<std::uint32_t>(TRY(JsonNumber(json["index"], where + ".index", 5)));
+  test.value = TRY(JsonNumber(json["value"], where + ".value", kAny));
+  if (json.contains("valueTwo"))
+    test.value_two = TRY(JsonNumber(json["valueTwo"], where + ".valueTwo", kAny));
+  std::string op = TRY(JsonText(json["op"], where + ".op"));
   for (const auto& [name, known] : kOperators) {
     if (op != name) continue;
     test.op = known;
     return test;
   }
-  return Wrong(where + ".op", Cat("unknown operator '", op.substr(0, 64), "'"));
+  return JsonWrong(where + ".op", Cat("unknown operator '", op.substr(0, 64), "'"));
 }
 
 struct Filter {  // of "includes" or "excludes"
@@ -118,25 +84,25 @@ Result<Filter> Judge(const Json& rule, const char* name, bool any_is_enough, con
   if (!rule.contains(name) || rule[name].is_null() || rule[name].empty()) return filter;
   const Json& json = rule[name];
   std::string here = Cat(where, ".", name);
-  TRY(CheckFields(json, here, {"caps", "arches", "minKernel"}));
+  TRY(CheckJsonFields(json, here, {"caps", "arches", "minKernel"}));
   std::vector<bool> conditions;
   if (json.contains("arches")) {
-    auto arches = TRY(Texts(json["arches"], here + ".arches"));
+    auto arches = TRY(JsonTexts(json["arches"], here + ".arches"));
     if (!arches.empty())
       conditions.push_back(std::find(arches.begin(), arches.end(), site.architecture) != arches.end());
   }
   if (json.contains("caps")) {
-    for (const std::string& cap : TRY(Texts(json["caps"], here + ".caps"))) {
+    for (const std::string& cap : TRY(JsonTexts(json["caps"], here + ".caps"))) {
       auto bit = CapabilityNamed(cap);
       if (!bit) return Failure(std::move(bit).error().Context(here + ".caps"));
       conditions.push_back((site.capabilities & *bit) != 0);
     }
   }
   if (json.contains("minKernel")) {
-    std::string text = TRY(Text(json["minKernel"], here + ".minKernel"));
+    std::string text = TRY(JsonText(json["minKernel"], here + ".minKernel"));
     unsigned major = 0, minor = 0;
     if (std::sscanf(text.c_str(), "%u.%u", &major, &minor) != 2)
-      return Wrong(here + ".minKernel", Cat("'", text.substr(0, 32), "' is not MAJOR.MINOR"));
+      return JsonWrong(here + ".minKernel", Cat("'", text.substr(0, 32), "' is not MAJOR.MINOR"));
     conditions.push_back(std::pair(site.kernel_major, site.kernel_minor) >= std::pair(major, minor));
   }
   filter.given = !conditions.empty();
@@ -151,19 +117,19 @@ class Reader {
   explicit Reader(const SeccompSite& site) : site_(site) {}
 
   Result<ParsedProfile> Read(const Json& json) {
-    TRY(CheckFields(json, "the profile",
-                    {"defaultAction", "defaultErrnoRet", "defaultErrno", "architectures", "archMap", "flags",
-                     "listenerPath", "listenerMetadata", "syscalls"}));
-    if (!json.contains("defaultAction")) return Wrong("the profile", "no \"defaultAction\"");
+    TRY(CheckJsonFields(json, "the profile",
+                        {"defaultAction", "defaultErrnoRet", "defaultErrno", "architectures", "archMap",
+                         "flags", "listenerPath", "listenerMetadata", "syscalls"}));
+    if (!json.contains("defaultAction")) return JsonWrong("the profile", "no \"defaultAction\"");
     SeccompProfile& profile = parsed_.profile;
     profile.otherwise =
-        TRY(ActionOf(TRY(Text(json["defaultAction"], "defaultAction")),
+        TRY(ActionOf(TRY(JsonText(json["defaultAction"], "defaultAction")),
                      TRY(ErrnoOf(json, "defaultErrnoRet", "defaultErrno", "the profile")), "defaultAction"));
     TRY(ReadArchitectures(json));
     TRY(ReadFlags(json));
     if (json.contains("syscalls") && !json["syscalls"].is_null()) {
       const Json& rules = json["syscalls"];
-      if (!rules.is_array() || rules.size() > kRulesMax) return Wrong("syscalls", "not a list of rules");
+      if (!rules.is_array() || rules.size() > kRulesMax) return JsonWrong("syscalls", "not a list of rules");
       for (std::size_t i = 0; i < rules.size(); ++i) TRY(ReadRule(rules[i], Cat("syscalls[", i, "]")));
     }
     if (!unknown_.empty())
@@ -183,18 +149,18 @@ class Reader {
   Result<> ReadArchitectures(const Json& json) {
     auto& into = parsed_.profile.architectures;
     if (json.contains("architectures")) {
-      for (const std::string& name : TRY(Texts(json["architectures"], "architectures")))
+      for (const std::string& name : TRY(JsonTexts(json["architectures"], "architectures")))
         into.push_back(SeccompName(name));
     }
     if (!json.contains("archMap") || json["archMap"].is_null()) return {};
-    if (!json["archMap"].is_array()) return Wrong("archMap", "not a list");
+    if (!json["archMap"].is_array()) return JsonWrong("archMap", "not a list");
     for (const Json& entry : json["archMap"]) {
-      TRY(CheckFields(entry, "archMap", {"architecture", "subArchitectures"}));
-      if (!entry.contains("architecture")) return Wrong("archMap", "no \"architecture\"");
-      std::string native = SeccompName(TRY(Text(entry["architecture"], "archMap.architecture")));
+      TRY(CheckJsonFields(entry, "archMap", {"architecture", "subArchitectures"}));
+      if (!entry.contains("architecture")) return JsonWrong("archMap", "no \"architecture\"");
+      std::string native = SeccompName(TRY(JsonText(entry["architecture"], "archMap.architecture")));
       if (native != NativeName()) continue;
       if (!entry.contains("subArchitectures")) continue;
-      for (const std::string& name : TRY(Texts(entry["subArchitectures"], "archMap.subArchitectures")))
+      for (const std::string& name : TRY(JsonTexts(entry["subArchitectures"], "archMap.subArchitectures")))
         into.push_back(SeccompName(name));
     }
     return {};
@@ -211,30 +177,30 @@ class Reader {
 
   Result<> ReadFlags(const Json& json) {
     if (json.contains("listenerPath") || json.contains("listenerMetadata"))
-      return Wrong("listenerPath", "a container here has no listener");
+      return JsonWrong("listenerPath", "a container here has no listener");
     if (!json.contains("flags")) return {};
-    for (const std::string& flag : TRY(Texts(json["flags"], "flags"))) {
+    for (const std::string& flag : TRY(JsonTexts(json["flags"], "flags"))) {
       // One thread installs it; speculation is left as outside in any case.
       if (flag != "SECCOMP_FILTER_FLAG_TSYNC" && flag != "SECCOMP_FILTER_FLAG_SPEC_ALLOW")
-        return Wrong("flags", Cat("'", flag.substr(0, 64), "' is not supported"));
+        return JsonWrong("flags", Cat("'", flag.substr(0, 64), "' is not supported"));
     }
     return {};
   }
 
   Result<> ReadRule(const Json& json, const std::string& where) {
-    TRY(CheckFields(
+    TRY(CheckJsonFields(
         json, where,
         {"names", "name", "action", "errnoRet", "errno", "args", "comment", "includes", "excludes"}));
     SeccompRule rule;
-    if (json.contains("names")) rule.names = TRY(Texts(json["names"], where + ".names"));
-    if (json.contains("name")) rule.names.push_back(TRY(Text(json["name"], where + ".name")));
-    if (rule.names.empty()) return Wrong(where, "names no system call");
-    if (!json.contains("action")) return Wrong(where, "no \"action\"");
-    rule.action = TRY(ActionOf(TRY(Text(json["action"], where + ".action")),
+    if (json.contains("names")) rule.names = TRY(JsonTexts(json["names"], where + ".names"));
+    if (json.contains("name")) rule.names.push_back(TRY(JsonText(json["name"], where + ".name")));
+    if (rule.names.empty()) return JsonWrong(where, "names no system call");
+    if (!json.contains("action")) return JsonWrong(where, "no \"action\"");
+    rule.action = TRY(ActionOf(TRY(JsonText(json["action"], where + ".action")),
                                TRY(ErrnoOf(json, "errnoRet", "errno", where)), where + ".action"));
     if (json.contains("args") && !json["args"].is_null()) {
       if (!json["args"].is_array() || json["args"].size() > kTestsMax)
-        return Wrong(where + ".args", Cat("not a list of at most ", kTestsMax));
+        return JsonWrong(where + ".args", Cat("not a list of at most ", kTestsMax));
       for (const Json& test : json["args"]) rule.tests.push_back(TRY(TestOf(test, where + ".args")));
     }
     Filter includes = TRY(Judge(json, "includes", false, site_, where));
@@ -255,7 +221,7 @@ class Reader {
         continue;
       }
       std::string shown = name->substr(0, 64);
-      if (!only_widens) return Wrong(where, Cat("unknown system call '", shown, "'"));
+      if (!only_widens) return JsonWrong(where, Cat("unknown system call '", shown, "'"));
       if (unknown_.size() < 1024) unknown_ += Cat(" ", shown);
       name = rule.names.erase(name);
     }
@@ -280,15 +246,7 @@ SeccompSite ThisNode(CapabilitySet capabilities) {
 }
 
 Result<ParsedProfile> ParseSeccompJson(std::string_view text, const SeccompSite& site) {
-  if (text.size() > kSeccompJsonBytesMax)
-    return Fail(Code::kOutOfRange, "over ", kSeccompJsonBytesMax, " bytes");
-  try {
-    return Reader(site).Read(Json::parse(text));
-  } catch (const Json::exception& error) {
-    std::string what = error.what();  // "[json.exception.parse_error.101] parse error at line 1, …"
-    auto end = what.find("] ");
-    return Fail(Code::kInvalidArgument, "not JSON: ", end == std::string::npos ? what : what.substr(end + 2));
-  }
+  return Reader(site).Read(TRY(ParseJson(text, kSeccompJsonBytesMax)));
 }
 
 }  // namespace slipway

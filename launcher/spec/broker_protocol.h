@@ -30,6 +30,11 @@ enum class BrokerFrame : std::uint16_t {
   kImportImage =
       9,  // PlainRequest + fd of a SIF or squashfs that nobody trusts → kImported + fd of our squashfs
   kForgetStep = 10,  // StepRequest → kDone: its report is safe with the controller, the run folder may go
+  // requests of users, on a socket of their own (exec.sock), one a connection: kExec, or kImportImage as
+  // above
+  kExec =
+      24,  // ExecRequest + fd of the init's control socket → kStarted; the connection then lives as long as
+           // the container, and the container's end is its end
   // answers
   kWelcome = 32,   // BrokerWelcome
   kDone = 33,      // Answer
@@ -83,6 +88,15 @@ struct StepRequest {
   StepId step;
 };
 void Fields(auto& archive, IsA<StepRequest> auto& v) { archive(v.id, v.step); }
+
+// `slipway exec` asks for a container's birth. Who asks is the kernel's word, what runs goes to the init by
+// the control socket, and the broker sees neither.
+inline constexpr std::uint32_t kExecProtocolVersion = 1;
+struct ExecRequest {
+  std::uint32_t version = kExecProtocolVersion;
+  std::string digest;  // of an image of the store; empty: the user brings his own in the LaunchSpec
+};
+void Fields(auto& archive, IsA<ExecRequest> auto& v) { archive(v.version, v.digest); }
 
 struct BrokerError {
   std::uint64_t id = 0;

@@ -14,11 +14,12 @@ namespace slipway {
 
 enum class InitFrame : std::uint16_t {
   // to the init
-  kLaunch = 1,   // LaunchRequest; fd 0 is the sealed memfd of the LaunchSpec
-  kFds = 2,      // no payload; the next of the spec's fd_count descriptors, at most 250 a message
-  kSignal = 3,   // TaskSignal
-  kRunTask = 4,  // RunTask; fd 0 is the sealed memfd of a TaskOrder (task_order.h), then its descriptors
-  kFinish = 5,   // TaskFinish
+  kLaunch = 1,    // LaunchRequest; fd 0 is the sealed memfd of the LaunchSpec
+  kFds = 2,       // no payload; the next of the spec's fd_count descriptors, at most 250 a message
+  kSignal = 3,    // TaskSignal
+  kRunTask = 4,   // RunTask; fd 0 is the sealed memfd of a TaskOrder (task_order.h), then its descriptors
+  kFinish = 5,    // TaskFinish
+  kHooksRan = 6,  // the answer to kHookPoint: no payload
   // from the init
   kReady = 16,       // InitReady: the container stands, tasks are about to be forked
   kStarted = 17,     // TaskStarted
@@ -26,6 +27,9 @@ enum class InitFrame : std::uint16_t {
   kFailed = 19,      // InitFailed: nothing was started, or nothing more will be
   kWarning = 20,     // std::string, for the user's stderr
   kTaskFailed = 21,  // TaskFailed: a kRunTask came to nothing; no kExited follows
+  kHookPoint = 22,   // HookPoint: the hooks that run outside are due; the init waits for kHooksRan
+  kRefused = 24,     // std::string: this way cannot be taken, nothing was started; another may be tried
+  kBorn = 25,        // std::string, empty: from the setuid starter, before the init's own first frame
 };
 
 // Exit code of a starter that refused before it could speak frames: it has said why on stderr.
@@ -91,6 +95,12 @@ struct TaskExited {
   std::int32_t wait_status = 0;  // of waitpid(2)
 };
 void Fields(auto& archive, IsA<TaskExited> auto& v) { archive(v.task, v.wait_status); }
+
+struct HookPoint {
+  std::int32_t pid = 0;  // the init's, as seen outside
+  std::string root;      // of the container, in the init's mount namespace
+};
+void Fields(auto& archive, IsA<HookPoint> auto& v) { archive(v.pid, v.root); }
 
 struct InitFailed {
   std::int32_t exit_code = 125;  // 125 our failure, 126 cannot be executed, 127 not found

@@ -38,7 +38,8 @@ struct Mount {
         1,  // source → target; made (file or directory) in the container's own layer where the image lacks it
     kTmpfs = 2,  // `options`: size=…,mode=…
     kProc = 3,   // fresh in a PID namespace; where the kernel refuses one, the host's is bound
-    kDev = 4,    // minimal /dev: null zero full random urandom tty, pts, shm, mqueue, fd links
+    kDev = 4,    // minimal /dev: null zero full random urandom tty, pts, shm, mqueue, fd links; `options`:
+                 // "nopts", "ownshm" (not the node's)
     kSys = 5,    // the host's /sys, read-only where that can be had
     kImage = 6,  // the folder or file `options` (absolute) of the file system in `image`, read-only; `source`
                  // is its name
@@ -51,7 +52,8 @@ struct Mount {
   bool read_only = false;
   bool optional = false;  // a source that does not exist is skipped, not an error ($HOME, $PWD, localtime)
   Propagation propagation = kSlave;
-  ImageSource image;  // of kImage
+  ImageSource image;    // of kImage
+  bool forced = false;  // the admin's own; never on the wire: the container's child adds it
 };
 void Fields(auto& archive, IsA<Mount> auto& v) {
   archive(v.type, v.source, v.target, v.options, v.read_only, v.optional, v.propagation, v.image);
@@ -93,9 +95,13 @@ struct Task {
   std::int32_t stdin_fd = -1, stdout_fd = -1,
                stderr_fd = -1;      // -1: /dev/null for stdin, the init's own otherwise
   std::vector<std::uint32_t> cpus;  // allowed processors; empty: as inherited
+  std::int32_t kept_fd = -1;        // stays open in the task, which finds its number in this variable
+  std::string kept_fd_variable;
+  bool controlling_terminal = false;  // stdin_fd is a terminal for a session of its own
 };
 void Fields(auto& archive, IsA<Task> auto& v) {
-  archive(v.rank, v.env, v.stdin_fd, v.stdout_fd, v.stderr_fd, v.cpus);
+  archive(v.rank, v.env, v.stdin_fd, v.stdout_fd, v.stderr_fd, v.cpus, v.kept_fd, v.kept_fd_variable,
+          v.controlling_terminal);
 }
 
 struct LaunchSpec {

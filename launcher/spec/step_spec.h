@@ -15,9 +15,10 @@
 
 namespace slipway {
 
-// kPmix: every rank must connect, or the step has failed. kAuto: PMIx is offered to several ranks that may be
-// no MPI program (`launch -n 4 hostname`); it fails when some connected and others left without.
-enum class MpiKind : std::uint8_t { kNone = 1, kPmix = 2, kAuto = 3 };
+// kPmix, kPmi (PMI-1 and PMI-2): every rank must connect by it, or the step has failed. kAuto: both are
+// offered to several ranks that may be no MPI program (`launch -n 4 hostname`); it fails when some connected
+// and others left without.
+enum class MpiKind : std::uint8_t { kNone = 1, kPmix = 2, kAuto = 3, kPmi = 4 };
 
 struct StepSpec {
   std::uint32_t version = 1;

@@ -20,13 +20,14 @@ struct TaskOrder {
   bool whole_environment = false;
   std::vector<std::string> env;  // NAME=value
   std::string cwd;               // empty: the container's
+  bool cwd_optional = false;     // the container's too where there is no `cwd`
   // Its streams, as indices into the descriptors behind the memfd. stdin may be -1: /dev/null.
   std::int32_t stdin_fd = -1, stdout_fd = -1, stderr_fd = -1;
   bool terminal = false;  // stdin is a terminal and becomes the controlling one of the task's session
 };
 void Fields(auto& archive, IsA<TaskOrder> auto& v) {
-  archive(v.version, v.argv, v.whole_environment, v.env, v.cwd, v.stdin_fd, v.stdout_fd, v.stderr_fd,
-          v.terminal);
+  archive(v.version, v.argv, v.whole_environment, v.env, v.cwd, v.cwd_optional, v.stdin_fd, v.stdout_fd,
+          v.stderr_fd, v.terminal);
 }
 
 inline constexpr std::size_t kTaskOrderBytesMax = 8 << 20;

@@ -126,8 +126,10 @@ Result<LaunchSpec> DecodeLaunchSpec(std::string_view bytes) {
       return Fail(Code::kInvalidArgument, "tasks: ", spec.tasks.size(), " of them");
     for (const Task& task : spec.tasks) {
       TRY(CheckEnvironment(task.env));
-      if (!fd_ok(task.stdin_fd) || !fd_ok(task.stdout_fd) || !fd_ok(task.stderr_fd))
+      if (!fd_ok(task.stdin_fd) || !fd_ok(task.stdout_fd) || !fd_ok(task.stderr_fd) || !fd_ok(task.kept_fd))
         return Fail(Code::kInvalidArgument, "tasks: no such descriptor");
+      if (HasNul(task.kept_fd_variable) || task.kept_fd_variable.find('=') != std::string::npos)
+        return Fail(Code::kInvalidArgument, "tasks: the name of a variable");
       for (std::uint32_t cpu : task.cpus) {
         if (cpu >= 8192) return Fail(Code::kInvalidArgument, "tasks: processor ", cpu);
       }
@@ -191,7 +193,7 @@ Result<StepSpec> DecodeStepSpec(std::string_view bytes) {
     TRY(CheckMounts(spec.mounts, 0));  // it brings no descriptors
     TRY(CheckHooks(spec.hooks));
     if (!spec.cwd.empty()) TRY(CheckTarget("cwd", spec.cwd));
-    if (spec.mpi < MpiKind::kNone || spec.mpi > MpiKind::kAuto)
+    if (spec.mpi < MpiKind::kNone || spec.mpi > MpiKind::kPmi)
       return Fail(Code::kInvalidArgument, "mpi: unknown kind");
     return {};
   }();

@@ -8,14 +8,7 @@
 namespace slipway {
 namespace {
 
-enum class Kind : std::uint8_t {
-  kUp = 1,
-  kDown = 2,
-  kCancel = 3,
-  kRequest = 4,
-  kAnswer = 5,
-  kStepFailed = 6
-};
+enum class Kind : std::uint8_t { kBlocks = 1, kCancel = 3, kRequest = 4, kAnswer = 5, kStepFailed = 6 };
 
 // FNV-1a: the names come from one user's own ranks, who gains nothing by a collision with himself.
 std::uint64_t NameOf(std::string_view members, const std::vector<std::uint32_t>& nodes) {
@@ -34,15 +27,31 @@ std::size_t PositionOf(const std::vector<std::uint32_t>& nodes, std::uint32_t no
 
 }  // namespace
 
+std::string AsPart(std::string_view bytes) { return Encode(std::string(bytes)); }
+
+std::vector<std::string> PartsOf(std::string_view all) {
+  std::vector<std::string> parts;
+  while (!all.empty()) {
+    WireReader reader(all);
+    std::string part;
+    reader(part);
+    if (reader.failed()) break;
+    all = all.substr(all.size() - reader.bytes_left());
+    parts.push_back(std::move(part));
+  }
+  return parts;
+}
+
 struct Exchange::Message {
   Kind kind{};
   std::uint64_t name = 0;    // of the set; or the request's number
   std::uint64_t number = 0;  // within the set; or the service; or the error's code; or the exit code
+  std::uint32_t round = 0;   // of blocks
   bool ok = true;            // of an answer
   std::string data;          // or the reason
 };
-void Fields(auto& archive, auto& v) requires requires { v.kind, v.name, v.number, v.ok, v.data; }
-{ archive(v.kind, v.name, v.number, v.ok, v.data); }
+void Fields(auto& archive, auto& v) requires requires { v.kind, v.name, v.number, v.round, v.ok, v.data; }
+{ archive(v.kind, v.name, v.number, v.round, v.ok, v.data); }
 
 Exchange::Exchange(std::uint32_t node_index, std::vector<std::string> node_names, ExchangeCallbacks callbacks)
     : node_index_(node_index), names_(std::move(node_names)), callbacks_(std::move(callbacks)) {
@@ -66,13 +75,15 @@ void Exchange::SendTo(std::uint32_t node, const Message& message) {
   at->second.Send(Encode(message));
 }
 
-std::vector<std::uint32_t> Exchange::NodesBelow(const Gather& gather) const {
-  std::vector<std::uint32_t> below;
-  std::size_t ours = PositionOf(gather.nodes, node_index_);
-  for (std::size_t bit = 1; (ours & bit) == 0 && ours + bit < gather.nodes.size(); bit <<= 1) {
-    below.push_back(gather.nodes[ours + bit]);
+// Whom we send to or hear from in any round.
+std::set<std::uint32_t> Exchange::Neighbours(const Gather& gather) const {
+  std::set<std::uint32_t> beside;
+  std::size_t count = gather.nodes.size();
+  for (std::size_t step = 1; step < count; step <<= 1) {
+    beside.insert(gather.nodes[(gather.position + step) % count]);
+    beside.insert(gather.nodes[(gather.position + count - step) % count]);
   }
-  return below;
+  return beside;
 }
 
 void Exchange::AllGather(std::string_view members, const std::vector<std::uint32_t>& nodes, std::string data,
@@ -84,50 +95,58 @@ void Exchange::AllGather(std::string_view members, const std::vector<std::uint32
   Key key{name, entered_[name]++};
   Gather& gather = gathers_[key];
   gather.nodes = nodes;
-  gather.own = std::move(data);
+  gather.position = PositionOf(nodes, node_index_);
+  gather.blocks.push_back(std::move(data));
   gather.reply = std::move(reply);
   std::string failure = gather.failure;
   for (std::uint32_t node : nodes) {
     if (failure.empty()) failure = Gone(node);
   }
   if (!failure.empty()) return FailGather(key, failure);
+  SendRound(key, gather);
   Advance(key);
 }
 
-// When everything below us has come, it goes up; at the top it is the answer.
+void Exchange::SendRound(const Key& key, const Gather& gather) {
+  std::size_t count = gather.nodes.size(), step = std::size_t{1} << gather.round;
+  std::vector<std::string> blocks(
+      gather.blocks.begin(),
+      gather.blocks.begin() + static_cast<std::ptrdiff_t>(std::min(step, count - step)));
+  SendTo(gather.nodes[(gather.position + count - step) % count], {.kind = Kind::kBlocks,
+                                                                  .name = key.first,
+                                                                  .number = key.second,
+                                                                  .round = gather.round,
+                                                                  .data = Encode(blocks)});
+}
+
 void Exchange::Advance(const Key& key) {
   Gather& gather = gathers_.at(key);
-  std::vector<std::uint32_t> below = NodesBelow(gather);
-  auto has_come = [&](std::uint32_t node) { return gather.from_below.contains(node); };
-  if (gather.sent_up || !std::all_of(below.begin(), below.end(), has_come)) return;
-  std::string all = std::move(gather.own);
-  for (std::uint32_t node : below) all += gather.from_below.at(node);
-  gather.from_below.clear();
-  gather.sent_up = true;
-  std::size_t ours = PositionOf(gather.nodes, node_index_);
-  if (ours == 0) return Finish(key, all);
-  SendTo(gather.nodes[ours & (ours - 1)],
-         {.kind = Kind::kUp, .name = key.first, .number = key.second, .data = std::move(all)});
-}
-
-void Exchange::Finish(const Key& key, const std::string& data) {
-  Gather gather = std::move(gathers_.at(key));
-  gathers_.erase(key);
-  for (std::uint32_t node : NodesBelow(gather)) {
-    SendTo(node, {.kind = Kind::kDown, .name = key.first, .number = key.second, .data = data});
+  std::size_t count = gather.nodes.size();
+  for (std::size_t step; (step = std::size_t{1} << gather.round) < count;) {
+    std::uint32_t from = gather.nodes[(gather.position + step) % count];
+    auto at = gather.come.find({gather.round, from});
+    if (at == gather.come.end()) return;
+    auto theirs = Decode<std::vector<std::string>>(at->second, "blocks");
+    gather.come.erase(at);
+    if (!theirs || theirs->size() != std::min(step, count - step))
+      return FailGather(key, Cat("node ", names_[from], " does not keep the protocol of the exchange"));
+    std::move(theirs->begin(), theirs->end(), std::back_inserter(gather.blocks));
+    ++gather.round;
+    if (std::size_t{1} << gather.round < count) SendRound(key, gather);
   }
-  gather.reply(data);
+  std::string all;
+  for (const std::string& block : gather.blocks) all += block;
+  Reply reply = std::move(gather.reply);
+  gathers_.erase(key);
+  reply(std::move(all));
 }
 
-// Those next to us in the tree hear of it too, so that nobody waits for a node that only we know to be gone.
+// Those next to us hear of it too, so that nobody waits for a node that only we know to be gone.
 void Exchange::FailGather(const Key& key, const std::string& reason) {
   Gather gather = std::move(gathers_.at(key));
   gathers_.erase(key);
   if (!gather.reply) return;
-  std::vector<std::uint32_t> beside = NodesBelow(gather);
-  std::size_t ours = PositionOf(gather.nodes, node_index_);
-  if (ours != 0) beside.push_back(gather.nodes[ours & (ours - 1)]);
-  for (std::uint32_t node : beside) {
+  for (std::uint32_t node : Neighbours(gather)) {
     SendTo(node, {.kind = Kind::kCancel, .name = key.first, .number = key.second, .data = reason});
   }
   gather.reply(Fail(Code::kUnavailable, reason));
@@ -172,10 +191,8 @@ Result<> Exchange::Deliver(std::uint32_t node, std::string_view bytes) {
 
 void Exchange::Handle(std::uint32_t node, Message&& message) {
   switch (message.kind) {
-    case Kind::kUp:
-      return HandleUp(node, std::move(message));
-    case Kind::kDown:
-      return HandleDown(message);
+    case Kind::kBlocks:
+      return HandleBlocks(node, std::move(message));
     case Kind::kCancel:
       return HandleCancel(message);
     case Kind::kRequest:
@@ -188,21 +205,16 @@ void Exchange::Handle(std::uint32_t node, Message&& message) {
   }
 }
 
-void Exchange::HandleUp(std::uint32_t node, Message&& message) {
+void Exchange::HandleBlocks(std::uint32_t node, Message&& message) {
+  constexpr std::uint32_t kRoundsMax = 32;
   Key key{message.name, message.number};
   auto entered = entered_.find(key.first);
   bool past = entered != entered_.end() && key.second < entered->second && !gathers_.contains(key);
-  if (past) return;  // it failed here; the cancel is on its way to them
+  if (past || message.round >= kRoundsMax) return;  // failed here; the cancel is on its way to them
   if (!gathers_.contains(key) && gathers_.size() >= kExchangeOpenMax) return;
   Gather& gather = gathers_[key];
-  gather.from_below.insert_or_assign(node, std::move(message.data));
+  gather.come.insert_or_assign({message.round, node}, std::move(message.data));
   if (gather.reply) Advance(key);
-}
-
-void Exchange::HandleDown(const Message& message) {
-  Key key{message.name, message.number};
-  auto at = gathers_.find(key);
-  if (at != gathers_.end() && at->second.sent_up) Finish(key, message.data);
 }
 
 void Exchange::HandleCancel(const Message& message) {
@@ -237,13 +249,24 @@ void Exchange::HandleAnswer(std::uint32_t node, Message&& message) {
              message.data));
 }
 
+// One that has everything may end before the others do: only who waits for its word must fail, and tells
+// those who wait for his.
+bool Exchange::StillNeeds(const Gather& gather, std::uint32_t node) {
+  std::size_t count = gather.nodes.size();
+  for (std::uint32_t round = gather.round; (std::size_t{1} << round) < count; ++round) {
+    std::uint32_t from = gather.nodes[(gather.position + (std::size_t{1} << round)) % count];
+    if (from == node && !gather.come.contains({round, from})) return true;
+  }
+  return false;
+}
+
 void Exchange::PeerGone(std::uint32_t node, std::string_view reason) {
   if (node >= names_.size() || node == node_index_ || gone_.contains(node)) return;
   gone_.emplace(node, std::string(reason));
   links_.erase(node);
   std::vector<Key> hit;
   for (auto& [key, gather] : gathers_) {
-    if (std::binary_search(gather.nodes.begin(), gather.nodes.end(), node)) hit.push_back(key);
+    if (StillNeeds(gather, node)) hit.push_back(key);
   }
   for (const Key& key : hit) {
     if (gathers_.contains(key)) FailGather(key, Gone(node));
@@ -258,6 +281,16 @@ void Exchange::PeerGone(std::uint32_t node, std::string_view reason) {
     at = asked_.erase(at);
   }
   for (Reply& reply : replies) reply(Fail(Code::kUnavailable, Gone(node)));
+}
+
+std::vector<std::string> Exchange::Missing() const {
+  std::set<std::string> names;
+  for (auto& [key, gather] : gathers_) {
+    if (!gather.reply) continue;
+    std::size_t from = gather.position + (std::size_t{1} << gather.round);
+    names.insert(names_[gather.nodes[from % gather.nodes.size()]]);
+  }
+  return {names.begin(), names.end()};
 }
 
 void Exchange::Tick() {

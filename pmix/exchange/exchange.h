@@ -4,9 +4,11 @@
 // (direct modex, names, spawn), and the news that the step has failed. Frames travel stepd → agent → agent →
 // stepd as opaque bytes.
 //
-// An allgather climbs a binomial tree to the lowest node of the set and comes down the same tree: 2·⌈log2 N⌉
-// hops. Several may be open; one is named by who takes part (`members`, whatever the callers agree on) and
-// how many of that name were before it. A node that goes fails what is open with it at once, with its name.
+// An allgather goes by dissemination (Bruck): in round k each node hands what it has to the node 2^k before
+// it in the ring of the participants, so all is everywhere after ⌈log2 N⌉ hops, half those of a tree, and no
+// node receives a byte twice. Several may be open; one is named by who takes part (`members`, whatever the
+// callers agree on) and how many of that name were before it. A node that goes fails what is open with it at
+// once, with its name.
 //
 // Pure state machine, one thread (the loop's); callbacks run within the call that causes them.
 #pragma once
@@ -14,6 +16,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -28,7 +31,7 @@ namespace slipway {
 inline constexpr std::size_t kExchangeOpenMax = 4096;  // allgathers that others have begun and we have not
 
 // What one node may ask of another; what each request and its answer hold is said where it is served.
-enum class Service : std::uint16_t { kModex = 1, kName = 2 };
+enum class Service : std::uint16_t { kModex = 1, kName = 2, kNumber = 3, kEvent = 4 };
 struct ModexRequest {
   std::uint32_t rank = 0;
 };
@@ -43,6 +46,11 @@ struct ExchangeCallbacks {
   // Another node's part of the step has failed: ours should end with that code and reason.
   std::function<void(std::uint32_t node, std::int32_t exit_code, std::string reason)> step_failed;
 };
+
+// The parts of an allgather are joined; what must be told apart afterwards says its length first. A part that
+// does not keep that ends the list.
+std::string AsPart(std::string_view bytes);
+std::vector<std::string> PartsOf(std::string_view all);
 
 class Exchange {
  public:
@@ -62,33 +70,35 @@ class Exchange {
   Result<> Deliver(std::uint32_t node, std::string_view bytes);
   void PeerGone(std::uint32_t node, std::string_view reason);
 
-  void Tick();    // about twice a second while wants_tick()
-  void Resend();  // a new agent carries our frames
+  std::vector<std::string> Missing() const;  // nodes whose data open allgathers wait for
+  void Tick();                               // about twice a second while wants_tick()
+  void Resend();                             // a new agent carries our frames
   bool wants_tick() const;
 
  private:
   using Key = std::pair<std::uint64_t, std::uint64_t>;  // name of the set, number
   struct Gather {
     std::vector<std::uint32_t> nodes;  // empty until we enter it
-    std::string own;
-    Reply reply;                                      // set once entered, until answered
-    std::map<std::uint32_t, std::string> from_below;  // by node
-    bool sent_up = false;
+    std::size_t position = 0;          // ours in `nodes`
+    std::vector<std::string> blocks;   // ours, then those of the nodes behind us in the ring
+    std::uint32_t round = 0;           // the one whose message we wait for
+    Reply reply;                       // set once entered, until answered
+    std::map<std::pair<std::uint32_t, std::uint32_t>, std::string> come;  // (round, node) → blocks
     std::string failure;  // not empty: failed before we entered it
   };
   struct Message;
 
   void SendTo(std::uint32_t node, const Message& message);
   void Handle(std::uint32_t node, Message&& message);
-  void HandleUp(std::uint32_t node, Message&& message);
-  void HandleDown(const Message& message);
+  void HandleBlocks(std::uint32_t node, Message&& message);
   void HandleCancel(const Message& message);
   void HandleRequest(std::uint32_t node, Message&& message);
   void HandleAnswer(std::uint32_t node, Message&& message);
   void Advance(const Key& key);
-  void Finish(const Key& key, const std::string& data);
+  void SendRound(const Key& key, const Gather& gather);
   void FailGather(const Key& key, const std::string& reason);
-  std::vector<std::uint32_t> NodesBelow(const Gather& gather) const;
+  static bool StillNeeds(const Gather& gather, std::uint32_t node);
+  std::set<std::uint32_t> Neighbours(const Gather& gather) const;
   std::string Gone(std::uint32_t node) const;
 
   const std::uint32_t node_index_;

@@ -76,15 +76,20 @@ void NameDirectory::Lookup(NameRequest request, Exchange::Reply reply) {
   waiters_.push_back({std::move(request), std::move(reply)});
 }
 
-// Only who published a name takes it back.
+// Only who published a name takes it back; without a name, all of his.
 void NameDirectory::Unpublish(const NameRequest& request, const Exchange::Reply& reply) {
-  auto own = [&](auto& name) {
-    return name.key == request.key && name.world == request.world && name.publisher == request.publisher;
-  };
-  auto at = std::find_if(names_.begin(), names_.end(), own);
-  if (at == names_.end()) return reply(Fail(Code::kNotFound, "no such name: ", request.key.substr(0, 80)));
-  Remove(at);
-  reply(std::string());
+  bool any = false;
+  for (auto at = names_.begin(); at != names_.end();) {
+    auto next = std::next(at);
+    bool own = at->world == request.world && at->publisher == request.publisher;
+    if (own && (request.key.empty() || at->key == request.key)) {
+      Remove(at);
+      any = true;
+    }
+    at = next;
+  }
+  if (any || request.key.empty()) return reply(std::string());
+  reply(Fail(Code::kNotFound, "no such name: ", request.key.substr(0, 80)));
 }
 
 void NameDirectory::Forget(const NameRequest& request) {

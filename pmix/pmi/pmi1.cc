@@ -75,6 +75,7 @@ bool PmiServer::Handle1(std::uint32_t rank, Session& session, const PmiRequest& 
 void PmiServer::Name1(std::uint32_t rank, const PmiRequest& request, NameRequest::Kind kind,
                       const char* answer) {
   NameRequest name{.kind = kind, .key = request.Get("service"), .value = request.Get("port")};
+  name.world = world_.name;
   name.publisher = rank;
   callbacks_.name(std::move(name), [this, rank, kind, answer](Result<std::string> value) {
     PmiReply reply = Reply(answer);

@@ -99,6 +99,7 @@ bool PmiServer::HandleInfo2(std::uint32_t rank, const PmiRequest& request) {
 void PmiServer::Name2(std::uint32_t rank, const PmiRequest& request, NameRequest::Kind kind,
                       const char* answer) {
   NameRequest name{.kind = kind, .key = request.Get("name"), .value = request.Get("port")};
+  name.world = world_.name;
   name.publisher = rank;
   PmiReply reply = Reply2(answer, request);
   callbacks_.name(std::move(name), [this, rank, kind, reply](Result<std::string> value) mutable {

@@ -136,8 +136,7 @@ void PmiServer::Advance(const std::string& group) {
   for (std::uint32_t rank : fence.expected) {
     const Session& session = sessions_.at(rank);
     if (fence.waiting_for.contains(rank)) continue;
-    if (session.gone || session.finalized)
-      return callbacks_.broken(rank, "it left while the others wait for it in a fence");
+    if (session.gone || session.finalized) return callbacks_.left(rank);
     return;  // still to come
   }
   fence.sent = true;
@@ -147,9 +146,7 @@ void PmiServer::Advance(const std::string& group) {
     std::move(put.begin(), put.end(), std::back_inserter(mine.pairs));
     put.clear();
   }
-  WireWriter blob;
-  blob(Encode(mine));  // its length in front: others follow
-  callbacks_.fence(Cat(world_.name, "/", group), fence.nodes, blob.Take(),
+  callbacks_.fence(Cat(world_.name, "/", group), fence.nodes, AsPart(Encode(mine)),
                    [this, group](Result<std::string> all) { EndFence(group, std::move(all)); });
 }
 
@@ -169,13 +166,8 @@ void PmiServer::EndFence(const std::string& group, Result<std::string> all) {
 
 // Other nodes' stepds may be in their user's hands: what does not read as contributions is left out.
 void PmiServer::Merge(std::string_view all) {
-  while (!all.empty()) {
-    std::uint32_t size = 0;
-    WireReader length(all.substr(0, sizeof size));
-    length(size);
-    if (length.failed() || size > all.size() - sizeof size) return;
-    auto theirs = Decode<Contribution>(all.substr(sizeof size, size), "PMI fence");
-    all.remove_prefix(sizeof size + size);
+  for (const std::string& part : PartsOf(all)) {
+    auto theirs = Decode<Contribution>(part, "PMI fence");
     if (!theirs) continue;
     for (auto& [key, value] : theirs->pairs) {
       if (key.size() <= kPmiKeyBytesMax && value.size() <= kPmiValueBytesMax) common_[key] = std::move(value);
@@ -190,7 +182,7 @@ void PmiServer::Gone(std::uint32_t rank) {
   if (!at->second.greeted || at->second.finalized) return;
   for (auto& [group, fence] : fences_) {
     if (fence.sent || !fence.expected.contains(rank)) continue;
-    return callbacks_.broken(rank, "it left while the others wait for it in a fence");
+    return callbacks_.left(rank);
   }
 }
 

@@ -42,7 +42,9 @@ struct PmiCallbacks {
       fence;
   std::function<void(NameRequest request, Exchange::Reply reply)>
       name;  // the answer of a lookup is the value
-  // The rank cannot be understood, or a fence can never end because it has left: the step has failed.
+  // It has finalized or its connection has ended while others wait for it in a fence, which so never ends.
+  std::function<void(std::uint32_t rank)> left;
+  // The rank cannot be understood and is heard no more.
   std::function<void(std::uint32_t rank, std::string why)> broken;
 };
 
@@ -50,7 +52,8 @@ class PmiServer {
  public:
   PmiServer(PmiWorld world, PmiCallbacks callbacks);
   void Receive(std::uint32_t rank, std::string_view bytes);
-  void Gone(std::uint32_t rank);  // its connection has ended
+  void Gone(std::uint32_t rank);                // its connection has ended
+  std::uint32_t size() const { return size_; }  // of the world
   // Local ranks that an unfinished fence waits for.
   std::vector<std::uint32_t> FenceWaitsFor() const;
 

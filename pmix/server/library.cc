@@ -31,6 +31,10 @@ Result<PmixLibrary> Open() {
              Find(library, "PMIx_server_setup_fork", table.setup_fork) &&
              Find(library, "PMIx_server_dmodex_request", table.dmodex_request) &&
              Find(library, "PMIx_Info_load", table.info_load) &&
+             Find(library, "PMIx_Value_destruct", table.value_destruct) &&
+             Find(library, "PMIx_Data_pack", table.data_pack) &&
+             Find(library, "PMIx_Data_unpack", table.data_unpack) &&
+             Find(library, "PMIx_Notify_event", table.notify_event) &&
              Find(library, "PMIx_Error_string", table.error_string) &&
              Find(library, "PMIx_Get_version", table.get_version);
   if (!all) return Fail(Code::kFailedPrecondition, "this node cannot start MPI steps: ", ::dlerror());

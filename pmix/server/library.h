@@ -23,6 +23,10 @@ struct PmixLibrary {
   decltype(&PMIx_server_setup_fork) setup_fork;
   decltype(&PMIx_server_dmodex_request) dmodex_request;
   decltype(&PMIx_Info_load) info_load;
+  decltype(&PMIx_Value_destruct) value_destruct;
+  decltype(&PMIx_Data_pack) data_pack;
+  decltype(&PMIx_Data_unpack) data_unpack;
+  decltype(&PMIx_Notify_event) notify_event;
   decltype(&PMIx_Error_string) error_string;
   decltype(&PMIx_Get_version) get_version;
 };

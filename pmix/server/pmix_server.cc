@@ -7,6 +7,7 @@
 #include "pmix/server/guard.h"
 #include "pmix/server/library.h"
 #include "pmix/server/upcalls.h"
+#include "pmix/server/values.h"
 
 namespace slipway {
 
@@ -19,29 +20,6 @@ struct PmixServer::Impl {
 };
 
 namespace {
-
-// pmix_info_t of known keys; the strings are copied by libpmix.
-class InfoList {
- public:
-  explicit InfoList(const PmixLibrary& library) : library_(library) {}
-  void Text(const char* key, const std::string& value) { Add(key, value.c_str(), PMIX_STRING); }
-  void Number(const char* key, std::uint32_t value) { Add(key, &value, PMIX_UINT32); }
-  void True(const char* key) {
-    bool yes = true;
-    Add(key, &yes, PMIX_BOOL);
-  }
-  void Add(const char* key, const void* value, pmix_data_type_t type) {
-    infos_.emplace_back();
-    std::memset(&infos_.back(), 0, sizeof(pmix_info_t));
-    library_.info_load(&infos_.back(), key, value, type);
-  }
-  pmix_info_t* data() { return infos_.data(); }
-  std::size_t size() const { return infos_.size(); }
-
- private:
-  const PmixLibrary& library_;
-  std::vector<pmix_info_t> infos_;
-};
 
 Result<> Check(const PmixLibrary& library, pmix_status_t status, std::string_view what) {
   if (status == PMIX_SUCCESS || status == PMIX_OPERATION_SUCCEEDED) return {};
@@ -112,7 +90,7 @@ Result<std::unique_ptr<PmixServer>> PmixServer::Start(Loop& loop, const std::str
   GuardAcceptedConnections(uid);
   SetUpcallTarget(&impl->target);
 
-  InfoList infos(*impl->library);
+  InfoArray infos;
   infos.Text(PMIX_SERVER_TMPDIR, private_dir);
   infos.Text(PMIX_SYSTEM_TMPDIR, private_dir);
   infos.Text(PMIX_HOSTNAME, host);
@@ -137,7 +115,7 @@ Result<> PmixServer::Register(PmixStep step) {
   char* proc_map = nullptr;
   TRY(Check(library, library.generate_regex(NodeList(step).c_str(), &node_map), "PMIx_generate_regex"));
   TRY(Check(library, library.generate_ppn(RankList(step).c_str(), &proc_map), "PMIx_generate_ppn"));
-  InfoList infos(library);
+  InfoArray infos;
   infos.Add(PMIX_NODE_MAP, node_map, PMIX_REGEX);
   infos.Add(PMIX_PROC_MAP, proc_map, PMIX_REGEX);
   auto size = static_cast<std::uint32_t>(impl_->target.places.node_of.size());
@@ -212,6 +190,10 @@ void PmixServer::ServeModex(std::uint32_t rank, Exchange::Reply reply) {
   if (status == PMIX_SUCCESS) return;
   waiting->reply(Fail(Code::kNotFound, "PMIx_server_dmodex_request: ", impl_->library->error_string(status)));
   delete waiting;
+}
+
+Result<> PmixServer::DeliverEvent(std::string_view word) {
+  return slipway::DeliverEvent(*impl_->library, word);
 }
 
 std::string PmixServer::version() const { return impl_->library->get_version(); }

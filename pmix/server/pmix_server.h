@@ -18,6 +18,7 @@
 #include "base/loop/loop.h"
 #include "base/result/result.h"
 #include "pmix/exchange/exchange.h"
+#include "pmix/exchange/names.h"
 
 namespace slipway {
 
@@ -41,6 +42,11 @@ struct PmixCallbacks {
       fence;
   // A local rank wants what `rank` on `node` has committed.
   std::function<void(std::uint32_t node, std::uint32_t rank, Exchange::Reply reply)> modex;
+  std::function<void(NameRequest request, Exchange::Reply reply)> name;
+  // A number that was never given before in this step; not 0.
+  std::function<void(std::function<void(std::uint64_t)> reply)> number;
+  // For DeliverEvent on every other node.
+  std::function<void(std::string word)> event;
 };
 
 class PmixServer {
@@ -57,6 +63,8 @@ class PmixServer {
   Result<std::vector<std::string>> EnvironmentOf(std::uint32_t rank);
   // What a local rank has committed (or will have: the reply may come late).
   void ServeModex(std::uint32_t rank, Exchange::Reply reply);
+  // An event that a rank of another node raised.
+  Result<> DeliverEvent(std::string_view word);
   std::string version() const;
 
  private:

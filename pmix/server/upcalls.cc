@@ -79,6 +79,12 @@ pmix_status_t NotOffered(Arguments...) {
   return PMIX_ERR_NOT_SUPPORTED;
 }
 
+// The one slot that cannot refuse by what it returns.
+void LogNotOffered(const pmix_proc_t*, const pmix_info_t[], size_t, const pmix_info_t[], size_t,
+                   pmix_op_cbfunc_t answer, void* context) {
+  if (answer != nullptr) answer(PMIX_ERR_NOT_SUPPORTED, context);
+}
+
 }  // namespace
 
 std::optional<Participants> ParticipantsOf(const RankPlaces& places, const pmix_proc_t* procs,
@@ -114,6 +120,7 @@ std::optional<Participants> ParticipantsOf(const RankPlaces& places, const pmix_
 }
 
 void SetUpcallTarget(UpcallTarget* target) { g_target = target; }
+UpcallTarget* Target() { return g_target; }
 
 pmix_server_module_t* UpcallModule() {
   static pmix_server_module_t module = {
@@ -121,17 +128,25 @@ pmix_server_module_t* UpcallModule() {
       .abort = OnAbort,
       .fence_nb = OnFence,
       .direct_modex = OnModex,
-      .publish = NotOffered,
-      .lookup = NotOffered,
-      .unpublish = NotOffered,
+      .publish = OnPublish,
+      .lookup = OnLookup,
+      .unpublish = OnUnpublish,
       .spawn = NotOffered,
-      .connect = NotOffered,
-      .disconnect = NotOffered,
-      .query = NotOffered,
+      .connect = OnConnectAll,
+      .disconnect = OnDisconnectAll,
+      .register_events = OnRegisterEvents,
+      .deregister_events = OnDeregisterEvents,
+      .notify_event = OnNotifyEvent,
+      .query = OnQuery,
+      .log = LogNotOffered,
       .allocate = NotOffered,
       .job_control = NotOffered,  // must be there: libpmix then serves clean-up requests by itself
       .monitor = NotOffered,
-      .group = NotOffered,
+      .get_credential = NotOffered,
+      .validate_credential = NotOffered,
+      .iof_pull = NotOffered,
+      .push_stdin = NotOffered,
+      .group = OnGroup,
       .client_connected2 = OnConnected,
   };
   return &module;

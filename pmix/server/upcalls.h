@@ -35,6 +35,32 @@ struct UpcallTarget {
 };
 // The one server of this process; set before PMIx_server_init, never changed while libpmix runs.
 void SetUpcallTarget(UpcallTarget* target);
+UpcallTarget* Target();
 pmix_server_module_t* UpcallModule();
+
+// names_upcalls.cc
+pmix_status_t OnPublish(const pmix_proc_t* proc, const pmix_info_t infos[], size_t count,
+                        pmix_op_cbfunc_t answer, void* context);
+pmix_status_t OnLookup(const pmix_proc_t* proc, char** keys, const pmix_info_t infos[], size_t count,
+                       pmix_lookup_cbfunc_t answer, void* context);
+pmix_status_t OnUnpublish(const pmix_proc_t* proc, char** keys, const pmix_info_t infos[], size_t count,
+                          pmix_op_cbfunc_t answer, void* context);
+// collective_upcalls.cc
+pmix_status_t OnConnectAll(const pmix_proc_t procs[], size_t count, const pmix_info_t infos[],
+                           size_t info_count, pmix_op_cbfunc_t answer, void* context);
+pmix_status_t OnDisconnectAll(const pmix_proc_t procs[], size_t count, const pmix_info_t infos[],
+                              size_t info_count, pmix_op_cbfunc_t answer, void* context);
+pmix_status_t OnGroup(pmix_group_operation_t operation, char* name, const pmix_proc_t procs[], size_t count,
+                      const pmix_info_t infos[], size_t info_count, pmix_info_cbfunc_t answer, void* context);
+// event_upcalls.cc
+pmix_status_t OnRegisterEvents(pmix_status_t* codes, size_t count, const pmix_info_t infos[],
+                               size_t info_count, pmix_op_cbfunc_t answer, void* context);
+pmix_status_t OnDeregisterEvents(pmix_status_t* codes, size_t count, pmix_op_cbfunc_t answer, void* context);
+pmix_status_t OnNotifyEvent(pmix_status_t code, const pmix_proc_t* source, pmix_data_range_t range,
+                            pmix_info_t infos[], size_t count, pmix_op_cbfunc_t answer, void* context);
+pmix_status_t OnQuery(pmix_proc_t* asker, pmix_query_t* queries, size_t count, pmix_info_cbfunc_t answer,
+                      void* context);
+// What another node's OnNotifyEvent made; to our own clients.
+Result<> DeliverEvent(const struct PmixLibrary& library, std::string_view word);
 
 }  // namespace slipway

@@ -51,7 +51,12 @@ void Fields(auto& archive, IsA<Resources> auto& v) {
           v.memory_bytes_per_core, v.exclusive);
 }
 
-enum class MpiKind : std::uint8_t { kNone = 1, kPmix = 2, kAuto = 3 };  // kAuto: offered, not demanded
+enum class MpiKind : std::uint8_t {
+  kNone = 1,
+  kPmix = 2,
+  kAuto = 3,
+  kPmi = 4
+};  // kAuto: offered, not demanded
 
 // What runs in a step, and how. Of the job's own step (the batch script, or the command of a `launch` that
 // made its own allocation) it is part of the JobSpec; of a further step it comes with CreateStep.
@@ -72,10 +77,12 @@ struct Command {
   bool kill_on_bad_exit = true;  // the first node that fails takes the step down everywhere
   std::string
       request_id;  // made by the client: the same one submitted again by its user is the same job or step
+  std::vector<std::string> devices;  // CDI names; what they are is each node's to say
 };
 void Fields(auto& archive, IsA<Command> auto& v) {
   archive(v.argv, v.script, v.env, v.cwd, v.umask, v.image, v.mounts, v.writable_tmpfs, v.mpi, v.stdin_path,
-          v.stdout_path, v.stderr_path, v.append_output, v.stream, v.kill_on_bad_exit, v.request_id);
+          v.stdout_path, v.stderr_path, v.append_output, v.stream, v.kill_on_bad_exit, v.request_id,
+          v.devices);
 }
 
 // --array: one submission, one event; its tasks become jobs of their own with the ids that follow the

@@ -76,9 +76,11 @@ void ToProto(const Command& in, const LaunchStep& launch, const PathNames& names
   out->set_cwd(in.cwd);
   out->set_umask(in.umask);
   out->set_mpi(in.mpi == MpiKind::kPmix   ? v1::MPI_PMIX
+               : in.mpi == MpiKind::kPmi  ? v1::MPI_PMI
                : in.mpi == MpiKind::kAuto ? v1::MPI_UNSPECIFIED
                                           : v1::MPI_NONE);
   for (const std::string& mount : in.mounts) out->add_binds(mount);
+  for (const std::string& device : in.devices) out->add_devices(device);
   out->set_writable_tmpfs(in.writable_tmpfs);
   out->set_stdin_path(ExpandPath(in.stdin_path, *launch.job, in.cwd, names));
   out->set_stdout_path(ExpandPath(in.stdout_path, *launch.job, in.cwd, names));

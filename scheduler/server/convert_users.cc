@@ -54,6 +54,8 @@ Result<MpiKind> MpiOf(v1::Mpi mpi, std::uint64_t tasks) {
       return MpiKind::kNone;
     case v1::MPI_PMIX:
       return MpiKind::kPmix;
+    case v1::MPI_PMI:
+      return MpiKind::kPmi;
     default:
       return Fail(Code::kInvalidArgument, "mpi: this kind is not known to this release");
   }
@@ -93,6 +95,14 @@ Result<Command> CommandOf(const v1::Program& in, std::uint64_t tasks) {
     if (bind.empty() || bind.front() != '/')
       return Fail(Code::kInvalidArgument, "bind \"", bind, "\": the source must be an absolute path");
     out.mounts.push_back(bind);
+  }
+  if (static_cast<std::size_t>(in.devices_size()) > kBindsMax)
+    return Fail(Code::kInvalidArgument, "more than ", kBindsMax, " devices");
+  for (const std::string& device : in.devices()) {
+    TRY(CheckLine("a device", device, kPathBytesMax));
+    if (device.find('/') == std::string::npos || device.find('=') == std::string::npos)
+      return Fail(Code::kInvalidArgument, "device \"", device, "\" is not VENDOR/CLASS=NAME");
+    out.devices.push_back(device);
   }
   out.writable_tmpfs = in.writable_tmpfs();
   for (const std::string* path : {&in.cwd(), &in.stdin_path(), &in.stdout_path(), &in.stderr_path()})

@@ -3,18 +3,20 @@
 #include <cstdint>
 #include <string_view>
 
-#include "launcher/broker/conf.h"
+#include "launcher/spec/starter_conf.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace slipway;
   auto conf = ParseConf({reinterpret_cast<const char*>(data), size});
   if (!conf) {
-    CHECK(!conf.error().message.empty());
+    CHECK(conf.error().message.starts_with("line "));
     return 0;
   }
-  CHECK(!conf->node.empty() && !conf->cluster.empty());
   for (const std::string& path : {conf->run_dir, conf->state_dir, conf->image_dir, conf->controller_key,
-                                  conf->stepd, conf->import, conf->holder_socket})
+                                  conf->stepd, conf->import, conf->broker, conf->holder_socket})
     CHECK(path.starts_with('/') && path.find('\0') == std::string::npos);
+  for (const std::string& path : conf->container.limit_paths) CHECK(path.starts_with('/'));
+  for (const std::string& path : conf->container.forbidden_binds) CHECK(path.starts_with('/'));
+  for (const std::string& bind : conf->container.binds) CHECK(bind.starts_with('/'));
   return 0;
 }

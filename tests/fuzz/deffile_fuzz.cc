@@ -16,6 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   } else {
     CHECK(!recipe.error().message.empty());
   }
+  if (auto filled = build::FillIn(text, "fuzz.def", {})) (void)build::ParseRecipe(*filled, "fuzz.def");
   (void)build::ParseOneLineSources(text);
   (void)build::ParseDeb822Sources(text);
   return 0;

@@ -22,10 +22,13 @@ void Fields(auto& archive, slipway::IsA<LinkFrame> auto& v) {
 struct Message {
   std::uint8_t kind = 0;
   std::uint64_t name = 0, number = 0;
+  std::uint32_t round = 0;
   bool ok = true;
   std::string data;
 };
-void Fields(auto& archive, slipway::IsA<Message> auto& v) { archive(v.kind, v.name, v.number, v.ok, v.data); }
+void Fields(auto& archive, slipway::IsA<Message> auto& v) {
+  archive(v.kind, v.name, v.number, v.round, v.ok, v.data);
+}
 
 }  // namespace fuzz
 
@@ -38,6 +41,7 @@ std::string FramedMessage(FuzzedDataProvider& input) {
   message.kind = input.ConsumeIntegralInRange<std::uint8_t>(0, 7);
   message.name = input.ConsumeIntegral<std::uint64_t>();
   message.number = input.ConsumeIntegralInRange<std::uint64_t>(0, 3);
+  message.round = input.ConsumeIntegralInRange<std::uint32_t>(0, 2);
   message.ok = input.ConsumeBool();
   message.data = input.ConsumeRandomLengthString(64);
   fuzz::LinkFrame frame;

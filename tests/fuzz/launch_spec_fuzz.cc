@@ -21,7 +21,21 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   CHECK(in_range(spec->image.fd));
   for (const Task& task : spec->tasks)
     CHECK(in_range(task.stdin_fd) && in_range(task.stdout_fd) && in_range(task.stderr_fd));
-  for (const Mount& mount : spec->mounts) CHECK(mount.target.starts_with('/'));
+  auto in_a_file = [&](const ImageSource& image) {
+    return (image.kind == ImageKind::kSquashfuse || image.kind == ImageKind::kFuse2fs) && image.fd >= 0 &&
+           in_range(image.fd);
+  };
+  for (const Mount& mount : spec->mounts) {
+    CHECK(mount.target.starts_with('/'));
+    CHECK(mount.type != Mount::kImage || (in_a_file(mount.image) && mount.options.starts_with('/')));
+  }
+  const auto& overlays = spec->writing.overlays;
+  for (const Overlay& overlay : overlays) {
+    CHECK(in_a_file(overlay.image) ||
+          (overlay.image.kind == ImageKind::kDirectory && !overlay.image.path.empty()));
+    CHECK(!overlay.writable || (&overlay == &overlays.back() && !spec->writable_tmpfs));
+  }
+  CHECK(!spec->writing.in_place || (spec->image.kind == ImageKind::kDirectory && overlays.empty()));
   for (const InjectedFile& file : spec->files) CHECK(file.target.starts_with('/'));
   return 0;
 }

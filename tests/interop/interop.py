@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import unittest
 
-BUILD = os.environ.get("SLIPWAY_BUILD", "build/release")
+BUILD = os.path.abspath(os.environ.get("SLIPWAY_BUILD", "build/release"))
 SLIPWAY = os.path.join(BUILD, "bin", "slipway")
 
 

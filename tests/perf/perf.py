@@ -121,6 +121,39 @@ def jobs_per_second(cluster, slurm, count=100):
     compare("short jobs, submit to end", contenders, rounds=3)
 
 
+HELLO = """
+#include <mpi.h>
+int main(int argc, char** argv) {
+  int rank, sum;
+  MPI_Init(&argc, &argv);
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  MPI_Allreduce(&rank, &sum, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
+  return MPI_Finalize();
+}
+"""
+# What Slipway sets by itself, for the other side.
+SAME = ["env", "OMPI_MCA_mtl=^psm,psm2,ofi", "OMPI_MCA_btl=^openib,uct,ofi,usnic", "OMPI_MCA_mpi_yield_when_idle=1",
+        "HWLOC_PLUGINS_BLACKLIST=hwloc_xml_libxml.so,hwloc_gl.so,hwloc_opencl.so"]
+
+
+def mpi_hello(cluster, ours, theirs, slurm):
+    """A C program, so that it is MPI that is timed: from launch to exit."""
+    if shutil.which("mpicc.openmpi") is None:
+        print("MPI hello: mpicc.openmpi (libopenmpi-dev) is not here")
+        return
+    program = f"{cluster.user.pw_dir}/hello"
+    with open(f"{program}.c", "w", encoding="ascii") as f:
+        f.write(HELLO)
+    t.run(["mpicc.openmpi", "-O2", "-o", program, f"{program}.c"], check=0)
+    for nodes, tasks in ((4, 16), (4, 4), (1, 4)):
+        where = [f"-N{nodes}", f"-n{tasks}"]
+        contenders = {"slipway launch (in containers)": ours(*where, "--image", "mpi", "--", program)}
+        if slurm:
+            contenders["srun --mpi=pmix (no container)"] = theirs(*where, "--mpi=pmix", program)
+            contenders["the same, with the settings Slipway makes"] = theirs(*where, "--mpi=pmix", *SAME, program)
+        compare(f"MPI hello (C), {tasks} ranks on {nodes} node(s)", contenders)
+
+
 def launches(cluster, slurm):
     def ours(*argv):
         return lambda: timed([t.SLIPWAY, "launch", *argv], cluster.user, {"SLIPWAY_CONTEXT": cluster.context})
@@ -137,6 +170,7 @@ def launches(cluster, slurm):
         if slurm:
             contenders["srun (no container)"] = theirs(*other)
         compare(title, contenders, rounds=5)
+    mpi_hello(cluster, ours, theirs, slurm)
 
 
 def main():

@@ -3,13 +3,16 @@
 // This runs a command and lets its Nth system call fail, really: the call is not made and returns an error.
 // A test goes through all N.
 //
-//   fail_nth N ERRNO PROGRAM[,PROGRAM…] COMMAND [ARG…]
+//   fail_nth N ERRNO|kill|stop PROGRAM[,PROGRAM…] COMMAND [ARG…]
+//
+// kill: the process is killed instead, before its Nth call. stop: it is stopped (SIGSTOP) there and no longer
+// traced, so that others may try their hands on it.
 //
 // Counted are the calls of the processes of the tree that run one of the named programs (by the last
 // component of /proc/PID/exe), dynamic loader included, except those that
 // cannot fail or whose failure nobody could act upon (exit, close, memory). The exit status is the command's,
-// 128 + signal when it was killed. On descriptor 9, if that is open: "<name of the call> <program>\n" when
-// the Nth call was reached, nothing when there were fewer.
+// 128 + signal when it was killed. On descriptor 9, if that is open: "<name of the call> <program>
+// <pid>\n" when the Nth call was reached, nothing when there were fewer.
 #include <elf.h>
 #include <fcntl.h>
 #include <sys/ptrace.h>
@@ -127,10 +130,16 @@ struct Tracee {
   bool failing = false;  // its current call is the Nth
 };
 
+// What is done to the process that comes to its Nth call.
+struct Deed {
+  enum Kind { kRefuse, kKill, kStop } kind = kRefuse;
+  int error = 0;
+};
+
 class Tracer {
  public:
-  Tracer(long nth, int error, std::set<std::string> programs)
-      : nth_(nth), error_(error), programs_(std::move(programs)) {}
+  Tracer(long nth, Deed deed, std::set<std::string> programs)
+      : nth_(nth), deed_(deed), programs_(std::move(programs)) {}
 
   int Run(char** argv) {
     child_ = ::fork();
@@ -164,8 +173,7 @@ class Tracer {
     if (!WIFSTOPPED(status)) return;
     int signal = WSTOPSIG(status), event = status >> 16;
     if (signal == (SIGTRAP | 0x80)) {
-      OnCall(pid);
-      ::ptrace(PTRACE_SYSCALL, pid, 0, 0);
+      if (OnCall(pid)) ::ptrace(PTRACE_SYSCALL, pid, 0, 0);
     } else if (event == PTRACE_EVENT_STOP && signal != SIGTRAP) {
       ::ptrace(PTRACE_LISTEN, pid, 0, 0);  // a group stop: it stays stopped
     } else if (event != 0) {
@@ -176,22 +184,40 @@ class Tracer {
     }
   }
 
-  void OnCall(pid_t pid) {
+  // False: it is ours no longer.
+  bool OnCall(pid_t pid) {
     Tracee& tracee = tracees_[pid];
     __ptrace_syscall_info info{};
-    if (::ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) <= 0) return;
+    if (::ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) <= 0) return true;
     if (info.op == PTRACE_SYSCALL_INFO_ENTRY && tracee.counted) {
       const char* name = NameOf(static_cast<long>(info.entry.nr));
-      if (name == nullptr || ++count_ != nth_) return;
-      Tell(name, pid);
-      tracee.failing = true;
-      SetRegisters(pid, [](user_regs_struct& registers) { registers.orig_rax = ~0ULL; });
+      if (name == nullptr || ++count_ != nth_) return true;
+      return Do(name, pid, tracee);
     } else if (info.op == PTRACE_SYSCALL_INFO_EXIT && tracee.failing) {
       tracee.failing = false;
       SetRegisters(pid, [this](user_regs_struct& registers) {
-        registers.rax = static_cast<unsigned long long>(-static_cast<long long>(error_));
+        registers.rax = static_cast<unsigned long long>(-static_cast<long long>(deed_.error));
       });
     }
+    return true;
+  }
+
+  bool Do(const char* name, pid_t pid, Tracee& tracee) {
+    if (deed_.kind == Deed::kStop) {
+      ::syscall(SYS_tgkill, pid, pid, SIGSTOP);
+      ::ptrace(PTRACE_DETACH, pid, 0, 0);
+      tracees_.erase(pid);
+      Tell(name, pid);
+      return false;
+    }
+    Tell(name, pid);
+    if (deed_.kind == Deed::kKill) {
+      ::kill(pid, SIGKILL);
+    } else {
+      tracee.failing = true;
+      SetRegisters(pid, [](user_regs_struct& registers) { registers.orig_rax = ~0ULL; });
+    }
+    return true;
   }
 
   template <class Change>
@@ -212,12 +238,12 @@ class Tracer {
   bool IsCounted(pid_t pid) const { return programs_.contains(ProgramOf(pid)); }
 
   static void Tell(const char* name, pid_t pid) {
-    std::string line = std::string(name) + " " + ProgramOf(pid) + "\n";
+    std::string line = std::string(name) + " " + ProgramOf(pid) + " " + std::to_string(pid) + "\n";
     [[maybe_unused]] auto n = ::write(9, line.data(), line.size());
   }
 
   long nth_, count_ = 0;
-  int error_;
+  Deed deed_;
   std::set<std::string> programs_;
   pid_t child_ = -1;
   int exit_code_ = 2;
@@ -234,13 +260,19 @@ std::set<std::string> Programs(const std::string& list) {
   return programs;
 }
 
+Deed DeedOf(const std::string& word) {
+  if (word == "kill") return {Deed::kKill};
+  if (word == "stop") return {Deed::kStop};
+  return {Deed::kRefuse, std::atoi(word.c_str())};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 5) {
-    std::fprintf(stderr, "usage: fail_nth N ERRNO PROGRAM[,PROGRAM…] COMMAND [ARG…]\n");
+    std::fprintf(stderr, "usage: fail_nth N ERRNO|kill|stop PROGRAM[,PROGRAM…] COMMAND [ARG…]\n");
     return 2;
   }
   if (::fcntl(9, F_GETFD) >= 0) ::fcntl(9, F_SETFD, FD_CLOEXEC);
-  return Tracer(std::atol(argv[1]), std::atoi(argv[2]), Programs(argv[3])).Run(argv + 4);
+  return Tracer(std::atol(argv[1]), DeedOf(argv[2]), Programs(argv[3])).Run(argv + 4);
 }

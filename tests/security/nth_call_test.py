@@ -4,7 +4,6 @@
 
 The refusals are real (fail_nth.cc, through ptrace): the programs under test are those that are installed.
 """
-import ctypes
 import errno
 import os
 import pathlib
@@ -15,46 +14,13 @@ import tempfile
 import unittest
 
 import slipway_testing as t
+from left import Left, leave_the_hosts_mounts
 
 FAIL_NTH = str(t.BUILD / "tests/fail_nth")
 # A call that is refused for want of memory, and one that is forbidden (which some code may take for "not here").
 ERRORS = (errno.ENOMEM, errno.EPERM)
 HANG_SECONDS, HANGS = 60, -1000
 EVERY = 1 if os.environ.get("SLIPWAY_TEST_FULL") else 7
-
-
-def leave_the_hosts_mounts():
-    """What others mount meanwhile is not ours to count: from here on we see the mounts that are made from here."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    clone_newns, ms_rec, ms_private = 0x20000, 0x4000, 1 << 18
-    if libc.unshare(clone_newns) != 0 or libc.mount(None, b"/", None, ms_rec | ms_private, None) != 0:
-        raise OSError(ctypes.get_errno(), "a mount namespace of our own")
-
-
-class Left:
-    """What a start could leave behind: mounts, loop devices of our images, processes of the user, files in his folders."""
-
-    def __init__(self, uid, folder, image):
-        self.uid, self.folder, self.image = uid, folder, str(image)
-
-    def look(self):
-        mounts = sorted(line.split(" - ")[0].split(" ", 3)[3] for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines())
-        loops = sorted(str(p) for p in pathlib.Path("/sys/block").glob("loop*/loop/backing_file") if self.image in p.read_text())
-        processes = []
-        for proc in pathlib.Path("/proc").glob("[0-9]*"):
-            try:
-                if self.uid in self.uids(proc):
-                    processes.append((proc / "cmdline").read_text().replace("\0", " "))
-            except OSError:
-                continue
-        files = sorted(str(p) for p in self.folder.rglob("*"))
-        return mounts, loops, processes, files
-
-    @staticmethod
-    def uids(proc):
-        """Real, effective, saved and file-system uid; none of a zombie, which only waits for its parent."""
-        fields = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
-        return set() if fields["State"].strip().startswith("Z") else {int(word) for word in fields["Uid"].split()}
 
 
 @t.need_root
@@ -100,7 +66,8 @@ class EveryCallOfAStart(unittest.TestCase):
             return told.read().strip(), process.returncode, stderr
 
     def every(self, *argv):
-        left = Left(self.account.entry.pw_uid, pathlib.Path(self.account.entry.pw_dir), argv[2])
+        """`argv`: … IMAGE COMMAND."""
+        left = Left(self.account.entry.pw_uid, pathlib.Path(self.account.entry.pw_dir), argv[-2])
         before = left.look()
         self.assertEqual(self.once(0, errno.ENOMEM, argv), ("", 0, ""), "it does not run when nothing is refused")
         tried, wrong = 0, []
@@ -114,7 +81,7 @@ class EveryCallOfAStart(unittest.TestCase):
                 why = self.judge(code, stderr) or (f"left behind {[n for n, b in zip(now, before) if n != b]}" if now != before else "")
                 if why:
                     wrong.append(f"call {nth} ({refused}) refused with {errno.errorcode[error]}: {why}: exit code {code}, {stderr!r}")
-        print(f"{' '.join(str(word) for word in argv[1:3])}: {tried} calls refused, one at a time")
+        print(f"{' '.join(str(word) for word in argv[1:-1])}: {tried} calls refused, one at a time")
         self.assertFalse(wrong, "\n" + "\n".join(wrong))
         self.assertGreater(tried * EVERY, 200, "so few calls cannot be a start")
 
@@ -133,6 +100,12 @@ class EveryCallOfAStart(unittest.TestCase):
 
     def test_rootless_from_a_sif(self):
         self.every(self.bin / "slipway", "exec", self.tiny, "/bin/true")
+
+    def test_rootless_writing_to_a_sif(self):
+        self.every(self.bin / "slipway", "exec", "--writable-tmpfs", "--net", self.tiny, "/bin/true")
+
+    def test_root_of_a_namespace_of_his_own(self):
+        self.every(self.bin / "slipway", "exec", "--fakeroot", self.tree, "/bin/true")
 
 
 if __name__ == "__main__":

@@ -162,10 +162,17 @@ class Style(unittest.TestCase):
         longest = sorted(lengths, key=lengths.get)[-5:]
         print(f"shape: {len(values)} files, {sum(values)} lines, median {statistics.median(values):.0f}, p95 {p95:.0f}, "
               f"longest {', '.join(f'{f} {lengths[f]}' for f in reversed(longest))}", file=sys.stderr)
-        privileged = [f for f in lengths if re.fullmatch(r"launcher/broker/[^/]+", f) or f in ("launcher/main/broker.cc", "launcher/main/holder.cc")]
-        code = sum(1 for f in privileged for line in read(f).splitlines() if line.strip() and not line.strip().startswith("//"))
-        print(f"shape: what runs as root (launcher/broker, main/broker, main/holder): {sum(lengths[f] for f in privileged)} lines, "
-              f"{code} without blanks and comments (promise: 3000)", file=sys.stderr)
+        def code(files):
+            return sum(1 for f in files for line in read(f).splitlines() if line.strip() and not line.strip().startswith("//"))
+        programs = ("broker.cc", "holder.cc", "starter.cc", "setuid.cc", "setuid.h")
+        privileged = [f for f in lengths if re.fullmatch(r"launcher/broker/[^/]+", f) or f in ["launcher/main/" + p for p in programs]]
+        # What the setuid starter runs before it drops; the rest of launcher/broker is the broker's and the holder's.
+        starters = [f for f in privileged if re.search(r"/(setuid|starter|identity|half_born|container_birth|image_mount|conf|"
+                                                       r"exec_policy|holder_client|host_rules)\.(cc|h)$|/holder\.h$", f)]
+        parser = [f for f in lengths if re.fullmatch(r"launcher/spec/starter_conf\.(cc|h)", f)]
+        print(f"shape: what runs as root (launcher/broker, its programs in launcher/main): {sum(lengths[f] for f in privileged)} lines, "
+              f"{code(privileged)} without blanks and comments (promise: 3000), {code(starters)} of them the starter's (promise: 1500); "
+              f"beside it the parser of starter.conf, {code(parser)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

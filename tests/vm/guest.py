@@ -250,6 +250,31 @@ def the_cpu_limit_bites():
     return f"{most:.2f} cores used by two spinning processes on one core"
 
 
+def a_users_own_container_is_limited():
+    """No scheduler: the user's systemd makes a scope. It is reached although nobody logged in by ssh, and without a message bus."""
+    image, uid = "/var/tmp/image", pwd.getpwnam(USER).pw_uid
+    done = sh(f"slipway exec --memory 64M {image} true", USER, check=False)
+    equal(done.returncode, 125)
+    assert "a systemd of your own" in done.stderr, done.stderr
+    sh(f"loginctl enable-linger {USER}")
+    wait_until("the user's systemd is up", lambda: pathlib.Path(f"/run/user/{uid}/systemd/private").exists(), 120)
+    sh(f"slipway exec --memory 64M {image} true", USER)
+    equal(sh(f"slipway exec --memory 64M --memory-swap 64M {image} tail /dev/zero", USER, check=False).returncode, 137)
+    forks = sh(f"slipway exec --pids-limit 16 {image} sh -c 'for i in $(seq 40); do sleep 1 & done; wait'", USER, check=False)
+    assert "ork" in forks.stderr, forks.stderr
+    sh(f"slipway instance start --memory 128M --cpus 0.5 {image} own", USER)
+    facts = json.loads(sh("slipway instance stats --json", USER).stdout)["instances"][0]
+    equal((facts["source"], facts["memory_limit_bytes"]), ("cgroup", 128 << 20))
+    scope = next(pathlib.Path("/sys/fs/cgroup/user.slice").rglob("slipway-*.scope"))
+    equal((scope / "cpu.max").read_text().strip(), "50000 100000")
+    sh("slipway instance stop own", USER)
+    wait_until("its scope is gone", lambda: not list(pathlib.Path("/sys/fs/cgroup/user.slice").rglob("slipway-*.scope")), 60)
+    refused = sh(f"slipway exec --cpuset-cpus 0 {image} true", USER, check=False)  # Debian delegates all but that to users
+    sh(f"loginctl disable-linger {USER}")
+    wait_until("the user's systemd has gone", lambda: sh(f"pgrep -u {USER}", check=False).stdout == "", 120)
+    return f"cpuset: {refused.returncode} {refused.stderr.strip()}"
+
+
 def survives_restart_of(unit):
     def check():
         job_id, go = waiting_job()
@@ -295,6 +320,7 @@ def nothing_is_left():
 FIRST_BOOT = [installs, units_come_up, nothing_restarted, all_limits_are_held, an_image_is_imported, a_job_runs_in_a_container,
               the_exit_code_is_the_jobs, ranks_are_launched, step_cgroups_live_under_the_steps_unit,
               the_memory_limit_bites, memory_used_up_by_a_child_is_told_too, a_fork_bomb_stays_in_its_job, the_cpu_limit_bites,
+              a_users_own_container_is_limited,
               *map(survives_restart_of, ["slipway-agent", "slipway-broker", "slipwayd"]),
               a_job_survives_daemon_reload_and_kill_of_all, users_read_no_secret,
               the_agents_account_cannot_exchange_what_the_broker_trusts, nothing_is_left]

@@ -7,7 +7,8 @@
 namespace slipway::cli {
 
 namespace {
-constexpr std::array<std::string_view, 3> kWords = {"build", "inspect", "sif"};
+constexpr std::array<std::string_view, 9> kWords = {"build", "inspect", "pull", "push", "fetch",
+                                                    "sign",  "verify",  "key",  "sif"};
 }
 
 std::vector<std::string> ImageFileWords() { return {kWords.begin(), kWords.end()}; }
@@ -17,8 +18,10 @@ bool IsImageFileCommand(std::string_view first_word) {
 }
 
 std::vector<Command> ImageFileCommands() {
-  return {DeclareBuild(),   DeclareInspect(), DeclareSifList(), DeclareSifHeader(), DeclareSifInfo(),
-          DeclareSifDump(), DeclareSifAdd(),  DeclareSifDel(),  DeclareSifNew(),    DeclareSifSetprim()};
+  return {DeclareBuild(),     DeclareInspect(), DeclarePull(),      DeclarePush(),      DeclareSign(),
+          DeclareVerify(),    DeclareKeyList(), DeclareKeyImport(), DeclareKeyExport(), DeclareKeyNewpair(),
+          DeclareKeyRemove(), DeclareSifList(), DeclareSifHeader(), DeclareSifInfo(),   DeclareSifDump(),
+          DeclareSifAdd(),    DeclareSifDel(),  DeclareSifNew(),    DeclareSifSetprim()};
 }
 
 }  // namespace slipway::cli

@@ -20,6 +20,16 @@ std::vector<Command> ImageFileCommands();
 
 Command DeclareBuild();
 Command DeclareInspect();
+Command DeclarePull();
+Command DeclarePush();
+Command DeclareFetch();  // hidden: what `slipway exec docker://…` calls
+Command DeclareSign();
+Command DeclareVerify();
+Command DeclareKeyList();
+Command DeclareKeyImport();
+Command DeclareKeyExport();
+Command DeclareKeyNewpair();
+Command DeclareKeyRemove();
 Command DeclareSifList();
 Command DeclareSifHeader();
 Command DeclareSifInfo();

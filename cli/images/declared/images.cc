@@ -1,29 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
-// slipway build, inspect.
+// slipway build, inspect, pull, push.
 #include "cli/images/declared/declared.h"
 
 namespace slipway::cli {
 
 namespace {
 Option Json() { return {.name = "json", .help = "print one JSON object"}; }
+Option Text(const char* name, const char* value_name, const char* help) {
+  return {.name = name, .type = Option::kString, .value_name = value_name, .help = help};
+}
+constexpr char kSources[] =
+    "Sources: docker://[HOST/]NAME[:TAG|@DIGEST], oras://HOST/NAME[:TAG], oci:DIR[:TAG], "
+    "oci-archive:FILE[:TAG],\n"
+    "docker-archive:FILE[:TAG], http://… and https://… of a SIF. Passwords are read from "
+    "~/.docker/config.json and "
+    "its helpers.";
 }  // namespace
 
 Command DeclareBuild() {
   return {.name = "slipway build",
-          .summary = "build a SIF from a recipe or a directory",
-          .examples = {{"slipway build mpi.sif mpi.def", "Bootstrap: debootstrap or localimage, …"},
-                       {"slipway build tree.sif ./tree", "a directory as it is"}},
+          .summary = "build a SIF from a recipe, a directory or another image",
+          .examples = {{"slipway build mpi.sif mpi.def", "Bootstrap: docker, debootstrap, localimage, …"},
+                       {"slipway build tree.sif ./tree", "a directory as it is"},
+                       {"slipway build alpine.sif docker://alpine:3.20", "the same as `slipway pull`"}},
           .options = {{.name = "force", .letter = 'F', .help = "replace OUT.sif when it is there"},
                       {.name = "notest", .letter = 'T', .help = "leave out the recipe's %test"},
+                      {.name = "build-arg",
+                       .type = Option::kList,
+                       .value_name = "NAME=VALUE",
+                       .help = "what {{ NAME }} stands for in the recipe"},
+                      {.name = "sandbox", .letter = 's', .help = "make a directory instead of a SIF"},
                       {.name = "tmpdir",
                        .type = Option::kString,
                        .value_name = "DIR",
                        .help = "where to work; default: $TMPDIR, else beside OUT.sif",
                        .complete = "dir"},
+                      Text("comp", "NAME", "compression: zstd (default), gzip, xz or lz4"),
+                      {.name = "no-https", .help = "ask the registry by plain HTTP"},
                       {.name = "quiet", .letter = 'q', .help = "only errors"},
                       Json()},
           .positionals = {{.name = "OUT.sif", .arity = Positional::kOne, .complete = "file"},
-                          {.name = "RECIPE|DIR", .arity = Positional::kOne, .complete = "file"}}};
+                          {.name = "RECIPE|DIR|SOURCE", .arity = Positional::kOne, .complete = "file"}},
+          .notes = kSources};
 }
 
 Command DeclareInspect() {
@@ -37,6 +55,48 @@ Command DeclareInspect() {
                       {.name = "environment", .letter = 'e', .help = "only the environment"},
                       Json()},
           .positionals = {{.name = "IMAGE", .arity = Positional::kOne, .complete = "file"}}};
+}
+
+Command DeclarePull() {
+  return {
+      .name = "slipway pull",
+      .summary = "get an image from a registry or an archive as a SIF",
+      .examples = {{"slipway pull docker://debian:12", "debian_12.sif"},
+                   {"slipway pull mpi.sif oras://registry.example.org/hpc/mpi:5", ""},
+                   {"slipway pull --arch arm64 tools.sif docker://registry.example.org/tools", ""},
+                   {"slipway pull app.sif docker-archive:app.tar", "what `docker save` wrote"}},
+      .options = {{.name = "force", .letter = 'F', .help = "replace NAME when it is there"},
+                  Text("arch", "ARCH", "of a multi-architecture image; default: this machine's"),
+                  Text("comp", "NAME", "compression: zstd (default), gzip, xz or lz4"),
+                  {.name = "keep-ids", .help = "keep the owners of the files; default: all become root's"},
+                  {.name = "no-https", .help = "ask the registry by plain HTTP"},
+                  {.name = "disable-cache", .help = "leave nothing in the cache"},
+                  {.name = "quiet", .letter = 'q', .help = "only errors"},
+                  Json()},
+      .positionals = {{.name = "NAME|SOURCE", .arity = Positional::kOne, .complete = "file"},
+                      {.name = "SOURCE", .arity = Positional::kOptional}},
+      .notes = kSources};
+}
+
+Command DeclarePush() {
+  return {.name = "slipway push",
+          .summary = "put a SIF into a registry",
+          .examples = {{"slipway push mpi.sif oras://registry.example.org/hpc/mpi:5", "the file as it is"},
+                       {"slipway push mpi.sif docker://registry.example.org/hpc/mpi:5",
+                        "its root file system as an image of one layer"}},
+          .options = {{.name = "no-https", .help = "ask the registry by plain HTTP"},
+                      {.name = "quiet", .letter = 'q', .help = "only errors"},
+                      Json()},
+          .positionals = {{.name = "FILE", .arity = Positional::kOne, .complete = "file"},
+                          {.name = "DESTINATION", .arity = Positional::kOne}}};
+}
+
+Command DeclareFetch() {
+  return {.name = "slipway fetch",
+          .summary = "bring an image into the user's cache and print its path",
+          .examples = {{"slipway fetch docker://debian:12", ""}},
+          .options = {{.name = "no-https", .help = "ask the registry by plain HTTP"}},
+          .positionals = {{.name = "SOURCE", .arity = Positional::kOne}}};
 }
 
 }  // namespace slipway::cli

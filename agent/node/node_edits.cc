@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/node/node_edits.h"
+
+#include "hooks/cdi/devices.h"
+#include "hooks/edits/edits.h"
+#include "hooks/oci/hooks_d.h"
+
+namespace slipway {
+namespace {
+
+bool RunsInside(const Hook& hook) {
+  return hook.stage == HookStage::kCreateContainer || hook.stage == HookStage::kStartContainer;
+}
+
+// The user's groups, as the controller signed them.
+Result<> CheckSignedGroups(const ContainerEdits& edits, const SignedCredential& credential) {
+  if (edits.additional_gids.empty()) return {};
+  auto who = TRY(Decode<LaunchCredential>(credential.body, "credential"));
+  std::vector<std::uint32_t> groups(who.groups.begin(), who.groups.end());
+  groups.push_back(who.gid);
+  return CheckGroups(edits, groups);
+}
+
+Result<> AddDevices(const v1::LaunchStep& launch, const EditFolders& folders, LaunchPlan& plan,
+                    std::vector<std::string>& notes) {
+  const auto& wanted = launch.program().devices();
+  CdiAnswer devices = TRY(ResolveDevices({wanted.begin(), wanted.end()}, folders.cdi));
+  for (std::string& warning : devices.warnings) notes.push_back(std::move(warning));
+  for (const Hook& hook : devices.edits.hooks) {
+    if (!RunsInside(hook))
+      return Fail(Code::kUnimplemented, "a device wants ", hook.path, " run at ", StageName(hook.stage),
+                  ", which a step of a job does not have");
+  }
+  TRY(CheckSignedGroups(devices.edits, plan.credential));
+  ApplyEdits(devices.edits, plan.spec);
+  return {};
+}
+
+}  // namespace
+
+EditFolders EditFolders::OfTheHost() { return {kCdiFolders, kHookFolders}; }
+
+Result<std::vector<std::string>> AddNodeEdits(const v1::LaunchStep& launch, const EditFolders& folders,
+                                              LaunchPlan& plan) {
+  std::vector<std::string> notes;
+  if (launch.program().devices_size() != 0) TRY_CONTEXT(AddDevices(launch, folders, plan, notes), "--device");
+  HookOccasion occasion{.command = plan.spec.argv.empty() ? "" : plan.spec.argv[0],
+                        .has_bind_mounts = launch.program().binds_size() != 0};
+  ContainerEdits hooks;
+  for (Hook& hook : TRY(HooksFor(occasion, folders.hooks))) {
+    if (RunsInside(hook)) {
+      hooks.hooks.push_back(std::move(hook));
+    } else {
+      notes.push_back(
+          Cat("hook ", hook.path, ": left out, a step of a job has no stage ", StageName(hook.stage)));
+    }
+  }
+  ApplyEdits(hooks, plan.spec);
+  return notes;
+}
+
+}  // namespace slipway

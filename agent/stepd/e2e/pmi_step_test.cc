@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// MPICH, which speaks PMI-1, and ranks that speak PMI by hand, under the real stepd, on nodes that are
+// namespaces of this machine.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "agent/stepd/step_under_test.h"
+
+namespace slipway {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+constexpr char kProgram[] = R"(
+#include <mpi.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+int main(int argc, char** argv) {
+  const char* mode = argc > 1 ? argv[1] : "";
+  MPI_Init(&argc, &argv);
+  int rank, size, sum = 0;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  MPI_Comm_size(MPI_COMM_WORLD, &size);
+  if (!strcmp(mode, "abort") && rank == 1) MPI_Abort(MPI_COMM_WORLD, 7);
+  if (!strcmp(mode, "die") && rank == size - 1) _exit(11);
+  if (!strcmp(mode, "names")) {
+    char port[MPI_MAX_PORT_NAME] = "port#of#rank#0", found[MPI_MAX_PORT_NAME] = "";
+    if (rank == 0) MPI_Publish_name("service", MPI_INFO_NULL, port);
+    MPI_Barrier(MPI_COMM_WORLD);
+    if (rank == size - 1) MPI_Lookup_name("service", MPI_INFO_NULL, found);
+    if (rank == size - 1) printf("found: %s\n", found);
+  }
+  MPI_Allreduce(&rank, &sum, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
+  printf("rank %d of %d sum %d\n", rank, size, sum);
+  fflush(stdout);
+  _exit(0);  // MPICH 4.0 over UCX's TCP hangs in MPI_Finalize now and then, under its own mpiexec too (docs/mpi.md)
+}
+)";
+
+// $1: what to do. Speaks PMI-1 (or, "two", PMI-2) on its own.
+constexpr char kByHand[] = R"(
+import os, socket, sys
+rank, size, mode = int(os.environ["PMI_RANK"]), int(os.environ["PMI_SIZE"]), sys.argv[1]
+s = socket.socket(fileno=int(os.environ["PMI_FD"]))
+def ask(line):
+    s.sendall(line.encode() + b"\n")
+    return s.makefile().readline().strip()
+def ask2(command):
+    s.sendall(b"%6d" % len(command) + command.encode())
+    return s.recv(int(s.recv(6))).decode()
+if mode == "garbage" and rank == 1:
+    s.sendall(os.urandom(100000).replace(b"\n", b"x") + b"\n"); s.recv(1); sys.exit(0)
+if mode == "two":
+    ask("cmd=init pmi_version=2 pmi_subversion=0")
+    print(ask2("cmd=fullinit;pmirank=%d;threaded=FALSE;" % rank))
+    ask2("cmd=kvs-put;key=k%d;value=v%d;" % (rank, rank))
+    ask2("cmd=kvs-fence;")
+    print(ask2("cmd=kvs-get;jobid=;srcid=-1;key=k%d;" % (size - 1 - rank)), flush=True)
+    ask2("cmd=finalize;")
+    sys.exit(0)
+ask("cmd=init pmi_version=1 pmi_subversion=1")
+if mode == "leave" and rank == 1: sys.exit(0)
+if mode == "leave3" and rank == 1: sys.exit(3)
+if mode == "never" and rank == 1:
+    import time; time.sleep(600)
+ask("cmd=put kvsname=x key=k%d value=v%d" % (rank, rank))
+ask("cmd=barrier_in")
+print(rank, ask("cmd=get kvsname=x key=k%d" % (size - 1 - rank)), flush=True)
+ask("cmd=finalize")
+)";
+
+class PmiStep : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "emulated nodes need namespaces: run as root";
+    dir_ = *MakeTempDirectory("/tmp", "stepd-pmi-");
+    ASSERT_TRUE(WriteFileAtomically(dir_ + "/p.c", kProgram));
+    ASSERT_TRUE(WriteFileAtomically(dir_ + "/hand.py", kByHand));
+  }
+  void TearDown() override {
+    if (!dir_.empty()) (void)RemoveTree(dir_);
+  }
+  bool Build() {
+    auto built = RunAndCapture({.argv = {"mpicc.mpich", "-o", dir_ + "/p", dir_ + "/p.c"}});
+    return built && built->status.exit_code() == 0;
+  }
+  StepSpec Spec(MpiKind kind, const std::string& mode = "") {
+    StepSpec spec = SpecOf(2, 4, {dir_ + "/p", mode});
+    spec.mpi = kind;
+    return spec;
+  }
+  StepSpec ByHand(const std::string& mode) {
+    StepSpec spec = Spec(MpiKind::kPmi);
+    spec.argv = {"/usr/bin/python3", dir_ + "/hand.py", mode};
+    return spec;
+  }
+  std::string dir_;
+};
+
+#define NEED_MPICH() \
+  if (!Build()) GTEST_SKIP() << "no MPICH compiler here (libmpich-dev)"
+
+TEST_F(PmiStep, MpichIsOneWorldWhetherAskedForOrOffered) {
+  NEED_MPICH();
+  for (MpiKind kind : {MpiKind::kPmi, MpiKind::kAuto}) {
+    StepUnderTest step(Spec(kind));
+    ASSERT_TRUE(step.RunToEnd());
+    for (int node : {0, 1}) {
+      EXPECT_EQ(step[node].result->exit_code, 0) << step[node].result->reason << step[node].err;
+      for (int rank : {2 * node, 2 * node + 1})
+        EXPECT_THAT(step[node].out, HasSubstr(Cat("rank ", rank, " of 4 sum 6\n")));
+      for (auto& rank : step[node].result->ranks) EXPECT_TRUE(rank.connected);
+    }
+  }
+}
+
+TEST_F(PmiStep, MpichEndsWithItsCodes) {
+  NEED_MPICH();
+  StepUnderTest abort(Spec(MpiKind::kPmi, "abort"));
+  ASSERT_TRUE(abort.RunToEnd());
+  EXPECT_EQ(abort[1].result->exit_code, 7) << abort[1].result->reason;
+  StepUnderTest die(Spec(MpiKind::kPmi, "die"));
+  ASSERT_TRUE(die.RunToEnd());
+  // Its node knows; the other may hear first from ranks that abort because their peer is gone.
+  EXPECT_EQ(die[1].result->exit_code, 11) << die[1].result->reason;
+  EXPECT_NE(die[0].result->exit_code, 0);
+}
+
+TEST_F(PmiStep, MpichFindsNamesOfAnotherNode) {
+  NEED_MPICH();
+  StepUnderTest step(Spec(MpiKind::kPmi, "names"));
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_EQ(step[0].result->exit_code, 0) << step[0].result->reason << step[0].err;
+  EXPECT_THAT(step[1].out, HasSubstr("found: port#of#rank#0\n"));
+}
+
+TEST_F(PmiStep, MpichThatIsOnlyOfferedPmixIsNotNSilentSingletons) {
+  NEED_MPICH();
+  StepUnderTest step(Spec(MpiKind::kPmix));
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_EQ(step[0].result->exit_code, 1);
+  EXPECT_THAT(step[0].result->reason, AllOf(HasSubstr("no part of the job"), HasSubstr("--mpi=auto")));
+}
+
+TEST_F(PmiStep, SharesWhatWasPutInBothVersions) {
+  StepUnderTest one(ByHand("one"));
+  ASSERT_TRUE(one.RunToEnd());
+  EXPECT_EQ(one[0].result->exit_code, 0) << one[0].result->reason << one[0].err;
+  EXPECT_THAT(one[0].out, HasSubstr("0 cmd=get_result rc=0 msg=success value=v3\n"));
+  StepUnderTest two(ByHand("two"));
+  ASSERT_TRUE(two.RunToEnd());
+  EXPECT_EQ(two[1].result->exit_code, 0) << two[1].result->reason << two[1].err;
+  EXPECT_THAT(two[1].out, AllOf(HasSubstr("rank=3;size=4;"), HasSubstr("found=TRUE;value=v0;rc=0;")));
+}
+
+TEST_F(PmiStep, EndsWithAReasonWhenARankSendsGarbage) {
+  StepUnderTest step(ByHand("garbage"));
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_EQ(step[0].result->exit_code, 1);
+  EXPECT_THAT(step[1].result->reason, HasSubstr("rank 1 on tnode0 does not speak PMI as it should"));
+}
+
+TEST_F(PmiStep, NamesTheRankThatLeavesTheOthersInAFence) {
+  StepUnderTest quietly(ByHand("leave"));
+  ASSERT_TRUE(quietly.RunToEnd());
+  EXPECT_EQ(quietly[0].result->exit_code, 1);
+  EXPECT_THAT(quietly[1].result->reason, HasSubstr("rank 1 on tnode0 ended while the others wait for it"));
+  StepUnderTest with_code(ByHand("leave3"));
+  ASSERT_TRUE(with_code.RunToEnd());
+  EXPECT_EQ(with_code[1].result->exit_code, 3);
+}
+
+TEST_F(PmiStep, NamesTheRankThatNeverEntersTheFence) {
+  StepSpec spec = ByHand("never");
+  spec.env.push_back("SLIPWAY_MPI_TIMEOUT=2");
+  StepUnderTest step(spec);
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_THAT(step[1].result->reason,
+              AllOf(HasSubstr("within 2 s"), HasSubstr("on tnode0 not in the fence: 1")));
+}
+
+}  // namespace
+}  // namespace slipway

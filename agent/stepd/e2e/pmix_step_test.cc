@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a PMIx client may ask besides MPI_Init, asked by one over two nodes of a real step: each mode of the
+// program below is one promise of the host.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "agent/stepd/step_under_test.h"
+
+namespace slipway {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr char kProgram[] = R"(
+#include <pmix.h>
+#include <stdio.h>
+#include <string.h>
+#include <stdlib.h>
+#include <unistd.h>
+static pmix_proc_t me;
+static volatile int seen = 0;
+#define MUST(what, wanted) do { pmix_status_t got = (what); if (got != (wanted)) { \
+  printf("%u: %s gave %s\n", me.rank, #what, PMIx_Error_string(got)); fflush(stdout); _exit(9); } } while (0)
+static void Seen(size_t id, pmix_status_t status, const pmix_proc_t* source, pmix_info_t* info, size_t n,
+                 pmix_info_t* results, size_t m, pmix_event_notification_cbfunc_fn_t done, void* context) {
+  seen = source->rank == 0 ? 1 : 2;
+  if (done) done(PMIX_EVENT_ACTION_COMPLETE, NULL, 0, NULL, NULL, context);
+}
+static void FenceAll(void) { MUST(PMIx_Fence(NULL, 0, NULL, 0), PMIX_SUCCESS); }
+static void Put(const char* key, int number) {
+  pmix_value_t value; PMIX_VALUE_LOAD(&value, &number, PMIX_INT);
+  MUST(PMIx_Put(PMIX_GLOBAL, key, &value), PMIX_SUCCESS);
+  MUST(PMIx_Commit(), PMIX_SUCCESS);
+}
+static int Get(unsigned rank, const char* key) {
+  pmix_proc_t whom; pmix_value_t* value; PMIX_LOAD_PROCID(&whom, me.nspace, rank);
+  MUST(PMIx_Get(&whom, key, NULL, 0, &value), PMIX_SUCCESS);
+  return value->data.integer;
+}
+int main(int argc, char** argv) {
+  const char* mode = argv[1];
+  MUST(PMIx_Init(&me, NULL, 0), PMIX_SUCCESS);
+  pmix_proc_t all, some[2];
+  PMIX_LOAD_PROCID(&all, me.nspace, PMIX_RANK_WILDCARD);
+  PMIX_LOAD_PROCID(&some[0], me.nspace, 1); PMIX_LOAD_PROCID(&some[1], me.nspace, 2);
+  if (!strcmp(mode, "modex")) {
+    Put("k", 100 + me.rank);
+    if (Get((me.rank + 2) % 4, "k") != 100 + (me.rank + 2) % 4) return 8;
+  } else if (!strcmp(mode, "fences")) {
+    for (int i = 0; i < 20; ++i) {
+      if (me.rank == 1 || me.rank == 2) MUST(PMIx_Fence(some, 2, NULL, 0), PMIX_SUCCESS);
+      if (i % 5 == 0) FenceAll();
+    }
+  } else if (!strcmp(mode, "names")) {
+    pmix_info_t info; pmix_pdata_t data; pmix_info_t wait; bool yes = true;
+    if (me.rank == 3) {
+      PMIX_PDATA_CONSTRUCT(&data); strcpy(data.key, "port"); int none = 0;
+      PMIX_INFO_LOAD(&wait, PMIX_WAIT, &none, PMIX_INT);
+      MUST(PMIx_Lookup(&data, 1, &wait, 1), PMIX_SUCCESS);
+      if (data.proc.rank != 0 || strcmp(data.value.data.string, "here")) return 8;
+    }
+    if (me.rank == 0) {
+      usleep(200000);  // the other waits
+      PMIX_INFO_LOAD(&info, "port", "here", PMIX_STRING);
+      MUST(PMIx_Publish(&info, 1), PMIX_SUCCESS);
+      MUST(PMIx_Publish(&info, 1), PMIX_ERR_DUPLICATE_KEY);
+    }
+    FenceAll();
+    char* keys[] = {"port", NULL};
+    if (me.rank == 0) MUST(PMIx_Unpublish(keys, NULL, 0), PMIX_SUCCESS);
+    FenceAll();
+    PMIX_PDATA_CONSTRUCT(&data); strcpy(data.key, "port");
+    if (me.rank == 2) MUST(PMIx_Lookup(&data, 1, NULL, 0), PMIX_ERR_NOT_FOUND);
+  } else if (!strcmp(mode, "connect")) {
+    MUST(PMIx_Connect(&all, 1, NULL, 0), PMIX_SUCCESS);
+    MUST(PMIx_Disconnect(&all, 1, NULL, 0), PMIX_SUCCESS);
+  } else if (!strcmp(mode, "group")) {
+    pmix_info_t info, *results = NULL; size_t count = 0; bool yes = true;
+    pmix_proc_t members[4];
+    for (int i = 0; i < 4; ++i) PMIX_LOAD_PROCID(&members[i], me.nspace, i);
+    PMIX_INFO_LOAD(&info, PMIX_GROUP_ASSIGN_CONTEXT_ID, &yes, PMIX_BOOL);
+    MUST(PMIx_Group_construct("g", members, 4, &info, 1, &results, &count), PMIX_SUCCESS);
+    for (size_t i = 0; i < count; ++i)
+      if (PMIX_CHECK_KEY(&results[i], PMIX_GROUP_CONTEXT_ID)) printf("context %zu\n", results[i].value.data.size);
+    MUST(PMIx_Group_destruct("g", NULL, 0), PMIX_SUCCESS);
+  } else if (!strcmp(mode, "event")) {
+    pmix_status_t code = PMIX_EXTERNAL_ERR_BASE - 5;
+    PMIx_Register_event_handler(&code, 1, NULL, 0, Seen, NULL, NULL);
+    FenceAll();
+    if (me.rank == 0) MUST(PMIx_Notify_event(code, &me, PMIX_RANGE_NAMESPACE, NULL, 0, NULL, NULL), PMIX_SUCCESS);
+    for (int i = 0; me.rank != 0 && !seen && i < 2000; ++i) usleep(10000);
+    if (me.rank != 0 && seen != 1) { printf("%u: no event\n", me.rank); return 8; }
+  } else if (!strcmp(mode, "query")) {
+    pmix_query_t query; pmix_info_t* results = NULL; size_t count = 0;
+    PMIX_QUERY_CONSTRUCT(&query);
+    PMIX_ARGV_APPEND(*(int*)&count, query.keys, PMIX_QUERY_NUM_PSETS); count = 0;
+    MUST(PMIx_Query_info(&query, 1, &results, &count), PMIX_SUCCESS);
+    printf("psets %zu\n", results[0].value.data.size);
+  } else if (!strcmp(mode, "refused")) {
+    pmix_app_t app; pmix_nspace_t child; pmix_info_t *results = NULL; size_t count = 0;
+    PMIX_APP_CONSTRUCT(&app); app.cmd = strdup("true"); app.maxprocs = 1;
+    MUST(PMIx_Spawn(NULL, 0, &app, 1, child), PMIX_ERR_NOT_SUPPORTED);
+    pmix_info_t info; PMIX_INFO_LOAD(&info, PMIX_ALLOC_NUM_NODES, "1", PMIX_STRING);
+    pmix_status_t got = PMIx_Allocation_request(PMIX_ALLOC_NEW, &info, 1, &results, &count);
+    if (got != PMIX_ERR_NOT_SUPPORTED) { printf("allocate gave %s\n", PMIx_Error_string(got)); return 8; }
+  } else if (!strcmp(mode, "exit")) {
+    if (me.rank == 3) _exit(0);
+    PMIx_Fence(&all, 1, NULL, 0);
+  }
+  FenceAll();
+  printf("%u well\n", me.rank); fflush(stdout);
+  MUST(PMIx_Finalize(NULL, 0), PMIX_SUCCESS);
+  return 0;
+}
+)";
+
+class PmixStep : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "emulated nodes need namespaces: run as root";
+    dir_ = *MakeTempDirectory("/tmp", "stepd-pmix-");
+    ASSERT_TRUE(WriteFileAtomically(dir_ + "/p.c", kProgram));
+    auto built = RunAndCapture({.argv = {"gcc", "-w", "-o", dir_ + "/p", dir_ + "/p.c",
+                                         "-I/usr/lib/x86_64-linux-gnu/pmix2/include", "-lpmix"}});
+    if (!built || built->status.exit_code() != 0)
+      built = RunAndCapture(
+          {.argv = {"gcc", "-w", "-o", dir_ + "/p", dir_ + "/p.c",
+                    "-I/usr/lib/x86_64-linux-gnu/pmix2/include", "/usr/lib/x86_64-linux-gnu/libpmix.so.2"}});
+    if (!built || built->status.exit_code() != 0) GTEST_SKIP() << "no PMIx to compile with (libpmix-dev)";
+  }
+  void TearDown() override {
+    if (!dir_.empty()) (void)RemoveTree(dir_);
+  }
+  StepSpec Spec(const std::string& mode) {
+    StepSpec spec = SpecOf(2, 4, {dir_ + "/p", mode});
+    spec.mpi = MpiKind::kPmix;
+    return spec;
+  }
+  std::string dir_;
+};
+
+class PmixRequest : public PmixStep, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(PmixRequest, IsAnswered) {
+  StepUnderTest step(Spec(GetParam()));
+  ASSERT_TRUE(step.RunToEnd());
+  for (int node : {0, 1}) {
+    EXPECT_EQ(step[node].result->exit_code, 0)
+        << step[node].result->reason << step[node].out << step[node].err;
+    for (int rank : {2 * node, 2 * node + 1}) EXPECT_THAT(step[node].out, HasSubstr(Cat(rank, " well\n")));
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Each, PmixRequest,
+                         ::testing::Values("modex", "fences", "names", "connect", "group", "event", "query",
+                                           "refused"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST_F(PmixStep, GivesAGroupOneNumberOnEveryNode) {
+  StepUnderTest step(Spec("group"));
+  ASSERT_TRUE(step.RunToEnd());
+  for (int node : {0, 1}) EXPECT_THAT(step[node].out, HasSubstr("context 1\n"));
+}
+
+}  // namespace
+}  // namespace slipway

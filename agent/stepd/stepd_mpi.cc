@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the ranks of a step find one another: the hosts of PMIx and PMI that it offers, what the nodes must
+// agree upon before, and when they are wired up.
+#include <sys/random.h>
+
+#include <numeric>
+#include <thread>
+
+#include "agent/stepd/mpi_settings.h"
+#include "agent/stepd/rank_environment.h"
+#include "agent/stepd/stepd.h"
+#include "base/text/text.h"
+
+namespace slipway {
+namespace {
+
+// Nodes without missing ranks let those that have some speak first.
+constexpr auto kOthersSpeakFirst = std::chrono::seconds(2);
+// Between the end of a rank's connection and the news of its own end.
+constexpr auto kRankEndIsNear = std::chrono::seconds(5);
+constexpr std::size_t kNamedMax = 16;
+
+// What each node says before the step starts.
+struct StartWord {
+  std::string nspace;  // the first node's
+  std::uint32_t devices = 0;
+};
+void Fields(auto& archive, IsA<StartWord> auto& v) { archive(v.nspace, v.devices); }
+
+std::size_t ProcessorsHere(const StepSpec& spec) {
+  return spec.cpus.empty() ? std::thread::hardware_concurrency() : spec.cpus.size();
+}
+
+template <class Number>
+std::string Named(const std::vector<Number>& all) {
+  std::vector<std::string> words;
+  for (Number one : all) {
+    if (words.size() < kNamedMax) words.push_back(std::to_string(one));
+  }
+  return Join(words, ", ") + (all.size() > kNamedMax ? ", …" : "");
+}
+
+}  // namespace
+
+Result<> Stepd::StartMpi() {
+  if (!offers_pmix()) return {};
+  auto dir = MakeTempDirectory(run_dir_, "pmix-");
+  private_dir_ = dir ? *dir : TRY(MakeTempDirectory("/tmp", "slipway-pmix-"));
+  pmix_ = TRY(PmixServer::Start(loop_, private_dir_, spec_.nodes[spec_.node_index], spec_.uid, PmixEvents()));
+  MarkLap("pmix server");
+  return {};
+}
+
+// The PMIx namespace must be the same on all nodes and known to nobody else, so the first node's stepd makes
+// it up and tells the others; where a file is to be emptied, nobody writes before it has been.
+void Stepd::AgreeWithOtherNodes() {
+  std::uint64_t words[2] = {};
+  CHECK(::getrandom(words, sizeof words, 0) == sizeof words);
+  StartWord ours{.devices = mpi() ? DevicesIn("/dev") : 0};
+  if (spec_.node_index == 0)
+    ours.nspace = Cat("slipway.", ToString(spec_.step), ".", words[0], ".", words[1]);
+  bool files = !spec_.append_output && (stdout_file_ || stderr_file_);
+  if (!several_nodes() || (!mpi() && !files)) return OnAgreed(ours.nspace, ours.devices);
+  std::vector<std::uint32_t> nodes(spec_.nodes.size());
+  std::iota(nodes.begin(), nodes.end(), 0);
+  ArmWireupTimer();
+  exchange_.AllGather("start", nodes, AsPart(Encode(ours)), [this](Result<std::string> all) {
+    if (!all) return FailStep(125, Cat("the step cannot start: ", all.error().message));
+    StartWord agreed;
+    for (const std::string& part : PartsOf(*all)) {
+      auto word = Decode<StartWord>(part, "start");
+      if (!word) return FailStep(125, "the step cannot start: its nodes do not run the same release");
+      agreed.nspace += word->nspace;
+      agreed.devices |= word->devices;
+    }
+    MarkLap("all nodes there");
+    OnAgreed(agreed.nspace, agreed.devices);
+  });
+  ArmExchangeTick();
+}
+
+void Stepd::OnAgreed(const std::string& nspace, std::uint32_t devices) {
+  if (outcome_.failed()) return;
+  devices_ = devices;
+  nspace_ = nspace;
+  auto registered = mpi() ? RegisterMpi(nspace) : Result<>{};
+  auto launched = registered ? Launch() : std::move(registered);
+  if (!launched) FailStep(125, launched.error().message);
+}
+
+Result<> Stepd::RegisterMpi(const std::string& nspace) {
+  if (offers_pmi()) {
+    std::uint32_t size = 0;
+    for (auto& ranks : spec_.ranks) size += static_cast<std::uint32_t>(ranks.size());
+    pmi_ = std::make_unique<PmiServer>(
+        PmiWorld{.name = nspace, .ranks = spec_.ranks, .node_index = spec_.node_index, .universe_size = size},
+        PmiEvents());
+  }
+  if (!pmix_) return {};
+  return pmix_->Register({.nspace = nspace,
+                          .nodes = spec_.nodes,
+                          .ranks = spec_.ranks,
+                          .node_index = spec_.node_index,
+                          .uid = spec_.uid,
+                          .gid = spec_.gid,
+                          .session_dir = kSessionTarget});
+}
+
+Result<> Stepd::GiveMpi(LaunchSpec& launch, std::vector<UniqueFd>& fds) {
+  MpiSettings settings = MpiSettingsOf(spec_, devices_, ProcessorsHere(spec_));
+  launch.env.insert(launch.env.end(), settings.env.begin(), settings.env.end());
+  for (Task& task : launch.tasks) {
+    if (pmi_) TRY(GivePmi(task, fds));
+    if (!pmix_) continue;
+    for (std::string& line : TRY(pmix_->EnvironmentOf(task.rank))) task.env.push_back(std::move(line));
+  }
+  if (!WantsMpiReport(spec_) || spec_.node_index != 0) return {};
+  Warn(Cat("mpi: offered: ", pmix_ ? Cat("PMIx (", pmix_->version(), ")") : std::string(),
+           pmix_ && pmi_ ? ", " : "", pmi_ ? "PMI-1, PMI-2" : ""));
+  for (const std::string& reason : settings.reasons) Warn("mpi: " + reason);
+  return {};
+}
+
+Result<> Stepd::GivePmi(Task& task, std::vector<UniqueFd>& fds) {
+  fds.push_back(TRY(pmi_sockets_.Open(task.rank)));
+  task.kept_fd = static_cast<std::int32_t>(fds.size()) - 1;
+  task.kept_fd_variable = "PMI_FD";
+  task.env.push_back(Cat("PMI_RANK=", task.rank));
+  task.env.push_back(Cat("PMI_SIZE=", pmi_->size()));
+  return {};
+}
+
+PmixCallbacks Stepd::PmixEvents() {
+  return {
+      .connected = [this](std::uint32_t rank) { OnConnected(rank); },
+      .finalized = [this](std::uint32_t rank) { outcome_.RankFinalized(rank); },
+      .aborted =
+          [this](std::uint32_t rank, std::int32_t status, std::string) {
+            if (outcome_.RankAborted(rank, status)) OnFirstFailure(true);
+          },
+      .fence =
+          [this](std::string members, std::vector<std::uint32_t> nodes, std::string data,
+                 Exchange::Reply reply) {
+            OnFence(std::move(members), std::move(nodes), std::move(data), std::move(reply));
+          },
+      .modex =
+          [this](std::uint32_t node, std::uint32_t rank, Exchange::Reply reply) {
+            exchange_.Ask(node, Service::kModex, Encode(ModexRequest{rank}), std::move(reply));
+            ArmExchangeTick();
+          },
+      .name = [this](NameRequest request,
+                     Exchange::Reply reply) { AskForName(std::move(request), std::move(reply)); },
+      .number = [this](std::function<void(std::uint64_t)> reply) { AskForNumber(std::move(reply)); },
+      .event = [this](std::string word) { TellOthersEvent(word); },
+  };
+}
+
+PmiCallbacks Stepd::PmiEvents() {
+  return {
+      .send = [this](std::uint32_t rank, std::string bytes) { pmi_sockets_.Send(rank, std::move(bytes)); },
+      .connected = [this](std::uint32_t rank) { OnConnected(rank); },
+      .finalized = [this](std::uint32_t rank) { outcome_.RankFinalized(rank); },
+      .aborted =
+          [this](std::uint32_t rank, std::int32_t status, std::string) {
+            if (outcome_.RankAborted(rank, status)) OnFirstFailure(true);
+          },
+      .fence =
+          [this](std::string members, std::vector<std::uint32_t> nodes, std::string data,
+                 Exchange::Reply reply) {
+            OnFence(std::move(members), std::move(nodes), std::move(data), std::move(reply));
+          },
+      .name = [this](NameRequest request,
+                     Exchange::Reply reply) { AskForName(std::move(request), std::move(reply)); },
+      .left = [this](std::uint32_t rank) { OnLeftInFence(rank); },
+      .broken =
+          [this](std::uint32_t rank, std::string why) {
+            FailStep(1, Cat("rank ", rank, " on ", spec_.nodes[spec_.node_index],
+                            " does not speak PMI as it should: ", why));
+          },
+  };
+}
+
+void Stepd::ArmWireupTimer() {
+  std::uint32_t limit_s = MpiTimeout_s(spec_);
+  loop_.Cancel(wireup_timer_);
+  if (limit_s > 0) wireup_timer_ = loop_.After(std::chrono::seconds(limit_s), [this] { OnWireupTimeout(); });
+}
+
+void Stepd::OnConnected(std::uint32_t rank) {
+  if (outcome_.all_connected()) return;  // a rank's child connects in its name
+  if (!outcome_.any_connected()) {
+    MarkLap("first rank connected");
+    if (spec_.mpi == MpiKind::kAuto) ArmWireupTimer();  // now it is known to be an MPI job
+  }
+  if (outcome_.RankConnected(rank)) OnFirstFailure(true);
+  if (!outcome_.all_connected()) return;
+  MarkLap("all ranks connected");
+  if (!several_nodes()) OnWiredUp();  // libpmix fences by itself within a node
+}
+
+void Stepd::OnFence(std::string members, std::vector<std::uint32_t> nodes, std::string data,
+                    Exchange::Reply reply) {
+  exchange_.AllGather(members, nodes, std::move(data),
+                      [this, reply = std::move(reply)](Result<std::string> all) {
+                        if (all) {
+                          OnWiredUp();
+                        } else if (!outcome_.failed()) {
+                          FailStep(1, Cat("the ranks cannot exchange data: ", all.error().message));
+                        }
+                        reply(std::move(all));
+                      });
+  ArmExchangeTick();
+}
+
+void Stepd::OnWiredUp() {
+  if (wired_up_) return;
+  wired_up_ = true;
+  loop_.Cancel(wireup_timer_);
+  MarkLap("wired up");
+  EnterPhase(StepPhase::kRunning);
+}
+
+// Its own end says why, if it comes; if it only let go of its connection, nobody else will say so.
+void Stepd::OnLeftInFence(std::uint32_t rank) {
+  if (!left_in_fence_.insert(rank).second) return;
+  loop_.After(kRankEndIsNear, [this, rank] {
+    if (result_ || outcome_.Exited(rank)) return;
+    FailStep(1, Cat("rank ", rank, " on ", spec_.nodes[spec_.node_index],
+                    " left MPI while the others wait for it in a fence"));
+  });
+}
+
+void Stepd::OnWireupTimeout() {
+  const std::string& node = spec_.nodes[spec_.node_index];
+  std::uint32_t limit_s = MpiTimeout_s(spec_);
+  std::string hint = " (--mpi-timeout)";
+  if (!launched_) {
+    return FailStep(1, Cat("the step's other nodes did not answer ", node, " within ", limit_s, " s", hint,
+                           "; missing: ", Join(exchange_.Missing(), ", ")));
+  }
+  auto never = outcome_.NotConnected();
+  if (!never.empty()) {
+    return FailStep(1, Cat("not all ranks called MPI_Init within ", limit_s, " s", hint, "; on ", node,
+                           " missing: ", Named(never)));
+  }
+  auto absent = pmi_ ? pmi_->FenceWaitsFor() : std::vector<std::uint32_t>{};
+  if (!absent.empty()) {
+    return FailStep(1, Cat("the ranks did not find one another within ", limit_s, " s", hint, "; on ", node,
+                           " not in the fence: ", Named(absent)));
+  }
+  wireup_timer_ = loop_.After(kOthersSpeakFirst, [this, node, limit_s, hint] {
+    std::string missing = Join(exchange_.Missing(), ", ");
+    FailStep(1, Cat("the ranks did not find one another within ", limit_s, " s", hint, "; ", node,
+                    missing.empty() ? std::string(" has not entered the fence")
+                                    : " waits for data of " + missing));
+  });
+}
+
+}  // namespace slipway

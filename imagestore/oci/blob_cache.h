@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The user's own cache: blobs by digest and the SIFs made of them, under one folder (0700) that any number of
+// processes may use at once. A file is there whole or not at all; one process brings it while the others
+// wait; what broke off goes on where it was.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "base/os/fd.h"
+#include "base/result/result.h"
+
+namespace slipway::oci {
+
+class BlobCache {
+ public:
+  // $SLIPWAY_CACHE, else $XDG_CACHE_HOME/slipway, else ~/.cache/slipway.
+  static Result<std::string> DefaultFolder();
+  static Result<BlobCache> Open(const std::string& folder, const std::atomic<bool>* cancelled = nullptr);
+
+  // Brings the bytes of `digest`: `fetch` gets the file with what is there of it (from byte 0, `have` bytes)
+  // and leaves all of it there. Size and digest are checked after it; kDataLoss when they are others.
+  using Fetch = std::function<Result<>(int fd, std::uint64_t have)>;
+  Result<UniqueFd> Get(const std::string& digest, std::uint64_t size, const Fetch& fetch);
+
+  // The path of a file that is made of others, by a key of [0-9a-z.]: made by `make` under the path it is
+  // given when it is not there yet. A pid that was killed meanwhile leaves nothing that matters.
+  Result<std::string> Made(const std::string& key,
+                           const std::function<Result<>(const std::string& path)>& make);
+
+  // An unnamed file here.
+  Result<UniqueFd> Temporary() const;
+  const std::string& folder() const { return folder_; }
+
+ private:
+  BlobCache(std::string folder, const std::atomic<bool>* cancelled)
+      : folder_(std::move(folder)), cancelled_(cancelled) {}
+  Result<UniqueFd> Lock(const std::string& name) const;
+  std::string folder_;
+  const std::atomic<bool>* cancelled_;
+};
+
+}  // namespace slipway::oci

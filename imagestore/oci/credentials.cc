@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "imagestore/oci/credentials.h"
+
+#include <openssl/evp.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "base/os/fd.h"
+#include "base/os/process.h"
+
+namespace slipway::oci {
+
+namespace {
+
+using Json = nlohmann::json;
+constexpr char kHubKey[] =
+    "https://index.docker.io/v1/";  // under which Docker keeps the default registry's password
+
+std::string TextIn(const Json& object, const char* key) {
+  auto found = object.is_object() ? object.find(key) : object.end();
+  return object.is_object() && found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+std::vector<std::string> Files() {
+  std::vector<std::string> files;
+  auto add = [&files](const char* folder, const char* rest) {
+    if (folder != nullptr && *folder != '\0') files.push_back(Cat(folder, rest));
+  };
+  add(std::getenv("REGISTRY_AUTH_FILE"), "");
+  add(std::getenv("DOCKER_CONFIG"), "/config.json");
+  if (std::getenv("DOCKER_CONFIG") == nullptr) add(std::getenv("HOME"), "/.docker/config.json");
+  add(std::getenv("XDG_RUNTIME_DIR"), "/containers/auth.json");
+  add(std::getenv("HOME"), "/.config/containers/auth.json");
+  return files;
+}
+
+bool KeyMatches(std::string key, const std::string& registry) {
+  if (registry == "docker.io" && key == kHubKey) return true;
+  for (const char* scheme : {"https://", "http://"}) {
+    if (key.starts_with(scheme)) key.erase(0, std::string_view(scheme).size());
+  }
+  return key.substr(0, key.find('/')) == registry;
+}
+
+bool IsHelperName(const std::string& name) {
+  return !name.empty() &&
+         name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
+             std::string::npos;
+}
+
+// Its answer holds a password: it goes from pipe to memory and nowhere else.
+Result<Credentials> AskHelper(const std::string& helper, const std::string& registry) {
+  std::string program = "docker-credential-" + helper;
+  UniqueFd question = TRY(MakeSealedMemfd("registry", registry == "docker.io" ? kHubKey : registry));
+  auto answer = RunAndCapture({.argv = {program, "get"}, .fds = {{0, question.get()}}});
+  if (!answer) return Failure(std::move(answer).error().Context("asking for the registry's password"));
+  if (answer->status.exit_code() != 0) {
+    if (answer->out.find("not found") != std::string::npos) return Credentials{};
+    return Fail(Code::kFailedPrecondition, program, " could not say the password for ", registry);
+  }
+  return ParseHelperAnswer(answer->out);
+}
+
+}  // namespace
+
+std::string Base64(std::string_view bytes) {
+  std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
+  int size =
+      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+  out.resize(static_cast<std::size_t>(size));
+  return out;
+}
+
+Result<std::string> Unbase64(std::string_view given) {
+  std::string text(given);
+  if (text.size() > 1 << 20) return Fail(Code::kInvalidArgument, "too much base64");
+  while (text.size() % 4 != 0) text += '=';
+  std::string out(text.size() / 4 * 3, '\0');
+  int size =
+      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                      reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
+  if (size < 0) return Fail(Code::kInvalidArgument, "malformed base64");
+  std::size_t padding = text.ends_with("==") ? 2 : text.ends_with("=") ? 1 : 0;
+  out.resize(std::max<std::size_t>(static_cast<std::size_t>(size), padding) - padding);
+  return out;
+}
+
+std::string BasicAuthorization(const Credentials& credentials) {
+  return "Basic " + Base64(Cat(credentials.user, ":", credentials.password));
+}
+
+Result<Credentials> ParseHelperAnswer(std::string_view text) {
+  Json json = Json::parse(text, nullptr, false);
+  Credentials made{TextIn(json, "Username"), TextIn(json, "Secret"), {}};
+  if (made.user.empty()) return Fail(Code::kFailedPrecondition, "a credential helper's answer is malformed");
+  if (made.user == "<token>") return Credentials{{}, {}, made.password};
+  return made;
+}
+
+Result<Credentials> CredentialsIn(std::string_view text, const std::string& registry, std::string& helper) {
+  Json json = Json::parse(text, nullptr, false);
+  if (!json.is_object()) return Fail(Code::kInvalidArgument, "is no JSON object");
+  if (auto helpers = json.find("credHelpers"); helpers != json.end() && helpers->is_object()) {
+    for (auto& [key, value] : helpers->items()) {
+      if (KeyMatches(key, registry) && value.is_string() && IsHelperName(value.get<std::string>())) {
+        helper = value.get<std::string>();
+        return Credentials{};
+      }
+    }
+  }
+  if (auto auths = json.find("auths"); auths != json.end() && auths->is_object()) {
+    for (auto& [key, value] : auths->items()) {
+      if (!KeyMatches(key, registry)) continue;
+      Credentials made{TextIn(value, "username"), TextIn(value, "password"), TextIn(value, "identitytoken")};
+      std::string both = TRY(Unbase64(TextIn(value, "auth")));
+      while (!both.empty() && both.back() == '\0') both.pop_back();
+      if (std::size_t colon = both.find(':'); colon != std::string::npos) {
+        made.user = both.substr(0, colon);
+        made.password = both.substr(colon + 1);
+      }
+      if (!made.empty()) return made;
+    }
+  }
+  if (std::string store = TextIn(json, "credsStore"); IsHelperName(store)) helper = store;
+  return Credentials{};
+}
+
+Result<Credentials> FindCredentials(const std::string& registry) {
+  for (const std::string& path : Files()) {
+    auto text = ReadFile(path, 1 << 20);
+    if (!text) continue;
+    std::string helper;
+    Credentials found = TRY_CONTEXT(CredentialsIn(*text, registry, helper), path);
+    if (found.empty() && !helper.empty()) found = TRY(AskHelper(helper, registry));
+    if (!found.empty()) return found;
+  }
+  return Credentials{};
+}
+
+Challenge ParseChallenge(std::string_view header) {
+  Challenge challenge;
+  std::size_t blank = header.find(' ');
+  std::string kind(header.substr(0, blank));
+  for (char& c : kind) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  challenge.kind = kind == "bearer"  ? Challenge::kBearer
+                   : kind == "basic" ? Challenge::kBasic
+                                     : Challenge::kNone;
+  std::string_view rest = blank == std::string_view::npos ? "" : header.substr(blank + 1);
+  while (!rest.empty()) {
+    std::size_t equals = rest.find('=');
+    if (equals == std::string_view::npos) break;
+    std::string_view key = rest.substr(0, equals);
+    while (!key.empty() && (key.front() == ' ' || key.front() == ',')) key.remove_prefix(1);
+    rest.remove_prefix(equals + 1);
+    std::string value;
+    if (rest.starts_with("\"")) {
+      std::size_t i = 1;
+      for (; i < rest.size() && rest[i] != '"'; ++i) {
+        if (rest[i] == '\\' && i + 1 < rest.size()) ++i;
+        value += rest[i];
+      }
+      rest.remove_prefix(std::min(i + 1, rest.size()));
+    } else {
+      std::size_t comma = rest.find(',');
+      value = rest.substr(0, comma);
+      rest.remove_prefix(comma == std::string_view::npos ? rest.size() : comma);
+    }
+    if (key == "realm") challenge.realm = value;
+    if (key == "service") challenge.service = value;
+    if (key == "scope") challenge.scope = value;
+  }
+  return challenge;
+}
+
+}  // namespace slipway::oci

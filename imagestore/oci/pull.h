@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// From any address to a SIF: layers are packed as they are read, a SIF in a registry or on a server is taken
+// as it is. The output appears whole or not at all.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "imagestore/oci/source.h"
+#include "imagestore/squashfs/pack.h"
+
+namespace slipway::oci {
+
+struct PullOptions {
+  SourceOptions source;
+  squashfs::Compressor compressor = squashfs::Compressor::kZstd;
+  bool keep_ids = false;
+  squashfs::Limits limits{.entries_max = 4'000'000, .bytes_max = std::uint64_t{256} << 30};
+  std::string cache_folder;  // empty: the user's
+  // "downloading", "packing"; bytes, 0 where nobody knows.
+  std::function<void(const char* phase, std::uint64_t done, std::uint64_t total)> progress;
+};
+
+struct Pulled {
+  std::string manifest_digest;  // of the source; empty where it has none
+  std::string digest;           // of the SIF
+  std::uint64_t size = 0;       // of the SIF
+  std::vector<std::string> dropped;
+};
+
+// `output` is replaced when it is there.
+Result<Pulled> Pull(const Reference& reference, const std::string& output, const PullOptions& options);
+// The path of a SIF in the cache, brought or made when it is not there; safe while others do the same.
+// Archives and folders on this machine are packed into it under the digest of what they hold.
+Result<std::string> PullToCache(const Reference& reference, const PullOptions& options);
+
+}  // namespace slipway::oci

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+// Registries that stall, break off, redirect, lie and ask for patience.
+#include "imagestore/oci/registry.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include "base/crypto/crypto.h"
+#include "imagestore/oci/fake_server_test.h"
+
+namespace slipway::oci {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class BadRegistry : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ::unsetenv("REGISTRY_AUTH_FILE");
+    top_ = *MakeTempDirectory("/tmp", "oci-");
+    ::setenv("DOCKER_CONFIG", top_.c_str(), 1);
+    ::setenv("HOME", top_.c_str(), 1);
+    options_.plain_http = true;
+    options_.http.stall_timeout = std::chrono::seconds(1);
+    options_.http.tries = 4;
+    options_.http.sleep = [this](std::chrono::milliseconds wait) { waits_.push_back(wait); };
+  }
+  void TearDown() override { EXPECT_TRUE(RemoveTree(top_)); }
+
+  Registry Of(const FakeServer& server) {
+    return Registry(*ParseReference(Cat("docker://", server.host(), "/a/b:1")), options_);
+  }
+  Result<std::string> Blob(const FakeServer& server, const std::string& expected) {
+    UniqueFd fd(::memfd_create("blob", MFD_CLOEXEC));
+    Registry registry = Of(server);
+    TRY(registry.GetBlob({.digest = DigestOf(expected), .size = expected.size()}, fd.get(), 0, {}));
+    std::string bytes(expected.size(), '\0');
+    TRY(ReadExactlyAt(fd.get(), std::as_writable_bytes(std::span(bytes)), 0));
+    return bytes;
+  }
+  std::string top_;
+  RegistryOptions options_;
+  std::vector<std::chrono::milliseconds> waits_;
+};
+
+std::string Body(std::size_t size) {
+  std::string body(size, '\0');
+  for (std::size_t i = 0; i < size; ++i) body[i] = static_cast<char>('a' + i % 23);
+  return body;
+}
+
+std::size_t RangeIn(const std::string& head) {
+  std::size_t at = head.find("Range: bytes=");
+  return at == std::string::npos ? 0 : static_cast<std::size_t>(std::atol(head.c_str() + at + 13));
+}
+
+TEST_F(BadRegistry, ABlobThatBreaksOffIsResumedWhereItWas) {
+  std::string body = Body(100'000);
+  FakeServer server([&](const std::string& head, int) -> FakeServer::Answer {
+    std::size_t from = RangeIn(head);
+    std::string rest = body.substr(from);
+    std::string whole =
+        Cat("HTTP/1.1 ", from > 0 ? 206 : 200, " X\r\nContent-Length: ", rest.size(), "\r\n\r\n", rest);
+    return {whole.substr(0, whole.size() - rest.size() + std::min<std::size_t>(rest.size(), 30'000))};
+  });
+  EXPECT_EQ(Blob(server, body).value_or(""), body);
+  EXPECT_EQ(server.heads().size(), 4U);
+}
+
+TEST_F(BadRegistry, AServerThatKnowsNoRangesGivesTheWholeAgain) {
+  std::string body = Body(50'000);
+  FakeServer server([&](const std::string&, int number) -> FakeServer::Answer {
+    std::string whole = FakeServer::Ok(body);
+    return {number == 0 ? whole.substr(0, 20'000) : whole};
+  });
+  EXPECT_EQ(Blob(server, body).value_or(""), body);
+}
+
+TEST_F(BadRegistry, AServerThatStallsIsGivenUpInTheEnd) {
+  std::string body = Body(1000);
+  options_.http.tries = 2;
+  FakeServer server([&](const std::string&, int) -> FakeServer::Answer {
+    return {FakeServer::Ok(body).substr(0, 20), true};
+  });
+  auto blob = Blob(server, body);
+  ASSERT_FALSE(blob);
+  EXPECT_EQ(blob.error().code, Code::kDeadlineExceeded);
+}
+
+TEST_F(BadRegistry, ABlobThatIsTooLongOrTooShortIsRefused) {
+  FakeServer too_long(
+      [](const std::string&, int) -> FakeServer::Answer { return {FakeServer::Ok(Body(2000))}; });
+  EXPECT_THAT(Blob(too_long, Body(1000)).error().message, HasSubstr("more than the 1000 bytes"));
+  FakeServer too_short([](const std::string& head, int) -> FakeServer::Answer {
+    return {RangeIn(head) > 0 ? FakeServer::Status(416) : FakeServer::Ok(Body(500))};
+  });
+  EXPECT_FALSE(Blob(too_short, Body(1000)));
+}
+
+TEST_F(BadRegistry, PatienceIsShownWhenAskedFor) {
+  FakeServer server([](const std::string&, int number) -> FakeServer::Answer {
+    if (number < 2) return {FakeServer::Status(429, "Retry-After: 7\r\n")};
+    return {FakeServer::Ok("x")};
+  });
+  EXPECT_EQ(Blob(server, "x").value_or(""), "x");
+  ASSERT_EQ(waits_.size(), 2U);
+  EXPECT_EQ(waits_[0], std::chrono::seconds(7));
+  FakeServer never([](const std::string&, int) -> FakeServer::Answer {
+    return {FakeServer::Status(429, "Retry-After: 86000\r\n")};
+  });
+  auto refused = Blob(never, "x");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kResourceExhausted);
+  EXPECT_THAT(refused.error().message, HasSubstr("86000 s"));
+  EXPECT_EQ(never.heads().size(), 1U);
+}
+
+TEST_F(BadRegistry, ServersThatStumbleAreAskedAgainAndNotForEver) {
+  FakeServer server([](const std::string&, int number) -> FakeServer::Answer {
+    return {number < 2 ? FakeServer::Status(503) : FakeServer::Ok("x")};
+  });
+  EXPECT_EQ(Blob(server, "x").value_or(""), "x");
+  FakeServer broken([](const std::string&, int) -> FakeServer::Answer { return {FakeServer::Status(500)}; });
+  EXPECT_FALSE(Blob(broken, "x"));
+  EXPECT_EQ(broken.heads().size(), 4U);
+}
+
+TEST_F(BadRegistry, RedirectsInCirclesEnd) {
+  FakeServer server([](const std::string&, int) -> FakeServer::Answer {
+    return {FakeServer::Status(307, "Location: /v2/again\r\n")};
+  });
+  auto blob = Blob(server, "x");
+  ASSERT_FALSE(blob);
+  EXPECT_THAT(blob.error().message, HasSubstr("redirects"));
+  EXPECT_LE(server.heads().size(), 12U);
+  FakeServer elsewhere([](const std::string&, int) -> FakeServer::Answer {
+    return {FakeServer::Status(307, "Location: file:///etc/passwd\r\n")};
+  });
+  EXPECT_FALSE(Blob(elsewhere, "x"));
+}
+
+TEST_F(BadRegistry, APasswordNeverReachesAnotherHost) {
+  FakeServer other([](const std::string&, int) -> FakeServer::Answer { return {FakeServer::Ok("x")}; });
+  FakeServer server([&](const std::string& head, int) -> FakeServer::Answer {
+    if (head.find("Authorization:") == std::string::npos)
+      return {FakeServer::Status(401, "WWW-Authenticate: Basic realm=\"r\"\r\n")};
+    return {FakeServer::Status(307, Cat("Location: ", other.url("/blob"), "\r\n"))};
+  });
+  ASSERT_TRUE(WriteFileAtomically(
+      top_ + "/config.json",
+      Cat(R"({"auths":{")", server.host(), R"(":{"auth":")", Base64("user:geheim"), R"("}}})")));
+  EXPECT_EQ(Blob(server, "x").value_or(""), "x");
+  EXPECT_THAT(server.heads()[1], HasSubstr("Authorization: Basic " + Base64("user:geheim")));
+  ASSERT_EQ(other.heads().size(), 1U);
+  EXPECT_THAT(other.heads()[0], Not(HasSubstr("Authorization")));
+}
+
+TEST_F(BadRegistry, ATokenIsAskedForWithThePasswordAndUsed) {
+  std::string realm;
+  FakeServer tokens([](const std::string& head, int) -> FakeServer::Answer {
+    bool known = head.find("Authorization: Basic " + Base64("user:geheim")) != std::string::npos;
+    return {known ? FakeServer::Ok(R"({"token":"t0ken"})") : FakeServer::Status(401)};
+  });
+  FakeServer server([&](const std::string& head, int) -> FakeServer::Answer {
+    if (head.find("Authorization: Bearer t0ken") != std::string::npos) return {FakeServer::Ok("x")};
+    return {FakeServer::Status(
+        401, Cat("WWW-Authenticate: Bearer realm=\"", tokens.url("/t"), "\",service=\"s\"\r\n"))};
+  });
+  ASSERT_TRUE(WriteFileAtomically(
+      top_ + "/config.json",
+      Cat(R"({"auths":{")", server.host(), R"(":{"auth":")", Base64("user:geheim"), R"("}}})")));
+  EXPECT_EQ(Blob(server, "x").value_or(""), "x");
+  EXPECT_THAT(tokens.heads()[0], HasSubstr("scope=repository%3Aa%2Fb%3Apull"));
+}
+
+TEST_F(BadRegistry, AManifestWhoseDigestLiesIsRefused) {
+  std::string manifest =
+      R"({"schemaVersion":2,"config":{"digest":")" + DigestOf("c") + R"(","size":1},"layers":[]})";
+  FakeServer server(
+      [&](const std::string&, int) -> FakeServer::Answer { return {FakeServer::Ok(manifest)}; });
+  Registry registry = Of(server);
+  EXPECT_TRUE(registry.GetManifest("1"));
+  EXPECT_TRUE(registry.GetManifest(DigestOf(manifest)));
+  EXPECT_EQ(registry.GetManifest(DigestOf("other")).error().code, Code::kDataLoss);
+  EXPECT_EQ(registry.GetSmallBlob({.digest = DigestOf("c"), .size = 1}).error().code, Code::kDataLoss);
+}
+
+TEST_F(BadRegistry, AHugeAnswerIsCutOff) {
+  FakeServer server(
+      [](const std::string&, int) -> FakeServer::Answer { return {FakeServer::Ok(Body(5 << 20))}; });
+  EXPECT_EQ(Of(server).GetManifest("1").error().code, Code::kOutOfRange);
+}
+
+TEST(RetryAfterHeader, IsSecondsOrADate) {
+  auto now = std::chrono::system_clock::from_time_t(1'700'000'000);
+  EXPECT_EQ(RetryAfter("30", now), std::chrono::seconds(30));
+  EXPECT_EQ(RetryAfter("Tue, 14 Nov 2023 22:14:20 GMT", now), std::chrono::seconds(60));
+  EXPECT_EQ(RetryAfter("soon", now).count(), 0);
+  EXPECT_EQ(RetryAfter("Tue, 14 Nov 2000 22:14:20 GMT", now).count(), 0);
+}
+
+TEST(Origin, IsSchemeHostAndPort) {
+  EXPECT_EQ(OriginOf("https://Host/x"), OriginOf("https://host:443/y"));
+  EXPECT_NE(OriginOf("https://host/x"), OriginOf("http://host/x"));
+  EXPECT_NE(OriginOf("https://host/x"), OriginOf("https://host:444/x"));
+  EXPECT_NE(OriginOf("https://host/x"), OriginOf("https://host.evil/x"));
+}
+
+}  // namespace
+}  // namespace slipway::oci

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "imagestore/oci/source.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <mutex>
+#include <thread>
+
+#include "base/crypto/crypto.h"
+#include "imagestore/oci/archive_index.h"
+#include "imagestore/sif/sif.h"
+
+namespace slipway::oci {
+
+namespace {
+
+constexpr std::size_t kSmallMax = 8 << 20;
+
+std::string ArchOf(const SourceOptions& options) {
+  return options.arch.empty() ? std::string(sif::HostArch()) : options.arch;
+}
+
+Result<> CheckLayers(const Manifest& manifest) {
+  for (const Descriptor& layer : manifest.layers) {
+    if (IsTarLayer(layer.media_type)) continue;
+    if (IsSifLayer(layer.media_type))
+      return Fail(Code::kInvalidArgument, "it holds a SIF, not layers; write oras:// instead of docker://");
+    return Fail(Code::kInvalidArgument, "it holds ",
+                layer.media_type.empty() ? "something without a type" : layer.media_type,
+                ", which is no layer of a root file system");
+  }
+  return {};
+}
+
+// Blobs side by side. The first error ends the others.
+class Downloads {
+ public:
+  Downloads(const Registry& registry, BlobCache& cache, const SourceOptions& options,
+            std::vector<Descriptor> blobs)
+      : registry_(registry),
+        cache_(cache),
+        options_(options),
+        blobs_(std::move(blobs)),
+        done_(blobs_.size()) {
+    for (const Descriptor& blob : blobs_) total_ += blob.size;
+  }
+
+  Result<std::vector<UniqueFd>> Run() {
+    files_.resize(blobs_.size());
+    std::vector<std::thread> threads;
+    std::size_t count = std::min<std::size_t>(std::max(1U, options_.downloads), blobs_.size());
+    for (std::size_t i = 0; i < count; ++i) threads.emplace_back([this] { Work(); });
+    for (std::thread& thread : threads) thread.join();
+    if (failed_) return Failure(std::move(*failed_));
+    return std::move(files_);
+  }
+
+ private:
+  void Work() {
+    Registry mine = registry_.Another();
+    for (;;) {
+      std::size_t i;
+      {
+        std::lock_guard lock(mutex_);
+        if (failed_ || next_ == blobs_.size()) return;
+        i = next_++;
+      }
+      auto file = cache_.Get(blobs_[i].digest, blobs_[i].size, [&](int fd, std::uint64_t have) {
+        return mine.GetBlob(blobs_[i], fd, have, [&](std::uint64_t now) { Report(i, now); });
+      });
+      Report(i, blobs_[i].size);
+      std::lock_guard lock(mutex_);
+      if (file) {
+        files_[i] = std::move(*file);
+      } else if (!failed_) {
+        failed_ = std::move(file).error();
+      }
+    }
+  }
+  void Report(std::size_t i, std::uint64_t now) {
+    if (!options_.progress) return;
+    std::lock_guard lock(mutex_);
+    sum_ += now - done_[i];
+    done_[i] = now;
+    options_.progress(sum_, total_);
+  }
+
+  const Registry& registry_;
+  BlobCache& cache_;
+  const SourceOptions& options_;
+  std::vector<Descriptor> blobs_;
+  std::vector<std::uint64_t> done_;
+  std::uint64_t sum_ = 0, total_ = 0;
+  std::mutex mutex_;
+  std::size_t next_ = 0;
+  std::optional<Error> failed_;
+  std::vector<UniqueFd> files_;
+};
+
+Result<Registry::FetchedManifest> ManifestFor(Registry& registry, const Reference& reference,
+                                              const std::string& arch) {
+  auto fetched = TRY(registry.GetManifest(reference.Selected()));
+  // An index may hold an index; more than one step is a game.
+  for (int depth = 0; fetched.manifest.is_index; ++depth) {
+    if (depth == 3) return Fail(Code::kInvalidArgument, reference.text, ": indexes within indexes");
+    Descriptor mine = TRY_CONTEXT(SelectPlatform(fetched.manifest, arch), reference.text);
+    fetched = TRY(registry.GetManifest(mine.digest));
+  }
+  return fetched;
+}
+
+Result<Image> FromRegistry(const Reference& reference, BlobCache& cache, const SourceOptions& options) {
+  Registry registry(reference, options.registry);
+  auto fetched = TRY(ManifestFor(registry, reference, ArchOf(options)));
+  TRY_CONTEXT(CheckLayers(fetched.manifest), reference.text);
+  Image image;
+  image.manifest_digest = fetched.digest;
+  image.config_json = TRY(registry.GetSmallBlob(fetched.manifest.config));
+  image.config = TRY(ParseImageConfig(image.config_json));
+  image.files = TRY(Downloads(registry, cache, options, fetched.manifest.layers).Run());
+  for (std::size_t i = 0; i < image.files.size(); ++i) {
+    const Descriptor& layer = fetched.manifest.layers[i];
+    int fd = image.files[i].get();
+    image.bytes += layer.size;
+    image.layers.push_back(
+        {layer.digest, [fd, size = layer.size]() -> Result<std::unique_ptr<squashfs::ByteSource>> {
+           return squashfs::FilePart(fd, 0, size);
+         }});
+  }
+  return image;
+}
+
+// A folder of blobs or an archive of them: both are asked by name.
+class Blobs {
+ public:
+  virtual ~Blobs() = default;
+  virtual Result<std::string> Small(const std::string& name) = 0;
+  // Opens a part of a file; `keep` gets what must stay open.
+  virtual Result<squashfs::Layer> Layer(const std::string& name, const std::string& digest,
+                                        std::uint64_t& size, std::vector<UniqueFd>& keep) = 0;
+};
+
+squashfs::Layer PartLayer(int fd, std::uint64_t offset, std::uint64_t size, std::string name,
+                          std::string digest) {
+  return {std::move(name), [=]() -> Result<std::unique_ptr<squashfs::ByteSource>> {
+            auto part = squashfs::FilePart(fd, offset, size);
+            return digest.empty() ? std::move(part) : CheckedSource(std::move(part), digest);
+          }};
+}
+
+class FolderBlobs : public Blobs {
+ public:
+  explicit FolderBlobs(std::string path) : path_(std::move(path)) {}
+  Result<std::string> Small(const std::string& name) override {
+    return ReadFile(Cat(path_, "/", name), kSmallMax);
+  }
+  Result<squashfs::Layer> Layer(const std::string& name, const std::string& digest, std::uint64_t& size,
+                                std::vector<UniqueFd>& keep) override {
+    keep.push_back(TRY(Open(Cat(path_, "/", name), O_RDONLY | O_NONBLOCK)));
+    struct stat info;
+    if (::fstat(keep.back().get(), &info) < 0) return ErrnoFail("fstat", name);
+    size = static_cast<std::uint64_t>(info.st_size);
+    return PartLayer(keep.back().get(), 0, size, name, digest);
+  }
+
+ private:
+  std::string path_;
+};
+
+class ArchiveBlobs : public Blobs {
+ public:
+  explicit ArchiveBlobs(ArchiveIndex index) : index_(std::move(index)) {}
+  Result<std::string> Small(const std::string& name) override { return index_.ReadSmall(name, kSmallMax); }
+  Result<squashfs::Layer> Layer(const std::string& name, const std::string& digest, std::uint64_t& size,
+                                std::vector<UniqueFd>& keep) override {
+    auto member = TRY(index_.Find(name));
+    size = member.size;
+    if (keep.empty()) keep.push_back(TRY(Dup(index_.fd())));
+    return PartLayer(keep[0].get(), member.offset, member.size, name, digest);
+  }
+
+ private:
+  ArchiveIndex index_;
+};
+
+std::string BlobName(const std::string& digest) { return Cat("blobs/sha256/", digest.substr(7)); }
+
+Result<std::string> CheckedSmall(Blobs& blobs, const std::string& digest) {
+  std::string bytes = TRY(blobs.Small(BlobName(digest)));
+  if (DigestOf(bytes) != digest)
+    return Fail(Code::kDataLoss, "blob ", digest, " has other bytes than it should");
+  return bytes;
+}
+
+constexpr char kRefName[] = "org.opencontainers.image.ref.name";
+
+Result<Manifest> ManifestInLayout(Blobs& blobs, const std::string& selector, const std::string& arch,
+                                  std::string& digest) {
+  Manifest manifest = TRY(ParseManifest(TRY(blobs.Small("index.json"))));
+  if (!selector.empty()) {
+    std::string known;
+    std::vector<Descriptor> chosen;
+    for (const Descriptor& one : manifest.manifests) {
+      auto name = one.annotations.find(kRefName);
+      if (name != one.annotations.end() && known.size() < 300) known += " " + name->second;
+      if ((name != one.annotations.end() && name->second == selector) || one.digest == selector)
+        chosen.push_back(one);
+    }
+    if (chosen.empty())
+      return Fail(Code::kNotFound, "there is no image ", selector, " in it",
+                  known.empty() ? "" : "; there is", known);
+    manifest.manifests = std::move(chosen);
+  }
+  for (int depth = 0; manifest.is_index; ++depth) {
+    if (depth == 4) return Fail(Code::kInvalidArgument, "indexes within indexes");
+    Descriptor mine = manifest.manifests.size() == 1 && (manifest.manifests[0].arch.empty())
+                          ? manifest.manifests[0]
+                          : TRY(SelectPlatform(manifest, arch));
+    digest = mine.digest;
+    manifest = TRY(ParseManifest(TRY(CheckedSmall(blobs, digest))));
+  }
+  return manifest;
+}
+
+Result<Image> FromLayout(Blobs& blobs, const Reference& reference, const std::string& arch) {
+  Image image;
+  Manifest manifest = TRY(ManifestInLayout(blobs, reference.selector, arch, image.manifest_digest));
+  TRY(CheckLayers(manifest));
+  image.config_json = TRY(CheckedSmall(blobs, manifest.config.digest));
+  image.config = TRY(ParseImageConfig(image.config_json));
+  for (const Descriptor& layer : manifest.layers) {
+    std::uint64_t size = 0;
+    image.layers.push_back(TRY(blobs.Layer(BlobName(layer.digest), layer.digest, size, image.files)));
+    if (size != layer.size)
+      return Fail(Code::kDataLoss, "blob ", layer.digest, " has another size than it should");
+    image.bytes += size;
+  }
+  return image;
+}
+
+Result<SavedImage> ChooseSaved(const std::vector<SavedImage>& images, const std::string& selector) {
+  std::string known;
+  for (const SavedImage& image : images) {
+    for (const std::string& name : image.names) {
+      known += " " + name;
+      if (name == selector || (!selector.empty() && name.ends_with("/" + selector))) return image;
+    }
+  }
+  if (selector.empty() && images.size() == 1) return images[0];
+  return Fail(Code::kNotFound,
+              selector.empty() ? "there is more than one image in it, or none; say which"
+                               : Cat("there is no image ", selector, " in it"),
+              known.empty() ? "" : "; there is", known);
+}
+
+Result<Image> FromSaved(const Reference& reference, const std::string& scratch_folder) {
+  ArchiveBlobs blobs(TRY(ArchiveIndex::Open(reference.path, scratch_folder)));
+  SavedImage saved =
+      TRY(ChooseSaved(TRY(ParseSavedImages(TRY(blobs.Small("manifest.json")))), reference.selector));
+  Image image;
+  image.config_json = TRY(blobs.Small(saved.config));
+  image.config = TRY(ParseImageConfig(image.config_json));
+  image.manifest_digest = DigestOf(image.config_json);
+  if (image.config.diff_ids.size() != saved.layers.size())
+    return Fail(Code::kInvalidArgument,
+                "manifest.json and the configuration disagree on the number of layers");
+  for (std::size_t i = 0; i < saved.layers.size(); ++i) {
+    std::uint64_t size = 0;
+    // Its only digest is that of the uncompressed tar, which `docker save` writes.
+    auto probe = TRY(blobs.Layer(saved.layers[i], "", size, image.files));
+    char magic[2] = {};
+    TRY(TRY(probe.open())->Read(magic));
+    bool compressed =
+        (magic[0] == '\x1f' && magic[1] == '\x8b') || (magic[0] == '\x28' && magic[1] == '\xb5');
+    image.layers.push_back(
+        compressed ? std::move(probe)
+                   : TRY(blobs.Layer(saved.layers[i], image.config.diff_ids[i], size, image.files)));
+    image.bytes += size;
+  }
+  return image;
+}
+
+Result<UniqueFd> CheckSif(UniqueFd file, const std::string& where) {
+  if (!sif::LooksLikeSif(file.get())) return Fail(Code::kInvalidArgument, where, ": is no SIF");
+  TRY_CONTEXT(sif::Read(file.get()), where);
+  return file;
+}
+
+Result<UniqueFd> FromOras(const Reference& reference, BlobCache& cache, const SourceOptions& options) {
+  Registry registry(reference, options.registry);
+  auto fetched = TRY(ManifestFor(registry, reference, ArchOf(options)));
+  if (fetched.manifest.layers.size() != 1 || !IsSifLayer(fetched.manifest.layers[0].media_type))
+    return Fail(Code::kInvalidArgument, reference.text,
+                ": it holds no SIF; write docker:// for images of layers");
+  auto files = TRY(Downloads(registry, cache, options, fetched.manifest.layers).Run());
+  return CheckSif(std::move(files[0]), reference.text);
+}
+
+Result<UniqueFd> FromHttp(const Reference& reference, BlobCache& cache, const SourceOptions& options) {
+  UniqueFd file = TRY(cache.Temporary());
+  Http http(options.registry.http);
+  std::uint64_t have = 0, furthest = 0, total = 0;
+  for (unsigned tried = 0;;) {
+    HttpRequest request;
+    request.url = reference.url;
+    if (have > 0) request.headers = {Cat("Range: bytes=", have, "-")};
+    request.begin = [&](long status) -> Result<> {
+      if (status == 206) return {};
+      have = 0;
+      if (::ftruncate(file.get(), 0) < 0 || ::lseek(file.get(), 0, SEEK_SET) < 0)
+        return ErrnoFail("ftruncate");
+      return {};
+    };
+    request.sink = [&](std::string_view bytes) -> Result<> {
+      TRY(WriteAll(file.get(), bytes));
+      have += bytes.size();
+      if (options.progress) options.progress(have, total);
+      return {};
+    };
+    auto response = http.Send(request);
+    if (response && (response->status == 200 || response->status == 206)) break;
+    if (response) return Fail(Code::kNotFound, reference.url, ": the server says ", response->status);
+    bool broke_off =
+        response.error().code == Code::kUnavailable || response.error().code == Code::kDeadlineExceeded;
+    if (have > furthest) tried = 0;
+    furthest = std::max(furthest, have);
+    if (!broke_off || !http.WaitBeforeTry(tried++)) return Failure(std::move(response).error());
+  }
+  return CheckSif(std::move(file), reference.url);
+}
+
+}  // namespace
+
+Result<Image> OpenImage(const Reference& reference, BlobCache& cache, const SourceOptions& options) {
+  switch (reference.scheme) {
+    case Scheme::kDocker:
+      return FromRegistry(reference, cache, options);
+    case Scheme::kOciDirectory: {
+      FolderBlobs blobs(reference.path);
+      return TRY_CONTEXT(FromLayout(blobs, reference, ArchOf(options)), reference.path);
+    }
+    case Scheme::kOciArchive: {
+      ArchiveBlobs blobs(TRY(ArchiveIndex::Open(reference.path, cache.folder())));
+      return TRY_CONTEXT(FromLayout(blobs, reference, ArchOf(options)), reference.path);
+    }
+    case Scheme::kDockerArchive:
+      return TRY_CONTEXT(FromSaved(reference, cache.folder()), reference.path);
+    case Scheme::kOras:
+    case Scheme::kHttp:
+      break;
+  }
+  return Fail(Code::kInvalidArgument, reference.text, ": is a SIF already");
+}
+
+Result<UniqueFd> FetchSif(const Reference& reference, BlobCache& cache, const SourceOptions& options) {
+  return reference.scheme == Scheme::kOras ? FromOras(reference, cache, options)
+                                           : FromHttp(reference, cache, options);
+}
+
+Result<std::string> ResolveDigest(const Reference& reference, const SourceOptions& options) {
+  if (!reference.digest.empty()) return reference.digest;
+  Registry registry(reference, options.registry);
+  std::string digest = TRY(registry.DigestOfTag(reference.tag));
+  if (!digest.empty()) return digest;
+  return TRY(registry.GetManifest(reference.tag)).digest;
+}
+
+}  // namespace slipway::oci

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Any place that an image may come from, opened: its configuration, and its layers as tars that can be read.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "imagestore/oci/blob_cache.h"
+#include "imagestore/oci/manifest.h"
+#include "imagestore/oci/reference.h"
+#include "imagestore/oci/registry.h"
+#include "imagestore/squashfs/stream_pack.h"
+
+namespace slipway::oci {
+
+struct SourceOptions {
+  std::string arch;  // "amd64", "arm/v7"; empty: this machine's
+  RegistryOptions registry;
+  unsigned downloads = 4;  // at once
+  // Bytes of blobs that are here, of all; from any thread, one at a time.
+  std::function<void(std::uint64_t done, std::uint64_t total)> progress;
+};
+
+struct Image {
+  std::string manifest_digest;  // of the architecture's own manifest; of the config for a docker-archive
+  ImageConfig config;
+  std::string config_json;
+  std::vector<squashfs::Layer> layers;  // from the bottom up; they read `files`
+  std::vector<UniqueFd> files;
+  std::uint64_t bytes = 0;  // of the layers as they lie
+};
+
+// docker://, oci:, oci-archive:, docker-archive:. Registry blobs are in the cache and checked when this
+// returns; those of archives are checked while they are read, by Layer::open's source.
+Result<Image> OpenImage(const Reference& reference, BlobCache& cache, const SourceOptions& options);
+
+// oras:// and http(s)://: a SIF as it is, in a file of the cache. kInvalidArgument when it is none. Without a
+// digest that says what it must be (http), nothing is cached.
+Result<UniqueFd> FetchSif(const Reference& reference, BlobCache& cache, const SourceOptions& options);
+
+// What a docker:// or oras:// reference means now, for a cache's key: asks the registry once, briefly.
+Result<std::string> ResolveDigest(const Reference& reference, const SourceOptions& options);
+
+}  // namespace slipway::oci

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who asks the broker for a container that is no job's, and where he is: such a container is the broker's
+// child but must be held by everything that holds its caller. Only what can be carried over is; a caller in
+// other namespaces, under a filter, or in cgroups that cannot be followed is refused, because root would lead
+// him out of them.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/os/fd.h"
+#include "base/os/process.h"
+#include "launcher/broker/identity.h"
+
+namespace slipway {
+
+struct Caller {
+  UserIds identity;  // SO_PEERCRED, SO_PEERGROUPS
+  Process process;   // a pid may be another's; a user's own at worst, which JudgeStatus compares
+  UniqueFd cgroup;   // his, to be born in; none where there is no cgroup v2
+  // For the child, with euid 0 and his real uid (which lets it read his limits): limits, processors, niceness
+  // and OOM score of his process.
+  std::function<Result<>()> take_limits;
+};
+
+// Of a connected socket. All that is read of /proc/PID, now and in the child, is this process's if `process`
+// can still be signalled afterwards: the one who asks must look. `host_mounts_fd`: the host's mount
+// namespace. kPermissionDenied says what cannot be carried over.
+Result<Caller> CallerOf(int socket_fd, int host_mounts_fd);
+
+// Pure, of the text of /proc/PID/cgroup: the cgroup v2 path ("" without that hierarchy). kPermissionDenied
+// when he is outside of what we see, or in another cgroup v1 than we are (`ours`), which no child of ours can
+// be born in.
+Result<std::string> FollowableCgroup(const std::string& his, const std::string& ours);
+// Pure, of /proc/PID/status: no seccomp filter, no no_new_privs (which sandboxes set), ids as the socket
+// says.
+Result<> JudgeStatus(const std::string& status, const UserIds& who);
+
+}  // namespace slipway

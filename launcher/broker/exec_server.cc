@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/broker/exec_server.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+
+#include "base/log/log.h"
+#include "base/os/socket.h"
+#include "launcher/broker/exec_policy.h"
+#include "launcher/broker/host_rules.h"
+#include "launcher/spec/broker_protocol.h"
+
+namespace slipway {
+namespace {
+
+constexpr char kGo = 'g';
+constexpr auto kGrace = std::chrono::seconds(10);  // for an init whose caller has gone to end by itself
+
+}  // namespace
+
+Result<> ExecServer::Listen() {
+  if (world_.conf.rootless || !world_.conf.allow_exec) return {};
+  listen_ = TRY(ListenUnix(world_.conf.exec_socket(), SOCK_SEQPACKET, 0666));
+  TRY(world_.loop.Watch(listen_.get(), EPOLLIN, [this](std::uint32_t) { Accept(); }));
+  return {};
+}
+
+Result<uid_t> ExecServer::Admit(int socket) const {
+  PeerIdentity peer = TRY(PeerOf(socket));
+  auto his = static_cast<std::size_t>(std::count_if(connections_.begin(), connections_.end(),
+                                                    [&](auto& one) { return one.second.uid == peer.uid; }));
+  if (his >= world_.conf.exec_per_user || connections_.size() >= kConnectionsMax)
+    return Fail(Code::kResourceExhausted, "you have ", his, " containers here already (exec_per_user)");
+  return peer.uid;
+}
+
+void ExecServer::Accept() {
+  auto socket = AcceptUnix(listen_.get());
+  if (!socket || !SetNonblocking(socket->get())) return;
+  auto uid = Admit(socket->get());
+  if (!uid) return Refuse(Connection{std::move(*socket)}, uid.error());
+  while (connections_.contains(next_id_)) ++next_id_;
+  Id id = next_id_++;
+  auto watch = world_.loop.Watch(socket->get(), EPOLLIN, [this, id](std::uint32_t) { Serve(id); });
+  if (!watch) return;
+  Connection& made = connections_[id];
+  made.socket = std::move(*socket);
+  made.watch = *watch;
+  made.uid = *uid;
+}
+
+void ExecServer::Refuse(const Connection& connection, const Error& error) {
+  Log(Level::kInfo, "exec refused", {{"uid", std::to_string(connection.uid)}, {"error", error.message}});
+  [[maybe_unused]] auto told = SendMessage(
+      connection.socket.get(),
+      EncodeFrame(BrokerFrame::kError, BrokerError{1, static_cast<std::int32_t>(error.code), error.message}));
+}
+
+void ExecServer::Serve(Id id) {
+  Connection& connection = connections_.at(id);
+  if (connection.asked)
+    return CallerGone(id);  // nothing more is to be said: it was closed, or is no client of ours
+  auto handled = Handle(id, connection);
+  if (handled || (!connection.asked && handled.error().sys_errno == EAGAIN)) return;
+  Refuse(connection, handled.error());
+  CallerGone(id);
+}
+
+Result<> ExecServer::Handle(Id id, Connection& connection) {
+  Message message = TRY(ReceiveMessage(connection.socket.get()));
+  connection.asked = true;
+  auto frame = TRY(SplitFrame<BrokerFrame>(message.bytes));
+  if (message.fds.size() != 1) return Fail(Code::kInvalidArgument, "a request comes with one descriptor");
+  if (frame.kind == BrokerFrame::kImportImage) {
+    TRY(Decode<PlainRequest>(frame.payload, "import"));
+    return Import(id, connection, std::move(message.fds[0]));
+  }
+  if (frame.kind != BrokerFrame::kExec)
+    return Fail(Code::kInvalidArgument, "unknown frame ", static_cast<int>(frame.kind));
+  return Exec(id, connection, frame.payload, std::move(message.fds[0]));
+}
+
+Result<> ExecServer::Exec(Id id, Connection& connection, std::string_view payload, UniqueFd control) {
+  auto request = TRY(Decode<ExecRequest>(payload, "exec request"));
+  if (request.version != kExecProtocolVersion)
+    return Fail(Code::kFailedPrecondition, "exec protocol ", request.version, ", this broker speaks ",
+                kExecProtocolVersion);
+  Caller caller = TRY(CallerOf(connection.socket.get(), world_.host_mounts_fd));
+  TRY(JudgeExec(world_.conf, ExecWay::kBrokered, caller.identity, !request.digest.empty()));
+  BirthPlan plan{.identity = caller.identity,
+                 .birth = {.control_fd = control.get(),
+                           .proc_masked = world_.proc_masked,
+                           .rules = RulesOfThisHost(),
+                           .policy = world_.conf.container},
+                 .cgroup_fd = caller.cgroup.get(),
+                 .prepare = caller.take_limits};
+  if (!request.digest.empty()) plan.birth.image_path = TRY(world_.images.Use(request.digest, UserOf(id)));
+  HalfBorn born = TRY(BearContainer(plan, world_.entry));
+  TRY_CONTEXT(caller.process.Signal(0), "you have gone");
+  connection.init_watch =
+      TRY(world_.loop.Watch(born.pidfd(), EPOLLIN, [this, id](std::uint32_t) { Ended(id); }));
+  if (auto told = born.Tell(kGo); !told) {
+    world_.loop.Unwatch(connection.init_watch);
+    return told;
+  }
+  connection.init = born.Release();
+  return SendMessage(connection.socket.get(), EncodeFrame(BrokerFrame::kStarted, Answer{1}));
+}
+
+Result<> ExecServer::Import(Id id, Connection& connection, UniqueFd file) {
+  Caller caller = TRY(CallerOf(connection.socket.get(), world_.host_mounts_fd));
+  TRY(JudgeImport(world_.conf, ExecWay::kBrokered, caller.identity));
+  TRY(CheckReadable(file.get()));
+  bool another = std::any_of(connections_.begin(), connections_.end(), [&](auto& one) {
+    return one.second.importing && one.second.uid == connection.uid;
+  });
+  if (another) return Fail(Code::kResourceExhausted, "another import of yours is running");
+  connection.importing = true;
+  world_.images.Import(std::move(file), [this, id](Result<Imported> imported) {
+    auto at = connections_.find(id);
+    if (at == connections_.end()) return;
+    if (!imported) {
+      Refuse(at->second, imported.error());
+    } else {
+      [[maybe_unused]] auto told = SendMessage(
+          at->second.socket.get(),
+          EncodeFrame(BrokerFrame::kImported,
+                      ImportedImage{1, imported->digest, imported->source_digest, imported->bytes}));
+    }
+    CallerGone(id);
+  });
+  return {};
+}
+
+// The init sees its control socket close and takes everything down in good order. One that cannot is killed.
+void ExecServer::CallerGone(Id id) {
+  auto at = connections_.find(id);
+  if (at == connections_.end()) return;
+  world_.loop.Unwatch(at->second.watch);
+  at->second.socket.reset();
+  if (!at->second.init) {
+    world_.images.Release(UserOf(id));
+    connections_.erase(at);
+    return;
+  }
+  at->second.deadline = world_.loop.After(
+      kGrace, [this, id] { [[maybe_unused]] auto killed = connections_.at(id).init->Signal(SIGKILL); });
+}
+
+void ExecServer::Ended(Id id) {
+  Connection ended = std::move(connections_.extract(id).mapped());
+  world_.loop.Unwatch(ended.init_watch);
+  world_.loop.Cancel(ended.deadline);
+  if (ended.socket) world_.loop.Unwatch(ended.watch);
+  [[maybe_unused]] auto reaped = ended.init->Poll();
+  world_.images.Release(UserOf(id));
+}
+
+}  // namespace slipway

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// `slipway exec --memory 2G …`: started by it, as its user, this puts it into a systemd scope with the limits
+// and says where that is. No privilege is involved: what the user's systemd does not do is not done.
+//
+//   slipway-scope PID LIMIT=NUMBER…      stdout: "cgroup FOLDER-BELOW-THE-MOUNT" or "error LINE"
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/os/fd.h"
+#include "launcher/scope/scope.h"
+
+namespace slipway {
+namespace {
+
+// Where the cgroup2 hierarchy is mounted; systemd's paths begin there.
+Result<std::string> CgroupMount() {
+  std::string text = TRY(ReadFile("/proc/self/mountinfo"));
+  for (std::size_t start = 0; start < text.size();) {
+    auto end = std::min(text.find('\n', start), text.size());
+    std::string line = text.substr(start, end - start);
+    start = end + 1;
+    if (line.find(" - cgroup2 ") == std::string::npos) continue;
+    std::size_t at = 0;  // the fifth field
+    for (int field = 0; field < 4; ++field) at = line.find(' ', at) + 1;
+    return line.substr(at, line.find(' ', at) - at);
+  }
+  return Fail(Code::kFailedPrecondition, "limits take cgroup v2, which is not mounted here");
+}
+
+std::string UnitName(pid_t pid) {
+  std::uint64_t random = 0;
+  if (::getrandom(&random, sizeof random, 0) < 0) random = 0;
+  return Cat("slipway-", pid, "-", random, ".scope");
+}
+
+Result<std::string> Main(int argc, char** argv) {
+  if (argc < 3) return Fail(Code::kInvalidArgument, "usage: slipway-scope PID LIMIT=NUMBER…");
+  char* end = nullptr;
+  long pid = std::strtol(argv[1], &end, 10);
+  if (*end != 0 || pid <= 1) return Fail(Code::kInvalidArgument, "'", argv[1], "' is no process id");
+  ScopeRequest request{.unit = UnitName(static_cast<pid_t>(pid)), .pid = static_cast<pid_t>(pid)};
+  request.limits = TRY(ParseLimitWords({argv + 2, argv + argc}));
+  std::string mount = TRY(CgroupMount());
+  sd_bus* bus = TRY(OpenManager());
+  std::string cgroup = TRY(StartScope(bus, request));
+  TRY(CheckLimitsHold(mount + cgroup, request.limits));
+  sd_bus_flush_close_unref(bus);
+  return cgroup;
+}
+
+}  // namespace
+}  // namespace slipway
+
+int main(int argc, char** argv) {
+  auto cgroup = slipway::Main(argc, argv);
+  std::printf("%s %s\n", cgroup ? "cgroup" : "error",
+              cgroup ? cgroup->c_str() : cgroup.error().message.c_str());
+  return cgroup ? 0 : 1;
+}
