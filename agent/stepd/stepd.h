@@ -79,6 +79,7 @@ class Stepd {
   void OnFence(std::string members, std::vector<std::uint32_t> nodes, std::string data,
                Exchange::Reply reply);
   void OnWiredUp();
+  void FailForEndInFence(std::uint32_t rank);
   void OnLeftInFence(std::uint32_t rank);
   void ArmWireupTimer();
   void OnWireupTimeout();

@@ -154,10 +154,7 @@ void Stepd::OnRankExited(std::uint32_t task, std::int32_t wait_status) {
   if (wait_status != 0 && UsageOf(ranks_cgroup_).oom_kills > 0) {
     why = "OUT_OF_MEMORY: the job's memory on this node was used up (--mem)";
   }
-  if (wait_status == 0 && left_in_fence_.contains(rank)) {
-    FailStep(1, Cat("rank ", rank, " on ", spec_.nodes[spec_.node_index],
-                    " ended while the others wait for it in a fence"));
-  }
+  if (wait_status == 0 && left_in_fence_.contains(rank)) FailForEndInFence(rank);
   if (outcome_.RankExited(rank, wait_status, why)) {
     OnFirstFailure(spec_.kill_on_bad_exit);
   } else if (!outcome_.failed() && outcome_.LeftWithoutFinalize(rank)) {

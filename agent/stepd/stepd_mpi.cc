@@ -220,9 +220,19 @@ void Stepd::OnWiredUp() {
   EnterPhase(StepPhase::kRunning);
 }
 
-// Its own end says why, if it comes; if it only let go of its connection, nobody else will say so.
+void Stepd::FailForEndInFence(std::uint32_t rank) {
+  FailStep(1, Cat("rank ", rank, " on ", spec_.nodes[spec_.node_index],
+                  " ended while the others wait for it in a fence"));
+}
+
+// Its own end says why, if it comes; if it only let go of its connection, nobody else will say so. It may
+// have ended before the others entered the fence.
 void Stepd::OnLeftInFence(std::uint32_t rank) {
   if (!left_in_fence_.insert(rank).second) return;
+  if (outcome_.Exited(rank)) {
+    if (!outcome_.failed()) FailForEndInFence(rank);
+    return;
+  }
   loop_.After(kRankEndIsNear, [this, rank] {
     if (result_ || outcome_.Exited(rank)) return;
     FailStep(1, Cat("rank ", rank, " on ", spec_.nodes[spec_.node_index],

@@ -61,6 +61,9 @@ if mode == "two":
     ask2("cmd=finalize;")
     sys.exit(0)
 ask("cmd=init pmi_version=1 pmi_subversion=1")
+if mode.startswith("leave-") and rank != 1:
+    import time; time.sleep(0.3)  # rank 1 is gone when the others enter: right in any order, wrong once in this one
+if mode.startswith("leave-") and rank == 1: sys.exit(0)
 if mode == "leave" and rank == 1: sys.exit(0)
 if mode == "leave3" and rank == 1: sys.exit(3)
 if mode == "never" and rank == 1:
@@ -167,6 +170,9 @@ TEST_F(PmiStep, NamesTheRankThatLeavesTheOthersInAFence) {
   ASSERT_TRUE(quietly.RunToEnd());
   EXPECT_EQ(quietly[0].result->exit_code, 1);
   EXPECT_THAT(quietly[1].result->reason, HasSubstr("rank 1 on tnode0 ended while the others wait for it"));
+  StepUnderTest before(ByHand("leave-before"));
+  ASSERT_TRUE(before.RunToEnd());
+  EXPECT_THAT(before[1].result->reason, HasSubstr("rank 1 on tnode0 ended while the others wait for it"));
   StepUnderTest with_code(ByHand("leave3"));
   ASSERT_TRUE(with_code.RunToEnd());
   EXPECT_EQ(with_code[1].result->exit_code, 3);
