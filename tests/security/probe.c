@@ -44,6 +44,9 @@ static void status_is_harmless(void) {
     if (strncmp(line, "Seccomp:", 8) == 0 && atoi(colon + 1) != 2) gain("no filter", line);
   }
   fclose(status);
+  FILE* groups = fopen("/proc/self/setgroups", "r");
+  if (groups != NULL && (fgets(line, sizeof line, groups) == NULL || strcmp(line, "deny\n") != 0)) gain("setgroups", line);
+  if (groups != NULL) fclose(groups);
 }
 
 static void ids_are_his(uid_t uid, gid_t gid) {
@@ -81,8 +84,9 @@ static void mounts_are_locked(const char* when) {
   char line[8192], where[4096], flags[512], said[8192];
   while (list != NULL && fgets(line, sizeof line, list) != NULL) {
     if (sscanf(line, "%*s %*s %*s %*s %4095s %511s", where, flags) != 2) continue;
-    if (strstr(flags, "nosuid") == NULL) continue;
     snprintf(said, sizeof said, "%s %s", when, where);
+    if (strstr(flags, "nosuid") == NULL) gain("a mount that honours set-id bits", said);
+    if (strcmp(where, "/") == 0 && (strstr(flags, "nodev") == NULL || strncmp(flags, "ro", 2) != 0)) gain("an image with devices or to write", said);
     if (mount(NULL, where, NULL, MS_REMOUNT | MS_BIND, NULL) == 0) gain("remount rw,suid,dev", said);
     if (mount(NULL, where, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) == 0) gain("remount suid,dev", said);
     unsigned long long change[4] = {0, 1 | 2 | 4, 0, 0};
