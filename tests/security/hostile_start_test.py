@@ -286,9 +286,14 @@ class WhoTheCallerIs(Base):
         shut.write_text("not for this group\n")
         os.chown(shut, 0, closed)
         os.chmod(shut, 0o604)
+        by_primary = self.site.folder / "shut-by-primary-group"
+        by_primary.write_text("not for his own group\n")
+        os.chown(by_primary, 0, self.site.user.pw_gid)
+        os.chmod(by_primary, 0o604)
         for way, image in self.every():
-            self.holds("a negative group", way, image, must_run=True, groups=[closed, *range(70_000, 70_400)],
-                       command=[*self.site.probe(), str(shut)])
+            for groups in ([closed, *range(70_000, 70_400)], [closed, *range(100_000, 100_000 + 65_535)]):
+                self.holds(f"a negative group of {len(groups)}", way, image, must_run=True, groups=groups,
+                           command=[*self.site.probe(), str(shut), str(by_primary)])
 
     def test_ids_that_are_nobodys_get_no_privileged_container(self):
         for way, image in self.every():

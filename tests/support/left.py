@@ -6,13 +6,14 @@ import pathlib
 
 import slipway_testing as t
 
-CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 1 << 18
+CLONE_NEWNS, MS_REC, MS_PRIVATE, MS_SHARED = 0x20000, 0x4000, 1 << 18, 1 << 20
 
 
 def leave_the_hosts_mounts():
-    """What others mount meanwhile is not ours to count: from here on we see the mounts that are made from here."""
+    """What others mount meanwhile is not ours to count: from here on we see the mounts that are made from here. They are
+    shared, as systemd has a host's: what a container mounts would show here if it did not make its copy a slave."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNS) != 0 or libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None) != 0:
+    if libc.unshare(CLONE_NEWNS) != 0 or any(libc.mount(None, b"/", None, MS_REC | how, None) != 0 for how in (MS_PRIVATE, MS_SHARED)):
         raise OSError(ctypes.get_errno(), "a mount namespace of our own")
 
 
