@@ -11,7 +11,6 @@
 #include "base/text/text.h"
 
 namespace slipway {
-
 InitLink::Events Stepd::InitEvents() {
   return {
       .ready = [this](InitReady ready) { OnReady(std::move(ready)); },
@@ -79,7 +78,14 @@ ExchangeCallbacks Stepd::ExchangeEvents() {
           },
       .step_failed =
           [this](std::uint32_t, std::int32_t exit_code, std::string reason) {
-            if (outcome_.Fail(exit_code, reason)) TakeDown(std::chrono::seconds(spec_.kill_grace_s));
+            // Ranks of other nodes abort because one of ours has died: what our init has said of it already,
+            // and is read in the same turn of the loop, is the cause and comes first.
+            loop_.After(std::chrono::nanoseconds(0), [this, exit_code, reason = std::move(reason)] {
+              loop_.Post([this, exit_code, reason] {
+                if (!result_ && outcome_.Fail(exit_code, reason))
+                  TakeDown(std::chrono::seconds(spec_.kill_grace_s));
+              });
+            });
           },
   };
 }
