@@ -304,6 +304,9 @@ void World::CheckPromises() {
     known = gone ? promised_.erase(known) : std::next(known);
   }
   for (const PendingKey& key : controller.state().pending) {
+    // A limit that others reach meanwhile (here: of its array) takes a promise back.
+    const Job& waits = *controller.state().FindJob(key.job);
+    if (waits.spec->array && waits.spec->array->max_running > 0) continue;
     std::optional<PlannedStart> planned = policy.PlannedStartOf(key.job);
     if (!planned || planned->at > controller.state().now.PlusSeconds(30 * 24 * 3600)) continue;
     Promised now{planned->at, policy.disturbances()};
