@@ -45,7 +45,10 @@ constexpr CapabilitySet kOutOfTheTasksReach = CapabilityBit(CAP_WAKE_ALARM);
   std::vector<char*> argv;
   for (const std::string& argument : command.argv) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
-  if (placed) ::execv(command.program.c_str(), argv.data());
+  // Nothing of the environment of whoever started us: in the brokered way that is a daemon of root's.
+  char path[] = "PATH=/usr/bin:/bin";
+  char* envp[] = {path, nullptr};
+  if (placed) ::execve(command.program.c_str(), argv.data(), envp);
   constexpr std::string_view kFailed = "could not be started";
   [[maybe_unused]] auto ignored = ::write(stderr_fd, kFailed.data(), kFailed.size());
   ::_exit(127);

@@ -32,6 +32,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Try<ImageRequest>(payload);
   Try<StartStep>(payload);
   Try<StepRequest>(payload);
+  Try<ExecRequest>(payload);
   Try<BrokerError>(payload);
   Try<StepList>(payload);
   Try<ImageList>(payload);
@@ -44,6 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Try<InitReady>(payload);
   Try<TaskStarted>(payload);
   Try<TaskExited>(payload);
+  Try<HookPoint>(payload);
   Try<InitFailed>(payload);
   return 0;
 }

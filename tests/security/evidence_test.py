@@ -4,6 +4,7 @@
 containers, an image's server that stands still, who gets into a running container, sockets without a file.
 """
 import contextlib
+import ctypes
 import os
 import pathlib
 import signal
@@ -16,6 +17,7 @@ from left import leave_the_hosts_mounts
 
 CLONE_NEWUSER, CLONE_NEWNS = 0x10000000, 0x20000
 PR_SET_DUMPABLE = 4
+KEYCTL, ADD_KEY, JOIN_SESSION_KEYRING, SESSION = 250, 248, 1, -3
 
 
 @t.need_root
@@ -24,15 +26,18 @@ class RunningContainers(unittest.TestCase):
     def setUpClass(cls):
         leave_the_hosts_mounts()
         cls.site = starts.Site(cls)
+        # What we start has this keyring: the broker too.
+        if starts.LIBC.syscall(KEYCTL, JOIN_SESSION_KEYRING, None) < 0 or starts.LIBC.syscall(ADD_KEY, b"user", b"slipway-test-of-root", b"x", 1, SESSION) < 0:
+            raise OSError(ctypes.get_errno(), "a keyring of our own")
         cls.ways = starts.ways(cls, cls.site)
         for way in cls.ways:
             for image in way.images().values():
                 cls.begin(way, image, cls.site.probe()).finish()
 
     @classmethod
-    def begin(cls, way, image, command, **more):
+    def begin(cls, way, image, command, options=(), **more):
         user = cls.site.user
-        return starts.start(way.argv(image, command), uid=user.pw_uid, gid=user.pw_gid, env=cls.site.env(), cwd="/tmp", **more)
+        return starts.start(way.argv(image, command, options), uid=user.pw_uid, gid=user.pw_gid, env=cls.site.env(), cwd="/tmp", **more)
 
     @contextlib.contextmanager
     def running(self, way, image):
@@ -67,6 +72,31 @@ class RunningContainers(unittest.TestCase):
                         for who in hunters:
                             self.assertEqual(phases_test.as_user(who, lambda p=pid: phases_test.tries(p)), "", (who.pw_name, name))
 
+    def test_ghsa_mmx5_nothing_of_a_start_stays_root(self):
+        """Once the container stands, whatever the front started is the user's, without any capability towards the host."""
+        for way in self.ways:
+            for image in way.images().values():
+                with self.subTest(f"{way.name} {image}"), self.running(way, image) as front:
+                    started = self.descendants(front.pid)
+                    self.assertEqual(bool(started), way.name != "brokered")
+                    for pid in [front.pid, *started]:
+                        self.assertEqual(self.site.left().uids(pathlib.Path(f"/proc/{pid}")), {self.site.user.pw_uid})
+                        if os.readlink(f"/proc/{pid}/ns/user") == os.readlink("/proc/self/ns/user"):
+                            status = pathlib.Path(f"/proc/{pid}/status").read_text()
+                            for name in ("CapPrm", "CapEff", "CapInh", "CapAmb"):
+                                self.assertIn(f"{name}:\t{0:016x}\n", status)
+
+    @classmethod
+    def descendants(cls, pid):
+        children = [int(word) for word in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [each for child in children for each in (child, *cls.descendants(child))]
+
+    def test_keys_of_whoever_started_the_broker_are_out_of_reach(self):
+        for way in self.ways:
+            if way.name == "brokered":
+                ended = self.begin(way, way.images()["store"], ["/bin/probe", "keys"], options=["--security", "seccomp:unconfined"]).finish()
+                self.assertEqual(ended.out, "held\n", ended)
+
     def test_an_images_server_that_stands_still_or_is_gone_keeps_nobody(self):
         for way in self.ways:
             for number in (signal.SIGSTOP, signal.SIGKILL):
@@ -74,6 +104,13 @@ class RunningContainers(unittest.TestCase):
                     servers = [pid for pid, name in self.processes().items() if name.startswith("squashfuse")]
                     self.assertEqual(len(servers), 1)
                     os.kill(servers[0], number)
+
+    def test_an_images_server_has_an_environment_of_its_own(self):
+        for way in self.ways:
+            with self.subTest(way.name), self.running(way, self.site.squashfs):
+                for pid, name in self.processes().items():
+                    if name.startswith("squashfuse"):
+                        self.assertEqual(pathlib.Path(f"/proc/{pid}/environ").read_bytes(), b"PATH=/usr/bin:/bin\0")
 
     def test_where_proc_is_masked_the_callers_own_is_bound(self):
         """As in another's container: the kernel gives no fresh procfs, and a PID namespace without one would lie."""

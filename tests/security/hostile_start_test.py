@@ -43,7 +43,7 @@ def hold_descriptors():
 
 # name: (twist, whether the start must come to a container all the same)
 SURROUNDINGS = {
-    "closed 0": (close(0), True), "closed 1 and 2": (close(1, 2), False), "closed 0, 1 and 2": (close(0, 1, 2), False),
+    "closed 0": (close(0), True), "closed 1 and 2": (close(1, 2), True), "closed 0, 1 and 2": (close(0, 1, 2), True),
     "closed 0 and 2": (close(0, 2), True),
     "three descriptors": (limit(resource.RLIMIT_NOFILE, 3), False), "ten descriptors": (limit(resource.RLIMIT_NOFILE, 10), False),
     "little memory": (limit(resource.RLIMIT_AS, 24 << 20), False), "less memory": (limit(resource.RLIMIT_AS, 12 << 20), False),
@@ -74,11 +74,13 @@ def environments(folder):
 
 
 class Base(unittest.TestCase):
+    CONF = ""
+
     @classmethod
     def setUpClass(cls):
         leave_the_hosts_mounts()
         cls.site = starts.Site(cls)
-        cls.ways = starts.ways(cls, cls.site)
+        cls.ways = starts.ways(cls, cls.site, cls.CONF)
         for way, image in cls.every():  # the broker keeps what it has mounted once
             ended = cls.start(way, image)
             assert ended.code == 0, (way.name, image, ended)
@@ -267,6 +269,8 @@ class WhereTheCallerStands(Base):
 
 @t.need_root
 class WhoTheCallerIs(Base):
+    CONF = "allow_capabilities = CAP_SETGID\n"  # for one test; nobody has it who does not ask
+
     def test_uids_above_two_to_the_31(self):
         for uid in (2**31, 2**31 + 5, 2**32 - 3):
             home = self.site.folder / f"home{uid}"
@@ -294,14 +298,18 @@ class WhoTheCallerIs(Base):
             for groups in ([closed, *range(70_000, 70_400)], [closed, *range(100_000, 100_000 + 65_535)]):
                 self.holds(f"a negative group of {len(groups)}", way, image, must_run=True, groups=groups,
                            command=[*self.site.probe(), str(shut), str(by_primary)])
+                self.holds(f"CAP_SETGID and {len(groups)}", way, image, must_run=True, groups=groups, options=["--add-caps", "setgid"],
+                           command=["/bin/probe", "regroup", str(shut), str(by_primary)])
 
     def test_ids_that_are_nobodys_get_no_privileged_container(self):
         for way, image in self.every():
             if way.name != "rootless":
-                for uid, gid in ((0, 0), (65534, 65534), (self.site.user.pw_uid, 0), (self.site.user.pw_uid, 65534)):
+                his = self.site.user.pw_uid
+                for uid, gid, why in ((0, 0, "root"), (65534, 65534, "is no user's|overflow uid"), (his, 0, "nor for root's group"), (his, 65534, "is no user's")):
                     with self.subTest(f"{way.name} {uid} {gid}"):
                         ended = self.start(way, image, uid=uid, gid=gid)
                         self.assertEqual(ended.code, 125, ended)
+                        self.assertRegex(ended.err, why)
 
 
 del Base  # or unittest runs it by itself

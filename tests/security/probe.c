@@ -4,6 +4,8 @@
 //
 //   probe UID GID SECRET…   SECRET: files of the host that UID may not read. Prints "held", or a line per gain.
 //   probe wait              says "up" and stays
+//   probe keys              "held" unless a key that root has is found
+//   probe regroup SECRET…   with CAP_SETGID: neither without his groups nor with another primary one does he read it
 //   probe show FILE         prints it, or "none"
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -180,7 +182,33 @@ static int show(const char* path) {
   return 0;
 }
 
+static int keys(void) {
+  const long search = 10, session = -3;  // KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING
+  if (syscall(SYS_keyctl, search, session, "user", "slipway-test-of-root", 0) >= 0) gain("a key of root's", "");
+  else if (errno != ENOKEY) gain("no answer about keys:", strerror(errno));
+  if (gains == 0) puts("held");
+  return gains > 0;
+}
+
+static int regroup(char** secrets) {
+  if (setgroups(0, NULL) == 0) gain("setgroups", "a group that shuts him out is gone");
+  try_with_other_groups(secrets);
+  if (gains == 0) puts("held");
+  return gains > 0;
+}
+
+extern char** environ;
+
+// The daemon that made the container has this in its environment.
+static void nothing_of_roots_environment(void) {
+  for (char** entry = environ; *entry != NULL; ++entry) {
+    if (strncmp(*entry, "SLIPWAY_TEST_OF_ROOT", 20) == 0) gain("of root's environment", *entry);
+  }
+}
+
 int main(int argc, char** argv) {
+  if (argc == 2 && strcmp(argv[1], "keys") == 0) return keys();
+  if (argc > 2 && strcmp(argv[1], "regroup") == 0) return regroup(argv + 2);
   if (argc == 2 && strcmp(argv[1], "wait") == 0) {
     puts("up");
     fflush(stdout);
@@ -189,6 +217,7 @@ int main(int argc, char** argv) {
   if (argc == 3 && strcmp(argv[1], "show") == 0) return show(argv[2]);
   if (argc < 3) return 64;
   status_is_harmless();
+  nothing_of_roots_environment();
   no_foreign_descriptor();
   ids_are_his((uid_t)strtoul(argv[1], NULL, 10), (gid_t)strtoul(argv[2], NULL, 10));
   mounts_are_locked("plain");
@@ -198,7 +227,6 @@ int main(int argc, char** argv) {
   for (int i = 3; i < argc; ++i) {
     if (open(argv[i], O_RDONLY | O_CLOEXEC) >= 0) gain("another's file", argv[i]);
   }
-  try_with_other_groups(argv + 3);
   if (gains == 0) puts("held");
   return gains > 0;
 }

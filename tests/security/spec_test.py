@@ -73,13 +73,13 @@ class TheControlSocket(unittest.TestCase):
         starts.start(argv, uid=cls.site.user.pw_uid, gid=cls.site.user.pw_gid, env=[*cls.site.env(), f"NOTE={noted}"], cwd="/tmp").finish()
         return (noted / "frame").read_bytes(), (noted / "spec").read_bytes()
 
-    def talk(self, verb, messages):
+    def talk(self, verb, messages, more=()):
         """Sends each (bytes, descriptors); returns what the init said, the frames by kind, and the program's end."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
             image = os.open(self.site.tree, os.O_PATH | os.O_DIRECTORY)
             argv = [str(self.site.bin / "slipway-starter"), verb, str(theirs.fileno())]
-            running = starts.start(argv, uid=self.site.user.pw_uid, gid=self.site.user.pw_gid, env=self.site.env(), cwd="/tmp", keep=(theirs.fileno(),))
+            running = starts.start(argv, uid=self.site.user.pw_uid, gid=self.site.user.pw_gid, env=self.site.env(), cwd="/tmp", keep=(theirs.fileno(), *more))
             theirs.close()
             frames = {}
             for message, fds in [*messages, (struct.pack("<H", FDS), [image])]:
@@ -135,6 +135,13 @@ class TheControlSocket(unittest.TestCase):
             frames, ended = self.talk(verb, [(self.frame, [self.own(memfd(self.spec))])])
             self.assertIn(READY, frames, (frames, ended))
             self.assertEqual(ended.out, "held\n", ended)
+
+    def test_what_else_the_starter_was_given_is_not_seen_inside(self):
+        """The front closes what it does not give; the starter does not rest on that."""
+        folder = self.own(os.open("/", os.O_RDONLY | os.O_DIRECTORY))
+        for verb in self.verbs:
+            frames, ended = self.talk(verb, [(self.frame, [self.own(memfd(self.spec))])], more=(folder,))
+            self.assertEqual((ended.code, ended.out), (0, "held\n"), (frames, ended))
 
     def test_one_that_can_still_change_is_refused(self):
         for verb in self.verbs:

@@ -192,7 +192,8 @@ class Privileges:
 
     def serve(self, program, socket_name):
         log = open(self.site.folder / f"{program}.log", "wb")
-        self.processes.append(subprocess.Popen([t.BIN / program, "--config", self.conf], stdout=log, stderr=log, stdin=subprocess.DEVNULL))
+        self.processes.append(subprocess.Popen([t.BIN / program, "--config", self.conf], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                               env={**os.environ, "SLIPWAY_TEST_OF_ROOT": "1"}))
         log.close()
 
         def serves():
@@ -209,13 +210,13 @@ class Privileges:
             process.wait()
 
 
-def ways(case, site):
-    """Every way that this build knows. Call leave_the_hosts_mounts() before."""
+def ways(case, site, conf=""):
+    """Every way that this build knows, with more lines of starter.conf. Call leave_the_hosts_mounts() before."""
     plain = Way(site)
     if not knows_ways():
         return [plain]
     plain.words = ("--way", "rootless")
-    return [plain, *Privileges(case, site).ways]
+    return [plain, *Privileges(case, site, conf).ways]
 
 
 def judge(ended):
