@@ -48,7 +48,7 @@ def listening(path):
 
 def once(argv):
     begin = time.perf_counter()
-    pid = os.posix_spawn(argv[0], argv, {"PATH": "/usr/bin:/bin", "HOME": "/", "USER": "user", "XDG_RUNTIME_DIR": "/tmp"}, file_actions=[
+    pid = os.posix_spawn(argv[0], argv, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", "USER": "user", "XDG_RUNTIME_DIR": "/tmp"}, file_actions=[
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0)])
     _, status = os.waitpid(pid, 0)
     if status != 0:
@@ -62,7 +62,7 @@ def peers(top, path):
     if shutil.which("bwrap"):
         found["bubblewrap, directory"] = [shutil.which("bwrap"), "--unshare-pid", "--ro-bind", root, "/", "--proc", "/proc", "--dev", "/dev", "/bin/true"]
     if shutil.which("ch-run"):
-        found["Charliecloud, directory"] = [shutil.which("ch-run"), root, "--", "/bin/true"]
+        found["Charliecloud, directory"] = [shutil.which("ch-run"), "--no-passwd", root, "--", "/bin/true"]
     if shutil.which("crun"):
         bundle = top / "bundle"
         bundle.mkdir()
@@ -157,6 +157,7 @@ def main():
     parser.add_argument("--bin", type=pathlib.Path, required=True)
     parser.add_argument("--runs", type=int, default=100)
     options = parser.parse_args()
+    options.bin = options.bin.resolve()
     top = pathlib.Path(tempfile.mkdtemp(prefix="slipway-ways-"))
     top.chmod(0o755)
     for name in ("slipway", "slipway-starter", "slipway-broker", "slipway-holder"):
