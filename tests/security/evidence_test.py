@@ -7,7 +7,9 @@ import contextlib
 import ctypes
 import os
 import pathlib
+import shutil
 import signal
+import subprocess
 import unittest
 
 import phases_test
@@ -104,6 +106,23 @@ class RunningContainers(unittest.TestCase):
                     servers = [pid for pid, name in self.processes().items() if name.startswith("squashfuse")]
                     self.assertEqual(len(servers), 1)
                     os.kill(servers[0], number)
+
+    def test_an_image_that_thinks_for_ever_does_not_outlive_its_front(self):
+        """Its scripts are read before the command starts, and nobody looks at the front's socket meanwhile."""
+        tree, image = self.site.folder / "thinks", self.site.folder / "thinks.sqsh"
+        subprocess.run(["cp", "-a", self.site.tree, tree], check=True)
+        shutil.copy(tree / "bin/probe", tree / "bin/sh")
+        (tree / ".singularity.d/env").mkdir(parents=True)
+        (tree / ".singularity.d/env/90-environment.sh").write_text("export A=$(date)\n")
+        subprocess.run(["mksquashfs", tree, image, "-all-root", "-quiet", "-no-progress"], check=True, stdout=subprocess.DEVNULL)
+        for way in self.ways:
+            with self.subTest(way.name):
+                before = self.site.left().look()
+                front = self.begin(way, image, ["/bin/probe", "wait"])
+                t.wait_until("it thinks", lambda: "sh" in self.processes().values(), 30)
+                os.kill(front.pid, signal.SIGKILL)
+                front.finish()
+                self.assertEqual(self.site.left().settles(before), "")
 
     def test_an_images_server_has_an_environment_of_its_own(self):
         for way in self.ways:

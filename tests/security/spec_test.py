@@ -208,7 +208,7 @@ class TheControlSocket(unittest.TestCase):
             before = self.site.left().look()
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             running = starts.start([str(self.site.bin / "slipway-starter"), verb, str(theirs.fileno())], uid=self.site.user.pw_uid, gid=self.site.user.pw_gid,
-                                   cwd="/tmp", keep=(theirs.fileno(),))
+                                   cwd="/tmp", keep=(theirs.fileno(), ours.fileno()))  # which keeps the socket open unless it closes ours
             theirs.close()
             select.select([ours], [], [], 0.2)
             ours.close()
