@@ -73,13 +73,13 @@ class TheControlSocket(unittest.TestCase):
         starts.start(argv, uid=cls.site.user.pw_uid, gid=cls.site.user.pw_gid, env=[*cls.site.env(), f"NOTE={noted}"], cwd="/tmp").finish()
         return (noted / "frame").read_bytes(), (noted / "spec").read_bytes()
 
-    def talk(self, verb, messages, more=()):
+    def talk(self, verb, messages, more=(), twist=None):
         """Sends each (bytes, descriptors); returns what the init said, the frames by kind, and the program's end."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
             image = os.open(self.site.tree, os.O_PATH | os.O_DIRECTORY)
             argv = [str(self.site.bin / "slipway-starter"), verb, str(theirs.fileno())]
-            running = starts.start(argv, uid=self.site.user.pw_uid, gid=self.site.user.pw_gid, env=self.site.env(), cwd="/tmp", keep=(theirs.fileno(), *more))
+            running = starts.start(argv, uid=self.site.user.pw_uid, gid=self.site.user.pw_gid, env=self.site.env(), cwd="/tmp", keep=(theirs.fileno(), *more), twist=twist)
             theirs.close()
             frames = {}
             for message, fds in [*messages, (struct.pack("<H", FDS), [image])]:
@@ -142,6 +142,13 @@ class TheControlSocket(unittest.TestCase):
         for verb in self.verbs:
             frames, ended = self.talk(verb, [(self.frame, [self.own(memfd(self.spec))])], more=(folder,))
             self.assertEqual((ended.code, ended.out), (0, "held\n"), (frames, ended))
+
+    def test_streams_that_it_was_not_given_are_no_others(self):
+        """What is opened next would take their numbers, and get what is said there."""
+        for verb in self.verbs:
+            for closed in ((0,), (1, 2), (0, 1, 2)):
+                frames, ended = self.talk(verb, [(self.frame, [self.own(memfd(self.spec))])], twist=lambda c=closed: [os.close(fd) for fd in c])
+                self.assertEqual(ended.code, 0, (verb, closed, frames, ended))
 
     def test_one_that_can_still_change_is_refused(self):
         for verb in self.verbs:
