@@ -90,8 +90,9 @@ Result<Entered> EnterSetuid(const WayRequest& request) {
   Entered entered = TRY(StartStarter(request, Way::kSetuid));
   auto first = ReceiveMessage(entered.control.get());
   auto refused = [&](std::string reason) -> Result<Entered> {
-    [[maybe_unused]] auto ended = entered.starter.Wait();
-    return Fail(Code::kPermissionDenied, reason);
+    auto ended = entered.starter.Wait();
+    bool spoke = ended && ended->exit_code() == kStarterRefused;
+    return Fail(Code::kPermissionDenied, spoke ? "slipway-starter refused (its words are above)" : reason);
   };
   if (!first) return refused("slipway-starter ended without a word");
   auto frame = TRY(SplitFrame<InitFrame>(first->bytes));

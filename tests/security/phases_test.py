@@ -7,6 +7,7 @@ Places are system calls, counted by fail_nth.cc.
 """
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -135,6 +136,21 @@ class Phases(unittest.TestCase):
                             ended = running.finish()
                             return starts.judge(ended) if ended.code in (0, 125, 126, 127) else ""
                         self.assertGreater(self.places("kill", way, image, counted, judge), 3)
+
+    def test_refused_any_call_it_ends_in_one_line(self):
+        """The privileged way through; the rootless one is nth_call_test.py's."""
+        for way in self.ways:
+            def judge(_reached, running):
+                ended = running.finish()
+                # What it is told before it can speak on its socket, it says on stderr; the front then says so.
+                if "its words are above" in ended.err:
+                    ended.err = ended.err.partition("\n")[2]
+                return starts.judge(ended)
+            if way.name == "setuid":
+                for image in way.images().values():
+                    for error in (errno.ENOMEM, errno.EPERM):
+                        with self.subTest(f"{image} {error}"):
+                            self.assertGreater(self.places(str(error), way, image, "slipway-starter", judge), 3)
 
     def test_stopped_at_any_call_nobody_gets_hold_of_it(self):
         for way in self.ways:
