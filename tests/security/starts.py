@@ -192,7 +192,7 @@ class Privileges:
 
     def serve(self, program, socket_name):
         log = open(self.site.folder / f"{program}.log", "wb")
-        self.processes.append(subprocess.Popen([t.BIN / program, "--config", self.conf], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+        self.processes.append(subprocess.Popen(["setpriv", "--pdeathsig", "KILL", t.BIN / program, "--config", self.conf], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                                                env={**os.environ, "SLIPWAY_TEST_OF_ROOT": "1"}))
         log.close()
 
