@@ -216,15 +216,18 @@ bool IsSameFile(const std::string& a, const std::string& b) {
          one.st_ino == other.st_ino;
 }
 
-void CloseAllBut(std::vector<int> keep) {
+Result<> CloseAllBut(std::vector<int> keep) {
+  auto close = [](unsigned first, unsigned last) { return ::syscall(SYS_close_range, first, last, 0U) == 0; };
   std::sort(keep.begin(), keep.end());
   unsigned from = 3;
   for (int fd : keep) {
     if (fd < 3) continue;
-    if (static_cast<unsigned>(fd) > from) ::syscall(SYS_close_range, from, static_cast<unsigned>(fd) - 1, 0U);
-    from = static_cast<unsigned>(fd) + 1;
+    auto here = static_cast<unsigned>(fd);
+    if (here > from && !close(from, here - 1)) return ErrnoFail("close_range");
+    from = here + 1;
   }
-  ::syscall(SYS_close_range, from, ~0U, 0U);
+  if (!close(from, ~0U)) return ErrnoFail("close_range");
+  return {};
 }
 
 Result<UniqueFd> ReopenReadOnly(int fd) { return Open(Cat("/proc/self/fd/", fd), O_RDONLY); }

@@ -67,7 +67,7 @@ Result<std::vector<std::string>> NamesIn(const std::string& path);
 // Whether both paths lead to the same file now; false when one leads to none.
 bool IsSameFile(const std::string& a, const std::string& b);
 // Closes every descriptor above 2 but these.
-void CloseAllBut(std::vector<int> keep);
+Result<> CloseAllBut(std::vector<int> keep);
 // The same file, read-only, as a new open file; judged anew by our own rights.
 Result<UniqueFd> ReopenReadOnly(int fd);
 // That no descriptor and no mapping for writing is left of a file that is open read-only (a read lease can be

@@ -95,7 +95,8 @@ void PlaceFds(std::vector<std::pair<int, int>>& fds, int& report_fd) {
     if (!wanted && fd != report_fd) ::close(fd);
   }
   // Everything above is close-on-exec, whoever opened it.
-  ::syscall(SYS_close_range, highest + 1, ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */);
+  if (::syscall(SYS_close_range, highest + 1, ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */) < 0)
+    ChildFails(report_fd);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -63,7 +63,7 @@ Result<HalfBorn> HalfBorn::Make(const HalfBornOptions& options,
     Gate gate(ends.b.get());
     bool own = options.surroundings == Surroundings::kOwn;
     if (own) gate.Require(SetStandardStreams(options.log_fd));
-    CloseAllBut(kept);
+    gate.Require(CloseAllBut(kept));
     if (own) BecomeOrdinary();
     body(gate);
     ::_exit(125);

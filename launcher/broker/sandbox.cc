@@ -88,7 +88,7 @@ Result<> Bound(std::uint64_t out_bytes_max) {
   Gate moved(fds[4]);
   for (int i = 0; i < 3; ++i) moved.Check(::dup2(fds[i], 2 + i) >= 0, "dup2");
   // 0 and 1 are /dev/null.
-  ::syscall(SYS_close_range, 5, 15, 0);
+  moved.Check(::syscall(SYS_close_range, 5, 15, 0) == 0, "close_range");
   const char* argv[] = {"slipway-import", "--in-fd", "3", "--out-fd", "4", nullptr};
   const char* envp[] = {"PATH=/usr/bin", "TMPDIR=/nonexistent", nullptr};
   ::syscall(SYS_execveat, fds[3], "", argv, envp, AT_EMPTY_PATH);

@@ -285,24 +285,11 @@ Result<> Keep(InstancePlan& plan, UniqueFd& front) {
   return begun;
 }
 
-// Whatever else the one who typed the command had open is not ours to keep: a pipe would never end.
-void CloseAllBut(std::vector<int> kept) {
-  std::sort(kept.begin(), kept.end());
-  unsigned next = 3;
-  for (int fd : kept) {
-    auto here = static_cast<unsigned>(fd);
-    if (fd < 0 || here < next) continue;
-    if (here > next) ::syscall(SYS_close_range, next, here - 1, 0U);
-    next = here + 1;
-  }
-  ::syscall(SYS_close_range, next, ~0U, 0U);
-}
-
 [[noreturn]] void BecomeKeeper(InstancePlan plan, UniqueFd front) {
   std::vector<int> used = plan.fds;
   used.insert(used.end(), {plan.claim.lock.get(), front.get()});
-  CloseAllBut(std::move(used));
-  auto copy = Dup(front.get());  // closes behind everything else
+  if (!CloseAllBut(std::move(used))) ::_exit(125);  // a pipe that its caller had open would never end
+  auto copy = Dup(front.get());                     // closes behind everything else
   if (!copy) ::_exit(125);
   auto kept = Keep(plan, front);
   if (kept) ::_exit(0);

@@ -83,8 +83,10 @@ bool Wants(const LaunchSpec& spec, Mount::Type type) {
 
 // The process that stays outside of a PID namespace only waits for its init and says how that ended.
 [[noreturn]] void WaitOutside(Process& init) {
-  ::syscall(SYS_close_range, 0U, static_cast<unsigned>(init.pidfd()) - 1, 0U);
-  ::syscall(SYS_close_range, static_cast<unsigned>(init.pidfd()) + 1, ~0U, 0U);
+  auto kept = static_cast<unsigned>(init.pidfd());
+  bool closed =
+      ::syscall(SYS_close_range, 0U, kept - 1, 0U) == 0 && ::syscall(SYS_close_range, kept + 1, ~0U, 0U) == 0;
+  if (!closed) ::_exit(kExitOurs);  // our end is the init's: it asked for that
   auto status = init.Wait();
   ::_exit(status ? status->exit_code() : kExitOurs);
 }
@@ -186,7 +188,7 @@ void RunInit(const Birth& birth) {
   Report report(control.get());
   // The one who forked us may have had anything open: the other end of our socket (we would never see it
   // close), a database, another user's files.
-  CloseAllBut({control.get()});
+  if (auto closed = CloseAllBut({control.get()}); !closed) report.Die(closed.error().message);
   if (auto blocked = BlockAllSignals(); !blocked) report.Die(blocked.error().message);
   if (auto hidden = StayUndumpable(); !hidden) report.Die(hidden.error().message);
   auto order = ReceiveOrder(control.get());

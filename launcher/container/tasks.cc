@@ -48,7 +48,7 @@ class TaskStarter {
     PlaceStdio(task);
     if (task.controlling_terminal && (::setsid() < 0 || ::ioctl(0, TIOCSCTTY, 0) < 0))
       Fail("controlling terminal");
-    ::syscall(SYS_close_range, 3U, ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */);
+    if (::syscall(SYS_close_range, 3U, ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */) < 0) Fail("close_range");
     ResetSignals();
     std::vector<char*> merged = envp_;
     if (!task.env.empty() || task.kept_fd >= 0) merged = Merge(task.env, Keep(task));

@@ -60,7 +60,8 @@ void ResetSignals() {
   int words = ::fcntl(words_fd, F_DUPFD_CLOEXEC, 3), question = ::fcntl(stdin_fd, F_DUPFD_CLOEXEC, 3);
   if (words < 0 || question < 0 || ::dup2(question, 0) < 0 || ::dup2(words, 1) < 0 || ::dup2(words, 2) < 0)
     refuse(ErrnoErrorOf(errno, "dup2"));
-  ::syscall(SYS_close_range, 3U, ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */);
+  if (::syscall(SYS_close_range, 3U, ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */) < 0)
+    refuse(ErrnoErrorOf(errno, "close_range"));
   ResetSignals();
   std::vector<std::string> argv = hook.args;
   if (argv.empty()) argv.push_back(hook.path);

@@ -62,6 +62,7 @@ Result<std::string> BringImage(const BrokerConf& conf, const std::string& digest
 // All that is done as root, and the proof that it is over.
 Result<HalfBorn> BearAndDrop(int control_fd, const std::string& digest) {
   UserIds who = TRY(CallerForPrivileged());
+  TRY(CloseAllBut({control_fd}));
   BrokerConf conf = TRY(LoadConf(kStarterConf));
   TRY(JudgeExec(conf, ExecWay::kSetuid, who, !digest.empty()));
   BirthPlan plan{.identity = who,
@@ -84,7 +85,7 @@ Result<> BecomeImporter(int image_fd) {
     return ErrnoFail("prctl(PR_SET_PDEATHSIG)");
   if (image_fd != 3 && ::dup2(image_fd, 3) < 0) return ErrnoFail("dup2");
   if (!SetCloexec(3, false)) return ErrnoFail("fcntl");
-  CloseAllBut({3});
+  TRY(CloseAllBut({3}));
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -130,7 +131,6 @@ Result<UserIds> CallerForPrivileged() {
 
 void ExecAsSetuid(int control_fd, const std::string& digest) {
   pid_t front = ::getppid();
-  CloseAllBut({control_fd});
   auto born = BearAndDrop(control_fd, digest);
   if (!born) {
     [[maybe_unused]] auto said =
@@ -145,8 +145,7 @@ void ExecAsSetuid(int control_fd, const std::string& digest) {
     ::_exit(kExitOurs);
   Process child = born->Release();
   // The socket must end with the child, and its streams are not ours to keep open.
-  ::syscall(SYS_close_range, 0U, 2U, 0U);
-  CloseAllBut({child.pidfd()});
+  if (::syscall(SYS_close_range, 0U, 2U, 0U) < 0 || !CloseAllBut({child.pidfd()})) ::_exit(kExitOurs);
   auto status = child.Wait();
   ::_exit(status ? status->exit_code() : kExitOurs);
 }
