@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/crypto/crypto.h"
 
+#include "base/crypto/base64.h"
+
 #include <gtest/gtest.h>
 
 namespace slipway {
@@ -37,6 +39,20 @@ TEST(Crypto, ASignatureHoldsForItsMessageAndKeyOnly) {
 TEST(Crypto, WhatIsNoKeyIsRefused) {
   EXPECT_FALSE(SigningKey::FromPem(""));
   EXPECT_FALSE(VerifyingKey::FromPem("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"));
+}
+
+TEST(Base64, IsTheStandardsAndRefusesWhatIsNot) {
+  const std::pair<const char*, const char*> vectors[] = {// RFC 4648, section 10
+                                                         {"", ""},
+                                                         {"f", "Zg=="},
+                                                         {"fo", "Zm8="},
+                                                         {"foo", "Zm9v"},
+                                                         {"foobar", "Zm9vYmFy"}};
+  for (auto& [plain, encoded] : vectors) {
+    EXPECT_EQ(Base64(plain), encoded);
+    EXPECT_EQ(*Unbase64(encoded), plain);
+  }
+  for (const char* text : {"Zg", "Zg=", "Z g=", "Zm9v\n", "Zm8*"}) EXPECT_FALSE(Unbase64(text)) << text;
 }
 
 }  // namespace

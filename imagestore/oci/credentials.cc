@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "imagestore/oci/credentials.h"
 
-#include <openssl/evp.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "base/crypto/base64.h"
 #include "base/os/fd.h"
 #include "base/os/process.h"
+#include "base/text/text.h"
 
 namespace slipway::oci {
 
@@ -22,6 +23,14 @@ constexpr char kHubKey[] =
 std::string TextIn(const Json& object, const char* key) {
   auto found = object.is_object() ? object.find(key) : object.end();
   return object.is_object() && found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+// People write it by hand, without the padding or with a line's end.
+Result<std::string> DecodeAuth(const std::string& given) {
+  std::string text(Trim(given));
+  if (text.size() > 1 << 20) return Fail(Code::kInvalidArgument, "too much base64");
+  while (text.size() % 4 != 0) text += '=';
+  return Unbase64(text);
 }
 
 std::vector<std::string> Files() {
@@ -66,29 +75,6 @@ Result<Credentials> AskHelper(const std::string& helper, const std::string& regi
 
 }  // namespace
 
-std::string Base64(std::string_view bytes) {
-  std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-  int size =
-      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
-  out.resize(static_cast<std::size_t>(size));
-  return out;
-}
-
-Result<std::string> Unbase64(std::string_view given) {
-  std::string text(given);
-  if (text.size() > 1 << 20) return Fail(Code::kInvalidArgument, "too much base64");
-  while (text.size() % 4 != 0) text += '=';
-  std::string out(text.size() / 4 * 3, '\0');
-  int size =
-      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                      reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
-  if (size < 0) return Fail(Code::kInvalidArgument, "malformed base64");
-  std::size_t padding = text.ends_with("==") ? 2 : text.ends_with("=") ? 1 : 0;
-  out.resize(std::max<std::size_t>(static_cast<std::size_t>(size), padding) - padding);
-  return out;
-}
-
 std::string BasicAuthorization(const Credentials& credentials) {
   return "Basic " + Base64(Cat(credentials.user, ":", credentials.password));
 }
@@ -116,7 +102,7 @@ Result<Credentials> CredentialsIn(std::string_view text, const std::string& regi
     for (auto& [key, value] : auths->items()) {
       if (!KeyMatches(key, registry)) continue;
       Credentials made{TextIn(value, "username"), TextIn(value, "password"), TextIn(value, "identitytoken")};
-      std::string both = TRY(Unbase64(TextIn(value, "auth")));
+      std::string both = TRY(DecodeAuth(TextIn(value, "auth")));
       while (!both.empty() && both.back() == '\0') both.pop_back();
       if (std::size_t colon = both.find(':'); colon != std::string::npos) {
         made.user = both.substr(0, colon);

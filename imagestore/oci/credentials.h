@@ -26,8 +26,6 @@ Result<Credentials> CredentialsIn(std::string_view json, const std::string& regi
 // What a helper prints.
 Result<Credentials> ParseHelperAnswer(std::string_view json);
 
-std::string Base64(std::string_view bytes);
-Result<std::string> Unbase64(std::string_view text);
 std::string BasicAuthorization(const Credentials& credentials);  // "Basic …"
 
 // A WWW-Authenticate header.

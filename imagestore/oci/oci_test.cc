@@ -6,6 +6,7 @@
 #include <atomic>
 #include <thread>
 
+#include "base/crypto/base64.h"
 #include "base/crypto/crypto.h"
 #include "base/os/process.h"
 #include "imagestore/oci/blob_cache.h"

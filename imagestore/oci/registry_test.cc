@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
+#include "base/crypto/base64.h"
 #include "base/crypto/crypto.h"
 #include "imagestore/oci/fake_server_test.h"
 

@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/crypto/base64.h"
 #include "base/crypto/crypto.h"
 #include "base/os/fd.h"
 
@@ -30,28 +31,6 @@ using Key = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
 using Bio = std::unique_ptr<BIO, Freer<BIO_free>>;
 using MdContext = std::unique_ptr<EVP_MD_CTX, Freer<EVP_MD_CTX_free>>;
 using Certificate = std::unique_ptr<X509, Freer<X509_free>>;
-
-std::string Base64(std::string_view bytes) {
-  std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-  int size =
-      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
-  out.resize(static_cast<std::size_t>(size));
-  return out;
-}
-
-Result<std::string> Unbase64(std::string_view text) {
-  if (text.size() % 4 != 0 || text.find_first_of(" \t\r\n") != std::string_view::npos)
-    return Fail(Code::kInvalidArgument, "malformed base64");
-  std::string out(text.size() / 4 * 3, '\0');
-  int size =
-      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                      reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
-  if (size < 0) return Fail(Code::kInvalidArgument, "malformed base64");
-  std::size_t padding = text.ends_with("==") ? 2 : text.ends_with("=") ? 1 : 0;
-  out.resize(static_cast<std::size_t>(size) - std::min(padding, static_cast<std::size_t>(size)));
-  return out;
-}
 
 // What is really signed, so that a text of one type cannot be passed off as another's.
 std::string PreAuthenticationEncoding(std::string_view type, std::string_view payload) {

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/client/sif_partitions.h"
 
-#include <span>
-
-#include "base/os/fd.h"
+#include "launcher/client/file_bytes.h"
 
 namespace slipway {
 namespace {
@@ -12,19 +10,6 @@ namespace {
 constexpr std::size_t kHeaderBytes = 128, kDescriptorBytes = 585;
 constexpr std::uint64_t kDescriptorsMax = 65536;
 constexpr std::uint64_t kPartition = 0x4004;
-
-std::uint64_t Little(std::string_view bytes, std::size_t at, std::size_t width) {
-  std::uint64_t value = 0;
-  for (std::size_t i = 0; i < width; ++i)
-    value |= static_cast<std::uint64_t>(static_cast<unsigned char>(bytes[at + i])) << (8 * i);
-  return value;
-}
-
-Result<std::string> ReadAt(int fd, std::uint64_t offset, std::size_t bytes) {
-  std::string buffer(bytes, '\0');
-  TRY(ReadExactlyAt(fd, std::as_writable_bytes(std::span(buffer.data(), buffer.size())), offset));
-  return buffer;
-}
 
 std::string NameOf(const SifPartition& partition) {
   if (partition.kind == kSifPrimarySystem) return "system partition";

@@ -176,7 +176,11 @@ def main():
     (top / "key").write_text("")
     conf = etc / "slipway/starter.conf"
     conf.write_text(f"node = n\ncluster = c\nagent_uid = 0\nrun_dir = {top}/run\nstate_dir = {top}/state\n")
-    peers_of_user, peer_times = peers(top, path), apptainer(path, min(options.runs, 21))
+    try:
+        peers_of_user, peer_times = peers(top, path), apptainer(path, min(options.runs, 21))
+    except SystemExit:
+        shutil.rmtree(top)
+        raise
     subprocess.run(["mount", "--bind", etc, "/etc"], check=True)
     daemons = []
     try:
