@@ -106,6 +106,12 @@ Result<std::unique_ptr<ImageWriter>> ImageWriter::Create(int out_fd, const PackO
   return writer;
 }
 
+// An image that is given up half-way: libsquashfs 1.2 forgets the blocks that its threads still hold. Waiting
+// for them takes them back; what the wait answers is of no interest any more.
+ImageWriter::~ImageWriter() {
+  if (processor_) (void)sqfs_block_processor_sync(processor_.get());
+}
+
 Result<> ImageWriter::BeginFile(Node& file) {
   SQFS_TRY(sqfs_block_processor_begin_file(processor_.get(), &file.made, nullptr, 0), kWriting, file_.get());
   return {};

@@ -29,6 +29,10 @@ struct Xattr {
 
 class ImageWriter {
  public:
+  ~ImageWriter();
+  ImageWriter(const ImageWriter&) = delete;
+  ImageWriter& operator=(const ImageWriter&) = delete;
+
   // `time`: of the file system itself, seconds since 1970.
   static Result<std::unique_ptr<ImageWriter>> Create(int out_fd, const PackOptions& options,
                                                      std::uint32_t time);
