@@ -128,8 +128,8 @@ Result<> ExecServer::Import(Id id, Connection& connection, UniqueFd file) {
     } else {
       [[maybe_unused]] auto told = SendMessage(
           at->second.socket.get(),
-          EncodeFrame(BrokerFrame::kImported,
-                      ImportedImage{1, imported->digest, imported->source_digest, imported->bytes}));
+          EncodeFrame(BrokerFrame::kImported, ImportedImage{1, imported->digest, imported->source_digest,
+                                                            imported->bytes, imported->signers}));
     }
     CallerGone(id);
   });

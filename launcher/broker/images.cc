@@ -119,6 +119,9 @@ Result<> ImageKeeper::Remove(const std::string& digest) {
   }
   if (::unlink(ImageFilePath(conf_, digest).c_str()) < 0 && errno != ENOENT)
     return ErrnoFail("unlink", ImageFilePath(conf_, digest));
+  if (std::string path = Cat(conf_.image_dir, "/", SignersFile(digest));
+      ::unlink(path.c_str()) < 0 && errno != ENOENT)
+    return ErrnoFail("unlink", path);
   return {};
 }
 

@@ -31,17 +31,54 @@ std::string FirstLine(int fd) {
   return text;
 }
 
-Result<> RunImport(const SandboxPlan& plan, int errors_fd) {
-  Process process = TRY(StartSandboxed(plan));
+Result<> RunImport(const BrokerConf& conf, std::vector<SandboxFile> files, std::uint64_t out_bytes_max) {
+  // Nobody reads it before the end and nobody waits for it: what does not fit the pipe is lost.
+  PipeEnds errors = TRY(MakePipe(O_NONBLOCK));
+  Process process = TRY(StartSandboxed({.program = conf.import,
+                                        .uid = conf.import_uid,
+                                        .gid = conf.import_gid,
+                                        .rootless = conf.rootless,
+                                        .scratch = conf.run_dir,
+                                        .files = std::move(files),
+                                        .error_fd = errors.write.get(),
+                                        .out_bytes_max = out_bytes_max}));
   pollfd ended{process.pidfd(), POLLIN, 0};
   bool overdue = ::poll(&ended, 1, kDeadlineMs) == 0;
   if (overdue) TRY(process.Signal(SIGKILL));
   ExitStatus status = TRY(process.Wait());
   if (overdue) return Fail(Code::kDeadlineExceeded, "the import took longer than 30 minutes");
   if (status.wait_status == 0) return {};
-  std::string line = FirstLine(errors_fd);
+  std::string line = FirstLine(errors.read.get());
   if (line.empty() && status.signaled()) line = Cat("slipway-import was ended by signal ", status.signal());
   return Fail(Code::kInvalidArgument, line.empty() ? "slipway-import failed without a word" : line);
+}
+
+// Whose keys signed it. From here on the file is held unwritable, so that what is packed is what was
+// verified.
+Result<std::vector<ImageSigner>> Signers(const BrokerConf& conf, int source_fd) {
+  auto keys = ReadTrustedFile(conf.image_keys, ::geteuid());
+  if (!keys && keys.error().code == Code::kNotFound) return std::vector<ImageSigner>{};
+  UniqueFd keys_fd = TRY(MakeSealedMemfd("image-keys", TRY(std::move(keys))));
+  UniqueFd found = TRY(MakeNamelessImage(conf));
+  TRY_CONTEXT(HoldUnwritable(source_fd), "the image, whose signatures are to be verified");
+  TRY_CONTEXT(
+      RunImport(conf, {{"--verify-fd", source_fd}, {"--out-fd", found.get()}, {"--keys-fd", keys_fd.get()}},
+                kSignersBytesMax),
+      "verifying its signatures");
+  std::string text(kSignersBytesMax, '\0');
+  ssize_t n = ::pread(found.get(), text.data(), text.size(), 0);
+  if (n < 0) return ErrnoFail("pread", "who signed the image");
+  return ParseSigners(std::string_view(text).substr(0, static_cast<std::size_t>(n)));
+}
+
+// What was imported before, signed or not, had the same bytes: who signed either signed both.
+Result<std::vector<ImageSigner>> KeepSigners(const BrokerConf& conf, const std::string& digest,
+                                             const std::vector<ImageSigner>& found) {
+  std::vector<ImageSigner> known = TRY(SignersOf(conf.image_dir, digest));
+  std::vector<ImageSigner> all = MergeSigners(known, found);
+  if (all != known)
+    TRY(WriteFileAtomically(Cat(conf.image_dir, "/", SignersFile(digest)), SignersText(all), 0444));
+  return all;
 }
 
 }  // namespace
@@ -56,24 +93,18 @@ Result<Imported> ImportFile(const BrokerConf& conf, int store_fd, int source_fd)
     return Fail(Code::kInvalidArgument, "the image to import is not a regular file");
   UniqueFd source = TRY_CONTEXT(ReopenReadOnly(source_fd), "the image to import");
   UniqueFd out = TRY(MakeNamelessImage(conf));
-  // Nobody reads it before the end and nobody waits for it: what does not fit the pipe is lost.
-  PipeEnds errors = TRY(MakePipe(O_NONBLOCK));
-  TRY(RunImport({.program = conf.import,
-                 .uid = conf.import_uid,
-                 .gid = conf.import_gid,
-                 .rootless = conf.rootless,
-                 .scratch = conf.run_dir,
-                 .in_fd = source.get(),
-                 .out_fd = out.get(),
-                 .error_fd = errors.write.get(),
-                 .out_bytes_max = 4 * static_cast<std::uint64_t>(info.st_size) + (std::uint64_t{1} << 30)},
-                errors.read.get()));
+  std::vector<ImageSigner> signers = TRY(Signers(conf, source.get()));
+  TRY(RunImport(conf, {{"--in-fd", source.get()}, {"--out-fd", out.get()}},
+                4 * static_cast<std::uint64_t>(info.st_size) + (std::uint64_t{1} << 30)));
+  if (!signers.empty() && !StillUnwritable(source.get()))
+    return Fail(Code::kFailedPrecondition, "the image was opened for writing while it was imported");
   UniqueFd result = TRY(ReopenReadOnly(out.get()));
   out.reset();  // the lease must find no writer
   Imported imported{TRY(HashUnwritable(result.get())), TRY(DigestOfFile(source.get()))};
   if (::fstat(result.get(), &info) < 0) return ErrnoFail("fstat");
   imported.bytes = static_cast<std::uint64_t>(info.st_size);
   TRY(LinkIntoStore(conf, store_fd, result.get(), imported.digest));
+  imported.signers = TRY(KeepSigners(conf, imported.digest, signers));
   return imported;
 }
 

@@ -156,7 +156,8 @@ void BrokerServer::Import(ConnectionId id, std::uint64_t request, UniqueFd sourc
       Log(Level::kWarn, "import failed", {{"error", file.error().message}});
       return Send(id, ErrorFrame(request, file.error()));
     }
-    ImportedImage image{request, imported->digest, imported->source_digest, imported->bytes};
+    ImportedImage image{request, imported->digest, imported->source_digest, imported->bytes,
+                        imported->signers};
     Send(id, EncodeFrame(BrokerFrame::kImported, image), {file->get()});
   });
 }

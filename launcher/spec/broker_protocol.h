@@ -11,6 +11,7 @@
 
 #include "base/wire/wire.h"
 #include "launcher/spec/credential.h"
+#include "launcher/spec/image_signers.h"
 
 namespace slipway {
 
@@ -128,8 +129,11 @@ struct ImportedImage {
   std::string digest;         // of what will be mounted
   std::string source_digest;  // of what was handed in
   std::uint64_t bytes = 0;
+  std::vector<ImageSigner> signers;  // keys of the site whose signature of it was verified
 };
-void Fields(auto& archive, IsA<ImportedImage> auto& v) { archive(v.id, v.digest, v.source_digest, v.bytes); }
+void Fields(auto& archive, IsA<ImportedImage> auto& v) {
+  archive(v.id, v.digest, v.source_digest, v.bytes, v.signers);
+}
 
 struct StepGone {
   StepId step;
