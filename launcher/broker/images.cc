@@ -65,7 +65,7 @@ void ImageKeeper::Admit(const std::string& digest, UniqueFd file, uid_t owner, D
       done([&]() -> Result<> {
         std::string found = TRY(std::move(hashed));
         if (found != digest) return Fail(Code::kDataLoss, "the image's bytes are ", found, ", not ", digest);
-        return LinkIntoStore(conf_, host_store_fd_, ours->get(), digest);
+        return LinkIntoStore(conf_, host_store_fd_, ours->get(), ImageFilePath(conf_, digest));
       }());
     });
     return {};
@@ -73,9 +73,8 @@ void ImageKeeper::Admit(const std::string& digest, UniqueFd file, uid_t owner, D
   if (!begun) done(std::move(begun));
 }
 
-Result<> LinkIntoStore(const BrokerConf& conf, int store_fd, int file_fd, const std::string& digest) {
+Result<> LinkIntoStore(const BrokerConf& conf, int store_fd, int file_fd, const std::string& path) {
   if (::fchmod(file_fd, 0444) < 0) return ErrnoFail("fchmod of the image");
-  std::string path = ImageFilePath(conf, digest);
   std::string from = Cat("/proc/self/fd/", file_fd);
   int linked = ::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW);
   // The kernel links within one mount only, and the agent's file is on the host's, not on the holder's copy.
@@ -119,9 +118,8 @@ Result<> ImageKeeper::Remove(const std::string& digest) {
   }
   if (::unlink(ImageFilePath(conf_, digest).c_str()) < 0 && errno != ENOENT)
     return ErrnoFail("unlink", ImageFilePath(conf_, digest));
-  if (std::string path = Cat(conf_.image_dir, "/", SignersFile(digest));
-      ::unlink(path.c_str()) < 0 && errno != ENOENT)
-    return ErrnoFail("unlink", path);
+  for (const std::string& path : {Cat(conf_.image_dir, "/", SignersFile(digest)), ContentPath(conf_, digest)})
+    if (::unlink(path.c_str()) < 0 && errno != ENOENT) return ErrnoFail("unlink", path);
   return {};
 }
 

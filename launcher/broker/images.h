@@ -60,9 +60,9 @@ class ImageKeeper {
 
 // A file in the store's file system that has no name yet.
 Result<UniqueFd> MakeNamelessImage(const BrokerConf& conf);
-// Names a file of the store's own making (nobody else has it open) after its digest. `store_fd`: the store as
-// the host's mount namespace has it, or -1 when we are there.
-Result<> LinkIntoStore(const BrokerConf& conf, int store_fd, int file_fd, const std::string& digest);
+// Gives a file of the store's own making (nobody else has it open) its path in the store. `store_fd`: the
+// store as the host's mount namespace has it, or -1 when we are there.
+Result<> LinkIntoStore(const BrokerConf& conf, int store_fd, int file_fd, const std::string& path);
 
 // For workers: proves that no descriptor or mapping for writing is left (waits a second for the giver to
 // close his), flushes, and hashes. `fd` must be open read-only.

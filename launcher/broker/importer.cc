@@ -9,6 +9,7 @@
 #include <csignal>
 
 #include "base/crypto/crypto.h"
+#include "launcher/broker/image_mount.h"
 #include "launcher/broker/images.h"
 #include "launcher/broker/sandbox.h"
 
@@ -92,9 +93,9 @@ Result<Imported> ImportFile(const BrokerConf& conf, int store_fd, int source_fd)
   if (!S_ISREG(info.st_mode))
     return Fail(Code::kInvalidArgument, "the image to import is not a regular file");
   UniqueFd source = TRY_CONTEXT(ReopenReadOnly(source_fd), "the image to import");
-  UniqueFd out = TRY(MakeNamelessImage(conf));
+  UniqueFd out = TRY(MakeNamelessImage(conf)), content = TRY(MakeNamelessImage(conf));
   std::vector<ImageSigner> signers = TRY(Signers(conf, source.get()));
-  TRY(RunImport(conf, {{"--in-fd", source.get()}, {"--out-fd", out.get()}},
+  TRY(RunImport(conf, {{"--in-fd", source.get()}, {"--out-fd", out.get()}, {"--content-fd", content.get()}},
                 4 * static_cast<std::uint64_t>(info.st_size) + (std::uint64_t{1} << 30)));
   if (!signers.empty() && !StillUnwritable(source.get()))
     return Fail(Code::kFailedPrecondition, "the image was opened for writing while it was imported");
@@ -103,7 +104,10 @@ Result<Imported> ImportFile(const BrokerConf& conf, int store_fd, int source_fd)
   Imported imported{TRY(HashUnwritable(result.get())), TRY(DigestOfFile(source.get()))};
   if (::fstat(result.get(), &info) < 0) return ErrnoFail("fstat");
   imported.bytes = static_cast<std::uint64_t>(info.st_size);
-  TRY(LinkIntoStore(conf, store_fd, result.get(), imported.digest));
+  TRY(LinkIntoStore(conf, store_fd, result.get(), ImageFilePath(conf, imported.digest)));
+  std::string told = ContentPath(conf, imported.digest);
+  if (::unlink(told.c_str()) < 0 && errno != ENOENT) return ErrnoFail("unlink", told);
+  TRY(LinkIntoStore(conf, store_fd, content.get(), told));
   imported.signers = TRY(KeepSigners(conf, imported.digest, signers));
   return imported;
 }

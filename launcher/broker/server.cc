@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/broker/server.h"
 
+#include <fcntl.h>
+
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -156,9 +158,11 @@ void BrokerServer::Import(ConnectionId id, std::uint64_t request, UniqueFd sourc
       Log(Level::kWarn, "import failed", {{"error", file.error().message}});
       return Send(id, ErrorFrame(request, file.error()));
     }
+    UniqueFd content = Open(ContentPath(conf_, imported->digest), O_RDONLY | O_NOFOLLOW).value_or(UniqueFd());
     ImportedImage image{request, imported->digest, imported->source_digest, imported->bytes,
                         imported->signers};
-    Send(id, EncodeFrame(BrokerFrame::kImported, image), {file->get()});
+    Send(id, EncodeFrame(BrokerFrame::kImported, image),
+         content ? std::vector<int>{file->get(), content.get()} : std::vector<int>{file->get()});
   });
 }
 

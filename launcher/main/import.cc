@@ -3,14 +3,14 @@
 // a process that, before it reads the first byte, can do nothing any more but compute, read one descriptor
 // and write another. Whoever takes it over gains a CPU.
 //
-//   slipway-import --in-fd N --out-fd M
+//   slipway-import --in-fd N --out-fd M [--content-fd C]
 //   slipway-import --verify-fd N --out-fd M --keys-fd K
 //
 // N: a SIF or a squashfs. M: an empty regular file, readable and writable. The first form writes a squashfs
-// to it that our writer made, and one line of key=value to stdout. The second writes who signed N, of the
-// keys in K (imagestore/trust/site_keys.h), as launcher/spec/image_signers.h says. Exit 1 and one line on
-// stderr when the image is refused or damaged; 2 when it was called wrongly. A forbidden system call ends it
-// with SIGSYS.
+// to it that our writer made, and one line of key=value to stdout; to C, what is inside
+// (imagestore/content/content.h). The second writes who signed N, of the keys in K
+// (imagestore/trust/site_keys.h), as launcher/spec/image_signers.h says. Exit 1 and one line on stderr when
+// the image is refused or damaged; 2 when it was called wrongly. A forbidden system call ends it with SIGSYS.
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -25,6 +25,7 @@
 #include "base/crypto/crypto.h"
 #include "base/os/fd.h"
 #include "base/result/result.h"
+#include "imagestore/content/inspect.h"
 #include "imagestore/sif/sif.h"
 #include "imagestore/squashfs/pack.h"
 #include "imagestore/trust/site_keys.h"
@@ -37,7 +38,7 @@ namespace {
 constexpr std::uint64_t kDataMax = std::uint64_t{256} << 30;
 
 struct Arguments {
-  int in_fd = -1, verify_fd = -1, out_fd = -1, keys_fd = -1;
+  int in_fd = -1, verify_fd = -1, out_fd = -1, keys_fd = -1, content_fd = -1;
   int image_fd() const { return verify_fd >= 0 ? verify_fd : in_fd; }
 };
 
@@ -53,7 +54,8 @@ std::optional<Arguments> Parse(int argc, char** argv) {
   const std::map<std::string_view, int*> slots = {{"--in-fd", &given.in_fd},
                                                   {"--verify-fd", &given.verify_fd},
                                                   {"--out-fd", &given.out_fd},
-                                                  {"--keys-fd", &given.keys_fd}};
+                                                  {"--keys-fd", &given.keys_fd},
+                                                  {"--content-fd", &given.content_fd}};
   std::set<int> different;
   for (int i = 1; i < argc; i += 2) {
     auto slot = slots.find(argv[i]);
@@ -63,7 +65,7 @@ std::optional<Arguments> Parse(int argc, char** argv) {
     *slot->second = *number;
   }
   bool packs = given.in_fd >= 0 && given.verify_fd < 0 && given.keys_fd < 0;
-  bool verifies = given.in_fd < 0 && given.verify_fd >= 0 && given.keys_fd >= 0;
+  bool verifies = given.in_fd < 0 && given.verify_fd >= 0 && given.keys_fd >= 0 && given.content_fd < 0;
   if (given.out_fd < 0 || packs == verifies) return std::nullopt;
   return given;
 }
@@ -105,6 +107,13 @@ std::string Printable(std::string text) {
   return text;
 }
 
+// Of what was written, which the kernel will mount. An image about which nothing can be said is an image.
+Result<> TellContent(const Arguments& arguments, std::uint64_t bytes) {
+  auto content = content::InspectImage({arguments.out_fd, 0, bytes});
+  if (!content) content = content::Content{.notes = {content.error().message}};
+  return WriteAll(arguments.content_fd, content::EncodeContent(*content));
+}
+
 Result<std::string> Pack(const Arguments& arguments) {
   TRY(Confine());
   squashfs::Window window = TRY(FindSquashfs(arguments.in_fd));
@@ -112,6 +121,7 @@ Result<std::string> Pack(const Arguments& arguments) {
   options.policy = squashfs::ImportPolicy();
   options.limits.bytes_max = kDataMax;
   squashfs::PackSummary summary = TRY(squashfs::Repack(window, arguments.out_fd, options));
+  if (arguments.content_fd >= 0) TRY(TellContent(arguments, summary.bytes_out));
   std::string list;
   for (const std::string& what : summary.dropped) list += Cat(list.empty() ? "" : "; ", what);
   return Cat("entries=", summary.entries, " bytes_in=", summary.bytes_in, " bytes_out=", summary.bytes_out,
@@ -139,7 +149,7 @@ Result<std::string> Verify(const Arguments& arguments) {
 }
 
 Result<std::string> Run(const Arguments& arguments) {
-  TRY(CloseAllBut({arguments.image_fd(), arguments.out_fd, arguments.keys_fd}));
+  TRY(CloseAllBut({arguments.image_fd(), arguments.out_fd, arguments.keys_fd, arguments.content_fd}));
   TRY(CheckDescriptors(arguments));
   return arguments.verify_fd >= 0 ? Verify(arguments) : Pack(arguments);
 }
@@ -152,7 +162,8 @@ int main(int argc, char** argv) {
   auto arguments = Parse(argc, argv);
   if (!arguments) {
     (void)WriteAll(2,
-                   "slipway-import: usage: slipway-import --in-fd N --out-fd M, or --verify-fd N --out-fd M "
+                   "slipway-import: usage: slipway-import --in-fd N --out-fd M [--content-fd C], or "
+                   "--verify-fd N --out-fd M "
                    "--keys-fd K\n");
     return 2;
   }

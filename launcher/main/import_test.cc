@@ -10,6 +10,7 @@
 
 #include "base/os/mount.h"
 #include "base/os/process.h"
+#include "imagestore/content/content.h"
 #include "imagestore/sif/edit.h"
 #include "imagestore/sif/sif.h"
 #include "imagestore/squashfs/pack.h"
@@ -105,6 +106,26 @@ TEST_F(Import, SifBecomesOurSquashfs) {
   ASSERT_TRUE(reader) << reader.error().message;
   EXPECT_EQ(reader->ReadFile("/bin/sh", 100).value_or("?"), "#!shell\n");
   EXPECT_EQ(reader->Find("/bin/su")->mode, 0755U);
+}
+
+TEST_F(Import, WhatIsInsideIsTold) {
+  ASSERT_TRUE(MakeDirectories(tree_ + "/var/lib/dpkg"));
+  std::ofstream(tree_ + "/var/lib/dpkg/status")
+      << "Package: mpich\nStatus: install ok installed\nVersion: 4.0.2-3\nArchitecture: amd64\n";
+  std::ofstream(tree_ + "/bin/libmpich.so.12") << std::string("\0MPICH Version:\0\0PMI_FD\0", 24);
+  MakeSif({});
+  auto in = Open(top_ + "/image.sif", O_RDONLY);
+  auto out = Open(top_ + "/out", O_RDWR | O_CREAT | O_TRUNC, 0600);
+  auto told = Open(top_ + "/content", O_RDWR | O_CREAT | O_TRUNC, 0600);
+  auto ran = RunAndCapture({.argv = {SLIPWAY_IMPORT, "--in-fd", "7", "--out-fd", "5", "--content-fd", "6"},
+                            .fds = {{7, in->get()}, {5, out->get()}, {6, told->get()}}});
+  ASSERT_EQ(ran->status.exit_code(), 0) << ran->status.signal();
+  auto content = content::DecodeContent(*ReadFile(top_ + "/content"));
+  ASSERT_TRUE(content) << content.error().message;
+  ASSERT_EQ(content->packages.size(), 1U);
+  EXPECT_EQ(content->packages[0].version, "4.0.2-3");
+  ASSERT_EQ(content->mpi.size(), 1U);
+  EXPECT_TRUE(content->mpi[0].pmi1);
 }
 
 TEST_F(Import, GarbageAndTruncationAreRefusedInOneLine) {

@@ -42,7 +42,7 @@ enum class BrokerFrame : std::uint16_t {
   kError = 34,     // BrokerError
   kStarted = 35,   // Answer: stepd and the container's init run
   kSteps = 36,     // StepList
-  kImported = 37,  // ImportedImage + fd, read-only
+  kImported = 37,  // ImportedImage + fd, read-only, and a second of what is inside (imagestore/content)
   kImages = 38,    // ImageList
   // events, unasked
   kStepGone = 48,  // StepGone
