@@ -159,8 +159,8 @@ TEST_F(Inside, AnOpenMpiWithItsPmixComponentIsStartedByPmix) {
   EXPECT_EQ(verdict.how, "PMIx");
   EXPECT_EQ(verdict.says,
             "Open MPI 4.1.4 (usr/lib/x/libmpi.so.40.30.4) speaks PMIx 4.2.2; it is started by PMIx");
-  EXPECT_FALSE(WhyNot(content, WireUp::kAny));
-  EXPECT_THAT(*WhyNot(content, WireUp::kPmi), HasSubstr("say --mpi=pmix"));
+  EXPECT_FALSE(WhyNot(content.mpi, WireUp::kAny));
+  EXPECT_THAT(*WhyNot(content.mpi, WireUp::kPmi), HasSubstr("say --mpi=pmix"));
 }
 
 TEST_F(Inside, AnOpenMpiWithoutPmixIsRefusedWithWhatToChange) {
@@ -168,14 +168,14 @@ TEST_F(Inside, AnOpenMpiWithoutPmixIsRefusedWithWhatToChange) {
   Content content = Look();
   ASSERT_EQ(content.mpi.size(), 1U);
   EXPECT_EQ(content.mpi[0].version, "1.10.7");
-  auto why = WhyNot(content, WireUp::kAny);
+  auto why = WhyNot(content.mpi, WireUp::kAny);
   ASSERT_TRUE(why);
   EXPECT_THAT(*why, HasSubstr("neither PMIx nor PMI"));
   EXPECT_THAT(*why, HasSubstr("--with-pmix"));
   // With a second one that can, the image can.
   Put("usr/lib/libmpich.so.12.2.2", Library({"MPICH Version:\t%s", "4.0.2", "PMI_FD"}));
-  EXPECT_FALSE(WhyNot(Look(), WireUp::kAny));
-  EXPECT_TRUE(WhyNot(Look(), WireUp::kPmix));
+  EXPECT_FALSE(WhyNot(Look().mpi, WireUp::kAny));
+  EXPECT_TRUE(WhyNot(Look().mpi, WireUp::kPmix));
 }
 
 TEST(MpiLibrary, FamiliesAreToldApartByTheirTexts) {

@@ -247,7 +247,7 @@ ImageFacts Facts(const std::string& content, std::vector<std::uint32_t> holders 
 TEST_F(Names, WhatIsKnownOfAnImageIsKept) {
   auto catalogue = Catalogue::Open(top_ + "/db");
   ASSERT_TRUE(catalogue->KeepImage(Facts("one")));
-  ASSERT_TRUE(catalogue->NoteUse(DigestOf("one"), 5000));
+  ASSERT_TRUE(catalogue->NoteUse(DigestOf("one"), 1, 5000));
   ImageFacts again = Facts("one", {1001});
   again.content.reset();
   again.signers.clear();
@@ -370,7 +370,7 @@ TEST_F(Garbagemen, TakeWhatNobodyNeedsAndNothingElse) {
   EXPECT_THAT(Found({.now = kLater, .holder = 1001}), IsEmpty());
   EXPECT_THAT(Found({.now = 1500, .unused = 1000}), IsEmpty()) << "young";
   EXPECT_THAT(Found({.now = 2500, .unused = 1000}), ElementsAre("unnamed")) << "the orphan is of today";
-  ASSERT_TRUE(catalogue_->NoteUse(DigestOf("unnamed"), 2400));
+  ASSERT_TRUE(catalogue_->NoteUse(DigestOf("unnamed"), 1, 2400));
   EXPECT_THAT(Found({.now = 2500, .unused = 1000}), IsEmpty()) << "used of late";
 }
 
