@@ -133,7 +133,8 @@ TEST_F(Inside, SystemArchitectureLibraryAndLabelsAreFound) {
   ASSERT_EQ(::symlink("usr/bin", (top_ + "/root/bin").c_str()), 0);
   Put("etc/os-release", "NAME=Debian\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n");
   Put("lib/aarch64-linux-gnu/libc.so.6",
-      Library({"GNU C Library (Debian GLIBC 2.36-9+deb12u14) stable release version 2.36.\nCopyright"}));
+      Library({"GNU C Library (Debian GLIBC 2.36-9+deb12u14) stable release version 2.36.\n" +
+               std::string(400, 'x')}));
   Put("usr/local/cuda/lib64/libcudart.so.12.4.127", "x");
   ASSERT_EQ(::symlink("libcudart.so.12.4.127", (top_ + "/root/usr/local/cuda/lib64/libcudart.so.12").c_str()),
             0);

@@ -77,7 +77,8 @@ std::set<std::string, std::less<>> TextsOf(std::string_view binary) {
     if ((c >= 0x20 && c < 0x7f) || c == '\t' || c == '\n') continue;
     std::string_view text = binary.substr(begin, at - begin);
     begin = at + 1;
-    if (c != '\0' || text.size() < kShort || text.size() > kLong) continue;
+    if (c != '\0' || text.size() < kShort) continue;
+    text = text.substr(0, kLong);
     bool says = LooksLikeVersion(text) || text.starts_with("lib") || text.find("MPI") != text.npos ||
                 text.find("PMI") != text.npos || text.starts_with("MVAPICH") ||
                 text.find("cmd=init") != text.npos || text.find("GNU C Library") != text.npos;
