@@ -21,7 +21,11 @@ Command DeclareAdd() {
       .examples = {{"slipway image add mpi.sif", "as mpi"},
                    {"slipway image add mpi.sif physics/mpi:4.1", "project, name and tag"},
                    {"slipway image add --visibility private ./rootfs base", "a directory is packed first"}},
-      .options = {VisibilityOption(), JsonOption(), ContextOption()},
+      .options = {{.name = "again",
+                   .help = "import it once more: new keys of the site count, damage is mended"},
+                  VisibilityOption(),
+                  JsonOption(),
+                  ContextOption()},
       .positionals = {{.name = "FILE|DIR", .arity = Positional::kOne, .complete = "file"},
                       {.name = "NAME", .arity = Positional::kOptional, .help = "default: the file's name"}}};
 }
@@ -34,7 +38,7 @@ std::string NameFor(std::string path) {
 
 Result<int> AddFile(const Parsed& options, const std::string& path, const std::string& name) {
   Cluster cluster = TRY(Cluster::Of(options));
-  auto uploaded = TRY(UploadImage(cluster, path));
+  auto uploaded = TRY(UploadImage(cluster, path, options.Has("again")));
   v1::AddImageRequest request;
   request.set_name(name);
   request.set_digest(uploaded.digest());

@@ -52,7 +52,8 @@ class UploadStream final : public grpc::ServerReadReactor<v1::UploadChunk> {
                     " is more than this cluster takes (", FormatBytes(bytes_max), ")");
       source_digest_ = in_.source_digest();
       bytes_left_ = in_.source_bytes();
-      if (auto known = context_.images.Find(source_digest_, by_)) {
+      auto known = in_.again() ? Result<ImageDesk::Imported>() : context_.images.Find(source_digest_, by_);
+      if (known && !in_.again()) {
         ToProto(*known, reply_);
         Finish(grpc::Status::OK);
         return false;

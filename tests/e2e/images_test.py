@@ -164,6 +164,13 @@ class Images(t.ClusterTest):
         self.cluster("image", "add", str(sif), "signed/tiny", check=0)
         signers = self.show("signed/tiny")["signers"]
         self.assertEqual(len(signers), 1, "who of the site signed it is known")
+        more = self.home / "more"
+        t.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", f"{more}.pem"], check=0)
+        t.run(["openssl", "pkey", "-in", f"{more}.pem", "-pubout", "-out", f"{more}.pub"], check=0)
+        keys.write_text(pathlib.Path(f"{more}.pub").read_text() + pathlib.Path(f"{key}.pub").read_text())
+        t.run([t.SLIPWAY, "sign", "--key", f"{more}.pem", sif], check=0)
+        self.cluster("image", "add", "--again", str(sif), "signed/tiny", check=0)
+        self.assertEqual(len(self.show("signed/tiny")["signers"]), 2)
         rule = json.loads(self.admin("allow", "--json", "*", "--signed-by", signers[0]["key"], check=0).stdout)
         try:
             self.cluster("launch", "-n1", "--image", "signed/tiny", "--", "true", check=0)
