@@ -17,7 +17,6 @@
 namespace slipway {
 namespace {
 
-constexpr char kGo = 'g';
 constexpr auto kGrace = std::chrono::seconds(10);  // for an init whose caller has gone to end by itself
 
 }  // namespace
@@ -51,6 +50,7 @@ void ExecServer::Accept() {
   made.socket = std::move(*socket);
   made.watch = *watch;
   made.uid = *uid;
+  Serve(id);  // the request has mostly come along
 }
 
 void ExecServer::Refuse(const Connection& connection, const Error& error) {
@@ -89,7 +89,7 @@ Result<> ExecServer::Exec(Id id, Connection& connection, std::string_view payloa
   if (request.version != kExecProtocolVersion)
     return Fail(Code::kFailedPrecondition, "exec protocol ", request.version, ", this broker speaks ",
                 kExecProtocolVersion);
-  Caller caller = TRY(CallerOf(connection.socket.get(), world_.host_mounts_fd));
+  Caller caller = TRY(CallerOf(connection.socket.get(), world_.host));
   TRY(JudgeExec(world_.conf, ExecWay::kBrokered, caller.identity, !request.digest.empty()));
   BirthPlan plan{.identity = caller.identity,
                  .birth = {.control_fd = control.get(),
@@ -97,22 +97,21 @@ Result<> ExecServer::Exec(Id id, Connection& connection, std::string_view payloa
                            .rules = RulesOfThisHost(),
                            .policy = world_.conf.container},
                  .cgroup_fd = caller.cgroup.get(),
-                 .prepare = caller.take_limits};
+                 .prepare = caller.take_limits,
+                 .confirm = [&]() -> Result<> {
+                   TRY_CONTEXT(caller.process.Signal(0), "you have gone");
+                   return {};
+                 }};
   if (!request.digest.empty()) plan.birth.image_path = TRY(world_.images.Use(request.digest, UserOf(id)));
   HalfBorn born = TRY(BearContainer(plan, world_.entry));
-  TRY_CONTEXT(caller.process.Signal(0), "you have gone");
   connection.init_watch =
       TRY(world_.loop.Watch(born.pidfd(), EPOLLIN, [this, id](std::uint32_t) { Ended(id); }));
-  if (auto told = born.Tell(kGo); !told) {
-    world_.loop.Unwatch(connection.init_watch);
-    return told;
-  }
   connection.init = born.Release();
   return SendMessage(connection.socket.get(), EncodeFrame(BrokerFrame::kStarted, Answer{1}));
 }
 
 Result<> ExecServer::Import(Id id, Connection& connection, UniqueFd file) {
-  Caller caller = TRY(CallerOf(connection.socket.get(), world_.host_mounts_fd));
+  Caller caller = TRY(CallerOf(connection.socket.get(), world_.host));
   TRY(JudgeImport(world_.conf, ExecWay::kBrokered, caller.identity));
   TRY(CheckReadable(file.get()));
   bool another = std::any_of(connections_.begin(), connections_.end(), [&](auto& one) {
