@@ -30,9 +30,12 @@ Result<> ExecServer::Listen() {
 
 Result<uid_t> ExecServer::Admit(int socket) const {
   PeerIdentity peer = TRY(PeerOf(socket));
-  auto his = static_cast<std::size_t>(std::count_if(connections_.begin(), connections_.end(),
-                                                    [&](auto& one) { return one.second.uid == peer.uid; }));
-  if (his >= world_.conf.exec_per_user || connections_.size() >= kConnectionsMax)
+  std::size_t his = 0, ending = 0;  // whose caller has gone is about to go, but not yet nothing
+  for (auto& [id, one] : connections_) {
+    if (one.uid == peer.uid) ++(one.socket ? his : ending);
+  }
+  std::size_t most = world_.conf.exec_per_user;
+  if (his >= most || his + ending >= 2 * most || connections_.size() >= kConnectionsMax)
     return Fail(Code::kResourceExhausted, "you have ", his, " containers here already (exec_per_user)");
   return peer.uid;
 }

@@ -86,9 +86,7 @@ Result<> LinkIntoStore(const BrokerConf& conf, int store_fd, int file_fd, const 
   if (linked < 0 && errno != EEXIST) {
     return ErrnoFail("linking the image into the store as", path);
   }
-  UniqueFd folder = TRY(slipway::Open(conf.image_dir, O_RDONLY | O_DIRECTORY));
-  if (::fsync(folder.get()) < 0) return ErrnoFail("fsync", conf.image_dir);
-  return {};
+  return SyncFolderOf(path);
 }
 
 void ImageKeeper::Import(UniqueFd source, std::function<void(Result<Imported>)> done) {
@@ -97,10 +95,7 @@ void ImageKeeper::Import(UniqueFd source, std::function<void(Result<Imported>)> 
     return Encode(TRY(ImportFile(conf, store_fd, file->get())));
   };
   importers_.Run(work, [done](Result<std::string> answer) {
-    done([&]() -> Result<Imported> {
-      std::string encoded = TRY(std::move(answer));
-      return Decode<Imported>(encoded, "imported image");
-    }());
+    done(answer ? Decode<Imported>(*answer, "imported image") : Failure(std::move(answer).error()));
   });
 }
 
@@ -111,12 +106,7 @@ bool ImageKeeper::InUse(const std::string& digest) const {
 Result<> ImageKeeper::Remove(const std::string& digest) {
   TRY(CheckDigest(digest));
   if (InUse(digest)) return Fail(Code::kFailedPrecondition, "a step uses the image ", digest);
-  if (auto at = std::find(mounted_.begin(), mounted_.end(), digest); at != mounted_.end()) {
-    if (::umount2(ImageMountPath(conf_, digest).c_str(), 0) < 0)
-      return ErrnoFail("umount", ImageMountPath(conf_, digest));
-    ::rmdir(ImageMountPath(conf_, digest).c_str());
-    mounted_.erase(at);
-  }
+  if (auto at = std::find(mounted_.begin(), mounted_.end(), digest); at != mounted_.end()) TRY(Unmount(at));
   if (::unlink(ImageFilePath(conf_, digest).c_str()) < 0 && errno != ENOENT)
     return ErrnoFail("unlink", ImageFilePath(conf_, digest));
   return {};
@@ -133,14 +123,16 @@ Result<std::vector<std::string>> ImageKeeper::List() const {
   return digests;
 }
 
+Result<std::list<std::string>::iterator> ImageKeeper::Unmount(std::list<std::string>::iterator at) {
+  std::string path = ImageMountPath(conf_, *at);
+  if (::umount2(path.c_str(), 0) < 0) return ErrnoFail("umount", path);
+  ::rmdir(path.c_str());
+  return mounted_.erase(at);
+}
+
 Result<> ImageKeeper::MakeRoom() {
   for (auto at = mounted_.end(); mounted_.size() >= mounts_max_ && at != mounted_.begin();) {
-    --at;
-    if (InUse(*at)) continue;
-    if (::umount2(ImageMountPath(conf_, *at).c_str(), 0) < 0)
-      return ErrnoFail("umount", ImageMountPath(conf_, *at));
-    ::rmdir(ImageMountPath(conf_, *at).c_str());
-    at = mounted_.erase(at);
+    if (!InUse(*--at)) at = TRY(Unmount(at));
   }
   if (mounted_.size() >= mounts_max_)
     return Fail(Code::kResourceExhausted, "steps use ", mounts_max_,

@@ -47,6 +47,7 @@ class ImageKeeper {
 
  private:
   Result<> Mount(const std::string& digest);
+  Result<std::list<std::string>::iterator> Unmount(std::list<std::string>::iterator at);  // the one behind it
   Result<> MakeRoom();
   bool InUse(const std::string& digest) const;
 

@@ -5,10 +5,10 @@
 #include <poll.h>
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <csignal>
 
 #include "base/crypto/crypto.h"
+#include "base/text/text.h"
 #include "launcher/broker/images.h"
 #include "launcher/broker/sandbox.h"
 
@@ -24,11 +24,7 @@ std::string FirstLine(int fd) {
   std::string text(kErrorBytesMax, '\0');
   ssize_t n = ::read(fd, text.data(), text.size());
   text.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
-  text.resize(std::min(text.find('\n'), text.size()));
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return text;
+  return Printable(text.substr(0, text.find('\n')));
 }
 
 Result<> RunImport(const SandboxPlan& plan, int errors_fd) {

@@ -30,8 +30,7 @@ Result<> CopyIntoRoot(const std::string& root, const std::string& path) {
     ssize_t n = ::readlink(path.c_str(), to, sizeof to - 1);
     if (n < 0) return ErrnoFail("readlink", path);
     to[n] = '\0';
-    if (::symlink(to, target.c_str()) < 0) return ErrnoFail("symlink", target);
-    return {};
+    return ::symlink(to, target.c_str()) == 0 ? Result<>() : ErrnoFail("symlink", target);
   }
   if (::mkdir(target.c_str(), 0755) < 0) return ErrnoFail("mkdir", target);
   UniqueFd tree = TRY(OpenTreeClone(AT_FDCWD, path, true));
@@ -54,17 +53,12 @@ Result<> EnterEmptyRoot(const std::string& scratch) {
 }
 
 Result<> Bound(std::uint64_t out_bytes_max) {
-  struct {
-    int which;
-    rlim_t value;
-  } limits[] = {{RLIMIT_CPU, 3600},
-                {RLIMIT_AS, rlim_t{8} << 30},
-                {RLIMIT_FSIZE, out_bytes_max},
-                {RLIMIT_NOFILE, 64},
-                {RLIMIT_CORE, 0}};
-  for (auto& limit : limits) {
-    rlimit both{limit.value, limit.value};
-    if (::setrlimit(static_cast<__rlimit_resource>(limit.which), &both) < 0) return ErrnoFail("setrlimit");
+  using Bounded = std::pair<__rlimit_resource, rlim_t>;
+  for (auto [which, most] :
+       {Bounded{RLIMIT_CPU, 3600}, Bounded{RLIMIT_AS, rlim_t{8} << 30}, Bounded{RLIMIT_FSIZE, out_bytes_max},
+        Bounded{RLIMIT_NOFILE, 64}, Bounded{RLIMIT_CORE, 0}}) {
+    rlimit both{most, most};
+    if (::setrlimit(which, &both) < 0) return ErrnoFail("setrlimit");
   }
   return {};
 }
