@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <memory>
 
@@ -238,12 +239,21 @@ Result<> CloseAllBut(std::vector<int> keep) {
 
 Result<UniqueFd> ReopenReadOnly(int fd) { return Open(Cat("/proc/self/fd/", fd), O_RDONLY); }
 
-Result<> ProveUnwritable(int fd) {
+Result<> HoldUnwritable(int fd) {
+  // Whoever breaks the lease makes the kernel tell us; the usual SIGIO would end us.
+  if (::fcntl(fd, F_SETSIG, SIGURG) < 0) return ErrnoFail("fcntl(F_SETSIG)");
   for (int tries = 0; ::fcntl(fd, F_SETLEASE, F_RDLCK) < 0; ++tries) {
     if (errno != EAGAIN) return ErrnoFail("read lease");
     if (tries == 100) return Fail(Code::kFailedPrecondition, "still open for writing somewhere");
     ::usleep(10'000);
   }
+  return {};
+}
+
+bool StillUnwritable(int fd) { return ::fcntl(fd, F_GETLEASE) == F_RDLCK; }
+
+Result<> ProveUnwritable(int fd) {
+  TRY(HoldUnwritable(fd));
   ::fcntl(fd, F_SETLEASE, F_UNLCK);
   return {};
 }

@@ -75,6 +75,10 @@ Result<UniqueFd> ReopenReadOnly(int fd);
 // That no descriptor and no mapping for writing is left of a file that is open read-only (a read lease can be
 // had). Waits a second for the last writer.
 Result<> ProveUnwritable(int fd);
+// The same, from now on: as long as StillUnwritable, nobody has opened it for writing or truncated it since.
+// Ends with the last descriptor of this open file.
+Result<> HoldUnwritable(int fd);
+bool StillUnwritable(int fd);
 
 // Made where missing and locked for as long as it is open, against other processes; children do not inherit
 // the lock. kFailedPrecondition when another has it.

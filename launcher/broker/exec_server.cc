@@ -13,6 +13,7 @@
 #include "launcher/broker/exec_policy.h"
 #include "launcher/broker/host_rules.h"
 #include "launcher/spec/broker_protocol.h"
+#include "launcher/spec/image_signers.h"
 
 namespace slipway {
 namespace {
@@ -105,7 +106,11 @@ Result<> ExecServer::Exec(Id id, Connection& connection, std::string_view payloa
                    TRY_CONTEXT(caller.process.Signal(0), "you have gone");
                    return {};
                  }};
-  if (!request.digest.empty()) plan.birth.image_path = TRY(world_.images.Use(request.digest, UserOf(id)));
+  if (!request.digest.empty()) {
+    plan.birth.image_path = TRY(world_.images.Use(request.digest, UserOf(id)));
+    if (!plan.birth.policy.signed_by.empty())
+      plan.birth.image_signed_by = TRY(SignedBy(world_.conf.image_dir, request.digest));
+  }
   HalfBorn born = TRY(BearContainer(plan, world_.entry));
   connection.init_watch =
       TRY(world_.loop.Watch(born.pidfd(), EPOLLIN, [this, id](std::uint32_t) { Ended(id); }));
@@ -122,16 +127,15 @@ Result<> ExecServer::Import(Id id, Connection& connection, UniqueFd file) {
   });
   if (another) return Fail(Code::kResourceExhausted, "another import of yours is running");
   connection.importing = true;
-  world_.images.Import(std::move(file), [this, id](Result<Imported> imported) {
+  world_.images.Import(std::move(file), [this, id](Result<ImportedImage> imported) {
     auto at = connections_.find(id);
     if (at == connections_.end()) return;
     if (!imported) {
       Refuse(at->second, imported.error());
     } else {
-      [[maybe_unused]] auto told = SendMessage(
-          at->second.socket.get(),
-          EncodeFrame(BrokerFrame::kImported,
-                      ImportedImage{1, imported->digest, imported->source_digest, imported->bytes}));
+      imported->id = 1;
+      [[maybe_unused]] auto told =
+          SendMessage(at->second.socket.get(), EncodeFrame(BrokerFrame::kImported, *imported));
     }
     CallerGone(id);
   });
