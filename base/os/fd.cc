@@ -107,6 +107,12 @@ Result<> ReadExactlyAt(int fd, std::span<std::byte> buffer, std::uint64_t offset
   return {};
 }
 
+Result<> SyncFolderOf(const std::string& path) {
+  UniqueFd folder = TRY(Open(path.substr(0, path.rfind('/') + 1), O_RDONLY | O_DIRECTORY));
+  if (::fsync(folder.get()) < 0) return ErrnoFail("fsync the folder of", path);
+  return {};
+}
+
 Result<> MakeDirectories(const std::string& path, unsigned mode) {
   for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     std::string part = path.substr(0, end);

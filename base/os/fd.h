@@ -55,6 +55,8 @@ Result<> SetNonblocking(int fd);
 Result<std::string> ReadAll(int fd, std::size_t bytes_max);
 Result<> WriteAll(int fd, std::string_view bytes);
 Result<std::string> ReadFile(const std::string& path, std::size_t bytes_max = 16 << 20);
+// Makes what was created, renamed or removed in the folder of `path` outlive a crash.
+Result<> SyncFolderOf(const std::string& path);
 // Writes to a temporary name beside `path`, fsyncs, renames: readers see the old bytes or the new ones.
 Result<> WriteFileAtomically(const std::string& path, std::string_view bytes, unsigned mode = 0644);
 // pread exactly `buffer.size()` bytes; kOutOfRange at the end of the file.

@@ -5,10 +5,10 @@
 #include <poll.h>
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <csignal>
 
 #include "base/crypto/crypto.h"
+#include "base/text/text.h"
 #include "launcher/broker/image_mount.h"
 #include "launcher/broker/images.h"
 #include "launcher/broker/sandbox.h"
@@ -25,11 +25,7 @@ std::string FirstLine(int fd) {
   std::string text(kErrorBytesMax, '\0');
   ssize_t n = ::read(fd, text.data(), text.size());
   text.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
-  text.resize(std::min(text.find('\n'), text.size()));
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return text;
+  return Printable(text.substr(0, text.find('\n')));
 }
 
 Result<> RunImport(const BrokerConf& conf, std::vector<SandboxFile> files, std::uint64_t out_bytes_max) {
@@ -66,10 +62,7 @@ Result<std::vector<ImageSigner>> Signers(const BrokerConf& conf, int source_fd) 
       RunImport(conf, {{"--verify-fd", source_fd}, {"--out-fd", found.get()}, {"--keys-fd", keys_fd.get()}},
                 kSignersBytesMax),
       "verifying its signatures");
-  std::string text(kSignersBytesMax, '\0');
-  ssize_t n = ::pread(found.get(), text.data(), text.size(), 0);
-  if (n < 0) return ErrnoFail("pread", "who signed the image");
-  return ParseSigners(std::string_view(text).substr(0, static_cast<std::size_t>(n)));
+  return ParseSigners(TRY(ReadFile(Cat("/proc/self/fd/", found.get()), kSignersBytesMax)));
 }
 
 // What was imported before, signed or not, had the same bytes: who signed either signed both.
@@ -84,7 +77,7 @@ Result<std::vector<ImageSigner>> KeepSigners(const BrokerConf& conf, const std::
 
 }  // namespace
 
-Result<Imported> ImportFile(const BrokerConf& conf, int store_fd, int source_fd) {
+Result<ImportedImage> ImportFile(const BrokerConf& conf, int store_fd, int source_fd) {
   if (!conf.rootless && (conf.import_uid == 0 || conf.import_gid == 0))
     return Fail(Code::kFailedPrecondition,
                 "imports are off: import_uid and import_gid are not set in the broker's configuration");
@@ -101,13 +94,13 @@ Result<Imported> ImportFile(const BrokerConf& conf, int store_fd, int source_fd)
     return Fail(Code::kFailedPrecondition, "the image was opened for writing while it was imported");
   UniqueFd result = TRY(ReopenReadOnly(out.get()));
   out.reset();  // the lease must find no writer
-  Imported imported{TRY(HashUnwritable(result.get())), TRY(DigestOfFile(source.get()))};
+  ImportedImage imported{0, TRY(HashUnwritable(result.get())), TRY(DigestOfFile(source.get()))};
   if (::fstat(result.get(), &info) < 0) return ErrnoFail("fstat");
   imported.bytes = static_cast<std::uint64_t>(info.st_size);
-  TRY(LinkIntoStore(conf, store_fd, result.get(), ImageFilePath(conf, imported.digest)));
+  TRY(LinkIntoStore(store_fd, result.get(), ImageFilePath(conf, imported.digest)));
   std::string told = ContentPath(conf, imported.digest);
   if (::unlink(told.c_str()) < 0 && errno != ENOENT) return ErrnoFail("unlink", told);
-  TRY(LinkIntoStore(conf, store_fd, content.get(), told));
+  TRY(LinkIntoStore(store_fd, content.get(), told));
   imported.signers = TRY(KeepSigners(conf, imported.digest, signers));
   return imported;
 }

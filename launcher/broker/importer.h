@@ -11,21 +11,13 @@
 #include <string>
 
 #include "base/os/fd.h"
-#include "base/wire/wire.h"
 #include "launcher/broker/conf.h"
-#include "launcher/spec/image_signers.h"
+#include "launcher/spec/broker_protocol.h"
 
 namespace slipway {
 
-struct Imported {
-  std::string digest, source_digest;
-  std::uint64_t bytes = 0;
-  std::vector<ImageSigner> signers;
-};
-void Fields(auto& archive, IsA<Imported> auto& v) { archive(v.digest, v.source_digest, v.bytes, v.signers); }
-
 // Blocks until the image is in the store: for a worker, whose end is the importer's too. `store_fd`: as in
-// LinkIntoStore.
-Result<Imported> ImportFile(const BrokerConf& conf, int store_fd, int source_fd);
+// LinkIntoStore. The id is the asker's to set.
+Result<ImportedImage> ImportFile(const BrokerConf& conf, int store_fd, int source_fd);
 
 }  // namespace slipway

@@ -31,8 +31,7 @@ Result<> CopyIntoRoot(const std::string& root, const std::string& path) {
     ssize_t n = ::readlink(path.c_str(), to, sizeof to - 1);
     if (n < 0) return ErrnoFail("readlink", path);
     to[n] = '\0';
-    if (::symlink(to, target.c_str()) < 0) return ErrnoFail("symlink", target);
-    return {};
+    return ::symlink(to, target.c_str()) == 0 ? Result<>() : ErrnoFail("symlink", target);
   }
   if (::mkdir(target.c_str(), 0755) < 0) return ErrnoFail("mkdir", target);
   UniqueFd tree = TRY(OpenTreeClone(AT_FDCWD, path, true));
@@ -55,17 +54,12 @@ Result<> EnterEmptyRoot(const std::string& scratch) {
 }
 
 Result<> Bound(std::uint64_t out_bytes_max) {
-  struct {
-    int which;
-    rlim_t value;
-  } limits[] = {{RLIMIT_CPU, 3600},
-                {RLIMIT_AS, rlim_t{8} << 30},
-                {RLIMIT_FSIZE, out_bytes_max},
-                {RLIMIT_NOFILE, 64},
-                {RLIMIT_CORE, 0}};
-  for (auto& limit : limits) {
-    rlimit both{limit.value, limit.value};
-    if (::setrlimit(static_cast<__rlimit_resource>(limit.which), &both) < 0) return ErrnoFail("setrlimit");
+  using Bounded = std::pair<__rlimit_resource, rlim_t>;
+  for (auto [which, most] :
+       {Bounded{RLIMIT_CPU, 3600}, Bounded{RLIMIT_AS, rlim_t{8} << 30}, Bounded{RLIMIT_FSIZE, out_bytes_max},
+        Bounded{RLIMIT_NOFILE, 64}, Bounded{RLIMIT_CORE, 0}}) {
+    rlimit both{most, most};
+    if (::setrlimit(which, &both) < 0) return ErrnoFail("setrlimit");
   }
   return {};
 }
@@ -84,20 +78,18 @@ Result<> Bound(std::uint64_t out_bytes_max) {
   gate.Check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "prctl(PR_SET_NO_NEW_PRIVS)");
   gate.Say(kReady);
   gate.Await(kGo);
-  std::vector<int> fds = {program_fd, gate.fd(), plan.error_fd};
-  for (const SandboxFile& file : plan.files) fds.push_back(file.fd);
-  for (int& fd : fds) gate.Check((fd = ::fcntl(fd, F_DUPFD_CLOEXEC, 16)) >= 0, "fcntl(F_DUPFD_CLOEXEC)");
-  Gate moved(fds[1]);
-  // 0 and 1 are /dev/null.
-  int last = 1;
-  for (std::size_t i = 2; i < fds.size(); ++i) moved.Check(::dup2(fds[i], ++last) >= 0, "dup2");
-  moved.Check(::syscall(SYS_close_range, last + 1, 15, 0) == 0, "close_range");
+  // Out of the way of the numbers that its options name.
+  gate.Check((program_fd = ::fcntl(program_fd, F_DUPFD_CLOEXEC, 16)) >= 0, "fcntl(F_DUPFD_CLOEXEC)");
   std::vector<const char*> argv = {"slipway-import"};
-  for (std::size_t i = 0; i < plan.files.size(); ++i)
-    argv.insert(argv.end(), {plan.files[i].option, kNumbers[i]});
+  std::vector<int> fds;
+  for (const SandboxFile& file : plan.files) {
+    argv.insert(argv.end(), {file.option, kNumbers[fds.size()]});
+    fds.push_back(file.fd);
+  }
   argv.push_back(nullptr);
+  Gate moved = gate.Place(fds, 3);
   const char* envp[] = {"PATH=/usr/bin", "TMPDIR=/nonexistent", nullptr};
-  ::syscall(SYS_execveat, fds[0], "", argv.data(), envp, AT_EMPTY_PATH);
+  ::syscall(SYS_execveat, program_fd, "", argv.data(), envp, AT_EMPTY_PATH);
   moved.Require(ErrnoFail("starting", plan.program));
   ::_exit(125);
 }
@@ -110,9 +102,9 @@ Result<Process> StartSandboxed(const SandboxPlan& plan) {
   if (plan.rootless) flags |= CLONE_NEWUSER;
   if (plan.files.size() > std::size(kNumbers))
     return Fail(Code::kInternal, "too many descriptors for a sandbox");
-  std::vector<int> kept = {plan.error_fd, program.get()};
+  std::vector<int> kept = {program.get()};
   for (const SandboxFile& file : plan.files) kept.push_back(file.fd);
-  HalfBornOptions options{{.flags = flags}, kept};
+  HalfBornOptions options{{.flags = flags}, kept, Surroundings::kOwn, plan.error_fd};
   HalfBorn child =
       TRY(HalfBorn::Make(options, [&](const Gate& gate) { BecomeImporter(plan, program.get(), gate); }));
   if (plan.rootless) {

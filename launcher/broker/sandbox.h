@@ -22,7 +22,7 @@ struct SandboxPlan {
   bool rootless = false;
   std::string scratch;  // any directory: the new root is mounted over it, inside the new mount namespace only
   std::vector<SandboxFile> files;
-  int error_fd = -1;  // becomes 2
+  int error_fd = -1;  // becomes 1 and 2
   std::uint64_t out_bytes_max = 0;
 };
 // `program OPTION 3 OPTION 4 …`, running. Its whole PID namespace ends with it.

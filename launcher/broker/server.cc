@@ -152,16 +152,15 @@ Result<> BrokerServer::HandleImages(ConnectionId id, BrokerFrame kind, std::stri
 }
 
 void BrokerServer::Import(ConnectionId id, std::uint64_t request, UniqueFd source) {
-  images_.Import(std::move(source), [this, id, request](Result<Imported> imported) {
+  images_.Import(std::move(source), [this, id, request](Result<ImportedImage> imported) {
     auto file = imported ? OpenStoreImage(conf_, imported->digest) : Failure(std::move(imported).error());
     if (!file) {
       Log(Level::kWarn, "import failed", {{"error", file.error().message}});
       return Send(id, ErrorFrame(request, file.error()));
     }
     UniqueFd content = Open(ContentPath(conf_, imported->digest), O_RDONLY | O_NOFOLLOW).value_or(UniqueFd());
-    ImportedImage image{request, imported->digest, imported->source_digest, imported->bytes,
-                        imported->signers};
-    Send(id, EncodeFrame(BrokerFrame::kImported, image),
+    imported->id = request;
+    Send(id, EncodeFrame(BrokerFrame::kImported, *imported),
          content ? std::vector<int>{file->get(), content.get()} : std::vector<int>{file->get()});
   });
 }

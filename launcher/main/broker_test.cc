@@ -5,11 +5,8 @@
 
 #include <sys/stat.h>
 
-#include "imagestore/sif/edit.h"
-#include "imagestore/sif/sif.h"
-#include "imagestore/trust/dsse.h"
-#include "imagestore/trust/trust.h"
 #include "launcher/main/testdata/program_fixture.h"
+#include "launcher/main/testdata/signed_sif.h"
 #include "launcher/spec/image_signers.h"
 #include "launcher/spec/launch_spec.h"
 
@@ -114,30 +111,6 @@ TEST_F(BrokerWithItsImporter, SaysInOneLineWhyAnImageIsRefusedAndKeepsNothing) {
 // A SIF around the fixture's squashfs, signed with a key that the broker's conf names.
 struct BrokerWithKeys : BrokerWithItsImporter {
   std::string MoreConf() override { return Cat("image_keys = ", dir, "/image-keys\n"); }
-  std::string NewKey(const std::string& name) {
-    std::string path = Cat(dir, "/", name);
-    for (std::vector<std::string> argv :
-         {std::vector<std::string>{"openssl", "genpkey", "-algorithm", "ed25519", "-out", path + ".pem"},
-          {"openssl", "pkey", "-in", path + ".pem", "-pubout", "-out", path + ".pub"}})
-      EXPECT_TRUE(RunAndCapture({.argv = argv})->status.wait_status == 0);
-    return path;
-  }
-  void Sign(const std::string& sif, const std::string& key) {
-    auto editor = sif::Editor::Open(sif);
-    ASSERT_TRUE(editor);
-    ASSERT_TRUE(trust::Sign(*editor, **trust::PemSigner(key + ".pem")));
-  }
-  std::string MakeSif() {
-    std::string path = dir + "/image.sif";
-    auto writer = sif::Writer::Create(path);
-    EXPECT_TRUE(writer->AddObject(
-        {.type = sif::DataType::kPartition,
-         .name = "fs",
-         .extra = sif::PartitionExtra(sif::FsType::kSquashfs, sif::PartType::kPrimarySystem, "amd64")},
-        *ReadFile(image_file, 64 << 20)));
-    EXPECT_TRUE(writer->Commit());
-    return path;
-  }
   ImportedImage Imported(const std::string& path) {
     Reply reply = Import(path);
     EXPECT_EQ(reply.kind, BrokerFrame::kImported) << reply.message();
@@ -146,13 +119,14 @@ struct BrokerWithKeys : BrokerWithItsImporter {
 };
 
 TEST_F(BrokerWithKeys, KeepsBesideTheImageWhoOfTheSiteSignedIt) {
-  std::string sif = MakeSif(), site = NewKey("site"), stranger = NewKey("stranger");
+  std::string sif = SifAround(dir, image_file), site = NewKeyPair(dir, "site"),
+              stranger = NewKeyPair(dir, "stranger");
   ImportedImage image = Imported(sif);
   EXPECT_TRUE(SignedBy(conf.image_dir, image.digest)->empty()) << "no keys, no signers";
   ASSERT_TRUE(WriteFileAtomically(dir + "/image-keys", *ReadFile(site + ".pub"), 0644));
-  Sign(sif, stranger);
+  SignSif(sif, stranger);
   EXPECT_TRUE(Imported(sif).signers.empty());
-  Sign(sif, site);
+  SignSif(sif, site);
   ImportedImage again = Imported(sif);
   EXPECT_EQ(again.digest, image.digest) << "signatures are of the file, the blob is the same";
   ASSERT_EQ(again.signers.size(), 1u);
@@ -169,15 +143,15 @@ TEST_F(BrokerWithKeys, KeepsBesideTheImageWhoOfTheSiteSignedIt) {
 }
 
 TEST_F(BrokerWithKeys, WhatSomebodyMayStillChangeIsNotVerified) {
-  std::string sif = MakeSif(), site = NewKey("site");
+  std::string sif = SifAround(dir, image_file), site = NewKeyPair(dir, "site");
   ASSERT_TRUE(WriteFileAtomically(dir + "/image-keys", *ReadFile(site + ".pub"), 0644));
-  Sign(sif, site);
+  SignSif(sif, site);
   UniqueFd writer = Open(sif, O_RDWR).value();
   EXPECT_NE(Import(sif).message().find("still open for writing"), std::string::npos);
 }
 
 TEST_F(BrokerWithKeys, KeysThatAnybodyCouldHaveWrittenCountForNothing) {
-  std::string sif = MakeSif(), site = NewKey("site");
+  std::string sif = SifAround(dir, image_file), site = NewKeyPair(dir, "site");
   ASSERT_TRUE(WriteFileAtomically(dir + "/image-keys", *ReadFile(site + ".pub"), 0666));
   ASSERT_EQ(::chmod((dir + "/image-keys").c_str(), 0666), 0);
   EXPECT_EQ(Import(sif).code(), Code::kPermissionDenied);
