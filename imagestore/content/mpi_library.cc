@@ -51,10 +51,15 @@ std::string VersionAfter(const Texts& texts, std::string_view phrase) {
   return {};
 }
 
+// The only text that is a version and nothing else: of several, nobody knows which is whose.
 std::string LoneVersion(const Texts& texts) {
-  auto at =
-      std::find_if(texts.begin(), texts.end(), [](const std::string& t) { return LooksLikeVersion(t); });
-  return at == texts.end() ? std::string() : *at;
+  std::string only;
+  for (const std::string& text : texts) {
+    if (!LooksLikeVersion(text)) continue;
+    if (!only.empty()) return {};
+    only = text;
+  }
+  return only;
 }
 
 bool HasPart(const Texts& texts, std::string_view part) {

@@ -110,7 +110,7 @@ bool ImageDesk::Pinned(const std::string& digest) {
 }
 
 Result<> ImageDesk::CheckMpi(const ImageRef& image, MpiKind mpi) {
-  if (mpi == MpiKind::kNone || image.digest.empty()) return {};
+  if (mpi != MpiKind::kAuto || image.digest.empty()) return {};
   std::lock_guard lock(mutex_);
   auto known = mpi_of_.find(image.digest);
   if (known == mpi_of_.end()) {
@@ -121,13 +121,10 @@ Result<> ImageDesk::CheckMpi(const ImageRef& image, MpiKind mpi) {
                          facts && facts->content ? facts->content->mpi : std::vector<content::Mpi>{})
                 .first;
   }
-  content::WireUp asked = mpi == MpiKind::kPmix  ? content::WireUp::kPmix
-                          : mpi == MpiKind::kPmi ? content::WireUp::kPmi
-                                                 : content::WireUp::kAny;
-  auto why = content::WhyNot(known->second, asked);
+  auto why = content::WhyNot(known->second, content::WireUp::kAny);
   if (!why) return {};
   return Fail(Code::kFailedPrecondition, "image ", image.reference, ": its ", *why,
-              "; --mpi=none starts the tasks without MPI");
+              "; --mpi=none starts the tasks without MPI, --mpi=pmix those that bring their own");
 }
 
 void ImageDesk::NoteUse(const std::string& digest) {

@@ -49,7 +49,8 @@ class ImageDesk {
   // for some minutes, until the job that is being submitted is in the state. kNotFound with the nearest
   // names, kPermissionDenied with the rule.
   Result<ImageRef> Resolve(const std::string& reference, const Requester& by);
-  // kFailedPrecondition when a step of several tasks that asks for this MPI cannot work with it.
+  // kFailedPrecondition when no MPI of the image can be started here. Who asks for a kind by name
+  // (--mpi=pmix) is believed: his program may bring its own. What is wrong then, the step says when it runs.
   Result<> CheckMpi(const ImageRef& image, MpiKind mpi);
   void NoteUse(const std::string& digest);  // by a job that was accepted; written down a little later
 

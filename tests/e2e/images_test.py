@@ -258,7 +258,8 @@ class Images(t.ClusterTest):
         self.assertIn("--with-pmix", shown)
         self.refused("launch", "-n4", "--image", "old/mpi", "--", "./x", code=125,
                      names=["image old/mpi: its Open MPI 1.10.7", "--with-pmix", "--mpi=none"])
-        self.refused("launch", "-n4", "--mpi=pmi2", "--image", "mpi", "--", "true", code=125, names=["say --mpi=pmix"])
+        job = self.cluster.submit("--hold", "-n4", "--image", "old/mpi", "--wrap", "true")
+        self.cluster("cancel", job, check=0)  # a script may do anything; what it launches is judged
 
 
 if __name__ == "__main__":
