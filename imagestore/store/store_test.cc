@@ -204,6 +204,8 @@ TEST_F(Names, TellWhoMovedThemWhen) {
   EXPECT_EQ(history->at(0).digest, DigestOf("two"));
   EXPECT_EQ(history->at(0).by_uid, 7U);
   EXPECT_EQ(history->at(1).by_uid, 1000U);
+  ASSERT_TRUE(catalogue->Add(second));
+  EXPECT_EQ(catalogue->History("a/b:1")->size(), 2U) << "said twice";
   EXPECT_EQ(catalogue->NamesOf(DigestOf("one"))->at(0).name, "a/b:1") << "a name that had it counts";
 }
 

@@ -82,6 +82,7 @@ TEST_F(ImagesOfACluster, MayBeRunByWhomThePolicyLets) {
   EXPECT_TRUE(Submit(kBob, Batch("pol/x")));
   EXPECT_EQ(Rule(kAnn, true, "pol/*").error().code, Code::kPermissionDenied);
   ASSERT_TRUE(Rule(0, true, "pol/*", {"daemon"}));
+  EXPECT_EQ(Rule(0, true, "pol/*", {"daemon"})->id(), 1) << "said twice, it is one rule";
   EXPECT_TRUE(Submit(kAnn, Batch("pol/x")));
   for (const std::string& reference :
        {std::string("pol/x"), folder_.image, "pol/x:latest@" + folder_.image}) {

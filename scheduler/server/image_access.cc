@@ -256,6 +256,11 @@ Result<std::vector<store::PolicyRule>> ImageDesk::Rules() {
 
 Result<store::PolicyRule> ImageDesk::AddRule(store::PolicyRule rule) {
   std::lock_guard lock(mutex_);
+  for (const store::PolicyRule& one : rules_) {  // said twice, it is one rule
+    if (one.allow == rule.allow && one.pattern == rule.pattern && one.subjects == rule.subjects &&
+        one.keys == rule.keys)
+      return one;
+  }
   rule.created = NowMs();
   rule.id = TRY(catalogue_.AddRule(rule));
   rules_ = TRY(catalogue_.Rules());
