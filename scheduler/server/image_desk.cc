@@ -74,6 +74,7 @@ Result<ImageDesk::Imported> ImageDesk::Find(const std::string& source_digest, co
   auto seen = See(digest, by);
   if (!seen || seen->facts.damaged)
     return Fail(Code::kNotFound, "no image was imported from ", source_digest);
+  Pin(digest);  // its name or its job comes next
   return Imported{digest, source_digest, seen->record.size, true};
 }
 
@@ -145,11 +146,11 @@ Result<ImageDesk::Imported> ImageDesk::Keep(BrokerClient::Imported imported, con
   for (const ImageSigner& one : imported.image.signers) facts.signers.push_back({one.key, one.name});
   {
     auto lock = LockFor(by);
+    Pin(imported.image.digest);  // from before its bytes have their name until its own name or job comes
     if (!by.admin) TRY(CheckRoom(Cat("user:", by.uid), imported.image.digest, imported.image.bytes));
   }
   store::Blob blob = TRY_CONTEXT(writer.Finish(imported.image.digest), "keeping the imported image");
   auto lock = LockFor(by);
-  Pin(blob.digest);  // its name or its job comes next
   mpi_of_.erase(blob.digest);
   TRY(catalogue_.KeepImage(facts));
   Log(Level::kInfo, "image imported",
