@@ -210,10 +210,12 @@ class Images(t.ClusterTest):
     def test_verify_proves_the_store_whole_and_finds_damage(self):
         self.assertTrue(json.loads(self.admin("verify", "--all", "--json", check=0).stdout)["whole"])
         self.refused("image", "verify", "--all", names=["is for administrators"])
-        root = self.tree("to be damaged")
-        image = self.cluster.json("image", "add", str(root), "dam/x")
+        image = self.new_image("to be damaged", "dam/x")
         self.cluster("image", "verify", "dam/x", check=0)
         blob = next(self.cluster.state.glob(f"**/state/images/sha256-{image['digest'][7:]}"))
+        whole = self.home / "whole.sqsh"
+        shutil.copy(blob, whole)
+        os.chown(whole, self.account.entry.pw_uid, self.account.entry.pw_gid)
         os.chmod(blob, 0o644)
         with open(blob, "r+b") as file:
             file.seek(100)
@@ -223,7 +225,7 @@ class Images(t.ClusterTest):
         self.assertIn(f"damaged: {image['digest']} (dam/x:latest)", done.stdout)
         self.assertIn("slipway image add FILE dam/x:latest", done.stdout)
         self.refused("submit", "--image", "dam/x", "--wrap", "true", names=["is damaged on the controller"])
-        again = self.cluster.json("image", "add", str(root), "dam/x")
+        again = self.cluster.json("image", "add", str(whole), "dam/x")
         self.assertEqual(again["digest"], image["digest"])
         self.cluster("image", "verify", "dam/x", check=0)
 
