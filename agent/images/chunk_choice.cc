@@ -6,7 +6,9 @@
 namespace slipway {
 namespace {
 
-constexpr std::uint32_t kPerPeer = 4, kPerController = 16;  // asked of one at a time
+// Asked of one at a time; of the controller few when others ask it too, so that what it gives is known to all
+// before more is asked for.
+constexpr std::uint32_t kPerPeer = 4, kPerController = 16;
 constexpr Duration kBusyPause = std::chrono::milliseconds(200);
 constexpr Duration kFirstPause = std::chrono::milliseconds(100), kLongestPause = std::chrono::seconds(16);
 // The controller is never left alone for long: it may be all there is.
@@ -26,6 +28,11 @@ void ChunkChoice::Have(std::uint32_t chunk) {
 ChunkChoice::Source ChunkChoice::AddPeer() {
   sources_.push_back({.has = std::vector<bool>(chunks_.size())});
   return static_cast<Source>(sources_.size() - 1);
+}
+
+void ChunkChoice::SetShare(std::uint32_t askers, std::uint32_t place) {
+  askers_ = std::max(askers, 1U);
+  place_ = place % askers_;
 }
 
 void ChunkChoice::SetHas(Source peer, bool whole, const std::string& bits) {
@@ -60,23 +67,27 @@ std::optional<ChunkChoice::Source> ChunkChoice::Giver(std::uint32_t chunk, Monot
     if (!best || peer.in_flight < sources_[*best].in_flight) best = source;
   }
   if (peers_have_it) return best;  // or nobody for now: the controller is for what only it can give
-  if (Usable(kController, now) && sources_[kController].in_flight < kPerController) return kController;
+  std::uint32_t most = askers_ > 3 ? 1 : askers_ > 1 ? 2 : kPerController;
+  if ((Ours(chunk) || in_flight_ == 0) && Usable(kController, now) && sources_[kController].in_flight < most)
+    return kController;
   return std::nullopt;
 }
 
 std::optional<ChunkChoice::Task> ChunkChoice::Next(MonotonicTime now) {
   std::optional<Task> best;
-  std::uint32_t best_rarity = 0, equals = 0;
+  // First what is ours to take, then what is rare.
+  std::pair<bool, std::uint32_t> best_rank;
+  std::uint32_t equals = 0;
   for (std::uint32_t chunk = 0; chunk < chunks_.size(); ++chunk) {
     if (chunks_[chunk] != State::kMissing) continue;
-    std::uint32_t rarity = Rarity(chunk);
-    if (best && rarity > best_rarity) continue;
     auto giver = Giver(chunk, now);
     if (!giver) continue;
-    equals = best && rarity == best_rarity ? equals + 1 : 1;
+    std::pair rank{*giver == kController && !Ours(chunk), Rarity(chunk)};
+    if (best && rank > best_rank) continue;
+    equals = best && rank == best_rank ? equals + 1 : 1;
     if (equals > 1 && chance_() % equals != 0) continue;
     best = Task{chunk, *giver};
-    best_rarity = rarity;
+    best_rank = rank;
   }
   if (!best) return std::nullopt;
   chunks_[best->chunk] = State::kAsked;

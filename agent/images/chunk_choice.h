@@ -2,8 +2,9 @@
 // Which chunk of an image to ask whom for next, when the controller has them all and other nodes have some.
 // If every node took everything from the controller, its link would be the bottleneck; if all took the same
 // chunks in the same order, they would have nothing to give to one another. So: what a peer has is asked of a
-// peer, the one with the least to do; the controller is asked for what no peer is known to have; among
-// chunks, the one that the fewest peers have comes first, and chance decides between equals.
+// peer, the one with the least to do; the controller is asked for what no peer is known to have, and of that
+// for this node's own share (a chunk of another's share only when there is nothing else to do); among chunks,
+// the one that the fewest peers have comes first, and chance decides between equals.
 //
 // A pure decision: no clock, no network. For hundreds of nodes a pipelined tree would take this class's
 // place: it would say which one peer to take the next chunk from.
@@ -43,6 +44,8 @@ class ChunkChoice {
 
   void Have(std::uint32_t chunk);  // it is here already
   Source AddPeer();
+  // So many nodes fetch the image now, and this is the one number `place` of them, from 0.
+  void SetShare(std::uint32_t askers, std::uint32_t place);
   // What that peer has: bit i%8 of byte i/8 is chunk i; `whole`: every one.
   void SetHas(Source peer, bool whole, const std::string& bits);
 
@@ -68,10 +71,12 @@ class ChunkChoice {
   };
   std::optional<Source> Giver(std::uint32_t chunk, MonotonicTime now) const;
   std::uint32_t Rarity(std::uint32_t chunk) const;
+  bool Ours(std::uint32_t chunk) const { return chunk % askers_ == place_; }
 
   std::vector<State> chunks_;
   std::vector<Peer> sources_;  // 0: the controller
   std::uint32_t missing_, in_flight_ = 0;
+  std::uint32_t askers_ = 1, place_ = 0;
   std::mt19937_64 chance_;
 };
 

@@ -180,6 +180,10 @@ void Fetch::AskSources() {
   v1::SourcesReply reply;
   if (!controller_->Sources(&call.context, request, &reply).ok())
     return;  // chunks are asked for all the same
+  {
+    Stopped lock(mutex_);
+    choice_->SetShare(reply.askers(), reply.place());
+  }
   for (const v1::ImageHolder& holder : reply.holders()) {
     {
       Stopped lock(mutex_);

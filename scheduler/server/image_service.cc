@@ -211,8 +211,10 @@ class ImageSourceService final : public v1::ImageSource::CallbackService {
       return reactor;
     }
     context_.loop.Post([this, reactor, request, reply, node = *node] {
-      for (const auto& holder :
-           sources_.For(request->digest(), node, context_.head.state(), context_.loop.Now())) {
+      WhomToAsk answer = sources_.For(request->digest(), node, context_.head.state(), context_.loop.Now());
+      reply->set_askers(answer.askers);
+      reply->set_place(answer.place);
+      for (const ImageHolder& holder : answer.holders) {
         reply->add_holders()->set_node(holder.node);
         reply->mutable_holders(reply->holders_size() - 1)->set_address(holder.address);
       }

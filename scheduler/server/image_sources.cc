@@ -11,8 +11,8 @@ constexpr Duration kLookEvery = std::chrono::milliseconds(200);
 
 }  // namespace
 
-std::vector<ImageHolder> ImageSources::For(const std::string& digest, const std::string& asker,
-                                           const State& state, MonotonicTime now) {
+WhomToAsk ImageSources::For(const std::string& digest, const std::string& asker, const State& state,
+                            MonotonicTime now) {
   for (auto at = images_.begin(); at != images_.end();) {
     std::erase_if(at->second.fetching, [&](auto& node) { return now - node.second > kFetchingFor; });
     at = at->second.fetching.empty() ? images_.erase(at) : std::next(at);
@@ -21,12 +21,16 @@ std::vector<ImageHolder> ImageSources::For(const std::string& digest, const std:
   bool fresh = image.fetching.empty();
   image.fetching[asker] = now;
   if (fresh || now - image.looked >= kLookEvery) LookAgain(digest, image, state, now);
-  std::vector<ImageHolder> holders;
+  WhomToAsk answer;
+  std::vector<ImageHolder>& holders = answer.holders;
   auto others = [&](const ImageHolder& holder) { return holder.node != asker; };
   std::copy_if(image.known.begin(), image.known.end(), std::back_inserter(holders), others);
   std::shuffle(holders.begin(), holders.end(), chance_);
   if (holders.size() > kHoldersMax) holders.resize(kHoldersMax);
-  return holders;
+  answer.askers = static_cast<std::uint32_t>(image.fetching.size());
+  answer.place =
+      static_cast<std::uint32_t>(std::distance(image.fetching.begin(), image.fetching.find(asker)));
+  return answer;
 }
 
 void ImageSources::LookAgain(const std::string& digest, Image& image, const State& state, MonotonicTime now) {

@@ -21,13 +21,16 @@ namespace slipway::scheduler {
 struct ImageHolder {
   std::string node, address;
 };
+struct WhomToAsk {
+  std::vector<ImageHolder> holders;     // at most kHoldersMax, never the asker
+  std::uint32_t askers = 1, place = 0;  // as SourcesReply of image.proto
+};
 
 class ImageSources {
  public:
   explicit ImageSources(std::uint64_t seed = std::random_device()()) : chance_(seed) {}
-  // At most kHoldersMax, never `asker`, which counts as fetching for kFetchingFor.
-  std::vector<ImageHolder> For(const std::string& digest, const std::string& asker, const State& state,
-                               MonotonicTime now);
+  // `asker` counts as fetching for kFetchingFor.
+  WhomToAsk For(const std::string& digest, const std::string& asker, const State& state, MonotonicTime now);
 
   static constexpr std::size_t kHoldersMax = 16;
   static constexpr Duration kFetchingFor = std::chrono::seconds(6);

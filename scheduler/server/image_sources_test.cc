@@ -31,10 +31,23 @@ std::set<std::string> Names(const std::vector<ImageHolder>& holders) {
 TEST(ImageSources, WhoHoldsItAndWhoFetchesItIsNamedAndTheAskerIsNot) {
   ImageSources sources(1);
   State state = ClusterOf(4, 1);
-  EXPECT_EQ(Names(sources.For(kImage, "n2", state, kStart)), (std::set<std::string>{"n0"}));
+  EXPECT_EQ(Names(sources.For(kImage, "n2", state, kStart).holders), (std::set<std::string>{"n0"}));
   auto later = kStart + std::chrono::seconds(1);
-  EXPECT_EQ(Names(sources.For(kImage, "n3", state, later)), (std::set<std::string>{"n0", "n2"}));
-  EXPECT_EQ(Names(sources.For(kImage, "n0", state, later)), (std::set<std::string>{"n2", "n3"}));
+  EXPECT_EQ(Names(sources.For(kImage, "n3", state, later).holders), (std::set<std::string>{"n0", "n2"}));
+  EXPECT_EQ(Names(sources.For(kImage, "n0", state, later).holders), (std::set<std::string>{"n2", "n3"}));
+}
+
+TEST(ImageSources, EachThatFetchesHasAPlaceOfItsOwn) {
+  ImageSources sources(1);
+  State state = ClusterOf(4, 1);
+  for (const char* node : {"n1", "n2", "n3"}) sources.For(kImage, node, state, kStart);
+  std::set<std::uint32_t> places;
+  for (const char* node : {"n1", "n2", "n3"}) {
+    WhomToAsk answer = sources.For(kImage, node, state, kStart);
+    EXPECT_EQ(answer.askers, 3U);
+    places.insert(answer.place);
+  }
+  EXPECT_EQ(places, (std::set<std::uint32_t>{0, 1, 2}));
 }
 
 TEST(ImageSources, WhoDoesNotAskAgainIsForgottenAndANodeThatIsDownIsNotNamed) {
@@ -43,7 +56,7 @@ TEST(ImageSources, WhoDoesNotAskAgainIsForgottenAndANodeThatIsDownIsNotNamed) {
   sources.For(kImage, "n2", state, kStart);
   state.nodes.at("n0").state = NodeState::kDown;
   auto later = kStart + ImageSources::kFetchingFor + std::chrono::seconds(1);
-  EXPECT_EQ(Names(sources.For(kImage, "n3", state, later)), (std::set<std::string>{"n1"}));
+  EXPECT_EQ(Names(sources.For(kImage, "n3", state, later).holders), (std::set<std::string>{"n1"}));
 }
 
 TEST(ImageSources, ManyAskersAreSpreadOverManyGivers) {
@@ -51,7 +64,7 @@ TEST(ImageSources, ManyAskersAreSpreadOverManyGivers) {
   State state = ClusterOf(300, 100);
   std::map<std::string, int> named;
   for (int i = 100; i < 300; ++i) {
-    auto holders = sources.For(kImage, Cat("n", i), state, kStart);
+    auto holders = sources.For(kImage, Cat("n", i), state, kStart).holders;
     EXPECT_EQ(holders.size(), ImageSources::kHoldersMax);
     for (const ImageHolder& holder : holders) ++named[holder.node];
   }
