@@ -46,13 +46,14 @@ Command DeclareBuild() {
 
 Command DeclareInspect() {
   return {.name = "slipway inspect",
-          .summary = "show an image's labels, scripts and digests",
+          .summary = "show an image's labels and scripts",
           .examples = {{"slipway inspect mpi.sif", "for people"},
                        {"slipway inspect --json mpi.sif", "for programs"},
                        {"slipway inspect --deffile mpi.sif", "the recipe it was built from"}},
           .options = {{.name = "deffile", .letter = 'd', .help = "only the recipe"},
                       {.name = "runscript", .letter = 'r', .help = "only the runscript"},
                       {.name = "environment", .letter = 'e', .help = "only the environment"},
+                      {.name = "digest", .help = "also the digests, for which all of it is read"},
                       Json()},
           .positionals = {{.name = "IMAGE", .arity = Positional::kOne, .complete = "file"}}};
 }
