@@ -194,6 +194,7 @@ class Builder {
     pack.zstd_level = options_.zstd_level;
     pack.epoch = epoch_;
     pack.out_offset = place.offset;
+    pack.flush_early = true;
     pack.progress = [this](const squashfs::Progress& p) -> Result<> {
       if (options_.cancelled != nullptr && options_.cancelled->load())
         return Fail(Code::kCancelled, "cancelled");
