@@ -191,6 +191,7 @@ class Builder {
 
   Result<squashfs::PackSummary> Pack(const std::string& directory, const sif::Writer::Place& place) {
     squashfs::PackOptions pack;
+    pack.compressor = options_.compressor;
     pack.zstd_level = options_.zstd_level;
     pack.epoch = epoch_;
     pack.out_offset = place.offset;

@@ -86,6 +86,16 @@ TEST_F(ImageBuild, DirectoryBecomesAReproducibleSif) {
   EXPECT_EQ(again.error().code, Code::kAlreadyExists);
 }
 
+TEST_F(ImageBuild, TheCompressionIsTheOneThatWasAskedFor) {
+  std::ofstream(tree_ + "/etc/a") << std::string(300'000, 'a');
+  for (const char* name : {"zstd", "gzip", "xz", "lz4"}) {
+    std::string output = Cat(top_, "/", name, ".sif");
+    auto built = Build({.source = tree_, .output = output, .compressor = *squashfs::CompressorOf(name)});
+    ASSERT_TRUE(built) << built.error().message;
+    EXPECT_EQ(Inspect(output)->compressor, name);
+  }
+}
+
 TEST_F(ImageBuild, RecipeOnALocalImageRunsItsSections) {
   if (::geteuid() != 0) GTEST_SKIP() << "sections need root, or subordinate ids";
   if (!CopyShell()) GTEST_SKIP() << "no ldd here";
