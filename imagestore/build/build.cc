@@ -193,6 +193,7 @@ class Builder {
     squashfs::PackOptions pack;
     pack.compressor = options_.compressor;
     pack.zstd_level = options_.zstd_level;
+    pack.limits = options_.limits;
     pack.epoch = epoch_;
     pack.out_offset = place.offset;
     pack.flush_early = true;

@@ -31,7 +31,8 @@ struct BuildOptions {
   bool run_tests = true;    // %test
   std::string temp_parent;  // empty: $TMPDIR, else the output's folder
   squashfs::Compressor compressor = squashfs::Compressor::kZstd;
-  int zstd_level = 3;   // where the compressor is zstd
+  int zstd_level = 3;  // where the compressor is zstd
+  squashfs::Limits limits;
   Arguments arguments;  // what {{ NAME }} in the recipe stands for
   // Brings what "Bootstrap: docker" and the like name ("docker://host/name:tag"): the path of a SIF. Empty:
   // such recipes are refused; whoever can talk to networks sets it.

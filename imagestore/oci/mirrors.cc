@@ -76,8 +76,7 @@ Result<std::vector<MirrorRule>> ParseMirrors(std::string_view text, const std::s
   std::vector<MirrorRule> rules;
   const toml::array* registries = parsed.table()["registry"].as_array();
   for (std::size_t i = 0; registries != nullptr && i < registries->size(); ++i) {
-    if (const toml::table* table = registries->get(i)->as_table())
-      rules.push_back(TRY(RuleOf(*table, file)));
+    if (const toml::table* table = registries->get(i)->as_table()) rules.push_back(TRY(RuleOf(*table, file)));
   }
   return rules;
 }
@@ -121,7 +120,8 @@ Result<std::vector<Endpoint>> EndpointsOf(const Reference& reference, bool plain
   std::vector<Endpoint> endpoints;
   for (const MirrorRule::Place& mirror : best->mirrors) {
     if (mirror.only_digests && reference.digest.empty()) continue;
-    endpoints.push_back({TRY(Moved(reference, best->prefix, mirror.location)), plain_http || mirror.insecure});
+    endpoints.push_back(
+        {TRY(Moved(reference, best->prefix, mirror.location)), plain_http || mirror.insecure});
   }
   endpoints.push_back(
       {TRY(Moved(reference, best->prefix, best->itself.location)), plain_http || best->itself.insecure});

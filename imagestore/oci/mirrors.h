@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A site that has a mirror of a public registry says so once, in the file that podman, skopeo and buildah read
-// too: containers-registries.conf(5). Of it are known: [[registry]] with prefix, location, insecure, blocked
-// and its [[registry.mirror]]s with location, insecure and pull-from-mirror = "digest-only". Pushes go to the
-// registry itself.
+// A site that has a mirror of a public registry says so once, in the file that podman, skopeo and buildah
+// read too: containers-registries.conf(5). Of it are known: [[registry]] with prefix, location, insecure,
+// blocked and its [[registry.mirror]]s with location, insecure and pull-from-mirror = "digest-only". Pushes
+// go to the registry itself.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ namespace slipway::oci {
 
 struct MirrorRule {
   struct Place {
-    std::string location;     // "host[:port][/path]"
-    bool insecure = false;    // by plain HTTP
+    std::string location;       // "host[:port][/path]"
+    bool insecure = false;      // by plain HTTP
     bool only_digests = false;  // not asked what a tag means
   };
   std::string prefix;  // "host[:port][/path]" of what people write
@@ -29,11 +29,12 @@ struct MirrorRule {
 
 // kInvalidArgument with the place in `file` when it is no TOML or has something else where a name belongs.
 Result<std::vector<MirrorRule>> ParseMirrors(std::string_view toml, const std::string& file);
-// $CONTAINERS_REGISTRIES_CONF, else the user's own ~/.config/containers/registries.conf, else the system's with
-// its registries.conf.d. No file: no rules.
+// $CONTAINERS_REGISTRIES_CONF, else the user's own ~/.config/containers/registries.conf, else the system's
+// with its registries.conf.d. No file: no rules.
 Result<std::vector<MirrorRule>> ReadMirrors();
 
-// Whom to ask for that repository, in this order; the last is the registry itself. kPermissionDenied: blocked.
+// Whom to ask for that repository, in this order; the last is the registry itself. kPermissionDenied:
+// blocked.
 struct Endpoint {
   Reference reference;
   bool plain_http = false;

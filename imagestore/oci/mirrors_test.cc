@@ -43,7 +43,8 @@ std::string Places(const std::string& text) {
 }
 
 TEST(Mirrors, AreAskedInTheOrderOfTheFileAndTheRegistryLast) {
-  EXPECT_EQ(Places("docker://debian:12"), "http mirror.site:5000/hub/library/debian;docker.io/library/debian;");
+  EXPECT_EQ(Places("docker://debian:12"),
+            "http mirror.site:5000/hub/library/debian;docker.io/library/debian;");
   EXPECT_EQ(Places("docker://debian@sha256:" + std::string(64, 'a')),
             "http mirror.site:5000/hub/library/debian;second.site/library/debian;docker.io/library/debian;");
   EXPECT_EQ(Places("docker://ghcr.io/a/b"), "ghcr.io/a/b;");
@@ -77,9 +78,9 @@ class MirrorServers : public ::testing::Test {
     EXPECT_TRUE(RemoveTree(top_));
   }
   Repository Of(const FakeServer& mirror, const FakeServer& registry) {
-    EXPECT_TRUE(WriteFileAtomically(top_ + "/r.conf", Cat("[[registry]]\nlocation = \"", registry.host(),
-                                                          "\"\n[[registry.mirror]]\nlocation = \"",
-                                                          mirror.host(), "/copy\"\n")));
+    EXPECT_TRUE(WriteFileAtomically(
+        top_ + "/r.conf", Cat("[[registry]]\nlocation = \"", registry.host(),
+                              "\"\n[[registry.mirror]]\nlocation = \"", mirror.host(), "/copy\"\n")));
     return *Repository::Of(*ParseReference(Cat("docker://", registry.host(), "/a/b:1")), options_);
   }
   Result<std::string> Blob(Repository& repository, const std::string& expected) {
@@ -95,7 +96,8 @@ class MirrorServers : public ::testing::Test {
 
 TEST_F(MirrorServers, WhatTheMirrorHasTheRegistryIsNotAskedFor) {
   FakeServer mirror([](const std::string&, int) -> FakeServer::Answer { return {FakeServer::Ok("x")}; });
-  FakeServer registry([](const std::string&, int) -> FakeServer::Answer { return {FakeServer::Status(500)}; });
+  FakeServer registry(
+      [](const std::string&, int) -> FakeServer::Answer { return {FakeServer::Status(500)}; });
   Repository repository = Of(mirror, registry);
   EXPECT_EQ(Blob(repository, "x").value_or(""), "x");
   EXPECT_TRUE(registry.heads().empty());
@@ -105,7 +107,8 @@ TEST_F(MirrorServers, WhatTheMirrorHasTheRegistryIsNotAskedFor) {
 TEST_F(MirrorServers, AMirrorThatHasNothingStumblesOrLiesIsDoneWithout) {
   FakeServer registry([](const std::string&, int) -> FakeServer::Answer { return {FakeServer::Ok("x")}; });
   for (int status : {404, 401, 403, 429, 500, 503}) {
-    FakeServer mirror([&](const std::string&, int) -> FakeServer::Answer { return {FakeServer::Status(status)}; });
+    FakeServer mirror(
+        [&](const std::string&, int) -> FakeServer::Answer { return {FakeServer::Status(status)}; });
     Repository repository = Of(mirror, registry);
     EXPECT_EQ(Blob(repository, "x").value_or(""), "x") << status;
     EXPECT_EQ(mirror.heads().size(), 1U) << status;
@@ -124,7 +127,8 @@ TEST_F(MirrorServers, ABlobThatTheMirrorBreaksOffTheRegistryGoesOnWith) {
   });
   FakeServer registry([&](const std::string& head, int) -> FakeServer::Answer {
     std::size_t at = head.find("Range: bytes=");
-    std::size_t from = at == std::string::npos ? 0 : static_cast<std::size_t>(std::atol(head.c_str() + at + 13));
+    std::size_t from =
+        at == std::string::npos ? 0 : static_cast<std::size_t>(std::atol(head.c_str() + at + 13));
     return {Cat("HTTP/1.1 206 X\r\nConnection: close\r\nContent-Length: ", body.size() - from, "\r\n\r\n",
                 body.substr(from))};
   });
