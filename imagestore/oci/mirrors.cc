@@ -150,11 +150,15 @@ Repository Repository::Another() const {
 
 template <class Ask>
 auto Repository::FirstThatGives(Ask ask) -> decltype(ask(std::declval<Registry&>())) {
+  std::string mirrors_said;
   for (std::size_t i = 0; i + 1 < places_.size(); ++i) {
     auto given = ask(places_[i]);
     if (given || given.error().code == Code::kCancelled) return given;
+    mirrors_said += Cat("; its mirror: ", given.error().message);
   }
-  return ask(places_.back());
+  auto given = ask(places_.back());
+  if (!given) given.error().message += mirrors_said;
+  return given;
 }
 
 Result<Registry::FetchedManifest> Repository::GetManifest(const std::string& tag_or_digest) {

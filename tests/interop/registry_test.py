@@ -186,8 +186,9 @@ location = "{nobody}/away"
 [[registry.mirror]]
 location = "{self.registry.host}/hpc"
 """)
-        self.slipway("pull", "mirrored.sif", f"docker://{nobody}/base:1")
-        self.slipway("pull", "plain.sif", self.url("hpc/base:1"))
+        self.runnable("hpc/mirrored:1")
+        self.slipway("pull", "mirrored.sif", f"docker://{nobody}/mirrored:1")
+        self.slipway("pull", "plain.sif", self.url("hpc/mirrored:1"))
         self.assertEqual(self.slipway("exec", "plain.sif", "/bin/cat", "/kept.txt")[0],
                          self.slipway("exec", "mirrored.sif", "/bin/cat", "/kept.txt")[0])
 
