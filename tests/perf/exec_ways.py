@@ -86,11 +86,13 @@ def main():
     options = parser.parse_args()
     options.bin = options.bin.resolve()
     with Node(options.bin, tiny_image) as node:
-        found, peer_times = peers(node.top, node.path), apptainer(node.path, min(options.runs, 21))
+        found = peers(node.top, node.path)
+        peer_times = apptainer(node.path, min(options.runs, 21))
         as_user(lambda: warm(node, options.runs, found, peer_times))
         ranks(node.top, options)
         node.stop_daemons()
-        as_user(lambda: cold(node, min(options.runs, 40), apptainer(node.path, min(options.runs, 21))))
+        peer_times = apptainer(node.path, min(options.runs, 21))
+        as_user(lambda: cold(node, min(options.runs, 40), peer_times))
 
 
 if __name__ == "__main__":

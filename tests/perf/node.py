@@ -143,7 +143,7 @@ class Node:
     def __enter__(self):
         etc = self.top / "etc"
         (etc / "slipway").mkdir(parents=True)
-        for name in ("passwd", "group", "hosts", "nsswitch.conf", "ld.so.cache"):
+        for name in ("passwd", "group", "hosts", "nsswitch.conf", "ld.so.cache", "subuid", "subgid"):
             shutil.copy(f"/etc/{name}", etc)
         with open(etc / "passwd", "a") as passwd, open(etc / "group", "a") as group:  # as ordinary users are
             passwd.write(f"user:x:{UID}:{UID}::/:/bin/sh\n")
