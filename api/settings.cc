@@ -126,6 +126,11 @@ const Settings& DaemonSettings() {
        .type = S::kString,
        .fallback = "/var/lib/slipway/agent",
        .doc = "Where the agent keeps images and what it must not forget."},
+      {.key = "agent.image_cache",
+       .type = S::kBytes,
+       .fallback = "0",
+       .doc = "What the images that a node keeps may take; when a new one needs room, those that were used "
+              "longest ago and that no step uses go. 0: half of agent.state_dir's file system."},
       {.key = "agent.broker_socket",
        .type = S::kString,
        .fallback = "/run/slipway/broker.sock",

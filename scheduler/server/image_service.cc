@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fcntl.h>
-#include <unistd.h>
-
+#include "api/chunk_sender.h"
 #include "api/status.h"
 #include "base/crypto/crypto.h"
 #include "base/os/fd.h"
@@ -9,13 +7,13 @@
 #include "scheduler/server/auth.h"
 #include "scheduler/server/head.h"
 #include "scheduler/server/image_convert.h"
+#include "scheduler/server/image_desk.h"
+#include "scheduler/server/image_sources.h"
 #include "scheduler/server/services.h"
 #include "slipway/v1/image.grpc.pb.h"
 
 namespace slipway::scheduler {
 namespace {
-
-constexpr std::size_t kPieceBytes = 1 << 20;
 
 void ToProto(const ImageDesk::Imported& in, v1::UploadReply* out) {
   out->set_digest(in.digest);
@@ -166,44 +164,6 @@ class ImageService final : public v1::Images::CallbackService {
   ServiceContext& context_;
 };
 
-// Touches nothing but its file, so that a thousand nodes that fetch do not pass through the owner thread.
-class FetchStream final : public grpc::ServerWriteReactor<v1::FetchChunk> {
- public:
-  FetchStream(ImageDesk& images, Result<std::string> node, const v1::FetchRequest& request) {
-    auto file = node ? images.OpenBlob(request.digest()) : Result<UniqueFd>(Failure(node.error()));
-    if (!file) {
-      Finish(ToStatus(file.error()));
-      return;
-    }
-    file_ = std::move(*file);
-    offset_ = std::uint64_t{request.first_chunk()} * store::kChunkBytes;
-    end_ = request.chunk_count() == 0 ? UINT64_MAX
-                                      : offset_ + std::uint64_t{request.chunk_count()} * store::kChunkBytes;
-    Next();
-  }
-  void OnWriteDone(bool ok) override { ok ? Next() : Finish(grpc::Status::CANCELLED); }
-  void OnDone() override { delete this; }
-
- private:
-  void Next() {
-    std::uint64_t left_in_chunk = store::kChunkBytes - offset_ % store::kChunkBytes;
-    std::size_t wanted = std::min<std::uint64_t>({kPieceBytes, left_in_chunk, end_ - offset_});
-    std::string* data = out_.mutable_data();
-    data->resize(wanted);
-    ssize_t n = wanted == 0 ? 0 : ::pread(file_.get(), data->data(), wanted, static_cast<off_t>(offset_));
-    if (n < 0) return Finish(ToStatus(ErrnoErrorOf(errno, "reading the image")));
-    if (n == 0) return Finish(grpc::Status::OK);
-    data->resize(static_cast<std::size_t>(n));
-    out_.set_index(static_cast<std::uint32_t>(offset_ / store::kChunkBytes));
-    out_.set_offset(static_cast<std::uint32_t>(offset_ % store::kChunkBytes));
-    offset_ += static_cast<std::uint64_t>(n);
-    StartWrite(&out_);
-  }
-  UniqueFd file_;
-  std::uint64_t offset_ = 0, end_ = 0;
-  v1::FetchChunk out_;
-};
-
 class ImageSourceService final : public v1::ImageSource::CallbackService {
  public:
   explicit ImageSourceService(ServiceContext& context) : context_(context) {}
@@ -230,11 +190,37 @@ class ImageSourceService final : public v1::ImageSource::CallbackService {
   }
   grpc::ServerWriteReactor<v1::FetchChunk>* Fetch(grpc::CallbackServerContext* call,
                                                   const v1::FetchRequest* request) override {
-    return new FetchStream(context_.images, context_.authenticator.Node(*call), *request);
+    auto file = [&]() -> Result<ChunkFile> {
+      TRY(context_.authenticator.Node(*call));
+      return ChunkFile{std::make_shared<UniqueFd>(TRY(context_.images.OpenBlob(request->digest()))),
+                       static_cast<std::uint32_t>(store::kChunkBytes)};
+    }();
+    return SendChunks(std::move(file), *request);
+  }
+  grpc::ServerUnaryReactor* Sources(grpc::CallbackServerContext* call, const v1::SourcesRequest* request,
+                                    v1::SourcesReply* reply) override {
+    auto* reactor = call->DefaultReactor();
+    auto node = context_.authenticator.Node(*call);
+    if (!node || !IsDigest(request->digest())) {
+      reactor->Finish(node ? ToStatus({Code::kInvalidArgument, 0, "not a digest"}) : ToStatus(node.error()));
+      return reactor;
+    }
+    context_.loop.Post([this, reactor, request, reply, node = *node] {
+      WhomToAsk answer = sources_.For(request->digest(), node, context_.head.state(), context_.loop.Now());
+      reply->set_askers(answer.askers);
+      reply->set_place(answer.place);
+      for (const ImageHolder& holder : answer.holders) {
+        reply->add_holders()->set_node(holder.node);
+        reply->mutable_holders(reply->holders_size() - 1)->set_address(holder.address);
+      }
+      reactor->Finish(grpc::Status::OK);
+    });
+    return reactor;
   }
 
  private:
   ServiceContext& context_;
+  ImageSources sources_;  // loop's thread
 };
 
 }  // namespace
