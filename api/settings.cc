@@ -94,6 +94,16 @@ const Settings& DaemonSettings() {
        .fallback = "64G",
        .low = 1 << 20,
        .doc = "The largest image that a user may upload."},
+      {.key = "controller.image_quota_user",
+       .type = S::kBytes,
+       .fallback = "0",
+       .doc =
+           "What the images of one user may take up on the controller, where `slipway image du --limit` says "
+           "nothing else; 0: no limit. Administrators have none."},
+      {.key = "controller.image_quota_project",
+       .type = S::kBytes,
+       .fallback = "0",
+       .doc = "The same for the names of one project."},
       {.key = "controller.watchers_max",
        .type = S::kInteger,
        .fallback = "4096",
