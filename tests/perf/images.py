@@ -14,6 +14,7 @@ import os
 import pathlib
 import shlex
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -227,4 +228,5 @@ def peer(options, work, root, saved, runs):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was made is removed then, too
     main()
