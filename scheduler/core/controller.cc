@@ -6,14 +6,14 @@
 
 #include "scheduler/core/apply.h"
 #include "scheduler/core/turn.h"
+#include "scheduler/core/usage.h"
 
 namespace slipway::scheduler {
 
 Controller::Controller(State state, ControllerOptions options, std::unique_ptr<Policy> policy)
-    : state_(std::move(state)),
-      options_(options),
-      policy_(policy ? std::move(policy) : MakePlanningPolicy()),
-      now_(state_.now) {
+    : state_(std::move(state)), options_(std::move(options)), policy_(std::move(policy)), now_(state_.now) {
+  if (options_.site == nullptr) options_.site = std::make_shared<const Site>();
+  if (policy_ == nullptr) policy_ = MakePlanningPolicy(nullptr, options_.site);
   policy_->Reset(state_);
   for (const auto& [id, job] : state_.jobs) {
     if (IsTerminal(job.state)) ended_.insert({job.ended, id});
@@ -28,6 +28,11 @@ std::vector<Effect> Controller::Begin(std::uint64_t epoch, Time now) {
   now_ = std::max(now_, now);
   Turn turn(*this, now_);
   turn.Record(EpochBegan{epoch});
+  const UsageRules& rules = options_.site->usage;
+  UsageClock clock{rules.recalculate_s, DecayOf(rules.half_life_s, rules.recalculate_s), now_};
+  const UsageClock& before = state_.usage_clock;
+  if (clock.period_s != before.period_s || clock.decay_q32 != before.decay_q32)
+    turn.Record(UsageClockSet{clock});
   return turn.Finish();
 }
 

@@ -17,8 +17,9 @@ inline void RefreshFree(Node& node) {
 }
 
 inline void Allot(Node& node, JobId job, const NodeAllocation& held) {
-  CHECK(!node.cores_allotted.Intersects(held.cores));
+  CHECK(!node.cores_allotted.Intersects(held.cores) && !node.gpus_allotted.Intersects(held.gpus));
   node.cores_allotted.Insert(held.cores);
+  node.gpus_allotted.Insert(held.gpus);
   node.memory_allotted_bytes += held.memory_bytes;
   node.jobs.insert(job);
   RefreshFree(node);
@@ -27,6 +28,7 @@ inline void Allot(Node& node, JobId job, const NodeAllocation& held) {
 inline void Release(Node& node, JobId job, const NodeAllocation& held) {
   CHECK(node.memory_allotted_bytes >= held.memory_bytes);
   node.cores_allotted.Remove(held.cores);
+  node.gpus_allotted.Remove(held.gpus);
   node.memory_allotted_bytes -= held.memory_bytes;
   node.jobs.erase(job);
   RefreshFree(node);

@@ -25,6 +25,12 @@ std::string_view PendingReasonName(PendingReason reason) {
       return "held";
     case PendingReason::kHeldByAdmin:
       return "held-by-admin";
+    case PendingReason::kPartitionDown:
+      return "PartitionDown";
+    case PendingReason::kPartitionLimit:
+      return "PartitionLimit";
+    case PendingReason::kPartitionConfig:
+      return "PartitionConfig";
   }
   return "?";
 }
@@ -51,6 +57,12 @@ std::string_view PendingReasonText(PendingReason reason) {
       return "is held; slipway release lets it go on";
     case PendingReason::kHeldByAdmin:
       return "is held by an administrator";
+    case PendingReason::kPartitionDown:
+      return "its partition starts no jobs at present";
+    case PendingReason::kPartitionLimit:
+      return "its partition does not allow such jobs any more";
+    case PendingReason::kPartitionConfig:
+      return "its partition does not exist any more";
   }
   return "?";
 }

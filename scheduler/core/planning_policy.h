@@ -3,16 +3,20 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <set>
+#include <string>
+#include <tuple>
 
+#include "scheduler/core/constraint.h"
 #include "scheduler/core/placement.h"
 #include "scheduler/core/policy.h"
+#include "scheduler/core/priority_order.h"
 #include "scheduler/plan/planner.h"
 
 namespace slipway::scheduler {
 
 constexpr plan::Instant kSecond = 1'000'000;
-constexpr plan::Instant kGrace = 60 * kSecond;  // from a time limit to the release of the nodes
 
 inline bool MayRun(const Job& job) {
   return job.hold == Hold::kNone && job.DependenciesState() == DependencyState::kMet;
@@ -20,8 +24,12 @@ inline bool MayRun(const Job& job) {
 
 class PlanningPolicy final : public Policy {
  public:
-  explicit PlanningPolicy(std::unique_ptr<plan::Policy> order)
-      : order_(std::move(order)), planner_(MakePlanner()) {}
+  PlanningPolicy(std::unique_ptr<plan::Policy> order, std::shared_ptr<const Site> site)
+      : site_(std::move(site)),
+        dims_(Dimensions::Of(*site_)),
+        order_(std::move(order)),
+        planner_(MakePlanner()),
+        priorities_(site_) {}
   std::string_view name() const override { return order_->name(); }
 
   void Reset(const State& state) override;
@@ -30,7 +38,8 @@ class PlanningPolicy final : public Policy {
   PendingReason ReasonOf(const State& state, JobId job) override;
   std::optional<PlannedStart> PlannedStartOf(JobId job) const override;
   Result<> CheckFits(const State& state, const JobSpec& spec) override;
-  Explanation Explain(const State& state, JobId job) override;
+  FairTree Shares(const State& state) const override { return ComputeFairTree(state); }
+  Explanation Explain(const State& state, JobId job, Time now) override;
   std::uint64_t disturbances() const override { return disturbances_; }
   std::optional<std::string> FindWrong(const State& state) const override;
 
@@ -39,6 +48,19 @@ class PlanningPolicy final : public Policy {
   plan::Planner MakePlanner() const;
   void AddReasons(const State& state, const Job& job, Explanation& to);
   void AddSuggestions(const Job& job, Explanation& to);
+  void AddAhead(const State& state, const Job& job, Time now, Explanation& to);
+  plan::Instant grace() const { return site_->plan.grace_s * kSecond; }
+  // Why the site keeps it from starting, whatever is free. kNone: it does not.
+  PendingReason SiteReason(const Job& job) const;
+  bool MayBePlanned(const Job& job) const { return MayRun(job) && SiteReason(job) == PendingReason::kNone; }
+  PlannedRequest PlanRequest(const Resources& resources, bool uneven = false);
+  struct Where {
+    std::uint32_t set = 0, pattern = 0;
+  };
+  Where WhereOf(const Resources& resources);
+  plan::NodeBits NodesWith(const Resources& resources, const FeatureTest& every,
+                           const FeatureTest* also) const;
+  Tres TotalsOf(const State& state) const;
   void Rebuild(const State& state);
   void AddNode(const Node& node);
   void SyncNode(const State& state, const std::string& name);
@@ -56,12 +78,17 @@ class PlanningPolicy final : public Policy {
                                        std::map<plan::NodeNumber, FreeNode>& touched);
   void Prefetch(const State& state, Plan& plan) const;
 
+  std::shared_ptr<const Site> site_;
+  Dimensions dims_;
   std::shared_ptr<const plan::Policy> order_;
   plan::Planner planner_;
+  PriorityOrder priorities_;
   bool stale_ = true;  // the nodes are others than the planner's
   std::map<std::string, plan::NodeNumber, NodeNameLess> numbers_;
-  std::vector<std::string> names_;                   // by number
-  std::map<Resources, PlannedRequest> requests_;     // asked for since the nodes changed
+  std::vector<std::string> names_;                // by number
+  std::map<Resources, PlannedRequest> requests_;  // asked for since the nodes changed
+  // By partition, constraint and kind of GPU: "" none, "?" any.
+  std::map<std::tuple<std::string, std::string, std::string>, Where> wheres_;
   std::map<JobId, std::uint32_t> array_limits_;      // numbers of the planner's
   std::map<std::string, std::uint32_t> image_sets_;  // by digest
   std::set<std::pair<Time, JobId>> not_yet_;         // begin later

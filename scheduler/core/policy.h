@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "scheduler/core/event.h"
+#include "scheduler/core/fair_tree.h"
+#include "scheduler/core/site.h"
 #include "scheduler/core/state.h"
 #include "scheduler/plan/policy.h"
 
@@ -27,6 +29,9 @@ enum class PendingReason : std::uint8_t {
   kDependencyNever = 7,
   kHeldByUser = 8,
   kHeldByAdmin = 9,
+  kPartitionDown = 10,    // its partition starts nothing
+  kPartitionLimit = 11,   // its partition's limits were changed below what it asks for
+  kPartitionConfig = 12,  // its partition is no more
 };
 // "resources", …: short, and a sentence for a person.
 std::string_view PendingReasonName(PendingReason reason);
@@ -80,9 +85,12 @@ class Policy {
   // As of the last Decide. kNone for a job that does not wait.
   virtual PendingReason ReasonOf(const State& state, JobId job) = 0;
   virtual std::optional<PlannedStart> PlannedStartOf(JobId job) const = 0;
-  virtual Explanation Explain(const State& state, JobId job) = 0;
+  virtual Explanation Explain(const State& state, JobId job, Time now) = 0;
   // Whether such a request could ever run on the nodes that are known. kFailedPrecondition with the reason.
   virtual Result<> CheckFits(const State& state, const JobSpec& spec) = 0;
+
+  // Everybody's fair share now.
+  virtual FairTree Shares(const State& state) const = 0;
 
   // For checkers: how often something happened that may move a planned start to a later time, and what
   // differs between the policy's books and the state.
@@ -91,7 +99,8 @@ class Policy {
 };
 
 // Plans ahead in `order`'s order and backfills around what is planned (scheduler/plan). Null: priority, then
-// order of submission, one job planned ahead (EASY).
-std::unique_ptr<Policy> MakePlanningPolicy(std::unique_ptr<plan::Policy> order = nullptr);
+// order of submission, as many jobs planned ahead as `site` says (one: EASY). `site` null: nothing but nodes.
+std::unique_ptr<Policy> MakePlanningPolicy(std::unique_ptr<plan::Policy> order = nullptr,
+                                           std::shared_ptr<const Site> site = nullptr);
 
 }  // namespace slipway::scheduler

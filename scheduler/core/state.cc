@@ -116,4 +116,9 @@ const Node* State::FindNode(std::string_view name) const {
   return found == nodes.end() ? nullptr : &found->second;
 }
 
+const Association* State::FindAssociation(const AssociationKey& key) const {
+  auto found = associations.find(key);
+  return found == associations.end() ? nullptr : &found->second;
+}
+
 }  // namespace slipway::scheduler

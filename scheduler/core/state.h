@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "scheduler/core/account.h"
 #include "scheduler/core/core_set.h"
 #include "scheduler/core/ids.h"
 #include "scheduler/core/job_spec.h"
@@ -56,6 +57,7 @@ struct Node {
   // Derived.
   CoreSet cores_allotted, cores_free;
   std::uint64_t memory_allotted_bytes = 0, memory_free_bytes = 0;
+  CoreSet gpus_allotted;
   std::set<JobId> jobs;  // that hold resources here
 
   bool usable() const { return state == NodeState::kUp && !drained; }
@@ -70,11 +72,20 @@ struct NodeAllocation {
   std::uint64_t memory_bytes = 0;           // 0: not reserved, not limited
   std::uint32_t first_rank = 0, tasks = 0;  // blocks: ranks first_rank … first_rank+tasks-1
   bool released = false;                    // the node confirmed that nothing of the job is left there
+  CoreSet gpus;                             // by index; since version 3
   bool operator==(const NodeAllocation&) const = default;
 };
-void Fields(auto& archive, IsA<NodeAllocation> auto& v) {
+void FieldsV2(auto& archive, IsA<NodeAllocation> auto& v) {
   archive(v.node, v.cores, v.memory_bytes, v.first_rank, v.tasks, v.released);
 }
+void Fields(auto& archive, IsA<NodeAllocation> auto& v) {
+  FieldsV2(archive, v);
+  archive(v.gpus);
+}
+struct NodeAllocationV2 {
+  NodeAllocation allocation;
+};
+void Fields(auto& archive, IsA<NodeAllocationV2> auto& v) { FieldsV2(archive, v.allocation); }
 
 enum class EndReason : std::uint8_t {
   kNone = 0,
@@ -187,6 +198,9 @@ struct Job {
   Time begin;
   std::vector<JobDependency> dependencies;
   bool requeue_wanted = false;  // starts again once its nodes are clear
+  // Since version 3: what a second of it costs (usage.h), and until when that was charged.
+  std::uint64_t billing = 0;
+  Time charged_until;
 
   std::int64_t priority() const { return std::int64_t{base_priority} - nice; }
   DependencyState DependenciesState() const;
@@ -221,6 +235,10 @@ struct State {
   std::map<std::string, Node, NodeNameLess> nodes;
   std::map<JobId, Job> jobs;      // live ones, and ended ones until they are forgotten
   std::map<JobId, Array> arrays;  // while a task of theirs is in `jobs`
+  std::map<std::string, Account> accounts;
+  std::map<AssociationKey, Association> associations;
+  std::map<AssociationKey, std::uint64_t> usage;  // of each association, in the unit of usage.h
+  UsageClock usage_clock;
 
   // Derived.
   std::set<PendingKey> pending;
@@ -233,6 +251,7 @@ struct State {
 
   const Job* FindJob(JobId id) const;
   const Node* FindNode(std::string_view name) const;
+  const Association* FindAssociation(const AssociationKey& key) const;
 };
 
 // Snapshots. DecodeState makes the derived parts anew. Two states with equal bytes are equal.

@@ -5,6 +5,7 @@
 
 #include "scheduler/core/placement.h"
 #include "scheduler/core/turn.h"
+#include "scheduler/core/usage.h"
 
 namespace slipway::scheduler {
 namespace {
@@ -45,13 +46,15 @@ bool HasFailedPart(const Step& step) {
 }  // namespace
 
 void Controller::Turn::operator()(const SubmitJob& input) {
-  Result<> allowed = CheckSubmit(input.spec);
-  if (allowed) allowed = CheckDependencies(state(), input.spec);
-  if (allowed) allowed = c_.policy_->CheckFits(state(), input.spec);
+  JobSpec spec = input.spec;
+  Result<> allowed = CheckSubmit(spec);
+  if (allowed) allowed = CheckDependencies(state(), spec);
+  if (allowed) allowed = CompleteSpec(c_.site(), state(), spec);
+  if (allowed) allowed = c_.policy_->CheckFits(state(), spec);
   if (!allowed) return Answer(input.client, Failure(allowed.error()));
   JobId id = state().next_job;
-  auto tasks = static_cast<std::uint32_t>(input.spec.array ? input.spec.array->indices.size() : 1);
-  Record(JobSubmitted{id, input.spec});
+  auto tasks = static_cast<std::uint32_t>(spec.array ? spec.array->indices.size() : 1);
+  Record(JobSubmitted{id, std::move(spec)});
   c_.pass_wanted_ = true;
   Answer(input.client, JobAccepted{id, tasks});
 }
@@ -224,7 +227,9 @@ void Controller::Turn::RunPass() {
   Plan plan = c_.policy_->Decide(state(), now_);
   for (Start& start : plan.starts) {
     JobId id = start.job;
-    Record(JobStarted{id, start.attempt, std::move(start.nodes)});
+    const Qos* qos = c_.site().FindQos(state().FindJob(id)->spec->qos);
+    std::uint64_t billing = BillingOf(c_.site().usage, start.nodes, qos == nullptr ? 1000 : qos->usage_milli);
+    Record(JobStarted{id, start.attempt, std::move(start.nodes), billing});
     const Job& job = *state().FindJob(id);
     CHECK(job.state == JobState::kStarting);
     LaunchParts(job, job.steps.front());
