@@ -15,6 +15,7 @@
 #include "cli/remote/image_upload.h"
 #include "cli/remote/job_options.h"
 #include "cli/remote/job_wait.h"
+#include "cli/remote/site_options.h"
 #include "cli/remote/subcommand.h"
 #include "cli/script/array.h"
 #include "cli/script/directives.h"
@@ -143,6 +144,7 @@ Result<v1::JobSpec> SpecOf(const Parsed& options, const Source& source) {
         std::chrono::system_clock::now().time_since_epoch());
     spec.set_begin_ms(TRY(ParseBegin(options.Value("begin"), now.count())));
   }
+  TRY(ReadSiteJob(options, spec));
   spec.set_dependency(options.Value("dependency"));
   spec.set_hold(options.Has("hold"));
   spec.set_requeue(options.Has("requeue") && !options.Has("no-requeue"));

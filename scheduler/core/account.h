@@ -49,9 +49,9 @@ void Fields(auto& archive, IsA<Association> auto& v) {
 
 // How usage is kept (usage.h). It is the state's own, so that replay needs no settings.
 struct UsageClock {
-  std::uint32_t period_s = 0;     // 0: usage neither decays nor is it charged before a job's end
-  std::uint32_t decay_q32 = 0;    // at each period's end usage is multiplied by this / 2^32; 0: stays
-  Time at;                        // the end of the last period
+  std::uint32_t period_s = 0;   // 0: usage neither decays nor is it charged before a job's end
+  std::uint32_t decay_q32 = 0;  // at each period's end usage is multiplied by this / 2^32; 0: stays
+  Time at;                      // the end of the last period
   bool operator==(const UsageClock&) const = default;
 };
 void Fields(auto& archive, IsA<UsageClock> auto& v) { archive(v.period_s, v.decay_q32, v.at); }

@@ -19,14 +19,15 @@ bool HasUsers(const State& state, const std::string& account) {
 
 void ApplyAccount(State& state, const AccountSet& event) {
   EnsureAccount(state, kRootAccount, "");
-  if (event.account.name.empty() || !(event.account.name == kRootAccount) == event.account.parent.empty()) return;
+  if (event.account.name.empty() || !(event.account.name == kRootAccount) == event.account.parent.empty())
+    return;
   if (!event.account.parent.empty() && !state.accounts.contains(event.account.parent)) return;
   state.accounts[event.account.name] = event.account;
 }
 
 void ApplyAccount(State& state, const AccountRemoved& event) {
-  bool parent = std::ranges::any_of(
-      state.accounts, [&](const auto& entry) { return entry.second.parent == event.account; });
+  bool parent = std::ranges::any_of(state.accounts,
+                                    [&](const auto& entry) { return entry.second.parent == event.account; });
   if (!parent && !HasUsers(state, event.account)) state.accounts.erase(event.account);
 }
 

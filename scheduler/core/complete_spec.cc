@@ -39,11 +39,13 @@ Result<> CompletePartition(const Site& site, JobSpec& spec) {
     return Refuse("there is no partition ", name, "; there are ", NamesOf(site.partitions));
   name = partition->name;
   if (partition->state == PartitionState::kDrain || partition->state == PartitionState::kInactive)
-    return Fail(Code::kFailedPrecondition, "PartitionInactive: partition ", name, " takes no jobs at present");
+    return Fail(Code::kFailedPrecondition, "PartitionInactive: partition ", name,
+                " takes no jobs at present");
   spec.resources.exclusive = spec.resources.exclusive || partition->exclusive;
   if (spec.time_limit_s == 0) {
     spec.time_limit_s = partition->default_time_s > 0 ? partition->default_time_s : site.default_time_limit_s;
-    bool over = partition->max_time_s > 0 && (spec.time_limit_s == 0 || spec.time_limit_s > partition->max_time_s);
+    bool over =
+        partition->max_time_s > 0 && (spec.time_limit_s == 0 || spec.time_limit_s > partition->max_time_s);
     if (over) spec.time_limit_s = partition->max_time_s;
   }
   return {};
@@ -111,7 +113,8 @@ Result<> CheckFeatures(const Site& site, Resources& asked) {
     return Refuse("constraint: at most ", plan::kCountsMax, " counts");
   std::uint64_t sum = 0;
   for (const Constraint::Count& count : constraint.counts) sum += count.nodes;
-  if (asked.nodes_min == 0 && asked.nodes_max == 0) asked.nodes_min = static_cast<std::uint32_t>(std::min<std::uint64_t>(sum, UINT32_MAX));
+  if (asked.nodes_min == 0 && asked.nodes_max == 0)
+    asked.nodes_min = static_cast<std::uint32_t>(std::min<std::uint64_t>(sum, UINT32_MAX));
   if (sum > asked.nodes_min)
     return Refuse("the constraint counts ", sum, " nodes, the job asks for ", asked.nodes_min);
   if (asked.tasks > 0 && asked.tasks % asked.nodes_min != 0)

@@ -48,8 +48,8 @@ class Parser {
     if (at_ != text_.size()) return Wrong("& or | is wanted");
     if (special && any_or) return Wrong("counts and [...] cannot be joined by |");
     if (!out_.counts.empty() && !out_.one_of.empty()) return Wrong("counts and [...] cannot be mixed");
-    out_.every = ors.size() == 1 ? std::move(ors.front())
-                                 : FeatureTest{FeatureTest::Kind::kOr, "", std::move(ors)};
+    out_.every =
+        ors.size() == 1 ? std::move(ors.front()) : FeatureTest{FeatureTest::Kind::kOr, "", std::move(ors)};
     return std::move(out_);
   }
 

@@ -22,8 +22,8 @@ namespace slipway::scheduler {
 struct FeatureTest {
   enum class Kind : std::uint8_t { kFeature, kNot, kAnd, kOr };
   Kind kind = Kind::kAnd;
-  std::string feature;              // kFeature
-  std::vector<FeatureTest> parts;   // kAnd of nothing: true
+  std::string feature;             // kFeature
+  std::vector<FeatureTest> parts;  // kAnd of nothing: true
   bool Holds(const std::set<std::string>& features) const;
 };
 
@@ -33,9 +33,9 @@ struct Constraint {
     FeatureTest test;
     std::uint32_t nodes = 0;
   };
-  std::vector<Count> counts;          // so many nodes, each counted once
-  std::vector<FeatureTest> one_of;    // one of them holds for all nodes
-  std::set<std::string> features;     // all that are named
+  std::vector<Count> counts;        // so many nodes, each counted once
+  std::vector<FeatureTest> one_of;  // one of them holds for all nodes
+  std::set<std::string> features;   // all that are named
 };
 
 // kInvalidArgument with the place in the text. "" is no constraint.

@@ -39,8 +39,8 @@ TEST(Constraint, CountsAndAlternativesStandBesideWhatHoldsForAll) {
 }
 
 TEST(Constraint, WhatIsWrongIsSaidWithItsPlace) {
-  for (const char* text : {"a&", "&a", "(a", "a)", "a*0", "a*x", "[a|b", "[a]&[b]", "a*1|b", "a b", "a*1&[b|c]",
-                           "a*99999999999", "|", "!"}) {
+  for (const char* text : {"a&", "&a", "(a", "a)", "a*0", "a*x", "[a|b", "[a]&[b]", "a*1|b", "a b",
+                           "a*1&[b|c]", "a*99999999999", "|", "!"}) {
     Result<Constraint> constraint = ParseConstraint(text);
     ASSERT_FALSE(constraint.has_value()) << text;
     EXPECT_NE(constraint.error().message.find("constraint"), std::string::npos) << text;

@@ -35,7 +35,8 @@ int Compare(const Part& a, const Part& b) {
 }
 
 std::uint64_t Ppm(std::uint64_t part, std::uint64_t whole) {
-  return whole == 0 ? 0 : static_cast<std::uint64_t>(static_cast<unsigned __int128>(part) * 1'000'000 / whole);
+  return whole == 0 ? 0
+                    : static_cast<std::uint64_t>(static_cast<unsigned __int128>(part) * 1'000'000 / whole);
 }
 
 class Walk {

@@ -29,11 +29,12 @@ PendingReason PlanningPolicy::SiteReason(const Job& job) const {
   return PendingReason::kNone;
 }
 
-// `also` null: nothing more. A GPU of any type is not asked of a node that has several types: which of them it
-// took would not be known.
+// `also` null: nothing more. A GPU of any type is not asked of a node that has several types: which of them
+// it took would not be known.
 plan::NodeBits PlanningPolicy::NodesWith(const Resources& resources, const FeatureTest& every,
                                          const FeatureTest* also) const {
-  const Partition* partition = resources.partition.empty() ? nullptr : site_->FindPartition(resources.partition);
+  const Partition* partition =
+      resources.partition.empty() ? nullptr : site_->FindPartition(resources.partition);
   bool any_gpu = resources.gpu_type.empty() && resources.gpus_per_node + resources.gpus_per_task > 0;
   plan::NodeBits bits(names_.size());
   for (plan::NodeNumber number = 0; number < names_.size(); ++number) {
@@ -61,7 +62,8 @@ PlanningPolicy::Where PlanningPolicy::WhereOf(const Resources& resources) {
   where.set = cluster.AddSet(NodesWith(resources, constraint->every, nullptr));
   plan::Pattern pattern;
   for (const Constraint::Count& count : constraint->counts)
-    pattern.counts.push_back({cluster.AddSet(NodesWith(resources, constraint->every, &count.test)), count.nodes});
+    pattern.counts.push_back(
+        {cluster.AddSet(NodesWith(resources, constraint->every, &count.test)), count.nodes});
   for (const FeatureTest& test : constraint->one_of)
     pattern.one_of.push_back(cluster.AddSet(NodesWith(resources, constraint->every, &test)));
   if (!pattern.empty()) where.pattern = cluster.AddPattern(std::move(pattern));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ranks count down (smaller is first) and priorities up, so a lane's offset is what its jobs' priorities lack,
-// negated.
+// Ranks count down (smaller is first) and priorities up, so a lane's offset is what its jobs' priorities
+// lack, negated.
 #include "scheduler/core/priority_order.h"
 
 #include <algorithm>
@@ -29,7 +29,8 @@ std::string Points(std::int64_t value) {
   std::string text = Cat(hundredths / 100);
   if (hundredths % 100 == 0) return text;
   std::int64_t rest = std::abs(hundredths % 100);
-  return Cat(hundredths < 0 && hundredths > -100 ? "-" : "", text, rest < 10 ? ".0" : ".", rest % 10 == 0 ? rest / 10 : rest);
+  return Cat(hundredths < 0 && hundredths > -100 ? "-" : "", text, rest < 10 ? ".0" : ".",
+             rest % 10 == 0 ? rest / 10 : rest);
 }
 
 AssociationKey KeyOf(const Job& job) { return {job.spec->account, job.spec->user.uid}; }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where does a waiting job stand? Multifactor priority: each factor is 0 … 1 and counts its weight, all of them
-// settings. Age and fair share change all the time, but not the order within a *lane*: among the jobs of one
-// association that still grow older, all grow alike, and those that are old enough do not grow any more. So
-// each association has two lanes, a recalculation moves whole lanes, and a job changes lanes once, at a time
-// that is known when it begins to wait: the queue is never sorted again.
+// Where does a waiting job stand? Multifactor priority: each factor is 0 … 1 and counts its weight, all of
+// them settings. Age and fair share change all the time, but not the order within a *lane*: among the jobs of
+// one association that still grow older, all grow alike, and those that are old enough do not grow any more.
+// So each association has two lanes, a recalculation moves whole lanes, and a job changes lanes once, at a
+// time that is known when it begins to wait: the queue is never sorted again.
 #pragma once
 
 #include <map>

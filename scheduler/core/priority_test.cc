@@ -109,11 +109,13 @@ TEST(Priority, SizePartitionQosAndTresCountWhatTheSiteSays) {
   Queue q(site);
   JobSpec spec = JobOf(2, 2);
   EXPECT_EQ(q.c.controller().Explain(q.c.Submit(spec)).priority,
-            "75 = 0 asked for + 50 size (of 100) + 5 partition (of 10) + 0 QOS (of 1000) + 20 TRES (of 40) - 0 nice");
+            "75 = 0 asked for + 50 size (of 100) + 5 partition (of 10) + 0 QOS (of 1000) + 20 TRES (of 40) - "
+            "0 nice");
   spec.resources.partition = "best";
   spec.qos = "high";
   EXPECT_EQ(q.c.controller().Explain(q.c.Submit(spec)).priority,
-            "1080 = 0 asked for + 50 size (of 100) + 10 partition (of 10) + 1000 QOS (of 1000) + 20 TRES (of 40) - 0 nice");
+            "1080 = 0 asked for + 50 size (of 100) + 10 partition (of 10) + 1000 QOS (of 1000) + 20 TRES (of "
+            "40) - 0 nice");
 }
 
 TEST(Priority, AHigherTierComesBeforeEveryPriority) {

@@ -62,9 +62,8 @@ std::vector<std::string> Site::GresKinds() const {
 }
 
 bool Site::HasFeature(std::string_view feature) const {
-  return std::ranges::any_of(nodes, [&](const auto& entry) {
-    return entry.second.features.contains(std::string(feature));
-  });
+  return std::ranges::any_of(
+      nodes, [&](const auto& entry) { return entry.second.features.contains(std::string(feature)); });
 }
 
 Result<> CheckSite(const Site& site) {
@@ -130,7 +129,8 @@ Result<> CheckPartition(const Site& site, const JobSpec& spec, std::uint32_t tim
   if (partition->max_time_s > 0 && (time_limit_s == 0 || time_limit_s > partition->max_time_s))
     return refuse("PartitionTimeLimit", "allows ", partition->max_time_s, " s, not ",
                   time_limit_s == 0 ? "an unlimited time" : Cat(time_limit_s, " s"));
-  std::uint64_t cores = std::uint64_t{asked.cores_per_task} * (asked.tasks == 0 ? std::max(asked.tasks_per_node, 1U) : 1);
+  std::uint64_t cores =
+      std::uint64_t{asked.cores_per_task} * (asked.tasks == 0 ? std::max(asked.tasks_per_node, 1U) : 1);
   if (partition->max_cores_per_node > 0 && cores > partition->max_cores_per_node)
     return refuse("MaxCpuPerNode", "allows ", partition->max_cores_per_node, " cores of a node, not ", cores);
   auto deny = [&](const auto&... why) {

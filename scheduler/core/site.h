@@ -64,8 +64,8 @@ struct Qos {
   std::string name;
   std::uint32_t priority = 0;  // for the QOS factor
   Limits limits;
-  std::uint32_t usage_milli = 1000;  // what its jobs use counts so many thousandths
-  std::set<std::string> preempts;    // QOS whose jobs may be preempted by jobs of this one
+  std::uint32_t usage_milli = 1000;         // what its jobs use counts so many thousandths
+  std::set<std::string> preempts;           // QOS whose jobs may be preempted by jobs of this one
   PreemptMode preempt = PreemptMode::kOff;  // what happens to its own jobs then
   std::uint32_t grace_s = 0;
 };
@@ -79,17 +79,17 @@ struct PriorityWeights {
 };
 
 struct UsageRules {
-  bool enforce = false;                     // only users with an account may submit
+  bool enforce = false;                       // only users with an account may submit
   std::uint32_t half_life_s = 7 * 24 * 3600;  // 0: usage never decays
-  std::uint32_t recalculate_s = 300;        // how often usage decays and fair shares are computed
+  std::uint32_t recalculate_s = 300;          // how often usage decays and fair shares are computed
   // What a second of each costs, in thousandths: of a core, a GiB of memory, a GPU, a node.
   std::uint64_t cpu_milli = 1000, mem_milli = 0, gpu_milli = 0, node_milli = 0;
 };
 
 struct PlanRules {
-  std::string policy = "multifactor";  // plan::MakePolicy
-  std::uint32_t reservations = 1;      // so many waiting jobs are planned ahead
-  std::uint32_t grace_s = 60;          // from a time limit to the release of the nodes
+  std::string policy = "multifactor";        // plan::MakePolicy
+  std::uint32_t reservations = 1;            // so many waiting jobs are planned ahead
+  std::uint32_t grace_s = 60;                // from a time limit to the release of the nodes
   std::uint32_t horizon_s = 30 * 24 * 3600;  // starts beyond are not promised
 };
 
@@ -101,7 +101,8 @@ struct Site {
   PriorityWeights weights;
   UsageRules usage;
   PlanRules plan;
-  std::uint32_t default_time_limit_s = 0;  // of a job that asks for none, where its partition has none; 0: none
+  std::uint32_t default_time_limit_s =
+      0;  // of a job that asks for none, where its partition has none; 0: none
 
   const Partition* FindPartition(std::string_view name) const;
   const Partition* DefaultPartition() const;  // null: a job has to name one

@@ -12,7 +12,11 @@ namespace {
 // n1, n2: cpu and big; n3: two A100; n4: one A100 and two H100; n5 costs more.
 Site ASite() {
   Site site;
-  site.partitions = {{.name = "cpu", .nodes = {"n1", "n2", "n5"}, .is_default = true, .max_time_s = 3600, .default_time_s = 600},
+  site.partitions = {{.name = "cpu",
+                      .nodes = {"n1", "n2", "n5"},
+                      .is_default = true,
+                      .max_time_s = 3600,
+                      .default_time_s = 600},
                      {.name = "gpu", .nodes = {"n3", "n4"}, .max_nodes = 1},
                      {.name = "all", .all_nodes = true, .allow_accounts = {"physics"}},
                      {.name = "staff", .all_nodes = true, .allow_groups = {500}},
@@ -98,7 +102,8 @@ TEST_F(SiteTest, APartitionThatIsGoneKeepsItsJobsWaitingWithTheReason) {
   c.Restart();
   c.Pass(1);
   EXPECT_EQ(c.controller().ReasonOf(job), PendingReason::kPartitionConfig);
-  EXPECT_NE(c.controller().Explain(job).reasons[0].find("PartitionConfig: there is no partition gpu"), std::string::npos);
+  EXPECT_NE(c.controller().Explain(job).reasons[0].find("PartitionConfig: there is no partition gpu"),
+            std::string::npos);
 }
 
 TEST_F(SiteTest, GpusAreGivenByNumberAndType) {

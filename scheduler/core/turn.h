@@ -19,6 +19,7 @@ class Controller::Turn {
   void operator()(const SubmitJob& input);
   void operator()(const CancelJob& input);
   void operator()(const ChangeJob& input);
+  void operator()(const ChangeAccount& input);
   void operator()(const CreateStep& input);
   void operator()(const CancelStep& input);
   void operator()(const ChangeNode& input);

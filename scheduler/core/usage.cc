@@ -33,13 +33,15 @@ std::uint64_t SumOfPowersQ32(std::uint64_t fraction, std::uint64_t n) {
 }
 
 std::uint64_t Product(std::uint64_t rate, std::int64_t us) {
-  auto product = static_cast<unsigned __int128>(rate) * static_cast<std::uint64_t>(std::max<std::int64_t>(us, 0)) / 1'000'000;
+  auto product = static_cast<unsigned __int128>(rate) *
+                 static_cast<std::uint64_t>(std::max<std::int64_t>(us, 0)) / 1'000'000;
   return product > kUsageMax ? kUsageMax : static_cast<std::uint64_t>(product);
 }
 
 void AddUsage(State& state, const Job& job, std::uint64_t amount) {
   auto found = state.usage.find({job.spec->account, job.spec->user.uid});
-  if (found != state.usage.end()) found->second = std::min(kUsageMax, found->second + std::min(kUsageMax, amount));
+  if (found != state.usage.end())
+    found->second = std::min(kUsageMax, found->second + std::min(kUsageMax, amount));
 }
 
 }  // namespace
@@ -47,7 +49,8 @@ void AddUsage(State& state, const Job& job, std::uint64_t amount) {
 std::uint32_t DecayOf(std::uint32_t half_life_s, std::uint32_t period_s) {
   if (half_life_s == 0) return 0;
   double factor = std::exp2(-static_cast<double>(period_s) / half_life_s);
-  return static_cast<std::uint32_t>(std::clamp(factor * static_cast<double>(kOne), 1.0, static_cast<double>(kOne - 1)));
+  return static_cast<std::uint32_t>(
+      std::clamp(factor * static_cast<double>(kOne), 1.0, static_cast<double>(kOne - 1)));
 }
 
 std::uint64_t BillingOf(const UsageRules& rules, const std::vector<NodeAllocation>& nodes,
@@ -58,8 +61,8 @@ std::uint64_t BillingOf(const UsageRules& rules, const std::vector<NodeAllocatio
     mib += held.memory_bytes >> 20;
     gpus += held.gpus.count();
   }
-  std::uint64_t billing =
-      cores * rules.cpu_milli + mib * rules.mem_milli / 1024 + gpus * rules.gpu_milli + nodes.size() * rules.node_milli;
+  std::uint64_t billing = cores * rules.cpu_milli + mib * rules.mem_milli / 1024 + gpus * rules.gpu_milli +
+                          nodes.size() * rules.node_milli;
   return billing * qos_milli / 1000;
 }
 

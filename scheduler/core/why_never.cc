@@ -33,7 +33,8 @@ Room RoomOf(const State& state, const Site& site, const Resources& r, const Cons
     room.cores_all += node.facts.cores;
     std::uint64_t gpus = 0;
     if (r.gpu_type.empty() && traits.gpus.size() > 1) continue;  // has to be asked for by type
-    for (const Amount& kind : traits.gpus) gpus += r.gpu_type.empty() || kind.name == r.gpu_type ? kind.count : 0;
+    for (const Amount& kind : traits.gpus)
+      gpus += r.gpu_type.empty() || kind.name == r.gpu_type ? kind.count : 0;
     room.gpus = std::max(room.gpus, gpus);
   }
   return room;
@@ -63,7 +64,8 @@ Failure WhyNever(const State& state, const Site& site, const Resources& r) {
   std::uint64_t gpus_each = r.gpus_per_node + r.gpus_per_task * tasks_each;
   if (gpus_each > room.gpus) {
     std::string kind = r.gpu_type.empty() ? std::string("GPUs") : Cat("GPUs of type ", r.gpu_type);
-    return Never(gpus_each, " ", kind, " on a node are asked for, no node of ", where, " has more than ", room.gpus);
+    return Never(gpus_each, " ", kind, " on a node are asked for, no node of ", where, " has more than ",
+                 room.gpus);
   }
   for (const Amount& licence : r.licences) {
     auto have = std::ranges::find(site.licences, licence.name, &Amount::name);
@@ -75,7 +77,8 @@ Failure WhyNever(const State& state, const Site& site, const Resources& r) {
   if (cores_wanted > room.cores_all)
     return Never(r.tasks, " tasks of ", r.cores_per_task, " core(s) are asked for, ", where, " has ",
                  room.cores_all, " cores");
-  return Never("no set of the ", room.nodes, " node(s) of ", where, " meets the request: its nodes, tasks, cores, ",
+  return Never("no set of the ", room.nodes, " node(s) of ", where,
+               " meets the request: its nodes, tasks, cores, ",
                "memory and other resources each exist, but not together");
 }
 

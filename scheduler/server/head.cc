@@ -43,7 +43,8 @@ Result<std::unique_ptr<Head>> Head::Start(Loop& loop, std::unique_ptr<Store> sto
   Log(Level::kInfo, "state replayed",
       {{"records", replayed.records}, {"jobs", replayed.state.jobs.size()}, {"epoch", epoch}});
   head->snapshot_revision_ = replayed.revision - std::min<Revision>(replayed.revision, replayed.records);
-  head->controller_ = std::make_unique<Controller>(std::move(replayed.state));
+  head->controller_ =
+      std::make_unique<Controller>(std::move(replayed.state), ControllerOptions{.site = head->options_.site});
   head->executor_ = std::make_unique<Executor>(*head->store_, *head, epoch, replayed.revision);
   Head* self = head.get();
   head->relays_ = std::make_unique<Relays>(
@@ -154,6 +155,10 @@ void Head::Cancel(JobId job, Requester by, AnswerCallback done) {
 
 void Head::Change(JobId job, Requester by, JobUpdate update, AnswerCallback done) {
   Feed(ChangeJob{Await(std::move(done)), job, by, update});
+}
+
+void Head::ChangeAccounts(Requester by, AccountChange change, AnswerCallback done) {
+  Feed(scheduler::ChangeAccount{Await(std::move(done)), by, std::move(change)});
 }
 
 void Head::CancelOneStep(JobId job, std::uint32_t step, Requester by, AnswerCallback done) {
