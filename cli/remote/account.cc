@@ -13,7 +13,10 @@ namespace {
 
 std::vector<Option> LimitOptions() {
   auto text = [](std::string name, std::string value, std::string help) {
-    return Option{.name = std::move(name), .type = Option::kString, .value_name = std::move(value), .help = std::move(help)};
+    return Option{.name = std::move(name),
+                  .type = Option::kString,
+                  .value_name = std::move(value),
+                  .help = std::move(help)};
   };
   return {text("shares", "N", "beside those of its siblings; of a new one: 1"),
           text("grp-tres", "TRES", "of all running jobs together: cpu=64,mem=1T,node=4,gpu=8"),
@@ -30,7 +33,8 @@ std::vector<Option> LimitOptions() {
 // N, or "none" to take a limit away.
 Result<std::int64_t> NumberOrNone(const Parsed& options, const char* name) {
   if (options.Value(name) == "none") return -1;
-  return static_cast<std::int64_t>(TRY_CONTEXT(ParseNumber(options.Value(name), 0, INT64_MAX), Cat("--", name)));
+  return static_cast<std::int64_t>(
+      TRY_CONTEXT(ParseNumber(options.Value(name), 0, INT64_MAX), Cat("--", name)));
 }
 
 Result<v1::Tres> TresOrNone(const Parsed& options, const char* name) {
@@ -51,7 +55,8 @@ Result<v1::Limits> LimitsOf(const Parsed& options) {
   if (options.Has("max-tres-per-job"))
     *limits.mutable_max_tres_per_job() = TRY(TresOrNone(options, "max-tres-per-job"));
   if (options.Has("grp-jobs")) limits.set_grp_jobs(TRY(NumberOrNone(options, "grp-jobs")));
-  if (options.Has("grp-submit-jobs")) limits.set_grp_submit_jobs(TRY(NumberOrNone(options, "grp-submit-jobs")));
+  if (options.Has("grp-submit-jobs"))
+    limits.set_grp_submit_jobs(TRY(NumberOrNone(options, "grp-submit-jobs")));
   if (options.Has("grp-billing-minutes"))
     limits.set_grp_billing_minutes(TRY(NumberOrNone(options, "grp-billing-minutes")));
   if (options.Has("max-jobs-per-user"))
@@ -60,13 +65,15 @@ Result<v1::Limits> LimitsOf(const Parsed& options) {
     limits.set_max_submit_jobs_per_user(TRY(NumberOrNone(options, "max-submit-jobs-per-user")));
   if (options.Has("max-wall")) {
     bool none = options.Value("max-wall") == "none";
-    limits.set_max_wall_s(none ? -1 : TRY_CONTEXT(ParseTimeLimit(options.Value("max-wall")), "--max-wall").count());
+    limits.set_max_wall_s(
+        none ? -1 : TRY_CONTEXT(ParseTimeLimit(options.Value("max-wall")), "--max-wall").count());
   }
   return limits;
 }
 
 Result<std::uint32_t> SharesOf(const Parsed& options) {
-  return static_cast<std::uint32_t>(TRY_CONTEXT(ParseNumber(options.Value("shares"), 0, 1'000'000), "--shares"));
+  return static_cast<std::uint32_t>(
+      TRY_CONTEXT(ParseNumber(options.Value("shares"), 0, 1'000'000), "--shares"));
 }
 
 std::vector<Option> With(std::vector<Option> options, std::vector<Option> more) {
@@ -76,15 +83,20 @@ std::vector<Option> With(std::vector<Option> options, std::vector<Option> more) 
 }
 
 Command DeclareSet() {
-  return {.name = "slipway account set",
-          .summary = "make or change an account: its place in the tree, shares and limits",
-          .examples = {{"slipway account set physics --shares 10", "below root"},
-                       {"slipway account set atlas --parent physics --grp-tres cpu=512,gpu=8", "a part of it"},
-                       {"slipway account set atlas --grp-tres none", "takes the limit away"}},
-          .options = With({{.name = "parent", .type = Option::kString, .value_name = "NAME", .help = "another account; of a new one: root"},
-                           {.name = "description", .type = Option::kString, .value_name = "TEXT", .help = "one line"}},
-                          LimitOptions()),
-          .positionals = {{.name = "ACCOUNT", .arity = Positional::kOne}}};
+  return {
+      .name = "slipway account set",
+      .summary = "make or change an account: its place in the tree, shares and limits",
+      .examples = {{"slipway account set physics --shares 10", "below root"},
+                   {"slipway account set atlas --parent physics --grp-tres cpu=512,gpu=8", "a part of it"},
+                   {"slipway account set atlas --grp-tres none", "takes the limit away"}},
+      .options =
+          With({{.name = "parent",
+                 .type = Option::kString,
+                 .value_name = "NAME",
+                 .help = "another account; of a new one: root"},
+                {.name = "description", .type = Option::kString, .value_name = "TEXT", .help = "one line"}},
+               LimitOptions()),
+      .positionals = {{.name = "ACCOUNT", .arity = Positional::kOne}}};
 }
 
 Result<int> Set(const Parsed& options) {

@@ -71,15 +71,24 @@ Result<int> Run(const Parsed& options) {
     Print(Json(reply));
     return 0;
   }
-  Table table({{"PARTITION"}, {"STATE"}, {"MAX TIME"}, {"NODES", true}, {"FREE", true}, {"CORES", true},
-               {"FREE", true}, {"JOB NODES"}, {"TIER", true}, {"OPEN TO"}, {"NODELIST"}});
+  Table table({{"PARTITION"},
+               {"STATE"},
+               {"MAX TIME"},
+               {"NODES", true},
+               {"FREE", true},
+               {"CORES", true},
+               {"FREE", true},
+               {"JOB NODES"},
+               {"TIER", true},
+               {"OPEN TO"},
+               {"NODELIST"}});
   for (const v1::Partition& p : reply.partitions()) {
     std::vector<std::string> nodes(p.nodes().begin(), p.nodes().end());
     std::string sizes = Cat(std::max(1U, p.min_nodes()), "-", p.max_nodes() == 0 ? "" : Cat(p.max_nodes()),
                             p.exclusive() ? " whole" : "");
     table.Add({p.name() + (p.is_default() ? "*" : ""), p.state(), TimeText(p.max_time_s(), "unlimited"),
-               Cat(p.nodes_size()), Cat(p.nodes_free()), Cat(p.cores()), Cat(p.cores_free()), sizes, Cat(p.tier()),
-               OpenTo(p), CompressHostlist(nodes)});
+               Cat(p.nodes_size()), Cat(p.nodes_free()), Cat(p.cores()), Cat(p.cores_free()), sizes,
+               Cat(p.tier()), OpenTo(p), CompressHostlist(nodes)});
   }
   std::string text = table.Text(WantsColour(1));
   if (reply.licences_size() > 0) {

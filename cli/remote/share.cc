@@ -30,10 +30,12 @@ Command DeclareLs() {
 }
 
 // Calls see(account, depth) from the root down, children by name.
-void WalkTree(const v1::ListAccountsReply& reply, const std::function<void(const v1::Account&, std::size_t)>& see) {
+void WalkTree(const v1::ListAccountsReply& reply,
+              const std::function<void(const v1::Account&, std::size_t)>& see) {
   std::multimap<std::string, const v1::Account*> children;
   for (const v1::Account& account : reply.accounts()) children.emplace(account.parent(), &account);
-  std::function<void(const std::string&, std::size_t)> walk = [&](const std::string& parent, std::size_t depth) {
+  std::function<void(const std::string&, std::size_t)> walk = [&](const std::string& parent,
+                                                                  std::size_t depth) {
     if (depth > static_cast<std::size_t>(reply.accounts_size())) return;
     auto [first, last] = children.equal_range(parent);
     for (auto at = first; at != last; ++at) {
@@ -72,8 +74,9 @@ std::string LimitsText(const v1::Limits& limits) {
 }
 
 nlohmann::ordered_json ShareJson(const v1::FairShare& share) {
-  return {{"share_ppm", share.share_ppm()}, {"usage_ppm", share.usage_ppm()}, {"level_ppm", share.level_ppm()},
-          {"usage", share.usage()},         {"rank", share.rank()},           {"of", share.of()}};
+  return {{"share_ppm", share.share_ppm()}, {"usage_ppm", share.usage_ppm()},
+          {"level_ppm", share.level_ppm()}, {"usage", share.usage()},
+          {"rank", share.rank()},           {"of", share.of()}};
 }
 
 std::string Json(const v1::ListAccountsReply& reply) {
@@ -98,10 +101,12 @@ std::string Json(const v1::ListAccountsReply& reply) {
                         {"fair_share", ShareJson(account.fair_share())},
                         {"users", users}});
   }
-  return ordered_json{{"accounts", accounts}}.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  return ordered_json{{"accounts", accounts}}.dump(2, ' ', false, ordered_json::error_handler_t::replace) +
+         "\n";
 }
 
-void AddShare(Table& table, std::vector<std::string> names, std::uint32_t shares, const v1::FairShare& share) {
+void AddShare(Table& table, std::vector<std::string> names, std::uint32_t shares,
+              const v1::FairShare& share) {
   std::string level = share.usage_ppm() == 0 ? "inf" : Fraction(share.level_ppm());
   std::string factor = share.of() == 0 ? "" : Fraction(std::uint64_t{share.rank()} * 1'000'000 / share.of());
   names.insert(names.end(), {Cat(shares), Fraction(share.share_ppm()), Cat(share.usage()),
@@ -120,13 +125,20 @@ Result<int> Share(const Parsed& options) {
     Print(Json(reply));
     return 0;
   }
-  Table table({{"ACCOUNT"}, {"USER"}, {"SHARES", true}, {"NORM SHARES", true}, {"USAGE", true},
-               {"NORM USAGE", true}, {"LEVEL FS", true}, {"FAIRSHARE", true}});
+  Table table({{"ACCOUNT"},
+               {"USER"},
+               {"SHARES", true},
+               {"NORM SHARES", true},
+               {"USAGE", true},
+               {"NORM USAGE", true},
+               {"LEVEL FS", true},
+               {"FAIRSHARE", true}});
   WalkTree(reply, [&](const v1::Account& account, std::size_t depth) {
     std::string name = std::string(2 * depth, ' ') + account.name();
     AddShare(table, {name, ""}, account.shares(), account.fair_share());
     for (const v1::AccountUser& user : account.users())
-      AddShare(table, {std::string(2 * depth + 2, ' ') + account.name(), user.user()}, user.shares(), user.fair_share());
+      AddShare(table, {std::string(2 * depth + 2, ' ') + account.name(), user.user()}, user.shares(),
+               user.fair_share());
   });
   Print(table.Text(WantsColour(1)));
   return 0;
@@ -140,8 +152,8 @@ Result<int> Ls(const Parsed& options) {
   }
   Table table({{"ACCOUNT"}, {"USER"}, {"SHARES", true}, {"LIMITS"}, {"NOTE"}});
   WalkTree(reply, [&](const v1::Account& account, std::size_t depth) {
-    table.Add({std::string(2 * depth, ' ') + account.name(), "", Cat(account.shares()), LimitsText(account.limits()),
-               account.description()});
+    table.Add({std::string(2 * depth, ' ') + account.name(), "", Cat(account.shares()),
+               LimitsText(account.limits()), account.description()});
     for (const v1::AccountUser& user : account.users()) {
       std::string note = user.is_default() ? "default" : user.implied() ? "made by a submission" : "";
       table.Add({std::string(2 * depth + 2, ' ') + account.name(), user.user(), Cat(user.shares()),

@@ -73,7 +73,8 @@ Result<> ReadGpus(const Parsed& options, v1::Resources& resources) {
   int ways = (options.Has("gpus") ? 1 : 0) + (options.Has("gpus-per-node") ? 1 : 0) +
              (options.Has("gpus-per-task") ? 1 : 0) + (resources.gpus_per_node() > 0 ? 1 : 0);
   if (ways > 1)
-    return Fail(Code::kInvalidArgument, "--gpus, --gpus-per-node, --gpus-per-task, --gres=gpu: one of them, please");
+    return Fail(Code::kInvalidArgument,
+                "--gpus, --gpus-per-node, --gpus-per-task, --gres=gpu: one of them, please");
   if (options.Has("gpus-per-node"))
     resources.set_gpus_per_node(TRY(GpusOf(options.Value("gpus-per-node"), "--gpus-per-node", resources)));
   if (options.Has("gpus-per-task"))
@@ -92,15 +93,16 @@ std::vector<Option> SiteOptions() {
                   .value_name = std::move(value),
                   .help = std::move(help)};
   };
-  return {text("partition", 'p', "NAME", "which part of the cluster; default: the site's"),
-          text("constraint", 'C', "LIST", "features of the nodes: a&b, a|b, !a, (a|b)&c, [rack1|rack2], a*2&b*1"),
-          text("gpus", 'G', "[TYPE:]N", "GPUs of the whole job"),
-          text("gpus-per-node", 0, "[TYPE:]N", "GPUs of each node"),
-          text("gpus-per-task", 0, "[TYPE:]N", "GPUs of each rank"),
-          text("gres", 0, "NAME[:TYPE]:N,…", "generic resources of each node, such as gpu:2,nic:1"),
-          text("licenses", 'L', "NAME[:N],…", "licences of the cluster, while the job runs"),
-          text("account", 'A', "NAME", "whom the use is charged to; default: your default account"),
-          text("qos", 'q', "NAME", "quality of service; default: the site's")};
+  return {
+      text("partition", 'p', "NAME", "which part of the cluster; default: the site's"),
+      text("constraint", 'C', "LIST", "features of the nodes: a&b, a|b, !a, (a|b)&c, [rack1|rack2], a*2&b*1"),
+      text("gpus", 'G', "[TYPE:]N", "GPUs of the whole job"),
+      text("gpus-per-node", 0, "[TYPE:]N", "GPUs of each node"),
+      text("gpus-per-task", 0, "[TYPE:]N", "GPUs of each rank"),
+      text("gres", 0, "NAME[:TYPE]:N,…", "generic resources of each node, such as gpu:2,nic:1"),
+      text("licenses", 'L', "NAME[:N],…", "licences of the cluster, while the job runs"),
+      text("account", 'A', "NAME", "whom the use is charged to; default: your default account"),
+      text("qos", 'q', "NAME", "quality of service; default: the site's")};
 }
 
 Result<> ReadSiteResources(const Parsed& options, v1::Resources& resources) {

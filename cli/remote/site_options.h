@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a job asks of the site beside cores and memory: partition, features, GPUs, generic resources, licences,
-// account, QOS. The words are Slurm's.
+// What a job asks of the site beside cores and memory: partition, features, GPUs, generic resources,
+// licences, account, QOS. The words are Slurm's.
 #pragma once
 
 #include <string>

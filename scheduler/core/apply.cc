@@ -100,7 +100,7 @@ class Applier {
     }
     state_.pending.erase({-job->priority(), job->id});
     state_.active.erase(job->id);
-    state_.live.erase(job->id);
+    if (state_.live.erase(job->id) > 0) CountLive(state_, *job, -1);
     job->outcome = e.outcome;
     job->state = e.outcome.state;
     job->ended = at_;

@@ -43,6 +43,7 @@ class Controller {
   const State& state() const { return state_; }
   // Why a pending job waits, as of the last pass.
   PendingReason ReasonOf(JobId job) const;
+  std::string ReasonText(JobId job) const { return policy_->ReasonText(state_, job); }
   // When and where a pending job will start at the latest, if it is planned.
   std::optional<PlannedStart> PlannedStartOf(JobId job) const { return policy_->PlannedStartOf(job); }
   // `now`: no earlier than the last input.

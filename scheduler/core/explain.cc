@@ -57,20 +57,15 @@ void PlanningPolicy::AddReasons(const State& state, const Job& job, Explanation&
     to.reasons.emplace_back(PendingReasonText(job.hold == Hold::kUser ? PendingReason::kHeldByUser
                                                                       : PendingReason::kHeldByAdmin));
   AddDependencies(state, job, to);
-  if (PendingReason site = SiteReason(job); site != PendingReason::kNone) {
-    Result<> allowed = CheckPartition(*site_, *job.spec, job.time_limit_s);
-    to.reasons.push_back(Cat(PendingReasonName(site), ": ",
-                             allowed ? std::string(PendingReasonText(site)) : allowed.error().message));
-  }
+  if (Obstacle site = SiteObstacle(state, job); site.reason != PendingReason::kNone)
+    to.reasons.push_back(site.text);
   if (begins_.contains(job.id) || job.begin > state.now)
     to.reasons.emplace_back(PendingReasonText(PendingReason::kBeginTime));
-  auto array = state.arrays.find(job.array);
-  if (array != state.arrays.end()) {
-    std::uint32_t bound = array->second.spec->array->max_running;
-    if (bound > 0 && array->second.running >= bound)
-      to.reasons.push_back(Cat(array->second.running, " tasks of its array run, and it allows ", bound));
-  }
   const plan::Request& request = RequestFor(job.spec->resources).request;
+  if (planner_.Knows(job.id.value)) {
+    if (auto limit = planner_.BlockingLimit(job.id.value))
+      to.reasons.push_back(limits_.Text(*limit, planner_, request));
+  }
   for (const Amount& licence : job.spec->resources.licences) {
     auto dim = dims_.OfLicence(licence.name);
     std::int64_t free = dim ? std::max<std::int64_t>(0, planner_.cluster().licences().Now()[*dim]) : 0;

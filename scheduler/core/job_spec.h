@@ -151,8 +151,7 @@ struct JobSpec {
   bool hold = false;            // waits until it is released
   // Since version 3. The account is empty in jobs of before: their use is nobody's.
   std::string account, qos;
-  Time deadline;            // is to have ended by then; 0: none
-  std::string reservation;  // runs inside it
+  Time deadline;  // is to have ended by then; 0: none
 };
 void FieldsV1(auto& archive, IsA<JobSpec> auto& v) {
   archive(v.name, v.user, v.resources, v.time_limit_s, v.priority, v.nice, v.begin, v.array, v.command,
@@ -165,7 +164,7 @@ void FieldsV2(auto& archive, IsA<JobSpec> auto& v) {
 void Fields(auto& archive, IsA<JobSpec> auto& v) {
   FieldsV2(archive, v);
   FieldsV3(archive, v.resources);
-  archive(v.account, v.qos, v.deadline, v.reservation);
+  archive(v.account, v.qos, v.deadline);
 }
 struct JobSpecV1 {
   JobSpec spec;

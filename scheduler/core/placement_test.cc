@@ -102,7 +102,7 @@ TEST(Policy, AnArrayRunsNoMoreTasksThanItAllows) {
   JobId array = c.Submit(spec);
   JobId task1{array.value + 1}, task7{array.value + 3};
   EXPECT_EQ(JobName(c.Of(task7)), Cat(array.value, "_7"));
-  EXPECT_EQ(c.controller().ReasonOf(task7), PendingReason::kArrayLimit);
+  EXPECT_EQ(c.controller().ReasonOf(task7), PendingReason::kLimit);
   c.Finish(task1);
   EXPECT_EQ(c.StateOf(task7), "STARTING");
   c.Restart();

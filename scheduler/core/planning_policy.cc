@@ -51,10 +51,10 @@ struct PlanningPolicy::Follow {
     if (set != policy.image_sets_.end() && number != policy.numbers_.end())
       policy.planner_.cluster().PutInSet(set->second, number->second, true);
   }
-  void operator()(const AccountSet&) const { policy.priorities_.AccountsChanged(); }
-  void operator()(const AccountRemoved&) const { policy.priorities_.AccountsChanged(); }
-  void operator()(const AssociationSet&) const { policy.priorities_.AccountsChanged(); }
-  void operator()(const AssociationRemoved&) const { policy.priorities_.AccountsChanged(); }
+  void operator()(const AccountSet&) const { policy.AccountsChanged(); }
+  void operator()(const AccountRemoved&) const { policy.AccountsChanged(); }
+  void operator()(const AssociationSet&) const { policy.AccountsChanged(); }
+  void operator()(const AssociationRemoved&) const { policy.AccountsChanged(); }
   void operator()(const UsageClockSet&) const { policy.priorities_.AccountsChanged(); }
   void operator()(const JobCancelRequested&) const {}
   void operator()(const JobCompleting&) const {}
@@ -146,7 +146,7 @@ void PlanningPolicy::SyncJob(const State& state, JobId id) {
     not_yet_.erase({waits->second, id});
     begins_.erase(waits);
   }
-  if (job == nullptr || job->state != JobState::kPending || !MayBePlanned(*job)) return;
+  if (job == nullptr || job->state != JobState::kPending || !MayBePlanned(state, *job)) return;
   if (job->begin.us > planner_.cluster().now()) {
     not_yet_.insert({job->begin, id});
     begins_[id] = job->begin;
@@ -187,20 +187,15 @@ plan::PlanJob PlanningPolicy::PlanJobOf(const State& state, const Job& job) {
   PriorityOrder::Place place = priorities_.PlaceOf(job, planner_);
   planned.facts.priority = place.priority;
   planned.lane = place.lane;
-  if (job.array.value != 0) {
-    std::uint32_t limit = LimitOfArray(state, job.array);
-    if (limit != UINT32_MAX) planned.limits.push_back(limit);
-  }
+  planned.limits = limits_.Of(state, job, planner_);
   planned.prefer = ImageSet(state, spec.command.image.digest);
   return planned;
 }
 
-std::uint32_t PlanningPolicy::LimitOfArray(const State& state, JobId id) {
-  auto array = state.arrays.find(id);
-  if (array == state.arrays.end() || array->second.spec->array->max_running == 0) return UINT32_MAX;
-  auto [place, added] = array_limits_.try_emplace(id, 0);
-  if (added) place->second = planner_.AddLimit({array->second.spec->array->max_running, {}, 0, {}});
-  return place->second;
+// Limits may have come, gone or changed: what runs has to be counted against them anew.
+void PlanningPolicy::AccountsChanged() {
+  priorities_.AccountsChanged();
+  stale_ = true;
 }
 
 std::uint32_t PlanningPolicy::ImageSet(const State& state, const std::string& digest) {
@@ -234,7 +229,7 @@ void PlanningPolicy::Rebuild(const State& state) {
   numbers_.clear();
   names_.clear();
   requests_.clear();
-  array_limits_.clear();
+  limits_.Clear();
   image_sets_.clear();
   wheres_.clear();
   not_yet_.clear();
@@ -271,6 +266,7 @@ Plan PlanningPolicy::Decide(const State& state, Time now) {
   if (std::exchange(disturbed_, false)) ++disturbances_;
   BeginJobs(state, now);
   priorities_.Update(state, planner_, now);
+  limits_.Update(state, planner_, now);
   std::map<plan::NodeNumber, FreeNode> touched;
   bool whole = planner_.waiting() <= kShortQueue || now.us >= planned_whole_at_ + kReplan;
   if (whole) planned_whole_at_ = now.us;
@@ -282,7 +278,7 @@ Plan PlanningPolicy::Decide(const State& state, Time now) {
   if (!whole) next = std::min(next, planned_whole_at_ + kReplan);
   if (next < plan::kNever) plan.next = {next};
   if (!not_yet_.empty()) plan.next = std::min(plan.next, not_yet_.begin()->first);
-  if (planner_.waiting() > 0) plan.next = std::min(plan.next, priorities_.next());
+  if (planner_.waiting() > 0) plan.next = std::min({plan.next, priorities_.next(), limits_.next()});
   Prefetch(state, plan);
   return plan;
 }
@@ -327,7 +323,7 @@ PendingReason PlanningPolicy::ReasonOf(const State& state, JobId id) {
   if (job->hold == Hold::kUser) return PendingReason::kHeldByUser;
   if (job->DependenciesState() == DependencyState::kNever) return PendingReason::kDependencyNever;
   if (job->DependenciesState() == DependencyState::kWaiting) return PendingReason::kDependency;
-  if (PendingReason site = SiteReason(*job); site != PendingReason::kNone) return site;
+  if (Obstacle site = SiteObstacle(state, *job); site.reason != PendingReason::kNone) return site.reason;
   if (begins_.contains(id)) return PendingReason::kBeginTime;
   if (stale_ || !planner_.Knows(id.value)) return PendingReason::kNone;
   switch (planner_.WhyWaits(id.value)) {
@@ -336,11 +332,23 @@ PendingReason PlanningPolicy::ReasonOf(const State& state, JobId id) {
     case plan::Waits::kOthers:
       return PendingReason::kPriority;
     case plan::Waits::kLimit:
-      return PendingReason::kArrayLimit;
+      return PendingReason::kLimit;
     case plan::Waits::kNever:
       return PendingReason::kNodesUnavailable;
   }
   return PendingReason::kNone;
+}
+
+std::string PlanningPolicy::ReasonText(const State& state, JobId id) {
+  PendingReason reason = ReasonOf(state, id);
+  if (reason == PendingReason::kLimit) {
+    const plan::Request& request = RequestFor(state.FindJob(id)->spec->resources).request;
+    if (auto limit = planner_.BlockingLimit(id.value)) return limits_.Text(*limit, planner_, request);
+  }
+  if (reason != PendingReason::kNone) {
+    if (Obstacle site = SiteObstacle(state, *state.FindJob(id)); site.reason == reason) return site.text;
+  }
+  return std::string(PendingReasonText(reason));
 }
 
 std::optional<PlannedStart> PlanningPolicy::PlannedStartOf(JobId job) const {
@@ -372,7 +380,7 @@ std::optional<std::string> PlanningPolicy::FindWrong(const State& state) const {
   }
   for (const PendingKey& key : state.pending) {
     JobId id = key.job;
-    if (MayBePlanned(*state.FindJob(id)) && !planner_.Knows(id.value) && !begins_.contains(id))
+    if (MayBePlanned(state, *state.FindJob(id)) && !planner_.Knows(id.value) && !begins_.contains(id))
       return Cat("job ", id.value, " waits but the plan does not know it");
   }
   return std::nullopt;

@@ -12,6 +12,7 @@
 #include "scheduler/core/placement.h"
 #include "scheduler/core/policy.h"
 #include "scheduler/core/priority_order.h"
+#include "scheduler/core/running_limits.h"
 #include "scheduler/plan/planner.h"
 
 namespace slipway::scheduler {
@@ -29,13 +30,15 @@ class PlanningPolicy final : public Policy {
         dims_(Dimensions::Of(*site_)),
         order_(std::move(order)),
         planner_(MakePlanner()),
-        priorities_(site_) {}
+        priorities_(site_),
+        limits_(site_) {}
   std::string_view name() const override { return order_->name(); }
 
   void Reset(const State& state) override;
   void Observe(const State& state, const Event& event) override;
   Plan Decide(const State& state, Time now) override;
   PendingReason ReasonOf(const State& state, JobId job) override;
+  std::string ReasonText(const State& state, JobId job) override;
   std::optional<PlannedStart> PlannedStartOf(JobId job) const override;
   Result<> CheckFits(const State& state, const JobSpec& spec) override;
   FairTree Shares(const State& state) const override { return ComputeFairTree(state); }
@@ -50,9 +53,15 @@ class PlanningPolicy final : public Policy {
   void AddSuggestions(const Job& job, Explanation& to);
   void AddAhead(const State& state, const Job& job, Time now, Explanation& to);
   plan::Instant grace() const { return site_->plan.grace_s * kSecond; }
-  // Why the site keeps it from starting, whatever is free. kNone: it does not.
-  PendingReason SiteReason(const Job& job) const;
-  bool MayBePlanned(const Job& job) const { return MayRun(job) && SiteReason(job) == PendingReason::kNone; }
+  // Why the site keeps it from starting, whatever is free or runs. kNone: it does not.
+  struct Obstacle {
+    PendingReason reason = PendingReason::kNone;
+    std::string text;
+  };
+  Obstacle SiteObstacle(const State& state, const Job& job) const;
+  bool MayBePlanned(const State& state, const Job& job) const {
+    return MayRun(job) && SiteObstacle(state, job).reason == PendingReason::kNone;
+  }
   PlannedRequest PlanRequest(const Resources& resources, bool uneven = false);
   struct Where {
     std::uint32_t set = 0, pattern = 0;
@@ -72,7 +81,7 @@ class PlanningPolicy final : public Policy {
   PlannedRequest& RequestFor(const Resources& resources);
   static plan::Instant LengthOf(const Job& job);
   plan::PlanJob PlanJobOf(const State& state, const Job& job);
-  std::uint32_t LimitOfArray(const State& state, JobId array);
+  void AccountsChanged();
   std::uint32_t ImageSet(const State& state, const std::string& digest);
   std::vector<NodeAllocation> AllotAll(const State& state, const Job& job, const plan::Placement& nodes,
                                        std::map<plan::NodeNumber, FreeNode>& touched);
@@ -83,13 +92,13 @@ class PlanningPolicy final : public Policy {
   std::shared_ptr<const plan::Policy> order_;
   plan::Planner planner_;
   PriorityOrder priorities_;
+  RunningLimits limits_;
   bool stale_ = true;  // the nodes are others than the planner's
   std::map<std::string, plan::NodeNumber, NodeNameLess> numbers_;
   std::vector<std::string> names_;                // by number
   std::map<Resources, PlannedRequest> requests_;  // asked for since the nodes changed
   // By partition, constraint and kind of GPU: "" none, "?" any.
   std::map<std::tuple<std::string, std::string, std::string>, Where> wheres_;
-  std::map<JobId, std::uint32_t> array_limits_;      // numbers of the planner's
   std::map<std::string, std::uint32_t> image_sets_;  // by digest
   std::set<std::pair<Time, JobId>> not_yet_;         // begin later
   std::map<JobId, Time> begins_;                     // the same by job

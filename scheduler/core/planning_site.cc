@@ -3,6 +3,7 @@
 // everything is free. Sets of nodes are made once for each partition, constraint and kind of GPU.
 #include <algorithm>
 
+#include "scheduler/core/check_limits.h"
 #include "scheduler/core/planning_policy.h"
 
 namespace slipway::scheduler {
@@ -18,15 +19,20 @@ Tres PlanningPolicy::TotalsOf(const State& state) const {
   return totals;
 }
 
-PendingReason PlanningPolicy::SiteReason(const Job& job) const {
+PlanningPolicy::Obstacle PlanningPolicy::SiteObstacle(const State& state, const Job& job) const {
   const std::string& name = job.spec->resources.partition;
-  if (name.empty()) return PendingReason::kNone;
   const Partition* partition = site_->FindPartition(name);
-  if (partition == nullptr) return PendingReason::kPartitionConfig;
-  if (partition->state == PartitionState::kDown || partition->state == PartitionState::kInactive)
-    return PendingReason::kPartitionDown;
-  if (!CheckPartition(*site_, *job.spec, job.time_limit_s)) return PendingReason::kPartitionLimit;
-  return PendingReason::kNone;
+  if (Result<> allowed = CheckPartition(*site_, *job.spec, job.time_limit_s); !allowed)
+    return {partition == nullptr ? PendingReason::kPartitionConfig : PendingReason::kPartitionLimit,
+            allowed.error().message};
+  bool down = partition != nullptr &&
+              (partition->state == PartitionState::kDown || partition->state == PartitionState::kInactive);
+  if (down)
+    return {PendingReason::kPartitionDown,
+            Cat("PartitionDown: partition ", name, " starts no jobs at present")};
+  if (Result<> allowed = CheckJobLimits(*site_, state, *job.spec, job.time_limit_s); !allowed)
+    return {PendingReason::kLimit, allowed.error().message};
+  return {};
 }
 
 // `also` null: nothing more. A GPU of any type is not asked of a node that has several types: which of them

@@ -23,7 +23,7 @@ enum class PendingReason : std::uint8_t {
   kResources = 1,  // next in line: it is planned, and starts when it fits
   kPriority = 2,   // does not fit now, and others are ahead of it
   kBeginTime = 3,
-  kArrayLimit = 4,        // %N tasks of its array run
+  kLimit = 4,             // a limit of its array, QOS or account is reached
   kNodesUnavailable = 5,  // would fit the cluster, but nodes are drained, down or silent
   kDependency = 6,
   kDependencyNever = 7,
@@ -84,6 +84,8 @@ class Policy {
 
   // As of the last Decide. kNone for a job that does not wait.
   virtual PendingReason ReasonOf(const State& state, JobId job) = 0;
+  // The same for a person: with the limit's name and figures where it is one.
+  virtual std::string ReasonText(const State& state, JobId job) = 0;
   virtual std::optional<PlannedStart> PlannedStartOf(JobId job) const = 0;
   virtual Explanation Explain(const State& state, JobId job, Time now) = 0;
   // Whether such a request could ever run on the nodes that are known. kFailedPrecondition with the reason.

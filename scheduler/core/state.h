@@ -243,7 +243,9 @@ struct State {
   // Derived.
   std::set<PendingKey> pending;
   std::set<JobId> active;
-  std::set<JobId> live;                         // pending or active
+  std::set<JobId> live;                                                       // pending or active
+  std::map<AssociationKey, std::int64_t> live_by_association;                 // how many jobs are live
+  std::map<std::pair<std::string, std::uint32_t>, std::int64_t> live_by_qos;  // by QOS and uid
   std::map<JobId, std::set<JobId>> dependents;  // of a job or array: live jobs that depend(ed) on it
 
   // Every job with a smaller id has ended for good.

@@ -3,6 +3,7 @@
 // follows.
 #include <algorithm>
 
+#include "scheduler/core/check_limits.h"
 #include "scheduler/core/placement.h"
 #include "scheduler/core/turn.h"
 #include "scheduler/core/usage.h"
@@ -50,10 +51,12 @@ void Controller::Turn::operator()(const SubmitJob& input) {
   Result<> allowed = CheckSubmit(spec);
   if (allowed) allowed = CheckDependencies(state(), spec);
   if (allowed) allowed = CompleteSpec(c_.site(), state(), spec);
+  auto tasks = static_cast<std::uint32_t>(spec.array ? spec.array->indices.size() : 1);
+  if (allowed) allowed = CheckJobLimits(c_.site(), state(), spec, spec.time_limit_s);
+  if (allowed) allowed = CheckSubmitLimits(c_.site(), state(), spec, tasks);
   if (allowed) allowed = c_.policy_->CheckFits(state(), spec);
   if (!allowed) return Answer(input.client, Failure(allowed.error()));
   JobId id = state().next_job;
-  auto tasks = static_cast<std::uint32_t>(spec.array ? spec.array->indices.size() : 1);
   Record(JobSubmitted{id, std::move(spec)});
   c_.pass_wanted_ = true;
   Answer(input.client, JobAccepted{id, tasks});

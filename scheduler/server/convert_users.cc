@@ -63,7 +63,6 @@ Result<> CheckWords(const v1::JobSpec& in) {
   TRY(CheckLine("the type of GPU", asked.gpu_type(), kNameBytesMax));
   TRY(CheckLine("the account", in.account(), kNameBytesMax));
   TRY(CheckLine("the QOS", in.qos(), kNameBytesMax));
-  TRY(CheckLine("the reservation", in.reservation(), kNameBytesMax));
   if (asked.gres_size() > kKindsMax || asked.licences_size() > kKindsMax)
     return Fail(Code::kInvalidArgument, "more than ", kKindsMax, " kinds of resources or licences");
   for (const v1::Amount& gres : asked.gres())
@@ -152,7 +151,6 @@ Result<JobSpec> JobSpecOf(const v1::JobSpec& in) {
   out.time_limit_s = in.resources().time_limit_s();
   out.account = in.account();
   out.qos = in.qos();
-  out.reservation = in.reservation();
   if (in.deadline_ms() < 0 || in.deadline_ms() > kTimeMsMax)
     return Fail(Code::kInvalidArgument, "deadline: not a time before the year 10000");
   out.deadline = {in.deadline_ms() * 1000};

@@ -198,8 +198,8 @@ Result<> Head::SignalSteps(JobId id, const std::uint32_t* number, std::int32_t s
 
 std::string Head::PendingText(const Job& job) const {
   if (job.state != JobState::kPending) return {};
-  PendingReason reason = controller_->ReasonOf(job.id);
-  return reason == PendingReason::kNone ? "it is being considered" : std::string(PendingReasonText(reason));
+  bool considered = controller_->ReasonOf(job.id) == PendingReason::kNone;
+  return considered ? "it is being considered" : controller_->ReasonText(job.id);
 }
 
 bool Head::UsesImage(const std::string& digest) const {
