@@ -28,7 +28,8 @@ TEST(SiteOptions, GpusAreDealtOutOverNodesThenTasksThenOneNode) {
 }
 
 TEST(SiteOptions, GresLicencesAndTheRest) {
-  v1::Resources asked = *Of({"--gres=gpu:a100:2,nic:1,fpga", "-L", "matlab:2,ansys", "-p", "main", "-C", "a&b"});
+  v1::Resources asked =
+      *Of({"--gres=gpu:a100:2,nic:1,fpga", "-L", "matlab:2,ansys", "-p", "main", "-C", "a&b"});
   EXPECT_EQ(asked.gpus_per_node(), 2U);
   EXPECT_EQ(asked.gpu_type(), "a100");
   ASSERT_EQ(asked.gres_size(), 2);
@@ -48,7 +49,8 @@ TEST(SiteOptions, GresLicencesAndTheRest) {
 
 TEST(SiteOptions, AccountAndQosAreTheJobs) {
   v1::JobSpec spec;
-  Parsed options = *ParseOptions({.name = "slipway x", .options = ResourceOptions()}, {"-A", "physics", "--qos=high"});
+  Parsed options =
+      *ParseOptions({.name = "slipway x", .options = ResourceOptions()}, {"-A", "physics", "--qos=high"});
   ASSERT_TRUE(ReadSiteJob(options, spec));
   EXPECT_EQ(spec.account(), "physics");
   EXPECT_EQ(spec.qos(), "high");

@@ -23,7 +23,8 @@ struct Scope {
 
 Failure Refuse(std::string_view prefix, std::string_view name, const std::string& who, std::string_view what,
                std::int64_t asked, std::int64_t limit) {
-  return Fail(Code::kFailedPrecondition, prefix, name, ": ", who, " allows ", limit, " ", what, ", not ", asked);
+  return Fail(Code::kFailedPrecondition, prefix, name, ": ", who, " allows ", limit, " ", what, ", not ",
+              asked);
 }
 
 Result<> CheckMost(const Scope& scope, const Names& names, const Tres& limit, const Tres& asked) {
@@ -31,18 +32,21 @@ Result<> CheckMost(const Scope& scope, const Names& names, const Tres& limit, co
   if (over(asked.cores, limit.cores))
     return Refuse(scope.prefix, names.cores, scope.who, "cores", asked.cores, limit.cores);
   if (over(asked.memory_bytes, limit.memory_bytes))
-    return Refuse(scope.prefix, names.memory, scope.who, "bytes of memory", asked.memory_bytes, limit.memory_bytes);
+    return Refuse(scope.prefix, names.memory, scope.who, "bytes of memory", asked.memory_bytes,
+                  limit.memory_bytes);
   if (over(asked.nodes, limit.nodes))
     return Refuse(scope.prefix, names.nodes, scope.who, "nodes", asked.nodes, limit.nodes);
-  if (over(asked.gpus, limit.gpus)) return Refuse(scope.prefix, names.gpus, scope.who, "GPUs", asked.gpus, limit.gpus);
+  if (over(asked.gpus, limit.gpus))
+    return Refuse(scope.prefix, names.gpus, scope.who, "GPUs", asked.gpus, limit.gpus);
   return {};
 }
 
 Result<> CheckLeast(const Scope& scope, const Tres& limit, const Tres& asked) {
-  auto under = [&](std::int64_t have, std::int64_t least, std::string_view name, std::string_view what) -> Result<> {
+  auto under = [&](std::int64_t have, std::int64_t least, std::string_view name,
+                   std::string_view what) -> Result<> {
     if (least < 0 || have >= least) return {};
-    return Fail(Code::kFailedPrecondition, scope.prefix, name, ": ", scope.who, " is for jobs of at least ", least, " ",
-                what, ", not ", have);
+    return Fail(Code::kFailedPrecondition, scope.prefix, name, ": ", scope.who, " is for jobs of at least ",
+                least, " ", what, ", not ", have);
   };
   TRY(under(asked.cores, limit.cores, "MinCpuNotSatisfied", "cores"));
   TRY(under(asked.memory_bytes, limit.memory_bytes, "MinMemory", "bytes of memory"));
@@ -53,7 +57,8 @@ Result<> CheckLeast(const Scope& scope, const Tres& limit, const Tres& asked) {
 Result<> CheckWall(const Scope& scope, const Limits& limits, std::uint32_t time_limit_s) {
   if (limits.max_wall_s < 0 || (time_limit_s > 0 && time_limit_s <= limits.max_wall_s)) return {};
   return Fail(Code::kFailedPrecondition, scope.prefix, "MaxWallDurationPerJobLimit: ", scope.who, " allows ",
-              limits.max_wall_s, " s, not ", time_limit_s == 0 ? "an unlimited time" : Cat(time_limit_s, " s"));
+              limits.max_wall_s, " s, not ",
+              time_limit_s == 0 ? "an unlimited time" : Cat(time_limit_s, " s"));
 }
 
 Result<> CheckAll(const Scope& scope, const Limits& limits, const Tres& asked, std::uint32_t time_limit_s) {
@@ -84,7 +89,8 @@ std::int64_t CountOf(const Map& map, const Key& key) {
 
 }  // namespace
 
-void EachAccountUp(const State& state, const std::string& account, const std::function<void(const Account&)>& see) {
+void EachAccountUp(const State& state, const std::string& account,
+                   const std::function<void(const Account&)>& see) {
   std::string name = account;
   for (std::size_t depth = 0; depth <= state.accounts.size(); ++depth) {
     auto found = state.accounts.find(name);
@@ -116,13 +122,15 @@ Limits LimitsOfUser(const State& state, const AssociationKey& key) {
   return limits;
 }
 
-Result<> CheckJobLimits(const Site& site, const State& state, const JobSpec& spec, std::uint32_t time_limit_s) {
+Result<> CheckJobLimits(const Site& site, const State& state, const JobSpec& spec,
+                        std::uint32_t time_limit_s) {
   Tres asked = AskedOf(spec.resources);
   if (const Qos* qos = site.FindQos(spec.qos))
     TRY(CheckAll({"QOS", Cat("QOS ", qos->name)}, qos->limits, asked, time_limit_s));
   if (spec.account.empty()) return {};
   Limits own = LimitsOfUser(state, {spec.account, spec.user.uid});
-  TRY(CheckAll({"Assoc", Cat(spec.user.name, "'s part of account ", spec.account)}, own, asked, time_limit_s));
+  TRY(CheckAll({"Assoc", Cat(spec.user.name, "'s part of account ", spec.account)}, own, asked,
+               time_limit_s));
   Result<> group;
   EachAccountUp(state, spec.account, [&](const Account& account) {
     if (group) group = CheckMost({"Assoc", Cat("account ", account.name)}, kGrp, account.limits.grp, asked);
@@ -136,11 +144,14 @@ Result<> CheckSubmitLimits(const Site& site, const State& state, const JobSpec& 
     std::int64_t have = live();
     if (have + tasks <= limit) return {};
     return Fail(Code::kResourceExhausted, name, ": ", who, " has ", have, " of ", limit,
-                " jobs pending and running; ", tasks == 1 ? "one more is" : Cat(tasks, " more are"), " too many");
+                " jobs pending and running; ", tasks == 1 ? "one more is" : Cat(tasks, " more are"),
+                " too many");
   };
   if (const Qos* qos = site.FindQos(spec.qos)) {
-    TRY(check(qos->limits.max_submit_per_user, [&] { return CountOf(state.live_by_qos, std::pair(qos->name, spec.user.uid)); },
-              "QOSMaxSubmitJobPerUserLimit", Cat(spec.user.name, " in QOS ", qos->name)));
+    TRY(check(
+        qos->limits.max_submit_per_user,
+        [&] { return CountOf(state.live_by_qos, std::pair(qos->name, spec.user.uid)); },
+        "QOSMaxSubmitJobPerUserLimit", Cat(spec.user.name, " in QOS ", qos->name)));
     auto in_qos = [&] {
       std::int64_t jobs = 0;
       for (auto at = state.live_by_qos.lower_bound({qos->name, 0});
@@ -160,8 +171,9 @@ Result<> CheckSubmitLimits(const Site& site, const State& state, const JobSpec& 
   Result<> group;
   EachAccountUp(state, spec.account, [&](const Account& account) {
     if (group)
-      group = check(account.limits.grp_submit, [&] { return LiveIn(state, account.name); }, "AssocGrpSubmitJobsLimit",
-                    Cat("account ", account.name));
+      group = check(
+          account.limits.grp_submit, [&] { return LiveIn(state, account.name); }, "AssocGrpSubmitJobsLimit",
+          Cat("account ", account.name));
   });
   return group;
 }

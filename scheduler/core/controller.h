@@ -70,6 +70,7 @@ class Controller {
   std::map<std::string, Connection, NodeNameLess> connections_;
   std::set<PrefetchHint> prefetch_sent_;
   std::set<std::pair<Time, JobId>> deadlines_;  // of active jobs with a time limit
+  std::set<std::pair<Time, JobId>> start_by_;   // of pending jobs with a deadline
   std::set<std::pair<Time, JobId>> ended_;      // oldest first, for forgetting
   bool pass_wanted_ = true;
   Time next_pass_{Time::kNeverUs}, next_resend_{Time::kNeverUs}, timer_{Time::kNeverUs};

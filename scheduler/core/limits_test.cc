@@ -112,8 +112,9 @@ TEST_F(LimitsTest, AccountsBoundTheirUsersAndAllBelowThem) {
   // Limits that are changed count what runs already.
   ASSERT_TRUE(Set({"physics", "root", 1, "", {.grp = {.cores = 20}}}));
   c->Pass(1);
-  EXPECT_EQ(c->state().active.size(), 4U) << "the one of five cores; one user has a limit of his own, the other two "
-                                             "jobs are as many as atlas allows";
+  EXPECT_EQ(c->state().active.size(), 4U)
+      << "the one of five cores; one user has a limit of his own, the other two "
+         "jobs are as many as atlas allows";
 }
 
 TEST_F(LimitsTest, SubmissionsOfAnAccountAreThoseOfAllBelowIt) {

@@ -36,18 +36,21 @@ std::vector<std::uint32_t> RunningLimits::Of(const State& state, const Job& job,
   }
   if (const Qos* qos = site_->FindQos(spec.qos)) {
     Add({Kind::kQos, qos->name, 0}, qos->limits.grp, qos->limits.grp_jobs, planner, numbers);
-    Add({Kind::kQosUser, qos->name, spec.user.uid}, qos->limits.max_per_user, qos->limits.max_jobs_per_user, planner,
-        numbers);
+    Add({Kind::kQosUser, qos->name, spec.user.uid}, qos->limits.max_per_user, qos->limits.max_jobs_per_user,
+        planner, numbers);
   }
   if (spec.account.empty()) return numbers;
   Limits own = LimitsOfUser(state, {spec.account, spec.user.uid});
   auto less = [](std::int64_t a, std::int64_t b) { return a < 0 ? b : b < 0 ? a : std::min(a, b); };
-  Tres both{less(own.grp.cores, own.max_per_user.cores), less(own.grp.memory_bytes, own.max_per_user.memory_bytes),
+  Tres both{less(own.grp.cores, own.max_per_user.cores),
+            less(own.grp.memory_bytes, own.max_per_user.memory_bytes),
             less(own.grp.nodes, own.max_per_user.nodes), less(own.grp.gpus, own.max_per_user.gpus)};
-  Add({Kind::kUser, spec.account, spec.user.uid}, both, less(own.grp_jobs, own.max_jobs_per_user), planner, numbers);
+  Add({Kind::kUser, spec.account, spec.user.uid}, both, less(own.grp_jobs, own.max_jobs_per_user), planner,
+      numbers);
   EachAccountUp(state, spec.account, [&](const Account& account) {
     Add({Kind::kAccount, account.name, 0}, account.limits.grp, account.limits.grp_jobs, planner, numbers);
-    if (account.limits.grp_billing_minutes >= 0) Add({Kind::kBilling, account.name, 0}, {}, -1, planner, numbers);
+    if (account.limits.grp_billing_minutes >= 0)
+      Add({Kind::kBilling, account.name, 0}, {}, -1, planner, numbers);
   });
   return numbers;
 }
@@ -64,7 +67,8 @@ void RunningLimits::Update(const State& state, plan::Planner& planner, Time now)
     if (key.kind != Kind::kBilling) continue;
     auto account = state.accounts.find(key.name);
     if (account == state.accounts.end()) continue;
-    std::uint64_t most = static_cast<std::uint64_t>(std::max<std::int64_t>(account->second.limits.grp_billing_minutes, 0));
+    std::uint64_t most =
+        static_cast<std::uint64_t>(std::max<std::int64_t>(account->second.limits.grp_billing_minutes, 0));
     bool used_up = tree.accounts[key.name].usage / 60'000 >= most;
     std::int64_t jobs = used_up ? 0 : -1;
     if (planner.LimitOf(number).jobs_max != jobs) planner.ChangeLimit(number, jobs, {});
@@ -81,15 +85,18 @@ std::string RunningLimits::Text(std::uint32_t number, const plan::Planner& plann
   bool qos = key.kind == Kind::kQos || per_user;
   if (key.kind == Kind::kArray)
     return Cat("JobArrayTaskLimit: ", limit.jobs, " tasks of its array run, and it allows ", limit.jobs_max);
-  if (key.kind == Kind::kBilling) return Cat("AssocGrpBillingMinutes: account ", key.name, " has used up what it may");
+  if (key.kind == Kind::kBilling)
+    return Cat("AssocGrpBillingMinutes: account ", key.name, " has used up what it may");
   std::string who = qos ? Cat("QOS ", key.name) : Cat("account ", key.name);
   if (per_user || key.kind == Kind::kUser) who = Cat("the user's jobs in ", who);
   auto text = [&](std::string_view name, std::string_view what, std::int64_t used, std::int64_t most) {
     return Cat(qos ? "QOS" : "Assoc", name, ": ", who, ": ", used, " ", what, " in use, ", most, " allowed");
   };
   if (limit.jobs_max >= 0 && limit.jobs >= limit.jobs_max)
-    return text(per_user ? "MaxJobsPerUserLimit" : key.kind == Kind::kUser ? "MaxJobsLimit" : "GrpJobsLimit", "jobs",
-                limit.jobs, limit.jobs_max);
+    return text(per_user                  ? "MaxJobsPerUserLimit"
+                : key.kind == Kind::kUser ? "MaxJobsLimit"
+                                          : "GrpJobsLimit",
+                "jobs", limit.jobs, limit.jobs_max);
   if (limit.nodes_max >= 0 && limit.nodes + request.nodes_min > limit.nodes_max)
     return text(per_user ? "MaxNodePerUserLimit" : "GrpNodeLimit", "nodes", limit.nodes, limit.nodes_max);
   auto over = [&](plan::Dim dim) {
@@ -102,7 +109,8 @@ std::string RunningLimits::Text(std::uint32_t number, const plan::Planner& plann
   if (over(plan::kMemory))
     return text(per_user ? "MaxMemoryPerUser" : "GrpMemLimit", "bytes", limit.used[plan::kMemory],
                 limit.max[plan::kMemory]);
-  return text(per_user ? "MaxGRESPerUser" : "GrpGRES", "GPUs", limit.used[plan::kGpus], limit.max[plan::kGpus]);
+  return text(per_user ? "MaxGRESPerUser" : "GrpGRES", "GPUs", limit.used[plan::kGpus],
+              limit.max[plan::kGpus]);
 }
 
 }  // namespace slipway::scheduler

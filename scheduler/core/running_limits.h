@@ -31,8 +31,8 @@ class RunningLimits {
   Time next() const { return billed() ? usage_due_ : Time{Time::kNeverUs}; }
   bool empty() const { return numbers_.empty(); }
 
-  // "QOSMaxJobsPerUserLimit: 4 jobs of alice run in QOS normal, and it allows 4". `number`: one that stands in
-  // the job's way (Planner::BlockingLimit). "" for a limit that is not one of these.
+  // "QOSMaxJobsPerUserLimit: 4 jobs of alice run in QOS normal, and it allows 4". `number`: one that stands
+  // in the job's way (Planner::BlockingLimit). "" for a limit that is not one of these.
   std::string Text(std::uint32_t number, const plan::Planner& planner, const plan::Request& request) const;
 
  private:

@@ -72,12 +72,19 @@ std::string_view JobStateName(JobState state) {
       return "TIMEOUT";
     case JobState::kNodeFail:
       return "NODE_FAIL";
+    case JobState::kDeadline:
+      return "DEADLINE";
   }
   return "?";
 }
 
 std::string JobName(const Job& job) {
   return job.array.value == 0 ? ToString(job.id) : Cat(job.array.value, '_', job.array_task);
+}
+
+std::optional<Time> StartBy(const Job& job) {
+  if (job.state != JobState::kPending || job.spec->deadline.us == 0) return std::nullopt;
+  return job.spec->deadline.PlusSeconds(-std::int64_t{job.time_limit_s});
 }
 
 DependencyState Job::DependenciesState() const {

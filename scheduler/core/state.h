@@ -153,6 +153,7 @@ enum class JobState : std::uint8_t {
   kCancelled = 7,
   kTimeout = 8,
   kNodeFail = 9,
+  kDeadline = 10,  // was not started early enough to end by its deadline
 };
 std::string_view JobStateName(JobState state);  // "PENDING", …
 inline bool IsTerminal(JobState state) { return state >= JobState::kCompleted; }
@@ -207,6 +208,9 @@ struct Job {
   const Step* FindStep(std::uint32_t number) const;  // of the last attempt; nullptr
   const NodeAllocation* FindNode(std::string_view node) const;
 };
+
+// When a pending job has to start so that it ends by its deadline; nullopt: it has none, or does not wait.
+std::optional<Time> StartBy(const Job& job);
 
 // "42", or "42_7" for a task of array 42.
 std::string JobName(const Job& job);

@@ -56,6 +56,8 @@ class Controller::Turn {
   void SendOutstanding(const std::string& node);
 
   void EndOverdue();
+  void EndLate();
+  void WatchDeadlines(const Event& event);
   void ForgetOld();
   void RunPass();
   void Resend();

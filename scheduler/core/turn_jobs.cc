@@ -52,6 +52,10 @@ void Controller::Turn::operator()(const SubmitJob& input) {
   if (allowed) allowed = CheckDependencies(state(), spec);
   if (allowed) allowed = CompleteSpec(c_.site(), state(), spec);
   auto tasks = static_cast<std::uint32_t>(spec.array ? spec.array->indices.size() : 1);
+  if (allowed && spec.deadline.us != 0 &&
+      (spec.time_limit_s == 0 || spec.deadline < now_.PlusSeconds(spec.time_limit_s)))
+    allowed = Fail(Code::kFailedPrecondition, "DeadLine: a job with a limit of ", spec.time_limit_s,
+                   " s that is started now does not surely end by its deadline; ask for less time");
   if (allowed) allowed = CheckJobLimits(c_.site(), state(), spec, spec.time_limit_s);
   if (allowed) allowed = CheckSubmitLimits(c_.site(), state(), spec, tasks);
   if (allowed) allowed = c_.policy_->CheckFits(state(), spec);

@@ -10,7 +10,8 @@ namespace {
 class SiteCluster : public Cluster {
  protected:
   std::string ControllerSettings() const override {
-    return "[priority]\nfair_share = 1000\n[[partition]]\nname = 'cpu'\nnodes = ['n2']\ndefault = true\nmax_time = '1h'\n"
+    return "[priority]\nfair_share = 1000\n[[partition]]\nname = 'cpu'\nnodes = ['n2']\ndefault = "
+           "true\nmax_time = '1h'\n"
            "[[partition]]\nname = 'gpu'\nnodes = ['n1']\n[[node]]\nnodes = ['n1']\nfeatures = ['ib']\n"
            "gpus = ['a100:2']\ngpu_devices = 'nvidia.com/gpu'\n[[licence]]\nname = 'matlab'\ncount = 2\n";
   }

@@ -142,14 +142,6 @@ Result<Tres> TresOf(const Row& row, std::string_view column) {
   return out;
 }
 
-Result<PreemptMode> PreemptModeOf(const Row& row) {
-  const std::string& text = row.String("preempt_mode");
-  if (text == "off") return PreemptMode::kOff;
-  if (text == "cancel") return PreemptMode::kCancel;
-  if (text == "requeue") return PreemptMode::kRequeue;
-  return Wrong(row, "preempt_mode", "\"", text, "\" is none of off, cancel, requeue");
-}
-
 Result<Qos> QosOf(const Row& row) {
   Qos out;
   out.name = TRY(NameOf(row));
@@ -157,9 +149,6 @@ Result<Qos> QosOf(const Row& row) {
   auto factor = ThousandthsOf(row.String("usage_factor"));
   if (!factor) return Wrong(row, "usage_factor", factor.error().message);
   out.usage_milli = static_cast<std::uint32_t>(*factor);
-  out.preempts = SetOf(row.List("preempts"));
-  out.preempt = TRY(PreemptModeOf(row));
-  out.grace_s = SecondsOf(row, "preempt_grace");
   out.limits.grp = TRY(TresOf(row, "grp_tres"));
   out.limits.max_per_user = TRY(TresOf(row, "max_tres_per_user"));
   out.limits.max_per_job = TRY(TresOf(row, "max_tres_per_job"));

@@ -66,7 +66,6 @@ name = "normal"
 [[qos]]
 name = "high"
 priority = 10
-preempts = ["normal"]
 usage_factor = "2.5"
 grp_tres = ["cpu=512", "mem=4T"]
 max_jobs_per_user = 0
@@ -100,22 +99,25 @@ max_wall = "2d"
 
 TEST(SiteOf, MistakesAreToldWithTheirPlace) {
   for (auto [toml, words] : {
-           std::pair{"[[partition]]\nname = 'a'\nmax_tim = '1h'\n",
-                     "site.toml:3:1: unknown key \"partition[].max_tim\"; did you mean \"partition[].max_time\"?"},
+           std::pair{
+               "[[partition]]\nname = 'a'\nmax_tim = '1h'\n",
+               "site.toml:3:1: unknown key \"partition[].max_tim\"; did you mean \"partition[].max_time\"?"},
            {"[partition]\nname = 'a'\n", "there may be several of them: write [[partition]]"},
            {"[[partition]]\nname = 'a b'\n", "site.toml:2:1: a name of"},
-           {"[[partition]]\nname = 'a'\n[[partition]]\nname = 'a'\n", "site.toml:3:1: partition a is there twice"},
+           {"[[partition]]\nname = 'a'\n[[partition]]\nname = 'a'\n",
+            "site.toml:3:1: partition a is there twice"},
            {"[[partition]]\nname = 'a'\nstate = 'open'\n", "site.toml:3:1: \"open\" is none of up"},
            {"[[partition]]\nname = 'a'\nnodes = ['n[1-']\n", "site.toml:3:1: "},
-           {"[[partition]]\nname = 'a'\nallow_groups = ['no such group']\n", "site.toml:3:1: there is no group"},
+           {"[[partition]]\nname = 'a'\nallow_groups = ['no such group']\n",
+            "site.toml:3:1: there is no group"},
            {"[[partition]]\nname = 'a'\nallow_qos = ['x']\n", "there is no QOS x"},
            {"[[partition]]\nname = 'a'\nmax_time = '90'\n", "has no unit"},
            {"[[node]]\nfeatures = ['a']\n", "site.toml:1:1: [[node]] has to say which"},
            {"[[node]]\nnodes = ['n1']\ngpus = ['a100:x']\n", "site.toml:3:1: \"a100:x\""},
            {"[[node]]\nnodes = ['n1']\ngres = ['gpu:1']\n", "GPUs are given with gpus"},
-           {"[[qos]]\nname = 'q'\ngrp_tres = ['cpus=4']\n", "site.toml:3:1: \"cpus\" is none of cpu, mem, node, gpu"},
+           {"[[qos]]\nname = 'q'\ngrp_tres = ['cpus=4']\n",
+            "site.toml:3:1: \"cpus\" is none of cpu, mem, node, gpu"},
            {"[[qos]]\nname = 'q'\nusage_factor = 'much'\n", "site.toml:3:1: \"much\""},
-           {"[[qos]]\nname = 'q'\npreempts = ['r']\n", "preempts r, which there is not"},
            {"[priority]\ntres = ['cpu']\n", "site.toml:2:1: priority.tres"},
            {"[scheduler]\npolicy = 'magic'\n", "there is no policy \"magic\""},
            {"[accounting]\nbilling = ['cpu=-1']\n", "site.toml:2:1: accounting.billing"},

@@ -2,8 +2,8 @@
 // What must hold at every step, and when everything is calm again.
 #include <algorithm>
 
-#include "scheduler/sim/chaos_world.h"
 #include "scheduler/core/placement.h"
+#include "scheduler/sim/chaos_world.h"
 #include "scheduler/sim/checks.h"
 
 namespace slipway::scheduler {
@@ -32,9 +32,9 @@ void World::OnStepStarts(ModelNode& node, const LaunchStep& launch) {
 
 void World::CheckState() {
   if (!controller_) return;
-  if (std::optional<std::string> wrong = FindWrong(controller_->controller().state(), *site_))
+  if (std::optional<std::string> wrong = FindWrong(controller_->controller().state(), *site_)) Broken(*wrong);
+  if (std::optional<std::string> wrong = FindExceeded(*site_, controller_->controller().state()))
     Broken(*wrong);
-  if (std::optional<std::string> wrong = FindExceeded(*site_, controller_->controller().state())) Broken(*wrong);
 }
 
 // A start that was promised is kept, and moves only to an earlier time, unless nodes fail or a job overruns

@@ -24,6 +24,9 @@ JobSpec World::RandomJob() {
   if (rng_.Chance(700)) spec.time_limit_s = rng_.Between(1, 90);
   if (rng_.Chance(100) && controller_)
     spec.begin = controller_->controller().state().now.PlusSeconds(static_cast<std::int64_t>(rng_.Below(60)));
+  if (spec.time_limit_s > 0 && rng_.Chance(100) && controller_)
+    spec.deadline = controller_->controller().state().now.PlusSeconds(
+        spec.time_limit_s + static_cast<std::int64_t>(rng_.Below(60)));
   spec.hold = rng_.Chance(80);
   if (controller_ && rng_.Chance(200)) {
     const State& state = controller_->controller().state();
@@ -63,7 +66,8 @@ void World::Meddle() {
     case 3:
       return Feed(ChangeNode{{1}, AnyNode().name(), NodeChange::kResume, ""});
     case 4:
-      return Feed(ChangeJob{{1}, job, {owner, false}, {.hold = rng_.Chance(200) ? Hold::kUser : Hold::kNone}});
+      return Feed(
+          ChangeJob{{1}, job, {owner, false}, {.hold = rng_.Chance(200) ? Hold::kUser : Hold::kNone}});
     case 5:
       return Feed(ChangeJob{{1}, job, {0, true}, {.nice = static_cast<std::int32_t>(rng_.Below(4))}});
     case 6:

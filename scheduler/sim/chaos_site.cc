@@ -106,7 +106,8 @@ std::optional<std::string> FindExceeded(const Site& site, const State& state) {
   }
   for (const Amount& licence : site.licences) {
     if (licences[licence.name] > licence.count)
-      return Cat(licences[licence.name], " licences ", licence.name, " are in use, the site has ", licence.count);
+      return Cat(licences[licence.name], " licences ", licence.name, " are in use, the site has ",
+                 licence.count);
   }
   for (const Qos& qos : site.qos) {
     if (qos.limits.grp_jobs >= 0 && qos_jobs[qos.name] > qos.limits.grp_jobs)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A site for one simulated life: partitions, features, GPUs, licences, QOS with limits, weights of priority; and
-// requests that make use of them.
+// A site for one simulated life: partitions, features, GPUs, licences, QOS with limits, weights of priority;
+// and requests that make use of them.
 #pragma once
 
 #include <string>

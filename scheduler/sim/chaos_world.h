@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One simulated life: a controller, its store, nodes, the network between them, clients, and what must hold at
-// every step. Private to chaos.
+// One simulated life: a controller, its store, nodes, the network between them, clients, and what must hold
+// at every step. Private to chaos.
 #pragma once
 
 #include <functional>
