@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <memory>
 
@@ -103,6 +104,12 @@ Result<> ReadExactlyAt(int fd, std::span<std::byte> buffer, std::uint64_t offset
     buffer = buffer.subspan(static_cast<std::size_t>(n));
     offset += static_cast<std::uint64_t>(n);
   }
+  return {};
+}
+
+Result<> SyncFolderOf(const std::string& path) {
+  UniqueFd folder = TRY(Open(path.substr(0, path.rfind('/') + 1), O_RDONLY | O_DIRECTORY));
+  if (::fsync(folder.get()) < 0) return ErrnoFail("fsync the folder of", path);
   return {};
 }
 
@@ -232,12 +239,21 @@ Result<> CloseAllBut(std::vector<int> keep) {
 
 Result<UniqueFd> ReopenReadOnly(int fd) { return Open(Cat("/proc/self/fd/", fd), O_RDONLY); }
 
-Result<> ProveUnwritable(int fd) {
+Result<> HoldUnwritable(int fd) {
+  // Whoever breaks the lease makes the kernel tell us; the usual SIGIO would end us.
+  if (::fcntl(fd, F_SETSIG, SIGURG) < 0) return ErrnoFail("fcntl(F_SETSIG)");
   for (int tries = 0; ::fcntl(fd, F_SETLEASE, F_RDLCK) < 0; ++tries) {
     if (errno != EAGAIN) return ErrnoFail("read lease");
     if (tries == 100) return Fail(Code::kFailedPrecondition, "still open for writing somewhere");
     ::usleep(10'000);
   }
+  return {};
+}
+
+bool StillUnwritable(int fd) { return ::fcntl(fd, F_GETLEASE) == F_RDLCK; }
+
+Result<> ProveUnwritable(int fd) {
+  TRY(HoldUnwritable(fd));
   ::fcntl(fd, F_SETLEASE, F_UNLCK);
   return {};
 }

@@ -55,6 +55,8 @@ Result<> SetNonblocking(int fd);
 Result<std::string> ReadAll(int fd, std::size_t bytes_max);
 Result<> WriteAll(int fd, std::string_view bytes);
 Result<std::string> ReadFile(const std::string& path, std::size_t bytes_max = 16 << 20);
+// Makes what was created, renamed or removed in the folder of `path` outlive a crash.
+Result<> SyncFolderOf(const std::string& path);
 // Writes to a temporary name beside `path`, fsyncs, renames: readers see the old bytes or the new ones.
 Result<> WriteFileAtomically(const std::string& path, std::string_view bytes, unsigned mode = 0644);
 // pread exactly `buffer.size()` bytes; kOutOfRange at the end of the file.
@@ -73,6 +75,10 @@ Result<UniqueFd> ReopenReadOnly(int fd);
 // That no descriptor and no mapping for writing is left of a file that is open read-only (a read lease can be
 // had). Waits a second for the last writer.
 Result<> ProveUnwritable(int fd);
+// The same, from now on: as long as StillUnwritable, nobody has opened it for writing or truncated it since.
+// Ends with the last descriptor of this open file.
+Result<> HoldUnwritable(int fd);
+bool StillUnwritable(int fd);
 
 // Made where missing and locked for as long as it is open, against other processes; children do not inherit
 // the lock. kFailedPrecondition when another has it.

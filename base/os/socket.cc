@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <utility>
 
 namespace slipway {
@@ -130,9 +131,9 @@ Result<> SendMessage(int socket_fd, std::string_view bytes, const std::vector<in
 }
 
 Result<Message> ReceiveMessage(int socket_fd) {
-  Message message;
-  message.bytes.resize(kMessageBytesMax);
-  iovec part{message.bytes.data(), message.bytes.size()};
+  // Left as it is: to clear it, and to touch all of it, would cost more than the call.
+  auto buffer = std::make_unique_for_overwrite<char[]>(kMessageBytesMax);
+  iovec part{buffer.get(), kMessageBytesMax};
   alignas(cmsghdr) char control[CMSG_SPACE(kMessageFdsMax * sizeof(int))];
   msghdr header{};
   header.msg_iov = &part;
@@ -147,6 +148,7 @@ Result<Message> ReceiveMessage(int socket_fd) {
     got = ::recvmsg(socket_fd, &header, MSG_CMSG_CLOEXEC);
   } while (got < 0 && (errno == EINTR || (errno == ECONNRESET && !std::exchange(reset, true))));
   if (got < 0) return ErrnoFail("recvmsg");
+  Message message;
   for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
     if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
     std::size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -159,7 +161,7 @@ Result<Message> ReceiveMessage(int socket_fd) {
   if (got == 0 && message.fds.empty()) return Fail(Code::kUnavailable, "closed");
   if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
     return Fail(Code::kOutOfRange, "message larger than ", kMessageBytesMax, " bytes");
-  message.bytes.resize(static_cast<std::size_t>(got));
+  message.bytes.assign(buffer.get(), static_cast<std::size_t>(got));
   return message;
 }
 

@@ -116,10 +116,10 @@ Result<Chosen> ChooseImage(const std::string& image, const BrokerConf& conf, con
 }
 
 // For slipway-starter, which makes the maps before it sees the spec.
-std::vector<std::string> StarterArguments(const Parsed& parsed, const User& user) {
+std::vector<std::string> StarterArguments(const Parsed& parsed) {
   if (!parsed.Has("fakeroot") && !parsed.Has("remap-root")) return {};
   if (parsed.Has("ignore-subuid")) return {"root-only"};
-  return {"root", user.name};
+  return {"root", CallingUser().name};
 }
 
 Result<int> Run(const Command& command, const std::string& name, Parsed parsed) {
@@ -130,7 +130,13 @@ Result<int> Run(const Command& command, const std::string& name, Parsed parsed) 
   if (name == "exec" && rest.empty()) return Fail(Code::kInvalidArgument, "slipway exec: no COMMAND given");
   if (image.starts_with(kInstanceScheme))
     return EnterInstance(command, name, image, std::move(parsed), std::move(rest));
-  PreparedRun prepared = TRY(PrepareRun(command, image, parsed, ShellPrompt(name)));
+  std::optional<Entrance> entrance;
+  PreparedRun prepared =
+      TRY(PrepareRun(command, image, parsed, ShellPrompt(name), [&](const WayRequest& way) -> Result<> {
+        TRY(EnterScope(TRY(LimitsOf(parsed)), ::getpid()));  // first: a container is born within our cgroup
+        entrance = TRY(Entrance::Begin(way));
+        return {};
+      }));
   ContainerRun& run = prepared.run;
   run.spec.argv = ArgvFor(name, parsed, std::move(rest));
   TRY(AddEdits(parsed, run.spec, run.say));
@@ -140,8 +146,7 @@ Result<int> Run(const Command& command, const std::string& name, Parsed parsed) 
                  stderr);
     };
   }
-  TRY(EnterScope(TRY(LimitsOf(parsed)), ::getpid()));
-  return RunContainer(run);
+  return RunContainer(run, std::move(*entrance));
 }
 
 // With --job there is no IMAGE, so what is missing can be judged only once it is known which was meant.
@@ -179,24 +184,25 @@ Result<> TakeOptionsFromEnvironment(const Command& command, const std::vector<st
 }
 
 Result<PreparedRun> PrepareRun(const Command& command, const std::string& image, Parsed& parsed,
-                               const std::vector<std::string>& more_env) {
+                               const std::vector<std::string>& more_env,
+                               const std::function<Result<>(const WayRequest&)>& chosen) {
   PreparedRun prepared;
   std::vector<std::string> caller_env = CallersVariables();
   TRY(TakeOptionsFromEnvironment(command, caller_env, parsed));
   for (const std::string& warning : TRY(JudgeForeignOptions(parsed))) Say(warning);
   BrokerConf conf = ReadStarterConf();
-  User user = CallingUser();
   ContainerRun& run = prepared.run;
-  run.way = {.only = TRY(WayOf(parsed)),
-             .starter = TRY(FindCompanion("slipway-starter")),
-             .rootless_arguments = StarterArguments(parsed, user),
-             .exec_socket = conf.exec_socket()};
-  Chosen chosen = TRY(ChooseImage(image, conf, run.way, parsed.Has("import")));
-  prepared.image = std::move(chosen.image);
-  run.way.digest = std::move(chosen.digest);
+  prepared.way = {.only = TRY(WayOf(parsed)),
+                  .starter = TRY(FindCompanion("slipway-starter")),
+                  .rootless_arguments = StarterArguments(parsed),
+                  .exec_socket = conf.exec_socket()};
+  Chosen image_chosen = TRY(ChooseImage(image, conf, prepared.way, parsed.Has("import")));
+  prepared.image = std::move(image_chosen.image);
+  prepared.way.digest = std::move(image_chosen.digest);
+  TRY(chosen(prepared.way));
   prepared.caller_variables = caller_env.size();
   caller_env.insert(caller_env.end(), more_env.begin(), more_env.end());
-  run.spec = TRY(MakeContainerSpec(prepared.image, ContainerOptionsOf(parsed), user, caller_env,
+  run.spec = TRY(MakeContainerSpec(prepared.image, ContainerOptionsOf(parsed), CallingUser(), caller_env,
                                    WorkingDirectory(), prepared.files));
   run.fds = prepared.files.fds();
   run.say = Say;

@@ -2,6 +2,7 @@
 // exec, run and shell: a container here and now, no daemon.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -27,13 +28,17 @@ Result<> TakeOptionsFromEnvironment(const Command& command, const std::vector<st
 // Everything but argv, of options parsed with ContainerOptionList(), the environment's added to them. run.fds
 // borrow from the rest.
 struct PreparedRun {
+  WayRequest way;
   ImageFile image;
   SpecFiles files;
   ContainerRun run;
   std::size_t caller_variables = 0;
 };
+// `chosen` is called as soon as it is known what is asked of a way, before most of the work; its error is
+// ours.
 Result<PreparedRun> PrepareRun(const Command& command, const std::string& image, Parsed& parsed,
-                               const std::vector<std::string>& more_env = {});
+                               const std::vector<std::string>& more_env,
+                               const std::function<Result<>(const WayRequest&)>& chosen);
 
 // `name` is exec, run or shell; `arguments` come after it. Returns the exit code.
 int RunContainerCommand(const std::string& name, const std::vector<std::string>& arguments);

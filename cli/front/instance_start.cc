@@ -58,12 +58,12 @@ Result<InstancePlan> PlanOf(bool start, const std::string& name, const std::vect
                             const Parsed& parsed, const PreparedRun& prepared) {
   InstancePlan plan;
   plan.limits = TRY(LimitsOf(parsed));
-  if (prepared.run.way.only.value_or(Way::kRootless) != Way::kRootless || !prepared.run.way.digest.empty())
+  if (prepared.way.only.value_or(Way::kRootless) != Way::kRootless || !prepared.way.digest.empty())
     return Fail(
         Code::kUnimplemented,
         "instances are made in the rootless way: of a file or a directory, without --way or --import");
-  plan.starter = prepared.run.way.starter;
-  plan.starter_arguments = prepared.run.way.rootless_arguments;
+  plan.starter = prepared.way.starter;
+  plan.starter_arguments = prepared.way.rootless_arguments;
   plan.first = FirstTask(start, parsed, arguments);
   plan.first_optional = start;
   plan.spec = prepared.run.spec;
@@ -86,7 +86,8 @@ Result<int> Start(bool start, Parsed parsed) {
   std::string image = rest[0], name = rest[1];
   rest.erase(rest.begin(), rest.begin() + 2);
   TRY(CheckInstanceName(name));
-  PreparedRun prepared = TRY(PrepareRun(Declare(start ? "start" : "run"), image, parsed));
+  PreparedRun prepared = TRY(PrepareRun(Declare(start ? "start" : "run"), image, parsed, {},
+                                        [](const WayRequest&) { return Result<>(); }));
   InstancePlan plan = TRY(PlanOf(start, name, rest, parsed, prepared));
   LaunchSpec spec = plan.spec;
   plan.claim = TRY(ClaimInstance(TRY(InstancesFolder(CallingUser())), name));

@@ -38,7 +38,7 @@ Result<std::optional<std::uint64_t>> Cpus(const Parsed& parsed) {
   if (text.empty() || *end != 0 || !std::isfinite(cpus) || cpus < 0.01 || cpus > kLimitCpusMax)
     return Fail(Code::kInvalidArgument, "--cpus '", text.substr(0, 32), "' is not a number from 0.01 to ",
                 kLimitCpusMax);
-  return static_cast<std::uint64_t>(std::llround(cpus * 1e6));
+  return static_cast<std::uint64_t>(cpus * 1e6 + 0.5);
 }
 
 // --memory-swap is memory and swap together, as it has been since Docker; -1 is no limit.

@@ -17,6 +17,7 @@
 #include "imagestore/build/metadata.h"
 #include "imagestore/build/sections.h"
 #include "imagestore/build/userns.h"
+#include "imagestore/sif/elf_arch.h"
 #include "imagestore/sif/sif.h"
 #include "imagestore/squashfs/pack.h"
 #include "imagestore/squashfs/reader.h"
@@ -66,7 +67,7 @@ class TempDirectory {
 Result<std::string> ArchOfTree(const std::string& path) {
   RootDir root = TRY(RootDir::Open(path));
   auto shell = root.ReadFile("/bin/sh", 64 << 20);
-  std::string arch = shell ? ElfArch(*shell) : "unknown";
+  std::string arch = shell ? sif::ElfArch(*shell) : "unknown";
   return arch == "unknown" ? std::string(sif::HostArch()) : arch;
 }
 

@@ -12,6 +12,7 @@
 #include "base/os/fd.h"
 #include "imagestore/build/image_window.h"
 #include "imagestore/build/metadata.h"
+#include "imagestore/sif/elf_arch.h"
 #include "imagestore/sif/sif.h"
 #include "imagestore/squashfs/reader.h"
 
@@ -45,7 +46,7 @@ void ReadTexts(const squashfs::Reader& reader, Inspection& inspection) {
   if (auto labels = ParseLabels(read("/.singularity.d/labels.json"))) inspection.labels = std::move(*labels);
   auto shell = reader.ReadHead("/bin/sh", 64);
   inspection.has_shell = shell.has_value();
-  inspection.shell_arch = shell ? ElfArch(*shell) : "unknown";
+  inspection.shell_arch = shell ? sif::ElfArch(*shell) : "unknown";
 }
 
 }  // namespace

@@ -27,7 +27,4 @@ Result<> WriteMetadata(const RootDir& root, const Recipe& recipe, const Labels& 
 // Directories and files that a container's mounts need; what is there stays.
 Result<> MakeMountPoints(const RootDir& root);
 
-// "amd64" from the first bytes of an ELF file; "unknown" for anything else.
-std::string ElfArch(std::string_view head);
-
 }  // namespace slipway::build

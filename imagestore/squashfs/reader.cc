@@ -34,6 +34,15 @@ Kind KindOf(std::uint32_t mode) {
   if (S_ISCHR(mode) || S_ISBLK(mode)) return Kind::kDevice;
   return Kind::kOther;
 }
+
+Result<> Visited(const Node& directory, const std::string& path, const Reader::Visit& visit) {
+  for (const auto& child : directory.children) {
+    std::string below = path.empty() ? child->name : Cat(path, "/", child->name);
+    TRY(visit(below, KindOf(child->mode)));
+    if (child->IsDirectory()) TRY(Visited(*child, below, visit));
+  }
+  return {};
+}
 }  // namespace
 
 struct Reader::State {
@@ -146,6 +155,15 @@ Result<std::vector<std::string>> Reader::List(const std::string& path, std::size
       return Fail(Code::kOutOfRange, path, " has more than ", entries_max, " entries");
     names.emplace_back(reinterpret_cast<const char*>(entry->name), entry->size + std::size_t{1});
   }
+}
+
+Result<> Reader::Walk(const Limits& limits, const Visit& visit) const {
+  Policy as_it_is{
+      .devices = Treatment::kKeep, .set_id = Treatment::kKeep, .file_capabilities = Treatment::kKeep};
+  Admission admission(as_it_is, limits);
+  Node root;
+  TRY(state_->source->ReadTree(root, admission));
+  return Visited(root, "", visit);
 }
 
 }  // namespace slipway::squashfs

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -45,6 +46,10 @@ class Reader {
   // The first `bytes_max` bytes at most of a longer file.
   Result<std::string> ReadHead(const std::string& path, std::size_t bytes_max) const;
   Result<std::vector<std::string>> List(const std::string& path, std::size_t entries_max) const;
+  // Everything below the root, a directory before what is in it, by name: "usr/bin/sh". An error of `visit`
+  // ends the walk and is returned.
+  using Visit = std::function<Result<>(const std::string& path, Kind kind)>;
+  Result<> Walk(const Limits& limits, const Visit& visit) const;
 
  private:
   struct State;

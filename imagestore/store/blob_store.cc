@@ -153,7 +153,8 @@ Result<std::vector<Blob>> BlobStore::List() const {
     struct stat info;
     if (!name.starts_with(kPrefix) || !IsDigest(DigestOfName(name))) continue;
     if (::fstatat(dir_->get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) continue;  // removed meanwhile
-    blobs.push_back({DigestOfName(name), static_cast<std::uint64_t>(info.st_size)});
+    blobs.push_back({DigestOfName(name), static_cast<std::uint64_t>(info.st_size),
+                     info.st_mtim.tv_sec * 1000 + info.st_mtim.tv_nsec / 1'000'000});
   }
   return blobs;
 }
@@ -163,6 +164,20 @@ Result<> BlobStore::Remove(std::string_view digest) const {
   if (::unlinkat(dir_->get(), name.c_str(), 0) == 0) return {};
   if (errno == ENOENT) return Fail(Code::kNotFound, "the store has no image ", digest);
   return ErrnoFail("remove", name);
+}
+
+Result<std::string> BlobStore::Retire(std::string_view digest) const {
+  std::string name = TRY(CheckedName(digest)), retired = Cat(kTemporary, "gone-", Hex(RandomBytes(12)));
+  if (::renameat(dir_->get(), name.c_str(), dir_->get(), retired.c_str()) == 0) return retired;
+  if (errno == ENOENT) return Fail(Code::kNotFound, "the store has no image ", digest);
+  return ErrnoFail("rename", name);
+}
+
+Result<> BlobStore::Discard(const std::string& retired) const {
+  if (!retired.starts_with(kTemporary) || retired.find('/') != std::string::npos)
+    return Fail(Code::kInvalidArgument, "not a retired blob: ", retired.substr(0, 80));
+  if (::unlinkat(dir_->get(), retired.c_str(), 0) < 0 && errno != ENOENT) return ErrnoFail("remove", retired);
+  return {};
 }
 
 }  // namespace slipway::store

@@ -34,6 +34,7 @@ Result<> VerifyChunk(const ChunkManifest& manifest, std::size_t index, std::stri
 struct Blob {
   std::string digest;
   std::uint64_t size = 0;
+  std::int64_t modified = 0;  // milliseconds since 1970: when it was stored; only of List
 };
 
 class BlobStore;
@@ -69,6 +70,10 @@ class BlobStore {
   Result<UniqueFd> OpenForReading(std::string_view digest) const;  // kNotFound names the digest
   Result<std::vector<Blob>> List() const;                          // by digest
   Result<> Remove(std::string_view digest) const;                  // kNotFound when it is not there
+  // Remove in two halves: at once the digest is gone, and only then, in its own time, the bytes. What a crash
+  // leaves between them the next Open clears away. Returns the name for Discard.
+  Result<std::string> Retire(std::string_view digest) const;  // kNotFound when it is not there
+  Result<> Discard(const std::string& retired) const;
   const std::string& directory() const { return directory_; }
 
  private:

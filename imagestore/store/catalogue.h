@@ -1,29 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// People name images, "base/debian:12"; jobs need digests. The catalogue maps one to the other and remembers
-// what a name meant before. SQLite, synchronous=FULL: what Add returned survives a crash. One thread at a
-// time.
+// People name images, "base/debian:12"; jobs need digests. The catalogue maps one to the other, remembers
+// what a name meant before, and knows of each image what is inside, who signed it, who brought it and who
+// used it when. SQLite, synchronous=FULL: what has returned survives a crash. One thread at a time.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result/result.h"
+#include "imagestore/content/content.h"
+#include "imagestore/store/image_name.h"
+#include "imagestore/store/policy.h"
 
 namespace slipway::store {
 
-// "project/name:tag", "name:tag" (project "library"), "name" (tag "latest"), each with or without
-// "@sha256:…".
-struct ImageName {
-  std::string project, name, tag;
-  std::string digest;        // empty unless the reference pins one
-  std::string Text() const;  // "project/name:tag", without the digest
-};
-// Parts are 1–63 of [a-z0-9._-] (tags may have capitals, too) and begin with a letter or digit.
-Result<ImageName> ParseImageName(std::string_view text);
+enum class Visibility : std::uint8_t { kPublic = 0, kGroup = 1, kPrivate = 2 };
 
 struct ImageRecord {
   std::string name;           // "project/name:tag"
@@ -35,6 +31,48 @@ struct ImageRecord {
   std::string arch;
   std::map<std::string, std::string> labels;
   std::vector<std::string> previous;  // digests the name had before, latest first
+  Visibility visibility = Visibility::kPublic;
+  std::uint32_t group = 0;   // gid, of a name that a group sees
+  std::uint32_t by_uid = 0;  // who gave the name this digest
+};
+
+// One meaning of a name.
+struct Meaning {
+  std::string digest;
+  std::int64_t created = 0;  // milliseconds since 1970
+  std::uint64_t size = 0;
+  std::uint32_t by_uid = 0;
+};
+
+struct Signer {
+  std::string key, name;
+  bool operator==(const Signer&) const = default;
+};
+
+// What is known of a blob, named or not.
+struct ImageFacts {
+  std::string digest, source_digest;
+  std::uint64_t size = 0;
+  std::int64_t created = 0, last_used = 0;  // milliseconds since 1970; 0: never
+  std::uint64_t jobs = 0;                   // that were submitted with it
+  std::optional<content::Content> content;  // nothing: it was imported before such things were told
+  std::vector<Signer> signers;
+  std::vector<std::uint32_t> holders;  // who brought it
+  bool damaged = false;                // its bytes were found to be others than the digest says
+};
+
+// Who asks. An administrator sees everything.
+struct Viewer {
+  std::uint32_t uid = 0;
+  std::vector<std::uint32_t> groups;
+  bool admin = false;
+};
+bool MaySee(const ImageRecord& record, const Viewer& viewer);
+
+// What somebody takes up: each blob once.
+struct Use {
+  std::uint64_t bytes = 0, images = 0;
+  std::uint64_t limit = 0;  // bytes; 0: none of its own
 };
 
 class Catalogue {
@@ -44,17 +82,56 @@ class Catalogue {
   Catalogue& operator=(Catalogue&&) noexcept;
   ~Catalogue();
 
-  // Gives `record.name` this digest; `previous` is kept by the catalogue. kPermissionDenied when the name
-  // belongs to another uid (uid 0 may replace any).
+  // ---- Names
+
+  // Gives `record.name` this digest; `previous` is kept by the catalogue, `by_uid` is who does it. A new name
+  // is `owner_uid`'s with this visibility; one that is there keeps its own. kPermissionDenied when the name
+  // belongs to another uid than `owner_uid` (uid 0 may replace any).
   Result<> Add(const ImageRecord& record);
   // kNotFound with the nearest names for a reference that is unknown; a reference with "@sha256:…" is held to
   // it (an older digest of the name is found, too).
   Result<ImageRecord> Resolve(std::string_view reference) const;
+  // The same for somebody: what he may not see is unknown to him, in the nearest names, too.
+  Result<ImageRecord> Resolve(std::string_view reference, const Viewer& viewer) const;
   Result<std::vector<ImageRecord>> List() const;  // by name
   // Forgets the name and its history; the blob is the caller's. kPermissionDenied unless owner or uid 0.
   Result<ImageRecord> Remove(std::string_view reference, std::uint32_t by_uid);
+  Result<> SetVisibility(std::string_view name, std::uint32_t by_uid, Visibility visibility,
+                         std::uint32_t group);
+  Result<std::vector<Meaning>> History(std::string_view name) const;  // latest first
   // True while some name has, or had, this digest.
   Result<bool> Mentions(std::string_view digest) const;
+  // The names that have, or had, this digest.
+  Result<std::vector<ImageRecord>> NamesOf(std::string_view digest) const;
+
+  // ---- Images
+
+  // A blob that is whole in the store. Known already: content and signers are taken over, `damaged` ends, the
+  // holders become more, what it was used for stays.
+  Result<> KeepImage(const ImageFacts& facts);
+  Result<std::optional<ImageFacts>> FindImage(std::string_view digest) const;
+  Result<std::vector<ImageFacts>> Images() const;  // by digest, without content
+  Result<> NoteUse(std::string_view digest, std::int64_t now_ms);
+  Result<> NoteDamage(std::string_view digest, bool damaged);
+  // The digest that was imported from this source; empty: none.
+  Result<std::string> ImportOf(std::string_view source_digest) const;
+  Result<> ForgetImage(std::string_view digest);  // its sources, too; names are not touched
+
+  // ---- Execution policy
+
+  Result<std::int64_t> AddRule(const PolicyRule& rule);  // its id
+  Result<> RemoveRule(std::int64_t id);                  // kNotFound
+  Result<std::vector<PolicyRule>> Rules() const;         // by id
+
+  // ---- Quotas. Subjects are "user:UID" and "project:NAME".
+
+  Result<> SetLimit(const std::string& subject, std::uint64_t bytes);  // 0: no limit of its own
+  // Of every subject that has images or a limit. A user has what he named, what his names meant before, and
+  // what he brought that has no name; `stored` says which blobs are there.
+  Result<std::map<std::string, Use>> Usage(const std::map<std::string, std::uint64_t>& stored) const;
+
+  // kDataLoss says what SQLite found wrong with the file.
+  Result<> Check() const;
 
  private:
   struct State;

@@ -223,12 +223,17 @@ Result<std::unique_ptr<Signer>> PemSigner(const std::string& path) {
 }
 
 Result<std::unique_ptr<Checker>> PemChecker(const std::string& path) {
-  std::string text;
-  Bio bio = TRY(OpenPem(path, text));
+  auto checker = PemTextChecker(TRY(ReadFile(path, 1 << 20)), path.substr(path.rfind('/') + 1));
+  if (!checker) return Failure(std::move(checker).error().Context(path));
+  return checker;
+}
+
+Result<std::unique_ptr<Checker>> PemTextChecker(std::string_view pem, const std::string& name) {
+  Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   Key key(PEM_read_bio_PUBKEY(bio.get(), nullptr, nullptr, nullptr));
-  if (!key) return Fail(Code::kInvalidArgument, path, ": no PEM public key in it");
-  TRY(CheckStrength(key.get(), path));
-  return std::unique_ptr<Checker>(new KeyChecker(std::move(key), path.substr(path.rfind('/') + 1)));
+  if (!key) return Fail(Code::kInvalidArgument, "no PEM public key in it");
+  TRY(CheckStrength(key.get(), name));
+  return std::unique_ptr<Checker>(new KeyChecker(std::move(key), name));
 }
 
 Result<std::unique_ptr<Checker>> CertificateChecker(const CertificateFiles& files) {

@@ -24,6 +24,8 @@ bool LooksLikeDsse(std::string_view bytes);
 // PKCS#8 or the older forms; an encrypted one asks for its passphrase on the terminal.
 Result<std::unique_ptr<Signer>> PemSigner(const std::string& path);
 Result<std::unique_ptr<Checker>> PemChecker(const std::string& path);
+// `name`: of the key, for people and for what is said when the key is no good.
+Result<std::unique_ptr<Checker>> PemTextChecker(std::string_view pem, const std::string& name);
 
 struct CertificateFiles {
   std::string certificate, intermediates, roots;  // roots empty: the system's

@@ -15,7 +15,6 @@ namespace slipway::trust {
 namespace {
 
 constexpr std::size_t kTextMax = 16 << 20;
-constexpr char kClearSigned[] = "-----BEGIN PGP SIGNED MESSAGE-----";
 
 struct ContextFree {
   void operator()(gpgme_ctx_t context) const { gpgme_release(context); }
@@ -313,8 +312,6 @@ Checked KeyRing::CheckClearSigned(std::string_view bytes) {
   checked.state = Checked::kGood;
   return checked;
 }
-
-bool LooksLikeClearSigned(std::string_view bytes) { return bytes.starts_with(kClearSigned); }
 
 namespace {
 

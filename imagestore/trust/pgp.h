@@ -56,7 +56,9 @@ class KeyRing {
   std::unique_ptr<State> state_;
 };
 
-bool LooksLikeClearSigned(std::string_view bytes);
+inline bool LooksLikeClearSigned(std::string_view bytes) {
+  return bytes.starts_with("-----BEGIN PGP SIGNED MESSAGE-----");
+}
 std::unique_ptr<Signer> PgpSigner(KeyRing ring, std::string fingerprint);
 std::unique_ptr<Checker> PgpChecker(KeyRing ring);
 

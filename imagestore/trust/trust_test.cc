@@ -13,6 +13,7 @@
 #include "imagestore/trust/dsse.h"
 #include "imagestore/trust/integrity.h"
 #include "imagestore/trust/pgp.h"
+#include "imagestore/trust/site_keys.h"
 
 namespace slipway::trust {
 namespace {
@@ -258,6 +259,74 @@ TEST_F(Trust, APgpKeySignsAndVerifies) {
   EXPECT_EQ(VerifyBy(strangers).signatures[0].checked.state, Checked::kUnknownKey);
 }
 
+TEST_F(Trust, TheSitesKeysVerifyWithoutGnuPg) {
+  auto ring = KeyRing::Open(top_ + "/keys");
+  if (!ring) GTEST_SKIP() << ring.error().message;
+  auto key = ring->Generate({.name = "Site", .email = "site@example.org", .ask_passphrase = false});
+  auto other = ring->Generate({.name = "Other", .email = "other@example.org", .ask_passphrase = false});
+  ASSERT_TRUE(key && other);
+  std::string pem = Ed25519("ed"), pem_text = *ReadFile(pem + ".pub");
+  std::string ours = *ring->Export(key->fingerprint, false),
+              others = *ring->Export(other->fingerprint, false);
+  auto signer = PgpSigner(std::move(*ring), key->fingerprint);
+  ASSERT_TRUE(SignWith(*signer, {1}));
+  SignWithPem(pem, {1});
+  auto verify = [&](std::string_view keys) {
+    auto site = SiteKeys(keys);
+    EXPECT_TRUE(site) << site.error().message;
+    return VerifyBy(*site);
+  };
+  VerifyReport report = verify(Cat("both kinds\n", others, "and\n", ours, pem_text));
+  EXPECT_TRUE(report.verified) << report.why;
+  ASSERT_EQ(report.signatures.size(), 2U);
+  EXPECT_EQ(report.signatures[0].checked.state, Checked::kGood) << report.signatures[0].checked.why;
+  EXPECT_EQ(report.signatures[0].checked.key, key->fingerprint);
+  EXPECT_EQ(report.signatures[0].checked.signer, "Site <site@example.org>");
+  EXPECT_EQ(report.signatures[1].checked.state, Checked::kGood);
+  EXPECT_FALSE(verify(others).verified);
+  EXPECT_EQ(verify(others).signatures[0].checked.state, Checked::kUnknownKey);
+  // One letter of the signed text.
+  sif::Descriptor signature = Object(4);
+  Change(signature.offset + ReadFile(path_)->substr(signature.offset).find("relativeId"), 'R');
+  report = verify(Cat(ours, pem_text));
+  EXPECT_FALSE(report.verified) << "one key's good signature does not outweigh another's wrong one";
+  EXPECT_EQ(report.signatures[0].checked.state, Checked::kBad);
+}
+
+TEST_F(Trust, AnExpiredPgpKeyDoesNotCount) {
+  auto ring = KeyRing::Open(top_ + "/keys");
+  if (!ring) GTEST_SKIP() << ring.error().message;
+  auto key = ring->Generate(
+      {.name = "Short", .email = "short@example.org", .expires_s = 1, .ask_passphrase = false});
+  ASSERT_TRUE(key) << key.error().message;
+  std::string exported = *ring->Export(key->fingerprint, false);
+  auto signer = PgpSigner(std::move(*ring), key->fingerprint);
+  auto signed_now = SignWith(*signer, {1});
+  if (!signed_now) GTEST_SKIP() << "the machine was too slow to sign within a second";
+  while (std::time(nullptr) <= key->created + 1) ::usleep(50'000);
+  auto site = SiteKeys(exported);
+  ASSERT_TRUE(site) << site.error().message;
+  VerifyReport report = VerifyBy(*site);
+  EXPECT_FALSE(report.verified);
+  EXPECT_EQ(report.signatures[0].checked.state, Checked::kUnusable) << report.signatures[0].checked.why;
+}
+
+TEST(SiteKeys, WhatIsNoKeyIsNamed) {
+  struct Case {
+    const char *text, *named;
+  };
+  for (Case one : {Case{"", "no key"}, Case{"nothing here", "no key"},
+                   Case{"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "CERTIFICATE"},
+                   Case{"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "block 1"},
+                   Case{"-----BEGIN PUBLIC KEY-----\nAAAA\n", "block 1"}, Case{"-----BEGIN ", "block 1"},
+                   Case{"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nAAAA\n-----END PGP PUBLIC KEY BLOCK-----\n",
+                        "no usable PGP"}}) {
+    auto keys = SiteKeys(one.text);
+    ASSERT_FALSE(keys) << one.text;
+    EXPECT_THAT(keys.error().message, HasSubstr(one.named));
+  }
+}
+
 // What another implementation signed, where a folder of it is at hand.
 TEST_F(Trust, ForeignSignaturesAreVerified) {
   const char* folder = std::getenv("SLIPWAY_TEST_SIF_DIR");
@@ -269,6 +338,13 @@ TEST_F(Trust, ForeignSignaturesAreVerified) {
   path_ = Cat(folder, "/two-groups-signed-pgp.sif");
   checkers.push_back(PgpChecker(std::move(*KeyRing::OfFile(Cat(folder, "/keys/pgp-public.asc")))));
   EXPECT_TRUE(VerifyBy(checkers, {.all = true}).verified);
+  auto site = SiteKeys(Cat(*ReadFile(Cat(folder, "/keys/pgp-public.asc")), "\n",
+                           *ReadFile(Cat(folder, "/keys/ed25519-public.pem"))));
+  ASSERT_TRUE(site) << site.error().message;
+  for (const char* name : {"/two-groups-signed-pgp.sif", "/one-group-signed-dsse.sif"}) {
+    path_ = Cat(folder, name);
+    EXPECT_TRUE(VerifyBy(*site).verified) << name << ": " << VerifyBy(*site).why;
+  }
   path_ = Cat(folder, "/two-groups.sif");
   EXPECT_FALSE(VerifyBy(checkers).verified);
 }

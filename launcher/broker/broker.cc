@@ -67,7 +67,8 @@ Result<> RunBroker(const BrokerConf& conf, const ContainerEntry& entry) {
   TRY(images.Open());
   std::vector<std::string> cannot = cgroups.cannot();
   bool proc_masked = conf.rootless ? false : IsProcMasked();
-  ExecServer users({conf, *loop, images, entry, mounts.host.get(), proc_masked});
+  HostPlace host = conf.rootless ? HostPlace() : TRY(HostPlace::Find(mounts.host.get()));
+  ExecServer users({conf, *loop, images, entry, std::move(host), proc_masked});
   BrokerServer server(conf, *loop, images, cannot);
   StepKeeper steps({conf, *loop, images, marks, cgroups, mounts.holder ? &*mounts.holder : nullptr, entry,
                     mounts.host.get(), proc_masked},

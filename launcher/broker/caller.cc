@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -16,16 +17,15 @@
 namespace slipway {
 namespace {
 
-Result<> JudgeNamespaces(const std::string& proc, int host_mounts_fd) {
-  for (const char* kind : {"user", "mnt", "pid", "net", "ipc", "uts", "cgroup"}) {
-    bool mounts = std::string_view(kind) == "mnt";
-    std::string ours = mounts ? Cat("/proc/self/fd/", host_mounts_fd) : Cat("/proc/self/ns/", kind);
-    if (!IsSameFile(Cat(proc, "/ns/", kind), ours))
-      return Fail(Code::kPermissionDenied, "you are in another ", kind, " namespace than this node's");
-  }
-  if (!IsSameFile(proc + "/root", "/"))
-    return Fail(Code::kPermissionDenied, "your root folder is not this node's");
-  return {};
+constexpr std::pair<const char*, const char*> kPlaces[] = {
+    {"ns/mnt", "mount namespace"},     {"ns/user", "user namespace"}, {"ns/pid", "pid namespace"},
+    {"ns/net", "network namespace"},   {"ns/ipc", "ipc namespace"},   {"ns/uts", "uts namespace"},
+    {"ns/cgroup", "cgroup namespace"}, {"root", "root folder"}};
+
+Result<std::pair<dev_t, ino_t>> FileAt(const std::string& path) {
+  struct stat info;
+  if (::stat(path.c_str(), &info) < 0) return ErrnoFail("stat", path);
+  return std::pair{info.st_dev, info.st_ino};
 }
 
 // A hard limit above our own is had only with CAP_SYS_RESOURCE; without it ours is what he gets.
@@ -87,17 +87,31 @@ Result<> JudgeStatus(const std::string& status, const UserIds& who) {
   return {};
 }
 
-Result<Caller> CallerOf(int socket_fd, int host_mounts_fd) {
+Result<HostPlace> HostPlace::Find(int mounts_fd) {
+  HostPlace host;
+  for (auto& [entry, name] : kPlaces)
+    host.places.push_back(
+        TRY(FileAt(Cat("/proc/self/", host.places.empty() ? Cat("fd/", mounts_fd) : entry))));
+  host.cgroup_mount = CgroupMount().value_or("");
+  return host;
+}
+
+Result<Caller> CallerOf(int socket_fd, const HostPlace& host) {
   PeerIdentity peer = TRY(PeerOf(socket_fd));
   Caller caller;
   caller.identity = {peer.uid, peer.gid, TRY(PeerGroups(socket_fd))};
   caller.process = TRY_CONTEXT(Process::Of(peer.pid), "you have gone");
   std::string proc = Cat("/proc/", peer.pid);
   TRY(JudgeStatus(TRY(ReadFile(proc + "/status", 1 << 20)), caller.identity));
-  TRY(JudgeNamespaces(proc, host_mounts_fd));
+  for (std::size_t i = 0; i < std::size(kPlaces); ++i) {
+    if (TRY(FileAt(Cat(proc, "/", kPlaces[i].first))) != host.places[i])
+      return Fail(Code::kPermissionDenied, "your ", kPlaces[i].second, " is not this node's");
+  }
   std::string path = TRY(FollowableCgroup(TRY(ReadFile(proc + "/cgroup", 64 << 10)),
                                           TRY(ReadFile("/proc/self/cgroup", 64 << 10))));
-  if (!path.empty()) caller.cgroup = TRY(Open(TRY(CgroupMount()) + path, O_RDONLY | O_DIRECTORY));
+  if (!path.empty() && host.cgroup_mount.empty())
+    return Fail(Code::kPermissionDenied, "your cgroup ", path, " is mounted nowhere");
+  if (!path.empty()) caller.cgroup = TRY(Open(host.cgroup_mount + path, O_RDONLY | O_DIRECTORY));
   caller.take_limits = [pid = peer.pid] { return TakeLimitsOf(pid); };
   return caller;
 }

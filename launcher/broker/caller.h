@@ -5,8 +5,12 @@
 // him out of them.
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/os/fd.h"
 #include "base/os/process.h"
@@ -23,10 +27,18 @@ struct Caller {
   std::function<Result<>()> take_limits;
 };
 
+// Where a caller has to be: in the namespaces and under the root of this node. Found out once; the broker
+// itself has left the host's mount namespace, which `mounts_fd` is.
+struct HostPlace {
+  static Result<HostPlace> Find(int mounts_fd);
+  std::vector<std::pair<dev_t, ino_t>> places;
+  std::string cgroup_mount;  // of cgroup v2; "" where there is none
+};
+
 // Of a connected socket. All that is read of /proc/PID, now and in the child, is this process's if `process`
-// can still be signalled afterwards: the one who asks must look. `host_mounts_fd`: the host's mount
-// namespace. kPermissionDenied says what cannot be carried over.
-Result<Caller> CallerOf(int socket_fd, int host_mounts_fd);
+// can still be signalled afterwards: the one who asks must look. kPermissionDenied says what cannot be
+// carried over.
+Result<Caller> CallerOf(int socket_fd, const HostPlace& host);
 
 // Pure, of the text of /proc/PID/cgroup: the cgroup v2 path ("" without that hierarchy). kPermissionDenied
 // when he is outside of what we see, or in another cgroup v1 than we are (`ours`), which no child of ours can

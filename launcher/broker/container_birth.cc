@@ -67,7 +67,9 @@ Result<HalfBorn> BearContainer(const BirthPlan& plan, const ContainerEntry& entr
   if (plan.join == nullptr) {
     TRY(child.Hear(kUnshared));
     TRY(WriteMaps(child.pid(), plan.identity));
+    if (plan.confirm) TRY(plan.confirm());
     TRY(child.Tell(kMapped));
+    if (plan.confirm) TRY(child.Tell(kGo));
   }
   TRY(child.Hear(kReady));
   return child;

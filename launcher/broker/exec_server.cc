@@ -13,11 +13,11 @@
 #include "launcher/broker/exec_policy.h"
 #include "launcher/broker/host_rules.h"
 #include "launcher/spec/broker_protocol.h"
+#include "launcher/spec/image_signers.h"
 
 namespace slipway {
 namespace {
 
-constexpr char kGo = 'g';
 constexpr auto kGrace = std::chrono::seconds(10);  // for an init whose caller has gone to end by itself
 
 }  // namespace
@@ -31,9 +31,12 @@ Result<> ExecServer::Listen() {
 
 Result<uid_t> ExecServer::Admit(int socket) const {
   PeerIdentity peer = TRY(PeerOf(socket));
-  auto his = static_cast<std::size_t>(std::count_if(connections_.begin(), connections_.end(),
-                                                    [&](auto& one) { return one.second.uid == peer.uid; }));
-  if (his >= world_.conf.exec_per_user || connections_.size() >= kConnectionsMax)
+  std::size_t his = 0, ending = 0;  // whose caller has gone is about to go, but not yet nothing
+  for (auto& [id, one] : connections_) {
+    if (one.uid == peer.uid) ++(one.socket ? his : ending);
+  }
+  std::size_t most = world_.conf.exec_per_user;
+  if (his >= most || his + ending >= 2 * most || connections_.size() >= kConnectionsMax)
     return Fail(Code::kResourceExhausted, "you have ", his, " containers here already (exec_per_user)");
   return peer.uid;
 }
@@ -51,6 +54,7 @@ void ExecServer::Accept() {
   made.socket = std::move(*socket);
   made.watch = *watch;
   made.uid = *uid;
+  Serve(id);  // the request has mostly come along
 }
 
 void ExecServer::Refuse(const Connection& connection, const Error& error) {
@@ -89,7 +93,7 @@ Result<> ExecServer::Exec(Id id, Connection& connection, std::string_view payloa
   if (request.version != kExecProtocolVersion)
     return Fail(Code::kFailedPrecondition, "exec protocol ", request.version, ", this broker speaks ",
                 kExecProtocolVersion);
-  Caller caller = TRY(CallerOf(connection.socket.get(), world_.host_mounts_fd));
+  Caller caller = TRY(CallerOf(connection.socket.get(), world_.host));
   TRY(JudgeExec(world_.conf, ExecWay::kBrokered, caller.identity, !request.digest.empty()));
   BirthPlan plan{.identity = caller.identity,
                  .birth = {.control_fd = control.get(),
@@ -97,22 +101,25 @@ Result<> ExecServer::Exec(Id id, Connection& connection, std::string_view payloa
                            .rules = RulesOfThisHost(),
                            .policy = world_.conf.container},
                  .cgroup_fd = caller.cgroup.get(),
-                 .prepare = caller.take_limits};
-  if (!request.digest.empty()) plan.birth.image_path = TRY(world_.images.Use(request.digest, UserOf(id)));
+                 .prepare = caller.take_limits,
+                 .confirm = [&]() -> Result<> {
+                   TRY_CONTEXT(caller.process.Signal(0), "you have gone");
+                   return {};
+                 }};
+  if (!request.digest.empty()) {
+    plan.birth.image_path = TRY(world_.images.Use(request.digest, UserOf(id)));
+    if (!plan.birth.policy.signed_by.empty())
+      plan.birth.image_signed_by = TRY(SignedBy(world_.conf.image_dir, request.digest));
+  }
   HalfBorn born = TRY(BearContainer(plan, world_.entry));
-  TRY_CONTEXT(caller.process.Signal(0), "you have gone");
   connection.init_watch =
       TRY(world_.loop.Watch(born.pidfd(), EPOLLIN, [this, id](std::uint32_t) { Ended(id); }));
-  if (auto told = born.Tell(kGo); !told) {
-    world_.loop.Unwatch(connection.init_watch);
-    return told;
-  }
   connection.init = born.Release();
   return SendMessage(connection.socket.get(), EncodeFrame(BrokerFrame::kStarted, Answer{1}));
 }
 
 Result<> ExecServer::Import(Id id, Connection& connection, UniqueFd file) {
-  Caller caller = TRY(CallerOf(connection.socket.get(), world_.host_mounts_fd));
+  Caller caller = TRY(CallerOf(connection.socket.get(), world_.host));
   TRY(JudgeImport(world_.conf, ExecWay::kBrokered, caller.identity));
   TRY(CheckReadable(file.get()));
   bool another = std::any_of(connections_.begin(), connections_.end(), [&](auto& one) {
@@ -120,16 +127,15 @@ Result<> ExecServer::Import(Id id, Connection& connection, UniqueFd file) {
   });
   if (another) return Fail(Code::kResourceExhausted, "another import of yours is running");
   connection.importing = true;
-  world_.images.Import(std::move(file), [this, id](Result<Imported> imported) {
+  world_.images.Import(std::move(file), [this, id](Result<ImportedImage> imported) {
     auto at = connections_.find(id);
     if (at == connections_.end()) return;
     if (!imported) {
       Refuse(at->second, imported.error());
     } else {
-      [[maybe_unused]] auto told = SendMessage(
-          at->second.socket.get(),
-          EncodeFrame(BrokerFrame::kImported,
-                      ImportedImage{1, imported->digest, imported->source_digest, imported->bytes}));
+      imported->id = 1;
+      [[maybe_unused]] auto told =
+          SendMessage(at->second.socket.get(), EncodeFrame(BrokerFrame::kImported, *imported));
     }
     CallerGone(id);
   });

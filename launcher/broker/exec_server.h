@@ -21,7 +21,7 @@ class ExecServer {
     Loop& loop;
     ImageKeeper& images;
     ContainerEntry entry;
-    int host_mounts_fd;
+    HostPlace host;
     bool proc_masked;
   };
   explicit ExecServer(World world) : world_(std::move(world)) {}

@@ -47,6 +47,16 @@ void Gate::Require(const Result<>& result) const {
 void Gate::Check(bool ok, const char* what) const {
   if (!ok) Require(ErrnoFail(what));
 }
+Gate Gate::Place(std::vector<int> fds, int first) const {
+  constexpr int kClear = 16;
+  fds.push_back(fd_);
+  for (int& fd : fds) Check((fd = ::fcntl(fd, F_DUPFD_CLOEXEC, kClear)) >= 0, "fcntl(F_DUPFD_CLOEXEC)");
+  Gate moved(fds.back());
+  fds.pop_back();
+  for (int fd : fds) moved.Check(::dup2(fd, first++) >= 0, "dup2");
+  moved.Check(::syscall(SYS_close_range, first, kClear - 1, 0) == 0, "close_range");
+  return moved;
+}
 void Gate::Say(char word) const { Require(SendMessage(fd_, std::string(1, word))); }
 void Gate::Await(char word) const {
   auto message = ReceiveMessage(fd_);

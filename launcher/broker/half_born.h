@@ -20,6 +20,9 @@ class Gate {
   int fd() const { return fd_; }
   void Require(const Result<>& result) const;   // reports the error and _exits when there is one
   void Check(bool ok, const char* what) const;  // the same with errno
+  // Before an exec: `fds` become `first`, `first` + 1 …, what else is below 16 and above them is closed, and
+  // the gate, moved out of their way, goes with the exec.
+  Gate Place(std::vector<int> fds, int first) const;
   void Say(char word) const;
   void Await(char word) const;
 

@@ -45,14 +45,9 @@ class Holder {
     // A client that does not read its answers loses the connection, not our time.
     if (!SetNonblocking(number)) return;
     auto watch = loop_.Watch(number, EPOLLIN, [this, number](std::uint32_t) {
-      if (!Serve(number)) Close(number);
+      if (!Serve(number)) loop_.Unwatch(clients_.extract(number).mapped().watch);
     });
     if (watch) clients_.emplace(number, Client{std::move(*socket), *watch});
-  }
-
-  void Close(int number) {
-    loop_.Unwatch(clients_.at(number).watch);
-    clients_.erase(number);
   }
 
   Result<> Serve(int socket) {

@@ -45,12 +45,7 @@ class HolderClient {
   Result<> Drop(const std::string& key);
 
  private:
-  struct Reply {
-    HolderFrame kind;
-    std::string payload;
-    std::vector<UniqueFd> fds;
-  };
-  Result<Reply> Ask(const std::string& frame, const std::vector<int>& fds, HolderFrame wanted);
+  Result<std::vector<UniqueFd>> Ask(HolderFrame kind, const std::string& key, const std::vector<int>& fds);
   UniqueFd socket_;
 };
 

@@ -20,6 +20,10 @@ Result<> CheckDigest(const std::string& digest) {
 std::string ImageFilePath(const BrokerConf& conf, const std::string& digest) {
   return Cat(conf.image_dir, "/", kImageFilePrefix, digest.substr(7));
 }
+std::string ContentPath(const BrokerConf& conf, const std::string& digest) {
+  return ImageFilePath(conf, digest) + ".content";
+}
+
 std::string ImageMountPath(const BrokerConf& conf, const std::string& digest) {
   return Cat(conf.mounts_dir(), "/", digest.substr(7));
 }

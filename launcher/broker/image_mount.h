@@ -16,6 +16,8 @@ inline constexpr const char* kImageFilePrefix = "sha256-";
 // first.
 Result<> CheckDigest(const std::string& digest);
 std::string ImageFilePath(const BrokerConf& conf, const std::string& digest);
+// What slipway-import found inside it (imagestore/content); nothing that runs as root reads it.
+std::string ContentPath(const BrokerConf& conf, const std::string& digest);
 std::string ImageMountPath(const BrokerConf& conf, const std::string& digest);
 
 Result<UniqueFd> OpenStoreImage(const BrokerConf& conf, const std::string& digest);  // read-only; kNotFound

@@ -22,7 +22,6 @@ Result<std::string> HashUnwritable(int fd) {
 }
 
 Result<> ImageKeeper::Open() {
-  TRY(MakeTrustedDirectory(conf_.image_dir, ::geteuid(), 0700));
   if (conf_.rootless) return {};
   for (const std::string& name : TRY(NamesIn(conf_.mounts_dir()))) {
     if (!IsDigest("sha256:" + name)) continue;
@@ -65,7 +64,7 @@ void ImageKeeper::Admit(const std::string& digest, UniqueFd file, uid_t owner, D
       done([&]() -> Result<> {
         std::string found = TRY(std::move(hashed));
         if (found != digest) return Fail(Code::kDataLoss, "the image's bytes are ", found, ", not ", digest);
-        return LinkIntoStore(conf_, host_store_fd_, ours->get(), digest);
+        return LinkIntoStore(host_store_fd_, ours->get(), ImageFilePath(conf_, digest));
       }());
     });
     return {};
@@ -73,9 +72,8 @@ void ImageKeeper::Admit(const std::string& digest, UniqueFd file, uid_t owner, D
   if (!begun) done(std::move(begun));
 }
 
-Result<> LinkIntoStore(const BrokerConf& conf, int store_fd, int file_fd, const std::string& digest) {
+Result<> LinkIntoStore(int store_fd, int file_fd, const std::string& path) {
   if (::fchmod(file_fd, 0444) < 0) return ErrnoFail("fchmod of the image");
-  std::string path = ImageFilePath(conf, digest);
   std::string from = Cat("/proc/self/fd/", file_fd);
   int linked = ::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW);
   // The kernel links within one mount only, and the agent's file is on the host's, not on the holder's copy.
@@ -86,21 +84,16 @@ Result<> LinkIntoStore(const BrokerConf& conf, int store_fd, int file_fd, const 
   if (linked < 0 && errno != EEXIST) {
     return ErrnoFail("linking the image into the store as", path);
   }
-  UniqueFd folder = TRY(slipway::Open(conf.image_dir, O_RDONLY | O_DIRECTORY));
-  if (::fsync(folder.get()) < 0) return ErrnoFail("fsync", conf.image_dir);
-  return {};
+  return SyncFolderOf(path);
 }
 
-void ImageKeeper::Import(UniqueFd source, std::function<void(Result<Imported>)> done) {
+void ImageKeeper::Import(UniqueFd source, std::function<void(Result<ImportedImage>)> done) {
   auto file = std::make_shared<UniqueFd>(std::move(source));
   auto work = [&conf = conf_, store_fd = host_store_fd_, file]() -> Result<std::string> {
     return Encode(TRY(ImportFile(conf, store_fd, file->get())));
   };
   importers_.Run(work, [done](Result<std::string> answer) {
-    done([&]() -> Result<Imported> {
-      std::string encoded = TRY(std::move(answer));
-      return Decode<Imported>(encoded, "imported image");
-    }());
+    done(answer ? Decode<ImportedImage>(*answer, "imported image") : Failure(std::move(answer).error()));
   });
 }
 
@@ -111,14 +104,10 @@ bool ImageKeeper::InUse(const std::string& digest) const {
 Result<> ImageKeeper::Remove(const std::string& digest) {
   TRY(CheckDigest(digest));
   if (InUse(digest)) return Fail(Code::kFailedPrecondition, "a step uses the image ", digest);
-  if (auto at = std::find(mounted_.begin(), mounted_.end(), digest); at != mounted_.end()) {
-    if (::umount2(ImageMountPath(conf_, digest).c_str(), 0) < 0)
-      return ErrnoFail("umount", ImageMountPath(conf_, digest));
-    ::rmdir(ImageMountPath(conf_, digest).c_str());
-    mounted_.erase(at);
-  }
-  if (::unlink(ImageFilePath(conf_, digest).c_str()) < 0 && errno != ENOENT)
-    return ErrnoFail("unlink", ImageFilePath(conf_, digest));
+  if (auto at = std::find(mounted_.begin(), mounted_.end(), digest); at != mounted_.end()) TRY(Unmount(at));
+  for (const std::string& path : {ImageFilePath(conf_, digest), ContentPath(conf_, digest),
+                                  Cat(conf_.image_dir, "/", SignersFile(digest))})
+    if (::unlink(path.c_str()) < 0 && errno != ENOENT) return ErrnoFail("unlink", path);
   return {};
 }
 
@@ -133,26 +122,20 @@ Result<std::vector<std::string>> ImageKeeper::List() const {
   return digests;
 }
 
+Result<std::list<std::string>::iterator> ImageKeeper::Unmount(std::list<std::string>::iterator at) {
+  std::string path = ImageMountPath(conf_, *at);
+  if (::umount2(path.c_str(), 0) < 0) return ErrnoFail("umount", path);
+  ::rmdir(path.c_str());
+  return mounted_.erase(at);
+}
+
 Result<> ImageKeeper::MakeRoom() {
   for (auto at = mounted_.end(); mounted_.size() >= mounts_max_ && at != mounted_.begin();) {
-    --at;
-    if (InUse(*at)) continue;
-    if (::umount2(ImageMountPath(conf_, *at).c_str(), 0) < 0)
-      return ErrnoFail("umount", ImageMountPath(conf_, *at));
-    ::rmdir(ImageMountPath(conf_, *at).c_str());
-    at = mounted_.erase(at);
+    if (!InUse(*--at)) at = TRY(Unmount(at));
   }
   if (mounted_.size() >= mounts_max_)
     return Fail(Code::kResourceExhausted, "steps use ", mounts_max_,
                 " different images on this node already");
-  return {};
-}
-
-Result<> ImageKeeper::Mount(const std::string& digest) {
-  TRY(MakeRoom());
-  UniqueFd mount = TRY(MountStoreImage(conf_, digest));
-  TRY(AttachStoreImage(conf_, digest, mount.get()));
-  mounted_.push_front(digest);
   return {};
 }
 
@@ -164,10 +147,14 @@ Result<std::string> ImageKeeper::Use(const std::string& digest, const StepId& st
     return ImageFilePath(conf_, digest);
   }
   auto at = std::find(mounted_.begin(), mounted_.end(), digest);
-  if (at != mounted_.end())
+  if (at != mounted_.end()) {
     mounted_.splice(mounted_.begin(), mounted_, at);
-  else
-    TRY(Mount(digest));
+  } else {
+    TRY(MakeRoom());
+    UniqueFd mount = TRY(MountStoreImage(conf_, digest));
+    TRY(AttachStoreImage(conf_, digest, mount.get()));
+    mounted_.push_front(digest);
+  }
   users_[step] = digest;
   return ImageMountPath(conf_, digest);
 }

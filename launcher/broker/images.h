@@ -36,7 +36,7 @@ class ImageKeeper {
   // `owner`: whose files may be taken over as they are. `done` is called once, maybe at once.
   void Admit(const std::string& digest, UniqueFd file, uid_t owner, Done done);
   // By importer.h, in a worker. `done` is called once.
-  void Import(UniqueFd source, std::function<void(Result<Imported>)> done);
+  void Import(UniqueFd source, std::function<void(Result<ImportedImage>)> done);
   Result<> Remove(const std::string& digest);  // kFailedPrecondition while a step uses it
   Result<std::vector<std::string>> List() const;
 
@@ -46,7 +46,7 @@ class ImageKeeper {
   void Release(const StepId& step);
 
  private:
-  Result<> Mount(const std::string& digest);
+  Result<std::list<std::string>::iterator> Unmount(std::list<std::string>::iterator at);  // the one behind it
   Result<> MakeRoom();
   bool InUse(const std::string& digest) const;
 
@@ -60,9 +60,9 @@ class ImageKeeper {
 
 // A file in the store's file system that has no name yet.
 Result<UniqueFd> MakeNamelessImage(const BrokerConf& conf);
-// Names a file of the store's own making (nobody else has it open) after its digest. `store_fd`: the store as
-// the host's mount namespace has it, or -1 when we are there.
-Result<> LinkIntoStore(const BrokerConf& conf, int store_fd, int file_fd, const std::string& digest);
+// Gives a file of the store's own making (nobody else has it open) its path in the store. `store_fd`: the
+// store as the host's mount namespace has it, or -1 when we are there.
+Result<> LinkIntoStore(int store_fd, int file_fd, const std::string& path);
 
 // For workers: proves that no descriptor or mapping for writing is left (waits a second for the giver to
 // close his), flushes, and hashes. `fd` must be open read-only.

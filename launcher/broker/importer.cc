@@ -5,10 +5,11 @@
 #include <poll.h>
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <csignal>
 
 #include "base/crypto/crypto.h"
+#include "base/text/text.h"
+#include "launcher/broker/image_mount.h"
 #include "launcher/broker/images.h"
 #include "launcher/broker/sandbox.h"
 
@@ -24,29 +25,59 @@ std::string FirstLine(int fd) {
   std::string text(kErrorBytesMax, '\0');
   ssize_t n = ::read(fd, text.data(), text.size());
   text.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
-  text.resize(std::min(text.find('\n'), text.size()));
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return text;
+  return Printable(text.substr(0, text.find('\n')));
 }
 
-Result<> RunImport(const SandboxPlan& plan, int errors_fd) {
-  Process process = TRY(StartSandboxed(plan));
+Result<> RunImport(const BrokerConf& conf, std::vector<SandboxFile> files, std::uint64_t out_bytes_max) {
+  // Nobody reads it before the end and nobody waits for it: what does not fit the pipe is lost.
+  PipeEnds errors = TRY(MakePipe(O_NONBLOCK));
+  Process process = TRY(StartSandboxed({.program = conf.import,
+                                        .uid = conf.import_uid,
+                                        .gid = conf.import_gid,
+                                        .rootless = conf.rootless,
+                                        .scratch = conf.run_dir,
+                                        .files = std::move(files),
+                                        .error_fd = errors.write.get(),
+                                        .out_bytes_max = out_bytes_max}));
   pollfd ended{process.pidfd(), POLLIN, 0};
   bool overdue = ::poll(&ended, 1, kDeadlineMs) == 0;
   if (overdue) TRY(process.Signal(SIGKILL));
   ExitStatus status = TRY(process.Wait());
   if (overdue) return Fail(Code::kDeadlineExceeded, "the import took longer than 30 minutes");
   if (status.wait_status == 0) return {};
-  std::string line = FirstLine(errors_fd);
+  std::string line = FirstLine(errors.read.get());
   if (line.empty() && status.signaled()) line = Cat("slipway-import was ended by signal ", status.signal());
   return Fail(Code::kInvalidArgument, line.empty() ? "slipway-import failed without a word" : line);
 }
 
+// Whose keys signed it. From here on the file is held unwritable, so that what is packed is what was
+// verified.
+Result<std::vector<ImageSigner>> Signers(const BrokerConf& conf, int source_fd) {
+  auto keys = ReadTrustedFile(conf.image_keys, ::geteuid());
+  if (!keys && keys.error().code == Code::kNotFound) return std::vector<ImageSigner>{};
+  UniqueFd keys_fd = TRY(MakeSealedMemfd("image-keys", TRY(std::move(keys))));
+  UniqueFd found = TRY(MakeNamelessImage(conf));
+  TRY_CONTEXT(HoldUnwritable(source_fd), "the image, whose signatures are to be verified");
+  TRY_CONTEXT(
+      RunImport(conf, {{"--verify-fd", source_fd}, {"--out-fd", found.get()}, {"--keys-fd", keys_fd.get()}},
+                kSignersBytesMax),
+      "verifying its signatures");
+  return ParseSigners(TRY(ReadFile(Cat("/proc/self/fd/", found.get()), kSignersBytesMax)));
+}
+
+// What was imported before, signed or not, had the same bytes: who signed either signed both.
+Result<std::vector<ImageSigner>> KeepSigners(const BrokerConf& conf, const std::string& digest,
+                                             const std::vector<ImageSigner>& found) {
+  std::vector<ImageSigner> known = TRY(SignersOf(conf.image_dir, digest));
+  std::vector<ImageSigner> all = MergeSigners(known, found);
+  if (all != known)
+    TRY(WriteFileAtomically(Cat(conf.image_dir, "/", SignersFile(digest)), SignersText(all), 0444));
+  return all;
+}
+
 }  // namespace
 
-Result<Imported> ImportFile(const BrokerConf& conf, int store_fd, int source_fd) {
+Result<ImportedImage> ImportFile(const BrokerConf& conf, int store_fd, int source_fd) {
   if (!conf.rootless && (conf.import_uid == 0 || conf.import_gid == 0))
     return Fail(Code::kFailedPrecondition,
                 "imports are off: import_uid and import_gid are not set in the broker's configuration");
@@ -55,25 +86,22 @@ Result<Imported> ImportFile(const BrokerConf& conf, int store_fd, int source_fd)
   if (!S_ISREG(info.st_mode))
     return Fail(Code::kInvalidArgument, "the image to import is not a regular file");
   UniqueFd source = TRY_CONTEXT(ReopenReadOnly(source_fd), "the image to import");
-  UniqueFd out = TRY(MakeNamelessImage(conf));
-  // Nobody reads it before the end and nobody waits for it: what does not fit the pipe is lost.
-  PipeEnds errors = TRY(MakePipe(O_NONBLOCK));
-  TRY(RunImport({.program = conf.import,
-                 .uid = conf.import_uid,
-                 .gid = conf.import_gid,
-                 .rootless = conf.rootless,
-                 .scratch = conf.run_dir,
-                 .in_fd = source.get(),
-                 .out_fd = out.get(),
-                 .error_fd = errors.write.get(),
-                 .out_bytes_max = 4 * static_cast<std::uint64_t>(info.st_size) + (std::uint64_t{1} << 30)},
-                errors.read.get()));
+  UniqueFd out = TRY(MakeNamelessImage(conf)), content = TRY(MakeNamelessImage(conf));
+  std::vector<ImageSigner> signers = TRY(Signers(conf, source.get()));
+  TRY(RunImport(conf, {{"--in-fd", source.get()}, {"--out-fd", out.get()}, {"--content-fd", content.get()}},
+                4 * static_cast<std::uint64_t>(info.st_size) + (std::uint64_t{1} << 30)));
+  if (!signers.empty() && !StillUnwritable(source.get()))
+    return Fail(Code::kFailedPrecondition, "the image was opened for writing while it was imported");
   UniqueFd result = TRY(ReopenReadOnly(out.get()));
   out.reset();  // the lease must find no writer
-  Imported imported{TRY(HashUnwritable(result.get())), TRY(DigestOfFile(source.get()))};
+  ImportedImage imported{0, TRY(HashUnwritable(result.get())), TRY(DigestOfFile(source.get()))};
   if (::fstat(result.get(), &info) < 0) return ErrnoFail("fstat");
   imported.bytes = static_cast<std::uint64_t>(info.st_size);
-  TRY(LinkIntoStore(conf, store_fd, result.get(), imported.digest));
+  TRY(LinkIntoStore(store_fd, result.get(), ImageFilePath(conf, imported.digest)));
+  std::string told = ContentPath(conf, imported.digest);
+  if (::unlink(told.c_str()) < 0 && errno != ENOENT) return ErrnoFail("unlink", told);
+  TRY(LinkIntoStore(store_fd, content.get(), told));
+  imported.signers = TRY(KeepSigners(conf, imported.digest, signers));
   return imported;
 }
 

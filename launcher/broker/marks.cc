@@ -59,15 +59,8 @@ std::uint64_t Checksum(std::string_view bytes) {
   return sum;
 }
 
-struct DiskMark {
-  std::uint64_t magic = kMagic, epoch = 0;
-  StepId step;
-  std::uint64_t oldest_live_job = 0;
-};
-void Fields(auto& archive, IsA<DiskMark> auto& v) { archive(v.magic, v.epoch, v.step, v.oldest_live_job); }
-
 std::string EncodeMark(const Mark& mark) {
-  std::string bytes = Encode(DiskMark{kMagic, mark.epoch, mark.step, mark.oldest_live_job});
+  std::string bytes = Encode(kMagic) + Encode(mark);
   bytes += Encode(Checksum(bytes));
   CHECK(bytes.size() == kRecordBytes);
   return bytes;
@@ -75,16 +68,9 @@ std::string EncodeMark(const Mark& mark) {
 
 Result<Mark> DecodeMark(std::string_view bytes) {
   std::string_view body = bytes.substr(0, kRecordBytes - 8);
-  std::uint64_t sum = TRY(Decode<std::uint64_t>(bytes.substr(body.size()), "checksum"));
-  DiskMark mark = TRY(Decode<DiskMark>(body, "mark"));
-  if (sum != Checksum(body) || mark.magic != kMagic) return Fail(Code::kDataLoss, "damaged record");
-  return Mark{mark.epoch, mark.step, mark.oldest_live_job};
-}
-
-Result<> SyncFolderOf(const std::string& path) {
-  UniqueFd folder = TRY(Open(path.substr(0, path.rfind('/') + 1), O_RDONLY | O_DIRECTORY));
-  if (::fsync(folder.get()) < 0) return ErrnoFail("fsync the folder of", path);
-  return {};
+  if (bytes.substr(body.size()) != Encode(Checksum(body)) || !body.starts_with(Encode(kMagic)))
+    return Fail(Code::kDataLoss, "damaged record");
+  return Decode<Mark>(body.substr(8), "mark");
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/os/fd.h"
+#include "base/wire/wire.h"
 #include "launcher/spec/step_id.h"
 
 namespace slipway {
@@ -22,6 +23,7 @@ struct Mark {
   std::uint64_t oldest_live_job = 0;
   auto operator<=>(const Mark&) const = default;
 };
+void Fields(auto& archive, IsA<Mark> auto& v) { archive(v.epoch, v.step, v.oldest_live_job); }
 
 class ReplayMarks {
  public:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/broker/policy.h"
 
-#include <sys/stat.h>
+#include <unistd.h>
 
 namespace slipway {
 
@@ -33,26 +33,13 @@ ContainerPolicy PolicyForJobs(const BrokerConf& conf) {
   return policy;
 }
 
-Result<> ControllerKeys::ReadIfChanged() {
-  struct stat info;
-  if (::stat(path_.c_str(), &info) < 0) return ErrnoFail("stat", path_);
-  bool same = info.st_mtim.tv_sec == changed_.tv_sec && info.st_mtim.tv_nsec == changed_.tv_nsec &&
-              info.st_ino == inode_;
-  if (same && !keys_.empty()) return {};
-  std::string text = TRY(ReadTrustedFile(path_, owner_));
-  std::vector<VerifyingKey> keys = TRY_CONTEXT(VerifyingKey::AllFromPem(text), path_);
+Result<LaunchCredential> VerifyByController(const SignedCredential& credential, const BrokerConf& conf) {
+  std::string text = TRY(ReadTrustedFile(conf.controller_key, ::geteuid()));
+  std::vector<VerifyingKey> keys = TRY_CONTEXT(VerifyingKey::AllFromPem(text), conf.controller_key);
   if (keys.empty() || keys.size() > 2)
-    return Fail(Code::kInvalidArgument, path_, ": holds ", keys.size(),
+    return Fail(Code::kInvalidArgument, conf.controller_key, ": holds ", keys.size(),
                 " public keys, one or two are wanted");
-  keys_ = std::move(keys);
-  changed_ = info.st_mtim;
-  inode_ = info.st_ino;
-  return {};
-}
-
-Result<LaunchCredential> ControllerKeys::Verify(const SignedCredential& credential) {
-  TRY(ReadIfChanged());
-  return VerifyCredential(credential, keys_);
+  return VerifyCredential(credential, keys);
 }
 
 }  // namespace slipway

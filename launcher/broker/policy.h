@@ -5,10 +5,6 @@
 
 #include <sys/types.h>
 
-#include <ctime>
-#include <string>
-#include <vector>
-
 #include "launcher/broker/conf.h"
 #include "launcher/spec/credential.h"
 
@@ -21,19 +17,7 @@ Result<> JudgeCredential(const LaunchCredential& credential, const BrokerConf& c
 // doing.
 ContainerPolicy PolicyForJobs(const BrokerConf& conf);
 
-// The controller's public keys, read again whenever the file changes (rotation needs no restart).
-class ControllerKeys {
- public:
-  ControllerKeys(std::string path, uid_t owner) : path_(std::move(path)), owner_(owner) {}
-  Result<LaunchCredential> Verify(const SignedCredential& credential);
-
- private:
-  Result<> ReadIfChanged();
-  std::string path_;
-  uid_t owner_;
-  timespec changed_{};
-  ino_t inode_ = 0;
-  std::vector<VerifyingKey> keys_;
-};
+// By the controller's public keys, read anew each time: rotation needs no restart.
+Result<LaunchCredential> VerifyByController(const SignedCredential& credential, const BrokerConf& conf);
 
 }  // namespace slipway

@@ -17,6 +17,7 @@
 namespace slipway {
 namespace {
 
+constexpr const char* kNumbers[] = {"3", "4", "5", "6"};
 constexpr char kNeedsMaps = 'u', kMapped = 'm', kReady = 'r', kGo = 'g';
 constexpr std::uint64_t kLocked = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 
@@ -30,8 +31,7 @@ Result<> CopyIntoRoot(const std::string& root, const std::string& path) {
     ssize_t n = ::readlink(path.c_str(), to, sizeof to - 1);
     if (n < 0) return ErrnoFail("readlink", path);
     to[n] = '\0';
-    if (::symlink(to, target.c_str()) < 0) return ErrnoFail("symlink", target);
-    return {};
+    return ::symlink(to, target.c_str()) == 0 ? Result<>() : ErrnoFail("symlink", target);
   }
   if (::mkdir(target.c_str(), 0755) < 0) return ErrnoFail("mkdir", target);
   UniqueFd tree = TRY(OpenTreeClone(AT_FDCWD, path, true));
@@ -54,17 +54,12 @@ Result<> EnterEmptyRoot(const std::string& scratch) {
 }
 
 Result<> Bound(std::uint64_t out_bytes_max) {
-  struct {
-    int which;
-    rlim_t value;
-  } limits[] = {{RLIMIT_CPU, 3600},
-                {RLIMIT_AS, rlim_t{8} << 30},
-                {RLIMIT_FSIZE, out_bytes_max},
-                {RLIMIT_NOFILE, 64},
-                {RLIMIT_CORE, 0}};
-  for (auto& limit : limits) {
-    rlimit both{limit.value, limit.value};
-    if (::setrlimit(static_cast<__rlimit_resource>(limit.which), &both) < 0) return ErrnoFail("setrlimit");
+  using Bounded = std::pair<__rlimit_resource, rlim_t>;
+  for (auto [which, most] :
+       {Bounded{RLIMIT_CPU, 3600}, Bounded{RLIMIT_AS, rlim_t{8} << 30}, Bounded{RLIMIT_FSIZE, out_bytes_max},
+        Bounded{RLIMIT_NOFILE, 64}, Bounded{RLIMIT_CORE, 0}}) {
+    rlimit both{most, most};
+    if (::setrlimit(which, &both) < 0) return ErrnoFail("setrlimit");
   }
   return {};
 }
@@ -83,15 +78,18 @@ Result<> Bound(std::uint64_t out_bytes_max) {
   gate.Check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "prctl(PR_SET_NO_NEW_PRIVS)");
   gate.Say(kReady);
   gate.Await(kGo);
-  int fds[] = {plan.error_fd, plan.in_fd, plan.out_fd, program_fd, gate.fd()};
-  for (int& fd : fds) gate.Check((fd = ::fcntl(fd, F_DUPFD_CLOEXEC, 16)) >= 0, "fcntl(F_DUPFD_CLOEXEC)");
-  Gate moved(fds[4]);
-  for (int i = 0; i < 3; ++i) moved.Check(::dup2(fds[i], 2 + i) >= 0, "dup2");
-  // 0 and 1 are /dev/null.
-  moved.Check(::syscall(SYS_close_range, 5, 15, 0) == 0, "close_range");
-  const char* argv[] = {"slipway-import", "--in-fd", "3", "--out-fd", "4", nullptr};
+  // Out of the way of the numbers that its options name.
+  gate.Check((program_fd = ::fcntl(program_fd, F_DUPFD_CLOEXEC, 16)) >= 0, "fcntl(F_DUPFD_CLOEXEC)");
+  std::vector<const char*> argv = {"slipway-import"};
+  std::vector<int> fds;
+  for (const SandboxFile& file : plan.files) {
+    argv.insert(argv.end(), {file.option, kNumbers[fds.size()]});
+    fds.push_back(file.fd);
+  }
+  argv.push_back(nullptr);
+  Gate moved = gate.Place(fds, 3);
   const char* envp[] = {"PATH=/usr/bin", "TMPDIR=/nonexistent", nullptr};
-  ::syscall(SYS_execveat, fds[3], "", argv, envp, AT_EMPTY_PATH);
+  ::syscall(SYS_execveat, program_fd, "", argv.data(), envp, AT_EMPTY_PATH);
   moved.Require(ErrnoFail("starting", plan.program));
   ::_exit(125);
 }
@@ -102,7 +100,11 @@ Result<Process> StartSandboxed(const SandboxPlan& plan) {
   UniqueFd program = TRY_CONTEXT(Open(plan.program, O_RDONLY), "the import program");
   std::uint64_t flags = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWUTS;
   if (plan.rootless) flags |= CLONE_NEWUSER;
-  HalfBornOptions options{{.flags = flags}, {plan.in_fd, plan.out_fd, plan.error_fd, program.get()}};
+  if (plan.files.size() > std::size(kNumbers))
+    return Fail(Code::kInternal, "too many descriptors for a sandbox");
+  std::vector<int> kept = {program.get()};
+  for (const SandboxFile& file : plan.files) kept.push_back(file.fd);
+  HalfBornOptions options{{.flags = flags}, kept, Surroundings::kOwn, plan.error_fd};
   HalfBorn child =
       TRY(HalfBorn::Make(options, [&](const Gate& gate) { BecomeImporter(plan, program.get(), gate); }));
   if (plan.rootless) {

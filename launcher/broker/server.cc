@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/broker/server.h"
 
+#include <fcntl.h>
+
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -150,14 +152,16 @@ Result<> BrokerServer::HandleImages(ConnectionId id, BrokerFrame kind, std::stri
 }
 
 void BrokerServer::Import(ConnectionId id, std::uint64_t request, UniqueFd source) {
-  images_.Import(std::move(source), [this, id, request](Result<Imported> imported) {
+  images_.Import(std::move(source), [this, id, request](Result<ImportedImage> imported) {
     auto file = imported ? OpenStoreImage(conf_, imported->digest) : Failure(std::move(imported).error());
     if (!file) {
       Log(Level::kWarn, "import failed", {{"error", file.error().message}});
       return Send(id, ErrorFrame(request, file.error()));
     }
-    ImportedImage image{request, imported->digest, imported->source_digest, imported->bytes};
-    Send(id, EncodeFrame(BrokerFrame::kImported, image), {file->get()});
+    UniqueFd content = Open(ContentPath(conf_, imported->digest), O_RDONLY | O_NOFOLLOW).value_or(UniqueFd());
+    imported->id = request;
+    Send(id, EncodeFrame(BrokerFrame::kImported, *imported),
+         content ? std::vector<int>{file->get(), content.get()} : std::vector<int>{file->get()});
   });
 }
 

@@ -46,7 +46,7 @@ struct StepKeeper::Made {
 };
 
 Result<LaunchCredential> StepKeeper::Authorise(const SignedCredential& signed_credential) {
-  LaunchCredential credential = TRY(keys_.Verify(signed_credential));
+  LaunchCredential credential = TRY(VerifyByController(signed_credential, world_.conf));
   TRY(JudgeCredential(credential, world_.conf, ::geteuid()));
   return credential;
 }

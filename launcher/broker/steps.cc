@@ -10,8 +10,7 @@
 
 namespace slipway {
 
-StepKeeper::StepKeeper(World world, Gone gone)
-    : world_(std::move(world)), gone_(std::move(gone)), keys_(world_.conf.controller_key, ::geteuid()) {}
+StepKeeper::StepKeeper(World world, Gone gone) : world_(std::move(world)), gone_(std::move(gone)) {}
 
 StepKeeper::~StepKeeper() = default;  // steps outlive us
 

@@ -92,7 +92,6 @@ class StepKeeper {
 
   World world_;
   Gone gone_;
-  ControllerKeys keys_;
   std::string boot_id_;
   std::map<StepId, Step> steps_;
   std::map<std::string, JobNamespaces> jobs_;  // by holder key

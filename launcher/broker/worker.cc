@@ -54,12 +54,9 @@ void Workers::StartNext() {
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (::getppid() != parent) ::_exit(1);
         auto result = work();
-        Outcome outcome;
-        if (result)
-          outcome.text = *result;
-        else
-          outcome = {static_cast<std::int32_t>(result.error().code), result.error().sys_errno,
-                     result.error().message};
+        Outcome outcome = result ? Outcome{0, 0, *result}
+                                 : Outcome{static_cast<std::int32_t>(result.error().code),
+                                           result.error().sys_errno, result.error().message};
         ::_exit(WriteAll(pipe.write.get(), Encode(outcome)) ? 0 : 1);
       }
       std::uint64_t id = next_id_++;

@@ -107,9 +107,10 @@ void BrokerClient::ImportImage(UniqueFd file, std::function<void(Result<Imported
           Reply taken = TRY(std::move(reply));
           Imported imported;
           imported.image = TRY(Decode<ImportedImage>(taken.payload, "broker's import"));
-          if (taken.fds.size() != 1)
+          if (taken.fds.empty() || taken.fds.size() > 2)
             return Fail(Code::kInternal, "the broker's import came with ", taken.fds.size(), " descriptors");
           imported.file = std::move(taken.fds[0]);
+          if (taken.fds.size() == 2) imported.content = std::move(taken.fds[1]);
           return imported;
         }());
       });

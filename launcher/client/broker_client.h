@@ -51,7 +51,8 @@ class BrokerClient {
   void ListSteps(std::function<void(Result<std::vector<StepRecord>>)> done);
   struct Imported {
     ImportedImage image;
-    UniqueFd file;  // read-only
+    UniqueFd file;     // read-only
+    UniqueFd content;  // what is inside (imagestore/content/content.h), read-only; may be missing
   };
   void ImportImage(UniqueFd file, std::function<void(Result<Imported>)> done);
 

@@ -26,8 +26,8 @@ class Driver {
  public:
   explicit Driver(const ContainerRun& run) : run_(run), hooks_(run.spec, run.say) {}
 
-  int Run() {
-    auto outcome = Start();
+  int Run(Entrance entrance) {
+    auto outcome = Start(std::move(entrance));
     if (!outcome) {
       terminal_.reset();
       run_.say(outcome.error().message);
@@ -52,40 +52,46 @@ class Driver {
 
  private:
   // The end of everything in the container, the image's server included. True when the starter has said on
-  // stderr why it did not even begin.
+  // stderr why it did not even begin. The broker need not say what the init did; a starter is our child, and
+  // what it used is ours to count.
   bool AwaitEnd() {
     control_.reset();
-    while (entered_.broker && ReceiveMessage(entered_.broker.get())) {
+    while (!alone_ && entered_.broker && ReceiveMessage(entered_.broker.get())) {
     }
     if (!entered_.starter) return false;
     auto ended = entered_.starter.Wait();
     return ended && !ended->signaled() && ended->exit_code() == kStarterRefused;
   }
 
-  Result<> Start() {
+  Result<> Start(Entrance entrance) {
     TRY(WatchSignals());
-    entered_ = TRY(EnterWay(run_.way));
+    entered_ = TRY(std::move(entrance).Await([this](const Entered& begun) { return SendOrder(begun); }));
     control_ = std::move(entered_.control);
-    LaunchSpec spec = run_.spec;
-    std::vector<int> streams = run_.fds;
-    if (entered_.way == Way::kBrokered) TRY(HandStreamsOver(spec, streams));
-    UniqueFd memfd = TRY(MakeSealedMemfd("launch-spec", EncodeLaunchSpec(spec)));
-    auto sent = SendSpec(memfd.get(), streams);
-    // An init that failed before it read this has said why: that is read first.
-    if (!sent && sent.error().sys_errno != EPIPE && sent.error().sys_errno != ECONNRESET) return sent;
     if (terminal_) terminal_->ReleaseProcessSide();
     return {};
   }
 
-  Result<> SendSpec(int memfd, const std::vector<int>& streams) {
-    TRY(SendMessage(control_.get(), EncodeFrame(InitFrame::kLaunch, LaunchRequest{}), {memfd}));
+  Result<> SendOrder(const Entered& begun) {
+    LaunchSpec spec = run_.spec;
+    std::vector<int> streams = run_.fds;
+    terminal_.reset();  // of a way that was refused
+    if (begun.way == Way::kBrokered) TRY(HandStreamsOver(spec, streams));
+    UniqueFd memfd = TRY(MakeSealedMemfd("launch-spec", EncodeLaunchSpec(spec)));
+    auto sent = SendSpec(begun.control.get(), memfd.get(), streams);
+    // One that failed before it read this has said why: that is read first.
+    if (!sent && sent.error().sys_errno != EPIPE && sent.error().sys_errno != ECONNRESET) return sent;
+    return {};
+  }
+
+  static Result<> SendSpec(int control, int memfd, const std::vector<int>& streams) {
+    TRY(SendMessage(control, EncodeFrame(InitFrame::kLaunch, LaunchRequest{}), {memfd}));
     constexpr std::size_t kPerMessage = 250;
     for (std::size_t start = 0; start < streams.size(); start += kPerMessage) {
       WireWriter frame;
       frame(static_cast<std::uint16_t>(InitFrame::kFds));
       auto begin = streams.begin() + static_cast<std::ptrdiff_t>(start);
       auto end = begin + static_cast<std::ptrdiff_t>(std::min(kPerMessage, streams.size() - start));
-      TRY(SendMessage(control_.get(), frame.Take(), {begin, end}));
+      TRY(SendMessage(control, frame.Take(), {begin, end}));
     }
     return {};
   }
@@ -136,7 +142,7 @@ class Driver {
     if (!message) return false;
     auto handled = OnFrame(message->bytes);
     if (!handled) failed_ = InitFailed{125, handled.error().message};
-    return static_cast<bool>(handled);
+    return handled && !alone_;
   }
 
   Result<> OnFrame(std::string_view bytes) {
@@ -157,7 +163,9 @@ class Driver {
         return SendMessage(control_.get(), HooksRan());
       }
       case InitFrame::kExited: {
-        exited_ = ExitStatus{TRY(Decode<TaskExited>(frame.payload, "exit frame")).wait_status};
+        auto exited = TRY(Decode<TaskExited>(frame.payload, "exit frame"));
+        exited_ = ExitStatus{exited.wait_status};
+        alone_ = exited.last;
         return {};
       }
       case InitFrame::kFailed: {
@@ -205,13 +213,14 @@ class Driver {
   UniqueFd signals_, control_;
   std::optional<TerminalRelay> terminal_;
   std::optional<ExitStatus> exited_;
+  bool alone_ = false;  // the init has said that nothing else is left
   std::optional<InitFailed> failed_;
   int last_signal_ = 0;
 };
 
 }  // namespace
 
-int RunContainer(const ContainerRun& run) { return Driver(run).Run(); }
+int RunContainer(const ContainerRun& run, Entrance entrance) { return Driver(run).Run(std::move(entrance)); }
 
 Result<std::string> FindCompanion(const std::string& program) {
   char self[PATH_MAX];

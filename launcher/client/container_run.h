@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Drives one container to its end: enters a way, hands the spec to the container's init, forwards signals,
+// Drives one container to its end: hands the spec to the container's init, forwards signals,
 // and returns the exit code. The terminal is inherited where the way keeps the session, and relayed where it
 // does not.
 #pragma once
@@ -15,7 +15,6 @@
 namespace slipway {
 
 struct ContainerRun {
-  WayRequest way;
   LaunchSpec spec;                                              // one task
   std::vector<int> fds;                                         // borrowed; as many as spec.fd_count
   std::function<void(const Entered&, const InitReady&)> ready;  // the container stands; may be empty
@@ -24,7 +23,7 @@ struct ContainerRun {
 
 // The exit code as a shell has it: the command's own, 128 + signal, 127 not found, 126 not executable, 125
 // ours. Blocks the calling thread's signals while it runs.
-int RunContainer(const ContainerRun& run);
+int RunContainer(const ContainerRun& run, Entrance entrance);
 
 // slipway-starter beside this program, or in ../libexec/slipway. kNotFound says where it was looked for.
 Result<std::string> FindCompanion(const std::string& program);

@@ -18,20 +18,18 @@ namespace {
 
 constexpr Way kAll[] = {Way::kBrokered, Way::kSetuid, Way::kRootless};
 
-// One request on the broker's socket for users, answered.
-struct Asked {
-  UniqueFd socket;
-  std::string payload;
-};
-Result<Asked> AskBroker(const std::string& path, const std::string& frame, int fd, BrokerFrame wanted) {
-  Asked asked;
+Result<UniqueFd> AskBroker(const std::string& path, const std::string& frame, int fd) {
   auto socket = ConnectUnix(path, SOCK_SEQPACKET);
   if (!socket)
     return Fail(Code::kUnavailable, "no slipway-broker serves users here (", socket.error().message, ")");
-  asked.socket = std::move(*socket);
   // One who refuses us before he was asked has said so: what he said is read all the same.
-  [[maybe_unused]] auto sent = SendMessage(asked.socket.get(), frame, {fd});
-  Message answer = TRY_CONTEXT(ReceiveMessage(asked.socket.get()), "the broker did not answer");
+  [[maybe_unused]] auto sent = SendMessage(socket->get(), frame, {fd});
+  return socket;
+}
+
+// The answer's payload.
+Result<std::string> HearBroker(int socket, BrokerFrame wanted) {
+  Message answer = TRY_CONTEXT(ReceiveMessage(socket), "the broker did not answer");
   auto split = TRY(SplitFrame<BrokerFrame>(answer.bytes));
   if (split.kind == BrokerFrame::kError) {
     auto error = TRY(Decode<BrokerError>(split.payload, "the broker's answer"));
@@ -39,23 +37,21 @@ Result<Asked> AskBroker(const std::string& path, const std::string& frame, int f
   }
   if (split.kind != wanted)
     return Fail(Code::kInternal, "the broker sent frame ", static_cast<int>(split.kind));
-  asked.payload = std::string(split.payload);
-  return asked;
+  return std::string(split.payload);
 }
 
-Result<Entered> EnterBrokered(const WayRequest& request) {
+Result<Entered> BeginBrokered(const WayRequest& request) {
   // A terminal is handed through by us, which a process in the background may not do.
   if (::isatty(0) == 1 && ::tcgetpgrp(0) != ::getpgrp())
     return Fail(Code::kFailedPrecondition, "we are in the background of a terminal");
   SocketEnds ends = TRY(MakeSocketPair(SOCK_SEQPACKET));
-  Asked asked = TRY(AskBroker(request.exec_socket,
-                              EncodeFrame(BrokerFrame::kExec, ExecRequest{.digest = request.digest}),
-                              ends.b.get(), BrokerFrame::kStarted));
-  Entered entered;
-  entered.way = Way::kBrokered;
-  entered.control = std::move(ends.a);
-  entered.broker = std::move(asked.socket);
-  return entered;
+  Entered begun;
+  begun.way = Way::kBrokered;
+  begun.broker =
+      TRY(AskBroker(request.exec_socket,
+                    EncodeFrame(BrokerFrame::kExec, ExecRequest{.digest = request.digest}), ends.b.get()));
+  begun.control = std::move(ends.a);
+  return begun;
 }
 
 Result<> CheckSetuid(const std::string& starter) {
@@ -85,37 +81,32 @@ Result<Entered> StartStarter(const WayRequest& request, Way way) {
   return entered;
 }
 
-Result<Entered> EnterSetuid(const WayRequest& request) {
-  TRY(CheckSetuid(request.starter));
-  Entered entered = TRY(StartStarter(request, Way::kSetuid));
+Result<Entered> Begin(const WayRequest& request, Way way) {
+  if (way == Way::kBrokered) return BeginBrokered(request);
+  if (way == Way::kSetuid) TRY(CheckSetuid(request.starter));
+  if (way == Way::kRootless && !request.digest.empty())
+    return Fail(Code::kFailedPrecondition,
+                "the node's store is root's: its images take the broker or the setuid starter");
+  return StartStarter(request, way);
+}
+
+Result<> HearSetuid(Entered& entered) {
   auto first = ReceiveMessage(entered.control.get());
-  auto refused = [&](std::string reason) -> Result<Entered> {
+  auto refused = [&](std::string reason) -> Result<> {
     auto ended = entered.starter.Wait();
     bool spoke = ended && ended->exit_code() == kStarterRefused;
     return Fail(Code::kPermissionDenied, spoke ? "slipway-starter refused (its words are above)" : reason);
   };
   if (!first) return refused("slipway-starter ended without a word");
   auto frame = TRY(SplitFrame<InitFrame>(first->bytes));
-  if (frame.kind == InitFrame::kBorn) return entered;
+  if (frame.kind == InitFrame::kBorn) return {};
   return refused(Decode<std::string>(frame.payload, "refusal").value_or("malformed refusal"));
 }
 
-Result<Entered> EnterRootless(const WayRequest& request) {
-  if (!request.digest.empty())
-    return Fail(Code::kFailedPrecondition,
-                "the node's store is root's: its images take the broker or the setuid starter");
-  return StartStarter(request, Way::kRootless);
-}
-
-Result<Entered> Enter(const WayRequest& request, Way way) {
-  switch (way) {
-    case Way::kBrokered:
-      return EnterBrokered(request);
-    case Way::kSetuid:
-      return EnterSetuid(request);
-    default:
-      return EnterRootless(request);
-  }
+Result<> HearAnswer(Entered& entered) {
+  if (entered.way == Way::kSetuid) return HearSetuid(entered);
+  if (entered.way == Way::kBrokered) TRY(HearBroker(entered.broker.get(), BrokerFrame::kStarted));
+  return {};
 }
 
 Result<std::string> ImportBySetuid(const WayRequest& request, int image_fd) {
@@ -143,18 +134,36 @@ Result<std::optional<Way>> ParseWay(std::string_view text) {
               "': it is brokered, setuid, rootless or auto");
 }
 
-Result<Entered> EnterWay(const WayRequest& request) {
-  std::vector<std::string> passed_over;
-  for (Way way : kAll) {
-    if (request.only && *request.only != way) continue;
-    auto entered = Enter(request, way);
-    if (entered) {
-      entered->passed_over = std::move(passed_over);
-      return entered;
+Result<> Entrance::BeginNext() {
+  while (next_ < std::size(kAll)) {
+    Way way = kAll[next_++];
+    if (request_.only && *request_.only != way) continue;
+    auto begun = slipway::Begin(request_, way);
+    if (begun) {
+      begun_ = std::move(*begun);
+      return {};
     }
-    passed_over.push_back(Cat(NameOf(way), ": ", entered.error().message));
+    passed_over_.push_back(Cat(NameOf(way), ": ", begun.error().message));
   }
-  return Fail(Code::kFailedPrecondition, "no way to make this container: ", Join(passed_over, "; "));
+  return Fail(Code::kFailedPrecondition, "no way to make this container: ", Join(passed_over_, "; "));
+}
+
+Result<Entrance> Entrance::Begin(WayRequest request) {
+  Entrance entrance(std::move(request));
+  TRY(entrance.BeginNext());
+  return entrance;
+}
+
+Result<Entered> Entrance::Await(const std::function<Result<>(const Entered&)>& send) && {
+  for (;;) {
+    TRY(send(begun_));
+    auto heard = HearAnswer(begun_);
+    if (heard) break;
+    passed_over_.push_back(Cat(NameOf(begun_.way), ": ", heard.error().message));
+    TRY(BeginNext());
+  }
+  begun_.passed_over = std::move(passed_over_);
+  return std::move(begun_);
 }
 
 Result<StarterProcess> SpawnStarter(const std::string& starter, const std::string& way,
@@ -179,9 +188,12 @@ Result<StarterProcess> SpawnStarter(const std::string& starter, const std::strin
 Result<std::string> ImportIntoStore(const WayRequest& request, int image_fd) {
   std::vector<std::string> why;
   if (request.only.value_or(Way::kBrokered) == Way::kBrokered) {
-    auto asked = AskBroker(request.exec_socket, EncodeFrame(BrokerFrame::kImportImage, PlainRequest{1}),
-                           image_fd, BrokerFrame::kImported);
-    if (asked) return TRY(Decode<ImportedImage>(asked->payload, "imported image")).digest;
+    auto asked = [&]() -> Result<std::string> {
+      UniqueFd socket = TRY(
+          AskBroker(request.exec_socket, EncodeFrame(BrokerFrame::kImportImage, PlainRequest{1}), image_fd));
+      return HearBroker(socket.get(), BrokerFrame::kImported);
+    }();
+    if (asked) return TRY(Decode<ImportedImage>(*asked, "imported image")).digest;
     // What cannot be parsed there cannot be parsed elsewhere.
     if (asked.error().code == Code::kInvalidArgument) return Failure(std::move(asked).error());
     why.push_back(Cat("brokered: ", asked.error().message));

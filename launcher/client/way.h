@@ -4,9 +4,11 @@
 // cost first; each that is not taken says why. The child that builds the container is the same in all three.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/os/fd.h"
@@ -36,8 +38,28 @@ struct Entered {
   UniqueFd broker;                       // brokered: it closes when everything has ended
   std::vector<std::string> passed_over;  // "brokered: why not", for --explain
 };
-// Blocks until a way is found that will start the container. The error tells of every way that was tried.
-Result<Entered> EnterWay(const WayRequest& request);
+
+// A way that was begun: its side is at work already while the caller still finds out what is to be in the
+// container. One that is dropped makes no container.
+class Entrance {
+ public:
+  // Begins the first way that can be begun. The error tells of every way that was tried.
+  static Result<Entrance> Begin(WayRequest request);
+
+  // Blocks until a way will start the container; where the begun one is refused, the next is tried. `send`
+  // says to the init what it is to make, into Entered::control; it is called for each way that is tried,
+  // before that way's answer is awaited, and its error ends everything.
+  Result<Entered> Await(const std::function<Result<>(const Entered&)>& send) &&;
+
+ private:
+  explicit Entrance(WayRequest request) : request_(std::move(request)) {}
+  Result<> BeginNext();
+
+  WayRequest request_;
+  std::size_t next_ = 0;  // of the ways
+  Entered begun_;
+  std::vector<std::string> passed_over_;
+};
 
 // slipway-starter, and the socket to the container's init that it becomes (init_protocol.h). It ends with the
 // calling thread. `arguments`: the way's name, then what it takes after the socket's number

@@ -81,7 +81,8 @@ Result<> ImageLayers::Open() {
                                              : "no image was handed on to this container");
   }
   if (handed_on) {
-    TRY(JudgeImage(birth_.policy, {.name = "of the store", .kind = "store"}));
+    TRY(JudgeImage(birth_.policy,
+                   {.name = "of the store", .kind = "store", .signed_by = birth_.image_signed_by}));
     image_.root = TRY_CONTEXT(slipway::Open(birth_.image_path, O_PATH | O_DIRECTORY), "image");
   } else if (InFile(spec_.image)) {
     // Before anything reads it, on the descriptor that will be read.

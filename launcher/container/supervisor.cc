@@ -70,8 +70,10 @@ class Supervisor {
   }
 
   void Reap() {
+    std::vector<TaskExited> exited;
     int status = 0;
-    for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+    pid_t pid;
+    while ((pid = ::waitpid(-1, &status, WNOHANG)) > 0) {
       auto at = std::find(supervised_.tasks.pids.begin(), supervised_.tasks.pids.end(), pid);
       if (FuseServer* server = ServerOf(pid)) {
         report_.Warn(Cat("error: ", server->program, " ended: what it served cannot be read any more"));
@@ -83,11 +85,15 @@ class Supervisor {
       }
       *at = -1;
       --left_;
-      auto index = static_cast<std::uint32_t>(at - supervised_.tasks.pids.begin());
+      exited.push_back({static_cast<std::uint32_t>(at - supervised_.tasks.pids.begin()), status});
       // The failure of its exec may have come after our look at the pipe.
       if (supervised_.tasks.failures && WIFEXITED(status) && WEXITSTATUS(status) == kExitOurs)
         ReadFailuresNow();
-      if (!report_.Send(InitFrame::kExited, TaskExited{index, status})) Leave(kExitOurs);
+    }
+    // Orphans come to us before their parent's end does, so who has no child is alone.
+    if (!exited.empty()) exited.back().last = pid < 0 && errno == ECHILD && !supervised_.idle;
+    for (const TaskExited& one : exited) {
+      if (!report_.Send(InitFrame::kExited, one)) Leave(kExitOurs);
     }
     LeaveIfDone();
   }

@@ -3,7 +3,11 @@
 // LaunchSpec become tasks in a container, as root for another user and rootless. Needs root (to be both).
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
+
 #include "launcher/main/testdata/program_fixture.h"
+#include "launcher/main/testdata/signed_sif.h"
+#include "launcher/spec/image_signers.h"
 #include "launcher/spec/launch_spec.h"
 
 namespace slipway {
@@ -102,6 +106,55 @@ TEST_F(BrokerWithItsImporter, SaysInOneLineWhyAnImageIsRefusedAndKeepsNothing) {
   auto list = Decode<ImageList>(
       agent->Ask(EncodeFrame(BrokerFrame::kListImages, PlainRequest{1})).value().payload, "images");
   EXPECT_EQ(list.value().digests.size(), 1u);
+}
+
+// A SIF around the fixture's squashfs, signed with a key that the broker's conf names.
+struct BrokerWithKeys : BrokerWithItsImporter {
+  std::string MoreConf() override { return Cat("image_keys = ", dir, "/image-keys\n"); }
+  ImportedImage Imported(const std::string& path) {
+    Reply reply = Import(path);
+    EXPECT_EQ(reply.kind, BrokerFrame::kImported) << reply.message();
+    return Decode<ImportedImage>(reply.payload, "imported").value_or(ImportedImage{});
+  }
+};
+
+TEST_F(BrokerWithKeys, KeepsBesideTheImageWhoOfTheSiteSignedIt) {
+  std::string sif = SifAround(dir, image_file), site = NewKeyPair(dir, "site"),
+              stranger = NewKeyPair(dir, "stranger");
+  ImportedImage image = Imported(sif);
+  EXPECT_TRUE(SignedBy(conf.image_dir, image.digest)->empty()) << "no keys, no signers";
+  ASSERT_TRUE(WriteFileAtomically(dir + "/image-keys", *ReadFile(site + ".pub"), 0644));
+  SignSif(sif, stranger);
+  EXPECT_TRUE(Imported(sif).signers.empty());
+  SignSif(sif, site);
+  ImportedImage again = Imported(sif);
+  EXPECT_EQ(again.digest, image.digest) << "signatures are of the file, the blob is the same";
+  ASSERT_EQ(again.signers.size(), 1u);
+  EXPECT_TRUE(IsDigest(again.signers[0].key));
+  EXPECT_EQ(*SignedBy(conf.image_dir, image.digest), std::vector<std::string>{again.signers[0].key});
+  struct stat info;
+  ASSERT_EQ(::stat(Cat(conf.image_dir, "/", SignersFile(image.digest)).c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, 0u);
+  EXPECT_EQ(info.st_mode & 0777u, 0444u);
+  EXPECT_EQ(Imported(image_file).signers, again.signers) << "the same bytes, handed in without a signature";
+  EXPECT_EQ(agent->Ask(EncodeFrame(BrokerFrame::kRemoveImage, ImageRequest{6, image.digest})).value().code(),
+            Code::kOk);
+  EXPECT_TRUE(SignedBy(conf.image_dir, image.digest)->empty());
+}
+
+TEST_F(BrokerWithKeys, WhatSomebodyMayStillChangeIsNotVerified) {
+  std::string sif = SifAround(dir, image_file), site = NewKeyPair(dir, "site");
+  ASSERT_TRUE(WriteFileAtomically(dir + "/image-keys", *ReadFile(site + ".pub"), 0644));
+  SignSif(sif, site);
+  UniqueFd writer = Open(sif, O_RDWR).value();
+  EXPECT_NE(Import(sif).message().find("still open for writing"), std::string::npos);
+}
+
+TEST_F(BrokerWithKeys, KeysThatAnybodyCouldHaveWrittenCountForNothing) {
+  std::string sif = SifAround(dir, image_file), site = NewKeyPair(dir, "site");
+  ASSERT_TRUE(WriteFileAtomically(dir + "/image-keys", *ReadFile(site + ".pub"), 0666));
+  ASSERT_EQ(::chmod((dir + "/image-keys").c_str(), 0666), 0);
+  EXPECT_EQ(Import(sif).code(), Code::kPermissionDenied);
 }
 
 struct RootlessWithItsImporter : BrokerWithItsImporter {

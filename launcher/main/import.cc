@@ -3,26 +3,34 @@
 // a process that, before it reads the first byte, can do nothing any more but compute, read one descriptor
 // and write another. Whoever takes it over gains a CPU.
 //
-//   slipway-import --in-fd N --out-fd M
+//   slipway-import --in-fd N --out-fd M [--content-fd C]
+//   slipway-import --verify-fd N --out-fd M --keys-fd K
 //
-// N: a SIF or a squashfs. M: an empty regular file, readable and writable; it gets a squashfs that our writer
-// made. Exit 0 and one line of key=value on stdout; exit 1 and one line on stderr when the image is refused
-// or damaged; 2 when it was called wrongly. A forbidden system call ends it with SIGSYS.
+// N: a SIF or a squashfs. M: an empty regular file, readable and writable. The first form writes a squashfs
+// to it that our writer made, and one line of key=value to stdout; to C, what is inside
+// (imagestore/content/content.h). The second writes who signed N, of the keys in K
+// (imagestore/trust/site_keys.h), as launcher/spec/image_signers.h says. Exit 1 and one line on stderr when
+// the image is refused or damaged; 2 when it was called wrongly. A forbidden system call ends it with SIGSYS.
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <new>
 #include <optional>
+#include <set>
 
+#include "base/crypto/crypto.h"
 #include "base/os/fd.h"
 #include "base/result/result.h"
+#include "imagestore/content/inspect.h"
 #include "imagestore/sif/sif.h"
 #include "imagestore/squashfs/pack.h"
+#include "imagestore/trust/site_keys.h"
 #include "launcher/main/import_confine.h"
+#include "launcher/main/import_signers.h"
 
 namespace slipway {
 namespace {
@@ -30,7 +38,8 @@ namespace {
 constexpr std::uint64_t kDataMax = std::uint64_t{256} << 30;
 
 struct Arguments {
-  int in_fd = -1, out_fd = -1;
+  int in_fd = -1, verify_fd = -1, out_fd = -1, keys_fd = -1, content_fd = -1;
+  int image_fd() const { return verify_fd >= 0 ? verify_fd : in_fd; }
 };
 
 std::optional<int> FdNumber(const char* text) {
@@ -41,28 +50,29 @@ std::optional<int> FdNumber(const char* text) {
 }
 
 std::optional<Arguments> Parse(int argc, char** argv) {
-  if (argc != 5 || std::strcmp(argv[1], "--in-fd") != 0 || std::strcmp(argv[3], "--out-fd") != 0)
-    return std::nullopt;
-  auto in_fd = FdNumber(argv[2]), out_fd = FdNumber(argv[4]);
-  if (!in_fd || !out_fd || *in_fd == *out_fd) return std::nullopt;
-  return Arguments{*in_fd, *out_fd};
-}
-
-Result<> CloseOthers(const Arguments& arguments) {
-  unsigned low = static_cast<unsigned>(std::min(arguments.in_fd, arguments.out_fd));
-  unsigned high = static_cast<unsigned>(std::max(arguments.in_fd, arguments.out_fd));
-  auto close_between = [](unsigned first, unsigned last) {
-    return first > last || ::syscall(SYS_close_range, std::max(first, 3U), last, 0U) == 0;
-  };
-  bool closed = (low <= 3 || close_between(3, low - 1)) && close_between(std::max(low + 1, 3U), high - 1) &&
-                close_between(std::max(high + 1, 3U), ~0U);
-  if (!closed) return ErrnoFail("close_range");
-  return {};
+  Arguments given;
+  const std::map<std::string_view, int*> slots = {{"--in-fd", &given.in_fd},
+                                                  {"--verify-fd", &given.verify_fd},
+                                                  {"--out-fd", &given.out_fd},
+                                                  {"--keys-fd", &given.keys_fd},
+                                                  {"--content-fd", &given.content_fd}};
+  std::set<int> different;
+  for (int i = 1; i < argc; i += 2) {
+    auto slot = slots.find(argv[i]);
+    auto number = i + 1 < argc ? FdNumber(argv[i + 1]) : std::nullopt;
+    if (slot == slots.end() || *slot->second >= 0 || !number || !different.insert(*number).second)
+      return std::nullopt;
+    *slot->second = *number;
+  }
+  bool packs = given.in_fd >= 0 && given.verify_fd < 0 && given.keys_fd < 0;
+  bool verifies = given.in_fd < 0 && given.verify_fd >= 0 && given.keys_fd >= 0 && given.content_fd < 0;
+  if (given.out_fd < 0 || packs == verifies) return std::nullopt;
+  return given;
 }
 
 Result<> CheckDescriptors(const Arguments& arguments) {
   struct stat info;
-  if (::fstat(arguments.in_fd, &info) < 0) return ErrnoFail("the image's descriptor");
+  if (::fstat(arguments.image_fd(), &info) < 0) return ErrnoFail("the image's descriptor");
   if (!S_ISREG(info.st_mode)) return Fail(Code::kInvalidArgument, "the image is not a regular file");
   if (::fstat(arguments.out_fd, &info) < 0) return ErrnoFail("the output's descriptor");
   int flags = ::fcntl(arguments.out_fd, F_GETFL);
@@ -97,19 +107,51 @@ std::string Printable(std::string text) {
   return text;
 }
 
-Result<std::string> Import(const Arguments& arguments) {
-  TRY(CloseOthers(arguments));
-  TRY(CheckDescriptors(arguments));
+// Of what was written, which the kernel will mount. An image about which nothing can be said is an image.
+Result<> TellContent(const Arguments& arguments, std::uint64_t bytes) {
+  auto content = content::InspectImage({arguments.out_fd, 0, bytes});
+  if (!content) content = content::Content{.notes = {content.error().message}};
+  return WriteAll(arguments.content_fd, content::EncodeContent(*content));
+}
+
+Result<std::string> Pack(const Arguments& arguments) {
   TRY(Confine());
   squashfs::Window window = TRY(FindSquashfs(arguments.in_fd));
   squashfs::PackOptions options;
   options.policy = squashfs::ImportPolicy();
   options.limits.bytes_max = kDataMax;
   squashfs::PackSummary summary = TRY(squashfs::Repack(window, arguments.out_fd, options));
+  if (arguments.content_fd >= 0) TRY(TellContent(arguments, summary.bytes_out));
   std::string list;
   for (const std::string& what : summary.dropped) list += Cat(list.empty() ? "" : "; ", what);
   return Cat("entries=", summary.entries, " bytes_in=", summary.bytes_in, " bytes_out=", summary.bytes_out,
              " dropped=", summary.dropped_count, " dropped_list=\"", Printable(list), "\"\n");
+}
+
+// Where our one line goes. librnp has the habit of warning on 2, where nobody could tell it from ours.
+int error_fd = 2;
+
+Result<> KeepStderrForUs() {
+  error_fd = ::fcntl(2, F_DUPFD_CLOEXEC, 3);
+  if (error_fd < 0 || ::dup2(0, 2) < 0) return ErrnoFail("dup of stderr");
+  return {};
+}
+
+// The site's keys are its own: they are read, and the libraries warm, before the walls close.
+Result<std::string> Verify(const Arguments& arguments) {
+  TRY(KeepStderrForUs());
+  auto keys = TRY(trust::SiteKeys(TRY(ReadAll(arguments.keys_fd, trust::kSiteKeysMax))));
+  if (DigestOf("") == DigestOf(" "))
+    return Fail(Code::kInternal, "libcrypto cannot hash");  // reads its settings
+  TRY(Confine());
+  TRY(WriteAll(arguments.out_fd, SignersText(TRY(SignersOfImage(arguments.verify_fd, keys)))));
+  return std::string();
+}
+
+Result<std::string> Run(const Arguments& arguments) {
+  TRY(CloseAllBut({arguments.image_fd(), arguments.out_fd, arguments.keys_fd, arguments.content_fd}));
+  TRY(CheckDescriptors(arguments));
+  return arguments.verify_fd >= 0 ? Verify(arguments) : Pack(arguments);
 }
 
 }  // namespace
@@ -119,17 +161,20 @@ int main(int argc, char** argv) {
   using namespace slipway;
   auto arguments = Parse(argc, argv);
   if (!arguments) {
-    (void)WriteAll(2, "slipway-import: usage: slipway-import --in-fd N --out-fd M\n");
+    (void)WriteAll(2,
+                   "slipway-import: usage: slipway-import --in-fd N --out-fd M [--content-fd C], or "
+                   "--verify-fd N --out-fd M "
+                   "--keys-fd K\n");
     return 2;
   }
   Result<std::string> outcome;
   try {
-    outcome = Import(*arguments);
+    outcome = Run(*arguments);
   } catch (const std::bad_alloc&) {
     outcome = Fail(Code::kResourceExhausted, "the image needs more memory than an import may have");
   }
   if (!outcome) {
-    (void)WriteAll(2, Cat("slipway-import: ", Printable(outcome.error().message), "\n"));
+    (void)WriteAll(error_fd, Cat("slipway-import: ", Printable(outcome.error().message), "\n"));
     return 1;
   }
   return WriteAll(1, *outcome) ? 0 : 1;

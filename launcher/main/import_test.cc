@@ -10,9 +10,13 @@
 
 #include "base/os/mount.h"
 #include "base/os/process.h"
+#include "imagestore/content/content.h"
+#include "imagestore/sif/edit.h"
 #include "imagestore/sif/sif.h"
 #include "imagestore/squashfs/pack.h"
 #include "imagestore/squashfs/reader.h"
+#include "imagestore/trust/pgp.h"
+#include "imagestore/trust/trust.h"
 #include "launcher/main/import_confine.h"
 
 namespace slipway {
@@ -104,6 +108,26 @@ TEST_F(Import, SifBecomesOurSquashfs) {
   EXPECT_EQ(reader->Find("/bin/su")->mode, 0755U);
 }
 
+TEST_F(Import, WhatIsInsideIsTold) {
+  ASSERT_TRUE(MakeDirectories(tree_ + "/var/lib/dpkg"));
+  std::ofstream(tree_ + "/var/lib/dpkg/status")
+      << "Package: mpich\nStatus: install ok installed\nVersion: 4.0.2-3\nArchitecture: amd64\n";
+  std::ofstream(tree_ + "/bin/libmpich.so.12") << std::string("\0MPICH Version:\0\0PMI_FD\0", 24);
+  MakeSif({});
+  auto in = Open(top_ + "/image.sif", O_RDONLY);
+  auto out = Open(top_ + "/out", O_RDWR | O_CREAT | O_TRUNC, 0600);
+  auto told = Open(top_ + "/content", O_RDWR | O_CREAT | O_TRUNC, 0600);
+  auto ran = RunAndCapture({.argv = {SLIPWAY_IMPORT, "--in-fd", "7", "--out-fd", "5", "--content-fd", "6"},
+                            .fds = {{7, in->get()}, {5, out->get()}, {6, told->get()}}});
+  ASSERT_EQ(ran->status.exit_code(), 0) << ran->status.signal();
+  auto content = content::DecodeContent(*ReadFile(top_ + "/content"));
+  ASSERT_TRUE(content) << content.error().message;
+  ASSERT_EQ(content->packages.size(), 1U);
+  EXPECT_EQ(content->packages[0].version, "4.0.2-3");
+  ASSERT_EQ(content->mpi.size(), 1U);
+  EXPECT_TRUE(content->mpi[0].pmi1);
+}
+
 TEST_F(Import, GarbageAndTruncationAreRefusedInOneLine) {
   ExpectRefusal(Run("this is no image"), "neither a SIF nor a squashfs");
   ExpectRefusal(Run(""), "neither a SIF nor a squashfs");
@@ -123,6 +147,62 @@ TEST_F(Import, DeviceNodesAreRefused) {
   squashfs::PackOptions keep;
   keep.policy.devices = squashfs::Treatment::kKeep;
   ExpectRefusal(Run(MakeSif(keep)), "etc/null is or has a device node");
+}
+
+// What our own tools sign, verified behind the walls.
+class ImportSigned : public Import {
+ protected:
+  void Sign(trust::Signer& signer) {
+    auto editor = sif::Editor::Open(top_ + "/image.sif");
+    ASSERT_TRUE(editor);
+    ASSERT_TRUE(trust::Sign(*editor, signer));
+  }
+  Outcome VerifyIt(const std::string& keys) {
+    Outcome outcome;
+    std::string err_path = top_ + "/err";
+    auto in = Open(top_ + "/image.sif", O_RDONLY);
+    auto keys_fd = MakeSealedMemfd("keys", keys);
+    auto err = Open(err_path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    outcome.image = std::move(*Open(top_ + "/out", O_RDWR | O_CREAT | O_TRUNC, 0600));
+    auto ran = RunAndCapture(
+        {.argv = {SLIPWAY_IMPORT, "--verify-fd", "7", "--out-fd", "5", "--keys-fd", "6"},
+         .fds = {{7, in->get()}, {5, outcome.image.get()}, {6, keys_fd->get()}, {2, err->get()}}});
+    EXPECT_TRUE(ran);
+    outcome.status = ran->status;
+    outcome.err = *ReadFile(err_path);
+    outcome.out = *ReadFile(top_ + "/out");
+    return outcome;
+  }
+};
+
+TEST_F(ImportSigned, TheSitesKeysThatSignedItAreNamedAndNoOthers) {
+  MakeSif({});
+  auto ring = trust::KeyRing::Open(top_ + "/keys");
+  if (!ring) GTEST_SKIP() << ring.error().message;
+  auto key = ring->Generate({.name = "Site", .email = "site@example.org", .ask_passphrase = false});
+  auto other = ring->Generate({.name = "Other", .email = "other@example.org", .ask_passphrase = false});
+  ASSERT_TRUE(key && other);
+  std::string ours = *ring->Export(key->fingerprint, false),
+              others = *ring->Export(other->fingerprint, false);
+  Outcome unsigned_yet = VerifyIt(ours);
+  ASSERT_EQ(unsigned_yet.status.exit_code(), 0) << unsigned_yet.err;
+  EXPECT_EQ(unsigned_yet.out, "slipway-signers 1\n");
+  Sign(*trust::PgpSigner(std::move(*ring), key->fingerprint));
+  (void)RunAndCapture({.argv = {"gpgconf", "--homedir", top_ + "/keys", "--kill", "all"}});
+  Outcome by_ours = VerifyIt(others + ours);
+  ASSERT_EQ(by_ours.status.exit_code(), 0) << by_ours.err << " signal " << by_ours.status.signal();
+  EXPECT_EQ(by_ours.out, Cat("slipway-signers 1\n", key->fingerprint, " Site <site@example.org>\n"));
+  EXPECT_EQ(VerifyIt(others).out, "slipway-signers 1\n");
+  // A byte of the partition that was signed.
+  auto image = Open(top_ + "/image.sif", O_RDWR);
+  std::size_t at = ReadFile(top_ + "/image.sif", 64 << 20)->find("hsqs") + 200;
+  ASSERT_EQ(::pwrite(image->get(), "\xff\xff\xff\xff", 4, static_cast<off_t>(at)), 4);
+  EXPECT_EQ(VerifyIt(ours).out, "slipway-signers 1\n");
+}
+
+TEST_F(ImportSigned, NoKeysAreAnErrorOfTheSite) {
+  MakeSif({});
+  ExpectRefusal(VerifyIt(""), "no key among the site's keys");
 }
 
 TEST(Confinement, NoPathCanBeOpenedAndNothingStarted) {

@@ -17,6 +17,7 @@
 #include "launcher/broker/host_rules.h"
 #include "launcher/broker/image_mount.h"
 #include "launcher/container/birth.h"
+#include "launcher/spec/image_signers.h"
 #include "launcher/spec/init_protocol.h"
 
 namespace slipway {
@@ -68,7 +69,11 @@ Result<HalfBorn> BearAndDrop(int control_fd, const std::string& digest) {
   BirthPlan plan{.identity = who,
                  .birth = {.control_fd = control_fd, .rules = RulesOfThisHost(), .policy = conf.container},
                  .surroundings = Surroundings::kCallers};
-  if (!digest.empty()) plan.birth.image_path = TRY(BringImage(conf, digest));
+  if (!digest.empty()) {
+    plan.birth.image_path = TRY(BringImage(conf, digest));
+    if (!plan.birth.policy.signed_by.empty())
+      plan.birth.image_signed_by = TRY(SignedBy(conf.image_dir, digest));
+  }
   HalfBorn child = TRY(BearContainer(plan, {RunInit, {}}));
   TRY(BecomeForGood(who));
   return child;

@@ -11,7 +11,8 @@ if(NOT SLIPWAY_SANITIZE)
   target_link_options(slipway-starter PRIVATE -static)
 endif()
 
-slipway_gtest(launcher_main_ways_test LABEL unit SOURCES ways_test.cc DEPS launcher_broker base_text util TIMEOUT 180)
+slipway_gtest(launcher_main_ways_test LABEL unit SOURCES ways_test.cc ways_policy_test.cc
+  DEPS launcher_broker imagestore_sif imagestore_trust base_text util TIMEOUT 180)
 add_dependencies(launcher_main_ways_test slipway slipway-starter slipway-broker slipway-holder slipway-import broker_fake_stepd broker_fake_import)
 target_compile_definitions(launcher_main_ways_test PRIVATE SLIPWAY_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
   SLIPWAY_BROKER="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/slipway-broker" SLIPWAY_HOLDER="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/slipway-holder"

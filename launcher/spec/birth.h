@@ -15,7 +15,8 @@ struct Birth {
   int control_fd = -1;     // SEQPACKET; init_protocol.h; the child owns it
   std::string image_path;  // ImageKind::kInherited: where the image is attached in the mount namespace we are
                            // in; empty: none (rootless, or an image of the user's own)
-  bool proc_masked = false;  // a fresh /proc will be refused: bind the one there is
+  std::vector<std::string> image_signed_by{};  // with image_path: whose keys signed it (image_signers.h)
+  bool proc_masked = false;                    // a fresh /proc will be refused: bind the one there is
   BirthRules rules{};
   // The user namespace was made by the user, who could do in it what he likes anyway: only then may tasks
   // keep its capabilities, and programs of the host be given one of them.

@@ -11,6 +11,7 @@
 
 #include "base/wire/wire.h"
 #include "launcher/spec/credential.h"
+#include "launcher/spec/image_signers.h"
 
 namespace slipway {
 
@@ -41,7 +42,7 @@ enum class BrokerFrame : std::uint16_t {
   kError = 34,     // BrokerError
   kStarted = 35,   // Answer: stepd and the container's init run
   kSteps = 36,     // StepList
-  kImported = 37,  // ImportedImage + fd, read-only
+  kImported = 37,  // ImportedImage + fd, read-only, and a second of what is inside (imagestore/content)
   kImages = 38,    // ImageList
   // events, unasked
   kStepGone = 48,  // StepGone
@@ -128,8 +129,11 @@ struct ImportedImage {
   std::string digest;         // of what will be mounted
   std::string source_digest;  // of what was handed in
   std::uint64_t bytes = 0;
+  std::vector<ImageSigner> signers;  // keys of the site whose signature of it was verified
 };
-void Fields(auto& archive, IsA<ImportedImage> auto& v) { archive(v.id, v.digest, v.source_digest, v.bytes); }
+void Fields(auto& archive, IsA<ImportedImage> auto& v) {
+  archive(v.id, v.digest, v.source_digest, v.bytes, v.signers);
+}
 
 struct StepGone {
   StepId step;

@@ -93,8 +93,9 @@ void Fields(auto& archive, IsA<TaskStarted> auto& v) { archive(v.task, v.pid); }
 struct TaskExited {
   std::uint32_t task = 0;
   std::int32_t wait_status = 0;  // of waitpid(2)
+  bool last = false;             // nothing is left in the container but the init, which goes too
 };
-void Fields(auto& archive, IsA<TaskExited> auto& v) { archive(v.task, v.wait_status); }
+void Fields(auto& archive, IsA<TaskExited> auto& v) { archive(v.task, v.wait_status, v.last); }
 
 struct HookPoint {
   std::int32_t pid = 0;  // the init's, as seen outside

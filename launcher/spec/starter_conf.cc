@@ -102,6 +102,7 @@ std::vector<ConfKey> ConfKeys(BrokerConf& conf) {
           {"state_dir", &conf.state_dir, ConfKey::kPath},
           {"image_dir", &conf.image_dir, ConfKey::kPath},
           {"controller_key", &conf.controller_key, ConfKey::kPath},
+          {"image_keys", &conf.image_keys, ConfKey::kPath},
           {"stepd", &conf.stepd, ConfKey::kPath},
           {"import", &conf.import, ConfKey::kPath},
           {"broker", &conf.broker, ConfKey::kPath},

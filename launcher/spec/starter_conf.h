@@ -25,6 +25,7 @@ struct BrokerConf {
   std::string state_dir = "/var/lib/slipway/broker";
   std::string image_dir;  // default: state_dir/images
   std::string controller_key = "/etc/slipway/controller.pub";
+  std::string image_keys = "/etc/slipway/image-keys";  // whose signatures count when an image is imported
   std::string stepd = "/usr/libexec/slipway/slipway-stepd";
   std::string import = "/usr/libexec/slipway/slipway-import";
   std::string broker = "/usr/libexec/slipway/slipway-broker";

@@ -171,8 +171,11 @@ def main():
     shutil.copy(path, store / digest.replace(":", "-"))
     etc = top / "etc"
     (etc / "slipway").mkdir(parents=True)
-    for name in ("passwd", "group", "hosts"):
+    for name in ("passwd", "group", "hosts", "nsswitch.conf", "ld.so.cache"):
         shutil.copy(f"/etc/{name}", etc)
+    with open(etc / "passwd", "a") as passwd, open(etc / "group", "a") as group:  # as ordinary users are
+        passwd.write(f"user:x:{UID}:{UID}::/:/bin/sh\n")
+        group.write(f"user:x:{UID}:\n")
     (top / "key").write_text("")
     conf = etc / "slipway/starter.conf"
     conf.write_text(f"node = n\ncluster = c\nagent_uid = 0\nrun_dir = {top}/run\nstate_dir = {top}/state\n")

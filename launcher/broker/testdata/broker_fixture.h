@@ -127,7 +127,7 @@ struct BrokerFixture : testing::Test {
     conf_text = Cat("node = n1\ncluster = c1\nagent_uid = ", agent_uid, "\nagent_gid = ", agent_uid,
                     "\nrun_dir = ", dir, "/run\nstate_dir = ", dir, "/state\ncontroller_key = ", dir,
                     "/key.pub\nstepd = ", dir, "/stepd\nimport = ", dir, "/import\nimport_uid = ", kImporter,
-                    "\nimport_gid = ", kImporter, "\nrootless = ", Rootless() ? "yes\n" : "no\n");
+                    "\nimport_gid = ", kImporter, "\nrootless = ", Rootless() ? "yes\n" : "no\n", MoreConf());
     conf = ParseConf(conf_text).value();
     ASSERT_TRUE(WriteFileAtomically(dir + "/starter.conf", conf_text, 0644));
     for (const std::string& folder : {conf.run_dir, conf.state_dir}) {
@@ -225,6 +225,7 @@ struct BrokerFixture : testing::Test {
 
   // What the broker's and the holder's processes run.
   virtual const char* ImportProgram() { return BROKER_FAKE_import; }
+  virtual std::string MoreConf() { return {}; }
   virtual bool Rootless() { return false; }
   virtual Result<> BeBroker() = 0;
   virtual Result<> BeHolder() { return RunHolder(conf); }

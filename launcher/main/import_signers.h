@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// What slipway-import says of an image's signatures: apart from it so that a test can ask.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "imagestore/trust/signer.h"
+#include "launcher/spec/image_signers.h"
+
+namespace slipway {
+
+// The keys whose good signature covers the partition that containers run from; none when the image is no SIF,
+// is not signed, a part of that partition's group is not covered, or a signature by one of `keys` is wrong.
+// An error is of the file, not of a signature.
+Result<std::vector<ImageSigner>> SignersOfImage(int fd,
+                                                const std::vector<std::unique_ptr<trust::Checker>>& keys);
+
+}  // namespace slipway
