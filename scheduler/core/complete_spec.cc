@@ -25,6 +25,20 @@ std::string NamesOf(const Items& items) {
   return names.empty() ? "none" : names;
 }
 
+// A job that leaves its number of nodes open gets no more of them, and of each, than the partition allows.
+void BoundNodes(const Partition& partition, Resources& asked) {
+  bool open = asked.nodes_min == 0 && asked.nodes_max == 0 && asked.tasks > 0;
+  if (open && partition.min_nodes > 1) {
+    asked.nodes_min = partition.min_nodes;
+    asked.nodes_max = partition.max_nodes > 0 ? partition.max_nodes : std::max(asked.tasks, partition.min_nodes);
+  } else if (partition.max_nodes > 0 && (open || asked.nodes_max > partition.max_nodes)) {
+    asked.nodes_max = std::max(partition.max_nodes, asked.nodes_min);
+  }
+  if (partition.max_cores_per_node == 0 || asked.tasks == 0 || asked.exclusive) return;
+  std::uint32_t most = std::max(partition.max_cores_per_node / std::max(asked.cores_per_task, 1U), 1U);
+  asked.tasks_per_node = asked.tasks_per_node == 0 ? most : std::min(asked.tasks_per_node, most);
+}
+
 Result<> CompletePartition(const Site& site, JobSpec& spec) {
   std::string& name = spec.resources.partition;
   if (site.partitions.empty()) {
@@ -42,6 +56,7 @@ Result<> CompletePartition(const Site& site, JobSpec& spec) {
     return Fail(Code::kFailedPrecondition, "PartitionInactive: partition ", name,
                 " takes no jobs at present");
   spec.resources.exclusive = spec.resources.exclusive || partition->exclusive;
+  BoundNodes(*partition, spec.resources);
   if (spec.time_limit_s == 0) {
     spec.time_limit_s = partition->default_time_s > 0 ? partition->default_time_s : site.default_time_limit_s;
     bool over =

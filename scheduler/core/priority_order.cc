@@ -120,7 +120,7 @@ PriorityOrder::Place PriorityOrder::PlaceOf(const Job& job, plan::Planner& plann
   if (old) {
     ++old_jobs_;
   } else if (site_->weights.age > 0) {
-    growing_.insert({SaturationOf(job), job.id});
+    if (job.state == JobState::kPending) growing_.insert({SaturationOf(job), job.id});
     place.priority -= AgePoints(EligibleSince(job).us - origin_.us);
   }
   return place;

@@ -86,6 +86,23 @@ TEST_F(SiteTest, PartitionLimitsAndPermissionsAreRefusedWithTheirNames) {
   EXPECT_TRUE(c.TrySubmit(spec).has_value());
 }
 
+TEST(Partitions, AJobThatLeavesItsNodesOpenGetsNoMoreThanThePartitionAllows) {
+  Site site;
+  site.partitions = {{.name = "two", .all_nodes = true, .is_default = true, .max_nodes = 2},
+                     {.name = "wide", .all_nodes = true, .min_nodes = 2},
+                     {.name = "thin", .all_nodes = true, .max_cores_per_node = 2}};
+  TestCluster c(4, 4, 8 << 20, site);
+  Result<JobId> much = c.TrySubmit(SmallJob(9));
+  ASSERT_FALSE(much.has_value()) << "9 cores are more than two nodes have";
+  EXPECT_EQ(c.NodesOf(c.Submit(SmallJob(8))), "n1:4 n2:4");
+  JobSpec spec = SmallJob(2);
+  spec.resources.partition = "wide";
+  EXPECT_EQ(c.NodesOf(c.Submit(spec)), "n3:1 n4:1");
+  spec = SmallJob(4);
+  spec.resources.partition = "thin";
+  EXPECT_EQ(c.NodesOf(c.Submit(spec)), "n3:2 n4:2");
+}
+
 TEST_F(SiteTest, APartitionThatIsDownTakesJobsAndStartsNone) {
   JobId job = c.Submit(In("later"));
   EXPECT_EQ(c.StateOf(job), "PENDING");
