@@ -125,6 +125,7 @@ class Applier {
     job->state = JobState::kPending;
     job->outcome.reset();
     job->requeue_wanted = false;
+    job->preempted_by.reset();
     job->eligible = at_;
     Index(state_, *job);
   }
@@ -247,6 +248,12 @@ class Applier {
   void operator()(const ImageStaged& e) {
     Node* node = FindNode(e.node);
     if (node != nullptr) node->images.insert(e.digest);
+  }
+  void operator()(const JobPreempted& e) {
+    Job* job = FindAttempt(e.job, e.attempt);
+    if (job == nullptr || job->state == JobState::kCompleting || job->preempted_by) return;
+    job->preempted_by = e.by;
+    job->requeue_wanted = job->requeue_wanted || e.requeue;
   }
   void operator()(const UsageClockSet& e) {
     const UsageClock& now = state_.usage_clock;

@@ -30,7 +30,8 @@ void BoundNodes(const Partition& partition, Resources& asked) {
   bool open = asked.nodes_min == 0 && asked.nodes_max == 0 && asked.tasks > 0;
   if (open && partition.min_nodes > 1) {
     asked.nodes_min = partition.min_nodes;
-    asked.nodes_max = partition.max_nodes > 0 ? partition.max_nodes : std::max(asked.tasks, partition.min_nodes);
+    asked.nodes_max =
+        partition.max_nodes > 0 ? partition.max_nodes : std::max(asked.tasks, partition.min_nodes);
   } else if (partition.max_nodes > 0 && (open || asked.nodes_max > partition.max_nodes)) {
     asked.nodes_max = std::max(partition.max_nodes, asked.nodes_min);
   }

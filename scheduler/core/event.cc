@@ -116,6 +116,9 @@ struct Describer {
   std::string operator()(const UsageClockSet& e) {
     return Cat("UsageClockSet every ", e.clock.period_s, " s");
   }
+  std::string operator()(const JobPreempted& e) {
+    return Cat("JobPreempted ", e.job.value, '.', e.attempt, " by ", e.by.value);
+  }
   std::string operator()(const AccountSet& e) { return Cat("AccountSet ", e.account.name); }
   std::string operator()(const AccountRemoved& e) { return Cat("AccountRemoved ", e.account); }
   std::string operator()(const AssociationSet& e) {

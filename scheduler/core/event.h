@@ -176,6 +176,15 @@ struct JobUpdated {
 };
 void Fields(auto& archive, IsA<JobUpdated> auto& v) { archive(v.job, v.uid, v.update); }
 
+// A running job has to go: its steps are ended, its nodes cleared.
+struct JobPreempted {
+  JobId job;
+  std::uint32_t attempt = 0;
+  JobId by;
+  bool requeue = false;  // it runs again later
+};
+void Fields(auto& archive, IsA<JobPreempted> auto& v) { archive(v.job, v.attempt, v.by, v.requeue); }
+
 struct UsageClockSet {  // how usage is kept from now on; `at` of it is the event's own time
   UsageClock clock;
 };
@@ -203,11 +212,12 @@ struct AssociationRemoved {
 void Fields(auto& archive, IsA<AssociationRemoved> auto& v) { archive(v.key); }
 
 // In the order of their kinds on disk (1, 2, …): new ones go to the end.
-using EventBody = std::variant<EpochBegan, JobSubmitted, JobStarted, JobCancelRequested, JobCompleting,
-                               NodeReleased, JobEnded, JobRequeued, JobsForgotten, StepCreated,
-                               StepKillRequested, StepNodeStarted, StepNodeEnded, NodeRegistered, NodeLost,
-                               NodeDrained, NodeResumed, NodeDeclaredDown, ImageStaged, JobUpdated,
-                               UsageClockSet, AccountSet, AccountRemoved, AssociationSet, AssociationRemoved>;
+using EventBody =
+    std::variant<EpochBegan, JobSubmitted, JobStarted, JobCancelRequested, JobCompleting, NodeReleased,
+                 JobEnded, JobRequeued, JobsForgotten, StepCreated, StepKillRequested, StepNodeStarted,
+                 StepNodeEnded, NodeRegistered, NodeLost, NodeDrained, NodeResumed, NodeDeclaredDown,
+                 ImageStaged, JobUpdated, UsageClockSet, AccountSet, AccountRemoved, AssociationSet,
+                 AssociationRemoved, JobPreempted>;
 
 struct Event {
   Time at;  // the controller's clock; never smaller than the event's before

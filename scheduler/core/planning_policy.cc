@@ -56,6 +56,7 @@ struct PlanningPolicy::Follow {
   void operator()(const AssociationSet&) const { policy.AccountsChanged(); }
   void operator()(const AssociationRemoved&) const { policy.AccountsChanged(); }
   void operator()(const UsageClockSet&) const { policy.priorities_.AccountsChanged(); }
+  void operator()(const JobPreempted&) const {}
   void operator()(const JobCancelRequested&) const {}
   void operator()(const JobCompleting&) const {}
   void operator()(const JobsForgotten&) const {}
@@ -142,6 +143,7 @@ void PlanningPolicy::SyncJob(const State& state, JobId id) {
   }
   planner_.Remove(id.value);
   if (job != nullptr) priorities_.Forget(*job);
+  preemptors_.erase(id);
   if (auto waits = begins_.find(id); waits != begins_.end()) {
     not_yet_.erase({waits->second, id});
     begins_.erase(waits);
@@ -151,8 +153,13 @@ void PlanningPolicy::SyncJob(const State& state, JobId id) {
     not_yet_.insert({job->begin, id});
     begins_[id] = job->begin;
   } else {
-    planner_.Add(PlanJobOf(state, *job));
+    Enqueue(state, *job);
   }
+}
+
+void PlanningPolicy::Enqueue(const State& state, const Job& job) {
+  planner_.Add(PlanJobOf(state, job));
+  if (CanPreempt(*job.spec)) preemptors_.insert(job.id);
 }
 
 void PlanningPolicy::BeginJobs(const State& state, Time now) {
@@ -160,7 +167,7 @@ void PlanningPolicy::BeginJobs(const State& state, Time now) {
     JobId id = not_yet_.begin()->second;
     not_yet_.erase(not_yet_.begin());
     begins_.erase(id);
-    planner_.Add(PlanJobOf(state, *state.FindJob(id)));
+    Enqueue(state, *state.FindJob(id));
   }
 }
 
@@ -232,6 +239,7 @@ void PlanningPolicy::Rebuild(const State& state) {
   limits_.Clear();
   image_sets_.clear();
   wheres_.clear();
+  preemptors_.clear();
   not_yet_.clear();
   begins_.clear();
   // The planner takes nodes in the order of their numbers.
@@ -263,6 +271,7 @@ Plan PlanningPolicy::Decide(const State& state, Time now) {
   if (stale_) Rebuild(state);
   planner_.Advance(now.us);
   if (planner_.ExtendOverdue(kOverrun) > 0) disturbed_ = true;
+  if (!preemptors_.empty()) YieldPromises(state);
   if (std::exchange(disturbed_, false)) ++disturbances_;
   BeginJobs(state, now);
   priorities_.Update(state, planner_, now);
@@ -270,10 +279,15 @@ Plan PlanningPolicy::Decide(const State& state, Time now) {
   std::map<plan::NodeNumber, FreeNode> touched;
   bool whole = planner_.waiting() <= kShortQueue || now.us >= planned_whole_at_ + kReplan;
   if (whole) planned_whole_at_ = now.us;
-  for (const plan::PlanStart& start : whole ? planner_.Pass() : planner_.QuickPass()) {
-    const Job& job = *state.FindJob({start.job});
-    plan.starts.push_back({job.id, job.attempt + 1, AllotAll(state, job, start.nodes, touched)});
-  }
+  auto take = [&](const std::vector<plan::PlanStart>& starts) {
+    for (const plan::PlanStart& start : starts) {
+      const Job& job = *state.FindJob({start.job});
+      preemptors_.erase(job.id);
+      plan.starts.push_back({job.id, job.attempt + 1, AllotAll(state, job, start.nodes, touched)});
+    }
+  };
+  take(whole ? planner_.Pass() : planner_.QuickPass());
+  while (!preemptors_.empty() && Preempt(state, now, plan)) take(planner_.Pass());
   plan::Instant next = planner_.NextStart();
   if (!whole) next = std::min(next, planned_whole_at_ + kReplan);
   if (next < plan::kNever) plan.next = {next};

@@ -62,6 +62,16 @@ class PlanningPolicy final : public Policy {
   bool MayBePlanned(const State& state, const Job& job) const {
     return MayRun(job) && SiteObstacle(state, job).reason == PendingReason::kNone;
   }
+  // Puts a job into the queue.
+  void Enqueue(const State& state, const Job& job);
+  bool CanPreempt(const JobSpec& spec) const;
+  PreemptMode PreemptModeOf(const JobSpec& by, const JobSpec& victim) const;
+  std::vector<plan::JobNumber> CandidatesFor(const State& state, const Job& job, Time now) const;
+  bool PreemptFor(const State& state, const Job& job, Time now, Plan& plan);
+  std::vector<JobId> FirstPreemptors() const;
+  void YieldPromises(const State& state);
+  // Whether somebody has to go: then another pass plans who may start in his place.
+  bool Preempt(const State& state, Time now, Plan& plan);
   PlannedRequest PlanRequest(const Resources& resources, bool uneven = false);
   struct Where {
     std::uint32_t set = 0, pattern = 0;
@@ -100,6 +110,7 @@ class PlanningPolicy final : public Policy {
   // By partition, constraint and kind of GPU: "" none, "?" any.
   std::map<std::tuple<std::string, std::string, std::string>, Where> wheres_;
   std::map<std::string, std::uint32_t> image_sets_;  // by digest
+  std::set<JobId> preemptors_;                       // waiting jobs that may preempt
   std::set<std::pair<Time, JobId>> not_yet_;         // begin later
   std::map<JobId, Time> begins_;                     // the same by job
   plan::Instant planned_whole_at_ = 0;

@@ -49,10 +49,19 @@ struct PrefetchHint {
   auto operator<=>(const PrefetchHint&) const = default;
 };
 
+// A running job that has to go so that `by` can start.
+struct Preemption {
+  JobId victim;
+  std::uint32_t attempt = 0;
+  JobId by;
+  bool requeue = false;  // it runs again later; else it ends
+};
+
 struct Plan {
   std::vector<Start> starts;           // in the order decided; all fit together
   std::vector<PrefetchHint> prefetch;  // nodes planned for a waiting job that lack its image
-  Time next{Time::kNeverUs};           // look again then at the latest (a begin time, a planned start)
+  std::vector<Preemption> preempt;
+  Time next{Time::kNeverUs};  // look again then at the latest (a begin time, a planned start)
 };
 
 struct PlannedStart {

@@ -11,6 +11,7 @@ namespace slipway::scheduler {
 namespace {
 
 constexpr std::int64_t kTier = std::int64_t{1} << 47;  // more than all factors and ages together
+constexpr std::int64_t kTiers = 1001;                  // jobs of a QOS that preempts come before all tiers
 
 std::int64_t Part(std::uint32_t weight, std::int64_t part, std::int64_t whole) {
   if (whole <= 0) return 0;
@@ -113,6 +114,8 @@ PriorityOrder::Place PriorityOrder::PlaceOf(const Job& job, plan::Planner& plann
   place.priority = StaticParts(job).sum();
   const Partition* partition = site_->FindPartition(job.spec->resources.partition);
   if (partition != nullptr) place.priority += kTier * partition->tier;
+  const Qos* qos = site_->FindQos(job.spec->qos);
+  if (qos != nullptr && !qos->preempts.empty()) place.priority += kTier * kTiers;
   if (flat() || !planner.policy().follows_priority()) return place;
   Lanes& lanes = LanesOf(job, planner);
   bool old = SaturationOf(job).us <= planner.cluster().now();

@@ -85,6 +85,13 @@ Result<> CheckSite(const Site& site) {
       if (site.FindQos(name) == nullptr) return wrong("there is no QOS ", name);
     }
   }
+  for (const Qos& qos : site.qos) {
+    for (const std::string& name : qos.preempts) {
+      if (site.FindQos(name) == nullptr)
+        return Fail(Code::kInvalidArgument, "QOS ", qos.name, " preempts ", name, ", which there is not");
+      if (name == qos.name) return Fail(Code::kInvalidArgument, "QOS ", qos.name, " preempts itself");
+    }
+  }
   std::size_t kinds = site.GresKinds().size();
   if (kinds > plan::kGpuTypes)
     return Fail(Code::kInvalidArgument, "nodes have ", kinds,

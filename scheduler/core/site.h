@@ -30,6 +30,8 @@ struct NodeTraits {
   std::uint32_t gpu_count() const;
 };
 
+enum class PreemptMode : std::uint8_t { kOff, kCancel, kRequeue };
+
 enum class PartitionState : std::uint8_t {
   kUp,
   kDrain,    // takes no new jobs, starts those that wait
@@ -52,6 +54,7 @@ struct Partition {
   // Empty: everybody.
   std::set<std::string> allow_accounts, allow_qos;
   std::set<std::uint32_t> allow_groups;
+  PreemptMode preempt = PreemptMode::kOff;  // what happens to its jobs when a higher tier needs their nodes
 
   bool Has(std::string_view node) const { return all_nodes || nodes.contains(node); }
 };
@@ -60,7 +63,9 @@ struct Qos {
   std::string name;
   std::uint32_t priority = 0;  // for the QOS factor
   Limits limits;
-  std::uint32_t usage_milli = 1000;  // what its jobs use counts so many thousandths
+  std::uint32_t usage_milli = 1000;         // what its jobs use counts so many thousandths
+  std::set<std::string> preempts;           // QOS whose jobs may be preempted by jobs of this one
+  PreemptMode preempt = PreemptMode::kOff;  // what happens to its own jobs then
 };
 
 // What each factor (0 … 1) counts. All 0: the administrator's number less nice decides, then submission.
@@ -108,7 +113,7 @@ struct Site {
 };
 
 // What holds between the parts: names given twice, two default partitions, more kinds than the planner can
-// tell apart, unknown policies.
+// tell apart, unknown policies, QOS that preempt ones that do not exist.
 Result<> CheckSite(const Site& site);
 
 // Whether the job may be in its partition, by the partition's limits and who may use it.

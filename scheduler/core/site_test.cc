@@ -232,6 +232,7 @@ TEST(Site, MistakesInItAreNamed) {
   wrong([](Site& s) { s.plan.policy = "magic"; }, "there is no policy \"magic\"");
   wrong([](Site& s) { s.plan = {.policy = "fcfs", .reservations = 9}; }, "no reservations of its own");
   wrong([](Site& s) { s.nodes["n1"].gres = {{"a", 1}, {"b", 1}, {"c", 1}}; }, "at most 4 can be told apart");
+  wrong([](Site& s) { s.qos = {{.name = "a", .preempts = {"a"}}}; }, "preempts itself");
 }
 
 }  // namespace

@@ -74,6 +74,8 @@ std::string_view JobStateName(JobState state) {
       return "NODE_FAIL";
     case JobState::kDeadline:
       return "DEADLINE";
+    case JobState::kPreempted:
+      return "PREEMPTED";
   }
   return "?";
 }

@@ -154,6 +154,7 @@ enum class JobState : std::uint8_t {
   kTimeout = 8,
   kNodeFail = 9,
   kDeadline = 10,  // was not started early enough to end by its deadline
+  kPreempted = 11,
 };
 std::string_view JobStateName(JobState state);  // "PENDING", …
 inline bool IsTerminal(JobState state) { return state >= JobState::kCompleted; }
@@ -202,6 +203,7 @@ struct Job {
   // Since version 3: what a second of it costs (usage.h), and until when that was charged.
   std::uint64_t billing = 0;
   Time charged_until;
+  std::optional<JobId> preempted_by;  // this attempt of it had to go for that job
 
   std::int64_t priority() const { return std::int64_t{base_priority} - nice; }
   DependencyState DependenciesState() const;

@@ -36,7 +36,8 @@ void Controller::Turn::EndLate() {
     const Job* job = state().FindJob(id);
     auto by = job == nullptr ? std::nullopt : StartBy(*job);
     if (!by || now_ < *by) continue;  // an entry of before it started, or of another limit
-    Record(JobEnded{id, job->attempt,
+    Record(JobEnded{id,
+                    job->attempt,
                     {JobState::kDeadline, kDeadlineExit, EndReason::kTimeLimit,
                      "DeadLine: it could not be started early enough to end by its deadline"}});
     c_.pass_wanted_ = true;

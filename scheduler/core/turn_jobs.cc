@@ -170,7 +170,9 @@ bool Controller::Turn::AdvanceOnce(const Job& job) {
   if (job.state == JobState::kCompleting) {
     if (!std::ranges::all_of(job.nodes, &NodeAllocation::released)) return false;
     bool lost = job.outcome->state == JobState::kNodeFail && job.spec->requeue && !job.spec->interactive;
-    bool again = (lost || job.requeue_wanted) && !job.cancelled_by;
+    // Who had to go, but had ended by itself already, is not run a second time.
+    bool went = !job.preempted_by || job.outcome->state == JobState::kPreempted;
+    bool again = (lost || (job.requeue_wanted && went)) && !job.cancelled_by;
     if (again) {
       Record(JobRequeued{job.id, job.attempt});
     } else {
@@ -181,7 +183,11 @@ bool Controller::Turn::AdvanceOnce(const Job& job) {
   }
   const Step& primary = job.steps.front();
   if (primary.state == StepState::kEnded) {
-    Complete(job, job.cancelled_by ? cancelled : OutcomeOf(primary));
+    Outcome outcome = job.cancelled_by ? cancelled : OutcomeOf(primary);
+    if (!job.cancelled_by && job.preempted_by && primary.reason == EndReason::kKilled)
+      outcome = {JobState::kPreempted, kCancelledExit, EndReason::kKilled,
+                 Cat("preempted by job ", job.preempted_by->value)};
+    Complete(job, std::move(outcome));
     return true;
   }
   if (job.cancelled_by) {
@@ -240,6 +246,12 @@ void Controller::Turn::RunPass() {
     const Job& job = *state().FindJob(id);
     CHECK(job.state == JobState::kStarting);
     LaunchParts(job, job.steps.front());
+  }
+  for (const Preemption& preemption : plan.preempt) {
+    Record(JobPreempted{preemption.victim, preemption.attempt, preemption.by, preemption.requeue});
+    const Job& victim = *state().FindJob(preemption.victim);
+    for (const Step& step : victim.steps) KillStepParts(victim, step);
+    Advance(preemption.victim);
   }
   for (const PrefetchHint& hint : plan.prefetch) {
     if (c_.prefetch_sent_.insert(hint).second) Say(hint.node, Prefetch{hint.digest});

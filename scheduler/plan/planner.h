@@ -75,6 +75,16 @@ class Planner {
   // The first of its limits that keeps the job from starting beside those that run.
   std::optional<std::uint32_t> BlockingLimit(JobNumber job) const;
 
+  // Of the running jobs (in order: the ones to be given up first) those that have to go so that the waiting
+  // job fits now, beside all promises but its own and those of the jobs in `planned`. None: these promises
+  // alone are in its way. nullopt: not even with all of them gone, or a limit is in its way.
+  std::optional<std::vector<JobNumber>> VictimsFor(JobNumber job, const std::vector<JobNumber>& running,
+                                                   const std::vector<JobNumber>& planned) const;
+  // It waits like others again.
+  void DropPromise(JobNumber job);
+  // A running job is expected to have ended by then, earlier than by its limit.
+  void EndsBy(JobNumber job, Instant end);
+
   // A job's resources are planned to be free only so long after its time limit: ending takes time.
   void SetGrace(Instant grace) { grace_ = grace; }
 
@@ -153,6 +163,8 @@ class Planner {
   };
 
   bool Fits(const Request& request, const Planned& planned, Instant length) const;
+  // What a running or planned job takes of these books.
+  void TakeOrGive(Cluster& cluster, const Job& job, Use use, bool take) const;
   LimitSet SetOfLimits(std::vector<std::uint32_t> limits);
   std::optional<std::uint32_t> FirstReached(LimitSet set, const Request& request) const;
   bool LimitsAllow(LimitSet set, const Request& request) const {

@@ -35,6 +35,8 @@ v1::JobState StateOf(const Job& job) {
       return v1::JOB_STATE_TIMEOUT;
     case JobState::kNodeFail:
       return v1::JOB_STATE_NODE_FAIL;
+    case JobState::kPreempted:
+      return v1::JOB_STATE_PREEMPTED;
     case JobState::kDeadline:
       return v1::JOB_STATE_DEADLINE;
   }

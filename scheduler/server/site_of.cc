@@ -85,6 +85,14 @@ Result<PartitionState> StateOf(const Row& row) {
 
 std::set<std::string> SetOf(const std::vector<std::string>& list) { return {list.begin(), list.end()}; }
 
+Result<PreemptMode> PreemptModeOf(const Row& row) {
+  const std::string& text = row.String("preempt_mode");
+  if (text == "off") return PreemptMode::kOff;
+  if (text == "cancel") return PreemptMode::kCancel;
+  if (text == "requeue") return PreemptMode::kRequeue;
+  return Wrong(row, "preempt_mode", "\"", text, "\" is none of off, cancel, requeue");
+}
+
 Result<Partition> PartitionOf(const Row& row) {
   Partition out;
   out.name = TRY(NameOf(row));
@@ -100,6 +108,7 @@ Result<Partition> PartitionOf(const Row& row) {
   out.tier = Number(row, "tier");
   out.priority = Number(row, "priority");
   out.exclusive = row.Bool("exclusive");
+  out.preempt = TRY(PreemptModeOf(row));
   out.allow_accounts = SetOf(row.List("allow_accounts"));
   out.allow_qos = SetOf(row.List("allow_qos"));
   for (const std::string& group : row.List("allow_groups")) out.allow_groups.insert(TRY(GidOf(row, group)));
@@ -149,6 +158,8 @@ Result<Qos> QosOf(const Row& row) {
   auto factor = ThousandthsOf(row.String("usage_factor"));
   if (!factor) return Wrong(row, "usage_factor", factor.error().message);
   out.usage_milli = static_cast<std::uint32_t>(*factor);
+  out.preempts = SetOf(row.List("preempts"));
+  out.preempt = TRY(PreemptModeOf(row));
   out.limits.grp = TRY(TresOf(row, "grp_tres"));
   out.limits.max_per_user = TRY(TresOf(row, "max_tres_per_user"));
   out.limits.max_per_job = TRY(TresOf(row, "max_tres_per_job"));

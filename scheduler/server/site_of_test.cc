@@ -67,6 +67,8 @@ name = "normal"
 name = "high"
 priority = 10
 usage_factor = "2.5"
+preempts = ["normal"]
+preempt_mode = "requeue"
 grp_tres = ["cpu=512", "mem=4T"]
 max_jobs_per_user = 0
 max_wall = "2d"
@@ -90,6 +92,8 @@ max_wall = "2d"
   EXPECT_EQ(site.GresKinds(), (std::vector<std::string>{"gpu:a100", "gpu:h100", "nic"}));
   const Qos& high = *site.FindQos("high");
   EXPECT_EQ(high.usage_milli, 2500U);
+  EXPECT_EQ(high.preempts, std::set<std::string>{"normal"});
+  EXPECT_EQ(high.preempt, PreemptMode::kRequeue);
   EXPECT_EQ(high.limits.grp.cores, 512);
   EXPECT_EQ(high.limits.grp.memory_bytes, std::int64_t{4} << 40);
   EXPECT_EQ(high.limits.grp_jobs, -1) << "not there";
@@ -118,6 +122,8 @@ TEST(SiteOf, MistakesAreToldWithTheirPlace) {
            {"[[qos]]\nname = 'q'\ngrp_tres = ['cpus=4']\n",
             "site.toml:3:1: \"cpus\" is none of cpu, mem, node, gpu"},
            {"[[qos]]\nname = 'q'\nusage_factor = 'much'\n", "site.toml:3:1: \"much\""},
+           {"[[qos]]\nname = 'q'\npreempts = ['r']\n", "preempts r, which there is not"},
+           {"[[qos]]\nname = 'q'\npreempt_mode = 'suspend'\n", "site.toml:3:1: \"suspend\" is none of off"},
            {"[priority]\ntres = ['cpu']\n", "site.toml:2:1: priority.tres"},
            {"[scheduler]\npolicy = 'magic'\n", "there is no policy \"magic\""},
            {"[accounting]\nbilling = ['cpu=-1']\n", "site.toml:2:1: accounting.billing"},

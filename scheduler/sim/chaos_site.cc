@@ -22,6 +22,8 @@ Limits RandomLimits(Rng& rng) {
   return limits;
 }
 
+PreemptMode RandomMode(Rng& rng) { return rng.Chance(500) ? PreemptMode::kCancel : PreemptMode::kRequeue; }
+
 }  // namespace
 
 Site RandomSite(Rng& rng, const std::vector<std::string>& nodes) {
@@ -46,11 +48,16 @@ Site RandomSite(Rng& rng, const std::vector<std::string>& nodes) {
     some.exclusive = rng.Chance(200);
     some.max_nodes = rng.Between(0, 2);
     site.partitions.push_back(std::move(some));
+    if (rng.Chance(500)) site.partitions.front().preempt = RandomMode(rng);
   }
   if (rng.Chance(400)) site.licences = {{"l", rng.Between(1, 4)}};
   if (rng.Chance(500)) {
     site.qos = {{.name = "normal"}, {.name = "q", .priority = 5, .limits = RandomLimits(rng)}};
     site.weights.qos = rng.Between(0, 3);
+    if (rng.Chance(500)) {
+      site.qos[0].preempt = RandomMode(rng);
+      site.qos[1].preempts = {"normal"};
+    }
   }
   if (rng.Chance(500)) {
     site.weights.age = rng.Between(0, 5);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// --constraint comes from users and is read by the controller. Whatever it says: bounded, and every feature that
-// it tests is one that it names.
+// --constraint comes from users and is read by the controller. Whatever it says: bounded, and every feature
+// that it tests is one that it names.
 #include <cstdint>
 #include <string_view>
 
