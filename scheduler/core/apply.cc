@@ -126,6 +126,7 @@ class Applier {
     job->outcome.reset();
     job->requeue_wanted = false;
     job->preempted_by.reset();
+    job->preempted_at = {};
     job->eligible = at_;
     Index(state_, *job);
   }
@@ -253,6 +254,7 @@ class Applier {
     Job* job = FindAttempt(e.job, e.attempt);
     if (job == nullptr || job->state == JobState::kCompleting || job->preempted_by) return;
     job->preempted_by = e.by;
+    job->preempted_at = at_;
     job->requeue_wanted = job->requeue_wanted || e.requeue;
   }
   void operator()(const UsageClockSet& e) {

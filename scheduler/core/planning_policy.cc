@@ -138,6 +138,7 @@ void PlanningPolicy::SyncJob(const State& state, JobId id) {
       for (plan::NodeShare& share : nodes) share.tasks = 0;
     }
     plan::Instant end = job->started.us + known.facts.length + grace();
+    if (job->preempted_by) end = std::min(end, job->preempted_at.us + grace());
     planner_.AddRunning(known, nodes, std::max(end, planner_.cluster().now() + 1));
     return;
   }

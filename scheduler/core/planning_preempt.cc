@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Preemption: a job that may, by its QOS or its partition's tier, makes others go when it cannot start
-// otherwise. Those go that lose the least work. Their nodes are clear only after a while, so the job is planned
-// there at once: nobody else slips in.
+// otherwise. Those go that lose the least work. Their nodes are clear only after a while, so the job is
+// planned there at once: nobody else slips in.
 #include <algorithm>
 #include <tuple>
 
@@ -42,7 +42,8 @@ bool PlanningPolicy::CanPreempt(const JobSpec& spec) const {
          });
 }
 
-std::vector<plan::JobNumber> PlanningPolicy::CandidatesFor(const State& state, const Job& job, Time now) const {
+std::vector<plan::JobNumber> PlanningPolicy::CandidatesFor(const State& state, const Job& job,
+                                                           Time now) const {
   using Candidate = std::tuple<std::int64_t, std::uint64_t>;  // work, and of equals the youngest first
   std::vector<Candidate> candidates;
   for (JobId id : state.active) {
@@ -84,7 +85,7 @@ bool PlanningPolicy::PreemptFor(const State& state, const Job& job, Time now, Pl
     plan.preempt.push_back({other.id, other.attempt, job.id, again});
     planner_.EndsBy(victim, now.us + grace());
   }
-  disturbed_ = disturbed_ || !planned.empty();
+  if (!planned.empty()) ++disturbances_;
   return true;
 }
 

@@ -9,7 +9,8 @@ namespace {
 
 Site TwoQos(PreemptMode mode) {
   Site site;
-  site.qos = {{.name = "normal"}, {.name = "urgent", .preempts = {"idle"}}, {.name = "idle", .preempt = mode}};
+  site.qos = {
+      {.name = "normal"}, {.name = "urgent", .preempts = {"idle"}}, {.name = "idle", .preempt = mode}};
   return site;
 }
 
@@ -106,6 +107,36 @@ TEST(Preemption, AHigherTierPreemptsWhereThePartitionAllowsIt) {
   c.Pass(1);
   EXPECT_FALSE(c.Of(first).preempted_by) << "equal tiers leave each other alone";
   EXPECT_EQ(c.StateOf(second), "PENDING");
+}
+
+TEST(Preemption, APromiseThatHasToYieldIsOneThatWasTakenBack) {  // chaos, seed 20136
+  TestCluster c(1, 4, 8 << 20, TwoQos(PreemptMode::kRequeue));
+  (void)c.Submit(JobOf("idle", 4));
+  JobId planned = c.Submit(JobOf("idle", 4));
+  auto before = c.controller().PlannedStartOf(planned);
+  ASSERT_TRUE(before);
+  std::uint64_t disturbances = c.controller().policy().disturbances();
+  (void)c.Submit(JobOf("urgent", 4));
+  auto after = c.controller().PlannedStartOf(planned);
+  EXPECT_TRUE(!after || after->at > before->at);
+  EXPECT_GT(c.controller().policy().disturbances(), disturbances) << "it is known as such";
+}
+
+TEST(Preemption, AVictimIsExpectedToBeGoneSoonAfterARestartAndNoLaterThanBefore) {  // chaos, seed 20136
+  TestCluster c(1, 4, 8 << 20, TwoQos(PreemptMode::kRequeue));
+  JobId idle = c.Submit(JobOf("idle", 4)), urgent = c.Submit(JobOf("urgent", 4));
+  ASSERT_TRUE(c.Of(idle).preempted_by);
+  auto promised = c.controller().PlannedStartOf(urgent);
+  ASSERT_TRUE(promised);
+  c.Pass(5);
+  c.Do(ChangeAccount{{1}, {0, true}, AccountSet{{"other", "root", 1, "", {}}}});  // all is planned anew
+  ASSERT_TRUE(c.controller().PlannedStartOf(urgent));
+  EXPECT_EQ(c.controller().PlannedStartOf(urgent)->at, promised->at);
+  c.Restart();
+  c.Register("n1", "boot-1", {c.PrimaryOf(idle)});
+  c.Pass(1);
+  ASSERT_TRUE(c.controller().PlannedStartOf(urgent));
+  EXPECT_LE(c.controller().PlannedStartOf(urgent)->at, promised->at);
 }
 
 TEST(Preemption, AVictimThatHadEndedWellIsNotRunAgain) {

@@ -53,7 +53,7 @@ void FieldsV2(auto& archive, IsA<JobImage> auto& v, auto& nodes) {
 }
 void Fields(auto& archive, IsA<JobImage> auto& v) {
   FieldsV2(archive, v, v.job.nodes);
-  archive(v.job.billing, v.job.charged_until, v.job.preempted_by);
+  archive(v.job.billing, v.job.charged_until, v.job.preempted_by, v.job.preempted_at);
 }
 struct JobImageV1 {
   JobImage image;

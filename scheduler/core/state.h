@@ -204,6 +204,7 @@ struct Job {
   std::uint64_t billing = 0;
   Time charged_until;
   std::optional<JobId> preempted_by;  // this attempt of it had to go for that job
+  Time preempted_at;
 
   std::int64_t priority() const { return std::int64_t{base_priority} - nice; }
   DependencyState DependenciesState() const;
