@@ -66,9 +66,11 @@ void PlanningPolicy::AddReasons(const State& state, const Job& job, Explanation&
     if (auto limit = planner_.BlockingLimit(job.id.value))
       to.reasons.push_back(limits_.Text(*limit, planner_, request));
   }
+  bool licences_short = false;
   for (const Amount& licence : job.spec->resources.licences) {
     auto dim = dims_.OfLicence(licence.name);
     std::int64_t free = dim ? std::max<std::int64_t>(0, planner_.cluster().licences().Now()[*dim]) : 0;
+    licences_short = licences_short || free < licence.count;
     if (free < licence.count)
       to.reasons.push_back(Cat("Licenses: needs ", licence.count, " of ", licence.name, ", ", free,
                                free == 1 ? " is free" : " are free"));
@@ -80,6 +82,7 @@ void PlanningPolicy::AddReasons(const State& state, const Job& job, Explanation&
   }
   std::size_t now = planner_.cluster().CountFit(request, 1),
               free = planner_.cluster().CountFit(request, LengthOf(job) + grace());
+  if (licences_short && request.tasks == 0 && free >= request.nodes_min) return;  // these alone are missing
   std::string needs = request.tasks > 0 ? Plural(request.tasks, "task") : Plural(request.nodes_min, "node");
   to.reasons.push_back(Cat("needs ", needs, " with enough free at once; ",
                            request.tasks > 0 ? "room for " : "", now, request.tasks > 0 ? "" : " such",

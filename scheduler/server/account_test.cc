@@ -54,7 +54,7 @@ TEST_F(SiteCluster, AJobGetsItsGpusByNameAndItsPartitionsNodes) {
   v1::ToNode message;
   ASSERT_TRUE(gpu->Next(v1::ToNode::kLaunch, message));
   const v1::Program& program = message.launch().program();
-  EXPECT_EQ(Join(std::vector<std::string>(program.devices().begin(), program.devices().end()), " "),
+  EXPECT_EQ(slipway::Join(std::vector<std::string>(program.devices().begin(), program.devices().end()), " "),
             "nvidia.com/gpu=0 nvidia.com/gpu=1");
   EXPECT_EQ(program.env(program.env_size() - 1), "SLIPWAY_GPUS=0,1");
   auto job = Get(kAnn, *id);
