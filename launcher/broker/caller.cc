@@ -92,11 +92,10 @@ Result<HostPlace> HostPlace::Find(int mounts_fd) {
   for (auto& [entry, name] : kPlaces)
     host.places.push_back(
         TRY(FileAt(Cat("/proc/self/", host.places.empty() ? Cat("fd/", mounts_fd) : entry))));
-  host.cgroup_mount = CgroupMount().value_or("");
   return host;
 }
 
-Result<Caller> CallerOf(int socket_fd, const HostPlace& host) {
+Result<Caller> CallerOf(int socket_fd, HostPlace& host) {
   PeerIdentity peer = TRY(PeerOf(socket_fd));
   Caller caller;
   caller.identity = {peer.uid, peer.gid, TRY(PeerGroups(socket_fd))};
@@ -109,8 +108,7 @@ Result<Caller> CallerOf(int socket_fd, const HostPlace& host) {
   }
   std::string path = TRY(FollowableCgroup(TRY(ReadFile(proc + "/cgroup", 64 << 10)),
                                           TRY(ReadFile("/proc/self/cgroup", 64 << 10))));
-  if (!path.empty() && host.cgroup_mount.empty())
-    return Fail(Code::kPermissionDenied, "your cgroup ", path, " is mounted nowhere");
+  if (!path.empty() && host.cgroup_mount.empty()) host.cgroup_mount = TRY(CgroupMount());
   if (!path.empty()) caller.cgroup = TRY(Open(host.cgroup_mount + path, O_RDONLY | O_DIRECTORY));
   caller.take_limits = [pid = peer.pid] { return TakeLimitsOf(pid); };
   return caller;

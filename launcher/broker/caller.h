@@ -32,13 +32,13 @@ struct Caller {
 struct HostPlace {
   static Result<HostPlace> Find(int mounts_fd);
   std::vector<std::pair<dev_t, ino_t>> places;
-  std::string cgroup_mount;  // of cgroup v2; "" where there is none
+  std::string cgroup_mount = {};  // of cgroup v2; "" until a caller is in one
 };
 
 // Of a connected socket. All that is read of /proc/PID, now and in the child, is this process's if `process`
 // can still be signalled afterwards: the one who asks must look. kPermissionDenied says what cannot be
 // carried over.
-Result<Caller> CallerOf(int socket_fd, const HostPlace& host);
+Result<Caller> CallerOf(int socket_fd, HostPlace& host);
 
 // Pure, of the text of /proc/PID/cgroup: the cgroup v2 path ("" without that hierarchy). kPermissionDenied
 // when he is outside of what we see, or in another cgroup v1 than we are (`ours`), which no child of ours can

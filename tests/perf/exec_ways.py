@@ -1,59 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """How long `slipway exec IMAGE /bin/true` takes in each way, from the start of the front to its end, in turns, beside a
-plain /bin/true started the same way. Root; everything it makes is in a mount namespace of its own. Reports, never gates.
+plain /bin/true started the same way and other runtimes that are here. Root. Reports, never gates.
   unshare -m --propagation private tests/perf/exec_ways.py --bin build/release/bin [--runs 100]"""
 import argparse
-import hashlib
 import json
 import os
 import pathlib
-import shlex
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
-import sys
-import tempfile
-import time
 
-UID = 20001
-
-
-def image(top):
-    root = top / "root"
-    for name in ("bin", "etc", "tmp", "proc", "dev", "sys"):
-        (root / name).mkdir(parents=True)
-    for program in ("/bin/true", "/bin/sh"):
-        shutil.copy(program, root / "bin")
-        for word in subprocess.run(["ldd", program], capture_output=True, text=True).stdout.split():
-            if word.startswith("/"):
-                (root / word[1:]).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(word, root / word[1:])
-    path = top / "image.sqsh"
-    subprocess.run(["mksquashfs", root, path, "-quiet", "-no-progress", "-all-root"], check=True, stdout=subprocess.DEVNULL)
-    return path, "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def listening(path):
-    for _ in range(2000):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
-            try:
-                return probe.connect(str(path))
-            except OSError:
-                time.sleep(0.005)
-    raise SystemExit(f"nobody listens on {path}")
-
-
-def once(argv):
-    begin = time.perf_counter()
-    pid = os.posix_spawn(argv[0], argv, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", "USER": "user", "XDG_RUNTIME_DIR": "/tmp"}, file_actions=[
-        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0)])
-    _, status = os.waitpid(pid, 0)
-    if status != 0:
-        raise SystemExit(f"{argv}: wait status {status}")
-    return 1000 * (time.perf_counter() - begin)
+from node import UID, Node, apptainer, as_user, measure, report, tiny_image
 
 
 def peers(top, path):
@@ -63,6 +21,7 @@ def peers(top, path):
         found["bubblewrap, directory"] = [shutil.which("bwrap"), "--unshare-pid", "--ro-bind", root, "/", "--proc", "/proc", "--dev", "/dev", "/bin/true"]
     if shutil.which("ch-run"):
         found["Charliecloud, directory"] = [shutil.which("ch-run"), "--no-passwd", root, "--", "/bin/true"]
+        found["Charliecloud, own squashfs"] = [shutil.which("ch-run"), "--no-passwd", str(path), "--", "/bin/true"]
     if shutil.which("crun"):
         bundle = top / "bundle"
         bundle.mkdir()
@@ -80,46 +39,6 @@ def peers(top, path):
     return found
 
 
-def apptainer(path, rounds):
-    """Medians of a prefix that enters Apptainer's root (SLIPWAY_PERF_APPTAINER; it drops to a user by itself), less its own cost."""
-    prefix = os.environ.get("SLIPWAY_PERF_APPTAINER")
-    if not prefix:
-        print("apptainer: set SLIPWAY_PERF_APPTAINER to a command prefix, e.g. one that enters another root")
-        return None
-    words = shlex.split(prefix)
-    entering, whole = [], []
-    for _ in range(rounds + 1):
-        entering.append(once([shutil.which(words[0]), *words[1:], "true"]))
-        whole.append(once([shutil.which(words[0]), *words[1:], "apptainer", "exec", str(path), "/bin/true"]))
-    cost = statistics.median(entering[1:])
-    return [value - cost for value in whole[1:]]
-
-
-def measure(cases, rounds):
-    usable = {}
-    for name, argv in cases.items():
-        try:
-            once(argv)
-            usable[name] = argv
-        except SystemExit as why:
-            print(f"{name}: left out, {why}")
-    times = {name: [] for name in usable}
-    for _ in range(rounds):
-        for name, argv in usable.items():
-            times[name].append(once(argv))
-    return times
-
-
-def report(times):
-    ours = [name for name in times if name.split(",")[0] in ("brokered", "setuid", "rootless")]
-    print(f"load {os.getloadavg()[0]:.1f}; p10, p90; then each of our ways over this one, median of the pairs: {', '.join(ours)}")
-    for name, values in times.items():
-        in_order = sorted(values)
-        ratios = "  ".join(f"{statistics.median(a / b for a, b in zip(times[one], values)):6.3f}" for one in ours)
-        print(f"{name:32} median {statistics.median(values):7.2f} ms  p10 {in_order[len(values) // 10]:7.2f}"
-              f"  p90 {in_order[len(values) * 9 // 10]:7.2f}   {ratios}", flush=True)
-
-
 def ranks(top, options):
     """128 ranks in one container beside 128 plain forks, in pairs; as root, so rootless in a namespace of its own."""
     program = options.bin.parent / "tests/perf_ranks"
@@ -133,23 +52,31 @@ def ranks(top, options):
               f"(median of {len(pairs)} pairs; {statistics.median(a for a, _ in pairs) / 1000:.1f} ms)")
 
 
-def as_user(top, path, digest, rounds, peers_of_user, peer_times):
-    os.setgroups([UID])
-    os.setresgid(UID, UID, UID)
-    os.setresuid(UID, UID, UID)
-    os.chdir("/")
-    cases = {"plain /bin/true": ["/bin/true"]}
-    for way, what in (("brokered", digest), ("setuid", digest), ("rootless", str(top / "root")), ("rootless", str(path))):
-        kind = {digest: "store image, warm", str(path): "own squashfs"}.get(what, "directory")
-        cases[f"{way}, {kind}"] = [str(top / "slipway"), "exec", "--way", way, what, "/bin/true"]
-    times = measure({**cases, **peers_of_user}, rounds)
+def explain(argv):
+    said = subprocess.run(argv[:2] + ["--explain"] + argv[2:], capture_output=True, text=True, stdin=subprocess.DEVNULL).stderr
+    print(" ".join(argv[3:5]), *(line for line in said.splitlines() if line.startswith("time")), flush=True)
+
+
+def warm(node, rounds, found, peer_times):
+    tree = node.top / "root"
+    cases = {f"{way}, {kind}": node.exec(way, image, "/bin/true")
+             for way, kind, image in (("brokered", "store image, warm", node.digest), ("setuid", "store image, warm", node.digest),
+                                      ("rootless", "directory", tree), ("rootless", "own squashfs", node.path))}
+    times = measure({"plain /bin/true": ["/bin/true"], "slipway exec --help": [node.slipway, "exec", "--help"], **cases, **found}, rounds)
     if peer_times:
         times["Apptainer, own squashfs"] = peer_times
     report(times)
-    for name, argv in cases.items():
-        if "slipway" in argv[0]:
-            said = subprocess.run(argv[:2] + ["--explain"] + argv[2:], capture_output=True, text=True, stdin=subprocess.DEVNULL).stderr
-            print(name, *(line for line in said.splitlines() if line.startswith("time")), flush=True)
+    for argv in cases.values():
+        explain(argv)
+
+
+def cold(node, rounds, peer_times):
+    """Nobody keeps a mount of the image: each start makes its loop device and mounts it."""
+    times = measure({"plain /bin/true": ["/bin/true"], "setuid, store image, cold": node.exec("setuid", node.digest, "/bin/true")}, rounds)
+    if peer_times:
+        times["Apptainer, own squashfs"] = peer_times
+    report(times)
+    explain(node.exec("setuid", node.digest, "/bin/true"))
 
 
 def main():
@@ -158,53 +85,14 @@ def main():
     parser.add_argument("--runs", type=int, default=100)
     options = parser.parse_args()
     options.bin = options.bin.resolve()
-    top = pathlib.Path(tempfile.mkdtemp(prefix="slipway-ways-"))
-    top.chmod(0o755)
-    for name in ("slipway", "slipway-starter", "slipway-broker", "slipway-holder"):
-        shutil.copy(options.bin / name, top / name)
-    shutil.copy(options.bin / "slipway-starter", top / "slipway-starter-plain")
-    (top / "slipway-starter").chmod(0o4755)
-    path, digest = image(top)
-    store = top / "state/images"
-    store.mkdir(parents=True)
-    store.chmod(0o700)
-    shutil.copy(path, store / digest.replace(":", "-"))
-    etc = top / "etc"
-    (etc / "slipway").mkdir(parents=True)
-    for name in ("passwd", "group", "hosts", "nsswitch.conf", "ld.so.cache"):
-        shutil.copy(f"/etc/{name}", etc)
-    with open(etc / "passwd", "a") as passwd, open(etc / "group", "a") as group:  # as ordinary users are
-        passwd.write(f"user:x:{UID}:{UID}::/:/bin/sh\n")
-        group.write(f"user:x:{UID}:\n")
-    (top / "key").write_text("")
-    conf = etc / "slipway/starter.conf"
-    conf.write_text(f"node = n\ncluster = c\nagent_uid = 0\nrun_dir = {top}/run\nstate_dir = {top}/state\n")
-    try:
-        peers_of_user, peer_times = peers(top, path), apptainer(path, min(options.runs, 21))
-    except SystemExit:
-        shutil.rmtree(top)
-        raise
-    subprocess.run(["mount", "--bind", etc, "/etc"], check=True)
-    daemons = []
-    try:
-        daemons.append(subprocess.Popen([top / "slipway-holder"], stderr=subprocess.DEVNULL))
-        listening(top / "run/holder.sock")
-        daemons.append(subprocess.Popen([top / "slipway-broker"], stderr=subprocess.DEVNULL))
-        listening(top / "run/exec.sock")
-        sys.stdout.flush()
-        child = os.fork()
-        if child == 0:
-            as_user(top, path, digest, options.runs, peers_of_user, peer_times)
-            sys.stdout.flush()
-            os._exit(0)
-        os.waitpid(child, 0)
-        ranks(top, options)
-    finally:
-        for daemon in reversed(daemons):
-            daemon.send_signal(signal.SIGTERM)
-            daemon.wait()
-        subprocess.run(["umount", "-l", "/etc"], check=True)
-        shutil.rmtree(top)
+    with Node(options.bin, tiny_image) as node:
+        found = peers(node.top, node.path)
+        peer_times = apptainer(node.path, min(options.runs, 21))
+        as_user(lambda: warm(node, options.runs, found, peer_times))
+        ranks(node.top, options)
+        node.stop_daemons()
+        peer_times = apptainer(node.path, min(options.runs, 21))
+        as_user(lambda: cold(node, min(options.runs, 40), peer_times))
 
 
 if __name__ == "__main__":
