@@ -387,6 +387,8 @@ class Applier {
       if (dependents == state_.dependents.end()) continue;
       for (JobId id : dependents->second) {
         Job& waiting = state_.jobs.at(id);
+        // Where one is enough and was met, the others do not put it off any more.
+        if (waiting.DependenciesState() == DependencyState::kMet) continue;
         for (JobDependency& dependency : waiting.dependencies) {
           if (dependency.what.on == on) Evaluate(waiting, dependency);
         }
