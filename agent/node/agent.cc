@@ -2,13 +2,16 @@
 #include "agent/node/agent.h"
 
 #include <fcntl.h>
+#include <grpcpp/channel.h>
+#include <grpcpp/impl/service_type.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 
+#include "agent/images/images.h"
 #include "agent/node/controller_link.h"
 #include "agent/node/convert.h"
-#include "agent/node/images.h"
 #include "agent/node/node_edits.h"
 #include "agent/node/peers.h"
 #include "agent/steps/step_table.h"
@@ -49,7 +52,8 @@ struct Agent::Parts {
   void Launch(const v1::LaunchStep& launch);
   void EndJob(const v1::EndJob& end);
   void Prefetch(const v1::Prefetch& prefetch);
-  void SendImageState(const std::string& digest, bool held, const std::string& error);
+  void SendImageState(const ImageNews& news);
+  Result<> StartImages();
   StepTableEvents TableEvents();
 
   Loop& loop;
@@ -66,6 +70,7 @@ struct Agent::Parts {
   // Destroyed from the last to the first: the table uses the broker and the peers, all use the link.
   std::unique_ptr<ControllerLink> link;
   std::unique_ptr<PeerLinks> peers;
+  std::shared_ptr<ImageOffers> offers = std::make_shared<ImageOffers>();
   std::unique_ptr<Images> images;
   std::unique_ptr<BrokerClient> broker;
   std::unique_ptr<StepTable> steps;
@@ -101,18 +106,12 @@ Result<> Agent::Parts::Start() {
   peers = std::make_unique<PeerLinks>(
       loop, options.tls, PeerLinks::Limits{},
       [this](const std::string& node, const std::string& reason) { steps->PeerLost(node, reason); });
-  images = std::make_unique<Images>(
-      loop, options.state_dir,
-      [channel = link->channel()](const FetchRequirements& wanted, FetchCancel& cancel) {
-        return FetchImage(channel, wanted, cancel);
-      },
-      [this](const std::string& digest, bool held, const std::string& error) {
-        SendImageState(digest, held, error);
-      });
+  TRY(StartImages());
   steps = std::make_unique<StepTable>(loop, options.state_dir, TableEvents());
   peer_server = TRY(PeerServer::Start(
       loop, options.listen, options.tls,
-      [this](const StepId& step, std::uint32_t, PeerWord word) { steps->FromPeer(step, std::move(word)); }));
+      [this](const StepId& step, std::uint32_t, PeerWord word) { steps->FromPeer(step, std::move(word)); },
+      MakeImagePeerService(offers)));
   if (options.address.empty()) options.address = WithPort(options.listen, peer_server->port());
   if (!options.token_socket.empty()) {
     tokens = TRY(TokenSocket::Listen(
@@ -122,6 +121,29 @@ Result<> Agent::Parts::Start() {
         }));
   }
   ConnectBroker();
+  return {};
+}
+
+Result<> Agent::Parts::StartImages() {
+  std::string folder = options.state_dir + "/images";
+  TRY(MakeDirectories(folder, 0700));
+  std::uint64_t bytes_max = options.image_cache_bytes;
+  struct statvfs disk;
+  if (bytes_max == 0) {
+    if (::statvfs(folder.c_str(), &disk) < 0) return ErrnoFail("statvfs", folder);
+    bytes_max = std::uint64_t{disk.f_blocks} * disk.f_frsize / 2;
+  }
+  FetchSources sources{link->channel(),
+                       [files = options.tls](const std::string& node, const std::string& address) {
+                         return DialTls(address, files, NodeTlsName(node));
+                       },
+                       offers};
+  images = std::make_unique<Images>(
+      loop, folder, bytes_max, offers,
+      [sources](const FetchRequirements& wanted, FetchCancel& cancel) {
+        return FetchImage(sources, wanted, cancel);
+      },
+      [this](const ImageNews& news) { SendImageState(news); });
   return {};
 }
 
@@ -205,6 +227,7 @@ void Agent::Parts::Beat() {
     ends_repeated = loop.Now();
     steps->RepeatEnds();
   }
+  images->Trim();
   heartbeat_timer = loop.After(heartbeat, [this] { Beat(); });
 }
 
@@ -252,6 +275,7 @@ void Agent::Parts::Launch(const v1::LaunchStep& launch) {
   if (!plan) return steps->Refuse(FromProto(launch.step()), plan.error().message);
   auto notes = AddNodeEdits(launch, EditFolders::OfTheHost(), *plan);
   if (!notes) return steps->Refuse(FromProto(launch.step()), notes.error().message);
+  images->Used(plan->spec.image_digest);
   for (const std::string& note : *notes) Log(Level::kWarn, note, {{"step", ToString(plan->spec.step)}});
   steps->Launch(std::move(*plan));
 }
@@ -266,15 +290,20 @@ void Agent::Parts::EndJob(const v1::EndJob& end) {
 }
 
 void Agent::Parts::Prefetch(const v1::Prefetch& prefetch) {
-  if (images->Held(prefetch.digest())) return SendImageState(prefetch.digest(), true, {});
-  images->Want(prefetch.digest(), prefetch.bytes(), [](const Result<>&) {});
+  if (images->Held(prefetch.digest())) return SendImageState({prefetch.digest(), true, {}, {}});
+  images->Want(prefetch.digest(), prefetch.bytes(), Images::Need::kPrefetch, [](const Result<>&) {});
 }
 
-void Agent::Parts::SendImageState(const std::string& digest, bool held, const std::string& error) {
+void Agent::Parts::SendImageState(const ImageNews& news) {
   v1::FromNode message;
-  message.mutable_image()->set_digest(digest);
-  message.mutable_image()->set_held(held);
-  message.mutable_image()->set_error(error);
+  v1::ImageState& image = *message.mutable_image();
+  image.set_digest(news.digest);
+  image.set_held(news.held);
+  image.set_error(news.error);
+  image.set_chunks(news.counts.chunks);
+  image.set_from_controller(news.counts.from_controller);
+  image.set_from_peers(news.counts.from_peers);
+  image.set_resumed(news.counts.resumed);
   link->Send(std::move(message));
 }
 
@@ -299,7 +328,7 @@ StepTableEvents Agent::Parts::TableEvents() {
   events.image_held = [this](const std::string& digest) { return images->Held(digest); };
   events.want_image = [this](const std::string& digest, std::uint64_t bytes,
                              std::function<void(Result<>)> done) {
-    images->Want(digest, bytes, std::move(done));
+    images->Want(digest, bytes, Images::Need::kStep, std::move(done));
   };
   events.to_peer = [this](const KnownStep& known, std::uint32_t to_node, std::string bytes,
                           std::string gone) {

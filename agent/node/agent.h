@@ -23,6 +23,7 @@ struct AgentOptions {
   std::string address;     // for other nodes; empty: the port we listen on at the host of `listen`
   TlsFiles tls;
   std::string state_dir, broker_socket;
+  std::uint64_t image_cache_bytes = 0;   // what all images may take; 0: half of state_dir's file system
   std::string token_socket, client_dir;  // empty: none
   std::string boot_id;
   NodeFacts facts;

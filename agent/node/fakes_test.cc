@@ -24,40 +24,6 @@ bool TurnUntil(EpollLoop& loop, const std::function<bool()>& condition) {
   return held;
 }
 
-// ---- images
-
-grpc::Status FakeImages::Manifest(grpc::ServerContext*, const v1::ImageManifestRequest* request,
-                                  v1::ImageManifest* reply) {
-  std::lock_guard lock(mutex);
-  ++manifests;
-  if (request->digest() != DigestOf(bytes)) return {grpc::StatusCode::NOT_FOUND, "no such image"};
-  reply->set_digest(request->digest());
-  reply->set_bytes(bytes.size());
-  reply->set_chunk_bytes(chunk_bytes);
-  for (std::size_t at = 0; at < bytes.size(); at += chunk_bytes)
-    reply->add_chunk_digests(DigestOf(bytes.substr(at, chunk_bytes)));
-  return grpc::Status::OK;
-}
-
-grpc::Status FakeImages::Fetch(grpc::ServerContext*, const v1::FetchRequest* request,
-                               grpc::ServerWriter<v1::FetchChunk>* writer) {
-  std::uint32_t index = request->first_chunk();
-  std::string chunk = bytes.substr(std::size_t{index} * chunk_bytes, chunk_bytes);
-  {
-    std::lock_guard lock(mutex);
-    ++chunks;
-    if (corrupt[index]-- > 0) chunk[chunk.size() / 2] = static_cast<char>(chunk[chunk.size() / 2] ^ 1);
-  }
-  for (std::size_t at = 0; at < chunk.size(); at += 10000) {
-    v1::FetchChunk piece;
-    piece.set_index(index);
-    piece.set_offset(static_cast<std::uint32_t>(at));
-    piece.set_data(chunk.substr(at, 10000));
-    writer->Write(piece);
-  }
-  return grpc::Status::OK;
-}
-
 // ---- controller
 
 FakeController::FakeController(const std::string& cluster_dir, int port) {
@@ -257,10 +223,18 @@ void FakeBroker::Handle(int fd, Message message) {
       CHECK(::fcntl(message.fds[0].get(), F_SETLEASE, F_UNLCK) == 0);
       CHECK(*DigestOfFile(message.fds[0].get()) == image().digest);
       images.insert(image().digest);
+      // As the real one does: the agent's file gets a second name.
+      CHECK(::linkat(AT_FDCWD, Cat("/proc/self/fd/", message.fds[0].get()).c_str(), AT_FDCWD,
+                     StorePath(image().digest).c_str(), AT_SYMLINK_FOLLOW) == 0 ||
+            errno == EEXIST);
       admitted[image().digest] = *ReadAll(message.fds[0].get(), 64 << 20);
       return Answer(fd, BrokerFrame::kDone, slipway::Answer{image().id});
     }
     case BrokerFrame::kRemoveImage:
+      if (in_use.contains(image().digest))
+        return Answer(fd, BrokerFrame::kError,
+                      BrokerError{image().id, static_cast<int>(Code::kFailedPrecondition), "a step uses it"});
+      ::unlink(StorePath(image().digest).c_str());
       images.erase(image().digest);
       return Answer(fd, BrokerFrame::kDone, slipway::Answer{image().id});
     case BrokerFrame::kStartStep:

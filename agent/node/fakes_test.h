@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/images/fake_images.h"
 #include "api/tls.h"
 #include "base/loop/epoll_loop.h"
 #include "base/os/socket.h"
@@ -29,20 +30,6 @@ namespace slipway {
 
 // Turns the loop until `condition` holds; false after ten seconds.
 bool TurnUntil(EpollLoop& loop, const std::function<bool()>& condition);
-
-// Serves one image from memory, cut into chunks; a chunk can be corrupted a number of times.
-class FakeImages final : public v1::ImageSource::Service {
- public:
-  grpc::Status Manifest(grpc::ServerContext*, const v1::ImageManifestRequest* request,
-                        v1::ImageManifest* reply) override;
-  grpc::Status Fetch(grpc::ServerContext*, const v1::FetchRequest* request,
-                     grpc::ServerWriter<v1::FetchChunk>* writer) override;
-  std::string bytes;
-  std::uint32_t chunk_bytes = 64 << 10;
-  std::map<std::uint32_t, int> corrupt;  // chunk → how many more times; guarded by mutex
-  int manifests = 0, chunks = 0;         // asked for; guarded by mutex
-  std::mutex mutex;
-};
 
 class FakeController final : public v1::NodeLink::Service {
  public:
@@ -109,7 +96,9 @@ class FakeBroker {
   void Gone(const StepId& step, const std::string& reason = {});
   void DropConnections();
 
-  std::set<std::string> images;
+  std::string StorePath(const std::string& digest) const { return Cat(run_dir_, "/", digest.substr(7)); }
+
+  std::set<std::string> images, in_use;
   std::map<std::string, std::string> admitted;  // digest → bytes
   std::map<StepId, bool> steps;                 // running?
   std::map<StepId, std::unique_ptr<FakeStepd>> stepds;

@@ -90,7 +90,7 @@ class Service final : public v1::Peer::CallbackService {
 
 struct PeerServer::Calls {
   std::shared_ptr<Receiver> receiver;
-  std::unique_ptr<Service> service;
+  std::unique_ptr<grpc::Service> service, also;
   std::unique_ptr<grpc::Server> server;
   int port = 0;
 };
@@ -98,7 +98,8 @@ struct PeerServer::Calls {
 PeerServer::PeerServer(std::unique_ptr<Calls> calls) : calls_(std::move(calls)) {}
 
 Result<std::unique_ptr<PeerServer>> PeerServer::Start(Loop& loop, const std::string& listen,
-                                                      const TlsFiles& files, Handler handler) {
+                                                      const TlsFiles& files, Handler handler,
+                                                      std::unique_ptr<grpc::Service> also) {
   auto calls = std::make_unique<Calls>();
   calls->receiver = std::make_shared<Receiver>(Receiver{loop, std::move(handler)});
   calls->service = std::make_unique<Service>(calls->receiver);
@@ -109,6 +110,8 @@ Result<std::unique_ptr<PeerServer>> PeerServer::Start(Loop& loop, const std::str
   builder.AddListeningPort(listen, TRY(MakeServerCredentials(files, ClientCertificate::kRequired)),
                            &calls->port);
   builder.RegisterService(calls->service.get());
+  calls->also = std::move(also);
+  if (calls->also) builder.RegisterService(calls->also.get());
   calls->server = builder.BuildAndStart();
   if (!calls->server || calls->port == 0)
     return Fail(Code::kUnavailable, "cannot listen on ", listen,

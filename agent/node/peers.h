@@ -17,6 +17,10 @@
 #include "base/loop/loop.h"
 #include "launcher/spec/step_id.h"
 
+namespace grpc {
+class Service;
+}
+
 namespace slipway {
 
 // Towards the others.
@@ -52,9 +56,10 @@ class PeerLinks {
 class PeerServer {
  public:
   using Handler = std::function<void(const StepId& step, std::uint32_t to_node, PeerWord word)>;
-  // `listen`: "host:port"; port 0 takes a free one.
+  // `listen`: "host:port"; port 0 takes a free one. `also` (may be null) is served on the same port.
   static Result<std::unique_ptr<PeerServer>> Start(Loop& loop, const std::string& listen,
-                                                   const TlsFiles& files, Handler handler);
+                                                   const TlsFiles& files, Handler handler,
+                                                   std::unique_ptr<grpc::Service> also);
   ~PeerServer();
   int port() const;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// TOML is parsed in this file only: the parser is a large header, and it is built without exceptions here.
+// TOML is parsed in this file and in imagestore/oci/mirrors.cc: the parser is a large header, and it is built
+// without exceptions here.
 #include "base/config/config.h"
 
 #define TOML_EXCEPTIONS 0

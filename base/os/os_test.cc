@@ -118,6 +118,22 @@ TEST_F(Os, TheServiceManagerIsToldWhenWeServe) {
   EXPECT_EQ(std::string_view(told, n < 0 ? 0 : static_cast<std::size_t>(n)), "READY=1");
 }
 
+TEST(Lease, IsHeldUntilSomebodyOpensTheFileForWriting) {
+  std::string top = *MakeTempDirectory(::testing::TempDir(), "slipway-lease-"), path = top + "/file";
+  ASSERT_TRUE(WriteFileAtomically(path, "bytes"));
+  {
+    UniqueFd reader = *Open(path, O_RDONLY);
+    ASSERT_TRUE(HoldUnwritable(reader.get()));
+    UniqueFd another = *Open(path, O_RDONLY);
+    EXPECT_TRUE(StillUnwritable(reader.get())) << "readers do no harm";
+    EXPECT_FALSE(Open(path, O_WRONLY | O_NONBLOCK)) << "a writer has to wait";
+    EXPECT_FALSE(StillUnwritable(reader.get()));
+  }
+  UniqueFd writer = *Open(path, O_RDWR), reader = *Open(path, O_RDONLY);
+  EXPECT_EQ(HoldUnwritable(reader.get()).error().code, Code::kFailedPrecondition);
+  EXPECT_TRUE(RemoveTree(top));
+}
+
 TEST(Socket, TheLastWordsOfAPeerThatClosedWithoutReadingOursAreHeard) {
   SocketEnds ends = *MakeSocketPair(SOCK_SEQPACKET);
   ASSERT_TRUE(SendMessage(ends.a.get(), "never read"));

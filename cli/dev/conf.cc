@@ -50,11 +50,11 @@ std::string AgentToml(const Layout& layout, const Options& options, const std::s
 
 std::string BrokerConf(const Layout& layout, const Identities& who, const std::string& cluster_id,
                        const std::string& node, const std::string& folder) {
-  std::string text =
-      Cat("# Made by `slipway dev up`; the next one writes it anew.\n", "node = ", node,
-          "\ncluster = ", cluster_id, "\nrun_dir = ", folder, "/run\nstate_dir = ", folder,
-          "/broker\ncontroller_key = ", layout.cluster(), "/controller.pub\nstepd = ", layout.bin(),
-          "/slipway-stepd\nimport = ", layout.bin(), "/slipway-import\n");
+  std::string text = Cat(
+      "# Made by `slipway dev up`; the next one writes it anew.\n", "node = ", node,
+      "\ncluster = ", cluster_id, "\nrun_dir = ", folder, "/run\nstate_dir = ", folder,
+      "/broker\ncontroller_key = ", layout.cluster(), "/controller.pub\nimage_keys = ", layout.cluster(),
+      "/image-keys\nstepd = ", layout.bin(), "/slipway-stepd\nimport = ", layout.bin(), "/slipway-import\n");
   text += Cat("agent_uid = ", who.daemon_uid, "\nagent_gid = ", who.daemon_gid, "\n");
   if (who.rootless) return text + "rootless = yes\n";
   return text + Cat("import_uid = ", who.import_uid, "\nimport_gid = ", who.import_gid,

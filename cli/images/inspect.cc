@@ -16,7 +16,7 @@ std::string Section(const char* name, const std::string& text) {
 
 Result<int> Inspect(const Parsed& options) {
   const std::string& path = options.positionals()[0];
-  auto it = TRY_CONTEXT(build::Inspect(path), path);
+  auto it = TRY_CONTEXT(build::Inspect(path, {.digests = options.Has("digest")}), path);
   if (options.Has("json")) {
     std::string json = build::InspectionJson(it);
     Print(json.ends_with("\n") ? json : json + "\n");
@@ -29,9 +29,9 @@ Result<int> Inspect(const Parsed& options) {
     return 0;
   }
   std::string text = Cat("format      ", it.format, "\narch        ", it.arch, "\nsize        ",
-                         FormatBytes(it.size), "\ndigest      ", it.digest, "\nsquashfs    ",
-                         it.partition_digest, " (", FormatBytes(it.partition_size), ", ", it.compressor,
-                         ")\nshell       ", it.has_shell ? it.shell_arch : "none", "\n");
+                         FormatBytes(it.size), "\nsquashfs    ", FormatBytes(it.partition_size), ", ",
+                         it.compressor, "\nshell       ", it.has_shell ? it.shell_arch : "none", "\n");
+  if (!it.digest.empty()) text += Cat("digest      ", it.digest, "\npartition   ", it.partition_digest, "\n");
   for (auto& [key, value] : it.labels)
     text += Cat("label       ", Printable(key), "=", Printable(value), "\n");
   Print(text + Section("help", it.help) + Section("runscript", it.runscript) +

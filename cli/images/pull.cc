@@ -40,6 +40,11 @@ Result<oci::PullOptions> PullOptionsOf(const Parsed& options, PullProgress& prog
     if (!compressor) return Fail(Code::kInvalidArgument, "--comp must be zstd, gzip, xz or lz4");
     wanted.compressor = *compressor;
   }
+  if (options.Has("max-bytes"))
+    wanted.limits.bytes_max = TRY_CONTEXT(ParseBytes(options.Value("max-bytes")), "--max-bytes");
+  if (options.Has("max-entries"))
+    wanted.limits.entries_max =
+        TRY_CONTEXT(ParseNumber(options.Value("max-entries"), 1, 1'000'000'000), "--max-entries");
   wanted.progress = [&progress](const char* phase, std::uint64_t done, std::uint64_t total) {
     progress.Show(phase, done, total);
   };

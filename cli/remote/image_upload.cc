@@ -53,7 +53,7 @@ Result<UniqueFd> Pack(const std::string& path) {
 }
 
 Result<v1::UploadReply> Send(Cluster& cluster, int fd, const std::string& note, const std::string& digest,
-                             std::uint64_t bytes) {
+                             std::uint64_t bytes, bool again) {
   auto stub = v1::Images::NewStub(cluster.channel());
   grpc::ClientContext call;
   TRY(cluster.Authorize(call));
@@ -74,6 +74,7 @@ Result<v1::UploadReply> Send(Cluster& cluster, int fd, const std::string& note, 
       chunk.set_source_digest(digest);
       chunk.set_source_bytes(bytes);
       chunk.set_note(note);
+      chunk.set_again(again);
     }
     chunk.set_data(buffer.data(), static_cast<std::size_t>(n));
     if (!writer->Write(chunk)) break;  // Finish says why
@@ -88,7 +89,7 @@ Result<v1::UploadReply> Send(Cluster& cluster, int fd, const std::string& note, 
 
 }  // namespace
 
-Result<v1::UploadReply> UploadImage(Cluster& cluster, const std::string& path) {
+Result<v1::UploadReply> UploadImage(Cluster& cluster, const std::string& path, bool again) {
   std::string note = BaseName(path);
   PathKind kind = Look(path);
   if (kind == PathKind::kNone) return Fail(Code::kNotFound, path, ": no such file or directory");
@@ -108,11 +109,14 @@ Result<v1::UploadReply> UploadImage(Cluster& cluster, const std::string& path) {
   }
   v1::FindImageRequest find;
   find.set_source_digest(TRY(DigestOfFile(file.get())));
-  auto found = cluster.Call<v1::Images>(&v1::Images::Stub::Find, find);
-  if (found) return found;
-  if (found.error().code != Code::kNotFound) return Failure(std::move(found).error());
+  if (!again) {
+    auto found = cluster.Call<v1::Images>(&v1::Images::Stub::Find, find);
+    if (found) return found;
+    if (found.error().code != Code::kNotFound) return Failure(std::move(found).error());
+  }
   return TRY_CONTEXT(
-      Send(cluster, file.get(), note, find.source_digest(), static_cast<std::uint64_t>(info.st_size)), path);
+      Send(cluster, file.get(), note, find.source_digest(), static_cast<std::uint64_t>(info.st_size), again),
+      path);
 }
 
 Result<std::string> ImageReference(Cluster& cluster, const std::string& image) {

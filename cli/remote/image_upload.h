@@ -14,6 +14,7 @@ namespace slipway::cli {
 // cluster has already is not sent again) and its digest returned. Progress goes to stderr when that is a
 // terminal.
 Result<std::string> ImageReference(Cluster& cluster, const std::string& image);
-Result<v1::UploadReply> UploadImage(Cluster& cluster, const std::string& path);
+// `again`: although the cluster has it, so that signatures and content are looked at anew.
+Result<v1::UploadReply> UploadImage(Cluster& cluster, const std::string& path, bool again = false);
 
 }  // namespace slipway::cli

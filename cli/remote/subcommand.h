@@ -12,9 +12,11 @@
 namespace slipway::cli {
 
 extern const Subcommand kSubmit, kLaunch, kJobs, kJob, kCancel, kLogs, kNodes, kInit, kDevUp, kDevDown,
-    kDevStatus, kDevSupervise, kImageAdd, kImageLs, kImageRm, kCompletion, kComplete, kVersion, kExecJob,
-    kShellJob, kHold, kRelease, kRequeue, kUpdate, kWhy, kConfigCheck, kConfigShow, kConfigHost, kPartitions,
-    kShare, kAccountLs, kAccountSet, kAccountRm, kAccountAddUser, kAccountRmUser;
+    kDevStatus, kDevSupervise, kImageAdd, kImagePull, kImageLs, kImageRm, kImageShow, kImageHistory,
+    kImageTag, kImageUntag, kImageShare, kImageAllow, kImageDeny, kImageGc, kImageVerify, kImageDu,
+    kCompletion, kComplete, kVersion, kExecJob, kShellJob, kHold, kRelease, kRequeue, kUpdate, kWhy,
+    kConfigCheck, kConfigShow, kConfigHost, kPartitions, kShare, kAccountLs, kAccountSet, kAccountRm,
+    kAccountAddUser, kAccountRmUser;
 const std::vector<const Subcommand*>& AllSubcommands();
 
 // Options that many have.

@@ -108,12 +108,6 @@ Json OfNode(const v1::Node& n) {
           {"gres", Amounts(n.gres())}};
 }
 
-Json OfImage(const v1::Image& i) {
-  return {{"name", i.name()},          {"digest", i.digest()}, {"source_digest", i.source_digest()},
-          {"bytes", i.bytes()},        {"owner", i.owner()},   {"added_ms", i.added_ms()},
-          {"labels", List(i.labels())}};
-}
-
 // Names that users chose may be no UTF-8; such bytes are replaced, not thrown about.
 std::string Dump(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
 
@@ -144,13 +138,4 @@ std::string NodesJson(const v1::ListNodesReply& reply) {
   for (const v1::Node& node : reply.nodes()) list.push_back(OfNode(node));
   return Dump({{"nodes", list}});
 }
-
-std::string ImageJson(const v1::Image& image) { return Dump(OfImage(image)); }
-
-std::string ImagesJson(const v1::ListImagesReply& reply) {
-  Json list = Json::array();
-  for (const v1::Image& image : reply.images()) list.push_back(OfImage(image));
-  return Dump({{"images", list}});
-}
-
 }  // namespace slipway::cli

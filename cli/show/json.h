@@ -5,7 +5,6 @@
 
 #include <string>
 
-#include "slipway/v1/image.pb.h"
 #include "slipway/v1/job.pb.h"
 #include "slipway/v1/node.pb.h"
 
@@ -18,7 +17,5 @@ std::string StepIdText(std::uint32_t step_id);  // "0", "batch"
 std::string JobJson(const v1::Job& job);
 std::string JobsJson(const v1::ListJobsReply& reply);    // {"jobs": […]}
 std::string NodesJson(const v1::ListNodesReply& reply);  // {"nodes": […]}
-std::string ImageJson(const v1::Image& image);
-std::string ImagesJson(const v1::ListImagesReply& reply);  // {"images": […]}
 
 }  // namespace slipway::cli

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/show/image_json.h"
 #include "cli/show/json.h"
 #include "cli/show/table.h"
 

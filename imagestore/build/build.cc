@@ -192,9 +192,12 @@ class Builder {
 
   Result<squashfs::PackSummary> Pack(const std::string& directory, const sif::Writer::Place& place) {
     squashfs::PackOptions pack;
+    pack.compressor = options_.compressor;
     pack.zstd_level = options_.zstd_level;
+    pack.limits = options_.limits;
     pack.epoch = epoch_;
     pack.out_offset = place.offset;
+    pack.flush_early = true;
     pack.progress = [this](const squashfs::Progress& p) -> Result<> {
       if (options_.cancelled != nullptr && options_.cancelled->load())
         return Fail(Code::kCancelled, "cancelled");

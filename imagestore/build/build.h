@@ -13,6 +13,7 @@
 
 #include "base/result/result.h"
 #include "imagestore/build/deffile.h"
+#include "imagestore/squashfs/pack.h"
 
 namespace slipway::build {
 
@@ -29,7 +30,9 @@ struct BuildOptions {
   bool force = false;       // replace an output that is there
   bool run_tests = true;    // %test
   std::string temp_parent;  // empty: $TMPDIR, else the output's folder
-  int zstd_level = 3;
+  squashfs::Compressor compressor = squashfs::Compressor::kZstd;
+  int zstd_level = 3;  // where the compressor is zstd
+  squashfs::Limits limits;
   Arguments arguments;  // what {{ NAME }} in the recipe stands for
   // Brings what "Bootstrap: docker" and the like name ("docker://host/name:tag"): the path of a SIF. Empty:
   // such recipes are refused; whoever can talk to networks sets it.

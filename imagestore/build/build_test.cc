@@ -86,6 +86,27 @@ TEST_F(ImageBuild, DirectoryBecomesAReproducibleSif) {
   EXPECT_EQ(again.error().code, Code::kAlreadyExists);
 }
 
+TEST_F(ImageBuild, TheCompressionIsTheOneThatWasAskedFor) {
+  std::ofstream(tree_ + "/etc/a") << std::string(300'000, 'a');
+  for (const char* name : {"zstd", "gzip", "xz", "lz4"}) {
+    std::string output = Cat(top_, "/", name, ".sif");
+    auto built = Build({.source = tree_, .output = output, .compressor = *squashfs::CompressorOf(name)});
+    ASSERT_TRUE(built) << built.error().message;
+    EXPECT_EQ(Inspect(output)->compressor, name);
+  }
+}
+
+TEST_F(ImageBuild, LimitsAreSettings) {
+  for (int i = 0; i < 20; ++i) std::ofstream(Cat(tree_, "/etc/f", i)) << std::string(1000, 'a');
+  auto refused = [&](squashfs::Limits limits) {
+    return Build({.source = tree_, .output = top_ + "/no.sif", .limits = limits}).error().code;
+  };
+  EXPECT_EQ(refused({.entries_max = 10}), Code::kOutOfRange);
+  EXPECT_EQ(refused({.bytes_max = 10'000}), Code::kOutOfRange);
+  EXPECT_EQ(refused({.depth_max = 1}), Code::kOutOfRange);
+  EXPECT_NE(::access((top_ + "/no.sif").c_str(), F_OK), 0);
+}
+
 TEST_F(ImageBuild, RecipeOnALocalImageRunsItsSections) {
   if (::geteuid() != 0) GTEST_SKIP() << "sections need root, or subordinate ids";
   if (!CopyShell()) GTEST_SKIP() << "no ldd here";

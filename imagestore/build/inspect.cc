@@ -107,10 +107,8 @@ std::string InspectionJson(const Inspection& inspection) {
   nlohmann::json json = {{"format", inspection.format},
                          {"arch", inspection.arch},
                          {"size", inspection.size},
-                         {"digest", inspection.digest},
                          {"partition_offset", inspection.partition_offset},
                          {"partition_size", inspection.partition_size},
-                         {"partition_digest", inspection.partition_digest},
                          {"compressor", inspection.compressor},
                          {"created", inspection.created},
                          {"labels", inspection.labels},
@@ -122,6 +120,10 @@ std::string InspectionJson(const Inspection& inspection) {
                          {"help", inspection.help},
                          {"has_shell", inspection.has_shell},
                          {"shell_arch", inspection.shell_arch}};
+  if (!inspection.digest.empty()) {
+    json["digest"] = inspection.digest;
+    json["partition_digest"] = inspection.partition_digest;
+  }
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 

@@ -2,6 +2,7 @@
 #include "imagestore/content/inspect.h"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -39,6 +40,9 @@ class Inspector {
     ReadSystem();
     ReadLibraries();
     ReadPackages();
+    for (Mpi& mpi : content_.mpi) {
+      if (mpi.version.empty()) mpi.version = PackagedVersion(mpi);
+    }
     ReadLabels();
     return Bounded(std::move(content_));
   }
@@ -135,6 +139,24 @@ class Inspector {
       if (pal && !mpi.pmix) mpi.pmix = MentionsPmix(TextsOf(*pal));
     }
     if (mpi.pmix && mpi.pmix_version.empty()) mpi.pmix_version = content_.pmix;
+  }
+
+  // Of the package that such a library comes from: conda's for one below its prefix, a distribution's for one
+  // in /usr/lib.
+  std::string PackagedVersion(const Mpi& mpi) const {
+    bool system = mpi.path.starts_with("usr/lib") || mpi.path.starts_with("lib");
+    const char* stem = mpi.family == "Open MPI" ? "openmpi" : mpi.family == "MPICH" ? "mpich" : nullptr;
+    for (const Package& one : content_.packages) {
+      if (stem == nullptr || one.kind == "pip" || (one.kind == "conda") == system) continue;
+      std::string_view name = one.name;
+      if (name.starts_with("lib")) name.remove_prefix(3);
+      bool his = name.starts_with(stem) &&
+                 name.substr(std::strlen(stem)).find_first_not_of("0123456789") == name.npos;
+      if (!his) continue;
+      std::string version = one.version.substr(one.version.find(':') + 1);
+      return version.substr(0, version.find('-'));
+    }
+    return {};
   }
 
   void ReadPackages() {

@@ -61,9 +61,9 @@ MpiVerdict Diagnose(const Mpi& mpi, WireUp asked) {
   return verdict;
 }
 
-std::optional<std::string> WhyNot(const Content& content, WireUp asked) {
+std::optional<std::string> WhyNot(const std::vector<Mpi>& all, WireUp asked) {
   std::optional<std::string> why;
-  for (const Mpi& mpi : content.mpi) {
+  for (const Mpi& mpi : all) {
     MpiVerdict verdict = Diagnose(mpi, asked);
     if (verdict.can) return std::nullopt;
     if (!why) why = Cat(verdict.says, "; ", verdict.cure);

@@ -22,8 +22,8 @@ struct MpiVerdict {
 // PMIx servers speak to clients back to version 2.
 MpiVerdict Diagnose(const Mpi& mpi, WireUp asked = WireUp::kAny);
 
-// Why a step of several tasks that asks for this cannot work with any MPI of the image; nothing when one can,
-// or when the image has none (then it does not need one, or hides it).
-std::optional<std::string> WhyNot(const Content& content, WireUp asked);
+// Why a step of several tasks cannot work with any MPI of the image; nothing when one can, or when there is
+// none (then it does not need one, or hides it).
+std::optional<std::string> WhyNot(const std::vector<Mpi>& mpi, WireUp asked);
 
 }  // namespace slipway::content

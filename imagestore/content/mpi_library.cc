@@ -51,10 +51,15 @@ std::string VersionAfter(const Texts& texts, std::string_view phrase) {
   return {};
 }
 
+// The only text that is a version and nothing else: of several, nobody knows which is whose.
 std::string LoneVersion(const Texts& texts) {
-  auto at =
-      std::find_if(texts.begin(), texts.end(), [](const std::string& t) { return LooksLikeVersion(t); });
-  return at == texts.end() ? std::string() : *at;
+  std::string only;
+  for (const std::string& text : texts) {
+    if (!LooksLikeVersion(text)) continue;
+    if (!only.empty()) return {};
+    only = text;
+  }
+  return only;
 }
 
 bool HasPart(const Texts& texts, std::string_view part) {
@@ -77,7 +82,8 @@ std::set<std::string, std::less<>> TextsOf(std::string_view binary) {
     if ((c >= 0x20 && c < 0x7f) || c == '\t' || c == '\n') continue;
     std::string_view text = binary.substr(begin, at - begin);
     begin = at + 1;
-    if (c != '\0' || text.size() < kShort || text.size() > kLong) continue;
+    if (c != '\0' || text.size() < kShort) continue;
+    text = text.substr(0, kLong);
     bool says = LooksLikeVersion(text) || text.starts_with("lib") || text.find("MPI") != text.npos ||
                 text.find("PMI") != text.npos || text.starts_with("MVAPICH") ||
                 text.find("cmd=init") != text.npos || text.find("GNU C Library") != text.npos;

@@ -11,7 +11,8 @@
 
 namespace slipway::content {
 
-// The texts of a binary that can say something: those of `interesting` length that end with a zero byte.
+// The texts of a binary that can say something: printable, with a zero byte behind; of long ones the
+// beginning.
 std::set<std::string, std::less<>> TextsOf(std::string_view binary);
 
 enum class LibraryKind { kNone, kMpi, kPmix, kCudaRuntime, kGlibc, kMusl, kOpenMpiPmix };

@@ -53,6 +53,7 @@ squashfs::LayerPackOptions PackOptionsFor(const Image& image, const build::Label
   made.pack.policy.ids_to_root = !options.keep_ids;
   made.pack.epoch = sif::SourceDateEpoch();
   made.pack.out_offset = out_offset;
+  made.pack.flush_early = true;
   made.time = static_cast<std::uint32_t>(sif::SourceDateEpoch().value_or(std::time(nullptr)));
   made.over = ContainerFiles(image.config, labels, deffile);
   made.under = MountPoints();

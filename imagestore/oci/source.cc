@@ -9,6 +9,7 @@
 
 #include "base/crypto/crypto.h"
 #include "imagestore/oci/archive_index.h"
+#include "imagestore/oci/mirrors.h"
 #include "imagestore/sif/sif.h"
 
 namespace slipway::oci {
@@ -36,7 +37,7 @@ Result<> CheckLayers(const Manifest& manifest) {
 // Blobs side by side. The first error ends the others.
 class Downloads {
  public:
-  Downloads(const Registry& registry, BlobCache& cache, const SourceOptions& options,
+  Downloads(const Repository& registry, BlobCache& cache, const SourceOptions& options,
             std::vector<Descriptor> blobs)
       : registry_(registry),
         cache_(cache),
@@ -58,7 +59,7 @@ class Downloads {
 
  private:
   void Work() {
-    Registry mine = registry_.Another();
+    Repository mine = registry_.Another();
     for (;;) {
       std::size_t i;
       {
@@ -86,7 +87,7 @@ class Downloads {
     options_.progress(sum_, total_);
   }
 
-  const Registry& registry_;
+  const Repository& registry_;
   BlobCache& cache_;
   const SourceOptions& options_;
   std::vector<Descriptor> blobs_;
@@ -98,7 +99,7 @@ class Downloads {
   std::vector<UniqueFd> files_;
 };
 
-Result<Registry::FetchedManifest> ManifestFor(Registry& registry, const Reference& reference,
+Result<Registry::FetchedManifest> ManifestFor(Repository& registry, const Reference& reference,
                                               const std::string& arch) {
   auto fetched = TRY(registry.GetManifest(reference.Selected()));
   // An index may hold an index; more than one step is a game.
@@ -111,7 +112,7 @@ Result<Registry::FetchedManifest> ManifestFor(Registry& registry, const Referenc
 }
 
 Result<Image> FromRegistry(const Reference& reference, BlobCache& cache, const SourceOptions& options) {
-  Registry registry(reference, options.registry);
+  Repository registry = TRY(Repository::Of(reference, options.registry));
   auto fetched = TRY(ManifestFor(registry, reference, ArchOf(options)));
   TRY_CONTEXT(CheckLayers(fetched.manifest), reference.text);
   Image image;
@@ -288,7 +289,7 @@ Result<UniqueFd> CheckSif(UniqueFd file, const std::string& where) {
 }
 
 Result<UniqueFd> FromOras(const Reference& reference, BlobCache& cache, const SourceOptions& options) {
-  Registry registry(reference, options.registry);
+  Repository registry = TRY(Repository::Of(reference, options.registry));
   auto fetched = TRY(ManifestFor(registry, reference, ArchOf(options)));
   if (fetched.manifest.layers.size() != 1 || !IsSifLayer(fetched.manifest.layers[0].media_type))
     return Fail(Code::kInvalidArgument, reference.text,
@@ -360,7 +361,7 @@ Result<UniqueFd> FetchSif(const Reference& reference, BlobCache& cache, const So
 
 Result<std::string> ResolveDigest(const Reference& reference, const SourceOptions& options) {
   if (!reference.digest.empty()) return reference.digest;
-  Registry registry(reference, options.registry);
+  Repository registry = TRY(Repository::Of(reference, options.registry));
   std::string digest = TRY(registry.DigestOfTag(reference.tag));
   if (!digest.empty()) return digest;
   return TRY(registry.GetManifest(reference.tag)).digest;

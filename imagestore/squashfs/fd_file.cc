@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "imagestore/squashfs/fd_file.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +11,8 @@
 namespace slipway::squashfs {
 
 namespace {
+
+constexpr std::uint64_t kFlushEvery = 8 << 20;
 
 FdFile* Of(sqfs_file_t* file) { return reinterpret_cast<FdFile*>(file); }
 
@@ -45,6 +48,12 @@ int WriteAt(sqfs_file_t* base, sqfs_u64 offset, const void* buffer, size_t size)
     offset += static_cast<sqfs_u64>(n);
   }
   file->size = std::max(file->size, offset);
+  // Whoever flushes at the end should not wait for all of it then.
+  if (file->flush_early && offset >= file->begun_to_flush + kFlushEvery) {
+    ::sync_file_range(file->fd, static_cast<off_t>(file->start + file->begun_to_flush),
+                      static_cast<off_t>(offset - file->begun_to_flush), SYNC_FILE_RANGE_WRITE);
+    file->begun_to_flush = offset;
+  }
   return 0;
 }
 

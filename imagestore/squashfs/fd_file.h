@@ -23,6 +23,8 @@ struct FdFile {
   int fd = -1;  // borrowed
   std::uint64_t start = 0;
   std::uint64_t size = 0;
+  std::uint64_t begun_to_flush = 0;  // bytes that were asked to be written to the disk already
+  bool flush_early = false;
   int last_errno = 0;  // of the last system call that failed: libsquashfs only says "I/O error"
 };
 // Borrowed by every libsquashfs object made on it.

@@ -69,6 +69,7 @@ Result<std::unique_ptr<ImageWriter>> ImageWriter::Create(int out_fd, const PackO
   std::unique_ptr<ImageWriter> writer(new ImageWriter);
   ImageWriter& w = *writer;
   w.file_ = MakeFdFile(out_fd, options.out_offset, 0);
+  w.file_->flush_early = options.flush_early;
   w.compressor_ = TRY(MakeCompressor(options, 0));
   w.uncompressor_ = TRY(MakeCompressor(options, SQFS_COMP_FLAG_UNCOMPRESS));
   SQFS_TRY(sqfs_super_init(&w.super_, kBlockSize, time, IdOf(options.compressor)), kWriting, nullptr);

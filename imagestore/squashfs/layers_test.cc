@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <zlib.h>
 
 #include "base/os/fd.h"
 #include "imagestore/squashfs/reader.h"
@@ -72,6 +73,20 @@ class Tar {
   archive* a_;
   std::string bytes_;
 };
+
+std::string Gzipped(const std::string& bytes) {
+  z_stream z{};
+  CHECK(deflateInit2(&z, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+  std::string out(deflateBound(&z, bytes.size()) + 64, '\0');
+  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+  z.avail_in = static_cast<uInt>(bytes.size());
+  z.next_out = reinterpret_cast<Bytef*>(out.data());
+  z.avail_out = static_cast<uInt>(out.size());
+  CHECK(deflate(&z, Z_FINISH) == Z_STREAM_END);
+  out.resize(z.total_out);
+  deflateEnd(&z);
+  return out;
+}
 
 class Layers : public ::testing::Test {
  protected:
@@ -250,6 +265,34 @@ TEST_F(Layers, EveryCompressionIsReadAndWritten) {
     EXPECT_EQ(Read(reader, "/f").size(), 300'000U);
   }
   EXPECT_FALSE(CompressorOf("rar"));
+}
+
+TEST_F(Layers, SeveralGzipFilesInARowAreOneLayer) {
+  std::string tar = Tar().File("f", std::string(200'000, 'q')).File("g", "g").Bytes();
+  std::string zipped;
+  for (std::size_t at = 0; at < tar.size(); at += 50'000) zipped += Gzipped(tar.substr(at, 50'000));
+  for (const std::string& layer : {zipped, zipped + std::string(5000, '\0')}) {
+    auto reader = Packed({layer});
+    EXPECT_EQ(Read(reader, "/f"), std::string(200'000, 'q'));
+    EXPECT_EQ(Read(reader, "/g"), "g");
+  }
+}
+
+TEST_F(Layers, EveryChangedByteOfAGzipIsNoticedOrHarmless) {
+  std::string plain = Tar().File("f", "some words that are packed").Bytes(), zipped = Gzipped(plain);
+  ASSERT_TRUE(Pack({zipped}));
+  std::string good = Bytes();
+  int refused = 0;
+  for (std::size_t i = 0; i < zipped.size(); ++i) {
+    std::string bad = zipped;
+    bad[i] = static_cast<char>(bad[i] ^ 0x55);
+    auto summary = Pack({bad});
+    refused += !summary;
+    if (summary) {
+      EXPECT_EQ(Bytes(), good) << i;
+    }
+  }
+  EXPECT_GT(refused, static_cast<int>(zipped.size()) / 2);
 }
 
 TEST_F(Layers, EqualLayersGiveEqualBytes) {

@@ -3,8 +3,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
@@ -24,32 +22,21 @@ namespace {
 constexpr std::size_t kReadBytes = 1 << 20;
 constexpr std::size_t kXattrBytesMax = 65536;
 
-// Reading by path a second time must not be led elsewhere by a link that somebody swaps in meanwhile.
-Result<UniqueFd> OpenBelow(int dir_fd, const std::string& path, int flags) {
-  open_how how{};
-  how.flags = static_cast<std::uint64_t>(flags) | O_CLOEXEC | O_NOFOLLOW;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  long fd = ::syscall(SYS_openat2, dir_fd, path.c_str(), &how, sizeof how);
-  if (fd < 0) return ErrnoFail("open", path);
-  return UniqueFd(static_cast<int>(fd));
-}
-
+// Without readdir(3): its five more calls for each directory are a tenth of the time of packing a tree.
 Result<std::vector<std::string>> Names(int dir_fd) {
-  UniqueFd copy = TRY(OpenAt(dir_fd, ".", O_RDONLY | O_DIRECTORY));
-  struct Close {
-    void operator()(DIR* dir) const { ::closedir(dir); }
-  };
-  std::unique_ptr<DIR, Close> dir(::fdopendir(copy.get()));
-  if (!dir) return ErrnoFail("fdopendir");
-  [[maybe_unused]] int owned_by_dir = copy.release();
   std::vector<std::string> names;
+  alignas(dirent64) char entries[32768];
+  if (::lseek(dir_fd, 0, SEEK_SET) < 0) return ErrnoFail("lseek");
   for (;;) {
-    errno = 0;
-    dirent* entry = ::readdir(dir.get());
-    if (entry == nullptr && errno != 0) return ErrnoFail("readdir");
-    if (entry == nullptr) break;
-    std::string_view name = entry->d_name;
-    if (name != "." && name != "..") names.emplace_back(name);
+    ssize_t n = ::getdents64(dir_fd, entries, sizeof entries);
+    if (n < 0) return ErrnoFail("readdir");
+    if (n == 0) break;
+    for (ssize_t at = 0; at < n;) {
+      const auto* entry = reinterpret_cast<const dirent64*>(entries + at);
+      std::string_view name = entry->d_name;
+      if (name != "." && name != "..") names.emplace_back(name);
+      at += entry->d_reclen;
+    }
   }
   std::sort(names.begin(), names.end());
   return names;
@@ -74,7 +61,7 @@ class DirectoryPacker {
     auto now = static_cast<std::uint32_t>(options_.epoch.value_or(std::time(nullptr)));
     writer_ = TRY(ImageWriter::Create(out_fd, options_, now));
     TRY(CopyXattrs(root_, top_fd_));
-    TRY(CopyData(root_));
+    TRY(CopyData(top_fd_, root_));
     PackSummary& summary = admission_.summary();
     summary.bytes_out = TRY(writer_->Finish(root_));
     return std::move(summary);
@@ -127,35 +114,36 @@ class DirectoryPacker {
     return {};
   }
 
-  Result<> CopyData(Node& directory) {
+  // One name at a time, never through a link: what is read the second time must not be led elsewhere by one
+  // that somebody swaps in meanwhile.
+  Result<> CopyData(int dir_fd, Node& directory) {
     for (auto& child : directory.children) {
       if (!child->IsDirectory()) continue;
-      TRY(CopyData(*child));
+      UniqueFd fd = TRY(OpenAt(dir_fd, child->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+      TRY(CopyXattrs(*child, fd.get()));
+      TRY(CopyData(fd.get(), *child));
     }
     for (auto& child : directory.children) {
       ++progress_.entries;
-      if (child->IsDirectory()) {
-        UniqueFd fd = TRY(OpenBelow(top_fd_, child->Path(), O_RDONLY | O_DIRECTORY));
-        TRY(CopyXattrs(*child, fd.get()));
-        continue;
-      }
-      if (child->IsFile() && child->same_as == nullptr) TRY(CopyFile(*child));
+      if (child->IsFile() && child->same_as == nullptr) TRY(CopyFile(dir_fd, *child));
     }
     return {};
   }
 
-  Result<> CopyFile(Node& node) {
-    UniqueFd fd = TRY(OpenBelow(top_fd_, node.Path(), O_RDONLY | O_NONBLOCK));
+  Result<> CopyFile(int dir_fd, Node& node) {
+    UniqueFd fd = TRY_CONTEXT(OpenAt(dir_fd, node.name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW), node.Path());
     struct stat info;
     if (::fstat(fd.get(), &info) < 0) return ErrnoFail("fstat", node.Path());
     if (!S_ISREG(info.st_mode)) return Fail(Code::kAborted, node.Path(), " changed while it was packed");
     TRY(CopyXattrs(node, fd.get()));
     TRY(writer_->BeginFile(node));
-    for (;;) {
-      ssize_t n = ::read(fd.get(), buffer_.data(), buffer_.size());
+    // As much as there was when we looked: what is written meanwhile would be in it by half anyhow.
+    for (auto left = static_cast<std::uint64_t>(info.st_size); left > 0;) {
+      ssize_t n = ::read(fd.get(), buffer_.data(), std::min<std::uint64_t>(left, buffer_.size()));
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return ErrnoFail("read", node.Path());
       if (n == 0) break;
+      left -= static_cast<std::uint64_t>(n);
       TRY(admission_.CountBytes(static_cast<std::uint64_t>(n)));
       TRY(writer_->Append(buffer_.data(), static_cast<std::size_t>(n)));
       progress_.bytes += static_cast<std::uint64_t>(n);

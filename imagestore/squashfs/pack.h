@@ -54,6 +54,7 @@ struct PackOptions {
   unsigned workers = 0;               // 0: one for each CPU that we may use
   std::optional<std::int64_t> epoch;  // times later than this become it; also the file system's own time
   std::uint64_t out_offset = 0;  // where in out_fd the file system begins; a multiple of 4096 to be mounted
+  bool flush_early = false;      // the caller flushes out_fd in the end: begin with it while there is work
   ProgressCallback progress;
 };
 

@@ -8,6 +8,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
+
+#include "imagestore/squashfs/gunzip.h"
 
 namespace slipway::squashfs {
 
@@ -15,6 +18,7 @@ namespace {
 
 constexpr std::size_t kBufferBytes = 1 << 20;
 constexpr std::size_t kXattrsMax = 1024;
+constexpr std::size_t kPaddingMax = 64 << 20;
 
 class FilePartSource : public ByteSource {
  public:
@@ -74,13 +78,19 @@ std::unique_ptr<ByteSource> PipeBytes(int fd) { return std::make_unique<PipeSour
 
 struct TarStream::State {
   std::unique_ptr<ByteSource> source;
+  std::unique_ptr<Gunzip> gunzip;  // between the source and libarchive, where it is gzip
   std::vector<char> buffer;
+  std::size_t peeked = 0;       // bytes of `buffer` that libarchive has not seen yet
   std::optional<Error> failed;  // of the source: libarchive only says that reading failed
   std::unique_ptr<archive, ArchiveFree> reader;
 
   static la_ssize_t ReadCallback(archive* a, void* client, const void** out) {
     auto& self = *static_cast<State*>(client);
-    auto n = self.source->Read(self.buffer);
+    if (std::size_t peeked = std::exchange(self.peeked, 0); peeked > 0) {
+      *out = self.buffer.data();
+      return static_cast<la_ssize_t>(peeked);
+    }
+    auto n = self.gunzip ? self.gunzip->Read(self.buffer) : self.source->Read(self.buffer);
     if (!n) {
       self.failed = n.error();
       archive_set_error(a, EIO, "the source failed");
@@ -104,10 +114,19 @@ Result<TarStream> TarStream::Open(std::unique_ptr<ByteSource> source) {
   auto state = std::make_unique<State>();
   state->source = std::move(source);
   state->buffer.resize(kBufferBytes);
+  // Two bytes tell gzip from the rest.
+  while (state->peeked < 2) {
+    std::size_t n = TRY(state->source->Read(std::span(state->buffer).subspan(state->peeked)));
+    if (n == 0) break;
+    state->peeked += n;
+  }
+  if (Gunzip::Looks(std::span(state->buffer).first(state->peeked))) {
+    std::string begun(state->buffer.data(), std::exchange(state->peeked, 0));
+    state->gunzip = std::make_unique<Gunzip>(*state->source, std::move(begun));
+  }
   state->reader.reset(archive_read_new());
   archive* a = state->reader.get();
   if (a == nullptr) return Fail(Code::kResourceExhausted, "no memory for reading a tar");
-  archive_read_support_filter_gzip(a);
   archive_read_support_filter_zstd(a);
   archive_read_support_filter_xz(a);
   archive_read_support_filter_bzip2(a);
@@ -119,7 +138,7 @@ Result<TarStream> TarStream::Open(std::unique_ptr<ByteSource> source) {
 }
 
 bool TarStream::is_compressed() const {
-  return archive_filter_code(state_->reader.get(), 0) != ARCHIVE_FILTER_NONE;
+  return state_->gunzip != nullptr || archive_filter_code(state_->reader.get(), 0) != ARCHIVE_FILTER_NONE;
 }
 
 Result<std::optional<TarStream::Entry>> TarStream::Next() {
@@ -162,6 +181,12 @@ Result<std::optional<TarStream::Entry>> TarStream::Next() {
 }
 
 Result<> TarStream::Drain() {
+  // Its checksum comes last. More than padding behind a tar is somebody's game.
+  std::size_t left = kPaddingMax;
+  for (std::size_t n = 1; state_->gunzip && n > 0; left -= n) {
+    n = TRY(state_->gunzip->Read(state_->buffer));
+    if (n > left) return Fail(Code::kOutOfRange, "a layer has too much behind the end of its tar");
+  }
   while (TRY(state_->source->Read(state_->buffer)) > 0) continue;
   return {};
 }

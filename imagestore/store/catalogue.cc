@@ -130,6 +130,18 @@ Result<> Catalogue::Add(const ImageRecord& record) {
       TRY(insert.Bind(static_cast<std::int64_t>(record.visibility)).Bind(std::int64_t{record.group}).Step());
     }
   }
+  // Said twice (a client that lost the answer asks again), it has meant that since the first time.
+  {
+    auto latest = TRY(
+        Statement::Prepare(db, "SELECT seq, digest FROM digests WHERE name = ? ORDER BY seq DESC LIMIT 1"));
+    latest.Bind(name.Text());
+    if (TRY(latest.Step()) && latest.Text(1) == record.digest) {
+      TRY(Run(db, "UPDATE digests SET source_digest = ?, arch = ?, labels = ? WHERE seq = ?",
+              std::string_view(record.source_digest), std::string_view(record.arch),
+              std::string_view(LabelsText(record.labels)), latest.Number(0)));
+      return transaction.Commit();
+    }
+  }
   {
     auto insert = TRY(Statement::Prepare(db,
                                          "INSERT INTO digests (name, digest, source_digest, created, size, "

@@ -111,7 +111,7 @@ class Catalogue {
   Result<> KeepImage(const ImageFacts& facts);
   Result<std::optional<ImageFacts>> FindImage(std::string_view digest) const;
   Result<std::vector<ImageFacts>> Images() const;  // by digest, without content
-  Result<> NoteUse(std::string_view digest, std::int64_t now_ms);
+  Result<> NoteUse(std::string_view digest, std::uint64_t jobs, std::int64_t now_ms);
   Result<> NoteDamage(std::string_view digest, bool damaged);
   // The digest that was imported from this source; empty: none.
   Result<std::string> ImportOf(std::string_view source_digest) const;

@@ -103,10 +103,14 @@ Result<std::vector<ImageFacts>> Catalogue::Images() const {
   return images;
 }
 
-Result<> Catalogue::NoteUse(std::string_view digest, std::int64_t now_ms) {
-  return Run(state_->db.get(),
-             "UPDATE images SET jobs = jobs + 1, last_used = max(last_used, ?) WHERE digest = ?", now_ms,
-             digest);
+// One that came before such things were kept gets its row now.
+Result<> Catalogue::NoteUse(std::string_view digest, std::uint64_t jobs, std::int64_t now_ms) {
+  return Run(
+      state_->db.get(),
+      "INSERT INTO images (digest, source_digest, size, created, last_used, jobs, damaged, signers, content) "
+      "VALUES (?, '', 0, ?, ?, ?, 0, '[]', '') ON CONFLICT (digest) DO UPDATE SET "
+      "jobs = jobs + excluded.jobs, last_used = max(last_used, excluded.last_used)",
+      digest, now_ms, now_ms, static_cast<std::int64_t>(jobs));
 }
 
 Result<> Catalogue::NoteDamage(std::string_view digest, bool damaged) {

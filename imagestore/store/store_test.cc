@@ -204,6 +204,8 @@ TEST_F(Names, TellWhoMovedThemWhen) {
   EXPECT_EQ(history->at(0).digest, DigestOf("two"));
   EXPECT_EQ(history->at(0).by_uid, 7U);
   EXPECT_EQ(history->at(1).by_uid, 1000U);
+  ASSERT_TRUE(catalogue->Add(second));
+  EXPECT_EQ(catalogue->History("a/b:1")->size(), 2U) << "said twice";
   EXPECT_EQ(catalogue->NamesOf(DigestOf("one"))->at(0).name, "a/b:1") << "a name that had it counts";
 }
 
@@ -247,7 +249,7 @@ ImageFacts Facts(const std::string& content, std::vector<std::uint32_t> holders 
 TEST_F(Names, WhatIsKnownOfAnImageIsKept) {
   auto catalogue = Catalogue::Open(top_ + "/db");
   ASSERT_TRUE(catalogue->KeepImage(Facts("one")));
-  ASSERT_TRUE(catalogue->NoteUse(DigestOf("one"), 5000));
+  ASSERT_TRUE(catalogue->NoteUse(DigestOf("one"), 1, 5000));
   ImageFacts again = Facts("one", {1001});
   again.content.reset();
   again.signers.clear();
@@ -370,7 +372,7 @@ TEST_F(Garbagemen, TakeWhatNobodyNeedsAndNothingElse) {
   EXPECT_THAT(Found({.now = kLater, .holder = 1001}), IsEmpty());
   EXPECT_THAT(Found({.now = 1500, .unused = 1000}), IsEmpty()) << "young";
   EXPECT_THAT(Found({.now = 2500, .unused = 1000}), ElementsAre("unnamed")) << "the orphan is of today";
-  ASSERT_TRUE(catalogue_->NoteUse(DigestOf("unnamed"), 2400));
+  ASSERT_TRUE(catalogue_->NoteUse(DigestOf("unnamed"), 1, 2400));
   EXPECT_THAT(Found({.now = 2500, .unused = 1000}), IsEmpty()) << "used of late";
 }
 

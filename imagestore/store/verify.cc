@@ -23,7 +23,7 @@ Result<std::vector<Claim>> ClaimsOf(const Catalogue& catalogue, const BlobStore&
   for (const ImageFacts& facts : TRY(catalogue.Images())) {
     Claim& claim = of(facts.digest);
     claim.recorded = true;
-    claim.size = facts.size;
+    if (facts.size != 0) claim.size = facts.size;
   }
   for (const Blob& blob : TRY(blobs.List())) of(blob.digest);
   std::vector<Claim> list;

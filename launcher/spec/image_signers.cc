@@ -51,7 +51,8 @@ Result<std::vector<ImageSigner>> ParseSigners(std::string_view text) {
       continue;
     }
     std::size_t blank = line.find(' ');
-    if (blank == std::string_view::npos || !IsKey(line.substr(0, blank)) || signers.size() == kSignersMax ||
+    if (blank == std::string_view::npos || !IsKey(line.substr(0, blank)) ||
+        line.size() - blank - 1 > kNameMax || signers.size() == kSignersMax ||
         !std::all_of(line.begin(), line.end(), IsPrintable))
       return damaged(number);
     signers.push_back({std::string(line.substr(0, blank)), std::string(line.substr(blank + 1))});

@@ -25,7 +25,8 @@ TEST(ImageSigners, ADamagedRecordMakesNobodyASigner) {
        {std::string(), std::string("slipway-signers 1"), std::string("slipway-signers 2\n"),
         Cat("slipway-signers 1\n", kPgp), Cat("slipway-signers 1\n", kPgp, "\n"),
         std::string("slipway-signers 1\nABCD x\n"), Cat("slipway-signers 1\n", std::string(40, 'a'), " x\n"),
-        std::string("slipway-signers 1\n\n"), Cat("slipway-signers 1\n", kPgp, " a\tb\n")})
+        std::string("slipway-signers 1\n\n"), Cat("slipway-signers 1\n", kPgp, " a\tb\n"),
+        Cat("slipway-signers 1\n", kPgp, " ", std::string(201, 'x'), "\n")})
     EXPECT_EQ(ParseSigners(text).error().code, Code::kDataLoss) << text;
 }
 

@@ -12,6 +12,23 @@ namespace {
 constexpr Duration kPresenceEvery = std::chrono::milliseconds(500);
 constexpr std::size_t kUnackedMax = 100'000;
 
+void LogImage(const std::string& node, const v1::ImageState& image) {
+  if (image.held()) {
+    if (image.chunks() == 0) return;  // it had it before
+    return Log(Level::kInfo, "node fetched an image",
+               {{"node", node},
+                {"digest", image.digest()},
+                {"chunks", image.chunks()},
+                {"from_controller", image.from_controller()},
+                {"from_peers", image.from_peers()},
+                {"resumed", image.resumed()}});
+  }
+  if (image.error().empty())
+    return Log(Level::kInfo, "node dropped an image", {{"node", node}, {"digest", image.digest()}});
+  Log(Level::kWarn, "node could not get an image",
+      {{"node", node}, {"digest", image.digest()}, {"reason", image.error()}});
+}
+
 }  // namespace
 
 Result<std::uint64_t> Head::NodeJoins(const std::string& node, NodePort* port, const v1::FromNode& first) {
@@ -62,11 +79,8 @@ void Head::NodeSays(std::uint64_t number, const v1::FromNode& message) {
                                        "output beyond the credit, or of a rank that is not this node's"});
     }
     case v1::FromNode::kImage:
-      if (message.image().held()) return Feed(ReportImage{session.node, message.image().digest()});
-      Log(Level::kWarn, "node could not get an image",
-          {{"node", session.node},
-           {"digest", message.image().digest()},
-           {"reason", message.image().error()}});
+      LogImage(session.node, message.image());
+      if (message.image().held()) Feed(ReportImage{session.node, message.image().digest()});
       return;
     case v1::FromNode::kReleased:
       return Feed(

@@ -5,11 +5,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/crypto/crypto.h"
 #include "base/log/log.h"
 #include "base/os/fd.h"
 #include "base/text/text.h"
-#include "base/text/units.h"
+#include "scheduler/server/clock.h"
 
 namespace slipway::scheduler {
 namespace {
@@ -29,99 +31,51 @@ Result<> Copy(int from, store::Writer& to) {
   }
 }
 
-std::int64_t NowMs() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 }  // namespace
 
 Result<std::unique_ptr<ImageDesk>> ImageDesk::Open(Loop& loop, Options options) {
-  for (const char* part : {"/imports", "/spool"}) TRY(MakeDirectories(options.state_dir + part, 0700));
+  TRY(MakeDirectories(options.state_dir + "/spool", 0700));
   store::BlobStore blobs = TRY(store::BlobStore::Open(options.state_dir + "/images"));
   store::Catalogue catalogue = TRY(store::Catalogue::Open(options.state_dir + "/catalogue.db"));
-  return std::unique_ptr<ImageDesk>(
+  std::unique_ptr<ImageDesk> desk(
       new ImageDesk(loop, std::move(options), std::move(blobs), std::move(catalogue)));
+  TRY(desk->TakeOverOldNotes());
+  desk->rules_ = TRY(desk->catalogue_.Rules());
+  return desk;
 }
 
 ImageDesk::~ImageDesk() = default;
 
-Result<ImageRef> ImageDesk::Resolve(const std::string& reference) {
-  if (reference.empty())
-    return Fail(Code::kInvalidArgument, "no image was given: every step runs in one (--image)");
-  if (reference.starts_with(kDigestPrefix)) {
-    if (!IsDigest(reference))
-      return Fail(Code::kInvalidArgument, "image \"", reference.substr(0, 100),
-                  "\": a digest is sha256: and 64 hex digits");
-    auto file = blobs_.OpenForReading(reference);
-    struct stat facts;
-    if (!file || ::fstat(file->get(), &facts) < 0)
-      return Fail(Code::kNotFound, "image ", reference, " is not here; upload it first");
-    return ImageRef{reference, reference, static_cast<std::uint64_t>(facts.st_size)};
+// Older releases kept which source became which image in files of a folder.
+Result<> ImageDesk::TakeOverOldNotes() {
+  const std::string folder = options_.state_dir + "/imports";
+  if (::access(folder.c_str(), F_OK) < 0) return {};
+  for (const std::string& name : TRY(NamesIn(folder))) {
+    std::string source = Cat(kDigestPrefix, name), path = Cat(folder, "/", name);
+    auto note = ReadFile(path, 256);
+    std::string digest = note ? std::string(Trim(*note)) : std::string();
+    if (!IsDigest(source) || !IsDigest(digest)) continue;
+    auto size = StoredSize(digest);
+    if (size)
+      TRY(catalogue_.KeepImage(
+          {.digest = digest, .source_digest = source, .size = *size, .created = NowMs()}));
   }
-  store::ImageRecord record = TRY(ResolveRecord(reference));
-  return ImageRef{reference, record.digest, record.size};
-}
-
-Result<store::ImageRecord> ImageDesk::ResolveRecord(const std::string& reference) {
-  std::lock_guard lock(mutex_);
-  return catalogue_.Resolve(reference);
-}
-
-Result<std::vector<store::ImageRecord>> ImageDesk::List() {
-  std::lock_guard lock(mutex_);
-  return catalogue_.List();
-}
-
-Result<store::ImageRecord> ImageDesk::Add(const std::string& name, const std::string& digest,
-                                          std::uint32_t uid, bool admin) {
-  store::ImageName parsed = TRY(store::ParseImageName(name));
-  ImageRef image = TRY(Resolve(digest));
-  std::lock_guard lock(mutex_);
-  store::ImageRecord record{.name = parsed.Text(),
-                            .digest = image.digest,
-                            .source_digest = image.digest,
-                            .owner_uid = uid,
-                            .created = NowMs(),
-                            .size = image.bytes};
-  if (admin) {  // replaces in the owner's name, not in his own
-    auto old = catalogue_.Resolve(record.name);
-    if (old) record.owner_uid = old->owner_uid;
-  }
-  TRY(catalogue_.Add(record));
-  return catalogue_.Resolve(record.name);
-}
-
-Result<> ImageDesk::Remove(const std::string& name, std::uint32_t uid, bool admin,
-                           const std::function<bool(const std::string&)>& in_use) {
-  std::lock_guard lock(mutex_);
-  store::ImageRecord gone = TRY(catalogue_.Remove(name, admin ? 0 : uid));
-  std::vector<std::string> digests = gone.previous;
-  digests.push_back(gone.digest);
-  for (const std::string& digest : digests) {
-    if (TRY(catalogue_.Mentions(digest)) || in_use(digest)) continue;
-    manifests_.erase(digest);
-    auto removed = blobs_.Remove(digest);
-    if (!removed && removed.error().code != Code::kNotFound) return removed;
-  }
-  return {};
+  return RemoveTree(folder);
 }
 
 // ---- Imports
 
-std::string ImageDesk::ImportNote(const std::string& source_digest) const {
-  return Cat(options_.state_dir, "/imports/", source_digest.substr(kDigestPrefix.size()));
-}
-
-Result<ImageDesk::Imported> ImageDesk::Find(const std::string& source_digest) {
+Result<ImageDesk::Imported> ImageDesk::Find(const std::string& source_digest, const Requester& by) {
   if (!IsDigest(source_digest))
     return Fail(Code::kInvalidArgument, "source_digest: a digest is sha256: and 64 hex digits");
-  std::string digest = source_digest;  // an image of ours comes back as it is
-  if (auto note = ReadFile(ImportNote(source_digest), 256)) digest = std::string(Trim(*note));
-  auto image = Resolve(digest);
-  if (!image) return Fail(Code::kNotFound, "no image was imported from ", source_digest);
-  return Imported{image->digest, source_digest, image->bytes, true};
+  auto lock = LockFor(by);
+  std::string digest = TRY(catalogue_.ImportOf(source_digest));
+  if (digest.empty()) digest = source_digest;  // an image of ours comes back as it is
+  auto seen = See(digest, by);
+  if (!seen || seen->facts.damaged)
+    return Fail(Code::kNotFound, "no image was imported from ", source_digest);
+  Pin(digest);  // its name or its job comes next
+  return Imported{digest, source_digest, seen->record.size, true};
 }
 
 Result<UniqueFd> ImageDesk::NewSpoolFile() const {
@@ -144,31 +98,61 @@ Result<BrokerClient*> ImageDesk::Broker() {
   return broker_.get();
 }
 
-void ImageDesk::Import(UniqueFd spooled, std::string source_digest,
+void ImageDesk::Import(UniqueFd spooled, std::string source_digest, Requester by,
                        std::function<void(Result<Imported>)> done) {
   auto broker = Broker();
   if (!broker) return done(Failure(std::move(broker).error()));
-  (*broker)->ImportImage(std::move(spooled), [this, source_digest, done = std::move(done)](
+  (*broker)->ImportImage(std::move(spooled), [this, source_digest, by, done = std::move(done)](
                                                  Result<BrokerClient::Imported> imported) {
     if (!imported) return done(Failure(std::move(imported).error()));
     auto shared = std::make_shared<BrokerClient::Imported>(std::move(*imported));
-    worker_->Post([this, source_digest, done, shared] {
-      auto kept = std::make_shared<Result<Imported>>(Keep(std::move(*shared), source_digest));
+    worker_->Post([this, source_digest, by, done, shared] {
+      auto kept = std::make_shared<Result<Imported>>(Keep(std::move(*shared), source_digest, by));
       loop_.Post([done, kept] { done(std::move(*kept)); });
     });
   });
 }
 
-// The note comes last: an image that is found by its source is whole.
-Result<ImageDesk::Imported> ImageDesk::Keep(BrokerClient::Imported imported,
-                                            const std::string& source_digest) {
+namespace {
+
+// What the importer told. It had the image in its hands, so it is believed in nothing but this.
+std::optional<content::Content> ReadContent(const UniqueFd& file) {
+  if (!file) return std::nullopt;
+  std::string bytes(content::kContentBytesMax, '\0');
+  ssize_t n = ::pread(file.get(), bytes.data(), bytes.size(), 0);
+  auto told = content::DecodeContent(
+      std::string_view(bytes).substr(0, static_cast<std::size_t>(std::max<ssize_t>(n, 0))));
+  if (told) return std::move(*told);
+  Log(Level::kWarn, "what is inside an imported image is not known", {{"reason", told.error().message}});
+  return std::nullopt;
+}
+
+}  // namespace
+
+// The catalogue comes last: an image that it knows is whole, and bytes that it does not know are garbage.
+Result<ImageDesk::Imported> ImageDesk::Keep(BrokerClient::Imported imported, const std::string& source_digest,
+                                            const Requester& by) {
   if (imported.image.source_digest != source_digest)
     return Fail(Code::kDataLoss, "the import read ", imported.image.source_digest, ", not the ",
                 source_digest, " that was sent");
   store::Writer writer = TRY(blobs_.NewBlob());
   TRY_CONTEXT(Copy(imported.file.get(), writer), "keeping the imported image");
+  store::ImageFacts facts{.digest = imported.image.digest,
+                          .source_digest = source_digest,
+                          .size = imported.image.bytes,
+                          .created = NowMs(),
+                          .content = ReadContent(imported.content),
+                          .holders = {by.uid}};
+  for (const ImageSigner& one : imported.image.signers) facts.signers.push_back({one.key, one.name});
+  {
+    auto lock = LockFor(by);
+    Pin(imported.image.digest);  // from before its bytes have their name until its own name or job comes
+    if (!by.admin) TRY(CheckRoom(Cat("user:", by.uid), imported.image.digest, imported.image.bytes));
+  }
   store::Blob blob = TRY_CONTEXT(writer.Finish(imported.image.digest), "keeping the imported image");
-  TRY(WriteFileAtomically(ImportNote(source_digest), blob.digest + "\n", 0600));
+  auto lock = LockFor(by);
+  mpi_of_.erase(blob.digest);
+  TRY(catalogue_.KeepImage(facts));
   Log(Level::kInfo, "image imported",
       {{"digest", blob.digest}, {"source", source_digest}, {"bytes", blob.size}});
   return Imported{blob.digest, source_digest, blob.size, false};

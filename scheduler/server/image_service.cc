@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fcntl.h>
-#include <unistd.h>
-
+#include "api/chunk_sender.h"
 #include "api/status.h"
 #include "base/crypto/crypto.h"
 #include "base/os/fd.h"
 #include "base/text/units.h"
 #include "scheduler/server/auth.h"
 #include "scheduler/server/head.h"
+#include "scheduler/server/image_convert.h"
 #include "scheduler/server/image_desk.h"
+#include "scheduler/server/image_sources.h"
 #include "scheduler/server/services.h"
-#include "scheduler/server/users.h"
 #include "slipway/v1/image.grpc.pb.h"
 
 namespace slipway::scheduler {
 namespace {
-
-constexpr std::size_t kPieceBytes = 1 << 20;
 
 void ToProto(const ImageDesk::Imported& in, v1::UploadReply* out) {
   out->set_digest(in.digest);
@@ -25,21 +22,12 @@ void ToProto(const ImageDesk::Imported& in, v1::UploadReply* out) {
   out->set_existed(in.existed);
 }
 
-void ToProto(const store::ImageRecord& in, v1::Image* out) {
-  out->set_name(in.name);
-  out->set_digest(in.digest);
-  out->set_source_digest(in.source_digest);
-  out->set_bytes(in.size);
-  out->set_owner(NameOfUid(in.owner_uid));
-  out->set_added_ms(in.created);
-  for (const auto& [key, value] : in.labels) out->add_labels(Cat(key, "=", value));
-}
-
 // Chunks are written and hashed by the worker, one at a time: the next is read when the last is on the disk.
 class UploadStream final : public grpc::ServerReadReactor<v1::UploadChunk> {
  public:
   UploadStream(ServiceContext& context, Result<Requester> by, v1::UploadReply* reply)
       : context_(context), reply_(reply) {
+    if (by) by_ = *by;
     by ? StartRead(&in_) : Finish(ToStatus(by.error()));
   }
   void OnReadDone(bool ok) override {
@@ -62,11 +50,13 @@ class UploadStream final : public grpc::ServerReadReactor<v1::UploadChunk> {
                     " is more than this cluster takes (", FormatBytes(bytes_max), ")");
       source_digest_ = in_.source_digest();
       bytes_left_ = in_.source_bytes();
-      if (auto known = context_.images.Find(source_digest_)) {
+      auto known = in_.again() ? Result<ImageDesk::Imported>() : context_.images.Find(source_digest_, by_);
+      if (known && !in_.again()) {
         ToProto(*known, reply_);
         Finish(grpc::Status::OK);
         return false;
       }
+      TRY(context_.images.CheckQuota(by_));
       file_ = TRY_CONTEXT(context_.images.NewSpoolFile(), "upload");
     }
     if (in_.data().size() > bytes_left_)
@@ -82,17 +72,23 @@ class UploadStream final : public grpc::ServerReadReactor<v1::UploadChunk> {
     std::string digest = hash_.Finish();
     if (digest != source_digest_)
       return Fail(Code::kDataLoss, "upload: what came is ", digest, ", not ", source_digest_);
-    context_.loop.Post([this] {
-      context_.images.Import(std::move(file_), source_digest_, [this](Result<ImageDesk::Imported> imported) {
-        if (!imported) return Finish(ToStatus(std::move(imported).error().Context("import")));
-        ToProto(*imported, reply_);
-        Finish(grpc::Status::OK);
-      });
+    // The importer takes only what nobody can write any more.
+    auto readable = std::make_shared<UniqueFd>(TRY_CONTEXT(ReopenReadOnly(file_.get()), "upload"));
+    file_.reset();
+    context_.loop.Post([this, readable] {
+      context_.images.Import(std::move(*readable), source_digest_, by_,
+                             [this](Result<ImageDesk::Imported> imported) {
+                               if (!imported)
+                                 return Finish(ToStatus(std::move(imported).error().Context("import")));
+                               ToProto(*imported, reply_);
+                               Finish(grpc::Status::OK);
+                             });
     });
     return false;
   }
   ServiceContext& context_;
   v1::UploadReply* reply_;
+  Requester by_;
   v1::UploadChunk in_;
   UniqueFd file_;
   Sha256 hash_;
@@ -110,35 +106,32 @@ class ImageService final : public v1::Images::CallbackService {
   }
   grpc::ServerUnaryReactor* Find(grpc::CallbackServerContext* call, const v1::FindImageRequest* request,
                                  v1::UploadReply* reply) override {
-    return Answer(call, [&](Requester) -> Result<> {
-      ToProto(TRY(context_.images.Find(request->source_digest())), reply);
+    return Answer(call, [&](Requester by) -> Result<> {
+      ToProto(TRY(context_.images.Find(request->source_digest(), by)), reply);
       return {};
     });
   }
   grpc::ServerUnaryReactor* Add(grpc::CallbackServerContext* call, const v1::AddImageRequest* request,
                                 v1::Image* reply) override {
     return Answer(call, [&](Requester by) -> Result<> {
-      ToProto(TRY(context_.images.Add(request->name(), request->digest(), by.uid, by.admin)), reply);
+      Audience audience = TRY(AudienceOf(request->visibility()));
+      ToProto(TRY(context_.images.Add(request->name(), request->digest(), audience.visibility, audience.group,
+                                      by)),
+              reply);
       return {};
     });
   }
   grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* call, const v1::ListImagesRequest*,
                                  v1::ListImagesReply* reply) override {
-    return Answer(call, [&](Requester) -> Result<> {
-      for (const auto& record : TRY(context_.images.List())) ToProto(record, reply->add_images());
+    return Answer(call, [&](Requester by) -> Result<> {
+      for (const ImageDesk::Seen& seen : TRY(context_.images.List(by))) ToProto(seen, reply->add_images());
       return {};
     });
   }
   grpc::ServerUnaryReactor* Resolve(grpc::CallbackServerContext* call, const v1::ResolveImageRequest* request,
                                     v1::Image* reply) override {
-    return Answer(call, [&](Requester) -> Result<> {
-      if (IsDigest(request->reference())) {
-        auto image = TRY(context_.images.Resolve(request->reference()));
-        reply->set_digest(image.digest);
-        reply->set_bytes(image.bytes);
-        return {};
-      }
-      ToProto(TRY(context_.images.ResolveRecord(request->reference())), reply);
+    return Answer(call, [&](Requester by) -> Result<> {
+      ToProto(TRY(context_.images.Show(request->reference(), by)), reply);
       return {};
     });
   }
@@ -153,8 +146,7 @@ class ImageService final : public v1::Images::CallbackService {
     }
     context_.loop.Post([this, reactor, request, by = *by] {
       auto removed = context_.images.Remove(
-          request->name(), by.uid, by.admin,
-          [this](const std::string& digest) { return context_.head.UsesImage(digest); });
+          request->name(), by, [this](const std::string& digest) { return context_.head.UsesImage(digest); });
       reactor->Finish(removed ? grpc::Status::OK : ToStatus(removed.error()));
     });
     return reactor;
@@ -170,44 +162,6 @@ class ImageService final : public v1::Images::CallbackService {
     return reactor;
   }
   ServiceContext& context_;
-};
-
-// Touches nothing but its file, so that a thousand nodes that fetch do not pass through the owner thread.
-class FetchStream final : public grpc::ServerWriteReactor<v1::FetchChunk> {
- public:
-  FetchStream(ImageDesk& images, Result<std::string> node, const v1::FetchRequest& request) {
-    auto file = node ? images.OpenBlob(request.digest()) : Result<UniqueFd>(Failure(node.error()));
-    if (!file) {
-      Finish(ToStatus(file.error()));
-      return;
-    }
-    file_ = std::move(*file);
-    offset_ = std::uint64_t{request.first_chunk()} * store::kChunkBytes;
-    end_ = request.chunk_count() == 0 ? UINT64_MAX
-                                      : offset_ + std::uint64_t{request.chunk_count()} * store::kChunkBytes;
-    Next();
-  }
-  void OnWriteDone(bool ok) override { ok ? Next() : Finish(grpc::Status::CANCELLED); }
-  void OnDone() override { delete this; }
-
- private:
-  void Next() {
-    std::uint64_t left_in_chunk = store::kChunkBytes - offset_ % store::kChunkBytes;
-    std::size_t wanted = std::min<std::uint64_t>({kPieceBytes, left_in_chunk, end_ - offset_});
-    std::string* data = out_.mutable_data();
-    data->resize(wanted);
-    ssize_t n = wanted == 0 ? 0 : ::pread(file_.get(), data->data(), wanted, static_cast<off_t>(offset_));
-    if (n < 0) return Finish(ToStatus(ErrnoErrorOf(errno, "reading the image")));
-    if (n == 0) return Finish(grpc::Status::OK);
-    data->resize(static_cast<std::size_t>(n));
-    out_.set_index(static_cast<std::uint32_t>(offset_ / store::kChunkBytes));
-    out_.set_offset(static_cast<std::uint32_t>(offset_ % store::kChunkBytes));
-    offset_ += static_cast<std::uint64_t>(n);
-    StartWrite(&out_);
-  }
-  UniqueFd file_;
-  std::uint64_t offset_ = 0, end_ = 0;
-  v1::FetchChunk out_;
 };
 
 class ImageSourceService final : public v1::ImageSource::CallbackService {
@@ -236,11 +190,37 @@ class ImageSourceService final : public v1::ImageSource::CallbackService {
   }
   grpc::ServerWriteReactor<v1::FetchChunk>* Fetch(grpc::CallbackServerContext* call,
                                                   const v1::FetchRequest* request) override {
-    return new FetchStream(context_.images, context_.authenticator.Node(*call), *request);
+    auto file = [&]() -> Result<ChunkFile> {
+      TRY(context_.authenticator.Node(*call));
+      return ChunkFile{std::make_shared<UniqueFd>(TRY(context_.images.OpenBlob(request->digest()))),
+                       static_cast<std::uint32_t>(store::kChunkBytes)};
+    }();
+    return SendChunks(std::move(file), *request);
+  }
+  grpc::ServerUnaryReactor* Sources(grpc::CallbackServerContext* call, const v1::SourcesRequest* request,
+                                    v1::SourcesReply* reply) override {
+    auto* reactor = call->DefaultReactor();
+    auto node = context_.authenticator.Node(*call);
+    if (!node || !IsDigest(request->digest())) {
+      reactor->Finish(node ? ToStatus({Code::kInvalidArgument, 0, "not a digest"}) : ToStatus(node.error()));
+      return reactor;
+    }
+    context_.loop.Post([this, reactor, request, reply, node = *node] {
+      WhomToAsk answer = sources_.For(request->digest(), node, context_.head.state(), context_.loop.Now());
+      reply->set_askers(answer.askers);
+      reply->set_place(answer.place);
+      for (const ImageHolder& holder : answer.holders) {
+        reply->add_holders()->set_node(holder.node);
+        reply->mutable_holders(reply->holders_size() - 1)->set_address(holder.address);
+      }
+      reactor->Finish(grpc::Status::OK);
+    });
+    return reactor;
   }
 
  private:
   ServiceContext& context_;
+  ImageSources sources_;  // loop's thread
 };
 
 }  // namespace

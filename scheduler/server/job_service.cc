@@ -208,6 +208,7 @@ class JobService final : public v1::Jobs::CallbackService {
         // Sent again, it is the first submission's digest that counts.
         if (const Job* job = context_.head.state().FindJob(id))
           reply->set_image_digest(job->spec->command.image.digest);
+        context_.images.NoteUse(reply->image_digest());
         reactor->Finish(grpc::Status::OK);
       });
     });
@@ -303,6 +304,7 @@ class JobService final : public v1::Jobs::CallbackService {
     if (!create) return Refuse(reactor, create.error());
     context_.loop.Post(
         [this, reactor, reply, create = std::make_shared<scheduler::CreateStep>(std::move(*create))] {
+          if (auto can = CheckStepMpi(*create); !can) return reactor->Finish(ToStatus(can.error()));
           context_.head.Create(std::move(*create), [reactor, reply](Result<Answer> answer) {
             if (!answer) return reactor->Finish(ToStatus(answer.error()));
             reply->set_step_id(std::get<StepAccepted>(*answer).step.step);
@@ -351,7 +353,8 @@ class JobService final : public v1::Jobs::CallbackService {
     if (request.request_id().size() > 64) return Fail(Code::kInvalidArgument, "request_id: at most 64 bytes");
     spec.command.request_id = request.request_id();
     spec.user = TRY(LookUpUser(by.uid));
-    spec.command.image = TRY(context_.images.Resolve(request.spec().image()));
+    spec.command.image = TRY(context_.images.Resolve(request.spec().image(), by));
+    TRY(context_.images.CheckMpi(spec.command.image, spec.command.mpi));
     return spec;
   }
 
@@ -361,8 +364,16 @@ class JobService final : public v1::Jobs::CallbackService {
     scheduler::CreateStep create = TRY(CreateStepOf(request));
     create.by = by;
     create.command.request_id = request.request_id();
-    if (!request.image().empty()) create.command.image = TRY(context_.images.Resolve(request.image()));
+    if (!request.image().empty()) create.command.image = TRY(context_.images.Resolve(request.image(), by));
     return create;
+  }
+
+  // A step without an image of its own runs in the job's. Loop's thread.
+  Result<> CheckStepMpi(const scheduler::CreateStep& create) {
+    const Job* job = context_.head.state().FindJob(create.job);
+    const ImageRef& own = create.command.image;
+    if (!own.digest.empty() || job == nullptr) return context_.images.CheckMpi(own, create.command.mpi);
+    return context_.images.CheckMpi(job->spec->command.image, create.command.mpi);
   }
 
   ServiceContext& context_;

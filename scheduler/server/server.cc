@@ -63,7 +63,9 @@ Result<> Server::OpenState(const Config& config, SigningKey key, const std::stri
                                   [this](std::function<void()> task) { loop_.Post(std::move(task)); }),
                   state_dir + "/jobs.db");
   images_ = TRY_CONTEXT(ImageDesk::Open(loop_, {state_dir, config.String("controller.broker_socket"),
-                                                config.Bytes("controller.upload_bytes_max")}),
+                                                config.Bytes("controller.upload_bytes_max"),
+                                                config.Bytes("controller.image_quota_user"),
+                                                config.Bytes("controller.image_quota_project")}),
                         state_dir);
   HeadOptions options{.cluster_id = cluster_id, .cluster_name = config.String("cluster.name")};
   options.processes_per_core_max =
@@ -101,7 +103,7 @@ Result<> Server::OpenDoors(const Config& config) {
   if (listen.empty() && socket.empty())
     return Fail(Code::kInvalidArgument, "neither controller.listen nor controller.socket is set");
   for (auto make : {MakeJobService, MakeNodeService, MakeNodeLinkService, MakeImageService,
-                    MakeImageSourceService, MakeAccountService}) {
+                    MakeCatalogueService, MakeImageSourceService, MakeAccountService}) {
     services_.push_back(make(*context_));
     builder.RegisterService(services_.back().get());
   }

@@ -38,6 +38,7 @@ std::unique_ptr<grpc::Service> MakeJobService(ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeNodeService(ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeNodeLinkService(ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeImageService(ServiceContext& context);
+std::unique_ptr<grpc::Service> MakeCatalogueService(ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeImageSourceService(ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeAccountService(ServiceContext& context);
 

@@ -173,6 +173,25 @@ class RegistryTest(interop.Interop):
         _, err = self.slipway("pull", "a.sif", "docker://UPPER/case", code=1)
         self.assertIn("lower-case", err)
 
+    def test_a_mirror_is_asked_first_and_done_without_when_it_is_away(self):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            nobody = f"localhost:{s.getsockname()[1]}"
+        # What people write is a name that does not exist: only the mirror, this registry, can give it.
+        self.env["CONTAINERS_REGISTRIES_CONF"] = self.write("registries.conf", f"""
+[[registry]]
+location = "{nobody}"
+[[registry.mirror]]
+location = "{nobody}/away"
+[[registry.mirror]]
+location = "{self.registry.host}/hpc"
+""")
+        self.runnable("hpc/mirrored:1")
+        self.slipway("pull", "mirrored.sif", f"docker://{nobody}/mirrored:1")
+        self.slipway("pull", "plain.sif", self.url("hpc/mirrored:1"))
+        self.assertEqual(self.slipway("exec", "plain.sif", "/bin/cat", "/kept.txt")[0],
+                         self.slipway("exec", "mirrored.sif", "/bin/cat", "/kept.txt")[0])
+
     def test_of_several_architectures_the_right_one_comes(self):
         layout = Layout(self.path("multi"))
         layout.index([layout.manifest([layer(("arch", arch.encode()))], arch) for arch in ("amd64", "arm64", "riscv64")], "v1")

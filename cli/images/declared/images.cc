@@ -36,6 +36,10 @@ Command DeclareBuild() {
                        .help = "where to work; default: $TMPDIR, else beside OUT.sif",
                        .complete = "dir"},
                       Text("comp", "NAME", "compression: zstd (default), gzip, xz or lz4"),
+                      Text("max-bytes", "SIZE", "refuse an image whose files have more (default 256G)"),
+                      Text("max-entries", "N", "refuse an image of more files (default 4000000)"),
+                      Text("max-bytes", "SIZE", "refuse an image whose files have more (default 256G)"),
+                      Text("max-entries", "N", "refuse an image of more files (default 4000000)"),
                       {.name = "no-https", .help = "ask the registry by plain HTTP"},
                       {.name = "quiet", .letter = 'q', .help = "only errors"},
                       Json()},
@@ -46,13 +50,14 @@ Command DeclareBuild() {
 
 Command DeclareInspect() {
   return {.name = "slipway inspect",
-          .summary = "show an image's labels, scripts and digests",
+          .summary = "show an image's labels and scripts",
           .examples = {{"slipway inspect mpi.sif", "for people"},
                        {"slipway inspect --json mpi.sif", "for programs"},
                        {"slipway inspect --deffile mpi.sif", "the recipe it was built from"}},
           .options = {{.name = "deffile", .letter = 'd', .help = "only the recipe"},
                       {.name = "runscript", .letter = 'r', .help = "only the runscript"},
                       {.name = "environment", .letter = 'e', .help = "only the environment"},
+                      {.name = "digest", .help = "also the digests, for which all of it is read"},
                       Json()},
           .positionals = {{.name = "IMAGE", .arity = Positional::kOne, .complete = "file"}}};
 }
@@ -68,6 +73,8 @@ Command DeclarePull() {
       .options = {{.name = "force", .letter = 'F', .help = "replace NAME when it is there"},
                   Text("arch", "ARCH", "of a multi-architecture image; default: this machine's"),
                   Text("comp", "NAME", "compression: zstd (default), gzip, xz or lz4"),
+                  Text("max-bytes", "SIZE", "refuse an image whose files have more (default 256G)"),
+                  Text("max-entries", "N", "refuse an image of more files (default 4000000)"),
                   {.name = "keep-ids", .help = "keep the owners of the files; default: all become root's"},
                   {.name = "no-https", .help = "ask the registry by plain HTTP"},
                   {.name = "disable-cache", .help = "leave nothing in the cache"},

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/node/peers.h"
+
+#include <gtest/gtest.h>
+
+#include "agent/node/fakes_test.h"
+#include "api/pki.h"
+
+namespace slipway {
+namespace {
+
+class PeersTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = *MakeTempDirectory("/tmp", "slipway-fetch-");
+    ASSERT_TRUE(InitCluster(dir_, "test"));
+    for (const char* node : {"n1", "n2"}) ASSERT_TRUE(IssueNode(dir_, node));
+  }
+  void TearDown() override { ASSERT_TRUE(RemoveTree(dir_)); }
+  TlsFiles FilesOf(const std::string& node) const {
+    return {dir_ + "/ca.pem", Cat(dir_, "/nodes/", node, ".crt"), Cat(dir_, "/nodes/", node, ".key")};
+  }
+  std::string dir_;
+};
+
+TEST_F(PeersTest, APeerThatCannotBeReachedIsReportedLostAfterItsTime) {
+  auto loop = std::move(*EpollLoop::Make());
+  std::string lost;
+  PeerLinks links(*loop, FilesOf("n1"), {.lost_after = std::chrono::milliseconds(300)},
+                  [&](const std::string& node, const std::string&) { lost = node; });
+  links.Send("n2", "127.0.0.1:1", {42, 1, 0}, 1, {.bytes = "x"});
+  EXPECT_TRUE(TurnUntil(*loop, [&] { return !lost.empty(); }));
+  EXPECT_EQ(lost, "n2");
+}
+
+TEST_F(PeersTest, APeersNameIsThatOfItsCertificateAndAStrangerHasNone) {
+  auto loop = std::move(*EpollLoop::Make());
+  std::string sender;
+  auto server = PeerServer::Start(
+      *loop, "127.0.0.1:0", FilesOf("n1"),
+      [&](const StepId&, std::uint32_t, PeerWord word) { sender = word.sender; }, nullptr);
+  ASSERT_TRUE(server) << server.error().message;
+  std::string address = Cat("127.0.0.1:", (*server)->port());
+  {
+    PeerLinks links(*loop, FilesOf("n2"), {}, [](const std::string&, const std::string&) {});
+    links.Send("n1", address, {42, 1, 0}, 0, {.sender = "n9", .bytes = "x"});
+    EXPECT_TRUE(TurnUntil(*loop, [&] { return !sender.empty(); }));
+    EXPECT_EQ(sender, "n2");
+  }
+  sender.clear();
+  bool lost = false;
+  TlsFiles nobody{.ca = dir_ + "/ca.pem"};
+  PeerLinks links(*loop, nobody, {.lost_after = std::chrono::milliseconds(300)},
+                  [&](const std::string&, const std::string&) { lost = true; });
+  links.Send("n1", address, {42, 1, 0}, 0, {.bytes = "x"});
+  EXPECT_TRUE(TurnUntil(*loop, [&] { return lost; }));
+  EXPECT_EQ(sender, "");
+}
+
+}  // namespace
+}  // namespace slipway
