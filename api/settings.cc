@@ -8,13 +8,14 @@
 #include <memory>
 #include <vector>
 
+#include "api/site_settings.h"
 #include "base/log/log.h"
 
 namespace slipway {
 
 const Settings& DaemonSettings() {
   using S = Setting;
-  static const Settings settings = {
+  static const Settings own = {
       {.key = "cluster.name",
        .type = S::kString,
        .fallback = "cluster",
@@ -151,6 +152,11 @@ const Settings& DaemonSettings() {
        .fallback = "0",
        .doc = "Memory to offer, bytes; 0: all that hwloc finds."},
   };
+  static const Settings settings = [] {
+    Settings all = own, site = SiteSettings();
+    all.insert(all.end(), site.begin(), site.end());
+    return all;
+  }();
   return settings;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/node/convert.h"
 
+#include "api/mpi.h"
 #include "base/crypto/crypto.h"
 #include "hooks/edits/edits.h"
 
@@ -31,19 +32,7 @@ Result<> CopyPlacement(const v1::LaunchStep& launch, StepSpec& spec) {
 Result<MpiKind> MpiOf(const v1::LaunchStep& launch) {
   std::size_t tasks = 0;
   for (const v1::RankList& ranks : launch.ranks()) tasks += static_cast<std::size_t>(ranks.ranks_size());
-  switch (launch.program().mpi()) {
-    case v1::MPI_UNSPECIFIED:
-      return tasks > 1 ? MpiKind::kAuto : MpiKind::kNone;
-    case v1::MPI_NONE:
-      return MpiKind::kNone;
-    case v1::MPI_PMIX:
-      return MpiKind::kPmix;
-    case v1::MPI_PMI:
-      return MpiKind::kPmi;
-    default:
-      return Fail(Code::kInvalidArgument, "launch: unknown kind of MPI ",
-                  static_cast<int>(launch.program().mpi()));
-  }
+  return MpiKindOf<MpiKind>(launch.program().mpi(), tasks);
 }
 
 Result<> CopyProgram(const v1::LaunchStep& launch, StepSpec& spec) {

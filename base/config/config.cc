@@ -15,6 +15,8 @@
 namespace slipway {
 namespace {
 
+constexpr char kDefaultOrigin[] = "default";
+
 Result<std::string> InRange(const Setting& setting, std::int64_t number) {
   if (number < setting.low || number > setting.high) {
     return Fail(Code::kInvalidArgument, setting.key, " = ", number, " is not between ", setting.low, " and ",
@@ -106,19 +108,57 @@ std::string Suggestion(const std::string& word, const std::vector<std::string>& 
   return nearest.empty() ? std::string() : Cat("; did you mean \"", nearest, "\"?");
 }
 
-struct Found {
+struct FoundValue {
   std::string key, text, origin;
 };
+struct FoundRow {
+  std::string table, origin;
+  std::vector<FoundValue> values;  // by column
+};
+struct FoundAll {
+  std::vector<FoundValue> values;
+  std::vector<FoundRow> rows;
+};
+using Declared = std::map<std::string, Setting, std::less<>>;
+
+Failure UnknownKey(const Declared& declared, const std::string& place, const std::string& name) {
+  std::vector<std::string> keys;
+  for (const auto& [known, unused] : declared) keys.push_back(known);
+  return Fail(Code::kInvalidArgument, place, ": unknown key \"", name, "\"", Suggestion(name, keys));
+}
+
+// [[name]]: each table is a row.
+Result<> CollectRows(const Declared& declared, const toml::array& tables, const std::string& name,
+                     std::string_view file, FoundAll& found) {
+  for (const toml::node& item : tables) {
+    const toml::table& table = *item.as_table();
+    FoundRow& row = found.rows.emplace_back(FoundRow{name, Place(file, table.source()), {}});
+    for (auto&& [key, node] : table) {
+      std::string place = Place(file, key.source());
+      auto setting = declared.find(Cat(name, "[].", key.str()));
+      if (setting == declared.end()) return UnknownKey(declared, place, Cat(name, "[].", key.str()));
+      row.values.push_back(
+          {std::string(key.str()), TRY_CONTEXT(FromNode(setting->second, node), place), place});
+    }
+  }
+  return {};
+}
+
+bool IsDeclared(const Declared& declared, const std::string& prefix) {
+  auto first = declared.lower_bound(prefix);
+  return first != declared.end() && first->first.starts_with(prefix);
+}
 
 // Reads one table of the file into `found`; `prefix` is its dotted name with the dot.
-Result<> Collect(const std::map<std::string, Setting, std::less<>>& declared, const toml::table& table,
-                 const std::string& prefix, std::string_view file, std::vector<Found>& found) {
+Result<> Collect(const Declared& declared, const toml::table& table, const std::string& prefix,
+                 std::string_view file, FoundAll& found) {
   for (auto&& [key, node] : table) {
     std::string name = prefix + std::string(key.str());
     std::string place = Place(file, key.source());
     if (const toml::table* inner = node.as_table()) {
-      auto first = declared.lower_bound(name + ".");
-      if (first == declared.end() || !first->first.starts_with(name + ".")) {
+      if (IsDeclared(declared, name + "[]."))
+        return Fail(Code::kInvalidArgument, place, ": there may be several of them: write [[", name, "]]");
+      if (!IsDeclared(declared, name + ".")) {
         std::vector<std::string> tables;
         for (const auto& [known, setting] : declared) tables.push_back(known.substr(0, known.rfind('.')));
         return Fail(Code::kInvalidArgument, place, ": unknown table [", name, "]", Suggestion(name, tables));
@@ -126,14 +166,15 @@ Result<> Collect(const std::map<std::string, Setting, std::less<>>& declared, co
       TRY(Collect(declared, *inner, name + ".", file, found));
       continue;
     }
-    auto setting = declared.find(name);
-    if (setting == declared.end()) {
-      std::vector<std::string> keys;
-      for (const auto& [known, unused] : declared) keys.push_back(known);
-      return Fail(Code::kInvalidArgument, place, ": unknown key \"", name, "\"", Suggestion(name, keys));
+    if (const toml::array* tables = node.as_array(); tables != nullptr && tables->is_array_of_tables()) {
+      if (!IsDeclared(declared, name + "[].")) return UnknownKey(declared, place, name);
+      TRY(CollectRows(declared, *tables, name, file, found));
+      continue;
     }
+    auto setting = declared.find(name);
+    if (setting == declared.end()) return UnknownKey(declared, place, name);
     std::string text = TRY_CONTEXT(FromNode(setting->second, node), place);
-    found.push_back({name, std::move(text), place});
+    found.values.push_back({name, std::move(text), place});
   }
   return {};
 }
@@ -143,13 +184,15 @@ Result<> Collect(const std::map<std::string, Setting, std::less<>>& declared, co
 Result<> Config::SetDefaults(const Settings& settings) {
   for (const Setting& setting : settings) {
     CHECK(declared_.emplace(setting.key, setting).second);  // declared twice
+    std::size_t column = setting.key.find("[].");
+    if (column != std::string::npos) rows_.try_emplace(setting.key.substr(0, column));
     bool number = setting.type == Setting::kInteger || setting.type == Setting::kBytes ||
                   setting.type == Setting::kDuration;
     std::string fallback = setting.fallback;
     if (fallback.empty() && number) fallback = "0";
     if (setting.type == Setting::kDuration && fallback == "0") fallback = "0s";
     if (fallback.empty() && setting.type == Setting::kBool) fallback = "false";
-    values_[setting.key] = Value{setting.type, TRY(Canonical(setting, fallback)), "default"};
+    values_[setting.key] = Value{setting.type, TRY(Canonical(setting, fallback)), kDefaultOrigin};
   }
   return {};
 }
@@ -160,9 +203,22 @@ Result<> Config::Merge(std::string_view toml, std::string_view file_name) {
     return Fail(Code::kInvalidArgument, Place(file_name, parsed.error().source()), ": ",
                 parsed.error().description());
   }
-  std::vector<Found> found;
+  FoundAll found;
   TRY(Collect(declared_, parsed.table(), "", file_name, found));
-  for (Found& item : found) {
+  for (FoundRow& from : found.rows) {
+    Row& row = rows_.find(from.table)->second.emplace_back();
+    row.origin_ = from.origin;
+    std::string prefix = from.table + "[].";
+    for (auto at = declared_.lower_bound(prefix); at != declared_.end() && at->first.starts_with(prefix);
+         ++at)
+      row.values_[at->first.substr(prefix.size())] = values_.find(at->first)->second;
+    for (FoundValue& item : from.values) {
+      Value& value = row.values_.find(item.key)->second;
+      value.text = std::move(item.text);
+      value.origin = std::move(item.origin);
+    }
+  }
+  for (FoundValue& item : found.values) {
     Value& value = values_.find(item.key)->second;
     value.text = std::move(item.text);
     value.origin = std::move(item.origin);
@@ -212,6 +268,40 @@ std::vector<std::string> Config::List(std::string_view key) const {
   return text.empty() ? std::vector<std::string>{} : Split(text, ',');
 }
 
+const Config::Value& Config::Row::Find(std::string_view column, Setting::Type type) const {
+  auto at = values_.find(column);
+  CHECK(at != values_.end());
+  CHECK(at->second.type == type);
+  return at->second;
+}
+const std::string& Config::Row::String(std::string_view column) const {
+  return Find(column, Setting::kString).text;
+}
+std::int64_t Config::Row::Integer(std::string_view column) const {
+  return std::stoll(Find(column, Setting::kInteger).text);
+}
+bool Config::Row::Bool(std::string_view column) const { return Find(column, Setting::kBool).text == "true"; }
+std::chrono::seconds Config::Row::Seconds(std::string_view column) const {
+  return std::chrono::seconds(std::stoll(Find(column, Setting::kDuration).text));
+}
+std::vector<std::string> Config::Row::List(std::string_view column) const {
+  const std::string& text = Find(column, Setting::kStringList).text;
+  return text.empty() ? std::vector<std::string>{} : Split(text, ',');
+}
+bool Config::Row::Has(std::string_view column) const {
+  auto at = values_.find(column);
+  return at != values_.end() && at->second.origin != kDefaultOrigin;
+}
+const std::string& Config::Row::Origin(std::string_view column) const {
+  return column.empty() || !Has(column) ? origin_ : values_.find(column)->second.origin;
+}
+
+const std::vector<Config::Row>& Config::Rows(std::string_view table) const {
+  auto at = rows_.find(table);
+  CHECK(at != rows_.end());
+  return at->second;
+}
+
 const std::string& Config::Origin(std::string_view key) const {
   auto at = values_.find(key);
   CHECK(at != values_.end());
@@ -220,7 +310,17 @@ const std::string& Config::Origin(std::string_view key) const {
 
 std::string Config::Show() const {
   std::string text;
-  for (const auto& [key, value] : values_) text += Cat(key, " = ", value.text, "  # ", value.origin, "\n");
+  for (const auto& [key, value] : values_) {
+    if (key.find("[].") == std::string::npos) text += Cat(key, " = ", value.text, "  # ", value.origin, "\n");
+  }
+  for (const auto& [table, rows] : rows_) {
+    for (const Row& row : rows) {
+      text += Cat("[[", table, "]]  # ", row.origin_, "\n");
+      for (const auto& [column, value] : row.values_) {
+        if (row.Has(column)) text += Cat(column, " = ", value.text, "  # ", value.origin, "\n");
+      }
+    }
+  }
   return text;
 }
 

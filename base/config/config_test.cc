@@ -72,5 +72,37 @@ TEST(Config, LaterFilesWinAndMissingOnesAreSkipped) {
             std::string::npos);
 }
 
+TEST(Config, RepeatedTablesAreRowsWithTheirPlaces) {
+  const Settings settings = {
+      {.key = "a.x", .type = Setting::kInteger, .doc = "x"},
+      {.key = "row[].name", .type = Setting::kString, .doc = "name"},
+      {.key = "row[].limit", .type = Setting::kDuration, .fallback = "5s", .doc = "limit"},
+      {.key = "row[].list", .type = Setting::kStringList, .doc = "list"},
+  };
+  auto config = Config::Parse(
+      settings, "[[row]]\nname = 'one'\nlist = ['a', 'b']\n[[row]]\nname = 'two'\nlimit = '1m'\n", "x.toml");
+  ASSERT_TRUE(config) << config.error().message;
+  const std::vector<Config::Row>& rows = config->Rows("row");
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0].String("name"), "one");
+  EXPECT_EQ(rows[0].List("list"), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(rows[0].Seconds("limit").count(), 5);
+  EXPECT_FALSE(rows[0].Has("limit"));
+  EXPECT_EQ(rows[0].Origin("limit"), "x.toml:1:1") << "the row's";
+  EXPECT_TRUE(rows[1].Has("limit"));
+  EXPECT_EQ(rows[1].Origin("limit"), "x.toml:6:1");
+  EXPECT_NE(config->Show().find("[[row]]  # x.toml:4:1\nlimit = 60  # x.toml:6:1"), std::string::npos)
+      << config->Show();
+  for (auto [toml, words] : {std::pair{"[[row]]\nnam = 'x'\n",
+                                       "x.toml:2:1: unknown key \"row[].nam\"; did you mean \"row[].name\"?"},
+                             {"[row]\nname = 'x'\n", "write [[row]]"},
+                             {"[[a]]\nx = 1\n", "unknown key"},
+                             {"[[row]]\nlimit = 'x'\n", "x.toml:2:1: "}}) {
+    auto wrong = Config::Parse(settings, toml, "x.toml");
+    ASSERT_FALSE(wrong) << toml;
+    EXPECT_NE(wrong.error().message.find(words), std::string::npos) << wrong.error().message;
+  }
+}
+
 }  // namespace
 }  // namespace slipway

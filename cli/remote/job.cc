@@ -25,6 +25,14 @@ std::string Hosts(const google::protobuf::RepeatedPtrField<std::string>& nodes) 
   return nodes.empty() ? "-" : CompressHostlist(std::vector<std::string>(nodes.begin(), nodes.end()));
 }
 
+// "n1:0,1 n2:2"
+std::string Gpus(const v1::Job& job) {
+  std::string text;
+  for (int i = 0; i < job.gpus_size() && i < job.nodes_size(); ++i)
+    text += Cat(text.empty() ? "" : " ", job.nodes(i), ":", job.gpus(i));
+  return text;
+}
+
 std::string Facts(const v1::Job& job) {
   std::vector<std::pair<std::string, std::string>> facts = {{"job", JobIdText(job)},
                                                             {"name", job.name()},
@@ -40,6 +48,11 @@ std::string Facts(const v1::Job& job) {
                 {"submitted", FormatMoment(job.submit_ms())},
                 {"started", FormatMoment(job.start_ms())},
                 {"ended", FormatMoment(job.end_ms())},
+                {"partition", job.resources().partition()},
+                {"account", job.account()},
+                {"QOS", job.qos()},
+                {"features", job.resources().constraint()},
+                {"GPUs", Gpus(job)},
                 {"time limit", FormatTimeLimit(std::chrono::seconds(job.resources().time_limit_s()))},
                 {"output", job.stdout_path()},
                 {"errors", job.stderr_path()},

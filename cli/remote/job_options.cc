@@ -11,6 +11,7 @@
 
 #include "base/text/text.h"
 #include "base/text/units.h"
+#include "cli/remote/site_options.h"
 
 namespace slipway::cli {
 namespace {
@@ -76,7 +77,7 @@ Result<> DescribeMpi(const Parsed& options, v1::Program& program) {
 }  // namespace
 
 std::vector<Option> ResourceOptions() {
-  return {
+  std::vector<Option> options = {
       {.name = "image",
        .type = Option::kString,
        .value_name = "IMAGE",
@@ -156,6 +157,9 @@ std::vector<Option> ResourceOptions() {
        .value_name = "NAME",
        .help = "how lists call it"},
   };
+  std::vector<Option> site = SiteOptions();
+  options.insert(options.end(), site.begin(), site.end());
+  return options;
 }
 
 Result<v1::Resources> ResourcesOf(const Parsed& options) {
@@ -170,6 +174,7 @@ Result<v1::Resources> ResourcesOf(const Parsed& options) {
     resources.set_memory_bytes_per_core(
         TRY_CONTEXT(ParseBytes(options.Value("mem-per-cpu"), kMiB), "--mem-per-cpu"));
   resources.set_exclusive(options.Has("exclusive"));
+  TRY(ReadSiteResources(options, resources));
   if (options.Has("time")) {
     auto limit = TRY_CONTEXT(ParseTimeLimit(options.Value("time")), "--time");
     if (limit.count() <= 0)

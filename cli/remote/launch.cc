@@ -7,6 +7,7 @@
 #include "cli/remote/attach.h"
 #include "cli/remote/image_upload.h"
 #include "cli/remote/job_options.h"
+#include "cli/remote/site_options.h"
 #include "cli/remote/subcommand.h"
 #include "slipway/v1/job.grpc.pb.h"
 
@@ -86,6 +87,7 @@ Result<AttachOptions> StartJob(Cluster& cluster, const Parsed& options, const v1
   *spec.mutable_resources() = resources;
   *spec.mutable_program() = program;
   spec.set_interactive(true);
+  TRY(ReadSiteJob(options, spec));
   spec.set_image(TRY(ImageReference(cluster, options.Value("image"))));
   request.set_request_id(NewRequestId());
   auto reply = TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::Submit, request));

@@ -18,6 +18,24 @@ Command Declare() {
           .options = {JsonOption(), ContextOption()}};
 }
 
+template <class Names>
+std::string Joined(const Names& names) {
+  return Join(std::vector<std::string>(names.begin(), names.end()), ",");
+}
+
+// "a100:4 (1 free), nic:2"
+std::string GpusText(const v1::Node& node) {
+  std::vector<std::string> kinds;
+  auto text = [](const v1::Amount& amount) {
+    return Cat(amount.name(), amount.name().empty() ? "" : ":", amount.count());
+  };
+  for (const v1::Amount& gpu : node.gpus()) kinds.push_back(text(gpu));
+  std::string all = Join(kinds, ",");
+  if (!kinds.empty()) all += Cat(" (", node.gpus_free(), " free)");
+  for (const v1::Amount& gres : node.gres()) all += Cat(all.empty() ? "" : ", ", text(gres));
+  return all;
+}
+
 Result<int> Run(const Parsed& options) {
   Cluster cluster = TRY(Cluster::Of(options));
   auto reply = TRY(cluster.Call<v1::Nodes>(&v1::Nodes::Stub::List, v1::ListNodesRequest()));
@@ -32,6 +50,9 @@ Result<int> Run(const Parsed& options) {
                {"MEMORY", true},
                {"FREE", true},
                {"JOBS", true},
+               {"GPUS"},
+               {"PARTITIONS"},
+               {"FEATURES"},
                {"ADDRESS"},
                {"NOTE"}});
   for (const v1::Node& node : reply.nodes()) {
@@ -40,7 +61,7 @@ Result<int> Run(const Parsed& options) {
       note = Join(std::vector<std::string>(node.cannot().begin(), node.cannot().end()), "; ");
     table.Add({node.name(), node.state(), Cat(node.cores()), Cat(node.cores_free()),
                FormatBytes(node.memory_bytes()), FormatBytes(node.memory_bytes_free()), Cat(node.jobs_size()),
-               node.address(), note});
+               GpusText(node), Joined(node.partitions()), Joined(node.features()), node.address(), note});
   }
   Print(table.Text(WantsColour(1)));
   return 0;

@@ -15,7 +15,8 @@ extern const Subcommand kSubmit, kLaunch, kJobs, kJob, kCancel, kLogs, kNodes, k
     kDevStatus, kDevSupervise, kImageAdd, kImagePull, kImageLs, kImageRm, kImageShow, kImageHistory,
     kImageTag, kImageUntag, kImageShare, kImageAllow, kImageDeny, kImageGc, kImageVerify, kImageDu,
     kCompletion, kComplete, kVersion, kExecJob, kShellJob, kHold, kRelease, kRequeue, kUpdate, kWhy,
-    kConfigCheck, kConfigShow, kConfigHost;
+    kConfigCheck, kConfigShow, kConfigHost, kPartitions, kShare, kAccountLs, kAccountSet, kAccountRm,
+    kAccountAddUser, kAccountRmUser;
 const std::vector<const Subcommand*>& AllSubcommands();
 
 // Options that many have.

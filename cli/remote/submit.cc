@@ -15,6 +15,7 @@
 #include "cli/remote/image_upload.h"
 #include "cli/remote/job_options.h"
 #include "cli/remote/job_wait.h"
+#include "cli/remote/site_options.h"
 #include "cli/remote/subcommand.h"
 #include "cli/script/array.h"
 #include "cli/script/directives.h"
@@ -70,6 +71,10 @@ Command Declare() {
        .type = Option::kString,
        .value_name = "TIME",
        .help = "not before: now+2hours, 16:30, 2026-11-23T16:30"},
+      {.name = "deadline",
+       .type = Option::kString,
+       .value_name = "TIME",
+       .help = "give up when it cannot end by then any more: now+2hours, 16:30, 2026-11-23T16:30"},
       {.name = "requeue", .help = "may be started again after its node was lost"},
       {.name = "no-requeue", .help = "may not"},
       {.name = "open-mode",
@@ -138,11 +143,13 @@ Result<v1::JobSpec> SpecOf(const Parsed& options, const Source& source) {
         TRY_CONTEXT(ParseNumber(std::string_view(nice).substr(negative ? 1 : 0), 0, 1'000'000), "--nice"));
     spec.set_nice(negative ? -value : value);
   }
-  if (options.Has("begin")) {
-    auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
-        std::chrono::system_clock::now().time_since_epoch());
-    spec.set_begin_ms(TRY(ParseBegin(options.Value("begin"), now.count())));
-  }
+  auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
+                 std::chrono::system_clock::now().time_since_epoch())
+                 .count();
+  if (options.Has("begin")) spec.set_begin_ms(TRY(ParseBegin(options.Value("begin"), now)));
+  if (options.Has("deadline"))
+    spec.set_deadline_ms(TRY_CONTEXT(ParseBegin(options.Value("deadline"), now), "--deadline"));
+  TRY(ReadSiteJob(options, spec));
   spec.set_dependency(options.Value("dependency"));
   spec.set_hold(options.Has("hold"));
   spec.set_requeue(options.Has("requeue") && !options.Has("no-requeue"));

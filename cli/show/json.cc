@@ -68,7 +68,19 @@ Json OfJob(const v1::Job& j) {
           {"stderr_path", j.stderr_path()},
           {"cwd", j.cwd()},
           {"comment", j.comment()},
+          {"account", j.account()},
+          {"qos", j.qos()},
+          {"partition", j.resources().partition()},
+          {"gpus", List(j.gpus())},
           {"steps", steps}};
+}
+
+template <class All>
+Json Amounts(const All& amounts) {
+  Json list = Json::array();
+  for (const v1::Amount& amount : amounts)
+    list.push_back({{"name", amount.name()}, {"count", amount.count()}});
+  return list;
 }
 
 Json OfNode(const v1::Node& n) {
@@ -87,7 +99,13 @@ Json OfNode(const v1::Node& n) {
           {"version", n.version()},
           {"sockets", n.sockets()},
           {"numa_nodes", n.numa_nodes()},
-          {"arch", n.arch()}};
+          {"arch", n.arch()},
+          {"partitions", List(n.partitions())},
+          {"features", List(n.features())},
+          {"weight", n.weight()},
+          {"gpus", Amounts(n.gpus())},
+          {"gpus_free", n.gpus_free()},
+          {"gres", Amounts(n.gres())}};
 }
 
 // Names that users chose may be no UTF-8; such bytes are replaced, not thrown about.

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <tuple>
 
+#include "scheduler/core/apply_accounts.h"
 #include "scheduler/core/derived.h"
+#include "scheduler/core/usage.h"
 
 namespace slipway::scheduler {
 namespace {
@@ -25,6 +27,7 @@ class Applier {
   void operator()(const JobSubmitted& e) {
     if (e.job < state_.next_job) return;
     auto spec = std::make_shared<const JobSpec>(e.spec);
+    EnsureAssociation(state_, *spec);
     if (!spec->array) {
       AddJob(e.job, spec, {}, 0);
       state_.next_job = {e.job.value + 1};
@@ -52,6 +55,8 @@ class Applier {
     job->started = at_;
     job->running = job->ended = {};
     job->outcome.reset();
+    job->billing = e.billing;
+    job->charged_until = e.billing > 0 ? at_ : Time{};
     for (const NodeAllocation& held : job->nodes) Allot(state_.nodes.find(held.node)->second, job->id, held);
     Index(state_, *job);
     CountRunning(*job, +1);
@@ -89,10 +94,13 @@ class Applier {
   void operator()(const JobEnded& e) {
     Job* job = Find(e.job);
     if (job == nullptr || IsTerminal(job->state) || e.attempt != job->attempt || !Cleared(*job)) return;
-    if (IsActive(job->state)) CountRunning(*job, -1);
+    if (IsActive(job->state)) {
+      CountRunning(*job, -1);
+      ChargeJob(state_, *job, at_);
+    }
     state_.pending.erase({-job->priority(), job->id});
     state_.active.erase(job->id);
-    state_.live.erase(job->id);
+    if (state_.live.erase(job->id) > 0) CountLive(state_, *job, -1);
     job->outcome = e.outcome;
     job->state = e.outcome.state;
     job->ended = at_;
@@ -112,10 +120,13 @@ class Applier {
     Job* job = FindAttempt(e.job, e.attempt);
     if (job == nullptr || job->state != JobState::kCompleting || !Cleared(*job)) return;
     CountRunning(*job, -1);
+    ChargeJob(state_, *job, at_);
     state_.active.erase(job->id);
     job->state = JobState::kPending;
     job->outcome.reset();
     job->requeue_wanted = false;
+    job->preempted_by.reset();
+    job->preempted_at = {};
     job->eligible = at_;
     Index(state_, *job);
   }
@@ -125,11 +136,15 @@ class Applier {
     if (job == nullptr || IsTerminal(job->state)) return;
     bool pending = job->state == JobState::kPending;
     if (pending) state_.pending.erase({-job->priority(), job->id});
-    if (e.update.hold) job->hold = *e.update.hold;
+    if (e.update.hold) {
+      if (*e.update.hold == Hold::kNone && job->hold != Hold::kNone) job->eligible = at_;
+      job->hold = *e.update.hold;
+    }
     if (e.update.priority) job->base_priority = *e.update.priority;
     if (e.update.nice) job->nice = *e.update.nice;
     if (e.update.time_limit_s) job->time_limit_s = *e.update.time_limit_s;
     if (e.update.begin) job->begin = *e.update.begin;
+    job->eligible = std::max(job->eligible, job->begin);
     if (e.update.requeue && IsActive(job->state)) job->requeue_wanted = true;
     Index(state_, *job);
   }
@@ -235,6 +250,22 @@ class Applier {
     Node* node = FindNode(e.node);
     if (node != nullptr) node->images.insert(e.digest);
   }
+  void operator()(const JobPreempted& e) {
+    Job* job = FindAttempt(e.job, e.attempt);
+    if (job == nullptr || job->state == JobState::kCompleting || job->preempted_by) return;
+    job->preempted_by = e.by;
+    job->preempted_at = at_;
+    job->requeue_wanted = job->requeue_wanted || e.requeue;
+  }
+  void operator()(const UsageClockSet& e) {
+    const UsageClock& now = state_.usage_clock;
+    if (e.clock.period_s != now.period_s || e.clock.decay_q32 != now.decay_q32)
+      StartUsageClock(state_, e.clock, at_);
+  }
+  void operator()(const AccountSet& e) { ApplyAccount(state_, e); }
+  void operator()(const AccountRemoved& e) { ApplyAccount(state_, e); }
+  void operator()(const AssociationSet& e) { ApplyAccount(state_, e); }
+  void operator()(const AssociationRemoved& e) { ApplyAccount(state_, e); }
 
  private:
   Job* Find(JobId id) {
@@ -356,9 +387,13 @@ class Applier {
       if (dependents == state_.dependents.end()) continue;
       for (JobId id : dependents->second) {
         Job& waiting = state_.jobs.at(id);
+        // Where one is enough and was met, the others do not put it off any more.
+        if (waiting.DependenciesState() == DependencyState::kMet) continue;
         for (JobDependency& dependency : waiting.dependencies) {
           if (dependency.what.on == on) Evaluate(waiting, dependency);
         }
+        if (waiting.state == JobState::kPending && waiting.DependenciesState() == DependencyState::kMet)
+          waiting.eligible = std::max({waiting.eligible, waiting.begin, at_});
       }
     }
   }
@@ -422,6 +457,7 @@ class Applier {
 
 void Apply(State& state, const Event& event) {
   state.now = std::max(state.now, event.at);
+  AdvanceUsage(state, event.at);
   std::visit(Applier(state, event.at), event.body);
 }
 

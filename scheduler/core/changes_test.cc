@@ -219,5 +219,21 @@ TEST(BadInput, TimeGoingBackwardsStandsStill) {
   EXPECT_EQ(c.StateOf(second), "STARTING");
 }
 
+TEST(Dependency, WhereOneIsEnoughALaterOneDoesNotPutTheJobOff) {  // chaos, seed 31462
+  TestCluster c(1, 4);
+  JobId first = c.Submit(SmallJob(4)), second = c.Submit(SmallJob(4));
+  JobSpec spec = SmallJob(4);
+  spec.dependencies = {{DependencyKind::kAfter, first, 0}, {DependencyKind::kAfter, second, 3600}};
+  spec.any_dependency = true;
+  spec.hold = true;
+  JobId waits = c.Submit(spec);
+  c.Finish(first);
+  ASSERT_EQ(c.StateOf(second), "STARTING");
+  EXPECT_LE(c.Of(waits).begin, c.now);
+  c.Finish(second);
+  c.Do(ChangeJob{{1}, waits, {20001, false}, {.hold = Hold::kNone}});
+  EXPECT_EQ(c.StateOf(waits), "STARTING");
+}
+
 }  // namespace
 }  // namespace slipway::scheduler

@@ -2,6 +2,7 @@
 // A request that can never run must not wait for ever: it is refused when it is made, and the refusal says
 // what is wrong with it. Bounds on numbers also keep the arithmetic of placement within 64 bits.
 #include <algorithm>
+#include <set>
 
 #include "scheduler/core/placement.h"
 
@@ -9,6 +10,7 @@ namespace slipway::scheduler {
 namespace {
 
 constexpr std::uint32_t kNodesMax = 1'000'000, kTasksMax = 100'000'000, kCoresPerTaskMax = 65'536;
+constexpr std::uint32_t kGpusMax = 1024, kAmountMax = 1'000'000;
 constexpr std::uint64_t kMemoryMax = std::uint64_t{1} << 46;  // 64 TiB a node or core
 constexpr std::size_t kDependenciesMax = 1024;
 constexpr std::size_t kCommandBytesMax = 16 << 20;
@@ -18,6 +20,17 @@ Failure Refuse(const Pieces&... pieces) {
   return Fail(Code::kInvalidArgument, pieces...);
 }
 
+Result<> CheckAmounts(const std::vector<Amount>& amounts, std::string_view what) {
+  std::set<std::string> names;
+  for (const Amount& amount : amounts) {
+    if (amount.name.empty()) return Refuse(what, " without a name");
+    if (amount.count == 0 || amount.count > kAmountMax)
+      return Refuse(what, ": 1 to ", kAmountMax, " of ", amount.name);
+    if (!names.insert(amount.name).second) return Refuse(what, ": ", amount.name, " is there twice");
+  }
+  return {};
+}
+
 Result<> CheckNumbers(const Resources& r) {
   if (r.cores_per_task == 0) return Refuse("a task needs at least one core");
   if (r.nodes_min > kNodesMax || r.nodes_max > kNodesMax) return Refuse("more than ", kNodesMax, " nodes");
@@ -25,6 +38,13 @@ Result<> CheckNumbers(const Resources& r) {
   if (r.cores_per_task > kCoresPerTaskMax) return Refuse("more than ", kCoresPerTaskMax, " cores for a task");
   if (std::max(r.memory_bytes_per_node, r.memory_bytes_per_core) > kMemoryMax)
     return Refuse("more than 64 TiB of memory");
+  if (r.gpus_per_node > kGpusMax || r.gpus_per_task > kGpusMax)
+    return Refuse("more than ", kGpusMax, " GPUs");
+  if (r.gpus_per_node > 0 && r.gpus_per_task > 0) return Refuse("GPUs are given both per node and per task");
+  if (!r.gpu_type.empty() && r.gpus_per_node == 0 && r.gpus_per_task == 0)
+    return Refuse("a type of GPU, but none asked for");
+  TRY(CheckAmounts(r.gres, "a generic resource"));
+  TRY(CheckAmounts(r.licences, "a licence"));
   if (r.memory_bytes_per_node > 0 && r.memory_bytes_per_core > 0)
     return Refuse("memory is given both per node and per core");
   if (r.nodes_max > 0 && r.nodes_max < r.nodes_min) {
@@ -91,35 +111,6 @@ Result<> CheckDependencies(const State& state, const JobSpec& spec) {
       return Refuse("dependency: aftercorr needs an array on both sides");
   }
   return {};
-}
-
-Failure WhyNever(const State& state, const Resources& r) {
-  auto never = [](const auto&... pieces) { return Fail(Code::kFailedPrecondition, pieces...); };
-  std::size_t nodes = state.nodes.size();
-  if (nodes == 0) return never("no node has joined the cluster yet");
-  if (r.nodes_min > nodes) return never(r.nodes_min, " nodes are asked for, the cluster has ", nodes);
-  std::uint64_t cores = 0, memory = 0, cores_all = 0;
-  for (const auto& [name, node] : state.nodes) {
-    cores = std::max<std::uint64_t>(cores, node.facts.cores);
-    memory = std::max(memory, node.facts.memory_bytes);
-    cores_all += node.facts.cores;
-  }
-  std::uint64_t tasks_each = r.tasks == 0 ? std::max(r.tasks_per_node, 1U) : 1;
-  std::uint64_t cores_each = tasks_each * r.cores_per_task;
-  if (cores_each > cores)
-    return never(cores_each, " cores on a node are asked for, the largest node has ", cores);
-  std::uint64_t memory_each = std::max(r.memory_bytes_per_node, r.memory_bytes_per_core * cores_each);
-  if (memory_each > memory) {
-    return never(memory_each, " bytes of memory on a node are asked for, the largest node has ", memory);
-  }
-  std::uint64_t cores_wanted = std::uint64_t{r.tasks} * r.cores_per_task;
-  if (cores_wanted > cores_all) {
-    return never(r.tasks, " tasks of ", r.cores_per_task, " core(s) are asked for, the cluster has ",
-                 cores_all, " cores");
-  }
-  return never("no set of the cluster's ", nodes,
-               " node(s) meets the request: its nodes, tasks, cores and memory ",
-               "each exist, but not together");
 }
 
 }  // namespace slipway::scheduler

@@ -6,17 +6,18 @@
 
 #include "scheduler/core/apply.h"
 #include "scheduler/core/turn.h"
+#include "scheduler/core/usage.h"
 
 namespace slipway::scheduler {
 
 Controller::Controller(State state, ControllerOptions options, std::unique_ptr<Policy> policy)
-    : state_(std::move(state)),
-      options_(options),
-      policy_(policy ? std::move(policy) : MakePlanningPolicy()),
-      now_(state_.now) {
+    : state_(std::move(state)), options_(std::move(options)), policy_(std::move(policy)), now_(state_.now) {
+  if (options_.site == nullptr) options_.site = std::make_shared<const Site>();
+  if (policy_ == nullptr) policy_ = MakePlanningPolicy(nullptr, options_.site);
   policy_->Reset(state_);
   for (const auto& [id, job] : state_.jobs) {
     if (IsTerminal(job.state)) ended_.insert({job.ended, id});
+    if (auto by = StartBy(job)) start_by_.insert({*by, id});
     if (IsActive(job.state) && job.time_limit_s > 0) {
       deadlines_.insert({job.started.PlusSeconds(job.time_limit_s), id});
     }
@@ -28,6 +29,11 @@ std::vector<Effect> Controller::Begin(std::uint64_t epoch, Time now) {
   now_ = std::max(now_, now);
   Turn turn(*this, now_);
   turn.Record(EpochBegan{epoch});
+  const UsageRules& rules = options_.site->usage;
+  UsageClock clock{rules.recalculate_s, DecayOf(rules.half_life_s, rules.recalculate_s), now_};
+  const UsageClock& before = state_.usage_clock;
+  if (clock.period_s != before.period_s || clock.decay_q32 != before.decay_q32)
+    turn.Record(UsageClockSet{clock});
   return turn.Finish();
 }
 
@@ -49,6 +55,7 @@ void Controller::Turn::Record(EventBody body) {
   const Event& event = events_.emplace_back(Event{now_, std::move(body)});
   Apply(c_.state_, event);
   c_.policy_->Observe(c_.state_, event);
+  WatchDeadlines(event);
   if (const auto* started = std::get_if<JobStarted>(&event.body)) {
     std::uint32_t limit_s = state().FindJob(started->job)->time_limit_s;
     if (limit_s > 0) c_.deadlines_.insert({now_.PlusSeconds(limit_s), started->job});
@@ -71,6 +78,7 @@ void Controller::Turn::Answer(ClientToken client, Result<slipway::scheduler::Ans
 void Controller::Turn::operator()(const Tick&) {
   c_.timer_ = {Time::kNeverUs};
   EndOverdue();
+  EndLate();
   ForgetOld();
   if (c_.pass_wanted_ || c_.next_pass_ <= now_) RunPass();
   if (c_.next_resend_ <= now_) {
@@ -90,6 +98,7 @@ std::vector<Effect> Controller::Turn::Finish() {
   }
   Time wanted = std::min(c_.next_pass_, c_.next_resend_);
   if (c_.pass_wanted_ || c_.ended_.size() > c_.options_.keep_ended_jobs) wanted = now_;
+  if (!c_.start_by_.empty()) wanted = std::min(wanted, c_.start_by_.begin()->first);
   if (!c_.deadlines_.empty()) wanted = std::min(wanted, c_.deadlines_.begin()->first);
   if (!c_.ended_.empty())
     wanted = std::min(wanted, c_.ended_.begin()->first.PlusSeconds(c_.options_.keep_ended_s));

@@ -7,6 +7,7 @@
 // message the same messages come out again until the node's answer has been committed. Single-threaded.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -25,11 +26,12 @@ struct ControllerOptions {
   std::int64_t resend_s = 10;             // unconfirmed messages go again to connected nodes
   std::int64_t keep_ended_s = 24 * 3600;  // ended jobs stay in memory (and in `slipway job`)
   std::size_t keep_ended_jobs = 100'000;  // but not more of them than this
+  std::shared_ptr<const Site> site;       // null: an empty one
 };
 
 class Controller {
  public:
-  // `state`: as replayed. `policy` null: MakePlanningPolicy().
+  // `state`: as replayed. `policy` null: MakePlanningPolicy() for the site.
   explicit Controller(State state, ControllerOptions options = {}, std::unique_ptr<Policy> policy = nullptr);
 
   // First of all calls. `epoch` was taken from the store by compare-and-swap and is greater than the state's.
@@ -41,9 +43,15 @@ class Controller {
   const State& state() const { return state_; }
   // Why a pending job waits, as of the last pass.
   PendingReason ReasonOf(JobId job) const;
+  std::string ReasonText(JobId job) const { return policy_->ReasonText(state_, job); }
   // When and where a pending job will start at the latest, if it is planned.
   std::optional<PlannedStart> PlannedStartOf(JobId job) const { return policy_->PlannedStartOf(job); }
-  Explanation Explain(JobId job) const { return policy_->Explain(state_, job); }
+  // `now`: no earlier than the last input.
+  Explanation Explain(JobId job, Time now = {}) const {
+    return policy_->Explain(state_, job, std::max(now, now_));
+  }
+  FairTree Shares() const { return policy_->Shares(state_); }
+  const Site& site() const { return *options_.site; }
   const Policy& policy() const { return *policy_; }
   // The stream on which a node is registered now; 0: none.
   std::uint64_t SessionOf(std::string_view node) const;
@@ -62,6 +70,7 @@ class Controller {
   std::map<std::string, Connection, NodeNameLess> connections_;
   std::set<PrefetchHint> prefetch_sent_;
   std::set<std::pair<Time, JobId>> deadlines_;  // of active jobs with a time limit
+  std::set<std::pair<Time, JobId>> start_by_;   // of pending jobs with a deadline
   std::set<std::pair<Time, JobId>> ended_;      // oldest first, for forgetting
   bool pass_wanted_ = true;
   Time next_pass_{Time::kNeverUs}, next_resend_{Time::kNeverUs}, timer_{Time::kNeverUs};

@@ -17,8 +17,9 @@ inline void RefreshFree(Node& node) {
 }
 
 inline void Allot(Node& node, JobId job, const NodeAllocation& held) {
-  CHECK(!node.cores_allotted.Intersects(held.cores));
+  CHECK(!node.cores_allotted.Intersects(held.cores) && !node.gpus_allotted.Intersects(held.gpus));
   node.cores_allotted.Insert(held.cores);
+  node.gpus_allotted.Insert(held.gpus);
   node.memory_allotted_bytes += held.memory_bytes;
   node.jobs.insert(job);
   RefreshFree(node);
@@ -27,9 +28,22 @@ inline void Allot(Node& node, JobId job, const NodeAllocation& held) {
 inline void Release(Node& node, JobId job, const NodeAllocation& held) {
   CHECK(node.memory_allotted_bytes >= held.memory_bytes);
   node.cores_allotted.Remove(held.cores);
+  node.gpus_allotted.Remove(held.gpus);
   node.memory_allotted_bytes -= held.memory_bytes;
   node.jobs.erase(job);
   RefreshFree(node);
+}
+
+// Keeps the counts of live jobs.
+inline void CountLive(State& state, const Job& job, std::int64_t change) {
+  auto count = [change](auto& map, auto key) {
+    auto [place, added] = map.try_emplace(std::move(key), 0);
+    place->second += change;
+    if (place->second == 0) map.erase(place);
+  };
+  const JobSpec& spec = *job.spec;
+  if (!spec.account.empty()) count(state.live_by_association, AssociationKey{spec.account, spec.user.uid});
+  if (!spec.qos.empty()) count(state.live_by_qos, std::pair(spec.qos, spec.user.uid));
 }
 
 // Puts a job that has just come to be (or was read) into the indexes its state asks for.
@@ -37,7 +51,7 @@ inline void Index(State& state, const Job& job) {
   if (job.state == JobState::kPending) state.pending.insert({-job.priority(), job.id});
   if (IsActive(job.state)) state.active.insert(job.id);
   if (IsTerminal(job.state)) return;
-  state.live.insert(job.id);
+  if (state.live.insert(job.id).second) CountLive(state, job, +1);
   for (const JobDependency& dependency : job.dependencies)
     state.dependents[dependency.what.on].insert(job.id);
 }

@@ -7,7 +7,7 @@
 namespace slipway::scheduler {
 namespace {
 
-constexpr std::uint16_t kVersion = 2;
+constexpr std::uint16_t kVersion = 3;
 
 struct Header {
   std::uint16_t version = kVersion, kind = 0;
@@ -27,20 +27,43 @@ bool ReadBody(WireReader& reader, std::size_t index, EventBody& body) {
   }
 }
 
-// As JobSubmitted was in version 1; the other events of that version read as they are.
-struct JobSubmittedV1 {
+// As these were in earlier versions; the other events of those read as they are.
+template <class Spec>
+struct OldJobSubmitted {
   JobId job;
-  JobSpecV1 spec;
+  Spec spec;
 };
-void Fields(auto& archive, IsA<JobSubmittedV1> auto& v) { archive(v.job, v.spec); }
+template <class Spec>
+void Fields(WireReader& archive, OldJobSubmitted<Spec>& v) {
+  archive(v.job, v.spec);
+}
+struct JobStartedV2 {
+  JobId job;
+  std::uint32_t attempt = 0;
+  std::vector<NodeAllocationV2> nodes;
+};
+void Fields(auto& archive, IsA<JobStartedV2> auto& v) { archive(v.job, v.attempt, v.nodes); }
 
-bool ReadBodyV1(WireReader& reader, std::size_t index, EventBody& body) {
-  constexpr std::size_t kJobSubmitted = 1, kKinds = 19;
-  if (index >= kKinds) return false;
-  if (index != kJobSubmitted) return ReadBody(reader, index, body);
-  JobSubmittedV1 read;
+template <class Spec>
+void ReadJobSubmitted(WireReader& reader, EventBody& body) {
+  OldJobSubmitted<Spec> read;
   reader(read);
   body = JobSubmitted{read.job, std::move(read.spec.spec)};
+}
+
+bool ReadOldBody(WireReader& reader, std::uint16_t version, std::size_t index, EventBody& body) {
+  constexpr std::size_t kJobSubmitted = 1, kJobStarted = 2, kKindsV1 = 19, kKindsV2 = 20;
+  if (index >= (version == 1 ? kKindsV1 : kKindsV2)) return false;
+  if (index == kJobSubmitted) {
+    version == 1 ? ReadJobSubmitted<JobSpecV1>(reader, body) : ReadJobSubmitted<JobSpecV2>(reader, body);
+    return true;
+  }
+  if (index != kJobStarted) return ReadBody(reader, index, body);
+  JobStartedV2 read;
+  reader(read);
+  JobStarted started{read.job, read.attempt, {}, 0};
+  for (NodeAllocationV2& node : read.nodes) started.nodes.push_back(std::move(node.allocation));
+  body = std::move(started);
   return true;
 }
 
@@ -90,6 +113,21 @@ struct Describer {
 
   std::string operator()(const JobUpdated& e) { return Cat("JobUpdated ", e.job.value, " by ", e.uid); }
 
+  std::string operator()(const UsageClockSet& e) {
+    return Cat("UsageClockSet every ", e.clock.period_s, " s");
+  }
+  std::string operator()(const JobPreempted& e) {
+    return Cat("JobPreempted ", e.job.value, '.', e.attempt, " by ", e.by.value);
+  }
+  std::string operator()(const AccountSet& e) { return Cat("AccountSet ", e.account.name); }
+  std::string operator()(const AccountRemoved& e) { return Cat("AccountRemoved ", e.account); }
+  std::string operator()(const AssociationSet& e) {
+    return Cat("AssociationSet ", e.association.user, " in ", e.key.account);
+  }
+  std::string operator()(const AssociationRemoved& e) {
+    return Cat("AssociationRemoved uid ", e.key.uid, " from ", e.key.account);
+  }
+
   static std::string Of(JobId job, std::uint32_t attempt, const Outcome& outcome) {
     return Cat(job.value, '.', attempt, ' ', JobStateName(outcome.state), ' ', outcome.exit_code);
   }
@@ -110,12 +148,15 @@ Result<Event> DecodeEvent(std::string_view record) {
   reader(header);
   if (reader.failed())
     return Fail(Code::kInvalidArgument, "event: ", record.size(), " bytes are too few for one");
-  if (header.version != kVersion && header.version != 1) {
+  if (header.version == 0 || header.version > kVersion) {
     return Fail(Code::kInvalidArgument, "event: version ", header.version, " is not known to this release");
   }
   Event event{header.at, {}};
-  auto* read = header.version == 1 ? &ReadBodyV1 : &ReadBody<0>;
-  if (header.kind == 0 || !read(reader, header.kind - 1U, event.body)) {
+  auto read = [&](std::size_t index) {
+    return header.version == kVersion ? ReadBody(reader, index, event.body)
+                                      : ReadOldBody(reader, header.version, index, event.body);
+  };
+  if (header.kind == 0 || !read(header.kind - 1U)) {
     return Fail(Code::kInvalidArgument, "event: kind ", header.kind, " is not known to this release");
   }
   if (reader.failed() || reader.bytes_left() != 0) {

@@ -35,8 +35,9 @@ struct JobStarted {
   JobId job;
   std::uint32_t attempt = 0;
   std::vector<NodeAllocation> nodes;
+  std::uint64_t billing = 0;  // what a second of it costs; since version 3
 };
-void Fields(auto& archive, IsA<JobStarted> auto& v) { archive(v.job, v.attempt, v.nodes); }
+void Fields(auto& archive, IsA<JobStarted> auto& v) { archive(v.job, v.attempt, v.nodes, v.billing); }
 
 struct JobCancelRequested {
   JobId job;
@@ -175,11 +176,48 @@ struct JobUpdated {
 };
 void Fields(auto& archive, IsA<JobUpdated> auto& v) { archive(v.job, v.uid, v.update); }
 
+// A running job has to go: its steps are ended, its nodes cleared.
+struct JobPreempted {
+  JobId job;
+  std::uint32_t attempt = 0;
+  JobId by;
+  bool requeue = false;  // it runs again later
+};
+void Fields(auto& archive, IsA<JobPreempted> auto& v) { archive(v.job, v.attempt, v.by, v.requeue); }
+
+struct UsageClockSet {  // how usage is kept from now on; `at` of it is the event's own time
+  UsageClock clock;
+};
+void Fields(auto& archive, IsA<UsageClockSet> auto& v) { archive(v.clock); }
+
+struct AccountSet {  // made or changed
+  Account account;
+};
+void Fields(auto& archive, IsA<AccountSet> auto& v) { archive(v.account); }
+
+struct AccountRemoved {  // has neither users nor accounts below it
+  std::string account;
+};
+void Fields(auto& archive, IsA<AccountRemoved> auto& v) { archive(v.account); }
+
+struct AssociationSet {  // made or changed
+  AssociationKey key;
+  Association association;
+};
+void Fields(auto& archive, IsA<AssociationSet> auto& v) { archive(v.key, v.association); }
+
+struct AssociationRemoved {
+  AssociationKey key;
+};
+void Fields(auto& archive, IsA<AssociationRemoved> auto& v) { archive(v.key); }
+
 // In the order of their kinds on disk (1, 2, …): new ones go to the end.
-using EventBody = std::variant<EpochBegan, JobSubmitted, JobStarted, JobCancelRequested, JobCompleting,
-                               NodeReleased, JobEnded, JobRequeued, JobsForgotten, StepCreated,
-                               StepKillRequested, StepNodeStarted, StepNodeEnded, NodeRegistered, NodeLost,
-                               NodeDrained, NodeResumed, NodeDeclaredDown, ImageStaged, JobUpdated>;
+using EventBody =
+    std::variant<EpochBegan, JobSubmitted, JobStarted, JobCancelRequested, JobCompleting, NodeReleased,
+                 JobEnded, JobRequeued, JobsForgotten, StepCreated, StepKillRequested, StepNodeStarted,
+                 StepNodeEnded, NodeRegistered, NodeLost, NodeDrained, NodeResumed, NodeDeclaredDown,
+                 ImageStaged, JobUpdated, UsageClockSet, AccountSet, AccountRemoved, AssociationSet,
+                 AssociationRemoved, JobPreempted>;
 
 struct Event {
   Time at;  // the controller's clock; never smaller than the event's before

@@ -57,22 +57,32 @@ void PlanningPolicy::AddReasons(const State& state, const Job& job, Explanation&
     to.reasons.emplace_back(PendingReasonText(job.hold == Hold::kUser ? PendingReason::kHeldByUser
                                                                       : PendingReason::kHeldByAdmin));
   AddDependencies(state, job, to);
+  if (Obstacle site = SiteObstacle(state, job); site.reason != PendingReason::kNone)
+    to.reasons.push_back(site.text);
   if (begins_.contains(job.id) || job.begin > state.now)
     to.reasons.emplace_back(PendingReasonText(PendingReason::kBeginTime));
-  auto array = state.arrays.find(job.array);
-  if (array != state.arrays.end()) {
-    std::uint32_t bound = array->second.spec->array->max_running;
-    if (bound > 0 && array->second.running >= bound)
-      to.reasons.push_back(Cat(array->second.running, " tasks of its array run, and it allows ", bound));
-  }
   const plan::Request& request = RequestFor(job.spec->resources).request;
-  if (planner_.cluster().FitsNow(request, LengthOf(job) + kGrace)) return;
+  if (planner_.Knows(job.id.value)) {
+    if (auto limit = planner_.BlockingLimit(job.id.value))
+      to.reasons.push_back(limits_.Text(*limit, planner_, request));
+  }
+  bool licences_short = false;
+  for (const Amount& licence : job.spec->resources.licences) {
+    auto dim = dims_.OfLicence(licence.name);
+    std::int64_t free = dim ? std::max<std::int64_t>(0, planner_.cluster().licences().Now()[*dim]) : 0;
+    licences_short = licences_short || free < licence.count;
+    if (free < licence.count)
+      to.reasons.push_back(Cat("Licenses: needs ", licence.count, " of ", licence.name, ", ", free,
+                               free == 1 ? " is free" : " are free"));
+  }
+  if (planner_.cluster().FitsNow(request, LengthOf(job) + grace())) return;
   if (!planner_.cluster().CouldRun(request, true)) {
     to.reasons.emplace_back(PendingReasonText(PendingReason::kNodesUnavailable));
     return;
   }
   std::size_t now = planner_.cluster().CountFit(request, 1),
-              free = planner_.cluster().CountFit(request, LengthOf(job) + kGrace);
+              free = planner_.cluster().CountFit(request, LengthOf(job) + grace());
+  if (licences_short && request.tasks == 0 && free >= request.nodes_min) return;  // these alone are missing
   std::string needs = request.tasks > 0 ? Plural(request.tasks, "task") : Plural(request.nodes_min, "node");
   to.reasons.push_back(Cat("needs ", needs, " with enough free at once; ",
                            request.tasks > 0 ? "room for " : "", now, request.tasks > 0 ? "" : " such",
@@ -86,13 +96,13 @@ void PlanningPolicy::AddSuggestions(const Job& job, Explanation& to) {
   const Resources& asked = job.spec->resources;
   const plan::Request& request = RequestFor(asked).request;
   auto fits = [&](const Resources& changed, plan::Instant length) {
-    return cluster.FitsNow(RequestOf(changed).request, length + kGrace);
+    return cluster.FitsNow(PlanRequest(changed).request, length + grace());
   };
-  if (cluster.FitsNow(request, kSecond + kGrace)) {  // a shorter limit would do
+  if (cluster.FitsNow(request, kSecond + grace())) {  // a shorter limit would do
     std::int64_t low = 1, high = LengthOf(job) / kSecond;
     while (low + 1 < high) {
       std::int64_t middle = low + (high - low) / 2;
-      (cluster.FitsNow(request, middle * kSecond + kGrace) ? low : high) = middle;
+      (cluster.FitsNow(request, middle * kSecond + grace()) ? low : high) = middle;
     }
     if (low >= 120) low -= low % 60;
     to.suggestions.push_back(Cat("with a time limit of ", Minutes(low * kSecond), " it would fit now"));
@@ -127,17 +137,33 @@ void PlanningPolicy::AddSuggestions(const Job& job, Explanation& to) {
   if (asked.nodes_min < 2) fewer(&Resources::tasks, "task");
 }
 
-Explanation PlanningPolicy::Explain(const State& state, JobId id) {
+void PlanningPolicy::AddAhead(const State& state, const Job& job, Time now, Explanation& to) {
+  using Place = std::pair<plan::Rank, JobId>;
+  auto place_of = [&](const Job& waits) -> Place {
+    if (planner_.Knows(waits.id.value)) return {planner_.RankOf(waits.id.value), waits.id};
+    PriorityParts parts = priorities_.PartsOf(waits, now);
+    return {-parts.sum(), waits.id};  // as long as it is not planned: without its partition's tier
+  };
+  Place own = place_of(job);
+  std::vector<Place> ahead;
+  for (const PendingKey& key : state.pending) {
+    if (key.job == job.id || !planner_.Knows(key.job.value)) continue;
+    Place place = place_of(*state.FindJob(key.job));
+    if (place < own) ahead.push_back(place);
+  }
+  to.ahead = ahead.size();
+  auto named = static_cast<std::ptrdiff_t>(std::min(ahead.size(), kAheadNamed));
+  std::partial_sort(ahead.begin(), ahead.begin() + named, ahead.end());
+  for (auto at = ahead.begin(); at != ahead.begin() + named; ++at) to.first_ahead.push_back(at->second);
+}
+
+Explanation PlanningPolicy::Explain(const State& state, JobId id, Time now) {
   Explanation explanation;
   const Job* job = state.FindJob(id);
   if (job == nullptr || job->state != JobState::kPending) return explanation;
   if (stale_) Rebuild(state);
-  for (const PendingKey& key : state.pending) {
-    if (key.job == id) break;
-    const Job& other = *state.FindJob(key.job);
-    if (!MayRun(other) || begins_.contains(key.job)) continue;
-    if (++explanation.ahead <= kAheadNamed) explanation.first_ahead.push_back(key.job);
-  }
+  priorities_.Update(state, planner_, now);
+  AddAhead(state, *job, now, explanation);
   AddReasons(state, *job, explanation);
   if (explanation.ahead > 0) {
     explanation.reasons.push_back(
@@ -147,13 +173,12 @@ Explanation PlanningPolicy::Explain(const State& state, JobId id) {
   explanation.planned = PlannedStartOf(id);
   if (!explanation.planned && MayRun(*job)) {
     plan::Planned earliest =
-        planner_.WhenIf(RequestFor(job->spec->resources).request, LengthOf(*job) + kGrace);
+        planner_.WhenIf(RequestFor(job->spec->resources).request, LengthOf(*job) + grace());
     if (earliest.start < plan::kNever) explanation.not_before = Time{std::max(earliest.start, job->begin.us)};
   }
-  if (!planner_.cluster().FitsNow(RequestFor(job->spec->resources).request, LengthOf(*job) + kGrace))
+  if (!planner_.cluster().FitsNow(RequestFor(job->spec->resources).request, LengthOf(*job) + grace()))
     AddSuggestions(*job, explanation);
-  explanation.priority = Cat(job->priority(), " = ", job->base_priority, " asked for",
-                             job->nice < 0 ? " + " : " - ", std::abs(std::int64_t{job->nice}), " nice");
+  explanation.priority = priorities_.Text(*job, now);
   return explanation;
 }
 

@@ -30,6 +30,14 @@ struct ImageRef {
 };
 void Fields(auto& archive, IsA<ImageRef> auto& v) { archive(v.reference, v.digest, v.bytes); }
 
+// So many of something that has a name: a kind of GPU, a generic resource, a licence.
+struct Amount {
+  std::string name;
+  std::uint32_t count = 0;
+  auto operator<=>(const Amount&) const = default;
+};
+void Fields(auto& archive, IsA<Amount> auto& v) { archive(v.name, v.count); }
+
 // The shape of a request. Placement reads nothing else, so two jobs with equal Resources fit or do not fit
 // together.
 //   -N only: that many nodes, tasks_per_node (or one) tasks on each.   -n only: as few nodes as hold the
@@ -44,11 +52,22 @@ struct Resources {
       0;  // at most one of the two memory fields; neither: memory is not reserved
   std::uint64_t memory_bytes_per_core = 0;
   bool exclusive = false;  // whole nodes: all their cores and memory
+  // Since version 3.
+  std::string partition;                               // empty: none is configured, every node may be used
+  std::string constraint;                              // features: constraint.h
+  std::uint32_t gpus_per_node = 0, gpus_per_task = 0;  // at most one of the two
+  std::string gpu_type;                                // empty: of any type
+  std::vector<Amount> gres;                            // of each node; by name, each once
+  std::vector<Amount> licences;                        // of the whole job; by name, each once
   auto operator<=>(const Resources&) const = default;
 };
 void Fields(auto& archive, IsA<Resources> auto& v) {
   archive(v.nodes_min, v.nodes_max, v.tasks, v.cores_per_task, v.tasks_per_node, v.memory_bytes_per_node,
           v.memory_bytes_per_core, v.exclusive);
+}
+
+void FieldsV3(auto& archive, IsA<Resources> auto& v) {
+  archive(v.partition, v.constraint, v.gpus_per_node, v.gpus_per_task, v.gpu_type, v.gres, v.licences);
 }
 
 enum class MpiKind : std::uint8_t {
@@ -130,19 +149,31 @@ struct JobSpec {
   std::vector<Dependency> dependencies;
   bool any_dependency = false;  // one of them is enough; else all
   bool hold = false;            // waits until it is released
+  // Since version 3. The account is empty in jobs of before: their use is nobody's.
+  std::string account, qos;
+  Time deadline;  // is to have ended by then; 0: none
 };
 void FieldsV1(auto& archive, IsA<JobSpec> auto& v) {
   archive(v.name, v.user, v.resources, v.time_limit_s, v.priority, v.nice, v.begin, v.array, v.command,
           v.interactive, v.requeue, v.comment);
 }
-void Fields(auto& archive, IsA<JobSpec> auto& v) {
+void FieldsV2(auto& archive, IsA<JobSpec> auto& v) {
   FieldsV1(archive, v);
   archive(v.dependencies, v.any_dependency, v.hold);
+}
+void Fields(auto& archive, IsA<JobSpec> auto& v) {
+  FieldsV2(archive, v);
+  FieldsV3(archive, v.resources);
+  archive(v.account, v.qos, v.deadline);
 }
 struct JobSpecV1 {
   JobSpec spec;
 };
 void Fields(auto& archive, IsA<JobSpecV1> auto& v) { FieldsV1(archive, v.spec); }
+struct JobSpecV2 {
+  JobSpec spec;
+};
+void Fields(auto& archive, IsA<JobSpecV2> auto& v) { FieldsV2(archive, v.spec); }
 
 // The number of the step that `command` becomes.
 inline std::uint32_t PrimaryStep(const JobSpec& spec) { return spec.interactive ? 0 : kBatchStep; }

@@ -89,6 +89,13 @@ struct ChangeJob {  // → Done. An array's id: all its tasks that have not ende
   Requester by;
   JobUpdate update;
 };
+// Accounts and users in them, as they are to be. Administrators only.
+using AccountChange = std::variant<AccountSet, AccountRemoved, AssociationSet, AssociationRemoved>;
+struct ChangeAccount {  // → Done
+  ClientToken client;
+  Requester by;
+  AccountChange change;
+};
 struct CreateStep {  // → StepAccepted. Only in a job that is STARTING or RUNNING, only by its user.
   ClientToken client;
   JobId job;
@@ -150,8 +157,8 @@ struct ReportImage {
 };
 struct Tick {};  // a timer asked for by StartTimer is due (or any other time)
 
-using Input = std::variant<SubmitJob, CancelJob, ChangeJob, CreateStep, CancelStep, ChangeNode, StepReport,
-                           JobReleased, RegisterNode, LoseNode, ReportImage, Tick>;
+using Input = std::variant<SubmitJob, CancelJob, ChangeJob, ChangeAccount, CreateStep, CancelStep, ChangeNode,
+                           StepReport, JobReleased, RegisterNode, LoseNode, ReportImage, Tick>;
 
 // ---- Effects, to be performed in order. What follows a Persist waits until that is committed.
 

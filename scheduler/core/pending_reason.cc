@@ -13,8 +13,8 @@ std::string_view PendingReasonName(PendingReason reason) {
       return "priority";
     case PendingReason::kBeginTime:
       return "begin-time";
-    case PendingReason::kArrayLimit:
-      return "array-limit";
+    case PendingReason::kLimit:
+      return "limit";
     case PendingReason::kNodesUnavailable:
       return "nodes-unavailable";
     case PendingReason::kDependency:
@@ -25,6 +25,12 @@ std::string_view PendingReasonName(PendingReason reason) {
       return "held";
     case PendingReason::kHeldByAdmin:
       return "held-by-admin";
+    case PendingReason::kPartitionDown:
+      return "PartitionDown";
+    case PendingReason::kPartitionLimit:
+      return "PartitionLimit";
+    case PendingReason::kPartitionConfig:
+      return "PartitionConfig";
   }
   return "?";
 }
@@ -39,8 +45,8 @@ std::string_view PendingReasonText(PendingReason reason) {
       return "waits for resources; other jobs are ahead of it";
     case PendingReason::kBeginTime:
       return "its begin time has not come";
-    case PendingReason::kArrayLimit:
-      return "as many tasks of its array run as it allows";
+    case PendingReason::kLimit:
+      return "a limit of its array, QOS or account is reached";
     case PendingReason::kNodesUnavailable:
       return "nodes that it needs are drained, down or silent";
     case PendingReason::kDependency:
@@ -51,6 +57,12 @@ std::string_view PendingReasonText(PendingReason reason) {
       return "is held; slipway release lets it go on";
     case PendingReason::kHeldByAdmin:
       return "is held by an administrator";
+    case PendingReason::kPartitionDown:
+      return "its partition starts no jobs at present";
+    case PendingReason::kPartitionLimit:
+      return "its partition does not allow such jobs any more";
+    case PendingReason::kPartitionConfig:
+      return "its partition does not exist any more";
   }
   return "?";
 }

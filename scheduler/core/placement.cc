@@ -22,15 +22,47 @@ NodeRange NodesWanted(const Resources& want) {
 
 }  // namespace
 
-plan::Vec CapacityOf(const NodeFacts& facts) {
+Dimensions Dimensions::Of(const Site& site) {
+  Dimensions dims;
+  dims.gres = site.GresKinds();
+  for (const Amount& licence : site.licences) dims.licences.push_back(licence.name);
+  return dims;
+}
+
+std::optional<std::size_t> Dimensions::OfGres(std::string_view kind) const {
+  auto found = std::ranges::find(gres, kind);
+  if (found == gres.end()) return std::nullopt;
+  return plan::kGpuType + static_cast<std::size_t>(found - gres.begin());
+}
+
+std::optional<std::size_t> Dimensions::OfLicence(std::string_view name) const {
+  auto found = std::ranges::find(licences, name);
+  if (found == licences.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - licences.begin());
+}
+
+plan::Vec CapacityOf(const NodeFacts& facts, const NodeTraits& traits, const Dimensions& dims) {
   plan::Vec vec;
   vec[plan::kCores] = facts.cores;
   vec[plan::kMemory] = static_cast<std::int64_t>(std::min<std::uint64_t>(facts.memory_bytes, INT64_MAX / 4));
   vec[plan::kToken] = plan::kTokens;
+  vec[plan::kGpus] = traits.gpu_count();
+  for (const Amount& gpu : traits.gpus) {
+    if (auto dim = dims.OfGres(Cat("gpu:", gpu.name))) vec[*dim] += gpu.count;
+  }
+  for (const Amount& gres : traits.gres) {
+    if (auto dim = dims.OfGres(gres.name)) vec[*dim] += gres.count;
+  }
   return vec;
 }
 
-PlannedRequest RequestOf(const Resources& want, bool uneven) {
+plan::Vec LicencesOf(const Site& site) {
+  plan::Vec vec;
+  for (std::size_t i = 0; i < site.licences.size() && i < plan::kDims; ++i) vec[i] = site.licences[i].count;
+  return vec;
+}
+
+PlannedRequest RequestOf(const Resources& want, const Dimensions& dims, bool uneven) {
   NodeRange range = NodesWanted(want);
   PlannedRequest planned;
   plan::Request& request = planned.request;
@@ -38,6 +70,18 @@ PlannedRequest RequestOf(const Resources& want, bool uneven) {
   request.task[plan::kMemory] = static_cast<std::int64_t>(want.memory_bytes_per_core * want.cores_per_task);
   request.node[plan::kMemory] = static_cast<std::int64_t>(want.memory_bytes_per_node);
   request.node[plan::kToken] = want.exclusive ? plan::kTokens : 1;
+  request.node[plan::kGpus] = want.gpus_per_node;
+  request.task[plan::kGpus] = want.gpus_per_task;
+  if (auto type = dims.OfGres(Cat("gpu:", want.gpu_type)); type && !want.gpu_type.empty()) {
+    request.node[*type] = want.gpus_per_node;
+    request.task[*type] = want.gpus_per_task;
+  }
+  for (const Amount& gres : want.gres) {
+    if (auto dim = dims.OfGres(gres.name)) request.node[*dim] += gres.count;
+  }
+  for (const Amount& licence : want.licences) {
+    if (auto dim = dims.OfLicence(licence.name)) request.licences[*dim] += licence.count;
+  }
   request.nodes_min = range.least;
   request.nodes_max = range.most;
   if (want.tasks == 0) {
@@ -59,6 +103,32 @@ PlannedRequest RequestOf(const Resources& want, bool uneven) {
   return planned;
 }
 
+FreeNode FreeOn(const Node& node, const NodeTraits& traits) {
+  FreeNode free{node.name, node.cores_free, node.memory_free_bytes, CoreSet::FirstN(traits.gpu_count()),
+                &traits};
+  free.gpus.Remove(node.gpus_allotted);
+  return free;
+}
+
+namespace {
+
+// The lowest free GPUs of the type (empty: of any).
+CoreSet ChooseGpus(const FreeNode& node, const std::string& type, std::uint32_t count) {
+  CoreSet of_type = node.gpus;
+  if (!type.empty() && node.traits != nullptr) {
+    std::uint32_t first = 0;
+    for (const Amount& kind : node.traits->gpus) {
+      CoreSet range = CoreSet::FirstN(first + kind.count);
+      range.Remove(CoreSet::FirstN(first));
+      if (kind.name != type) of_type.Remove(range);
+      first += kind.count;
+    }
+  }
+  return of_type.Lowest(count);
+}
+
+}  // namespace
+
 NodeAllocation AllotOn(FreeNode& node, const Resources& want, std::uint32_t first_rank, std::uint32_t tasks) {
   NodeAllocation held;
   held.node = node.name;
@@ -67,13 +137,16 @@ NodeAllocation AllotOn(FreeNode& node, const Resources& want, std::uint32_t firs
   if (want.exclusive) {
     held.cores = node.cores;
     held.memory_bytes = node.memory_bytes;
+    held.gpus = node.gpus;
   } else {
     held.cores = node.cores.Lowest(tasks * want.cores_per_task);
     held.memory_bytes = want.memory_bytes_per_node + want.memory_bytes_per_core * held.cores.count();
+    held.gpus = ChooseGpus(node, want.gpu_type, want.gpus_per_node + want.gpus_per_task * tasks);
   }
   CHECK(held.memory_bytes <= node.memory_bytes);
   node.cores.Remove(held.cores);
   node.memory_bytes -= held.memory_bytes;
+  node.gpus.Remove(held.gpus);
   return held;
 }
 
@@ -106,6 +179,18 @@ Result<std::vector<StepNode>> PlaceStep(const Job& job, const Resources& resourc
     rank += (*counts)[i];
   }
   return parts;
+}
+
+Tres AskedOf(const Resources& r) {
+  std::int64_t nodes = std::max(r.nodes_min, 1U);
+  std::int64_t tasks = r.tasks > 0 ? std::int64_t{r.tasks} : nodes * std::max(r.tasks_per_node, 1U);
+  Tres asked;
+  asked.nodes = nodes;
+  asked.cores = tasks * r.cores_per_task;
+  asked.memory_bytes = nodes * static_cast<std::int64_t>(r.memory_bytes_per_node) +
+                       asked.cores * static_cast<std::int64_t>(r.memory_bytes_per_core);
+  asked.gpus = nodes * r.gpus_per_node + tasks * r.gpus_per_task;
+  return asked;
 }
 
 std::vector<std::vector<std::uint32_t>> RankMap(const std::vector<StepNode>& nodes) {

@@ -102,7 +102,7 @@ TEST(Policy, AnArrayRunsNoMoreTasksThanItAllows) {
   JobId array = c.Submit(spec);
   JobId task1{array.value + 1}, task7{array.value + 3};
   EXPECT_EQ(JobName(c.Of(task7)), Cat(array.value, "_7"));
-  EXPECT_EQ(c.controller().ReasonOf(task7), PendingReason::kArrayLimit);
+  EXPECT_EQ(c.controller().ReasonOf(task7), PendingReason::kLimit);
   c.Finish(task1);
   EXPECT_EQ(c.StateOf(task7), "STARTING");
   c.Restart();
@@ -149,6 +149,7 @@ void ExpectRefused(TestCluster& c, const JobSpec& spec, Code code, const std::st
 
 TEST(CheckSubmit, RefusesWhatCanNeverRunWithTheReason) {
   TestCluster c(2, 4, 1000);
+  std::size_t before = c.log.size();
   ExpectRefused(c, WideJob(3, 3), Code::kFailedPrecondition, "the cluster has 2");
   ExpectRefused(c, SmallJob(9), Code::kFailedPrecondition, "the cluster has 8 cores");
   JobSpec spec = SmallJob();
@@ -159,7 +160,7 @@ TEST(CheckSubmit, RefusesWhatCanNeverRunWithTheReason) {
   ExpectRefused(c, spec, Code::kFailedPrecondition, "the largest node has 1000");
   TestCluster empty(0);
   ExpectRefused(empty, SmallJob(), Code::kFailedPrecondition, "no node has joined");
-  EXPECT_TRUE(c.log.size() == 3) << "a refused job leaves nothing in the log";
+  EXPECT_EQ(c.log.size(), before) << "a refused job leaves nothing in the log";
 }
 
 TEST(CheckSubmit, RefusesContradictionsAbsurditiesAndRoot) {

@@ -13,8 +13,7 @@ namespace {
 constexpr plan::Instant kNoLimit =
     365 * 24 * 3600 * kSecond;                    // jobs without a time limit are planned with this
 constexpr plan::Instant kOverrun = 30 * kSecond;  // a job that should have ended is expected to by then
-constexpr plan::Instant kHorizon = 30 * 24 * 3600 * kSecond;  // starts beyond are not promised
-constexpr std::size_t kShortQueue = 1000;  // a queue that is always planned anew as a whole
+constexpr std::size_t kShortQueue = 1000;         // a queue that is always planned anew as a whole
 constexpr plan::Instant kReplan =
     10 * kSecond;  // a longer one is so often; in between only what changed is looked at
 constexpr std::uint32_t kPrefetchJobsMax = 8;  // planned jobs whose images are fetched ahead
@@ -23,8 +22,9 @@ constexpr std::uint32_t kPrefetchJobsMax = 8;  // planned jobs whose images are 
 
 plan::Planner PlanningPolicy::MakePlanner() const {
   plan::Planner planner(order_);
-  planner.SetGrace(kGrace);
-  planner.SetHorizon(kHorizon);
+  planner.SetGrace(grace());
+  planner.SetHorizon(site_->plan.horizon_s * kSecond);
+  planner.cluster().SetLicences(LicencesOf(*site_));
   return planner;
 }
 
@@ -51,6 +51,12 @@ struct PlanningPolicy::Follow {
     if (set != policy.image_sets_.end() && number != policy.numbers_.end())
       policy.planner_.cluster().PutInSet(set->second, number->second, true);
   }
+  void operator()(const AccountSet&) const { policy.AccountsChanged(); }
+  void operator()(const AccountRemoved&) const { policy.AccountsChanged(); }
+  void operator()(const AssociationSet&) const { policy.AccountsChanged(); }
+  void operator()(const AssociationRemoved&) const { policy.AccountsChanged(); }
+  void operator()(const UsageClockSet&) const { policy.priorities_.AccountsChanged(); }
+  void operator()(const JobPreempted&) const {}
   void operator()(const JobCancelRequested&) const {}
   void operator()(const JobCompleting&) const {}
   void operator()(const JobsForgotten&) const {}
@@ -87,7 +93,7 @@ void PlanningPolicy::SyncNode(const State& state, const std::string& name) {
     return;
   }
   bool usable = planner_.cluster().Usable(number->second);
-  plan::Vec total = CapacityOf(node->facts);
+  plan::Vec total = CapacityOf(node->facts, site_->TraitsOf(name), dims_);
   if ((usable && !node->usable()) || !total.Holds(planner_.cluster().Total(number->second)))
     disturbed_ = true;
   if (planner_.cluster().Total(number->second) != total) {
@@ -131,22 +137,30 @@ void PlanningPolicy::SyncJob(const State& state, JobId id) {
     if (known.request.tasks == 0) {
       for (plan::NodeShare& share : nodes) share.tasks = 0;
     }
-    plan::Instant end = job->started.us + known.facts.length + kGrace;
+    plan::Instant end = job->started.us + known.facts.length + grace();
+    if (job->preempted_by) end = std::min(end, job->preempted_at.us + grace());
     planner_.AddRunning(known, nodes, std::max(end, planner_.cluster().now() + 1));
     return;
   }
   planner_.Remove(id.value);
+  if (job != nullptr) priorities_.Forget(*job);
+  preemptors_.erase(id);
   if (auto waits = begins_.find(id); waits != begins_.end()) {
     not_yet_.erase({waits->second, id});
     begins_.erase(waits);
   }
-  if (job == nullptr || job->state != JobState::kPending || !MayRun(*job)) return;
+  if (job == nullptr || job->state != JobState::kPending || !MayBePlanned(state, *job)) return;
   if (job->begin.us > planner_.cluster().now()) {
     not_yet_.insert({job->begin, id});
     begins_[id] = job->begin;
   } else {
-    planner_.Add(PlanJobOf(state, *job));
+    Enqueue(state, *job);
   }
+}
+
+void PlanningPolicy::Enqueue(const State& state, const Job& job) {
+  planner_.Add(PlanJobOf(state, job));
+  if (CanPreempt(*job.spec)) preemptors_.insert(job.id);
 }
 
 void PlanningPolicy::BeginJobs(const State& state, Time now) {
@@ -154,17 +168,19 @@ void PlanningPolicy::BeginJobs(const State& state, Time now) {
     JobId id = not_yet_.begin()->second;
     not_yet_.erase(not_yet_.begin());
     begins_.erase(id);
-    planner_.Add(PlanJobOf(state, *state.FindJob(id)));
+    Enqueue(state, *state.FindJob(id));
   }
 }
 
 PlannedRequest& PlanningPolicy::RequestFor(const Resources& resources) {
   auto [place, added] = requests_.try_emplace(resources);
   if (added) {
-    place->second = RequestOf(resources);
+    place->second = PlanRequest(resources);
     if (place->second.tasks_each > 0 && resources.tasks > 0 &&
         !planner_.cluster().CouldRun(place->second.request, false)) {
-      place->second = RequestOf(resources, true);  // no equal nodes for it; unequal ones may do
+      // No equal nodes for it; unequal ones may do.
+      PlannedRequest uneven = PlanRequest(resources, true);
+      if (uneven.request.pattern == 0 || uneven.request.tasks == 0) place->second = uneven;
     }
   }
   return place->second;
@@ -175,22 +191,19 @@ plan::PlanJob PlanningPolicy::PlanJobOf(const State& state, const Job& job) {
   plan::PlanJob planned;
   planned.request = RequestFor(spec.resources).request;
   std::int64_t tasks = spec.resources.tasks > 0 ? spec.resources.tasks : planned.request.nodes_min;
-  planned.facts = {job.id.value, job.submitted.us, LengthOf(job), tasks * spec.resources.cores_per_task,
-                   job.priority()};
-  if (job.array.value != 0) {
-    std::uint32_t limit = LimitOfArray(state, job.array);
-    if (limit != UINT32_MAX) planned.limits.push_back(limit);
-  }
+  planned.facts = {job.id.value, job.submitted.us, LengthOf(job), tasks * spec.resources.cores_per_task, 0};
+  PriorityOrder::Place place = priorities_.PlaceOf(job, planner_);
+  planned.facts.priority = place.priority;
+  planned.lane = place.lane;
+  planned.limits = limits_.Of(state, job, planner_);
   planned.prefer = ImageSet(state, spec.command.image.digest);
   return planned;
 }
 
-std::uint32_t PlanningPolicy::LimitOfArray(const State& state, JobId id) {
-  auto array = state.arrays.find(id);
-  if (array == state.arrays.end() || array->second.spec->array->max_running == 0) return UINT32_MAX;
-  auto [place, added] = array_limits_.try_emplace(id, 0);
-  if (added) place->second = planner_.AddLimit({array->second.spec->array->max_running, {}, 0, {}});
-  return place->second;
+// Limits may have come, gone or changed: what runs has to be counted against them anew.
+void PlanningPolicy::AccountsChanged() {
+  priorities_.AccountsChanged();
+  stale_ = true;
 }
 
 std::uint32_t PlanningPolicy::ImageSet(const State& state, const std::string& digest) {
@@ -224,11 +237,18 @@ void PlanningPolicy::Rebuild(const State& state) {
   numbers_.clear();
   names_.clear();
   requests_.clear();
-  array_limits_.clear();
+  limits_.Clear();
   image_sets_.clear();
+  wheres_.clear();
+  preemptors_.clear();
   not_yet_.clear();
   begins_.clear();
-  for (const auto& [name, node] : state.nodes) AddNode(node);
+  // The planner takes nodes in the order of their numbers.
+  std::vector<const Node*> nodes;
+  for (const auto& [name, node] : state.nodes) nodes.push_back(&node);
+  std::ranges::stable_sort(nodes, {}, [&](const Node* node) { return site_->TraitsOf(node->name).weight; });
+  for (const Node* node : nodes) AddNode(*node);
+  priorities_.Reset(state, TotalsOf(state));
   for (JobId id : state.live) SyncJob(state, id);
   for (const Promised& kept : promises) {
     plan::Placement nodes;
@@ -240,7 +260,8 @@ void PlanningPolicy::Rebuild(const State& state) {
 }
 
 void PlanningPolicy::AddNode(const Node& node) {
-  plan::NodeNumber number = planner_.cluster().AddNode(CapacityOf(node.facts));
+  plan::NodeNumber number =
+      planner_.cluster().AddNode(CapacityOf(node.facts, site_->TraitsOf(node.name), dims_));
   planner_.SetUsable(number, node.usable());
   numbers_[node.name] = number;
   names_.push_back(node.name);
@@ -251,19 +272,28 @@ Plan PlanningPolicy::Decide(const State& state, Time now) {
   if (stale_) Rebuild(state);
   planner_.Advance(now.us);
   if (planner_.ExtendOverdue(kOverrun) > 0) disturbed_ = true;
+  if (!preemptors_.empty()) YieldPromises(state);
   if (std::exchange(disturbed_, false)) ++disturbances_;
   BeginJobs(state, now);
+  priorities_.Update(state, planner_, now);
+  limits_.Update(state, planner_, now);
   std::map<plan::NodeNumber, FreeNode> touched;
   bool whole = planner_.waiting() <= kShortQueue || now.us >= planned_whole_at_ + kReplan;
   if (whole) planned_whole_at_ = now.us;
-  for (const plan::PlanStart& start : whole ? planner_.Pass() : planner_.QuickPass()) {
-    const Job& job = *state.FindJob({start.job});
-    plan.starts.push_back({job.id, job.attempt + 1, AllotAll(state, job, start.nodes, touched)});
-  }
+  auto take = [&](const std::vector<plan::PlanStart>& starts) {
+    for (const plan::PlanStart& start : starts) {
+      const Job& job = *state.FindJob({start.job});
+      preemptors_.erase(job.id);
+      plan.starts.push_back({job.id, job.attempt + 1, AllotAll(state, job, start.nodes, touched)});
+    }
+  };
+  take(whole ? planner_.Pass() : planner_.QuickPass());
+  while (!preemptors_.empty() && Preempt(state, now, plan)) take(planner_.Pass());
   plan::Instant next = planner_.NextStart();
   if (!whole) next = std::min(next, planned_whole_at_ + kReplan);
   if (next < plan::kNever) plan.next = {next};
   if (!not_yet_.empty()) plan.next = std::min(plan.next, not_yet_.begin()->first);
+  if (planner_.waiting() > 0) plan.next = std::min({plan.next, priorities_.next(), limits_.next()});
   Prefetch(state, plan);
   return plan;
 }
@@ -280,7 +310,7 @@ std::vector<NodeAllocation> PlanningPolicy::AllotAll(const State& state, const J
     auto [free, first] = touched.try_emplace(share.node);
     if (first) {
       const Node& node = *state.FindNode(names_[share.node]);
-      free->second = {node.name, node.cores_free, node.memory_free_bytes};
+      free->second = FreeOn(node, site_->TraitsOf(node.name));
     }
     allocation.push_back(AllotOn(free->second, resources, rank, tasks));
     rank += tasks;
@@ -308,6 +338,7 @@ PendingReason PlanningPolicy::ReasonOf(const State& state, JobId id) {
   if (job->hold == Hold::kUser) return PendingReason::kHeldByUser;
   if (job->DependenciesState() == DependencyState::kNever) return PendingReason::kDependencyNever;
   if (job->DependenciesState() == DependencyState::kWaiting) return PendingReason::kDependency;
+  if (Obstacle site = SiteObstacle(state, *job); site.reason != PendingReason::kNone) return site.reason;
   if (begins_.contains(id)) return PendingReason::kBeginTime;
   if (stale_ || !planner_.Knows(id.value)) return PendingReason::kNone;
   switch (planner_.WhyWaits(id.value)) {
@@ -316,11 +347,23 @@ PendingReason PlanningPolicy::ReasonOf(const State& state, JobId id) {
     case plan::Waits::kOthers:
       return PendingReason::kPriority;
     case plan::Waits::kLimit:
-      return PendingReason::kArrayLimit;
+      return PendingReason::kLimit;
     case plan::Waits::kNever:
       return PendingReason::kNodesUnavailable;
   }
   return PendingReason::kNone;
+}
+
+std::string PlanningPolicy::ReasonText(const State& state, JobId id) {
+  PendingReason reason = ReasonOf(state, id);
+  if (reason == PendingReason::kLimit) {
+    const plan::Request& request = RequestFor(state.FindJob(id)->spec->resources).request;
+    if (auto limit = planner_.BlockingLimit(id.value)) return limits_.Text(*limit, planner_, request);
+  }
+  if (reason != PendingReason::kNone) {
+    if (Obstacle site = SiteObstacle(state, *state.FindJob(id)); site.reason == reason) return site.text;
+  }
+  return std::string(PendingReasonText(reason));
 }
 
 std::optional<PlannedStart> PlanningPolicy::PlannedStartOf(JobId job) const {
@@ -335,7 +378,7 @@ Result<> PlanningPolicy::CheckFits(const State& state, const JobSpec& spec) {
   if (stale_) Rebuild(state);
   PlannedRequest& planned = RequestFor(spec.resources);
   if (planned.could_run < 0) planned.could_run = planner_.cluster().CouldRun(planned.request, false) ? 1 : 0;
-  if (planned.could_run == 0) return WhyNever(state, spec.resources);
+  if (planned.could_run == 0) return WhyNever(state, *site_, spec.resources);
   return {};
 }
 
@@ -352,15 +395,22 @@ std::optional<std::string> PlanningPolicy::FindWrong(const State& state) const {
   }
   for (const PendingKey& key : state.pending) {
     JobId id = key.job;
-    if (MayRun(*state.FindJob(id)) && !planner_.Knows(id.value) && !begins_.contains(id))
+    if (MayBePlanned(state, *state.FindJob(id)) && !planner_.Knows(id.value) && !begins_.contains(id))
       return Cat("job ", id.value, " waits but the plan does not know it");
   }
   return std::nullopt;
 }
 
-std::unique_ptr<Policy> MakePlanningPolicy(std::unique_ptr<plan::Policy> order) {
-  if (order == nullptr) order = plan::MakePolicy("multifactor");
-  return std::make_unique<PlanningPolicy>(std::move(order));
+std::unique_ptr<Policy> MakePlanningPolicy(std::unique_ptr<plan::Policy> order,
+                                           std::shared_ptr<const Site> site) {
+  if (site == nullptr) site = std::make_shared<const Site>();
+  if (order == nullptr) {
+    bool counted = site->plan.policy == "easy" || site->plan.policy == "multifactor";
+    order =
+        plan::MakePolicy(counted ? Cat(site->plan.policy, ':', site->plan.reservations) : site->plan.policy);
+  }
+  CHECK(order != nullptr);  // CheckSite has looked
+  return std::make_unique<PlanningPolicy>(std::move(order), std::move(site));
 }
 
 }  // namespace slipway::scheduler

@@ -3,16 +3,21 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <set>
+#include <string>
+#include <tuple>
 
+#include "scheduler/core/constraint.h"
 #include "scheduler/core/placement.h"
 #include "scheduler/core/policy.h"
+#include "scheduler/core/priority_order.h"
+#include "scheduler/core/running_limits.h"
 #include "scheduler/plan/planner.h"
 
 namespace slipway::scheduler {
 
 constexpr plan::Instant kSecond = 1'000'000;
-constexpr plan::Instant kGrace = 60 * kSecond;  // from a time limit to the release of the nodes
 
 inline bool MayRun(const Job& job) {
   return job.hold == Hold::kNone && job.DependenciesState() == DependencyState::kMet;
@@ -20,17 +25,24 @@ inline bool MayRun(const Job& job) {
 
 class PlanningPolicy final : public Policy {
  public:
-  explicit PlanningPolicy(std::unique_ptr<plan::Policy> order)
-      : order_(std::move(order)), planner_(MakePlanner()) {}
+  PlanningPolicy(std::unique_ptr<plan::Policy> order, std::shared_ptr<const Site> site)
+      : site_(std::move(site)),
+        dims_(Dimensions::Of(*site_)),
+        order_(std::move(order)),
+        planner_(MakePlanner()),
+        priorities_(site_),
+        limits_(site_) {}
   std::string_view name() const override { return order_->name(); }
 
   void Reset(const State& state) override;
   void Observe(const State& state, const Event& event) override;
   Plan Decide(const State& state, Time now) override;
   PendingReason ReasonOf(const State& state, JobId job) override;
+  std::string ReasonText(const State& state, JobId job) override;
   std::optional<PlannedStart> PlannedStartOf(JobId job) const override;
   Result<> CheckFits(const State& state, const JobSpec& spec) override;
-  Explanation Explain(const State& state, JobId job) override;
+  FairTree Shares(const State& state) const override { return ComputeFairTree(state); }
+  Explanation Explain(const State& state, JobId job, Time now) override;
   std::uint64_t disturbances() const override { return disturbances_; }
   std::optional<std::string> FindWrong(const State& state) const override;
 
@@ -39,6 +51,35 @@ class PlanningPolicy final : public Policy {
   plan::Planner MakePlanner() const;
   void AddReasons(const State& state, const Job& job, Explanation& to);
   void AddSuggestions(const Job& job, Explanation& to);
+  void AddAhead(const State& state, const Job& job, Time now, Explanation& to);
+  plan::Instant grace() const { return site_->plan.grace_s * kSecond; }
+  // Why the site keeps it from starting, whatever is free or runs. kNone: it does not.
+  struct Obstacle {
+    PendingReason reason = PendingReason::kNone;
+    std::string text;
+  };
+  Obstacle SiteObstacle(const State& state, const Job& job) const;
+  bool MayBePlanned(const State& state, const Job& job) const {
+    return MayRun(job) && SiteObstacle(state, job).reason == PendingReason::kNone;
+  }
+  // Puts a job into the queue.
+  void Enqueue(const State& state, const Job& job);
+  bool CanPreempt(const JobSpec& spec) const;
+  PreemptMode PreemptModeOf(const JobSpec& by, const JobSpec& victim) const;
+  std::vector<plan::JobNumber> CandidatesFor(const State& state, const Job& job, Time now) const;
+  bool PreemptFor(const State& state, const Job& job, Time now, Plan& plan);
+  std::vector<JobId> FirstPreemptors() const;
+  void YieldPromises(const State& state);
+  // Whether somebody has to go: then another pass plans who may start in his place.
+  bool Preempt(const State& state, Time now, Plan& plan);
+  PlannedRequest PlanRequest(const Resources& resources, bool uneven = false);
+  struct Where {
+    std::uint32_t set = 0, pattern = 0;
+  };
+  Where WhereOf(const Resources& resources);
+  plan::NodeBits NodesWith(const Resources& resources, const FeatureTest& every,
+                           const FeatureTest* also) const;
+  Tres TotalsOf(const State& state) const;
   void Rebuild(const State& state);
   void AddNode(const Node& node);
   void SyncNode(const State& state, const std::string& name);
@@ -50,20 +91,26 @@ class PlanningPolicy final : public Policy {
   PlannedRequest& RequestFor(const Resources& resources);
   static plan::Instant LengthOf(const Job& job);
   plan::PlanJob PlanJobOf(const State& state, const Job& job);
-  std::uint32_t LimitOfArray(const State& state, JobId array);
+  void AccountsChanged();
   std::uint32_t ImageSet(const State& state, const std::string& digest);
   std::vector<NodeAllocation> AllotAll(const State& state, const Job& job, const plan::Placement& nodes,
                                        std::map<plan::NodeNumber, FreeNode>& touched);
   void Prefetch(const State& state, Plan& plan) const;
 
+  std::shared_ptr<const Site> site_;
+  Dimensions dims_;
   std::shared_ptr<const plan::Policy> order_;
   plan::Planner planner_;
+  PriorityOrder priorities_;
+  RunningLimits limits_;
   bool stale_ = true;  // the nodes are others than the planner's
   std::map<std::string, plan::NodeNumber, NodeNameLess> numbers_;
-  std::vector<std::string> names_;                   // by number
-  std::map<Resources, PlannedRequest> requests_;     // asked for since the nodes changed
-  std::map<JobId, std::uint32_t> array_limits_;      // numbers of the planner's
+  std::vector<std::string> names_;                // by number
+  std::map<Resources, PlannedRequest> requests_;  // asked for since the nodes changed
+  // By partition, constraint and kind of GPU: "" none, "?" any.
+  std::map<std::tuple<std::string, std::string, std::string>, Where> wheres_;
   std::map<std::string, std::uint32_t> image_sets_;  // by digest
+  std::set<JobId> preemptors_;                       // waiting jobs that may preempt
   std::set<std::pair<Time, JobId>> not_yet_;         // begin later
   std::map<JobId, Time> begins_;                     // the same by job
   plan::Instant planned_whole_at_ = 0;

@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "scheduler/core/event.h"
+#include "scheduler/core/fair_tree.h"
+#include "scheduler/core/site.h"
 #include "scheduler/core/state.h"
 #include "scheduler/plan/policy.h"
 
@@ -21,12 +23,15 @@ enum class PendingReason : std::uint8_t {
   kResources = 1,  // next in line: it is planned, and starts when it fits
   kPriority = 2,   // does not fit now, and others are ahead of it
   kBeginTime = 3,
-  kArrayLimit = 4,        // %N tasks of its array run
+  kLimit = 4,             // a limit of its array, QOS or account is reached
   kNodesUnavailable = 5,  // would fit the cluster, but nodes are drained, down or silent
   kDependency = 6,
   kDependencyNever = 7,
   kHeldByUser = 8,
   kHeldByAdmin = 9,
+  kPartitionDown = 10,    // its partition starts nothing
+  kPartitionLimit = 11,   // its partition's limits were changed below what it asks for
+  kPartitionConfig = 12,  // its partition is no more
 };
 // "resources", …: short, and a sentence for a person.
 std::string_view PendingReasonName(PendingReason reason);
@@ -44,10 +49,19 @@ struct PrefetchHint {
   auto operator<=>(const PrefetchHint&) const = default;
 };
 
+// A running job that has to go so that `by` can start.
+struct Preemption {
+  JobId victim;
+  std::uint32_t attempt = 0;
+  JobId by;
+  bool requeue = false;  // it runs again later; else it ends
+};
+
 struct Plan {
   std::vector<Start> starts;           // in the order decided; all fit together
   std::vector<PrefetchHint> prefetch;  // nodes planned for a waiting job that lack its image
-  Time next{Time::kNeverUs};           // look again then at the latest (a begin time, a planned start)
+  std::vector<Preemption> preempt;
+  Time next{Time::kNeverUs};  // look again then at the latest (a begin time, a planned start)
 };
 
 struct PlannedStart {
@@ -79,10 +93,15 @@ class Policy {
 
   // As of the last Decide. kNone for a job that does not wait.
   virtual PendingReason ReasonOf(const State& state, JobId job) = 0;
+  // The same for a person: with the limit's name and figures where it is one.
+  virtual std::string ReasonText(const State& state, JobId job) = 0;
   virtual std::optional<PlannedStart> PlannedStartOf(JobId job) const = 0;
-  virtual Explanation Explain(const State& state, JobId job) = 0;
+  virtual Explanation Explain(const State& state, JobId job, Time now) = 0;
   // Whether such a request could ever run on the nodes that are known. kFailedPrecondition with the reason.
   virtual Result<> CheckFits(const State& state, const JobSpec& spec) = 0;
+
+  // Everybody's fair share now.
+  virtual FairTree Shares(const State& state) const = 0;
 
   // For checkers: how often something happened that may move a planned start to a later time, and what
   // differs between the policy's books and the state.
@@ -91,7 +110,8 @@ class Policy {
 };
 
 // Plans ahead in `order`'s order and backfills around what is planned (scheduler/plan). Null: priority, then
-// order of submission, one job planned ahead (EASY).
-std::unique_ptr<Policy> MakePlanningPolicy(std::unique_ptr<plan::Policy> order = nullptr);
+// order of submission, as many jobs planned ahead as `site` says (one: EASY). `site` null: nothing but nodes.
+std::unique_ptr<Policy> MakePlanningPolicy(std::unique_ptr<plan::Policy> order = nullptr,
+                                           std::shared_ptr<const Site> site = nullptr);
 
 }  // namespace slipway::scheduler

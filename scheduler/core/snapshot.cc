@@ -9,7 +9,7 @@
 namespace slipway::scheduler {
 namespace {
 
-constexpr std::uint16_t kVersion = 2;
+constexpr std::uint16_t kVersion = 3;
 
 struct NodeImage {
   std::string name;
@@ -40,20 +40,37 @@ struct JobImage {
   Job job;
   std::vector<StepImage> steps;
 };
-void FieldsV1(auto& archive, IsA<JobImage> auto& v) {
-  archive(v.spec, v.job.id, v.job.array, v.job.array_task, v.job.state, v.job.attempt, v.job.nodes, v.steps,
+// `nodes`: the job's, or as they were in an earlier version.
+void FieldsV1(auto& archive, IsA<JobImage> auto& v, auto& nodes) {
+  archive(v.spec, v.job.id, v.job.array, v.job.array_task, v.job.state, v.job.attempt, nodes, v.steps,
           v.job.next_step, v.job.outcome, v.job.cancelled_by, v.job.submitted, v.job.eligible, v.job.started,
           v.job.running, v.job.ended);
 }
-void Fields(auto& archive, IsA<JobImage> auto& v) {
-  FieldsV1(archive, v);
+void FieldsV2(auto& archive, IsA<JobImage> auto& v, auto& nodes) {
+  FieldsV1(archive, v, nodes);
   archive(v.job.hold, v.job.base_priority, v.job.nice, v.job.time_limit_s, v.job.begin, v.job.dependencies,
           v.job.requeue_wanted);
 }
+void Fields(auto& archive, IsA<JobImage> auto& v) {
+  FieldsV2(archive, v, v.job.nodes);
+  archive(v.job.billing, v.job.charged_until, v.job.preempted_by, v.job.preempted_at);
+}
 struct JobImageV1 {
   JobImage image;
+  std::vector<NodeAllocationV2> nodes;
 };
-void Fields(auto& archive, IsA<JobImageV1> auto& v) { FieldsV1(archive, v.image); }
+void Fields(auto& archive, IsA<JobImageV1> auto& v) { FieldsV1(archive, v.image, v.nodes); }
+struct JobImageV2 {
+  JobImage image;
+  std::vector<NodeAllocationV2> nodes;
+};
+void Fields(auto& archive, IsA<JobImageV2> auto& v) { FieldsV2(archive, v.image, v.nodes); }
+template <class Old>
+JobImage TakeJob(Old& old) {
+  JobImage image = std::move(old.image);
+  for (NodeAllocationV2& node : old.nodes) image.job.nodes.push_back(std::move(node.allocation));
+  return image;
+}
 
 struct ArrayImage {
   JobId id;
@@ -71,6 +88,13 @@ void Fields(auto& archive, IsA<ArrayImageV1> auto& v) {
   archive(v.image.id, v.image.spec, v.image.first_task, v.image.tasks);
 }
 
+struct AssociationImage {
+  AssociationKey key;
+  Association association;
+  std::uint64_t usage = 0;
+};
+void Fields(auto& archive, IsA<AssociationImage> auto& v) { archive(v.key, v.association, v.usage); }
+
 struct StateImage {
   std::uint16_t version = kVersion;
   std::uint64_t epoch = 0;
@@ -80,9 +104,23 @@ struct StateImage {
   std::vector<NodeImage> nodes;
   std::vector<ArrayImage> arrays;
   std::vector<JobImage> jobs;
+  std::vector<Account> accounts;
+  std::vector<AssociationImage> associations;
+  UsageClock usage_clock;
 };
 void Fields(auto& archive, IsA<StateImage> auto& v) {
-  archive(v.version, v.epoch, v.next_job, v.now, v.specs, v.nodes, v.arrays, v.jobs);
+  archive(v.version, v.epoch, v.next_job, v.now, v.specs, v.nodes, v.arrays, v.jobs, v.accounts,
+          v.associations, v.usage_clock);
+}
+
+struct StateImageV2 {
+  StateImage image;
+  std::vector<JobSpecV2> specs;
+  std::vector<JobImageV2> jobs;
+};
+void Fields(auto& archive, IsA<StateImageV2> auto& v) {
+  archive(v.image.version, v.image.epoch, v.image.next_job, v.image.now, v.specs, v.image.nodes,
+          v.image.arrays, v.jobs);
 }
 
 struct StateImageV1 {
@@ -96,11 +134,20 @@ void Fields(auto& archive, IsA<StateImageV1> auto& v) {
           v.jobs);
 }
 
-// A snapshot of this version or the one before.
+Result<StateImage> ReadImageV2(std::string_view bytes) {
+  StateImageV2 old = TRY(Decode<StateImageV2>(bytes, "snapshot"));
+  StateImage image = std::move(old.image);
+  for (JobSpecV2& spec : old.specs) image.specs.push_back(std::move(spec.spec));
+  for (JobImageV2& job : old.jobs) image.jobs.push_back(TakeJob(job));
+  return image;
+}
+
+// A snapshot of this version or an earlier one.
 Result<StateImage> ReadImage(std::string_view bytes) {
   std::uint16_t version = 0;
   WireReader(bytes.substr(0, sizeof version))(version);
   if (version == kVersion) return Decode<StateImage>(bytes, "snapshot");
+  if (version == 2) return ReadImageV2(bytes);
   if (version != 1)
     return Fail(Code::kInvalidArgument, "snapshot: version ", version, " is not known to this release");
   StateImageV1 old = TRY(Decode<StateImageV1>(bytes, "snapshot"));
@@ -108,7 +155,7 @@ Result<StateImage> ReadImage(std::string_view bytes) {
   for (JobSpecV1& spec : old.specs) image.specs.push_back(std::move(spec.spec));
   for (ArrayImageV1& array : old.arrays) image.arrays.push_back(array.image);
   for (JobImageV1& from : old.jobs) {
-    JobImage& job = image.jobs.emplace_back(std::move(from.image));
+    JobImage& job = image.jobs.emplace_back(TakeJob(from));
     if (job.spec >= image.specs.size()) return Fail(Code::kDataLoss, "snapshot: a job without specification");
     TakeFromSpec(job.job, image.specs[job.spec]);
     if (!IsTerminal(job.job.state)) continue;
@@ -167,8 +214,9 @@ Result<> AddJob(State& state, JobImage image, const std::vector<std::shared_ptr<
     auto node = state.nodes.find(held.node);
     if (node == state.nodes.end())
       return Fail(Code::kDataLoss, "snapshot: a job on node ", held.node, ", which is not in it");
-    if (node->second.cores_allotted.Intersects(held.cores)) {
-      return Fail(Code::kDataLoss, "snapshot: a core of ", held.node, " is allotted twice");
+    if (node->second.cores_allotted.Intersects(held.cores) ||
+        node->second.gpus_allotted.Intersects(held.gpus)) {
+      return Fail(Code::kDataLoss, "snapshot: a core or GPU of ", held.node, " is allotted twice");
     }
     Allot(node->second, job.id, held);
   }
@@ -199,6 +247,10 @@ std::string EncodeState(const State& state) {
         {id, specs.NumberOf(array.spec), array.first_task, array.tasks, array.ended, array.failed});
   }
   for (const auto& [id, job] : state.jobs) image.jobs.push_back(ImageOf(job, specs));
+  for (const auto& [name, account] : state.accounts) image.accounts.push_back(account);
+  for (const auto& [key, association] : state.associations)
+    image.associations.push_back({key, association, state.usage.at(key)});
+  image.usage_clock = state.usage_clock;
   return Encode(image);
 }
 
@@ -228,6 +280,12 @@ Result<State> DecodeState(std::string_view bytes) {
     state.arrays[from.id] = {
         from.id, specs[from.spec], from.first_task, from.tasks, from.ended, from.failed, 0, 0};
   }
+  for (Account& from : image.accounts) state.accounts[from.name] = std::move(from);
+  for (AssociationImage& from : image.associations) {
+    state.usage[from.key] = from.usage;
+    state.associations[from.key] = std::move(from.association);
+  }
+  state.usage_clock = image.usage_clock;
   for (JobImage& from : image.jobs) TRY(AddJob(state, std::move(from), specs));
   return state;
 }

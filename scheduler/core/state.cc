@@ -72,12 +72,21 @@ std::string_view JobStateName(JobState state) {
       return "TIMEOUT";
     case JobState::kNodeFail:
       return "NODE_FAIL";
+    case JobState::kDeadline:
+      return "DEADLINE";
+    case JobState::kPreempted:
+      return "PREEMPTED";
   }
   return "?";
 }
 
 std::string JobName(const Job& job) {
   return job.array.value == 0 ? ToString(job.id) : Cat(job.array.value, '_', job.array_task);
+}
+
+std::optional<Time> StartBy(const Job& job) {
+  if (job.state != JobState::kPending || job.spec->deadline.us == 0) return std::nullopt;
+  return job.spec->deadline.PlusSeconds(-std::int64_t{job.time_limit_s});
 }
 
 DependencyState Job::DependenciesState() const {
@@ -114,6 +123,11 @@ const Job* State::FindJob(JobId id) const {
 const Node* State::FindNode(std::string_view name) const {
   auto found = nodes.find(name);
   return found == nodes.end() ? nullptr : &found->second;
+}
+
+const Association* State::FindAssociation(const AssociationKey& key) const {
+  auto found = associations.find(key);
+  return found == associations.end() ? nullptr : &found->second;
 }
 
 }  // namespace slipway::scheduler

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "scheduler/core/account.h"
 #include "scheduler/core/core_set.h"
 #include "scheduler/core/ids.h"
 #include "scheduler/core/job_spec.h"
@@ -56,6 +57,7 @@ struct Node {
   // Derived.
   CoreSet cores_allotted, cores_free;
   std::uint64_t memory_allotted_bytes = 0, memory_free_bytes = 0;
+  CoreSet gpus_allotted;
   std::set<JobId> jobs;  // that hold resources here
 
   bool usable() const { return state == NodeState::kUp && !drained; }
@@ -70,11 +72,20 @@ struct NodeAllocation {
   std::uint64_t memory_bytes = 0;           // 0: not reserved, not limited
   std::uint32_t first_rank = 0, tasks = 0;  // blocks: ranks first_rank … first_rank+tasks-1
   bool released = false;                    // the node confirmed that nothing of the job is left there
+  CoreSet gpus;                             // by index; since version 3
   bool operator==(const NodeAllocation&) const = default;
 };
-void Fields(auto& archive, IsA<NodeAllocation> auto& v) {
+void FieldsV2(auto& archive, IsA<NodeAllocation> auto& v) {
   archive(v.node, v.cores, v.memory_bytes, v.first_rank, v.tasks, v.released);
 }
+void Fields(auto& archive, IsA<NodeAllocation> auto& v) {
+  FieldsV2(archive, v);
+  archive(v.gpus);
+}
+struct NodeAllocationV2 {
+  NodeAllocation allocation;
+};
+void Fields(auto& archive, IsA<NodeAllocationV2> auto& v) { FieldsV2(archive, v.allocation); }
 
 enum class EndReason : std::uint8_t {
   kNone = 0,
@@ -142,6 +153,8 @@ enum class JobState : std::uint8_t {
   kCancelled = 7,
   kTimeout = 8,
   kNodeFail = 9,
+  kDeadline = 10,  // was not started early enough to end by its deadline
+  kPreempted = 11,
 };
 std::string_view JobStateName(JobState state);  // "PENDING", …
 inline bool IsTerminal(JobState state) { return state >= JobState::kCompleted; }
@@ -187,12 +200,20 @@ struct Job {
   Time begin;
   std::vector<JobDependency> dependencies;
   bool requeue_wanted = false;  // starts again once its nodes are clear
+  // Since version 3: what a second of it costs (usage.h), and until when that was charged.
+  std::uint64_t billing = 0;
+  Time charged_until;
+  std::optional<JobId> preempted_by;  // this attempt of it had to go for that job
+  Time preempted_at;
 
   std::int64_t priority() const { return std::int64_t{base_priority} - nice; }
   DependencyState DependenciesState() const;
   const Step* FindStep(std::uint32_t number) const;  // of the last attempt; nullptr
   const NodeAllocation* FindNode(std::string_view node) const;
 };
+
+// When a pending job has to start so that it ends by its deadline; nullopt: it has none, or does not wait.
+std::optional<Time> StartBy(const Job& job);
 
 // "42", or "42_7" for a task of array 42.
 std::string JobName(const Job& job);
@@ -221,11 +242,17 @@ struct State {
   std::map<std::string, Node, NodeNameLess> nodes;
   std::map<JobId, Job> jobs;      // live ones, and ended ones until they are forgotten
   std::map<JobId, Array> arrays;  // while a task of theirs is in `jobs`
+  std::map<std::string, Account> accounts;
+  std::map<AssociationKey, Association> associations;
+  std::map<AssociationKey, std::uint64_t> usage;  // of each association, in the unit of usage.h
+  UsageClock usage_clock;
 
   // Derived.
   std::set<PendingKey> pending;
   std::set<JobId> active;
-  std::set<JobId> live;                         // pending or active
+  std::set<JobId> live;                                                       // pending or active
+  std::map<AssociationKey, std::int64_t> live_by_association;                 // how many jobs are live
+  std::map<std::pair<std::string, std::uint32_t>, std::int64_t> live_by_qos;  // by QOS and uid
   std::map<JobId, std::set<JobId>> dependents;  // of a job or array: live jobs that depend(ed) on it
 
   // Every job with a smaller id has ended for good.
@@ -233,6 +260,7 @@ struct State {
 
   const Job* FindJob(JobId id) const;
   const Node* FindNode(std::string_view name) const;
+  const Association* FindAssociation(const AssociationKey& key) const;
 };
 
 // Snapshots. DecodeState makes the derived parts anew. Two states with equal bytes are equal.

@@ -108,21 +108,5 @@ TEST(Apply, EventsThatDoNotApplyChangeNothing) {
   EXPECT_EQ(EncodeState(state), before) << "the whole log a second time";
 }
 
-// A record of version 1 has no fields behind the comment.
-TEST(Event, ASubmissionOfTheVersionBeforeIsRead) {
-  std::string record = EncodeEvent({{5}, JobSubmitted{{7}, SmallJob()}});
-  constexpr std::size_t kAdded = 4 + 1 + 1;  // no dependencies, any, hold
-  record.resize(record.size() - kAdded);
-  record[0] = 1;
-  Result<Event> event = DecodeEvent(record);
-  ASSERT_TRUE(event.has_value()) << event.error().message;
-  EXPECT_EQ(std::get<JobSubmitted>(event->body).spec.name, "small");
-  record[0] = 3;
-  EXPECT_FALSE(DecodeEvent(record).has_value());
-  std::string update = EncodeEvent({{5}, JobUpdated{{7}, 1, {}}});
-  update[0] = 1;
-  EXPECT_FALSE(DecodeEvent(update).has_value()) << "there was no such kind then";
-}
-
 }  // namespace
 }  // namespace slipway::scheduler

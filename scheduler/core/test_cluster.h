@@ -41,7 +41,11 @@ inline JobSpec LaunchJob(std::uint32_t nodes, std::uint32_t tasks) {
 
 class TestCluster {
  public:
-  explicit TestCluster(std::uint32_t nodes, std::uint32_t cores = 4, std::uint64_t memory_bytes = 8 << 20) {
+  explicit TestCluster(std::uint32_t nodes, std::uint32_t cores = 4, std::uint64_t memory_bytes = 8 << 20,
+                       Site site = {})
+      : site_(std::make_shared<const Site>(std::move(site))) {
+    CHECK(CheckSite(*site_).has_value());
+    controller_ = Make(State{});
     Run(controller_->Begin(1, now));
     for (std::uint32_t i = 1; i <= nodes; ++i) {
       facts_[NodeName(i)] = NodeFacts{.cores = cores, .memory_bytes = memory_bytes};
@@ -131,6 +135,9 @@ class TestCluster {
     }));
   }
 
+  // The settings are others from the next Restart on.
+  void SetSite(Site site) { site_ = std::make_shared<const Site>(std::move(site)); }
+
   // A controller that has forgotten everything but the log takes over. Nodes have to register again.
   void Restart() {
     State replayed;
@@ -141,7 +148,7 @@ class TestCluster {
     }
     CHECK(EncodeState(replayed) == EncodeState(state()));
     std::uint64_t epoch = replayed.epoch + 1;
-    controller_ = std::make_unique<Controller>(std::move(replayed));
+    controller_ = Make(std::move(replayed));
     timer_.reset();
     Run(controller_->Begin(epoch, now));
   }
@@ -171,7 +178,12 @@ class TestCluster {
     }
   }
 
-  std::unique_ptr<Controller> controller_ = std::make_unique<Controller>(State{});
+  std::unique_ptr<Controller> Make(State state) const {
+    return std::make_unique<Controller>(std::move(state), ControllerOptions{.site = site_});
+  }
+
+  std::shared_ptr<const Site> site_;
+  std::unique_ptr<Controller> controller_;
   std::map<std::string, NodeFacts> facts_;
   std::optional<Time> timer_;
   std::uint64_t session_ = 0, seq_ = 0;

@@ -19,6 +19,7 @@ class Controller::Turn {
   void operator()(const SubmitJob& input);
   void operator()(const CancelJob& input);
   void operator()(const ChangeJob& input);
+  void operator()(const ChangeAccount& input);
   void operator()(const CreateStep& input);
   void operator()(const CancelStep& input);
   void operator()(const ChangeNode& input);
@@ -55,6 +56,8 @@ class Controller::Turn {
   void SendOutstanding(const std::string& node);
 
   void EndOverdue();
+  void EndLate();
+  void WatchDeadlines(const Event& event);
   void ForgetOld();
   void RunPass();
   void Resend();

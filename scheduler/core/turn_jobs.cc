@@ -3,8 +3,10 @@
 // follows.
 #include <algorithm>
 
+#include "scheduler/core/check_limits.h"
 #include "scheduler/core/placement.h"
 #include "scheduler/core/turn.h"
+#include "scheduler/core/usage.h"
 
 namespace slipway::scheduler {
 namespace {
@@ -45,13 +47,21 @@ bool HasFailedPart(const Step& step) {
 }  // namespace
 
 void Controller::Turn::operator()(const SubmitJob& input) {
-  Result<> allowed = CheckSubmit(input.spec);
-  if (allowed) allowed = CheckDependencies(state(), input.spec);
-  if (allowed) allowed = c_.policy_->CheckFits(state(), input.spec);
+  JobSpec spec = input.spec;
+  Result<> allowed = CheckSubmit(spec);
+  if (allowed) allowed = CheckDependencies(state(), spec);
+  if (allowed) allowed = CompleteSpec(c_.site(), state(), spec);
+  auto tasks = static_cast<std::uint32_t>(spec.array ? spec.array->indices.size() : 1);
+  if (allowed && spec.deadline.us != 0 &&
+      (spec.time_limit_s == 0 || spec.deadline < now_.PlusSeconds(spec.time_limit_s)))
+    allowed = Fail(Code::kFailedPrecondition, "DeadLine: a job with a limit of ", spec.time_limit_s,
+                   " s that is started now does not surely end by its deadline; ask for less time");
+  if (allowed) allowed = CheckJobLimits(c_.site(), state(), spec, spec.time_limit_s);
+  if (allowed) allowed = CheckSubmitLimits(c_.site(), state(), spec, tasks);
+  if (allowed) allowed = c_.policy_->CheckFits(state(), spec);
   if (!allowed) return Answer(input.client, Failure(allowed.error()));
   JobId id = state().next_job;
-  auto tasks = static_cast<std::uint32_t>(input.spec.array ? input.spec.array->indices.size() : 1);
-  Record(JobSubmitted{id, input.spec});
+  Record(JobSubmitted{id, std::move(spec)});
   c_.pass_wanted_ = true;
   Answer(input.client, JobAccepted{id, tasks});
 }
@@ -160,7 +170,9 @@ bool Controller::Turn::AdvanceOnce(const Job& job) {
   if (job.state == JobState::kCompleting) {
     if (!std::ranges::all_of(job.nodes, &NodeAllocation::released)) return false;
     bool lost = job.outcome->state == JobState::kNodeFail && job.spec->requeue && !job.spec->interactive;
-    bool again = (lost || job.requeue_wanted) && !job.cancelled_by;
+    // Who had to go, but had ended by itself already, is not run a second time.
+    bool went = !job.preempted_by || job.outcome->state == JobState::kPreempted;
+    bool again = (lost || (job.requeue_wanted && went)) && !job.cancelled_by;
     if (again) {
       Record(JobRequeued{job.id, job.attempt});
     } else {
@@ -171,7 +183,11 @@ bool Controller::Turn::AdvanceOnce(const Job& job) {
   }
   const Step& primary = job.steps.front();
   if (primary.state == StepState::kEnded) {
-    Complete(job, job.cancelled_by ? cancelled : OutcomeOf(primary));
+    Outcome outcome = job.cancelled_by ? cancelled : OutcomeOf(primary);
+    if (!job.cancelled_by && job.preempted_by && primary.reason == EndReason::kKilled)
+      outcome = {JobState::kPreempted, kCancelledExit, EndReason::kKilled,
+                 Cat("preempted by job ", job.preempted_by->value)};
+    Complete(job, std::move(outcome));
     return true;
   }
   if (job.cancelled_by) {
@@ -224,10 +240,18 @@ void Controller::Turn::RunPass() {
   Plan plan = c_.policy_->Decide(state(), now_);
   for (Start& start : plan.starts) {
     JobId id = start.job;
-    Record(JobStarted{id, start.attempt, std::move(start.nodes)});
+    const Qos* qos = c_.site().FindQos(state().FindJob(id)->spec->qos);
+    std::uint64_t billing = BillingOf(c_.site().usage, start.nodes, qos == nullptr ? 1000 : qos->usage_milli);
+    Record(JobStarted{id, start.attempt, std::move(start.nodes), billing});
     const Job& job = *state().FindJob(id);
     CHECK(job.state == JobState::kStarting);
     LaunchParts(job, job.steps.front());
+  }
+  for (const Preemption& preemption : plan.preempt) {
+    Record(JobPreempted{preemption.victim, preemption.attempt, preemption.by, preemption.requeue});
+    const Job& victim = *state().FindJob(preemption.victim);
+    for (const Step& step : victim.steps) KillStepParts(victim, step);
+    Advance(preemption.victim);
   }
   for (const PrefetchHint& hint : plan.prefetch) {
     if (c_.prefetch_sent_.insert(hint).second) Say(hint.node, Prefetch{hint.digest});

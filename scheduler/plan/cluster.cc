@@ -45,6 +45,14 @@ std::uint32_t Cluster::AddSet(NodeBits nodes) {
   return static_cast<std::uint32_t>(sets_.size() - 1);
 }
 
+std::uint32_t Cluster::AddPattern(Pattern pattern) {
+  CHECK(pattern.counts.size() <= kCountsMax);
+  auto known = std::ranges::find(patterns_, pattern);
+  if (known != patterns_.end()) return static_cast<std::uint32_t>(known - patterns_.begin());
+  patterns_.push_back(std::move(pattern));
+  return static_cast<std::uint32_t>(patterns_.size() - 1);
+}
+
 void Cluster::SetLicences(const Vec& total) { licences_ = Timeline(total); }
 
 void Cluster::Changed(NodeNumber node) {

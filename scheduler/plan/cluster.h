@@ -6,10 +6,12 @@
 
 #include <optional>
 #include <queue>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "scheduler/plan/node_bits.h"
+#include "scheduler/plan/pattern.h"
 #include "scheduler/plan/request.h"
 #include "scheduler/plan/thresholds.h"
 #include "scheduler/plan/timeline.h"
@@ -40,6 +42,9 @@ class Cluster {
   std::uint32_t AddSet(NodeBits nodes);
   void PutInSet(std::uint32_t set, NodeNumber node, bool in) { sets_[set].Put(node, in); }
   const NodeBits& SetOf(std::uint32_t set) const { return sets_[set]; }
+
+  std::uint32_t AddPattern(Pattern pattern);
+  const Pattern& PatternOf(std::uint32_t number) const { return patterns_[number]; }
 
   void SetLicences(const Vec& total);
   const Timeline& licences() const { return licences_; }
@@ -100,12 +105,21 @@ class Cluster {
   std::optional<Placement> ChooseFixed(const Request& request, std::size_t count,
                                        const NodeBits* prefer) const;
   Planned EarliestFixed(const Request& request, Instant length);
+  Planned EarliestCounted(const Request& request, Instant length);
+  // In each node of base_ that is large enough: since when it could be used.
+  void CollectEarliest(const Request& request, Instant length);
+  bool CollectCounted(const Request& request, Instant start, Instant length);
+  std::optional<Placement> PlaceCounted(const Request& request, std::span<const NodeNumber> in_order) const;
+  std::vector<const NodeBits*> SetsOf(const Pattern& pattern) const;
+  template <class Try>
+  auto FirstOf(const Request& request, Try attempt);
   Planned EarliestSpread(const Request& request, Instant length);
 
   std::vector<Vec> total_, free_;  // by node; free_: now
   std::vector<Timeline> lines_;
   NodeBits usable_;
   std::vector<NodeBits> sets_{NodeBits()};
+  std::vector<Pattern> patterns_{{}};
   Timeline licences_;
   Thresholds thresholds_;
   Instant now_ = 0;

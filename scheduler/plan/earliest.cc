@@ -10,12 +10,21 @@
 namespace slipway::plan {
 
 Planned Cluster::Earliest(const Request& request, Instant length) {
-  Planned planned = request.tasks > 0 ? EarliestSpread(request, length) : EarliestFixed(request, length);
-  return planned;
+  if (request.pattern == 0)
+    return request.tasks > 0 ? EarliestSpread(request, length) : EarliestFixed(request, length);
+  if (!patterns_[request.pattern].counts.empty()) return EarliestCounted(request, length);
+  Planned first;
+  Request one = request;
+  one.pattern = 0;
+  for (std::uint32_t set : patterns_[request.pattern].one_of) {
+    one.where = set;
+    Planned here = Earliest(one, length);
+    if (here.start < first.start) first = std::move(here);
+  }
+  return first;
 }
 
-Planned Cluster::EarliestFixed(const Request& request, Instant length) {
-  std::size_t n = request.nodes_min;
+void Cluster::CollectEarliest(const Request& request, Instant length) {
   earliest_.clear();
   base_ = sets_[request.where];
   base_ &= usable_;
@@ -25,6 +34,11 @@ Planned Cluster::EarliestFixed(const Request& request, Instant length) {
     if (at < kNever) earliest_.emplace_back(at, node);
     return true;
   });
+}
+
+Planned Cluster::EarliestFixed(const Request& request, Instant length) {
+  std::size_t n = request.nodes_min;
+  CollectEarliest(request, length);
   if (earliest_.size() < n) return {};
   again_ = earliest_;
   Instant start = now_;
@@ -50,6 +64,51 @@ Planned Cluster::EarliestFixed(const Request& request, Instant length) {
   for (std::size_t i = 0; i < n; ++i) planned.nodes.push_back({again_[i].second, 0});
   std::ranges::sort(planned.nodes);
   return planned;
+}
+
+// Nodes that can be used at `start`, those that become free last in front, into again_; whether they suffice.
+bool Cluster::CollectCounted(const Request& request, Instant start, Instant length) {
+  again_.clear();
+  for (const auto& [at, node] : earliest_) {
+    if (at <= start && lines_[node].Fits(request.node, start, After(start, length)))
+      again_.emplace_back(at, node);
+  }
+  std::ranges::sort(again_, [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first > b.first : a.second < b.second;
+  });
+  return again_.size() >= request.nodes_min;
+}
+
+// Every time at which something changes is tried in order: such requests are few.
+Planned Cluster::EarliestCounted(const Request& request, Instant length) {
+  CollectEarliest(request, length);
+  if (earliest_.size() < request.nodes_min) return {};
+  std::vector<Instant> times{now_};
+  for (const auto& [at, node] : earliest_) lines_[node].AppendChanges(now_, times);
+  licences_.AppendChanges(now_, times);
+  std::ranges::sort(times);
+  times.erase(std::unique(times.begin(), times.end()), times.end());
+  Request least = request;
+  least.nodes_max = request.nodes_min;
+  auto at = [&](Instant start) -> std::optional<Placement> {
+    if (!request.licences.empty() && !licences_.Fits(request.licences, start, After(start, length)))
+      return std::nullopt;
+    if (!CollectCounted(request, start, length)) return std::nullopt;
+    std::vector<NodeNumber> in_order;
+    for (const auto& [since, node] : again_) in_order.push_back(node);
+    return PlaceCounted(least, in_order);
+  };
+  // Halving finds a time that fits while the change before it does not; exact while nothing is planned.
+  constexpr std::size_t kLooksMax = 1 << 18;
+  if (times.size() * earliest_.size() <= kLooksMax) {
+    for (Instant start : times) {
+      if (auto nodes = at(start)) return {start, std::move(*nodes)};
+    }
+    return {};
+  }
+  if (!at(times.back())) return {};
+  Instant start = *std::ranges::partition_point(times, [&](Instant time) { return !at(time).has_value(); });
+  return {start, at(start).value_or(Placement{})};
 }
 
 Planned Cluster::EarliestSpread(const Request& request, Instant length) {

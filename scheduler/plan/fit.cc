@@ -39,7 +39,7 @@ std::size_t Cluster::CollectFit(const Request& request, const Vec& need, Instant
 }
 
 bool Cluster::FitsNowWithout(const Request& request, Instant length, const Planned& own) {
-  if (request.tasks > 0 || !request.licences.empty()) return true;  // to be tried
+  if (request.tasks > 0 || request.pattern != 0 || !request.licences.empty()) return true;  // to be tried
   Instant end = After(now_, length);
   std::size_t count = CollectFit(request, request.node, end, SIZE_MAX);
   for (const NodeShare& share : own.nodes) {
@@ -56,7 +56,39 @@ bool Cluster::LicencesFit(const Request& request, Instant length) const {
   return request.licences.empty() || licences_.Fits(request.licences, now_, After(now_, length));
 }
 
+// Each of the sets of which it may be one, as a request of its own, until one succeeds.
+template <class Try>
+auto Cluster::FirstOf(const Request& request, Try attempt) {
+  Request one = request;
+  one.pattern = 0;
+  decltype(attempt(one)) answer{};
+  const std::size_t sets = patterns_[request.pattern].one_of.size();
+  for (std::size_t i = 0; i < sets && !answer; ++i) {
+    one.where = patterns_[request.pattern].one_of[i];
+    answer = attempt(one);
+  }
+  return answer;
+}
+
+std::vector<const NodeBits*> Cluster::SetsOf(const Pattern& pattern) const {
+  std::vector<const NodeBits*> sets;
+  for (const NodeCount& count : pattern.counts) sets.push_back(&sets_[count.set]);
+  return sets;
+}
+
+std::optional<Placement> Cluster::PlaceCounted(const Request& request,
+                                               std::span<const NodeNumber> in_order) const {
+  const Pattern& pattern = patterns_[request.pattern];
+  auto chosen =
+      ChooseCounted(in_order, pattern.counts, SetsOf(pattern), request.nodes_min, request.nodes_max);
+  if (!chosen) return std::nullopt;
+  Placement nodes;
+  for (NodeNumber node : *chosen) nodes.push_back({node, 0});
+  return nodes;
+}
+
 bool Cluster::FitsNow(const Request& request, Instant length) {
+  if (request.pattern != 0) return PlaceNow(request, length, nullptr).has_value();
   if (!LicencesFit(request, length)) return false;
   if (request.tasks > 0) return SpreadTasks(request, now_, length).has_value();
   return CollectFit(request, request.node, After(now_, length), request.nodes_min) >= request.nodes_min;
@@ -82,6 +114,15 @@ std::optional<Placement> Cluster::ChooseFixed(const Request& request, std::size_
 
 std::optional<Placement> Cluster::PlaceNow(const Request& request, Instant length, const NodeBits* prefer) {
   if (!LicencesFit(request, length)) return std::nullopt;
+  if (request.pattern != 0) {
+    last_count_ = 0;
+    if (!patterns_[request.pattern].one_of.empty())
+      return FirstOf(request, [&](const Request& one) { return PlaceNow(one, length, prefer); });
+    CollectFit(request, request.node, After(now_, length), SIZE_MAX);
+    std::vector<NodeNumber> in_order;
+    fit_.Each([&](NodeNumber node) { return in_order.push_back(node), true; });
+    return PlaceCounted(request, in_order);
+  }
   if (request.tasks > 0) return SpreadTasks(request, now_, length);
   std::size_t wanted = std::max(request.nodes_max, request.nodes_min);
   std::size_t count = CollectFit(request, request.node, After(now_, length), wanted);
@@ -130,6 +171,8 @@ bool Cluster::CouldRun(const Request& request, bool usable_only) {
     line.holds = 1;  // its last step has everything back
     if (line.Earliest(request.licences, now_, 1) >= kNever) return false;
   }
+  if (!patterns_[request.pattern].one_of.empty())
+    return FirstOf(request, [&](const Request& one) { return CouldRun(one, usable_only); });
   Counts capacity(total_.size(), 0);
   std::int64_t most = request.tasks == 0           ? 1
                       : request.tasks_per_node > 0 ? request.tasks_per_node
@@ -143,6 +186,13 @@ bool Cluster::CouldRun(const Request& request, bool usable_only) {
             : static_cast<std::uint32_t>(TimesIn(request.task, total_[node] - request.node, most));
     return true;
   });
+  if (request.pattern != 0) {
+    std::vector<NodeNumber> able;
+    for (NodeNumber node = 0; node < capacity.size(); ++node) {
+      if (capacity[node] > 0) able.push_back(node);
+    }
+    return PlaceCounted(request, able).has_value();
+  }
   return ChooseCounts({request.tasks, 1, request.nodes_min, request.nodes_max, false}, capacity).has_value();
 }
 

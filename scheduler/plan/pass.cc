@@ -271,7 +271,7 @@ class PassWalk {
       std::size_t found = shape.request.tasks > 0 ? shape.request.nodes_min : p_.cluster_.last_count();
       shape.deficit = shape.request.nodes_min -
                       static_cast<std::uint32_t>(std::min<std::size_t>(found, shape.request.nodes_min));
-      if (!shape.request.licences.empty()) shape.deficit = 0;
+      if (!shape.request.licences.empty() || shape.request.pattern != 0) shape.deficit = 0;
     }
     blocked_any_ = true;
     if (p_.rules_.backfill == Backfill::kNone) return StopAt(number, p_.jobs_.at(group.front().job));

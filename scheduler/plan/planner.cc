@@ -44,17 +44,22 @@ LimitSet Planner::SetOfLimits(std::vector<std::uint32_t> limits) {
   return place->second;
 }
 
-bool Planner::LimitsAllow(LimitSet set, const Request& request) const {
-  if (set == 0) return true;
+std::optional<std::uint32_t> Planner::FirstReached(LimitSet set, const Request& request) const {
   Vec whole = WholeOf(request);
   for (std::uint32_t number : limit_sets_[set]) {
     const Limit& limit = limits_[number];
-    if (limit.jobs_max >= 0 && limit.jobs >= limit.jobs_max) return false;
+    if (limit.jobs_max >= 0 && limit.jobs >= limit.jobs_max) return number;
+    if (limit.nodes_max >= 0 && limit.nodes + request.nodes_min > limit.nodes_max) return number;
     for (std::size_t i = 0; i < kDims; ++i) {
-      if (limit.max[i] > 0 && limit.used[i] + whole[i] > limit.max[i]) return false;
+      if (limit.max[i] > 0 && limit.used[i] + whole[i] > limit.max[i]) return number;
     }
   }
-  return true;
+  return std::nullopt;
+}
+
+std::optional<std::uint32_t> Planner::BlockingLimit(JobNumber id) const {
+  const Job& job = jobs_.at(id);
+  return FirstReached(job.limits, queue_.shape(job.shape).request);
 }
 
 void Planner::Count(LimitSet set, const Request& request, int change) {
@@ -62,8 +67,21 @@ void Planner::Count(LimitSet set, const Request& request, int change) {
   Vec whole = WholeOf(request) * change;
   for (std::uint32_t number : limit_sets_[set]) {
     limits_[number].jobs += change;
+    limits_[number].nodes += std::int64_t{request.nodes_min} * change;
     limits_[number].used += whole;
   }
+}
+
+void Planner::Rerank(JobNumber id, Rank rank, LaneNumber lane) {
+  Job& job = jobs_.at(id);
+  if (job.state == JobState::kRunning || (job.entry.rank == rank && job.lane == lane)) return;
+  bool waits = job.state == JobState::kWaiting;
+  if (waits) queue_.Remove(job.group, job.entry);
+  if (!backfill_order_) job.entry.backfill_rank = rank;
+  job.entry.rank = rank;
+  job.lane = lane;
+  if (waits) Enqueue(job);
+  changes_.everywhere = true;
 }
 
 Planner::Job& Planner::Insert(const PlanJob& from) {

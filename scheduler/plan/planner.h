@@ -32,6 +32,7 @@ struct Limit {
   Vec max;                     // of all running together; 0 in a dimension: no bound
   std::int64_t jobs = 0;       // running
   Vec used;
+  std::int64_t nodes_max = -1, nodes = 0;  // of all running together; one that two jobs share counts twice
 };
 
 struct PlanStart {
@@ -63,6 +64,26 @@ class Planner {
   std::uint32_t AddLimit(const Limit& limit);
   void ChangeLimit(std::uint32_t number, std::int64_t jobs_max, const Vec& max);
   const Limit& LimitOf(std::uint32_t number) const { return limits_[number]; }
+
+  // A waiting job's place in the order changes; what is promised to it stays.
+  void Rerank(JobNumber job, Rank rank, LaneNumber lane);
+  // Its place now: smaller is considered first.
+  Rank RankOf(JobNumber job) const {
+    const Job& known = jobs_.at(job);
+    return known.entry.rank + lanes_[known.lane];
+  }
+  // The first of its limits that keeps the job from starting beside those that run.
+  std::optional<std::uint32_t> BlockingLimit(JobNumber job) const;
+
+  // Of the running jobs (in order: the ones to be given up first) those that have to go so that the waiting
+  // job fits now, beside all promises but its own and those of the jobs in `planned`. None: these promises
+  // alone are in its way. nullopt: not even with all of them gone, or a limit is in its way.
+  std::optional<std::vector<JobNumber>> VictimsFor(JobNumber job, const std::vector<JobNumber>& running,
+                                                   const std::vector<JobNumber>& planned) const;
+  // It waits like others again.
+  void DropPromise(JobNumber job);
+  // A running job is expected to have ended by then, earlier than by its limit.
+  void EndsBy(JobNumber job, Instant end);
 
   // A job's resources are planned to be free only so long after its time limit: ending takes time.
   void SetGrace(Instant grace) { grace_ = grace; }
@@ -142,8 +163,13 @@ class Planner {
   };
 
   bool Fits(const Request& request, const Planned& planned, Instant length) const;
+  // What a running or planned job takes of these books.
+  void TakeOrGive(Cluster& cluster, const Job& job, Use use, bool take) const;
   LimitSet SetOfLimits(std::vector<std::uint32_t> limits);
-  bool LimitsAllow(LimitSet set, const Request& request) const;
+  std::optional<std::uint32_t> FirstReached(LimitSet set, const Request& request) const;
+  bool LimitsAllow(LimitSet set, const Request& request) const {
+    return set == 0 || !FirstReached(set, request).has_value();
+  }
   void Count(LimitSet set, const Request& request, int change);
   Job& Insert(const PlanJob& job);
   void Enqueue(Job& job);

@@ -79,6 +79,7 @@ class Multifactor final : public Policy {
   std::string_view name() const override { return "multifactor"; }
   Rules rules() const override { return {Backfill::kProfile, reservations_, false}; }
   Rank RankOf(const JobFacts& job) const override { return -job.priority; }
+  bool follows_priority() const override { return true; }
 
  private:
   std::uint32_t reservations_;
@@ -90,6 +91,7 @@ class NoBackfill final : public Policy {
   std::string_view name() const override { return policy_->name(); }
   Rules rules() const override { return {Backfill::kNone, 0, policy_->rules().keeps_choice}; }
   Rank RankOf(const JobFacts& job) const override { return policy_->RankOf(job); }
+  bool follows_priority() const override { return policy_->follows_priority(); }
 
  private:
   std::unique_ptr<Policy> policy_;

@@ -50,6 +50,8 @@ class Policy {
   // Does not change while the job waits. Among jobs of equal length and processors it must follow the order
   // of submission or of priority.
   virtual Rank RankOf(const JobFacts& job) const = 0;
+  // Whether JobFacts::priority decides the order; else priorities and lanes mean nothing.
+  virtual bool follows_priority() const { return false; }
   // The order in which jobs may overtake once the first ones are planned.
   virtual bool has_backfill_order() const { return false; }
   virtual Rank BackfillRankOf(const JobFacts& job) const { return RankOf(job); }

@@ -17,6 +17,9 @@ namespace slipway::plan {
 // each on nodes that also give `node` once, one at least and at most tasks_per_node (0: any number) on each.
 struct Request {
   std::uint32_t where = 0;  // the set of nodes that may be used: Cluster::SetOf
+  // What the nodes must be together: Cluster::PatternOf; 0: nothing. `where` then has all nodes that may take
+  // part. With counts the request has no `tasks`.
+  std::uint32_t pattern = 0;
   Vec node;
   Vec task;
   std::uint32_t nodes_min = 1, nodes_max = 1;

@@ -18,7 +18,9 @@ class CreateStepRequest;
 class Explanation;
 class Job;
 class JobSpec;
+class ListAccountsReply;
 class Node;
+class Partition;
 class Register;
 class StepKey;
 class StepReport;
@@ -29,9 +31,9 @@ namespace slipway::scheduler {
 
 // ---- From users
 
-// All but the user, the image's digest and the priority's legitimacy. kInvalidArgument with one line for a
-// person.
-Result<JobSpec> JobSpecOf(const v1::JobSpec& spec, std::uint32_t default_time_limit_s);
+// All but the user, the image's digest, the priority's legitimacy and what the site adds. kInvalidArgument
+// with one line for a person.
+Result<JobSpec> JobSpecOf(const v1::JobSpec& spec);
 // Client, job, command, resources and time limit; not who asks.
 Result<CreateStep> CreateStepOf(const v1::CreateStepRequest& request);
 // "0-9", "1-100:2%4", "3,5".
@@ -53,7 +55,10 @@ struct JobView {
 void ToProto(const Job& job, const JobView& view, v1::Job* out);
 // An array as one: counts in `reason`, ended when every task has.
 void ToProto(const State& state, const Array& array, const JobView& view, v1::Job* out);
-void ToProto(const Node& node, v1::Node* out);
+void ToProto(const Node& node, const Site& site, v1::Node* out);
+void ToProto(const Partition& partition, const State& state, v1::Partition* out);
+// Shares and usage as `fair` has them.
+void ToProto(const State& state, const FairTree& fair, v1::ListAccountsReply* out);
 void ToProto(const State& state, const Explanation& explanation, v1::Explanation* out);
 
 // ---- From nodes
@@ -71,6 +76,7 @@ std::optional<StepReport> ReportOf(const v1::StepReport& message);
 struct LaunchContext {
   std::string cluster_id, cluster_name;
   const State* state = nullptr;  // addresses of the nodes
+  const Site* site = nullptr;    // names of their GPUs
 };
 // `processes_per_core_max` 0: as many processes as the node gives.
 LaunchCredential CredentialOf(const LaunchStep& launch, const std::string& cluster_id,

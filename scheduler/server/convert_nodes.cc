@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/crypto/crypto.h"
+#include "base/text/text.h"
 #include "scheduler/core/placement.h"
 #include "scheduler/server/convert.h"
 #include "slipway/v1/node.pb.h"
@@ -97,6 +98,16 @@ void AddCpus(const LaunchStep& launch, const Node* node, v1::LaunchStep* out) {
     if (core >= node->facts.core_cpus.size()) return out->clear_cpus();
     for (std::uint32_t cpu : node->facts.core_cpus[core]) out->add_cpus(cpu);
   }
+}
+
+// The job's GPUs here: by their CDI names where the site gives these, and by number for those who look.
+void AddGpus(const LaunchStep& launch, const NodeTraits& traits, v1::Program* out) {
+  std::vector<std::string> numbers;
+  for (std::uint32_t gpu : launch.allocation.gpus.Numbers()) {
+    numbers.push_back(Cat(gpu));
+    if (!traits.gpu_devices.empty()) out->add_devices(Cat(traits.gpu_devices, '=', gpu));
+  }
+  if (!numbers.empty()) out->add_env(Cat("SLIPWAY_GPUS=", Join(numbers, ",")));
 }
 
 }  // namespace
@@ -205,6 +216,7 @@ void ToProto(const LaunchStep& launch, const LaunchContext& context, const Signe
   PathNames names{launch.step.job, launch.array, launch.array_task, mine.node, std::nullopt};
   if (mine.tasks == 1) names.rank = mine.first_rank;
   ToProto(*launch.command, launch, names, out->mutable_program());
+  AddGpus(launch, context.site->TraitsOf(mine.node), out->mutable_program());
   out->set_cores_per_task(launch.cores_per_task);
   out->set_memory_bytes(launch.allocation.memory_bytes);
   AddCpus(launch, context.state->FindNode(mine.node), out);

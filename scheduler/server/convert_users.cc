@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "api/mpi.h"
 #include "base/crypto/crypto.h"
 #include "base/text/text.h"
 #include "base/text/units.h"
@@ -16,6 +17,8 @@ constexpr std::size_t kSpecBytesMax = 4 << 20;  // script, environment and all
 constexpr std::size_t kNameBytesMax = 256, kPathBytesMax = 4096, kCommentBytesMax = 1024,
                       kRequestIdBytesMax = 64;
 constexpr std::size_t kBindsMax = 256;
+constexpr int kKindsMax = 64;
+constexpr std::int64_t kTimeMsMax = 253'402'300'799'000;
 
 Result<> CheckLine(std::string_view what, const std::string& text, std::size_t bytes_max) {
   if (text.size() > bytes_max)
@@ -42,23 +45,31 @@ Resources ResourcesOf(const v1::Resources& in) {
   out.memory_bytes_per_node = in.memory_bytes_per_node();
   out.memory_bytes_per_core = in.memory_bytes_per_core();
   out.exclusive = in.exclusive();
+  out.partition = in.partition();
+  out.constraint = in.constraint();
+  out.gpus_per_node = in.gpus_per_node();
+  out.gpus_per_task = in.gpus_per_task();
+  out.gpu_type = in.gpu_type();
+  for (const v1::Amount& gres : in.gres()) out.gres.push_back({gres.name(), gres.count()});
+  for (const v1::Amount& licence : in.licences()) out.licences.push_back({licence.name(), licence.count()});
   return out;
 }
 
-// More than one task may be MPI: it is offered until the user says otherwise.
-Result<MpiKind> MpiOf(v1::Mpi mpi, std::uint64_t tasks) {
-  switch (mpi) {
-    case v1::MPI_UNSPECIFIED:
-      return tasks > 1 ? MpiKind::kAuto : MpiKind::kNone;
-    case v1::MPI_NONE:
-      return MpiKind::kNone;
-    case v1::MPI_PMIX:
-      return MpiKind::kPmix;
-    case v1::MPI_PMI:
-      return MpiKind::kPmi;
-    default:
-      return Fail(Code::kInvalidArgument, "mpi: this kind is not known to this release");
-  }
+// Words that end up in messages and lists.
+Result<> CheckWords(const v1::JobSpec& in) {
+  const v1::Resources& asked = in.resources();
+  TRY(CheckLine("the partition", asked.partition(), kNameBytesMax));
+  TRY(CheckLine("the constraint", asked.constraint(), kCommentBytesMax));
+  TRY(CheckLine("the type of GPU", asked.gpu_type(), kNameBytesMax));
+  TRY(CheckLine("the account", in.account(), kNameBytesMax));
+  TRY(CheckLine("the QOS", in.qos(), kNameBytesMax));
+  if (asked.gres_size() > kKindsMax || asked.licences_size() > kKindsMax)
+    return Fail(Code::kInvalidArgument, "more than ", kKindsMax, " kinds of resources or licences");
+  for (const v1::Amount& gres : asked.gres())
+    TRY(CheckLine("a generic resource", gres.name(), kNameBytesMax));
+  for (const v1::Amount& licence : asked.licences())
+    TRY(CheckLine("a licence", licence.name(), kNameBytesMax));
+  return {};
 }
 
 std::uint64_t TasksAsked(const Resources& resources) {
@@ -87,7 +98,7 @@ Result<Command> CommandOf(const v1::Program& in, std::uint64_t tasks) {
     return Fail(Code::kInvalidArgument, "cwd: \"", in.cwd().substr(0, 200), "\" is not an absolute path");
   out.cwd = in.cwd();
   out.umask = in.umask() & 0777;
-  out.mpi = TRY(MpiOf(in.mpi(), tasks));
+  out.mpi = TRY(MpiKindOf<MpiKind>(in.mpi(), tasks));
   if (static_cast<std::size_t>(in.binds_size()) > kBindsMax)
     return Fail(Code::kInvalidArgument, "more than ", kBindsMax, " binds");
   for (const std::string& bind : in.binds()) {
@@ -117,11 +128,12 @@ Result<Command> CommandOf(const v1::Program& in, std::uint64_t tasks) {
 
 }  // namespace
 
-Result<JobSpec> JobSpecOf(const v1::JobSpec& in, std::uint32_t default_time_limit_s) {
+Result<JobSpec> JobSpecOf(const v1::JobSpec& in) {
   JobSpec out;
   TRY(CheckLine("the job's name", in.name(), kNameBytesMax));
   TRY(CheckLine("the image's name", in.image(), kPathBytesMax));
   TRY(CheckLine("the comment", in.comment(), kCommentBytesMax));
+  TRY(CheckWords(in));
   out.name = in.name();
   out.resources = ResourcesOf(in.resources());
   out.interactive = in.interactive();
@@ -136,14 +148,18 @@ Result<JobSpec> JobSpecOf(const v1::JobSpec& in, std::uint32_t default_time_limi
                    ? out.command.argv[0].substr(out.command.argv[0].rfind('/') + 1, kNameBytesMax)
                    : "batch";
   TRY(CheckLine("the job's name", out.name, kNameBytesMax));
-  out.time_limit_s =
-      in.resources().time_limit_s() != 0 ? in.resources().time_limit_s() : default_time_limit_s;
+  out.time_limit_s = in.resources().time_limit_s();
+  out.account = in.account();
+  out.qos = in.qos();
+  if (in.deadline_ms() < 0 || in.deadline_ms() > kTimeMsMax)
+    return Fail(Code::kInvalidArgument, "deadline: not a time before the year 10000");
+  out.deadline = {in.deadline_ms() * 1000};
   if (in.priority() > 1'000'000) return Fail(Code::kInvalidArgument, "priority: at most 1000000");
   if (in.nice() > 1'000'000 || in.nice() < -1'000'000)
     return Fail(Code::kInvalidArgument, "nice: between -1000000 and 1000000");
   out.priority = static_cast<std::int32_t>(in.priority());
   out.nice = in.nice();
-  if (in.begin_ms() < 0 || in.begin_ms() > 253'402'300'799'000)
+  if (in.begin_ms() < 0 || in.begin_ms() > kTimeMsMax)
     return Fail(Code::kInvalidArgument, "begin: not a time before the year 10000");
   out.begin = {in.begin_ms() * 1000};
   if (!in.array().empty()) {

@@ -3,7 +3,7 @@
 // secrets.
 #include <algorithm>
 
-#include "base/text/hostlist.h"
+#include "base/text/text.h"
 #include "launcher/spec/step_id.h"
 #include "scheduler/server/convert.h"
 #include "slipway/v1/job.pb.h"
@@ -35,6 +35,10 @@ v1::JobState StateOf(const Job& job) {
       return v1::JOB_STATE_TIMEOUT;
     case JobState::kNodeFail:
       return v1::JOB_STATE_NODE_FAIL;
+    case JobState::kPreempted:
+      return v1::JOB_STATE_PREEMPTED;
+    case JobState::kDeadline:
+      return v1::JOB_STATE_DEADLINE;
   }
   return v1::JOB_STATE_UNSPECIFIED;
 }
@@ -90,6 +94,11 @@ void ToProto(const Step& step, v1::Step* out) {
   AddLap(out, "run", step.timings.run_us);
 }
 
+void ToProto(const Amount& in, v1::Amount* out) {
+  out->set_name(in.name);
+  out->set_count(in.count);
+}
+
 void ToProto(const Resources& in, std::uint32_t time_limit_s, v1::Resources* out) {
   out->set_nodes_min(in.nodes_min);
   out->set_nodes_max(in.nodes_max);
@@ -100,6 +109,13 @@ void ToProto(const Resources& in, std::uint32_t time_limit_s, v1::Resources* out
   out->set_memory_bytes_per_core(in.memory_bytes_per_core);
   out->set_exclusive(in.exclusive);
   out->set_time_limit_s(time_limit_s);
+  out->set_partition(in.partition);
+  out->set_constraint(in.constraint);
+  out->set_gpus_per_node(in.gpus_per_node);
+  out->set_gpus_per_task(in.gpus_per_task);
+  out->set_gpu_type(in.gpu_type);
+  for (const Amount& gres : in.gres) ToProto(gres, out->add_gres());
+  for (const Amount& licence : in.licences) ToProto(licence, out->add_licences());
 }
 
 void SpecToProto(const JobSpec& spec, const JobView& view, v1::Job* out) {
@@ -108,6 +124,8 @@ void SpecToProto(const JobSpec& spec, const JobView& view, v1::Job* out) {
   out->set_uid(spec.user.uid);
   out->set_image(spec.command.image.reference);
   out->set_image_digest(spec.command.image.digest);
+  out->set_account(spec.account);
+  out->set_qos(spec.qos);
   ToProto(spec.resources, spec.time_limit_s, out->mutable_resources());
   if (view.full) {
     out->set_cwd(spec.command.cwd);
@@ -148,7 +166,17 @@ void ToProto(const Job& job, const JobView& view, v1::Job* out) {
   out->set_array_task_id(job.array_task);
   out->set_state(StateOf(job));
   out->set_reason(job.outcome ? EndText(job.outcome->reason, job.outcome->message) : view.pending_reason);
-  for (const NodeAllocation& node : job.nodes) out->add_nodes(node.node);
+  bool gpus = false;
+  for (const NodeAllocation& node : job.nodes) {
+    out->add_nodes(node.node);
+    gpus = gpus || !node.gpus.empty();
+  }
+  for (const NodeAllocation& node : job.nodes) {
+    if (!gpus) break;
+    std::vector<std::string> numbers;
+    for (std::uint32_t gpu : node.gpus.Numbers()) numbers.push_back(Cat(gpu));
+    out->add_gpus(Join(numbers, ","));
+  }
   out->set_attempt(job.attempt);
   if (job.outcome) out->set_exit_code(job.outcome->exit_code);
   TimesToProto(job, view, out);
@@ -210,24 +238,6 @@ void ToProto(const State& state, const Array& array, const JobView& view, v1::Jo
     out->set_exit_code(worst->outcome->exit_code);
   }
   out->set_reason(Cat("array: ", pending, " pending, ", active, " running, ", ended, " ended"));
-}
-
-void ToProto(const Node& node, v1::Node* out) {
-  out->set_name(node.name);
-  out->set_state(node.drained && node.state == NodeState::kUp ? "DRAINED"
-                                                              : std::string(NodeStateName(node.state)));
-  out->set_reason(node.reason);
-  out->set_cores(node.facts.cores);
-  out->set_cores_free(node.cores_free.count());
-  out->set_memory_bytes(node.facts.memory_bytes);
-  out->set_memory_bytes_free(node.memory_free_bytes);
-  out->set_address(node.address);
-  for (JobId job : node.jobs) out->add_jobs(job.value);
-  for (const std::string& digest : node.images) out->add_images(digest);
-  out->set_boot_id(node.boot_id);
-  out->set_version(node.facts.agent_version);
-  out->set_sockets(node.facts.sockets);
-  out->set_arch(node.facts.architecture);
 }
 
 }  // namespace slipway::scheduler

@@ -43,7 +43,8 @@ Result<std::unique_ptr<Head>> Head::Start(Loop& loop, std::unique_ptr<Store> sto
   Log(Level::kInfo, "state replayed",
       {{"records", replayed.records}, {"jobs", replayed.state.jobs.size()}, {"epoch", epoch}});
   head->snapshot_revision_ = replayed.revision - std::min<Revision>(replayed.revision, replayed.records);
-  head->controller_ = std::make_unique<Controller>(std::move(replayed.state));
+  head->controller_ =
+      std::make_unique<Controller>(std::move(replayed.state), ControllerOptions{.site = head->options_.site});
   head->executor_ = std::make_unique<Executor>(*head->store_, *head, epoch, replayed.revision);
   Head* self = head.get();
   head->relays_ = std::make_unique<Relays>(
@@ -156,6 +157,10 @@ void Head::Change(JobId job, Requester by, JobUpdate update, AnswerCallback done
   Feed(ChangeJob{Await(std::move(done)), job, by, update});
 }
 
+void Head::ChangeAccounts(Requester by, AccountChange change, AnswerCallback done) {
+  Feed(scheduler::ChangeAccount{Await(std::move(done)), by, std::move(change)});
+}
+
 void Head::CancelOneStep(JobId job, std::uint32_t step, Requester by, AnswerCallback done) {
   Feed(CancelStep{Await(std::move(done)), StepId{job, 0, step}, by});
 }
@@ -193,8 +198,8 @@ Result<> Head::SignalSteps(JobId id, const std::uint32_t* number, std::int32_t s
 
 std::string Head::PendingText(const Job& job) const {
   if (job.state != JobState::kPending) return {};
-  PendingReason reason = controller_->ReasonOf(job.id);
-  return reason == PendingReason::kNone ? "it is being considered" : std::string(PendingReasonText(reason));
+  bool considered = controller_->ReasonOf(job.id) == PendingReason::kNone;
+  return considered ? "it is being considered" : controller_->ReasonText(job.id);
 }
 
 bool Head::UsesImage(const std::string& digest) const {

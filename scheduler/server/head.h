@@ -31,6 +31,7 @@ struct HeadOptions {
   Duration heartbeat = std::chrono::seconds(5);
   std::uint64_t snapshot_every = 20'000;  // records
   Duration reattach_within = std::chrono::seconds(5);
+  std::shared_ptr<const Site> site;  // null: an empty one
 };
 
 // Loop's thread only.
@@ -48,6 +49,8 @@ class Head final : public EffectSink {
   void Create(CreateStep request, AnswerCallback done);
   void Cancel(JobId job, Requester by, AnswerCallback done);
   void Change(JobId job, Requester by, JobUpdate update, AnswerCallback done);
+  // An account or a user's part in one. `change` is made from the state as it is when this is called.
+  void ChangeAccounts(Requester by, AccountChange change, AnswerCallback done);
   void CancelOneStep(JobId job, std::uint32_t step, Requester by, AnswerCallback done);
   // To the ranks of all running steps, or of one; not durable, answered when it is on its way.
   Result<> SignalSteps(JobId job, const std::uint32_t* step, std::int32_t signal, Requester by);
@@ -57,7 +60,9 @@ class Head final : public EffectSink {
   const State& state() const { return controller_->state(); }
   std::string PendingText(const Job& job) const;
   std::optional<PlannedStart> PlannedStartOf(JobId job) const { return controller_->PlannedStartOf(job); }
-  Explanation Explain(JobId job) const { return controller_->Explain(job); }
+  Explanation Explain(JobId job) const { return controller_->Explain(job, Now()); }
+  FairTree Shares() const { return controller_->Shares(); }
+  const Site& site() const { return controller_->site(); }
   Time Now() const;
   Result<> CheckOwner(JobId job, Requester by) const;  // of a job or an array
   // Does a job that has not ended use this image?

@@ -169,7 +169,7 @@ void Head::SendToNode(Session& session, const NodeMessage& message) {
   v1::ToNode out;
   out.set_epoch(state().epoch);
   if (auto* launch = std::get_if<LaunchStep>(&message)) {
-    ToProto(*launch, {options_.cluster_id, options_.cluster_name, &state()},
+    ToProto(*launch, {options_.cluster_id, options_.cluster_name, &state(), &site()},
             SignCredential(CredentialOf(*launch, options_.cluster_id, options_.processes_per_core_max), key_),
             &out);
   } else if (auto* kill = std::get_if<KillStep>(&message)) {

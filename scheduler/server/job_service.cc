@@ -345,7 +345,7 @@ class JobService final : public v1::Jobs::CallbackService {
     Requester by = TRY(context_.authenticator.User(call));
     if (by.uid == 0)
       return Fail(Code::kPermissionDenied, "jobs of uid 0 are refused: submit as an ordinary user");
-    JobSpec spec = TRY(JobSpecOf(request.spec(), context_.default_time_limit_s));
+    JobSpec spec = TRY(JobSpecOf(request.spec()));
     if (!by.admin && spec.nice < 0)
       return Fail(Code::kPermissionDenied, "a negative nice is for administrators");
     if (!by.admin && spec.priority > 0)

@@ -111,22 +111,49 @@ class NodeService final : public v1::Nodes::CallbackService {
   explicit NodeService(ServiceContext& context) : context_(context) {}
   grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* call, const v1::ListNodesRequest*,
                                  v1::ListNodesReply* reply) override {
+    return Read(call, [this, reply] {
+      for (const auto& [name, node] : context_.head.state().nodes)
+        ToProto(node, context_.head.site(), reply->add_nodes());
+    });
+  }
+  grpc::ServerUnaryReactor* ListPartitions(grpc::CallbackServerContext* call,
+                                           const v1::ListPartitionsRequest*,
+                                           v1::ListPartitionsReply* reply) override {
+    return Read(call, [this, reply] {
+      const State& state = context_.head.state();
+      const Site& site = context_.head.site();
+      for (const Partition& partition : site.partitions) ToProto(partition, state, reply->add_partitions());
+      for (const Amount& licence : site.licences) {
+        std::uint32_t used = 0;
+        for (JobId id : state.active) {
+          for (const Amount& held : state.FindJob(id)->spec->resources.licences)
+            used += held.name == licence.name ? held.count : 0;
+        }
+        v1::LicencePool* out = reply->add_licences();
+        out->set_name(licence.name);
+        out->set_total(licence.count);
+        out->set_free(licence.count - std::min(licence.count, used));
+      }
+    });
+  }
+
+ private:
+  template <class Fill>
+  grpc::ServerUnaryReactor* Read(grpc::CallbackServerContext* call, Fill fill) {
     auto* reactor = call->DefaultReactor();
     auto by = context_.authenticator.User(*call);
     if (!by) {
       reactor->Finish(ToStatus(by.error()));
       return reactor;
     }
-    context_.loop.Post([this, reactor, reply] {
-      context_.head.AfterCommit([this, reactor, reply] {
-        for (const auto& [name, node] : context_.head.state().nodes) ToProto(node, reply->add_nodes());
+    context_.loop.Post([this, reactor, fill] {
+      context_.head.AfterCommit([reactor, fill] {
+        fill();
         reactor->Finish(grpc::Status::OK);
       });
     });
     return reactor;
   }
-
- private:
   ServiceContext& context_;
 };
 

@@ -15,6 +15,7 @@
 #include "scheduler/server/auth.h"
 #include "scheduler/server/image_desk.h"
 #include "scheduler/server/services.h"
+#include "scheduler/server/site_of.h"
 #include "scheduler/store/sqlite_store.h"
 
 namespace slipway::scheduler {
@@ -72,11 +73,11 @@ Result<> Server::OpenState(const Config& config, SigningKey key, const std::stri
   options.node_lost_after = config.Seconds("controller.node_lost_after");
   options.heartbeat = config.Seconds("controller.heartbeat");
   options.reattach_within = config.Seconds("controller.reattach_within");
+  options.site = std::make_shared<const Site>(TRY(SiteOf(config)));
   head_ = TRY(Head::Start(loop_, std::move(store), key, options, std::move(failed)));
   context_.reset(
       new ServiceContext{loop_, *head_, *authenticator_, *images_, std::move(key), cluster_id,
                          std::chrono::milliseconds(config.Seconds("controller.token_lifetime")).count(),
-                         static_cast<std::uint32_t>(config.Seconds("controller.default_time_limit").count()),
                          config.Integer("controller.watchers_max")});
   return {};
 }
@@ -102,7 +103,7 @@ Result<> Server::OpenDoors(const Config& config) {
   if (listen.empty() && socket.empty())
     return Fail(Code::kInvalidArgument, "neither controller.listen nor controller.socket is set");
   for (auto make : {MakeJobService, MakeNodeService, MakeNodeLinkService, MakeImageService,
-                    MakeCatalogueService, MakeImageSourceService}) {
+                    MakeCatalogueService, MakeImageSourceService, MakeAccountService}) {
     services_.push_back(make(*context_));
     builder.RegisterService(services_.back().get());
   }

@@ -30,7 +30,6 @@ struct ServiceContext {
   SigningKey key;
   std::string cluster_id;
   std::int64_t token_lifetime_ms = 3'600'000;
-  std::uint32_t default_time_limit_s = 3600;
   std::int64_t watchers_max = 4096;
   std::atomic<std::int64_t> watchers{0};
 };
@@ -41,5 +40,6 @@ std::unique_ptr<grpc::Service> MakeNodeLinkService(ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeImageService(ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeCatalogueService(ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeImageSourceService(ServiceContext& context);
+std::unique_ptr<grpc::Service> MakeAccountService(ServiceContext& context);
 
 }  // namespace slipway::scheduler

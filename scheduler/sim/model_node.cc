@@ -98,7 +98,8 @@ void ModelNode::OnMessage(std::uint64_t session, const NodeMessage& message) {
 
 void ModelNode::Launch(const LaunchStep& launch) {
   if (ended_jobs_.count({launch.step.job, launch.step.attempt}) > 0) return;
-  if (!steps_.try_emplace(launch.step, ModelStep{false, launch.allocation.cores}).second)
+  if (!steps_.try_emplace(launch.step, ModelStep{false, launch.allocation.cores, launch.allocation.gpus})
+           .second)
     return SendReports(&launch.step);
   world_.OnStepStarts(*this, launch);
   if (!world_.calm() && rng_.Chance(50)) return End(launch.step, 125, EndReason::kLaunchFailed);
@@ -112,7 +113,7 @@ void ModelNode::Launch(const LaunchStep& launch) {
 }
 
 void ModelNode::Kill(const StepId& step) {
-  if (steps_.try_emplace(step, ModelStep{true, {}}).second) {  // never seen, and never to be started now
+  if (steps_.try_emplace(step, ModelStep{true, {}, {}}).second) {  // never seen, and never to be started now
     return Report(step, ReportKind::kEnded, 137, EndReason::kKilled);
   }
   Later(1500, [this, step] { End(step, 137, EndReason::kKilled); });

@@ -46,6 +46,7 @@ class ModelNode {
   struct ModelStep {
     bool ended = false;
     CoreSet cores;
+    CoreSet gpus;
   };
   const std::map<StepId, ModelStep>& steps() const { return steps_; }
   std::size_t unacknowledged() const { return reports_.size(); }

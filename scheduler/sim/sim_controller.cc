@@ -8,11 +8,11 @@ namespace slipway::scheduler {
 using std::chrono::microseconds;
 
 SimController::SimController(FaultStore& store, SimLoop& loop, ControllerSurroundings& world,
-                             Replayed replayed, Epoch epoch)
+                             Replayed replayed, Epoch epoch, std::shared_ptr<const Site> site)
     : loop_(loop),
       world_(world),
       epoch_(epoch),
-      controller_(std::move(replayed.state)),
+      controller_(std::move(replayed.state), ControllerOptions{.site = std::move(site)}),
       executor_(store, *this, epoch, replayed.revision) {}
 
 Time SimController::Clock() const {

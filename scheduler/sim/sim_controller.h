@@ -27,7 +27,7 @@ class ControllerSurroundings {
 class SimController final : public EffectSink {
  public:
   SimController(FaultStore& store, SimLoop& loop, ControllerSurroundings& world, Replayed replayed,
-                Epoch epoch);
+                Epoch epoch, std::shared_ptr<const Site> site = nullptr);
 
   void Start();
   void Do(const Input& input);

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// Preemption: a job that may, by its QOS or its partition's tier, makes others go when it cannot start
+// otherwise. Those go that lose the least work. Their nodes are clear only after a while, so the job is
+// planned there at once: nobody else slips in.
+#include <algorithm>
+#include <tuple>
+
+#include "scheduler/core/planning_policy.h"
+
+namespace slipway::scheduler {
+namespace {
+
+constexpr std::size_t kPreemptorsMax = 8;  // looked at in one pass
+
+// Core microseconds that would be done in vain.
+std::int64_t WorkOf(const Job& job, Time now) {
+  std::int64_t cores = 0;
+  for (const NodeAllocation& held : job.nodes) cores += held.cores.count();
+  return cores * std::max<std::int64_t>(now.us - job.started.us, 0);
+}
+
+}  // namespace
+
+PreemptMode PlanningPolicy::PreemptModeOf(const JobSpec& by, const JobSpec& victim) const {
+  const Qos* own = site_->FindQos(by.qos);
+  const Qos* other = site_->FindQos(victim.qos);
+  if (own != nullptr && other != nullptr && own->preempts.contains(other->name) &&
+      other->preempt != PreemptMode::kOff)
+    return other->preempt;
+  const Partition* from = site_->FindPartition(by.resources.partition);
+  const Partition* of = site_->FindPartition(victim.resources.partition);
+  if (from != nullptr && of != nullptr && from->tier > of->tier) return of->preempt;
+  return PreemptMode::kOff;
+}
+
+bool PlanningPolicy::CanPreempt(const JobSpec& spec) const {
+  const Qos* qos = site_->FindQos(spec.qos);
+  if (qos != nullptr && !qos->preempts.empty()) return true;
+  const Partition* own = site_->FindPartition(spec.resources.partition);
+  return own != nullptr && std::ranges::any_of(site_->partitions, [&](const Partition& other) {
+           return other.tier < own->tier && other.preempt != PreemptMode::kOff;
+         });
+}
+
+std::vector<plan::JobNumber> PlanningPolicy::CandidatesFor(const State& state, const Job& job,
+                                                           Time now) const {
+  using Candidate = std::tuple<std::int64_t, std::uint64_t>;  // work, and of equals the youngest first
+  std::vector<Candidate> candidates;
+  for (JobId id : state.active) {
+    const Job& other = *state.FindJob(id);
+    bool runs = other.state == JobState::kStarting || other.state == JobState::kRunning;
+    if (!runs || other.preempted_by || other.cancelled_by || !planner_.IsRunning(id.value)) continue;
+    if (PreemptModeOf(*job.spec, *other.spec) == PreemptMode::kOff) continue;
+    candidates.emplace_back(WorkOf(other, now), UINT64_MAX - id.value);
+  }
+  std::ranges::sort(candidates);
+  std::vector<plan::JobNumber> jobs;
+  for (const auto& [work, number] : candidates) jobs.push_back(UINT64_MAX - number);
+  return jobs;
+}
+
+bool PlanningPolicy::PreemptFor(const State& state, const Job& job, Time now, Plan& plan) {
+  // Who was made to go for it is still going, or is just being told.
+  if (std::ranges::find(plan.preempt, job.id, &Preemption::by) != plan.preempt.end()) return false;
+  bool waits = std::ranges::any_of(state.active, [&](JobId id) {
+    const Job& other = *state.FindJob(id);
+    return other.preempted_by == job.id && other.state != JobState::kPending;
+  });
+  if (waits) return false;
+  std::vector<plan::JobNumber> running = CandidatesFor(state, job, now), planned;
+  std::erase_if(running, [&](plan::JobNumber number) {
+    return std::ranges::find(plan.preempt, JobId{number}, &Preemption::victim) != plan.preempt.end();
+  });
+  for (const plan::Planner::Promise& promise : planner_.Promises()) {
+    const Job& other = *state.FindJob({promise.job});
+    if (PreemptModeOf(*job.spec, *other.spec) != PreemptMode::kOff) planned.push_back(promise.job);
+  }
+  if (running.empty() && planned.empty()) return false;
+  auto victims = planner_.VictimsFor(job.id.value, running, planned);
+  if (!victims || victims->empty()) return false;
+  for (plan::JobNumber other : planned) planner_.DropPromise(other);
+  for (plan::JobNumber victim : *victims) {
+    const Job& other = *state.FindJob({victim});
+    bool again = PreemptModeOf(*job.spec, *other.spec) == PreemptMode::kRequeue && !other.spec->interactive;
+    plan.preempt.push_back({other.id, other.attempt, job.id, again});
+    planner_.EndsBy(victim, now.us + grace());
+  }
+  if (!planned.empty()) ++disturbances_;
+  return true;
+}
+
+std::vector<JobId> PlanningPolicy::FirstPreemptors() const {
+  std::vector<std::pair<plan::Rank, JobId>> waiting;
+  for (JobId id : preemptors_) {
+    if (planner_.Knows(id.value) && !planner_.IsRunning(id.value))
+      waiting.emplace_back(planner_.RankOf(id.value), id);
+  }
+  std::ranges::sort(waiting);
+  if (waiting.size() > kPreemptorsMax) waiting.resize(kPreemptorsMax);
+  std::vector<JobId> jobs;
+  for (const auto& [rank, id] : waiting) jobs.push_back(id);
+  return jobs;
+}
+
+// A promise to a job that may be preempted does not bind who may preempt it: it is given again behind his.
+void PlanningPolicy::YieldPromises(const State& state) {
+  for (JobId id : FirstPreemptors()) {
+    const Job& job = *state.FindJob(id);
+    auto own = planner_.PromiseOf(id.value);
+    std::vector<plan::JobNumber> yielding;
+    for (const plan::Planner::Promise& promise : planner_.Promises()) {
+      bool before = !own || promise.start < own->start;
+      if (before && PreemptModeOf(*job.spec, *state.FindJob({promise.job})->spec) != PreemptMode::kOff)
+        yielding.push_back(promise.job);
+    }
+    for (plan::JobNumber other : yielding) planner_.DropPromise(other);
+    disturbed_ = disturbed_ || !yielding.empty();
+  }
+}
+
+bool PlanningPolicy::Preempt(const State& state, Time now, Plan& plan) {
+  for (JobId id : FirstPreemptors()) {
+    // One at a time: what the next may still take is known only when this one is planned.
+    if (PreemptFor(state, *state.FindJob(id), now, plan)) return true;
+  }
+  return false;
+}
+
+}  // namespace slipway::scheduler

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where does a waiting job stand? Multifactor priority: each factor is 0 … 1 and counts its weight, all of
+// them settings. Age and fair share change all the time, but not the order within a *lane*: among the jobs of
+// one association that still grow older, all grow alike, and those that are old enough do not grow any more.
+// So each association has two lanes, a recalculation moves whole lanes, and a job changes lanes once, at a
+// time that is known when it begins to wait: the queue is never sorted again.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "scheduler/core/fair_tree.h"
+#include "scheduler/core/site.h"
+#include "scheduler/core/state.h"
+#include "scheduler/plan/planner.h"
+
+namespace slipway::scheduler {
+
+// All in 1/kPriorityUnit of a point.
+inline constexpr std::int64_t kPriorityUnit = 1024;
+struct PriorityParts {
+  std::int64_t site = 0, age = 0, fair_share = 0, size = 0, partition = 0, qos = 0, tres = 0, nice = 0;
+  std::int64_t sum() const { return site + age + fair_share + size + partition + qos + tres - nice; }
+};
+
+class PriorityOrder {
+ public:
+  explicit PriorityOrder(std::shared_ptr<const Site> site) : site_(std::move(site)) {}
+
+  // The planner is new: its lanes are made again. `totals`: of the whole cluster.
+  void Reset(const State& state, const Tres& totals);
+  // priority for JobFacts, and the lane, of a job that begins to wait.
+  struct Place {
+    std::int64_t priority = 0;
+    plan::LaneNumber lane = 0;
+  };
+  Place PlaceOf(const Job& job, plan::Planner& planner);
+  void Forget(const Job& job) { growing_.erase({SaturationOf(job), job.id}); }
+  // What time changes: fair shares (as often as the site says, and when an account was changed), ages.
+  void Update(const State& state, plan::Planner& planner, Time now);
+  void AccountsChanged() { fair_due_ = {}; }
+  // When Update has something to do again.
+  Time next() const;
+
+  PriorityParts PartsOf(const Job& job, Time now) const;
+  // "1024 = 24 site + 1000 fair share (0.50 of 2000) - 0 nice"
+  std::string Text(const Job& job, Time now) const;
+  const FairTree& fair_tree() const { return tree_; }
+
+ private:
+  struct Lanes {
+    plan::LaneNumber growing = 0, old = 0;
+  };
+  bool flat() const { return site_->weights.age == 0 && site_->weights.fair_share == 0; }
+  std::int64_t AgePoints(std::int64_t us) const;  // of an age, not bounded
+  std::int64_t FairPoints(const AssociationKey& key) const;
+  Time SaturationOf(const Job& job) const;
+  PriorityParts StaticParts(const Job& job) const;
+  Lanes& LanesOf(const Job& job, plan::Planner& planner);
+  void SetOffsets(plan::Planner& planner, Time now);
+
+  std::shared_ptr<const Site> site_;
+  Tres totals_;
+  Time origin_;    // ages are counted from here, so that numbers stay small
+  Time fair_due_;  // compute fair shares again then
+  FairTree tree_;
+  std::map<AssociationKey, Lanes> lanes_;
+  std::set<std::pair<Time, JobId>> growing_;  // jobs in growing lanes, by the time when they are old
+  std::uint64_t old_jobs_ = 0;                // ever moved to an old lane: then both kinds must be compared
+};
+
+}  // namespace slipway::scheduler

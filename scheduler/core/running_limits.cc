@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "scheduler/core/running_limits.h"
+
+#include <algorithm>
+
+#include "scheduler/core/check_limits.h"
+#include "scheduler/core/fair_tree.h"
+
+namespace slipway::scheduler {
+
+void RunningLimits::Add(Key key, const Tres& tres, std::int64_t jobs, plan::Planner& planner,
+                        std::vector<std::uint32_t>& numbers) {
+  bool bound = jobs >= 0 || tres.cores >= 0 || tres.memory_bytes >= 0 || tres.nodes >= 0 || tres.gpus >= 0;
+  if (!bound && key.kind != Kind::kBilling) return;
+  auto [place, added] = numbers_.try_emplace(key, 0);
+  if (added) {
+    plan::Limit limit;
+    limit.jobs_max = jobs;
+    limit.nodes_max = tres.nodes;
+    limit.max[plan::kCores] = std::max<std::int64_t>(tres.cores, 0);
+    limit.max[plan::kMemory] = std::max<std::int64_t>(tres.memory_bytes, 0);
+    limit.max[plan::kGpus] = std::max<std::int64_t>(tres.gpus, 0);
+    place->second = planner.AddLimit(limit);
+    keys_[place->second] = key;
+    if (key.kind == Kind::kBilling) usage_due_ = {};  // look at once
+  }
+  numbers.push_back(place->second);
+}
+
+std::vector<std::uint32_t> RunningLimits::Of(const State& state, const Job& job, plan::Planner& planner) {
+  std::vector<std::uint32_t> numbers;
+  const JobSpec& spec = *job.spec;
+  if (auto array = state.arrays.find(job.array); array != state.arrays.end()) {
+    std::uint32_t most = array->second.spec->array->max_running;
+    if (most > 0) Add({Kind::kArray, "", array->first.value}, {}, most, planner, numbers);
+  }
+  if (const Qos* qos = site_->FindQos(spec.qos)) {
+    Add({Kind::kQos, qos->name, 0}, qos->limits.grp, qos->limits.grp_jobs, planner, numbers);
+    Add({Kind::kQosUser, qos->name, spec.user.uid}, qos->limits.max_per_user, qos->limits.max_jobs_per_user,
+        planner, numbers);
+  }
+  if (spec.account.empty()) return numbers;
+  Limits own = LimitsOfUser(state, {spec.account, spec.user.uid});
+  auto less = [](std::int64_t a, std::int64_t b) { return a < 0 ? b : b < 0 ? a : std::min(a, b); };
+  Tres both{less(own.grp.cores, own.max_per_user.cores),
+            less(own.grp.memory_bytes, own.max_per_user.memory_bytes),
+            less(own.grp.nodes, own.max_per_user.nodes), less(own.grp.gpus, own.max_per_user.gpus)};
+  Add({Kind::kUser, spec.account, spec.user.uid}, both, less(own.grp_jobs, own.max_jobs_per_user), planner,
+      numbers);
+  EachAccountUp(state, spec.account, [&](const Account& account) {
+    Add({Kind::kAccount, account.name, 0}, account.limits.grp, account.limits.grp_jobs, planner, numbers);
+    if (account.limits.grp_billing_minutes >= 0)
+      Add({Kind::kBilling, account.name, 0}, {}, -1, planner, numbers);
+  });
+  return numbers;
+}
+
+bool RunningLimits::billed() const {
+  return std::ranges::any_of(numbers_, [](const auto& entry) { return entry.first.kind == Kind::kBilling; });
+}
+
+void RunningLimits::Update(const State& state, plan::Planner& planner, Time now) {
+  if (!billed() || now < usage_due_) return;
+  usage_due_ = now.PlusSeconds(site_->usage.recalculate_s);
+  FairTree tree = ComputeFairTree(state);
+  for (const auto& [key, number] : numbers_) {
+    if (key.kind != Kind::kBilling) continue;
+    auto account = state.accounts.find(key.name);
+    if (account == state.accounts.end()) continue;
+    std::uint64_t most =
+        static_cast<std::uint64_t>(std::max<std::int64_t>(account->second.limits.grp_billing_minutes, 0));
+    bool used_up = tree.accounts[key.name].usage / 60'000 >= most;
+    std::int64_t jobs = used_up ? 0 : -1;
+    if (planner.LimitOf(number).jobs_max != jobs) planner.ChangeLimit(number, jobs, {});
+  }
+}
+
+std::string RunningLimits::Text(std::uint32_t number, const plan::Planner& planner,
+                                const plan::Request& request) const {
+  auto found = keys_.find(number);
+  if (found == keys_.end()) return "";
+  const Key& key = found->second;
+  const plan::Limit& limit = planner.LimitOf(number);
+  bool per_user = key.kind == Kind::kQosUser;
+  bool qos = key.kind == Kind::kQos || per_user;
+  if (key.kind == Kind::kArray)
+    return Cat("JobArrayTaskLimit: ", limit.jobs, " tasks of its array run, and it allows ", limit.jobs_max);
+  if (key.kind == Kind::kBilling)
+    return Cat("AssocGrpBillingMinutes: account ", key.name, " has used up what it may");
+  std::string who = qos ? Cat("QOS ", key.name) : Cat("account ", key.name);
+  if (per_user || key.kind == Kind::kUser) who = Cat("the user's jobs in ", who);
+  auto text = [&](std::string_view name, std::string_view what, std::int64_t used, std::int64_t most) {
+    return Cat(qos ? "QOS" : "Assoc", name, ": ", who, ": ", used, " ", what, " in use, ", most, " allowed");
+  };
+  if (limit.jobs_max >= 0 && limit.jobs >= limit.jobs_max)
+    return text(per_user                  ? "MaxJobsPerUserLimit"
+                : key.kind == Kind::kUser ? "MaxJobsLimit"
+                                          : "GrpJobsLimit",
+                "jobs", limit.jobs, limit.jobs_max);
+  if (limit.nodes_max >= 0 && limit.nodes + request.nodes_min > limit.nodes_max)
+    return text(per_user ? "MaxNodePerUserLimit" : "GrpNodeLimit", "nodes", limit.nodes, limit.nodes_max);
+  auto over = [&](plan::Dim dim) {
+    std::int64_t whole = request.node[dim] * request.nodes_min + request.task[dim] * request.tasks;
+    return limit.max[dim] > 0 && limit.used[dim] + whole > limit.max[dim];
+  };
+  if (over(plan::kCores))
+    return text(per_user ? "MaxCpuPerUserLimit" : "GrpCpuLimit", "cores", limit.used[plan::kCores],
+                limit.max[plan::kCores]);
+  if (over(plan::kMemory))
+    return text(per_user ? "MaxMemoryPerUser" : "GrpMemLimit", "bytes", limit.used[plan::kMemory],
+                limit.max[plan::kMemory]);
+  return text(per_user ? "MaxGRESPerUser" : "GrpGRES", "GPUs", limit.used[plan::kGpus],
+              limit.max[plan::kGpus]);
+}
+
+}  // namespace slipway::scheduler

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// What must hold at every step, and when everything is calm again.
+#include <algorithm>
+
+#include "scheduler/core/placement.h"
+#include "scheduler/sim/chaos_world.h"
+#include "scheduler/sim/checks.h"
+
+namespace slipway::scheduler {
+
+void World::OnStepStarts(ModelNode& node, const LaunchStep& launch) {
+  ++result_.started;
+  Trace(Cat(node.name(), " starts ", ToString(launch.step)));
+  if (!started_.insert({launch.step, node.name()}).second) {
+    Broken(Cat("step ", ToString(launch.step), " was started twice on ", node.name()));
+  }
+  for (const auto& other : nodes_) {
+    for (const auto& [id, step] : other->steps()) {
+      if (step.ended || (id == launch.step && other.get() == &node)) continue;
+      if (id.job == launch.step.job && id.attempt != launch.step.attempt) {
+        Broken(Cat("job ", id.job.value, " runs twice at once: ", ToString(id), " on ", other->name(),
+                   " still"));
+      }
+      if (other.get() == &node && id.job != launch.step.job &&
+          (step.cores.Intersects(launch.allocation.cores) || step.gpus.Intersects(launch.allocation.gpus))) {
+        Broken(Cat("two jobs run on the same core or GPU of ", node.name(), ": ", ToString(id), " and ",
+                   ToString(launch.step)));
+      }
+    }
+  }
+}
+
+void World::CheckState() {
+  if (!controller_) return;
+  if (std::optional<std::string> wrong = FindWrong(controller_->controller().state(), *site_)) Broken(*wrong);
+  if (std::optional<std::string> wrong = FindExceeded(*site_, controller_->controller().state()))
+    Broken(*wrong);
+}
+
+// A start that was promised is kept, and moves only to an earlier time, unless nodes fail or a job overruns
+// its limit (or the controller forgets it by dying).
+void World::CheckPromises() {
+  if (!controller_ || loop_.Now() < clock_settles_) return;
+  const Controller& controller = controller_->controller();
+  const Policy& policy = controller.policy();
+  if (std::optional<std::string> wrong = policy.FindWrong(controller.state())) return Broken(*wrong);
+  for (auto known = promised_.begin(); known != promised_.end();) {
+    const Job* job = controller.state().FindJob(known->first);
+    bool gone = job == nullptr || job->state != JobState::kPending || job->hold != Hold::kNone;
+    bool missed = gone && job != nullptr && IsActive(job->state) && job->started > known->second.at;
+    if (missed && known->second.disturbances == policy.disturbances())
+      return Broken(Cat("job ", known->first.value, " was promised a start ",
+                        (job->started.us - known->second.at.us) / 1000, " ms before it started"));
+    known = gone ? promised_.erase(known) : std::next(known);
+  }
+  for (const PendingKey& key : controller.state().pending) {
+    // A limit that others reach meanwhile takes a promise back.
+    if (IsLimited(*site_, controller.state(), *controller.state().FindJob(key.job))) {
+      promised_.erase(key.job);
+      continue;
+    }
+    std::optional<PlannedStart> planned = policy.PlannedStartOf(key.job);
+    if (!planned || planned->at > controller.state().now.PlusSeconds(30 * 24 * 3600)) continue;
+    Promised now{planned->at, policy.disturbances()};
+    auto [known, first] = promised_.try_emplace(key.job, now);
+    if (first) ++result_.promises;
+    if (planned->at > known->second.at && known->second.disturbances == now.disturbances)
+      return Broken(Cat("the planned start of job ", key.job.value, " was moved by ",
+                        planned->at.us - known->second.at.us, " us, from ",
+                        (known->second.at.us - controller.state().now.us) / 1000, " ms ahead"));
+    known->second = now;
+  }
+}
+
+void World::CheckReplay() {
+  if (!controller_ || !controller_->executor().idle() || store_.waiting() > 0) return;
+  Result<Replayed> replayed = Replay(store_);
+  if (!replayed) return Broken(Cat("replay: ", replayed.error().message));
+  if (EncodeState(replayed->state) != EncodeState(controller_->controller().state()))
+    Broken("replay is not the live state");
+}
+
+bool World::Drained() const {
+  if (!controller_ || !controller_->controller().state().live.empty()) return false;
+  for (const auto& node : nodes_) {
+    if (node->unacknowledged() > 0) return false;
+    for (const auto& [id, step] : node->steps()) {
+      if (!step.ended) return false;
+    }
+  }
+  return true;
+}
+
+void World::CheckDrained() {
+  if (!Drained()) return Broken("the faults have stopped, but jobs, steps or reports are left");
+  CheckReplay();
+  const State& state = controller_->controller().state();
+  for (JobId job : accepted_) {
+    const Job* found = state.FindJob(job);
+    if (found == nullptr || !IsTerminal(found->state))
+      return Broken(Cat("job ", job.value, " was accepted and has no end"));
+  }
+  result_.jobs = accepted_.size();
+}
+
+}  // namespace slipway::scheduler

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// What users and administrators ask for.
+#include <algorithm>
+
+#include "scheduler/sim/chaos_world.h"
+
+namespace slipway::scheduler {
+
+JobSpec World::RandomJob() {
+  JobSpec spec;
+  spec.name = "chaos";
+  spec.user = {kChaosUid, kChaosUid, {kChaosUid}, "alice", "/home/alice", "/bin/sh"};
+  spec.resources.tasks = rng_.Between(1, 4);
+  if (rng_.Chance(400)) spec.resources.nodes_min = rng_.Between(1, spec.resources.tasks);
+  if (rng_.Chance(300)) spec.resources.memory_bytes_per_node = rng_.Between(1, 700);
+  spec.resources.exclusive = rng_.Chance(100);
+  AskOfSite(rng_, *site_, spec);
+  spec.interactive = rng_.Chance(400);
+  spec.requeue = rng_.Chance(500);
+  spec.priority = static_cast<std::int32_t>(rng_.Below(3));
+  spec.command.argv = {"work"};
+  spec.command.kill_on_bad_exit = rng_.Chance(800);
+  if (rng_.Chance(300)) spec.command.image.digest = "sha256:aa";
+  if (rng_.Chance(700)) spec.time_limit_s = rng_.Between(1, 90);
+  if (rng_.Chance(100) && controller_)
+    spec.begin = controller_->controller().state().now.PlusSeconds(static_cast<std::int64_t>(rng_.Below(60)));
+  if (spec.time_limit_s > 0 && rng_.Chance(100) && controller_)
+    spec.deadline = controller_->controller().state().now.PlusSeconds(
+        spec.time_limit_s + static_cast<std::int64_t>(rng_.Below(60)));
+  spec.hold = rng_.Chance(80);
+  if (controller_ && rng_.Chance(200)) {
+    const State& state = controller_->controller().state();
+    std::uint64_t recent = std::min<std::uint64_t>(state.next_job.value - 1, 8);
+    for (std::uint32_t i = 0; recent > 0 && i < rng_.Between(1, 2); ++i) {
+      auto kind = static_cast<DependencyKind>(rng_.Between(1, 4));
+      spec.dependencies.push_back(
+          {kind, {state.next_job.value - 1 - rng_.Below(recent)}, rng_.Between(0, 5)});
+    }
+    if (rng_.Chance(200)) spec.dependencies.push_back({DependencyKind::kSingleton, {}, 0});
+    spec.any_dependency = rng_.Chance(300);
+  }
+  if (!spec.interactive && rng_.Chance(150)) {
+    spec.array.emplace();
+    for (std::uint32_t i = 0; i < 4; ++i) spec.array->indices.push_back(i);
+    spec.array->max_running = rng_.Between(0, 2);
+  }
+  return spec;
+}
+
+void World::Meddle() {
+  if (!controller_) return;
+  const State& state = controller_->controller().state();
+  if (state.live.empty()) return;
+  auto chosen = state.live.begin();
+  std::advance(chosen, static_cast<std::ptrdiff_t>(rng_.Below(state.live.size())));
+  JobId job = *chosen;
+  const std::uint32_t owner = state.FindJob(job)->spec->user.uid;
+  switch (rng_.Below(10)) {
+    case 0:
+      return Feed(CancelJob{{1}, job, {owner, false}});
+    case 1:
+      return Feed(
+          CancelStep{{1}, {job, 0, state.FindJob(job)->spec->interactive ? 0 : kBatchStep}, {owner, false}});
+    case 2:
+      return Feed(ChangeNode{{1}, AnyNode().name(), NodeChange::kDrain, "chaos"});
+    case 3:
+      return Feed(ChangeNode{{1}, AnyNode().name(), NodeChange::kResume, ""});
+    case 4:
+      return Feed(
+          ChangeJob{{1}, job, {owner, false}, {.hold = rng_.Chance(200) ? Hold::kUser : Hold::kNone}});
+    case 5:
+      return Feed(ChangeJob{{1}, job, {0, true}, {.nice = static_cast<std::int32_t>(rng_.Below(4))}});
+    case 6:
+      return Feed(ChangeJob{{1}, job, {owner, false}, {.requeue = true}});
+    case 7:
+      return Feed(ChangeAccount{{1}, {0, true}, AccountSet{RandomAccount(rng_)}});
+    default: {
+      CreateStep step{{1}, job, {owner, false}, {}, {}, 0};
+      step.command.argv = {"step"};
+      step.resources.tasks = rng_.Between(0, 3);
+      return Feed(step);
+    }
+  }
+}
+
+}  // namespace slipway::scheduler

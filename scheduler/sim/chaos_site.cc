@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "scheduler/sim/chaos_site.h"
+
+#include <algorithm>
+#include <map>
+
+namespace slipway::scheduler {
+namespace {
+
+constexpr const char* kFeatures[] = {"a", "b", "c"};
+
+bool AnyLimit(const Limits& limits) { return limits != Limits{}; }
+
+Limits RandomLimits(Rng& rng) {
+  Limits limits;
+  if (rng.Chance(500)) limits.grp.cores = rng.Between(2, 8);
+  if (rng.Chance(300)) limits.grp_jobs = rng.Between(1, 4);
+  if (rng.Chance(400)) limits.max_jobs_per_user = rng.Between(1, 3);
+  if (rng.Chance(200)) limits.max_per_user.cores = rng.Between(2, 6);
+  if (rng.Chance(200)) limits.max_submit_per_user = rng.Between(3, 8);
+  if (rng.Chance(200)) limits.grp.gpus = rng.Between(1, 3);
+  return limits;
+}
+
+PreemptMode RandomMode(Rng& rng) { return rng.Chance(500) ? PreemptMode::kCancel : PreemptMode::kRequeue; }
+
+}  // namespace
+
+Site RandomSite(Rng& rng, const std::vector<std::string>& nodes) {
+  Site site;
+  if (rng.Chance(250)) return site;
+  for (const std::string& node : nodes) {
+    NodeTraits& traits = site.nodes[node];
+    for (const char* feature : kFeatures) {
+      if (rng.Chance(500)) traits.features.insert(feature);
+    }
+    traits.weight = rng.Between(1, 3);
+    if (rng.Chance(500)) traits.gpus.push_back({"x", rng.Between(1, 3)});
+    if (rng.Chance(200)) traits.gpus.push_back({"y", rng.Between(1, 2)});
+    if (rng.Chance(300)) traits.gres.push_back({"nic", rng.Between(1, 2)});
+  }
+  if (rng.Chance(600)) {
+    site.partitions.push_back({.name = "all", .all_nodes = true, .is_default = true});
+    Partition some{.name = "some", .max_time_s = rng.Chance(500) ? 60U : 0U, .tier = rng.Between(1, 3)};
+    for (const std::string& node : nodes) {
+      if (rng.Chance(600)) some.nodes.insert(node);
+    }
+    some.exclusive = rng.Chance(200);
+    some.max_nodes = rng.Between(0, 2);
+    site.partitions.push_back(std::move(some));
+    if (rng.Chance(500)) site.partitions.front().preempt = RandomMode(rng);
+  }
+  if (rng.Chance(400)) site.licences = {{"l", rng.Between(1, 4)}};
+  if (rng.Chance(500)) {
+    site.qos = {{.name = "normal"}, {.name = "q", .priority = 5, .limits = RandomLimits(rng)}};
+    site.weights.qos = rng.Between(0, 3);
+    if (rng.Chance(500)) {
+      site.qos[0].preempt = RandomMode(rng);
+      site.qos[1].preempts = {"normal"};
+    }
+  }
+  if (rng.Chance(500)) {
+    site.weights.age = rng.Between(0, 5);
+    site.weights.age_max_s = rng.Between(10, 200);
+    site.weights.fair_share = rng.Between(0, 5);
+    site.weights.size = rng.Between(0, 2);
+  }
+  site.usage.recalculate_s = rng.Between(5, 60);
+  site.usage.half_life_s = rng.Between(0, 300);
+  site.plan.reservations = rng.Chance(500) ? 1 : rng.Between(1, 10);
+  return site;
+}
+
+void AskOfSite(Rng& rng, const Site& site, JobSpec& spec) {
+  spec.user.uid += static_cast<std::uint32_t>(rng.Below(3));
+  spec.user.name = Cat("user", spec.user.uid);
+  Resources& asked = spec.resources;
+  if (!site.partitions.empty() && rng.Chance(500)) asked.partition = "some";
+  if (!site.nodes.empty() && rng.Chance(250)) {
+    constexpr const char* kConstraints[] = {"a", "a|b", "!c", "a&!b", "[a|b]", "a*1&b*1", "(a|b)&c", "a*1"};
+    asked.constraint = kConstraints[rng.Below(std::size(kConstraints))];
+  }
+  if (!site.nodes.empty() && rng.Chance(250)) {
+    (rng.Chance(500) ? asked.gpus_per_node : asked.gpus_per_task) = rng.Between(1, 2);
+    if (rng.Chance(400)) asked.gpu_type = rng.Chance(700) ? "x" : "y";
+  }
+  if (!site.nodes.empty() && rng.Chance(100)) asked.gres = {{"nic", 1}};
+  if (!site.licences.empty() && rng.Chance(300)) asked.licences = {{"l", rng.Between(1, 2)}};
+  if (!site.qos.empty() && rng.Chance(500)) spec.qos = "q";
+}
+
+Account RandomAccount(Rng& rng) {
+  Account account{rng.Chance(500) ? kDefaultAccount : "other", kRootAccount, rng.Between(0, 4), "", {}};
+  if (rng.Chance(400)) account.limits = RandomLimits(rng);
+  return account;
+}
+
+bool IsLimited(const Site& site, const State& state, const Job& job) {
+  const Qos* qos = site.FindQos(job.spec->qos);
+  if (qos != nullptr && AnyLimit(qos->limits)) return true;
+  if (job.spec->array && job.spec->array->max_running > 0) return true;
+  return std::ranges::any_of(state.accounts, [](const auto& entry) { return AnyLimit(entry.second.limits); });
+}
+
+std::optional<std::string> FindExceeded(const Site& site, const State& state) {
+  std::map<std::string, std::int64_t> licences, qos_jobs;
+  std::map<std::pair<std::string, std::uint32_t>, std::int64_t> user_jobs;
+  for (JobId id : state.active) {
+    const JobSpec& spec = *state.jobs.at(id).spec;
+    for (const Amount& licence : spec.resources.licences) licences[licence.name] += licence.count;
+    ++qos_jobs[spec.qos];
+    ++user_jobs[{spec.qos, spec.user.uid}];
+  }
+  for (const Amount& licence : site.licences) {
+    if (licences[licence.name] > licence.count)
+      return Cat(licences[licence.name], " licences ", licence.name, " are in use, the site has ",
+                 licence.count);
+  }
+  for (const Qos& qos : site.qos) {
+    if (qos.limits.grp_jobs >= 0 && qos_jobs[qos.name] > qos.limits.grp_jobs)
+      return Cat(qos_jobs[qos.name], " jobs run in QOS ", qos.name, ", which allows ", qos.limits.grp_jobs);
+    for (const auto& [key, jobs] : user_jobs) {
+      if (key.first == qos.name && qos.limits.max_jobs_per_user >= 0 && jobs > qos.limits.max_jobs_per_user)
+        return Cat(jobs, " jobs of uid ", key.second, " run in QOS ", qos.name, ", which allows ",
+                   qos.limits.max_jobs_per_user);
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace slipway::scheduler

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// One simulated life: a controller, its store, nodes, the network between them, clients, and what must hold
+// at every step. Private to chaos.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "scheduler/sim/chaos.h"
+#include "scheduler/sim/chaos_faults.h"
+#include "scheduler/sim/chaos_site.h"
+#include "scheduler/sim/model_node.h"
+#include "scheduler/sim/sim_controller.h"
+
+namespace slipway::scheduler {
+
+inline constexpr std::uint32_t kChaosUid = 20001;  // the first of its users
+
+class World final : public NodeSurroundings, public ControllerSurroundings {
+ public:
+  explicit World(const ChaosOptions& options) : options_(options), rng_(options.seed), faults_(rng_) {}
+
+  ChaosResult Run();
+
+  // NodeSurroundings
+  std::uint64_t OpenStream(ModelNode& node) override;
+  void ToController(ModelNode& node, std::uint64_t session, Input input) override;
+  void OnStepStarts(ModelNode& node, const LaunchStep& launch) override;
+  bool calm() const override { return calm_; }
+  // ControllerSurroundings
+  void ToNode(const Send& send) override;
+  void ToClient(const Reply& reply) override;
+  void OnCommitted(const Event& event) override;
+  void OnControllerDead(const std::string& why) override;
+
+ private:
+  void Trace(const std::string& line);
+  void Broken(const std::string& promise);
+  void CheckState();
+  void CheckReplay();
+  void CheckPromises();
+  void CheckDrained();
+
+  void StartController();
+  void Feed(const Input& input);
+  void BreakStream(ModelNode& node);
+  void SetUp();
+  void Every(std::uint32_t mean_s, std::function<void()> fault);
+  void ScheduleFaults();
+  void ScheduleClients();
+  void Submit();
+  void Meddle();
+  void DeclareDownForGood(ModelNode& node);
+  void BecomeCalm();
+  void ReleaseAndGiveUp();
+  void CommitSome();
+  void Deliver(Loop::Task task);
+  ModelNode& AnyNode() { return *nodes_[rng_.Below(nodes_.size())]; }
+  JobSpec RandomJob();
+  bool Drained() const;
+
+  const ChaosOptions& options_;
+  Rng rng_;
+  Faults faults_;
+  SimLoop loop_;
+  FaultStore store_{[this](std::function<void()> task) { loop_.Post(std::move(task)); }};
+  std::vector<std::unique_ptr<ModelNode>> nodes_;
+  std::shared_ptr<const Site> site_;
+  std::unique_ptr<SimController> controller_;
+  std::vector<std::unique_ptr<SimController>> graveyard_;
+  bool calm_ = false, commit_waits_ = false;
+
+  struct Stream {
+    std::string node;
+    bool open = true;
+  };
+  std::map<std::uint64_t, Stream> streams_;  // of the present controller
+  std::uint64_t last_stream_ = 0;
+  std::set<std::string> deaf_, mute_;  // one-way partitions: hears nothing, says nothing
+
+  struct Promised {
+    Time at;
+    std::uint64_t disturbances = 0;  // at that time
+  };
+  MonotonicTime clock_settles_{};
+  std::map<JobId, Promised> promised_;  // by the present controller
+  std::set<JobId> accepted_;
+  std::map<JobId, Outcome> ended_;
+  std::set<std::pair<StepId, std::string>> started_;
+  ChaosResult result_;
+};
+
+}  // namespace slipway::scheduler
