@@ -224,8 +224,8 @@ TEST_F(FetchTest, AControllerThatDiesInTheMiddleIsDoneWithoutWhereAPeerHasTheIma
   n2.offers->Put(wanted_.digest, {std::make_shared<UniqueFd>(*Open(dir_ + "/late", O_RDONLY)), nullptr});
   fetch.join();
   ExpectRight(image);
-  EXPECT_EQ(image->counts.from_controller, 5U);
-  EXPECT_EQ(image->counts.from_peers, 15U);
+  EXPECT_LE(image->counts.from_controller, 5U) << "the last may have been cut off on its way";
+  EXPECT_EQ(image->counts.from_controller + image->counts.from_peers, 20U);
 }
 
 TEST_F(FetchTest, WhatStaysCorruptIsAnErrorThatSaysSo) {

@@ -43,7 +43,7 @@ class RunningContainers(unittest.TestCase):
 
     @contextlib.contextmanager
     def running(self, way, image):
-        before = self.site.left().look()
+        before = self.site.left().before()
         front = self.begin(way, image, ["/bin/probe", "wait"])
         self.assertEqual(os.read(front.out, 3), b"up\n")
         try:
@@ -117,7 +117,7 @@ class RunningContainers(unittest.TestCase):
         subprocess.run(["mksquashfs", tree, image, "-all-root", "-quiet", "-no-progress"], check=True, stdout=subprocess.DEVNULL)
         for way in self.ways:
             with self.subTest(way.name):
-                before = self.site.left().look()
+                before = self.site.left().before()
                 front = self.begin(way, image, ["/bin/probe", "wait"])
                 t.wait_until("it thinks", lambda: "sh" in self.processes().values(), 30)
                 os.kill(front.pid, signal.SIGKILL)
@@ -145,7 +145,7 @@ class RunningContainers(unittest.TestCase):
         way = self.ways[0]
         for image in way.images().values():
             with self.subTest(str(image)):
-                before = self.site.left().look()
+                before = self.site.left().before()
                 ended = self.begin(way, image, self.site.probe(), twist=masked).finish()
                 self.assertEqual((ended.code, ended.out), (0, "held\n"), ended)
                 self.assertEqual(self.site.left().settles(before), "")

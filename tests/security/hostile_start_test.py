@@ -101,7 +101,7 @@ class Base(unittest.TestCase):
     def holds(self, what, way, image, must_run=False, codes=(0, 125, 126, 127), uid=None, **more):
         with self.subTest(f"{what}, {way.name}, {image}"):
             left = self.site.left(uid)
-            before = left.look()
+            before = left.before()
             ended = self.start(way, image, uid=uid, **more)
             self.assertEqual(starts.judge(ended), "", ended)
             self.assertIn(ended.code, (0,) if must_run else codes, ended)
@@ -116,7 +116,7 @@ class WhatTheCallerHandsDown(Base):
             for way, image in self.every():
                 loader = name.endswith("memory") or name in ("no data segment", "a small stack", "three descriptors")
                 with self.subTest(f"{name}, {way.name}, {image}"):
-                    before = self.site.left().look()
+                    before = self.site.left().before()
                     ended = self.start(way, image, twist=twist)
                     if not (loader and ended.code == 127 and "shared libraries" in ended.err):  # ld.so's own refusal
                         silent = "closed 1" in name or "closed 0, 1" in name
@@ -167,7 +167,7 @@ class WhatTheCallerHandsDown(Base):
         gone.close()
         for s in (stream, other, packet):
             self.addCleanup(s.close)
-        before = self.site.left().look()
+        before = self.site.left().before()
         for words in ([], [""], ["x"], ["-1"], ["3"], ["99999999999999999999"], ["4294967299"], ["0x3"], ["3 "], [" 3"], [str(stream.fileno())],
                       [str(packet.fileno())], [str(packet.fileno()), "root", "../../etc/subuid", "x"], [str(packet.fileno()), "nobody"], ["x" * 100_000]):
             for verb in ((), ("rootless",), ("exec",), ("import",), ("\xff",)):

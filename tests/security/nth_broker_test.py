@@ -98,7 +98,7 @@ class EveryCallOfTheBroker(unittest.TestCase):
                     self.assertFalse(why)
                     break
                 tried += 1
-                before = before or left.look()
+                before = before or left.before()
                 why = why or left.settles(before)
                 if why:
                     wrong.append(f"call {nth} ({refused}) refused with {errno.errorcode[error]}: {why}")

@@ -68,7 +68,7 @@ class EveryCallOfAStart(unittest.TestCase):
     def every(self, *argv):
         """`argv`: … IMAGE COMMAND."""
         left = Left(self.account.entry.pw_uid, pathlib.Path(self.account.entry.pw_dir), argv[-2])
-        before = left.look()
+        before = left.before()
         self.assertEqual(self.once(0, errno.ENOMEM, argv), ("", 0, ""), "it does not run when nothing is refused")
         tried, wrong = 0, []
         for error in ERRORS:

@@ -106,7 +106,7 @@ class Phases(unittest.TestCase):
     def places(self, deed, way, image, counted, judge):
         """judge(what was reached, the running start) at every EVERY-th call; what it says must be empty."""
         wrong, tried = [], 0
-        before = self.site.left().look()
+        before = self.site.left().before()
         for nth in range(1, 100_000, EVERY):
             told, told_end = os.pipe()
             running = self.begin(nth, deed, way, image, counted, told_end)

@@ -79,7 +79,7 @@ class ExchangedPaths(unittest.TestCase):
 
     def race(self, way, one, other, start):
         """How often each outcome came; nothing may be left."""
-        before, seen = self.site.left().look(), {}
+        before, seen = self.site.left().before(), {}
         with exchanging(self.site.user, one, other):
             for _ in range(ROUNDS):
                 ended = start()

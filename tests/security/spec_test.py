@@ -112,7 +112,7 @@ class TheControlSocket(unittest.TestCase):
 
     def refused(self, what, verb, messages, *words):
         with self.subTest(f"{what}, {verb}"):
-            before = self.site.left().look()
+            before = self.site.left().before()
             frames, ended = self.talk(verb, messages)
             self.assertNotIn(READY, frames, "it was believed")
             self.assertEqual(ended.out, "")
@@ -193,7 +193,7 @@ class TheControlSocket(unittest.TestCase):
         dice = random.Random(20261126)
         rounds = 400 if os.environ.get("SLIPWAY_TEST_FULL") else 60
         for verb in self.verbs:
-            before = self.site.left().look()
+            before = self.site.left().before()
             for _ in range(rounds):
                 at = dice.randrange(len(self.spec))
                 if dice.random() < 0.3:
@@ -213,7 +213,7 @@ class TheControlSocket(unittest.TestCase):
 
     def test_a_caller_that_says_nothing_and_goes(self):
         for verb in self.verbs:
-            before = self.site.left().look()
+            before = self.site.left().before()
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             running = starts.start([str(self.site.bin / "slipway-starter"), verb, str(theirs.fileno())], uid=self.site.user.pw_uid, gid=self.site.user.pw_gid,
                                    cwd="/tmp", keep=(theirs.fileno(), ours.fileno()))  # which keeps the socket open unless it closes ours

@@ -34,6 +34,11 @@ class Left:
         files = sorted(str(p) for p in self.folder.rglob("*"))
         return mounts, loops, processes, files
 
+    def before(self):
+        """How it stands when nothing of the user's runs: a container's init may outlive its front by a moment."""
+        t.wait_until("nothing of the user's runs", lambda: not self.look()[2])
+        return self.look()
+
     def settles(self, before, timeout=30):
         """Processes of a start whose front was killed end by themselves, a moment later. Empty, or what stays."""
         try:
