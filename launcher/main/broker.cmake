@@ -9,3 +9,4 @@ target_compile_definitions(launcher_main_broker_test PRIVATE
   SLIPWAY_BROKER="$<TARGET_FILE:slipway-broker>" SLIPWAY_HOLDER="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/slipway-holder"
   SLIPWAY_IMPORT="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/slipway-import"
   BROKER_FAKE_stepd="$<TARGET_FILE:broker_fake_stepd>" BROKER_FAKE_import="$<TARGET_FILE:broker_fake_import>")
+set_tests_properties(launcher_main_broker_test PROPERTIES RESOURCE_LOCK user_20001)

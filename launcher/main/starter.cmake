@@ -18,3 +18,5 @@ target_compile_definitions(launcher_main_ways_test PRIVATE SLIPWAY_BIN_DIR="${CM
   SLIPWAY_BROKER="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/slipway-broker" SLIPWAY_HOLDER="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/slipway-holder"
   SLIPWAY_IMPORT="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/slipway-import"
   BROKER_FAKE_stepd="$<TARGET_FILE:broker_fake_stepd>" BROKER_FAKE_import="$<TARGET_FILE:broker_fake_import>")
+# It looks at every process of user 20001, whom other tests become too: never beside them.
+set_tests_properties(launcher_main_ways_test PROPERTIES RESOURCE_LOCK user_20001)
