@@ -50,6 +50,13 @@ Result<> SetNonblocking(int fd) {
   return {};
 }
 
+Result<std::uint64_t> SizeOfFile(int fd) {
+  struct stat info;
+  if (::fstat(fd, &info) < 0) return ErrnoFail("fstat");
+  if (!S_ISREG(info.st_mode)) return Fail(Code::kInvalidArgument, "it is not a regular file");
+  return static_cast<std::uint64_t>(info.st_size);
+}
+
 Result<std::string> ReadAll(int fd, std::size_t bytes_max) {
   std::string bytes;
   char chunk[65536];

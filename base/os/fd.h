@@ -51,6 +51,8 @@ Result<PipeEnds> MakePipe(int flags = 0);  // O_CLOEXEC is added
 Result<> SetCloexec(int fd, bool on);
 Result<> SetNonblocking(int fd);
 
+// kInvalidArgument when it is no regular file.
+Result<std::uint64_t> SizeOfFile(int fd);
 // The whole of `fd` from its current position, refused beyond `bytes_max`.
 Result<std::string> ReadAll(int fd, std::size_t bytes_max);
 Result<> WriteAll(int fd, std::string_view bytes);

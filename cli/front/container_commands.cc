@@ -97,7 +97,7 @@ Result<Chosen> FromStore(const std::string& name, const std::string& digest) {
 }
 
 Result<Chosen> ChooseImage(const std::string& image, const BrokerConf& conf, const WayRequest& way,
-                           bool import) {
+                           const Parsed& parsed) {
   if (IsImageAddress(image)) return Chosen{TRY(OpenImageFile(TRY(FetchImage(image)))), ""};
   if (image.starts_with("sha256:")) return FromStore(image, TRY(DigestInStore(conf, image)));
   auto opened = OpenImageFile(image);
@@ -109,10 +109,14 @@ Result<Chosen> ChooseImage(const std::string& image, const BrokerConf& conf, con
                 "; if it is a name of the cluster's catalogue, use `slipway launch --image ", image, "`");
   }
   ImageFile file = TRY(std::move(opened));
-  if (!import) return Chosen{std::move(file), ""};
+  bool as_is = parsed.Has("as-is");
+  if (!parsed.Has("import")) {
+    if (as_is) return Fail(Code::kInvalidArgument, "--as-is is how --import imports; give both");
+    return Chosen{std::move(file), ""};
+  }
   if (!file.file)
     return Fail(Code::kInvalidArgument, "--import: ", image, " is a directory; build a SIF of it first");
-  return FromStore(file.path, TRY(ImportIntoStore(way, file.file.get())));
+  return FromStore(file.path, TRY(ImportIntoStore(way, file.file.get(), as_is)));
 }
 
 // For slipway-starter, which makes the maps before it sees the spec.
@@ -196,7 +200,7 @@ Result<PreparedRun> PrepareRun(const Command& command, const std::string& image,
                   .starter = TRY(FindCompanion("slipway-starter")),
                   .rootless_arguments = StarterArguments(parsed),
                   .exec_socket = conf.exec_socket()};
-  Chosen image_chosen = TRY(ChooseImage(image, conf, prepared.way, parsed.Has("import")));
+  Chosen image_chosen = TRY(ChooseImage(image, conf, prepared.way, parsed));
   prepared.image = std::move(image_chosen.image);
   prepared.way.digest = std::move(image_chosen.digest);
   TRY(chosen(prepared.way));

@@ -245,6 +245,9 @@ std::vector<Option> ContainerOptionList() {
        .help = "put the image file into the node's store first; the kernel mounts it from there",
        .variables = {"IMPORT"}});
   options.push_back(
+      {.name = "as-is",
+       .help = "with --import: as it is, not packed anew; a key of the site must have signed it"});
+  options.push_back(
       {.name = "explain", .help = "say on stderr how the container was made and where the time went"});
   return options;
 }

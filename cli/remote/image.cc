@@ -20,9 +20,14 @@ Command DeclareAdd() {
       .summary = "give an image a name in the cluster's catalogue",
       .examples = {{"slipway image add mpi.sif", "as mpi"},
                    {"slipway image add mpi.sif physics/mpi:4.1", "project, name and tag"},
+                   {"slipway image add --as-is vendor.sif",
+                    "signed by a key of the site: in at the speed of sha256"},
                    {"slipway image add --visibility private ./rootfs base", "a directory is packed first"}},
       .options = {{.name = "again",
                    .help = "import it once more: new keys of the site count, damage is mended"},
+                  {.name = "as-is",
+                   .help =
+                       "keep its squashfs as it is, not packed anew; a key of the site must have signed it"},
                   VisibilityOption(),
                   JsonOption(),
                   ContextOption()},
@@ -38,7 +43,10 @@ std::string NameFor(std::string path) {
 
 Result<int> AddFile(const Parsed& options, const std::string& path, const std::string& name) {
   Cluster cluster = TRY(Cluster::Of(options));
-  auto uploaded = TRY(UploadImage(cluster, path, options.Has("again")));
+  ImportHow how = options.Has("as-is")   ? ImportHow::kAsIs
+                  : options.Has("again") ? ImportHow::kAgain
+                                         : ImportHow::kOnce;
+  auto uploaded = TRY(UploadImage(cluster, path, how));
   v1::AddImageRequest request;
   request.set_name(name);
   request.set_digest(uploaded.digest());

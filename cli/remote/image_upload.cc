@@ -53,7 +53,7 @@ Result<UniqueFd> Pack(const std::string& path) {
 }
 
 Result<v1::UploadReply> Send(Cluster& cluster, int fd, const std::string& note, const std::string& digest,
-                             std::uint64_t bytes, bool again) {
+                             std::uint64_t bytes, ImportHow how) {
   auto stub = v1::Images::NewStub(cluster.channel());
   grpc::ClientContext call;
   TRY(cluster.Authorize(call));
@@ -74,7 +74,8 @@ Result<v1::UploadReply> Send(Cluster& cluster, int fd, const std::string& note, 
       chunk.set_source_digest(digest);
       chunk.set_source_bytes(bytes);
       chunk.set_note(note);
-      chunk.set_again(again);
+      chunk.set_again(how == ImportHow::kAgain);
+      chunk.set_as_is(how == ImportHow::kAsIs);
     }
     chunk.set_data(buffer.data(), static_cast<std::size_t>(n));
     if (!writer->Write(chunk)) break;  // Finish says why
@@ -89,7 +90,7 @@ Result<v1::UploadReply> Send(Cluster& cluster, int fd, const std::string& note, 
 
 }  // namespace
 
-Result<v1::UploadReply> UploadImage(Cluster& cluster, const std::string& path, bool again) {
+Result<v1::UploadReply> UploadImage(Cluster& cluster, const std::string& path, ImportHow how) {
   std::string note = BaseName(path);
   PathKind kind = Look(path);
   if (kind == PathKind::kNone) return Fail(Code::kNotFound, path, ": no such file or directory");
@@ -98,7 +99,10 @@ Result<v1::UploadReply> UploadImage(Cluster& cluster, const std::string& path, b
   if (::fstat(file.get(), &info) < 0) return ErrnoFail("fstat", path);
   if (!S_ISREG(info.st_mode)) return Fail(Code::kInvalidArgument, path, ": is no regular file");
   // What is no image at all is said here, before a gigabyte has travelled.
-  if (sif::LooksLikeSif(file.get())) {
+  bool is_sif = sif::LooksLikeSif(file.get());
+  if (how == ImportHow::kAsIs && !is_sif)
+    return Fail(Code::kInvalidArgument, path, ": --as-is needs a SIF, which a key of the site has signed");
+  if (is_sif) {
     auto image = TRY_CONTEXT(sif::Read(file.get()), path);
     TRY_CONTEXT(sif::PrimarySystemPartition(image, file.get()), path);
   } else {
@@ -109,13 +113,13 @@ Result<v1::UploadReply> UploadImage(Cluster& cluster, const std::string& path, b
   }
   v1::FindImageRequest find;
   find.set_source_digest(TRY(DigestOfFile(file.get())));
-  if (!again) {
+  if (how == ImportHow::kOnce) {
     auto found = cluster.Call<v1::Images>(&v1::Images::Stub::Find, find);
     if (found) return found;
     if (found.error().code != Code::kNotFound) return Failure(std::move(found).error());
   }
   return TRY_CONTEXT(
-      Send(cluster, file.get(), note, find.source_digest(), static_cast<std::uint64_t>(info.st_size), again),
+      Send(cluster, file.get(), note, find.source_digest(), static_cast<std::uint64_t>(info.st_size), how),
       path);
 }
 

@@ -14,7 +14,12 @@ namespace slipway::cli {
 // cluster has already is not sent again) and its digest returned. Progress goes to stderr when that is a
 // terminal.
 Result<std::string> ImageReference(Cluster& cluster, const std::string& image);
-// `again`: although the cluster has it, so that signatures and content are looked at anew.
-Result<v1::UploadReply> UploadImage(Cluster& cluster, const std::string& path, bool again = false);
+enum class ImportHow {
+  kOnce,   // what the cluster has already is not imported again
+  kAgain,  // although the cluster has it, so that signatures and content are looked at anew
+  kAsIs,   // not packed anew: a SIF that a key of the site signed
+};
+Result<v1::UploadReply> UploadImage(Cluster& cluster, const std::string& path,
+                                    ImportHow how = ImportHow::kOnce);
 
 }  // namespace slipway::cli

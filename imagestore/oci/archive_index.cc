@@ -60,13 +60,6 @@ Result<> Decompress(int fd, int out_fd) {
   }
 }
 
-Result<std::uint64_t> SizeOf(int fd) {
-  struct stat info;
-  if (::fstat(fd, &info) < 0) return ErrnoFail("fstat");
-  if (!S_ISREG(info.st_mode)) return Fail(Code::kInvalidArgument, "is no regular file");
-  return static_cast<std::uint64_t>(info.st_size);
-}
-
 class Checking : public squashfs::ByteSource {
  public:
   Checking(std::unique_ptr<squashfs::ByteSource> source, std::string digest)
@@ -104,7 +97,7 @@ Result<ArchiveIndex> ArchiveIndex::Open(const std::string& path, const std::stri
   index.file_ = TRY(slipway::Open(path, O_RDONLY | O_NONBLOCK));
   UniqueFd scratch = TRY(slipway::Open(scratch_folder, O_TMPFILE | O_RDWR, 0600));
   auto work = [&](const auto&) -> Result<std::string> {
-    std::uint64_t size = TRY(SizeOf(index.file_.get()));
+    std::uint64_t size = TRY(SizeOfFile(index.file_.get()));
     auto tar = TRY(squashfs::TarStream::Open(squashfs::FilePart(index.file_.get(), 0, size)));
     TRY(tar.Next());
     bool compressed = tar.is_compressed();
@@ -147,7 +140,7 @@ Result<bool> ArchiveIndex::Decode(const std::string& text) {
 }
 
 Result<> ArchiveIndex::Scan(int fd) {
-  std::uint64_t size = TRY(SizeOf(fd));
+  std::uint64_t size = TRY(SizeOfFile(fd));
   auto tar = TRY(squashfs::TarStream::Open(squashfs::FilePart(fd, 0, size)));
   for (auto entry = TRY(tar.Next()); entry; entry = TRY(tar.Next())) {
     if (members_.size() + links_.size() >= kMembersMax)

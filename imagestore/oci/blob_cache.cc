@@ -14,16 +14,6 @@
 
 namespace slipway::oci {
 
-namespace {
-
-Result<std::uint64_t> SizeOf(int fd) {
-  struct stat info;
-  if (::fstat(fd, &info) < 0) return ErrnoFail("fstat");
-  return static_cast<std::uint64_t>(info.st_size);
-}
-
-}  // namespace
-
 Result<std::string> BlobCache::DefaultFolder() {
   if (const char* named = std::getenv("SLIPWAY_CACHE"); named != nullptr && *named != '\0')
     return std::string(named);
@@ -56,20 +46,21 @@ Result<UniqueFd> BlobCache::Get(const std::string& digest, std::uint64_t size, c
   std::string hex = digest.substr(7), path = Cat(folder_, "/blobs/sha256/", hex), part = path + ".part";
   auto there = [&]() -> Result<UniqueFd> {
     UniqueFd fd = TRY(slipway::Open(path, O_RDONLY));
-    if (TRY(SizeOf(fd.get())) != size) return Fail(Code::kDataLoss, path, " has another size than it should");
+    if (TRY(SizeOfFile(fd.get())) != size)
+      return Fail(Code::kDataLoss, path, " has another size than it should");
     return fd;
   };
   if (auto fd = there()) return fd;
   UniqueFd lock = TRY(Lock(hex));
   if (auto fd = there()) return fd;
   UniqueFd fd = TRY(slipway::Open(part, O_RDWR | O_CREAT, 0600));
-  std::uint64_t have = TRY(SizeOf(fd.get()));
+  std::uint64_t have = TRY(SizeOfFile(fd.get()));
   if (have > size) {
     if (::ftruncate(fd.get(), 0) < 0) return ErrnoFail("ftruncate", part);
     have = 0;
   }
   TRY(fetch(fd.get(), have));
-  std::uint64_t got = TRY(SizeOf(fd.get()));
+  std::uint64_t got = TRY(SizeOfFile(fd.get()));
   if (got != size || TRY(DigestOfFile(fd.get())) != digest) {
     ::unlink(part.c_str());
     return Fail(Code::kDataLoss, "what came is not ", digest, " (", got, " bytes of ", size,

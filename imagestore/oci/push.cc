@@ -26,12 +26,6 @@ Json DescriptorJson(const std::string& media_type, const std::string& digest, st
   return {{"mediaType", media_type}, {"digest", digest}, {"size", size}};
 }
 
-Result<std::uint64_t> SizeOf(int fd) {
-  struct stat info;
-  if (::fstat(fd, &info) < 0) return ErrnoFail("fstat");
-  return static_cast<std::uint64_t>(info.st_size);
-}
-
 Result<std::string> PutTogether(Registry& registry, const Json& config, const char* config_type, Json layer,
                                 const std::string& tag) {
   std::string config_text = config.dump();
@@ -46,7 +40,7 @@ Result<std::string> PutTogether(Registry& registry, const Json& config, const ch
 }
 
 Result<std::string> PushSif(Registry& registry, int fd, const std::string& path, const std::string& tag) {
-  std::uint64_t size = TRY(SizeOf(fd));
+  std::uint64_t size = TRY(SizeOfFile(fd));
   std::string digest = TRY(DigestOfFile(fd));
   TRY(registry.PutBlob(fd, 0, size, digest));
   Json layer = DescriptorJson(kSifLayerType, digest, size);
@@ -91,7 +85,7 @@ Result<std::string> PushLayers(Registry& registry, int fd, const std::string& ta
   auto pack = [&](const auto&) -> Result<std::string> { return squashfs::WriteTarGz(window, layer.get()); };
   std::string diff_id = TRY(Unprivileged({pack, {}, cancelled}));
   if (!IsDigest(diff_id)) return Fail(Code::kInternal, "the layer has no digest");
-  std::uint64_t size = TRY(SizeOf(layer.get()));
+  std::uint64_t size = TRY(SizeOfFile(layer.get()));
   std::string digest = TRY(DigestOfFile(layer.get()));
   TRY(registry.PutBlob(layer.get(), 0, size, digest));
   auto moment = std::chrono::system_clock::time_point(std::chrono::seconds(image.header.created));

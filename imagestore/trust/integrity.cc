@@ -167,13 +167,18 @@ Result<std::string> Digests::OfBytes(const sif::Descriptor& object, std::string_
   auto [found, is_new] = bytes_.try_emplace({object.id, std::string(hash)});
   if (!is_new) return found->second;
   Hasher hasher = TRY(Hasher::Of(hash));
+  bool is_copied = copy_fd_ >= 0 && object.id == copied_id_;
+  bool from_copy = is_copied && copied_;
   std::string buffer(std::min<std::uint64_t>(kReadBytes, object.size), '\0');
   for (std::uint64_t done = 0; done < object.size; done += buffer.size()) {
     buffer.resize(std::min<std::uint64_t>(kReadBytes, object.size - done));
-    TRY(ReadExactlyAt(fd_, std::as_writable_bytes(std::span(buffer.data(), buffer.size())),
-                      object.offset + done));
+    TRY(ReadExactlyAt(from_copy ? copy_fd_ : fd_,
+                      std::as_writable_bytes(std::span(buffer.data(), buffer.size())),
+                      from_copy ? done : object.offset + done));
+    if (is_copied && !from_copy) TRY_CONTEXT(WriteAll(copy_fd_, buffer), "writing the copy");
     hasher.Update(buffer);
   }
+  copied_ = copied_ || is_copied;
   return found->second = hasher.Finish();
 }
 

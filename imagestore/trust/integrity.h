@@ -35,6 +35,10 @@ std::string MetadataJson(const Metadata& metadata);
 class Digests {
  public:
   Digests(int fd, const sif::Image& image) : fd_(fd), image_(image) {}
+  // From here on that object's bytes are written to the empty file `fd` (borrowed) as they are read for the
+  // first digest of them, and every further digest is of what was written: whoever can change the file in
+  // between changes nothing of the copy that was compared.
+  void CopyObject(std::uint32_t id, int fd) { copied_id_ = id, copy_fd_ = fd; }
   // `hash`: "sha256" …, as in a digest.
   Result<std::string> OfHeader(std::string_view hash);
   Result<std::string> OfDescriptor(const sif::Descriptor& object, std::uint32_t relative_id,
@@ -44,6 +48,9 @@ class Digests {
  private:
   int fd_;
   const sif::Image& image_;
+  std::uint32_t copied_id_ = 0;
+  int copy_fd_ = -1;
+  bool copied_ = false;
   std::map<std::pair<std::uint32_t, std::string>, std::string> bytes_;
 };
 

@@ -60,6 +60,7 @@ class Verification {
       : fd_(fd), image_(std::move(image)), digests_(fd, image_), checkers_(checkers) {}
 
   Result<VerifyReport> Run(const VerifyOptions& options) {
+    if (options.copy) digests_.CopyObject(options.copy->object, options.copy->fd);
     std::set<std::uint32_t> groups = GroupsAskedFor(image_, options);
     for (const sif::Descriptor& d : image_.descriptors) {
       if (d.type == sif::DataType::kSignature && d.link_is_group && groups.contains(d.link))

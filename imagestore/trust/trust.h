@@ -21,6 +21,13 @@ Result<std::vector<std::uint32_t>> Sign(sif::Editor& editor, Signer& signer,
 struct VerifyOptions {
   bool all = false;                    // every object of the file, in a group or not
   std::optional<std::uint32_t> group;  // only this one; else the one that containers run from, else every one
+  // An object whose bytes are written to the empty file `fd` as they are compared with the signatures: what a
+  // good one covers is what was written. Nothing is written when no signature speaks of it.
+  struct Copy {
+    std::uint32_t object = 0;
+    int fd = -1;
+  };
+  std::optional<Copy> copy;
 };
 
 struct SignatureReport {

@@ -83,13 +83,13 @@ Result<> RunBroker(const BrokerConf& conf, const ContainerEntry& entry) {
   return {};
 }
 
-Result<std::string> ImportOnce(const BrokerConf& conf, UniqueFd source) {
+Result<std::string> ImportOnce(const BrokerConf& conf, UniqueFd source, bool as_is) {
   TRY(CheckWhoWeAre(conf));
   ::umask(022);
   for (auto& [path, mode] :
        {std::pair{conf.run_dir, 0755u}, {conf.state_dir, 0755u}, {conf.image_dir, 0700u}})
     TRY(MakeTrustedDirectory(path, ::geteuid(), mode));
-  return TRY(ImportFile(conf, -1, source.get())).digest;
+  return TRY(ImportFile(conf, -1, source.get(), as_is)).digest;
 }
 
 }  // namespace slipway

@@ -11,6 +11,6 @@ namespace slipway {
 Result<> RunBroker(const BrokerConf& conf, const ContainerEntry& entry);
 // For the setuid starter: one image into the store, without a broker's running; the digest of what will be
 // mounted.
-Result<std::string> ImportOnce(const BrokerConf& conf, UniqueFd source);
+Result<std::string> ImportOnce(const BrokerConf& conf, UniqueFd source, bool as_is);
 
 }  // namespace slipway

@@ -80,8 +80,8 @@ Result<> ExecServer::Handle(Id id, Connection& connection) {
   auto frame = TRY(SplitFrame<BrokerFrame>(message.bytes));
   if (message.fds.size() != 1) return Fail(Code::kInvalidArgument, "a request comes with one descriptor");
   if (frame.kind == BrokerFrame::kImportImage) {
-    TRY(Decode<PlainRequest>(frame.payload, "import"));
-    return Import(id, connection, std::move(message.fds[0]));
+    auto request = TRY(Decode<ImportRequest>(frame.payload, "import"));
+    return Import(id, connection, request.as_is, std::move(message.fds[0]));
   }
   if (frame.kind != BrokerFrame::kExec)
     return Fail(Code::kInvalidArgument, "unknown frame ", static_cast<int>(frame.kind));
@@ -118,7 +118,7 @@ Result<> ExecServer::Exec(Id id, Connection& connection, std::string_view payloa
   return SendMessage(connection.socket.get(), EncodeFrame(BrokerFrame::kStarted, Answer{1}));
 }
 
-Result<> ExecServer::Import(Id id, Connection& connection, UniqueFd file) {
+Result<> ExecServer::Import(Id id, Connection& connection, bool as_is, UniqueFd file) {
   Caller caller = TRY(CallerOf(connection.socket.get(), world_.host));
   TRY(JudgeImport(world_.conf, ExecWay::kBrokered, caller.identity));
   TRY(CheckReadable(file.get()));
@@ -127,7 +127,7 @@ Result<> ExecServer::Import(Id id, Connection& connection, UniqueFd file) {
   });
   if (another) return Fail(Code::kResourceExhausted, "another import of yours is running");
   connection.importing = true;
-  world_.images.Import(std::move(file), [this, id](Result<ImportedImage> imported) {
+  world_.images.Import(std::move(file), as_is, [this, id](Result<ImportedImage> imported) {
     auto at = connections_.find(id);
     if (at == connections_.end()) return;
     if (!imported) {

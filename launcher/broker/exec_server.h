@@ -44,7 +44,7 @@ class ExecServer {
   void Serve(Id id);
   Result<> Handle(Id id, Connection& connection);
   Result<> Exec(Id id, Connection& connection, std::string_view payload, UniqueFd control);
-  Result<> Import(Id id, Connection& connection, UniqueFd file);
+  Result<> Import(Id id, Connection& connection, bool as_is, UniqueFd file);
   void Refuse(const Connection& connection, const Error& error);
   void CallerGone(Id id);
   void Ended(Id id);

@@ -87,10 +87,10 @@ Result<> LinkIntoStore(int store_fd, int file_fd, const std::string& path) {
   return SyncFolderOf(path);
 }
 
-void ImageKeeper::Import(UniqueFd source, std::function<void(Result<ImportedImage>)> done) {
+void ImageKeeper::Import(UniqueFd source, bool as_is, std::function<void(Result<ImportedImage>)> done) {
   auto file = std::make_shared<UniqueFd>(std::move(source));
-  auto work = [&conf = conf_, store_fd = host_store_fd_, file]() -> Result<std::string> {
-    return Encode(TRY(ImportFile(conf, store_fd, file->get())));
+  auto work = [&conf = conf_, store_fd = host_store_fd_, file, as_is]() -> Result<std::string> {
+    return Encode(TRY(ImportFile(conf, store_fd, file->get(), as_is)));
   };
   importers_.Run(work, [done](Result<std::string> answer) {
     done(answer ? Decode<ImportedImage>(*answer, "imported image") : Failure(std::move(answer).error()));

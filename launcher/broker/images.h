@@ -36,7 +36,7 @@ class ImageKeeper {
   // `owner`: whose files may be taken over as they are. `done` is called once, maybe at once.
   void Admit(const std::string& digest, UniqueFd file, uid_t owner, Done done);
   // By importer.h, in a worker. `done` is called once.
-  void Import(UniqueFd source, std::function<void(Result<ImportedImage>)> done);
+  void Import(UniqueFd source, bool as_is, std::function<void(Result<ImportedImage>)> done);
   Result<> Remove(const std::string& digest);  // kFailedPrecondition while a step uses it
   Result<std::vector<std::string>> List() const;
 

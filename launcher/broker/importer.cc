@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/stat.h>
 
 #include <csignal>
 
@@ -52,16 +51,17 @@ Result<> RunImport(const BrokerConf& conf, std::vector<SandboxFile> files, std::
 
 // Whose keys signed it. From here on the file is held unwritable, so that what is packed is what was
 // verified.
-Result<std::vector<ImageSigner>> Signers(const BrokerConf& conf, int source_fd) {
+Result<std::vector<ImageSigner>> Signers(const BrokerConf& conf, int source_fd, int as_is_fd,
+                                         std::uint64_t bytes_max) {
   auto keys = ReadTrustedFile(conf.image_keys, ::geteuid());
-  if (!keys && keys.error().code == Code::kNotFound) return std::vector<ImageSigner>{};
+  if (!keys && keys.error().code == Code::kNotFound && as_is_fd < 0) return std::vector<ImageSigner>{};
   UniqueFd keys_fd = TRY(MakeSealedMemfd("image-keys", TRY(std::move(keys))));
   UniqueFd found = TRY(MakeNamelessImage(conf));
   TRY_CONTEXT(HoldUnwritable(source_fd), "the image, whose signatures are to be verified");
-  TRY_CONTEXT(
-      RunImport(conf, {{"--verify-fd", source_fd}, {"--out-fd", found.get()}, {"--keys-fd", keys_fd.get()}},
-                kSignersBytesMax),
-      "verifying its signatures");
+  std::vector<SandboxFile> files = {
+      {"--verify-fd", source_fd}, {"--out-fd", found.get()}, {"--keys-fd", keys_fd.get()}};
+  if (as_is_fd >= 0) files.push_back({"--as-is-fd", as_is_fd});
+  TRY_CONTEXT(RunImport(conf, files, bytes_max), "verifying its signatures");
   return ParseSigners(TRY(ReadFile(Cat("/proc/self/fd/", found.get()), kSignersBytesMax)));
 }
 
@@ -77,26 +77,22 @@ Result<std::vector<ImageSigner>> KeepSigners(const BrokerConf& conf, const std::
 
 }  // namespace
 
-Result<ImportedImage> ImportFile(const BrokerConf& conf, int store_fd, int source_fd) {
+Result<ImportedImage> ImportFile(const BrokerConf& conf, int store_fd, int source_fd, bool as_is) {
   if (!conf.rootless && (conf.import_uid == 0 || conf.import_gid == 0))
     return Fail(Code::kFailedPrecondition,
                 "imports are off: import_uid and import_gid are not set in the broker's configuration");
-  struct stat info;
-  if (::fstat(source_fd, &info) < 0) return ErrnoFail("fstat");
-  if (!S_ISREG(info.st_mode))
-    return Fail(Code::kInvalidArgument, "the image to import is not a regular file");
+  std::uint64_t bytes_max =
+      4 * TRY_CONTEXT(SizeOfFile(source_fd), "the image to import") + (std::uint64_t{1} << 30);
   UniqueFd source = TRY_CONTEXT(ReopenReadOnly(source_fd), "the image to import");
   UniqueFd out = TRY(MakeNamelessImage(conf)), content = TRY(MakeNamelessImage(conf));
-  std::vector<ImageSigner> signers = TRY(Signers(conf, source.get()));
-  TRY(RunImport(conf, {{"--in-fd", source.get()}, {"--out-fd", out.get()}, {"--content-fd", content.get()}},
-                4 * static_cast<std::uint64_t>(info.st_size) + (std::uint64_t{1} << 30)));
+  std::vector<ImageSigner> signers = TRY(Signers(conf, source.get(), as_is ? out.get() : -1, bytes_max));
+  if (!as_is) TRY(RunImport(conf, {{"--in-fd", source.get()}, {"--out-fd", out.get()}}, bytes_max));
   if (!signers.empty() && !StillUnwritable(source.get()))
     return Fail(Code::kFailedPrecondition, "the image was opened for writing while it was imported");
   UniqueFd result = TRY(ReopenReadOnly(out.get()));
   out.reset();  // the lease must find no writer
-  ImportedImage imported{0, TRY(HashUnwritable(result.get())), TRY(DigestOfFile(source.get()))};
-  if (::fstat(result.get(), &info) < 0) return ErrnoFail("fstat");
-  imported.bytes = static_cast<std::uint64_t>(info.st_size);
+  TRY(RunImport(conf, {{"--look-fd", result.get()}, {"--out-fd", content.get()}}, bytes_max));
+  ImportedImage imported{0, TRY(HashUnwritable(result.get())), TRY(SizeOfFile(result.get()))};
   TRY(LinkIntoStore(store_fd, result.get(), ImageFilePath(conf, imported.digest)));
   std::string told = ContentPath(conf, imported.digest);
   if (::unlink(told.c_str()) < 0 && errno != ENOENT) return ErrnoFail("unlink", told);

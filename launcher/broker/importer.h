@@ -17,7 +17,9 @@
 namespace slipway {
 
 // Blocks until the image is in the store: for a worker, whose end is the importer's too. `store_fd`: as in
-// LinkIntoStore. The id is the asker's to set.
-Result<ImportedImage> ImportFile(const BrokerConf& conf, int store_fd, int source_fd);
+// LinkIntoStore. The id is the asker's to set. `as_is`: what a key of the site signed, not packed anew; the
+// run that verifies writes the very bytes that it compared, and the file system in them is looked at by
+// another run, which cannot write them any more.
+Result<ImportedImage> ImportFile(const BrokerConf& conf, int store_fd, int source_fd, bool as_is);
 
 }  // namespace slipway

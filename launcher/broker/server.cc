@@ -113,8 +113,9 @@ Result<> BrokerServer::Handle(ConnectionId id, BrokerFrame kind, std::string_vie
     case BrokerFrame::kAdmitImage:
     case BrokerFrame::kRemoveImage:
     case BrokerFrame::kListImages:
-    case BrokerFrame::kImportImage:
       return HandleImages(id, kind, payload, std::move(fds));
+    case BrokerFrame::kImportImage:
+      return Import(id, payload, std::move(fds));
     case BrokerFrame::kStartStep:
     case BrokerFrame::kKillStep:
     case BrokerFrame::kEndJob:
@@ -128,13 +129,8 @@ Result<> BrokerServer::Handle(ConnectionId id, BrokerFrame kind, std::string_vie
 
 Result<> BrokerServer::HandleImages(ConnectionId id, BrokerFrame kind, std::string_view payload,
                                     std::vector<UniqueFd> fds) {
-  if (kind == BrokerFrame::kListImages || kind == BrokerFrame::kImportImage) {
+  if (kind == BrokerFrame::kListImages) {
     auto request = TRY(Decode<PlainRequest>(payload, "request"));
-    if (kind == BrokerFrame::kImportImage) {
-      if (fds.size() != 1) return Fail(Code::kInvalidArgument, "an import comes with one descriptor");
-      Import(id, request.id, std::move(fds[0]));
-      return {};
-    }
     auto list = images_.List();
     Send(id, list ? EncodeFrame(BrokerFrame::kImages, ImageList{request.id, *list})
                   : ErrorFrame(request.id, list.error()));
@@ -151,8 +147,10 @@ Result<> BrokerServer::HandleImages(ConnectionId id, BrokerFrame kind, std::stri
   return {};
 }
 
-void BrokerServer::Import(ConnectionId id, std::uint64_t request, UniqueFd source) {
-  images_.Import(std::move(source), [this, id, request](Result<ImportedImage> imported) {
+Result<> BrokerServer::Import(ConnectionId id, std::string_view payload, std::vector<UniqueFd> fds) {
+  auto asked = TRY(Decode<ImportRequest>(payload, "import"));
+  if (fds.size() != 1) return Fail(Code::kInvalidArgument, "an import comes with one descriptor");
+  auto told = [this, id, request = asked.id](Result<ImportedImage> imported) {
     auto file = imported ? OpenStoreImage(conf_, imported->digest) : Failure(std::move(imported).error());
     if (!file) {
       Log(Level::kWarn, "import failed", {{"error", file.error().message}});
@@ -162,7 +160,9 @@ void BrokerServer::Import(ConnectionId id, std::uint64_t request, UniqueFd sourc
     imported->id = request;
     Send(id, EncodeFrame(BrokerFrame::kImported, *imported),
          content ? std::vector<int>{file->get(), content.get()} : std::vector<int>{file->get()});
-  });
+  };
+  images_.Import(std::move(fds[0]), asked.as_is, told);
+  return {};
 }
 
 Result<> BrokerServer::HandleSteps(ConnectionId id, BrokerFrame kind, std::string_view payload,

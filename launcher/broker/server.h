@@ -42,7 +42,7 @@ class BrokerServer {
                         std::vector<UniqueFd> fds);
   Result<> HandleSteps(ConnectionId id, BrokerFrame kind, std::string_view payload,
                        std::vector<UniqueFd> fds);
-  void Import(ConnectionId id, std::uint64_t request, UniqueFd source);
+  Result<> Import(ConnectionId id, std::string_view payload, std::vector<UniqueFd> fds);
   void AnswerDone(ConnectionId id, std::uint64_t request, const Result<>& result,
                   BrokerFrame good = BrokerFrame::kDone);
   void Send(ConnectionId id, const std::string& frame, const std::vector<int>& fds = {});

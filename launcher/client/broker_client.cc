@@ -100,8 +100,8 @@ void BrokerClient::ListSteps(std::function<void(Result<std::vector<StepRecord>>)
   });
 }
 
-void BrokerClient::ImportImage(UniqueFd file, std::function<void(Result<Imported>)> done) {
-  Ask(BrokerFrame::kImportImage, PlainRequest{}, std::move(file),
+void BrokerClient::ImportImage(UniqueFd file, bool as_is, std::function<void(Result<Imported>)> done) {
+  Ask(BrokerFrame::kImportImage, ImportRequest{.as_is = as_is}, std::move(file),
       [done = std::move(done)](Result<Reply> reply) {
         done([&]() -> Result<Imported> {
           Reply taken = TRY(std::move(reply));

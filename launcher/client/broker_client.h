@@ -54,7 +54,7 @@ class BrokerClient {
     UniqueFd file;     // read-only
     UniqueFd content;  // what is inside (imagestore/content/content.h), read-only; may be missing
   };
-  void ImportImage(UniqueFd file, std::function<void(Result<Imported>)> done);
+  void ImportImage(UniqueFd file, bool as_is, std::function<void(Result<Imported>)> done);
 
  private:
   struct Reply {

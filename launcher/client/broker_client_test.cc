@@ -83,17 +83,17 @@ TEST_F(BrokerClientTest, CarriesDescriptorsBothWays) {
   ASSERT_EQ(start.fds.size(), 1u);
   EXPECT_EQ(*ReadSealedMemfd(start.fds[0].get(), 100), "the spec");
 
-  client_->ImportImage(std::move(*MakeSealedMemfd("sif", "x")), [&](Result<BrokerClient::Imported> imported) {
-    ASSERT_TRUE(imported);
-    EXPECT_EQ(imported->image.digest, "sha256:1");
-    EXPECT_EQ(*ReadAll(imported->file.get(), 100), "ours");
-    done = true;
-  });
+  client_->ImportImage(std::move(*MakeSealedMemfd("sif", "x")), false,
+                       [&](Result<BrokerClient::Imported> imported) {
+                         ASSERT_TRUE(imported);
+                         EXPECT_EQ(imported->image.digest, "sha256:1");
+                         EXPECT_EQ(*ReadAll(imported->file.get(), 100), "ours");
+                         done = true;
+                       });
   Received import = Receive();
   UniqueFd ours = std::move(*MakeSealedMemfd("ours", "ours"));
   Send(BrokerFrame::kImported,
-       ImportedImage{Decode<PlainRequest>(import.payload, "test")->id, "sha256:1", "sha256:2", 4},
-       {ours.get()});
+       ImportedImage{Decode<ImportRequest>(import.payload, "test")->id, "sha256:1", 4}, {ours.get()});
   RunUntil(done);
 }
 

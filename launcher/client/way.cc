@@ -109,9 +109,10 @@ Result<> HearAnswer(Entered& entered) {
   return {};
 }
 
-Result<std::string> ImportBySetuid(const WayRequest& request, int image_fd) {
+Result<std::string> ImportBySetuid(const WayRequest& request, int image_fd, bool as_is) {
   TRY(CheckSetuid(request.starter));
-  Output output = TRY(RunAndCapture({.argv = {request.starter, "import", "3"}, .fds = {{3, image_fd}}}));
+  Output output = TRY(RunAndCapture(
+      {.argv = {request.starter, as_is ? "import-as-is" : "import", "3"}, .fds = {{3, image_fd}}}));
   std::string digest = output.out.substr(0, output.out.find('\n'));
   if (output.status.wait_status != 0)
     return Fail(Code::kFailedPrecondition, "slipway-starter failed (its words are above)");
@@ -185,12 +186,12 @@ Result<StarterProcess> SpawnStarter(const std::string& starter, const std::strin
   return started;
 }
 
-Result<std::string> ImportIntoStore(const WayRequest& request, int image_fd) {
+Result<std::string> ImportIntoStore(const WayRequest& request, int image_fd, bool as_is) {
   std::vector<std::string> why;
   if (request.only.value_or(Way::kBrokered) == Way::kBrokered) {
     auto asked = [&]() -> Result<std::string> {
-      UniqueFd socket = TRY(
-          AskBroker(request.exec_socket, EncodeFrame(BrokerFrame::kImportImage, PlainRequest{1}), image_fd));
+      UniqueFd socket = TRY(AskBroker(
+          request.exec_socket, EncodeFrame(BrokerFrame::kImportImage, ImportRequest{1, as_is}), image_fd));
       return HearBroker(socket.get(), BrokerFrame::kImported);
     }();
     if (asked) return TRY(Decode<ImportedImage>(*asked, "imported image")).digest;
@@ -199,7 +200,7 @@ Result<std::string> ImportIntoStore(const WayRequest& request, int image_fd) {
     why.push_back(Cat("brokered: ", asked.error().message));
   }
   if (request.only.value_or(Way::kSetuid) == Way::kSetuid) {
-    auto digest = ImportBySetuid(request, image_fd);
+    auto digest = ImportBySetuid(request, image_fd, as_is);
     if (digest) return digest;
     why.push_back(Cat("setuid: ", digest.error().message));
   }

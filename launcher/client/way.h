@@ -72,7 +72,8 @@ Result<StarterProcess> SpawnStarter(const std::string& starter, const std::strin
                                     const std::vector<std::string>& arguments);
 
 // Puts the file into the node's store, by the broker or else the setuid starter; the digest of what will be
-// mounted. May take as long as packing the image anew takes.
-Result<std::string> ImportIntoStore(const WayRequest& request, int image_fd);
+// mounted. May take as long as packing the image anew takes. `as_is`: not packed anew; refused where no key
+// of the site signed it.
+Result<std::string> ImportIntoStore(const WayRequest& request, int image_fd, bool as_is);
 
 }  // namespace slipway

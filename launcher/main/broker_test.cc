@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // slipway-broker and slipway-holder, the programs, with the real container code: a signed credential and a
 // LaunchSpec become tasks in a container, as root for another user and rootless. Needs root (to be both).
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <sys/stat.h>
 
@@ -12,6 +12,8 @@
 
 namespace slipway {
 namespace {
+
+using ::testing::HasSubstr;
 
 struct BrokerProgram : Programs {
   virtual ImageSource Image() { return {}; }
@@ -73,9 +75,9 @@ TEST_F(BrokerProgram, IsReadyAgainAfterSIGKILLWhileATaskRuns) {
 
 struct BrokerWithItsImporter : BrokerProgram {
   const char* ImportProgram() override { return SLIPWAY_IMPORT; }
-  Reply Import(const std::string& path) {
+  Reply Import(const std::string& path, bool as_is = false) {
     UniqueFd file = Open(path, O_RDONLY).value();
-    return agent->Ask(EncodeFrame(BrokerFrame::kImportImage, PlainRequest{5}), {file.get()}).value();
+    return agent->Ask(EncodeFrame(BrokerFrame::kImportImage, ImportRequest{5, as_is}), {file.get()}).value();
   }
 };
 
@@ -83,7 +85,6 @@ TEST_F(BrokerWithItsImporter, RunsWhatSlipwayImportMadeOfAForeignImage) {
   Reply reply = Import(image_file);
   ASSERT_EQ(reply.kind, BrokerFrame::kImported) << reply.message();
   auto image = Decode<ImportedImage>(reply.payload, "imported").value();
-  EXPECT_EQ(image.source_digest, digest);
   EXPECT_NE(image.digest, digest) << "what is mounted is our own writer's";
   LaunchCredential credential = Credential({1, 1, 0});
   credential.image_digest = image.digest;
@@ -140,6 +141,56 @@ TEST_F(BrokerWithKeys, KeepsBesideTheImageWhoOfTheSiteSignedIt) {
   EXPECT_EQ(agent->Ask(EncodeFrame(BrokerFrame::kRemoveImage, ImageRequest{6, image.digest})).value().code(),
             Code::kOk);
   EXPECT_TRUE(SignedBy(conf.image_dir, image.digest)->empty());
+}
+
+TEST_F(BrokerWithKeys, WhatAKeyOfTheSiteSignedMayBeMountedAsItIsAndNothingElse) {
+  std::string sif = SifAround(dir, image_file), site = NewKeyPair(dir, "site"),
+              stranger = NewKeyPair(dir, "stranger");
+  auto refusal = [&](const std::string& path) {
+    Reply reply = Import(path, true);
+    EXPECT_EQ(reply.kind, BrokerFrame::kError) << path;
+    EXPECT_EQ(reply.message().find('\n'), std::string::npos);
+    return reply.message();
+  };
+  auto images = [&] {
+    return Decode<ImageList>(
+               agent->Ask(EncodeFrame(BrokerFrame::kListImages, PlainRequest{1})).value().payload, "images")
+        .value()
+        .digests.size();
+  };
+  std::size_t before = images();
+  EXPECT_THAT(refusal(sif), HasSubstr("image-keys")) << "the site has none";
+  ASSERT_TRUE(WriteFileAtomically(dir + "/image-keys", *ReadFile(site + ".pub"), 0644));
+  EXPECT_THAT(refusal(sif), HasSubstr("it is not signed; without --as-is it is packed anew"));
+  EXPECT_THAT(refusal(image_file), HasSubstr("no SIF"));
+  SignSif(sif, stranger);
+  EXPECT_THAT(refusal(sif), HasSubstr("--as-is needs a signature by a key of this site"));
+  EXPECT_EQ(images(), before) << "a refusal keeps nothing";
+
+  SignSif(sif, site);
+  Reply reply = Import(sif, true);
+  ASSERT_EQ(reply.kind, BrokerFrame::kImported) << reply.message();
+  auto image = Decode<ImportedImage>(reply.payload, "imported").value();
+  // The signed partition, to the byte; the end is padded to what a loop device maps.
+  std::string signed_bytes = *ReadFile(image_file, 64 << 20), stored = *ReadAll(reply.fds[0].get(), 64 << 20);
+  EXPECT_EQ(stored.size() % 4096, 0u);
+  EXPECT_EQ(stored.substr(0, signed_bytes.size()), signed_bytes);
+  EXPECT_EQ(stored.find_first_not_of('\0', signed_bytes.size()), std::string::npos);
+  ASSERT_EQ(image.signers.size(), 1u);
+  EXPECT_EQ(*SignedBy(conf.image_dir, image.digest), std::vector<std::string>{image.signers[0].key});
+  LaunchCredential credential = Credential({1, 1, 0});
+  credential.image_digest = image.digest;
+  ASSERT_EQ(Start(credential, Spec("cat /hello; exit 3")).kind, BrokerFrame::kStarted);
+  EXPECT_EQ(Line({1, 1, 0}, "from the "), "image");
+  Tell({1, 1, 0}, "exit 0");
+  EXPECT_TRUE(agent->AwaitGone({1, 1, 0}));
+
+  // One bit of what was signed is another image.
+  UniqueFd file = Open(sif, O_RDWR).value();
+  std::size_t at = ReadFile(sif, 64 << 20)->find("hsqs") + 100;
+  ASSERT_EQ(::pwrite(file.get(), "\x5a", 1, static_cast<off_t>(at)), 1);
+  file.reset();
+  EXPECT_THAT(refusal(sif), HasSubstr("wrong"));
 }
 
 TEST_F(BrokerWithKeys, WhatSomebodyMayStillChangeIsNotVerified) {
@@ -216,7 +267,7 @@ TEST_F(RootlessBrokerProgram, ChecksCredentialsAndImportsLikeTheOther) {
       << "stepd opens it by the path that the welcome leads to";
   ASSERT_TRUE(WriteFileAtomically(dir + "/in", "look", 0644));
   Reply looked = agent
-                     ->Ask(EncodeFrame(BrokerFrame::kImportImage, PlainRequest{5}),
+                     ->Ask(EncodeFrame(BrokerFrame::kImportImage, ImportRequest{5}),
                            {Open(dir + "/in", O_RDONLY).value().get()})
                      .value();
   ASSERT_EQ(looked.kind, BrokerFrame::kImported) << looked.message();

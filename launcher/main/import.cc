@@ -3,14 +3,16 @@
 // a process that, before it reads the first byte, can do nothing any more but compute, read one descriptor
 // and write another. Whoever takes it over gains a CPU.
 //
-//   slipway-import --in-fd N --out-fd M [--content-fd C]
-//   slipway-import --verify-fd N --out-fd M --keys-fd K
+//   slipway-import --in-fd N --out-fd M
+//   slipway-import --look-fd N --out-fd C
+//   slipway-import --verify-fd N --out-fd M --keys-fd K [--as-is-fd S]
 //
-// N: a SIF or a squashfs. M: an empty regular file, readable and writable. The first form writes a squashfs
-// to it that our writer made, and one line of key=value to stdout; to C, what is inside
-// (imagestore/content/content.h). The second writes who signed N, of the keys in K
-// (imagestore/trust/site_keys.h), as launcher/spec/image_signers.h says. Exit 1 and one line on stderr when
-// the image is refused or damaged; 2 when it was called wrongly. A forbidden system call ends it with SIGSYS.
+// N: a SIF or a squashfs. M, C, S: empty regular files, readable and writable. The first form writes a
+// squashfs to M that our writer made, and one line of key=value to stdout. The second writes what is inside
+// the squashfs N to C (imagestore/content/content.h). The third writes who signed N, of the keys in K
+// (imagestore/trust/site_keys.h), as launcher/spec/image_signers.h says; to S goes the squashfs that they
+// signed, as it is, and without a signer that is a refusal. Exit 1 and one line on stderr when the image is
+// refused or damaged; 2 when it was called wrongly. A forbidden system call ends it with SIGSYS.
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -38,8 +40,8 @@ namespace {
 constexpr std::uint64_t kDataMax = std::uint64_t{256} << 30;
 
 struct Arguments {
-  int in_fd = -1, verify_fd = -1, out_fd = -1, keys_fd = -1, content_fd = -1;
-  int image_fd() const { return verify_fd >= 0 ? verify_fd : in_fd; }
+  int in_fd = -1, look_fd = -1, verify_fd = -1, out_fd = -1, keys_fd = -1, as_is_fd = -1;
+  int image_fd() const { return std::max({in_fd, look_fd, verify_fd}); }
 };
 
 std::optional<int> FdNumber(const char* text) {
@@ -51,11 +53,9 @@ std::optional<int> FdNumber(const char* text) {
 
 std::optional<Arguments> Parse(int argc, char** argv) {
   Arguments given;
-  const std::map<std::string_view, int*> slots = {{"--in-fd", &given.in_fd},
-                                                  {"--verify-fd", &given.verify_fd},
-                                                  {"--out-fd", &given.out_fd},
-                                                  {"--keys-fd", &given.keys_fd},
-                                                  {"--content-fd", &given.content_fd}};
+  const std::map<std::string_view, int*> slots = {
+      {"--in-fd", &given.in_fd},   {"--look-fd", &given.look_fd}, {"--verify-fd", &given.verify_fd},
+      {"--out-fd", &given.out_fd}, {"--keys-fd", &given.keys_fd}, {"--as-is-fd", &given.as_is_fd}};
   std::set<int> different;
   for (int i = 1; i < argc; i += 2) {
     auto slot = slots.find(argv[i]);
@@ -64,23 +64,34 @@ std::optional<Arguments> Parse(int argc, char** argv) {
       return std::nullopt;
     *slot->second = *number;
   }
-  bool packs = given.in_fd >= 0 && given.verify_fd < 0 && given.keys_fd < 0;
-  bool verifies = given.in_fd < 0 && given.verify_fd >= 0 && given.keys_fd >= 0 && given.content_fd < 0;
-  if (given.out_fd < 0 || packs == verifies) return std::nullopt;
+  bool verifies = given.verify_fd >= 0;
+  int images = (given.in_fd >= 0) + (given.look_fd >= 0) + verifies;
+  bool fits = verifies ? given.keys_fd >= 0 : given.keys_fd < 0 && given.as_is_fd < 0;
+  if (given.out_fd < 0 || images != 1 || !fits) return std::nullopt;
   return given;
+}
+
+Result<> CheckOutput(int fd) {
+  struct stat info;
+  if (::fstat(fd, &info) < 0) return ErrnoFail("the output's descriptor");
+  int flags = ::fcntl(fd, F_GETFL);
+  if (!S_ISREG(info.st_mode) || (flags & O_ACCMODE) != O_RDWR) {
+    return Fail(Code::kInvalidArgument, "the output must be a regular file, open for reading and writing");
+  }
+  if (info.st_size != 0) return Fail(Code::kFailedPrecondition, "the output is not empty");
+  return {};
 }
 
 Result<> CheckDescriptors(const Arguments& arguments) {
   struct stat info;
   if (::fstat(arguments.image_fd(), &info) < 0) return ErrnoFail("the image's descriptor");
   if (!S_ISREG(info.st_mode)) return Fail(Code::kInvalidArgument, "the image is not a regular file");
-  if (::fstat(arguments.out_fd, &info) < 0) return ErrnoFail("the output's descriptor");
-  int flags = ::fcntl(arguments.out_fd, F_GETFL);
-  if (!S_ISREG(info.st_mode) || (flags & O_ACCMODE) != O_RDWR) {
-    return Fail(Code::kInvalidArgument, "the output must be a regular file, open for reading and writing");
-  }
-  if (info.st_size != 0) return Fail(Code::kFailedPrecondition, "the output is not empty");
-  return {};
+  if (arguments.as_is_fd >= 0) TRY(CheckOutput(arguments.as_is_fd));
+  return CheckOutput(arguments.out_fd);
+}
+
+std::uint64_t SizeOf(int fd) {
+  return static_cast<std::uint64_t>(std::max<off_t>(::lseek(fd, 0, SEEK_END), 0));
 }
 
 Result<squashfs::Window> FindSquashfs(int fd) {
@@ -94,9 +105,7 @@ Result<squashfs::Window> FindSquashfs(int fd) {
   if (!read || std::memcmp(magic, "hsqs", 4) != 0) {
     return Fail(Code::kInvalidArgument, "neither a SIF nor a squashfs image");
   }
-  off_t size = ::lseek(fd, 0, SEEK_END);
-  if (size < 0) return ErrnoFail("lseek");
-  return squashfs::Window{fd, 0, static_cast<std::uint64_t>(size)};
+  return squashfs::Window{fd, 0, SizeOf(fd)};
 }
 
 // Names come from the image: they must not forge a line or a terminal's escape.
@@ -107,11 +116,13 @@ std::string Printable(std::string text) {
   return text;
 }
 
-// Of what was written, which the kernel will mount. An image about which nothing can be said is an image.
-Result<> TellContent(const Arguments& arguments, std::uint64_t bytes) {
-  auto content = content::InspectImage({arguments.out_fd, 0, bytes});
+// An image about which nothing can be said is an image.
+Result<std::string> TellContent(const Arguments& arguments) {
+  TRY(Confine());
+  auto content = content::InspectImage({arguments.look_fd, 0, SizeOf(arguments.look_fd)});
   if (!content) content = content::Content{.notes = {content.error().message}};
-  return WriteAll(arguments.content_fd, content::EncodeContent(*content));
+  TRY(WriteAll(arguments.out_fd, content::EncodeContent(*content)));
+  return std::string();
 }
 
 Result<std::string> Pack(const Arguments& arguments) {
@@ -121,7 +132,6 @@ Result<std::string> Pack(const Arguments& arguments) {
   options.policy = squashfs::ImportPolicy();
   options.limits.bytes_max = kDataMax;
   squashfs::PackSummary summary = TRY(squashfs::Repack(window, arguments.out_fd, options));
-  if (arguments.content_fd >= 0) TRY(TellContent(arguments, summary.bytes_out));
   std::string list;
   for (const std::string& what : summary.dropped) list += Cat(list.empty() ? "" : "; ", what);
   return Cat("entries=", summary.entries, " bytes_in=", summary.bytes_in, " bytes_out=", summary.bytes_out,
@@ -144,13 +154,17 @@ Result<std::string> Verify(const Arguments& arguments) {
   if (DigestOf("") == DigestOf(" "))
     return Fail(Code::kInternal, "libcrypto cannot hash");  // reads its settings
   TRY(Confine());
-  TRY(WriteAll(arguments.out_fd, SignersText(TRY(SignersOfImage(arguments.verify_fd, keys)))));
+  std::vector<ImageSigner> signers = arguments.as_is_fd >= 0
+                                         ? TRY(CopyIfSigned(arguments.verify_fd, arguments.as_is_fd, keys))
+                                         : TRY(SignersOfImage(arguments.verify_fd, keys));
+  TRY(WriteAll(arguments.out_fd, SignersText(signers)));
   return std::string();
 }
 
 Result<std::string> Run(const Arguments& arguments) {
-  TRY(CloseAllBut({arguments.image_fd(), arguments.out_fd, arguments.keys_fd, arguments.content_fd}));
+  TRY(CloseAllBut({arguments.image_fd(), arguments.out_fd, arguments.keys_fd, arguments.as_is_fd}));
   TRY(CheckDescriptors(arguments));
+  if (arguments.look_fd >= 0) return TellContent(arguments);
   return arguments.verify_fd >= 0 ? Verify(arguments) : Pack(arguments);
 }
 
@@ -161,10 +175,10 @@ int main(int argc, char** argv) {
   using namespace slipway;
   auto arguments = Parse(argc, argv);
   if (!arguments) {
-    (void)WriteAll(2,
-                   "slipway-import: usage: slipway-import --in-fd N --out-fd M [--content-fd C], or "
-                   "--verify-fd N --out-fd M "
-                   "--keys-fd K\n");
+    (void)WriteAll(
+        2,
+        "slipway-import: usage: slipway-import --in-fd N --out-fd M, or --look-fd N --out-fd C, or "
+        "--verify-fd N --out-fd M --keys-fd K [--as-is-fd S]\n");
     return 2;
   }
   Result<std::string> outcome;

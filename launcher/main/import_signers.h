@@ -15,5 +15,9 @@ namespace slipway {
 // An error is of the file, not of a signature.
 Result<std::vector<ImageSigner>> SignersOfImage(int fd,
                                                 const std::vector<std::unique_ptr<trust::Checker>>& keys);
+// The same, and that partition's bytes, as they were compared with the signatures, go to the empty file
+// `copy_fd`, padded to what a loop device maps. kPermissionDenied says why when there is no signer.
+Result<std::vector<ImageSigner>> CopyIfSigned(int fd, int copy_fd,
+                                              const std::vector<std::unique_ptr<trust::Checker>>& keys);
 
 }  // namespace slipway

@@ -113,12 +113,11 @@ TEST_F(Import, WhatIsInsideIsTold) {
   std::ofstream(tree_ + "/var/lib/dpkg/status")
       << "Package: mpich\nStatus: install ok installed\nVersion: 4.0.2-3\nArchitecture: amd64\n";
   std::ofstream(tree_ + "/bin/libmpich.so.12") << std::string("\0MPICH Version:\0\0PMI_FD\0", 24);
-  MakeSif({});
-  auto in = Open(top_ + "/image.sif", O_RDONLY);
-  auto out = Open(top_ + "/out", O_RDWR | O_CREAT | O_TRUNC, 0600);
+  Outcome packed = Run(MakeSif({}));
+  ASSERT_EQ(packed.status.exit_code(), 0) << packed.err;
   auto told = Open(top_ + "/content", O_RDWR | O_CREAT | O_TRUNC, 0600);
-  auto ran = RunAndCapture({.argv = {SLIPWAY_IMPORT, "--in-fd", "7", "--out-fd", "5", "--content-fd", "6"},
-                            .fds = {{7, in->get()}, {5, out->get()}, {6, told->get()}}});
+  auto ran = RunAndCapture({.argv = {SLIPWAY_IMPORT, "--look-fd", "7", "--out-fd", "6"},
+                            .fds = {{7, packed.image.get()}, {6, told->get()}}});
   ASSERT_EQ(ran->status.exit_code(), 0) << ran->status.signal();
   auto content = content::DecodeContent(*ReadFile(top_ + "/content"));
   ASSERT_TRUE(content) << content.error().message;

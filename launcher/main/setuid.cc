@@ -79,7 +79,7 @@ Result<HalfBorn> BearAndDrop(int control_fd, const std::string& digest) {
   return child;
 }
 
-Result<> BecomeImporter(int image_fd) {
+Result<> BecomeImporter(int image_fd, bool as_is) {
   UserIds who = TRY(CallerForPrivileged());
   BrokerConf conf = TRY(LoadConf(kStarterConf));
   TRY(JudgeImport(conf, ExecWay::kSetuid, who));
@@ -94,7 +94,8 @@ Result<> BecomeImporter(int image_fd) {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  const char* argv[] = {"slipway-broker", "--config", kStarterConf, "--import", "3", nullptr};
+  const char* how = as_is ? "--import-as-is" : "--import";
+  const char* argv[] = {"slipway-broker", "--config", kStarterConf, how, "3", nullptr};
   const char* envp[] = {"PATH=/usr/bin:/bin", nullptr};
   ::execve(conf.broker.c_str(), const_cast<char**>(argv), const_cast<char**>(envp));
   return ErrnoFail("starting", conf.broker);
@@ -155,8 +156,8 @@ void ExecAsSetuid(int control_fd, const std::string& digest) {
   ::_exit(status ? status->exit_code() : kExitOurs);
 }
 
-void ImportAsSetuid(int image_fd) {
-  auto begun = BecomeImporter(image_fd);
+void ImportAsSetuid(int image_fd, bool as_is) {
+  auto begun = BecomeImporter(image_fd, as_is);
   std::fprintf(stderr, "slipway-starter: %s\n", begun.error().message.c_str());
   ::_exit(kExitOurs);
 }

@@ -6,7 +6,7 @@
 //   slipway-starter rootless FD [root [NAME]|root-only]
 //     with the caller's rights alone, also where it is setuid; what he is inside: root, with the ids that
 //     /etc/subuid lends to NAME, or none; himself if nothing is said
-//   slipway-starter import FD
+//   slipway-starter import|import-as-is FD
 //     setuid: the image in FD into the store; prints its digest
 //
 // exec and rootless: FD is the control socket on which the LaunchSpec arrives.
@@ -80,7 +80,7 @@ uid_t OwnerOfTheHostsFiles() {
 
 [[noreturn]] void Main(int argc, char** argv) {
   std::string_view verb = argc > 2 ? argv[1] : "";
-  int fd = argc > 2 ? (verb == "import" ? FdOf(argv[2]) : ControlFd(argv[2])) : -1;
+  int fd = argc > 2 ? (verb.starts_with("import") ? FdOf(argv[2]) : ControlFd(argv[2])) : -1;
   auto wanted = WantedOf(argc, argv);
   bool known = verb == "rootless" ? argc <= 5 && wanted : argc <= (verb == "exec" ? 4 : 3);
   if (fd < 0 || !known) Refuse("started by `slipway exec`, not by hand");
@@ -90,7 +90,7 @@ uid_t OwnerOfTheHostsFiles() {
         "not setuid root for this caller (a nosuid mount? no_new_privs? root himself?): the rootless way "
         "remains");
   if (verb == "exec") ExecAsSetuid(fd, argc == 4 ? argv[3] : "");
-  if (verb == "import") ImportAsSetuid(fd);
+  if (verb == "import" || verb == "import-as-is") ImportAsSetuid(fd, verb != "import");
   Refuse("started by `slipway exec`, not by hand");
 }
 

@@ -78,6 +78,26 @@ TEST_F(Ways, SignedByLetsInWhatOneOfItsKeysHasSigned) {
     EXPECT_THAT(Shell(way, digest, "exit 0").err, HasSubstr("no such signature was verified")) << way;
 }
 
+TEST_F(Ways, ImportAsIsTakesWhatAKeyOfTheSiteSignedAndRefusesTheRestInOneLine) {
+  std::string key = NewKeyPair(dir, "site"), sif = SifAround(dir, image_file);
+  ASSERT_TRUE(WriteFileAtomically(dir + "/image-keys", *ReadFile(key + ".pub"), 0644));
+  ASSERT_EQ(::chmod(sif.c_str(), 0644), 0);
+  ASSERT_TRUE(WriteFileAtomically(dir + "/bin/slipway-broker", *ReadFile(SLIPWAY_BROKER, 64 << 20), 0755));
+  RestartBrokerWith(Cat("image_keys = ", dir, "/image-keys\n"));
+  for (const char* way : kPrivileged) {
+    Ended refused = Shell(way, sif, "exit 0", {"--import", "--as-is"});
+    EXPECT_EQ(refused.code, 125) << way;
+    EXPECT_THAT(refused.err, HasSubstr("--as-is needs a signature by a key of this site")) << way;
+  }
+  EXPECT_THAT(Shell("auto", sif, "exit 0", {"--as-is"}).err, HasSubstr("--import"));
+  SignSif(sif, key);
+  for (const char* way : kPrivileged) {
+    Ended ran = Shell(way, sif, "cat /hello; exit 6", {"--import", "--as-is", "--explain"});
+    EXPECT_EQ(ran.code, 6) << ran.err;
+    EXPECT_THAT(ran.err, HasSubstr("mounted by the kernel")) << way;
+  }
+}
+
 TEST_F(Ways, ForcedAndForbiddenBindsAreTheAdmins) {
   ASSERT_TRUE(MakeDirectories(dir + "/secret"));
   ASSERT_TRUE(WriteFileAtomically(dir + "/site", "of the site\n", 0644));
@@ -152,7 +172,7 @@ TEST_F(Ways, RootReadsNoFileForAUserThatHeCouldNotReadHimself) {
         ::setresuid(kUser, kUser, kUser) < 0)
       ::_exit(99);
     auto client = ConnectUnix(conf.exec_socket(), SOCK_SEQPACKET);
-    if (!client || !SendMessage(client->get(), EncodeFrame(BrokerFrame::kImportImage, PlainRequest{1}),
+    if (!client || !SendMessage(client->get(), EncodeFrame(BrokerFrame::kImportImage, ImportRequest{1}),
                                 {unreadable.get()}))
       ::_exit(98);
     auto answer = ReceiveMessage(client->get());

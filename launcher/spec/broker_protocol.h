@@ -29,7 +29,7 @@ enum class BrokerFrame : std::uint16_t {
   kEndJob = 7,       // StepRequest (step ignored) → kDone; the job's namespaces are let go
   kListSteps = 8,    // PlainRequest → kSteps
   kImportImage =
-      9,  // PlainRequest + fd of a SIF or squashfs that nobody trusts → kImported + fd of our squashfs
+      9,  // ImportRequest + fd of a SIF or squashfs that nobody trusts → kImported + fd of our squashfs
   kForgetStep = 10,  // StepRequest → kDone: its report is safe with the controller, the run folder may go
   // requests of users, on a socket of their own (exec.sock), one a connection: kExec, or kImportImage as
   // above
@@ -77,6 +77,13 @@ struct ImageRequest {
   std::string digest;  // "sha256:…" of the whole file
 };
 void Fields(auto& archive, IsA<ImageRequest> auto& v) { archive(v.id, v.digest); }
+
+struct ImportRequest {
+  std::uint64_t id = 0;
+  bool as_is =
+      false;  // the squashfs that a key of the site signed, not packed anew; refused without a signature
+};
+void Fields(auto& archive, IsA<ImportRequest> auto& v) { archive(v.id, v.as_is); }
 
 struct StartStep {
   std::uint64_t id = 0;
@@ -126,14 +133,11 @@ void Fields(auto& archive, IsA<ImageList> auto& v) { archive(v.id, v.digests); }
 
 struct ImportedImage {
   std::uint64_t id = 0;
-  std::string digest;         // of what will be mounted
-  std::string source_digest;  // of what was handed in
+  std::string digest;  // of what will be mounted
   std::uint64_t bytes = 0;
   std::vector<ImageSigner> signers;  // keys of the site whose signature of it was verified
 };
-void Fields(auto& archive, IsA<ImportedImage> auto& v) {
-  archive(v.id, v.digest, v.source_digest, v.bytes, v.signers);
-}
+void Fields(auto& archive, IsA<ImportedImage> auto& v) { archive(v.id, v.digest, v.bytes, v.signers); }
 
 struct StepGone {
   StepId step;

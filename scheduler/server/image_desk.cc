@@ -98,19 +98,20 @@ Result<BrokerClient*> ImageDesk::Broker() {
   return broker_.get();
 }
 
-void ImageDesk::Import(UniqueFd spooled, std::string source_digest, Requester by,
+void ImageDesk::Import(UniqueFd spooled, std::string source_digest, bool as_is, Requester by,
                        std::function<void(Result<Imported>)> done) {
   auto broker = Broker();
   if (!broker) return done(Failure(std::move(broker).error()));
-  (*broker)->ImportImage(std::move(spooled), [this, source_digest, by, done = std::move(done)](
-                                                 Result<BrokerClient::Imported> imported) {
-    if (!imported) return done(Failure(std::move(imported).error()));
-    auto shared = std::make_shared<BrokerClient::Imported>(std::move(*imported));
-    worker_->Post([this, source_digest, by, done, shared] {
-      auto kept = std::make_shared<Result<Imported>>(Keep(std::move(*shared), source_digest, by));
-      loop_.Post([done, kept] { done(std::move(*kept)); });
-    });
-  });
+  (*broker)->ImportImage(
+      std::move(spooled), as_is,
+      [this, source_digest, by, done = std::move(done)](Result<BrokerClient::Imported> imported) {
+        if (!imported) return done(Failure(std::move(imported).error()));
+        auto shared = std::make_shared<BrokerClient::Imported>(std::move(*imported));
+        worker_->Post([this, source_digest, by, done, shared] {
+          auto kept = std::make_shared<Result<Imported>>(Keep(std::move(*shared), source_digest, by));
+          loop_.Post([done, kept] { done(std::move(*kept)); });
+        });
+      });
 }
 
 namespace {
@@ -132,9 +133,6 @@ std::optional<content::Content> ReadContent(const UniqueFd& file) {
 // The catalogue comes last: an image that it knows is whole, and bytes that it does not know are garbage.
 Result<ImageDesk::Imported> ImageDesk::Keep(BrokerClient::Imported imported, const std::string& source_digest,
                                             const Requester& by) {
-  if (imported.image.source_digest != source_digest)
-    return Fail(Code::kDataLoss, "the import read ", imported.image.source_digest, ", not the ",
-                source_digest, " that was sent");
   store::Writer writer = TRY(blobs_.NewBlob());
   TRY_CONTEXT(Copy(imported.file.get(), writer), "keeping the imported image");
   store::ImageFacts facts{.digest = imported.image.digest,

@@ -113,7 +113,8 @@ class ImageDesk {
   Result<> CheckQuota(const Requester& by);  // kResourceExhausted when he has used up what he may
   Result<UniqueFd> NewSpoolFile() const;     // without a name: nothing of it is left behind
   // Loop's thread. `spooled` holds what the user sent, its digest checked; `done` comes on the loop's thread.
-  void Import(UniqueFd spooled, std::string source_digest, Requester by,
+  // `as_is`: not packed anew, which the broker allows to what a key of the site signed.
+  void Import(UniqueFd spooled, std::string source_digest, bool as_is, Requester by,
               std::function<void(Result<Imported>)> done);
 
   Result<UniqueFd> OpenBlob(const std::string& digest);

@@ -50,11 +50,13 @@ class UploadStream final : public grpc::ServerReadReactor<v1::UploadChunk> {
                     " is more than this cluster takes (", FormatBytes(bytes_max), ")");
       source_digest_ = in_.source_digest();
       bytes_left_ = in_.source_bytes();
-      auto known = in_.again() ? Result<ImageDesk::Imported>() : context_.images.Find(source_digest_, by_);
-      if (known && !in_.again()) {
-        ToProto(*known, reply_);
-        Finish(grpc::Status::OK);
-        return false;
+      as_is_ = in_.as_is();
+      if (!in_.again() && !as_is_) {
+        if (auto known = context_.images.Find(source_digest_, by_)) {
+          ToProto(*known, reply_);
+          Finish(grpc::Status::OK);
+          return false;
+        }
       }
       TRY(context_.images.CheckQuota(by_));
       file_ = TRY_CONTEXT(context_.images.NewSpoolFile(), "upload");
@@ -76,7 +78,7 @@ class UploadStream final : public grpc::ServerReadReactor<v1::UploadChunk> {
     auto readable = std::make_shared<UniqueFd>(TRY_CONTEXT(ReopenReadOnly(file_.get()), "upload"));
     file_.reset();
     context_.loop.Post([this, readable] {
-      context_.images.Import(std::move(*readable), source_digest_, by_,
+      context_.images.Import(std::move(*readable), source_digest_, as_is_, by_,
                              [this](Result<ImageDesk::Imported> imported) {
                                if (!imported)
                                  return Finish(ToStatus(std::move(imported).error().Context("import")));
@@ -94,6 +96,7 @@ class UploadStream final : public grpc::ServerReadReactor<v1::UploadChunk> {
   Sha256 hash_;
   std::string source_digest_;
   std::uint64_t bytes_left_ = 0;
+  bool as_is_ = false;
 };
 
 class ImageService final : public v1::Images::CallbackService {

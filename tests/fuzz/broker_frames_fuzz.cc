@@ -37,6 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Try<StepList>(payload);
   Try<ImageList>(payload);
   Try<ImportedImage>(payload);
+  Try<ImportRequest>(payload);
   Try<StepGone>(payload);
   Try<HolderKey>(payload);
   Try<std::vector<std::string>>(payload);
