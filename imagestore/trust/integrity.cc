@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "imagestore/trust/integrity.h"
 
+#include <fcntl.h>
 #include <openssl/evp.h>
 
 #include <algorithm>
@@ -163,6 +164,14 @@ Result<std::string> Digests::OfDescriptor(const sif::Descriptor& object, std::ui
   return hasher.Finish();
 }
 
+Result<> Digests::AddToCopy(std::string_view bytes, std::uint64_t at) const {
+  TRY_CONTEXT(WriteAll(copy_fd_, bytes), "writing the copy");
+  // Whoever flushes it in the end should not wait for all of it then.
+  ::sync_file_range(copy_fd_, static_cast<off64_t>(at), static_cast<off64_t>(bytes.size()),
+                    SYNC_FILE_RANGE_WRITE);
+  return {};
+}
+
 Result<std::string> Digests::OfBytes(const sif::Descriptor& object, std::string_view hash) {
   auto [found, is_new] = bytes_.try_emplace({object.id, std::string(hash)});
   if (!is_new) return found->second;
@@ -175,7 +184,7 @@ Result<std::string> Digests::OfBytes(const sif::Descriptor& object, std::string_
     TRY(ReadExactlyAt(from_copy ? copy_fd_ : fd_,
                       std::as_writable_bytes(std::span(buffer.data(), buffer.size())),
                       from_copy ? done : object.offset + done));
-    if (is_copied && !from_copy) TRY_CONTEXT(WriteAll(copy_fd_, buffer), "writing the copy");
+    if (is_copied && !from_copy) TRY(AddToCopy(buffer, done));
     hasher.Update(buffer);
   }
   copied_ = copied_ || is_copied;

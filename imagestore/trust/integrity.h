@@ -46,6 +46,7 @@ class Digests {
   Result<std::string> OfBytes(const sif::Descriptor& object, std::string_view hash);
 
  private:
+  Result<> AddToCopy(std::string_view bytes, std::uint64_t at) const;
   int fd_;
   const sif::Image& image_;
   std::uint32_t copied_id_ = 0;

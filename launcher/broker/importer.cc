@@ -15,19 +15,20 @@
 namespace slipway {
 namespace {
 
-constexpr std::size_t kErrorBytesMax = 400;
 constexpr int kDeadlineMs = 30 * 60 * 1000;
 
 // The first line, with nothing in it that could confuse a log or a terminal: it comes from the parser of a
 // hostile file.
 std::string FirstLine(int fd) {
-  std::string text(kErrorBytesMax, '\0');
+  std::string text(400, '\0');
   ssize_t n = ::read(fd, text.data(), text.size());
   text.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
   return Printable(text.substr(0, text.find('\n')));
 }
 
-Result<> RunImport(const BrokerConf& conf, std::vector<SandboxFile> files, std::uint64_t out_bytes_max) {
+// Returns the digest of `hashed_fd`, which is read meanwhile.
+Result<std::string> RunImport(const BrokerConf& conf, std::vector<SandboxFile> files,
+                              std::uint64_t out_bytes_max, int hashed_fd = -1) {
   // Nobody reads it before the end and nobody waits for it: what does not fit the pipe is lost.
   PipeEnds errors = TRY(MakePipe(O_NONBLOCK));
   Process process = TRY(StartSandboxed({.program = conf.import,
@@ -38,12 +39,13 @@ Result<> RunImport(const BrokerConf& conf, std::vector<SandboxFile> files, std::
                                         .files = std::move(files),
                                         .error_fd = errors.write.get(),
                                         .out_bytes_max = out_bytes_max}));
+  std::string digest = hashed_fd < 0 ? "" : TRY(HashUnwritable(hashed_fd));
   pollfd ended{process.pidfd(), POLLIN, 0};
   bool overdue = ::poll(&ended, 1, kDeadlineMs) == 0;
   if (overdue) TRY(process.Signal(SIGKILL));
   ExitStatus status = TRY(process.Wait());
   if (overdue) return Fail(Code::kDeadlineExceeded, "the import took longer than 30 minutes");
-  if (status.wait_status == 0) return {};
+  if (status.wait_status == 0) return digest;
   std::string line = FirstLine(errors.read.get());
   if (line.empty() && status.signaled()) line = Cat("slipway-import was ended by signal ", status.signal());
   return Fail(Code::kInvalidArgument, line.empty() ? "slipway-import failed without a word" : line);
@@ -81,8 +83,7 @@ Result<ImportedImage> ImportFile(const BrokerConf& conf, int store_fd, int sourc
   if (!conf.rootless && (conf.import_uid == 0 || conf.import_gid == 0))
     return Fail(Code::kFailedPrecondition,
                 "imports are off: import_uid and import_gid are not set in the broker's configuration");
-  std::uint64_t bytes_max =
-      4 * TRY_CONTEXT(SizeOfFile(source_fd), "the image to import") + (std::uint64_t{1} << 30);
+  std::uint64_t bytes_max = 4 * TRY_CONTEXT(SizeOfFile(source_fd), "the image to import") + (1UL << 30);
   UniqueFd source = TRY_CONTEXT(ReopenReadOnly(source_fd), "the image to import");
   UniqueFd out = TRY(MakeNamelessImage(conf)), content = TRY(MakeNamelessImage(conf));
   std::vector<ImageSigner> signers = TRY(Signers(conf, source.get(), as_is ? out.get() : -1, bytes_max));
@@ -91,8 +92,9 @@ Result<ImportedImage> ImportFile(const BrokerConf& conf, int store_fd, int sourc
     return Fail(Code::kFailedPrecondition, "the image was opened for writing while it was imported");
   UniqueFd result = TRY(ReopenReadOnly(out.get()));
   out.reset();  // the lease must find no writer
-  TRY(RunImport(conf, {{"--look-fd", result.get()}, {"--out-fd", content.get()}}, bytes_max));
-  ImportedImage imported{0, TRY(HashUnwritable(result.get())), TRY(SizeOfFile(result.get()))};
+  std::vector<SandboxFile> look = {{"--look-fd", result.get()}, {"--out-fd", content.get()}};
+  ImportedImage imported{0, TRY(RunImport(conf, look, bytes_max, result.get())),
+                         TRY(SizeOfFile(result.get()))};
   TRY(LinkIntoStore(store_fd, result.get(), ImageFilePath(conf, imported.digest)));
   std::string told = ContentPath(conf, imported.digest);
   if (::unlink(told.c_str()) < 0 && errno != ENOENT) return ErrnoFail("unlink", told);
