@@ -41,22 +41,27 @@ std::vector<std::string> HostAptSettings() {
 
 }  // namespace
 
+Result<std::vector<std::string>> DebootstrapWords(const Recipe& recipe, const std::string& target) {
+  std::vector<std::string> words = {"mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"};
+  for (std::string& setting : HostAptSettings()) words.push_back(std::move(setting));
+  if (!recipe.include.empty()) words.push_back("--include=" + Join(recipe.include, ","));
+  words.push_back(recipe.os_version);
+  words.push_back(target);
+  if (!recipe.mirror_url.empty()) {
+    words.push_back(Cat("deb ", recipe.mirror_url, " ", recipe.os_version, " main"));
+  } else {
+    for (std::string& line : TRY(HostAptLines(recipe.os_version))) words.push_back(std::move(line));
+  }
+  return words;
+}
+
 Result<> Debootstrap(const Recipe& recipe, const std::string& target, const RunOptions& run) {
   if (!InPath("mmdebstrap")) {
     return Fail(Code::kNotFound,
                 "Bootstrap: debootstrap needs the program mmdebstrap (apt install mmdebstrap)");
   }
   RunOptions options = run;
-  options.argv = {"mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"};
-  for (std::string& setting : HostAptSettings()) options.argv.push_back(std::move(setting));
-  if (!recipe.include.empty()) options.argv.push_back("--include=" + Join(recipe.include, ","));
-  options.argv.push_back(recipe.os_version);
-  options.argv.push_back(target);
-  if (!recipe.mirror_url.empty()) {
-    options.argv.push_back(Cat("deb ", recipe.mirror_url, " ", recipe.os_version, " main"));
-  } else {
-    for (std::string& line : TRY(HostAptLines(recipe.os_version))) options.argv.push_back(std::move(line));
-  }
+  options.argv = TRY(DebootstrapWords(recipe, target));
   RunOutcome outcome = TRY(Run(options));
   if (outcome.status.exit_code() == 0) return {};
   return Fail(Code::kFailedPrecondition, recipe.name, ":", recipe.bootstrap_line,

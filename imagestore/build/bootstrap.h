@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <string>
+#include <vector>
 
 #include "base/result/result.h"
 #include "imagestore/build/deffile.h"
@@ -12,6 +13,8 @@
 
 namespace slipway::build {
 
+// mmdebstrap's command line for the new directory `target`: suite, packages, where they come from.
+Result<std::vector<std::string>> DebootstrapWords(const Recipe& recipe, const std::string& target);
 // Installs into the new directory `target`; as root, of the machine or of a user namespace. kNotFound with
 // the package to install when mmdebstrap is missing.
 Result<> Debootstrap(const Recipe& recipe, const std::string& target, const RunOptions& run);

@@ -16,6 +16,7 @@
 #include "imagestore/build/image_window.h"
 #include "imagestore/build/metadata.h"
 #include "imagestore/build/sections.h"
+#include "imagestore/build/state_keys.h"
 #include "imagestore/build/userns.h"
 #include "imagestore/sif/elf_arch.h"
 #include "imagestore/sif/sif.h"
@@ -111,8 +112,12 @@ class Builder {
     Recipe recipe = TRY(ParseRecipe(text, name));
     std::string arch(sif::HostArch());
     Labels base;
-    for (Recipe& stage : recipe.earlier) TRY(BringBase(stage));
+    for (Recipe& stage : recipe.earlier) {
+      TRY(BringBase(stage));
+      TRY(DigestBase(stage));
+    }
     TRY(BringBase(recipe));
+    TRY(DigestBase(recipe));
     if (recipe.HasBase())
       TRY_CONTEXT(ReadBase(recipe, arch, base), Cat(recipe.name, ":", recipe.bootstrap_line));
     Labels labels = LabelsOf(recipe, base, arch, epoch_.value_or(std::time(nullptr)));
@@ -148,6 +153,14 @@ class Builder {
     return {};
   }
 
+  // What is kept of this build is kept for these bytes.
+  Result<> DigestBase(Recipe& recipe) const {
+    if (!recipe.HasBase() || options_.cache_folder.empty()) return {};
+    UniqueFd base = TRY_CONTEXT(Open(recipe.base, O_RDONLY), Cat(recipe.name, ":", recipe.bootstrap_line));
+    recipe.base_digest = TRY(DigestOfFile(base.get()));
+    return {};
+  }
+
   // Label and architecture of the image that this one builds on; its errors belong to the recipe's line.
   static Result<> ReadBase(Recipe& recipe, std::string& arch, Labels& base) {
     UniqueFd fd = TRY(Open(recipe.base, O_RDONLY));
@@ -164,17 +177,27 @@ class Builder {
     populate.progress = [this](const BuildProgress& progress) { Report(progress); };
     populate.log = log_;
     populate.cancelled = options_.cancelled;
+    std::optional<BuildCache> cache;
+    std::vector<StagePlan> plan(populate.recipe->earlier.size() + 1);
+    if (!options_.cache_folder.empty()) {
+      cache = TRY_CONTEXT(BuildCache::Open({.folder = options_.cache_folder,
+                                            .bytes_max = options_.cache_bytes_max,
+                                            .cancelled = options_.cancelled}),
+                          "the build cache");
+      populate.cache = &*cache;
+      plan = PlanStages(*populate.recipe, *cache);
+    }
     for (std::size_t i = 0; i < populate.recipe->earlier.size(); ++i) {
       const Recipe& stage = populate.recipe->earlier[i];
+      populate.stage_keys[stage.stage] = plan[i].key;
+      if (!plan[i].is_needed) continue;
       PopulateOptions earlier = populate;
       earlier.recipe = &stage;
       earlier.root = Cat(populate.root, ".stage", i);
       if (::mkdir(earlier.root.c_str(), 0755) < 0) return ErrnoFail("mkdir", earlier.root);
-      if (stage.bootstrap == "debootstrap") ReportBootstrap(stage);
-      TRY(Populate(earlier));
+      populate.stage_keys[stage.stage] = TRY(Populate(earlier));
       populate.stages[stage.stage] = earlier.root;
     }
-    if (populate.recipe->bootstrap == "debootstrap") ReportBootstrap(*populate.recipe);
     TRY(Populate(populate));
     return Pack(populate.root, place);
   }
@@ -235,11 +258,6 @@ class Builder {
   }
   void Report(const BuildProgress& progress) const {
     if (report_) report_(progress);
-  }
-  void ReportBootstrap(const Recipe& recipe) const {
-    Report({"bootstrap",
-            Cat("installing Debian ", recipe.os_version,
-                recipe.include.empty() ? "" : Cat(" with ", recipe.include.size(), " more packages"))});
   }
 
   const BuildOptions& options_;

@@ -12,12 +12,13 @@
 #include <vector>
 
 #include "base/result/result.h"
+#include "imagestore/build/build_cache.h"
 #include "imagestore/build/deffile.h"
 #include "imagestore/squashfs/pack.h"
 
 namespace slipway::build {
 
-// One step of a build: "bootstrap", "%files", "%post", "%test", "pack", "write".
+// One step of a build: "cache", "bootstrap", "%files", "%post", "%test", "pack", "write".
 struct BuildProgress {
   std::string phase;
   std::string detail;                 // for people: "installing Debian bookworm with 14 packages"
@@ -34,6 +35,9 @@ struct BuildOptions {
   int zstd_level = 3;  // where the compressor is zstd
   squashfs::Limits limits;
   Arguments arguments;  // what {{ NAME }} in the recipe stands for
+  // Where the trees after bootstrap and sections are kept for the next build (build_cache.h); empty: nowhere.
+  std::string cache_folder;
+  std::uint64_t cache_bytes_max = kBuildCacheBytes;
   // Brings what "Bootstrap: docker" and the like name ("docker://host/name:tag"): the path of a SIF. Empty:
   // such recipes are refused; whoever can talk to networks sets it.
   std::function<Result<std::string>(const std::string& address)> fetch;

@@ -48,6 +48,7 @@ struct Recipe {
   std::string from;  // localimage: a SIF or a squashfs; others: what their address goes on with
   std::string registry, name_space;  // docker, oras: before `from`
   std::string base;                  // the local image that all that comes to; set by who brings it
+  std::string base_digest;           // its bytes'; set with it where somebody wants to know
   std::string stage;                 // its name, for "%files from"; empty: the last one needs none
   std::vector<Recipe> earlier;       // stages that this one may copy from, in order
   Section pre, setup;                // on the host

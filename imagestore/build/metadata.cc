@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "imagestore/build/metadata.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "base/text/units.h"
 
@@ -16,6 +18,7 @@ constexpr char kBaseEnvironment[] =
     "# What every container starts from; 90-environment.sh may change it.\n"
     "export PATH=\"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"\n";
 constexpr char kEnvironmentHead[] = "#!/bin/sh\n# The recipe's %environment\n\n";
+constexpr char kRunscript[] = "/.singularity.d/runscript", kStartscript[] = "/.singularity.d/startscript";
 constexpr char kDefaultRunscript[] = "#!/bin/sh\nexec /bin/sh \"$@\"\n";
 constexpr char kDefaultStartscript[] = "#!/bin/sh\n";
 
@@ -23,6 +26,22 @@ std::string Script(const Section& section, std::string_view fallback) {
   if (!section) return std::string(fallback);
   std::string shell = section.shell.empty() ? "/bin/sh" : section.shell;
   return Cat("#!", shell, "\n\n", section.text);
+}
+
+struct Described {
+  std::string path, text;
+  unsigned mode;
+};
+// Of a recipe without a %runscript the default is no part of it: a section may put one there.
+std::vector<Described> DescriptionOf(const Recipe& recipe, const Labels& labels) {
+  std::vector<Described> files = {{"/.singularity.d/labels.json", LabelsJson(labels), 0644},
+                                  {"/.singularity.d/Singularity", recipe.text, 0644}};
+  for (const auto& [path, section] : {std::pair{kRunscript, &recipe.runscript},
+                                      {kStartscript, &recipe.startscript},
+                                      {"/.singularity.d/test", &recipe.test}})
+    if (*section) files.push_back({path, Script(*section, ""), 0755});
+  if (recipe.help) files.push_back({"/.singularity.d/runscript.help", recipe.help.text, 0644});
+  return files;
 }
 
 // Labels come from outside and may not be UTF-8, which JSON must be.
@@ -78,24 +97,33 @@ Result<> MakeMountPoints(const RootDir& root) {
   return {};
 }
 
+Result<> WriteDescription(const RootDir& root, const Recipe& recipe, const Labels& labels) {
+  for (const Described& file : DescriptionOf(recipe, labels))
+    TRY(root.WriteFile(file.path, file.text, file.mode));
+  return {};
+}
+
+bool DescriptionIsAsWritten(const RootDir& root, const Recipe& recipe, const Labels& labels) {
+  std::vector<Described> files = DescriptionOf(recipe, labels);
+  return std::all_of(files.begin(), files.end(), [&](const Described& file) {
+    return root.ReadFile(file.path, file.text.size() + 1).value_or("") == file.text;
+  });
+}
+
 Result<> WriteMetadata(const RootDir& root, const Recipe& recipe, const Labels& labels) {
   TRY(MakeMountPoints(root));
   TRY(root.MakeDirectories("/.singularity.d/env"));
   TRY(root.WriteFile("/.singularity.d/env/01-base.sh", kBaseEnvironment, 0755));
-  bool keep_base_scripts = recipe.HasBase();
+  // The scripts of an image that this one builds on stay, where the recipe has none of its own.
   auto write = [&](const std::string& path, const Section& section, const std::string& text) -> Result<> {
-    if (!section && keep_base_scripts && root.Exists(path)) return {};
+    if (!section && recipe.HasBase() && root.Exists(path)) return {};
     return root.WriteFile(path, text, 0755);
   };
   TRY(write("/.singularity.d/env/90-environment.sh", recipe.environment,
             Cat(kEnvironmentHead, recipe.environment.text)));
-  TRY(write("/.singularity.d/runscript", recipe.runscript, Script(recipe.runscript, kDefaultRunscript)));
-  TRY(write("/.singularity.d/startscript", recipe.startscript,
-            Script(recipe.startscript, kDefaultStartscript)));
-  if (recipe.test) TRY(root.WriteFile("/.singularity.d/test", Script(recipe.test, ""), 0755));
-  if (recipe.help) TRY(root.WriteFile("/.singularity.d/runscript.help", recipe.help.text, 0644));
-  TRY(root.WriteFile("/.singularity.d/labels.json", LabelsJson(labels), 0644));
-  TRY(root.WriteFile("/.singularity.d/Singularity", recipe.text, 0644));
+  TRY(write(kRunscript, recipe.runscript, kDefaultRunscript));
+  TRY(write(kStartscript, recipe.startscript, kDefaultStartscript));
+  TRY(WriteDescription(root, recipe, labels));
   if (!root.Exists("/environment")) TRY(root.Symlink("/environment", ".singularity.d/env/90-environment.sh"));
   if (!root.Exists("/singularity")) TRY(root.Symlink("/singularity", ".singularity.d/runscript"));
   return {};

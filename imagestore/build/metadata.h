@@ -24,6 +24,11 @@ std::string InspectMetadataJson(const Labels& labels, std::string_view deffile);
 
 // Before %post: directories, mount points, environment, labels. Runscript, help and recipe, too.
 Result<> WriteMetadata(const RootDir& root, const Recipe& recipe, const Labels& labels);
+// The part of it that only says what the image is, and that no section needs: scripts, labels, help, recipe.
+// Over what is there.
+Result<> WriteDescription(const RootDir& root, const Recipe& recipe, const Labels& labels);
+// Whether it is as WriteDescription left it: no section wrote to it.
+bool DescriptionIsAsWritten(const RootDir& root, const Recipe& recipe, const Labels& labels);
 // Directories and files that a container's mounts need; what is there stays.
 Result<> MakeMountPoints(const RootDir& root);
 

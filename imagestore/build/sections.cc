@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "imagestore/build/sections.h"
 
-#include <glob.h>
 #include <sys/stat.h>
 
 #include <cstdlib>
-#include <memory>
 
 #include "base/os/fd.h"
 #include "base/text/text.h"
 #include "imagestore/build/apps.h"
 #include "imagestore/build/bootstrap.h"
+#include "imagestore/build/host_files.h"
+#include "imagestore/build/state_keys.h"
 
 namespace slipway::build {
 
@@ -23,21 +23,12 @@ std::string BaseName(std::string path) {
   return path.substr(path.find_last_of('/') + 1);
 }
 
-Result<std::vector<std::string>> Glob(const std::string& pattern) {
-  glob_t found{};
-  int code = ::glob(pattern.c_str(), GLOB_BRACE | GLOB_TILDE, nullptr, &found);
-  std::vector<std::string> paths(found.gl_pathv, found.gl_pathv + (code == 0 ? found.gl_pathc : 0));
-  ::globfree(&found);
-  if (paths.empty()) return Fail(Code::kNotFound, "%files: no such file: ", pattern);
-  return paths;
-}
-
 // The paths in a stage's tree that a pattern names. What a link outside the tree would add is not opened
 // later.
 Result<std::vector<std::string>> GlobIn(const std::string& stage_root, const std::string& pattern) {
   std::string absolute = pattern.starts_with('/') ? pattern : "/" + pattern;
   std::vector<std::string> paths;
-  if (auto found = Glob(stage_root + absolute)) {
+  if (auto found = HostFiles(stage_root + absolute)) {
     for (const std::string& path : *found) paths.push_back(path.substr(stage_root.size()));
   } else {
     paths.push_back(absolute);  // an absolute link on the way: only the tree itself can follow it
@@ -51,7 +42,8 @@ Result<> CopyLine(const PopulateOptions& options, const RootDir& root, const Fil
   bool of_stage = !copy.stage.empty();
   if (of_stage && stage == options.stages.end())
     return Fail(Code::kNotFound, "there is no stage ", copy.stage);
-  std::vector<std::string> sources = TRY(of_stage ? GlobIn(stage->second, copy.source) : Glob(copy.source));
+  std::vector<std::string> sources =
+      TRY(of_stage ? GlobIn(stage->second, copy.source) : HostFiles(copy.source));
   std::string destination = copy.destination.empty() ? copy.source : copy.destination;
   if (!destination.starts_with('/')) destination = Cat(default_folder, "/", destination);
   bool into = destination.ends_with('/') || sources.size() > 1 || root.IsDirectory(destination);
@@ -65,18 +57,6 @@ Result<> CopyLine(const PopulateOptions& options, const RootDir& root, const Fil
                  : root.CopyIn(source, target));
   }
   return {};
-}
-
-std::vector<std::string> SectionEnvironment() {
-  std::vector<std::string> environment = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                                          "HOME=/root", "LC_ALL=C",
-                                          "APPTAINER_ENVIRONMENT=/.singularity.d/env/91-environment.sh",
-                                          "SINGULARITY_ENVIRONMENT=/.singularity.d/env/91-environment.sh"};
-  for (const char* name : {"TERM", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY",
-                           "NO_PROXY", "SOURCE_DATE_EPOCH"}) {
-    if (const char* value = std::getenv(name)) environment.push_back(Cat(name, "=", value));
-  }
-  return environment;
 }
 
 Result<> RunSection(const PopulateOptions& options, const RootDir& root, const std::string& name,
@@ -129,17 +109,23 @@ Result<> RunOnHost(const PopulateOptions& options, const std::string& name, cons
               Join(outcome.last_lines, "\n  "));
 }
 
-Result<> InstallApps(const PopulateOptions& options, const RootDir& root) {
-  for (const App& app : options.recipe->apps) {
-    TRY(WriteApp(root, app));
-    for (const FileCopy& copy : app.files)
-      TRY_CONTEXT(CopyLine(options, root, copy, AppFolder(app)), Cat(options.recipe->name, ":", copy.line));
-    if (!app.install) continue;
-    Section install = app.install;
-    install.text = AppInstallScript(app);
-    TRY(RunSection(options, root, "%appinstall " + app.name, install));
-  }
+Result<> CopyFiles(const PopulateOptions& options, const RootDir& root) {
+  const Recipe& recipe = *options.recipe;
+  if (!recipe.files.empty() && options.progress)
+    options.progress({"%files", Cat("copying ", recipe.files.size(), " entries")});
+  for (const FileCopy& copy : recipe.files)
+    TRY_CONTEXT(CopyLine(options, root, copy, ""), Cat(recipe.name, ":", copy.line));
   return {};
+}
+
+Result<> InstallApp(const PopulateOptions& options, const RootDir& root, const App& app) {
+  TRY(WriteApp(root, app));
+  for (const FileCopy& copy : app.files)
+    TRY_CONTEXT(CopyLine(options, root, copy, AppFolder(app)), Cat(options.recipe->name, ":", copy.line));
+  if (!app.install) return {};
+  Section install = app.install;
+  install.text = AppInstallScript(app);
+  return RunSection(options, root, "%appinstall " + app.name, install);
 }
 
 Result<> Bootstrap(const PopulateOptions& options) {
@@ -155,36 +141,88 @@ Result<> Bootstrap(const PopulateOptions& options) {
     if (options.progress) options.progress({"bootstrap", "unpacking " + recipe.from});
     return UnpackLocalImage(recipe.base, options.root, options.cancelled);
   }
+  if (options.progress)
+    options.progress(
+        {"bootstrap",
+         Cat("installing Debian ", recipe.os_version,
+             recipe.include.empty() ? "" : Cat(" with ", recipe.include.size(), " more packages"))});
   TRY(Debootstrap(recipe, options.root, run));
   // mmdebstrap makes device nodes; a container's /dev is a mount.
-  return RemoveTree(options.root + "/dev");
+  TRY(RemoveTree(options.root + "/dev"));
+  // This host's, which mmdebstrap copied; a container gets its own.
+  RootDir root = TRY(RootDir::Open(options.root));
+  TRY(root.Remove("/etc/resolv.conf"));
+  return root.Remove("/etc/hostname");
+}
+
+Result<> DoStep(const PopulateOptions& options, const RootDir& root, std::size_t step) {
+  const Recipe& recipe = *options.recipe;
+  if (step == kFilesStep) return CopyFiles(options, root);
+  if (step == kPostStep) return RunSection(options, root, "%post", recipe.post);
+  return InstallApp(options, root, recipe.apps[step - kFirstAppStep]);
+}
+
+// Brings the last state that the cache has. How many steps need not be done.
+Result<std::size_t> StartFromCache(const PopulateOptions& options, const std::vector<std::string>& keys) {
+  if (options.cache == nullptr) return std::size_t{0};
+  for (std::size_t step = keys.size(); step-- > 0;) {
+    if (!IsWorthKeeping(*options.recipe, step) || keys[step].empty() || !options.cache->Has(keys[step]))
+      continue;
+    if (options.progress)
+      options.progress({"cache", Cat("going on behind ", StepName(*options.recipe, step),
+                                     " of an earlier build (--no-cache builds all of it)")});
+    TRY(options.cache->Restore(keys[step], options.root));
+    return step + 1;
+  }
+  return std::size_t{0};
+}
+
+// A state that cannot be kept costs the next build time, nothing else.
+Result<> KeepState(const PopulateOptions& options, const std::vector<std::string>& keys, std::size_t step) {
+  const Recipe& recipe = *options.recipe;
+  if (options.cache == nullptr || keys[step].empty() || !IsWorthKeeping(recipe, step)) return {};
+  RootDir root = TRY(RootDir::Open(options.root));
+  // A later build writes its own description over a section's.
+  if (step > kBootstrapStep && !DescriptionIsAsWritten(root, recipe, options.labels)) return {};
+  // A file that changed while it was copied: nobody knows which of the two is in there.
+  if (step > kBootstrapStep && KeysOf(recipe, options.stage_keys) != keys) return {};
+  if (options.progress) options.progress({"cache", Cat("keeping what ", StepName(recipe, step), " made")});
+  auto kept = options.cache->Keep(keys[step], options.root);
+  if (kept || kept.error().code == Code::kCancelled) return kept;
+  if (options.log) options.log(Cat("not kept in the build cache: ", kept.error().message));
+  return {};
 }
 
 }  // namespace
 
-Result<> Populate(const PopulateOptions& options) {
-  TRY(RunOnHost(options, "%pre", options.recipe->pre));
-  TRY(Bootstrap(options));
+Result<std::string> Populate(const PopulateOptions& options) {
+  const Recipe& recipe = *options.recipe;
+  TRY(RunOnHost(options, "%pre", recipe.pre));
+  std::vector<std::string> keys(kFirstAppStep + recipe.apps.size());
+  if (options.cache != nullptr) keys = KeysOf(recipe, options.stage_keys);
+  std::size_t done = TRY(StartFromCache(options, keys));
+  if (done == 0) {
+    TRY(Bootstrap(options));
+    TRY(KeepState(options, keys, kBootstrapStep));
+    done = 1;
+  }
   if (::chmod(options.root.c_str(), 0755) < 0) return ErrnoFail("chmod", options.root);
   RootDir root = TRY(RootDir::Open(options.root));
-  if (options.recipe->bootstrap == "debootstrap") {
-    // This host's, which mmdebstrap copied; a container gets its own.
-    TRY(root.Remove("/etc/resolv.conf"));
-    TRY(root.Remove("/etc/hostname"));
+  if (done == kFilesStep) {
+    TRY(WriteMetadata(root, recipe, options.labels));
+    TRY(RunOnHost(options, "%setup", recipe.setup));
+  } else {
+    TRY(WriteDescription(root, recipe, options.labels));
   }
-  TRY(WriteMetadata(root, *options.recipe, options.labels));
-  TRY(RunOnHost(options, "%setup", options.recipe->setup));
-  if (!options.recipe->files.empty() && options.progress)
-    options.progress({"%files", Cat("copying ", options.recipe->files.size(), " entries")});
-  for (const FileCopy& copy : options.recipe->files) {
-    TRY_CONTEXT(CopyLine(options, root, copy, ""), Cat(options.recipe->name, ":", copy.line));
+  for (std::size_t step = done; step < keys.size(); ++step) {
+    TRY(DoStep(options, root, step));
+    TRY(KeepState(options, keys, step));
   }
-  TRY(RunSection(options, root, "%post", options.recipe->post));
-  TRY(InstallApps(options, root));
-  if (options.run_tests) TRY(RunSection(options, root, "%test", options.recipe->test));
+  if (options.run_tests) TRY(RunSection(options, root, "%test", recipe.test));
   // Settings of this host (proxy, clock) that only the build needed.
   TRY(root.Remove("/etc/apt/apt.conf.d/99mmdebstrap"));
-  return MakeMountPoints(root);
+  TRY(MakeMountPoints(root));
+  return keys.back();
 }
 
 }  // namespace slipway::build
