@@ -13,6 +13,7 @@
 #include "cli/images/pull_options.h"
 #include "cli/images/subcommands.h"
 #include "cli/show/progress.h"
+#include "imagestore/oci/blob_cache.h"
 #include "imagestore/sif/sif.h"
 #include "imagestore/squashfs/reader.h"
 
@@ -57,6 +58,10 @@ Result<Built> BuildFromRecipe(const Parsed& options, const std::string& output) 
   wanted.temp_parent = options.Value("tmpdir");
   wanted.arguments = TRY(ArgumentsOf(options));
   wanted.cancelled = &Cancelled();
+  if (!options.Has("no-cache") && !options.Has("disable-cache"))
+    wanted.cache_folder = Cat(TRY(oci::BlobCache::DefaultFolder()), "/builds");
+  if (options.Has("cache-max"))
+    wanted.cache_bytes_max = TRY_CONTEXT(ParseBytes(options.Value("cache-max")), "--cache-max");
   PullProgress fetching(IsQuiet(options));
   oci::PullOptions packing_options = TRY(PullOptionsOf(options, fetching));
   wanted.compressor = packing_options.compressor;

@@ -8,6 +8,7 @@
 namespace slipway::cli {
 
 extern const Subcommand kBuild, kInspect;
+extern const Subcommand kCacheLs, kCacheClean;
 extern const Subcommand kPull, kPush, kFetch;
 extern const Subcommand kSign, kVerify, kKeyList, kKeyImport, kKeyExport, kKeyNewpair, kKeyRemove;
 extern const Subcommand kSifList, kSifHeader, kSifInfo, kSifDump, kSifAdd, kSifDel, kSifNew, kSifSetprim;

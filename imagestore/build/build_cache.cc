@@ -38,7 +38,8 @@ Result<BuildCache> BuildCache::Open(Options options) {
 
 std::string BuildCache::PathOf(const std::string& key) const { return Cat(options_.folder, "/", key); }
 
-// When it was made is its time of change, when it was used its time of access, set by hand: mounts may be noatime.
+// When it was made is its time of change, when it was used its time of access, set by hand: mounts may be
+// noatime.
 bool BuildCache::Has(const std::string& key) {
   if (held_.contains(key)) return true;
   auto file = slipway::Open(PathOf(key), O_RDONLY | O_NOFOLLOW);
@@ -57,8 +58,7 @@ bool BuildCache::Has(const std::string& key) {
 Result<> BuildCache::Restore(const std::string& key, const std::string& root) {
   int fd = held_.at(key).get();
   UniqueFd into = TRY(slipway::Open(root, O_RDONLY | O_DIRECTORY));
-  auto unpacked =
-      squashfs::Unpack({fd, 0, TRY(SizeOfFile(fd))}, into.get(), AsItIs(options_.cancelled));
+  auto unpacked = squashfs::Unpack({fd, 0, TRY(SizeOfFile(fd))}, into.get(), AsItIs(options_.cancelled));
   if (unpacked) return {};
   if (unpacked.error().code != Code::kInvalidArgument) return Failure(std::move(unpacked).error());
   ::unlink(PathOf(key).c_str());
@@ -74,7 +74,8 @@ Result<> BuildCache::Keep(const std::string& key, const std::string& root) {
   TRY(MakeRoom(packed.bytes_out));
   if (::fsync(out.get()) < 0) return ErrnoFail("fsync", PathOf(key));
   std::string file = Cat("/proc/self/fd/", out.get());
-  if (::linkat(AT_FDCWD, file.c_str(), AT_FDCWD, PathOf(key).c_str(), AT_SYMLINK_FOLLOW) < 0 && errno != EEXIST)
+  if (::linkat(AT_FDCWD, file.c_str(), AT_FDCWD, PathOf(key).c_str(), AT_SYMLINK_FOLLOW) < 0 &&
+      errno != EEXIST)
     return ErrnoFail("link", PathOf(key));
   return SyncFolderOf(PathOf(key));
 }
@@ -92,7 +93,8 @@ Result<> BuildCache::MakeRoom(std::uint64_t bytes) const {
   UniqueFd folder = TRY(slipway::Open(options_.folder, O_RDONLY | O_DIRECTORY));
   for (std::string& name : TRY(NamesIn(options_.folder))) {
     struct stat info;
-    if (::fstatat(folder.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(info.st_mode)) continue;
+    if (::fstatat(folder.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(info.st_mode))
+      continue;
     held += static_cast<std::uint64_t>(info.st_size);
     states.push_back({info.st_atim, static_cast<std::uint64_t>(info.st_size), std::move(name)});
   }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who changes the last line of a recipe should not wait for all of Debian again. What an image's tree is after a
-// step of a build is kept in the user's cache under a key that says what it came from (state_keys.h): a
-// squashfs with owners and modes as they were. One folder (0700), which any number of builds may use at once: a
-// state gets its name when all of it is on the disk, so whatever is killed leaves whole states or none, and one
-// that is taken away while somebody reads it stays readable to him.
+// Who changes the last line of a recipe should not wait for all of Debian again. What an image's tree is
+// after a step of a build is kept in the user's cache under a key that says what it came from (state_keys.h):
+// a squashfs with owners and modes as they were. One folder (0700), which any number of builds may use at
+// once: a state gets its name when all of it is on the disk, so whatever is killed leaves whole states or
+// none, and one that is taken away while somebody reads it stays readable to him.
 #pragma once
 
 #include <atomic>
@@ -33,10 +33,11 @@ class BuildCache {
 
   // From here on `key` can be restored, whoever takes it away. It counts as used now.
   bool Has(const std::string& key);
-  // Into the empty directory `root`, of a key that it Has; as root of a machine or of a user namespace. kDataLoss:
-  // it was damaged, and is gone now.
+  // Into the empty directory `root`, of a key that it Has; as root of a machine or of a user namespace.
+  // kDataLoss: it was damaged, and is gone now.
   Result<> Restore(const std::string& key, const std::string& root);
-  // Those that were used longest ago go to make room. kResourceExhausted when it alone is more than there may be.
+  // Those that were used longest ago go to make room. kResourceExhausted when it alone is more than there may
+  // be.
   Result<> Keep(const std::string& key, const std::string& root);
 
  private:

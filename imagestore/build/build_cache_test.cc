@@ -54,12 +54,13 @@ class CachedBuild : public ::testing::Test {
     std::string more;
   };
   std::string RecipeOf(const Words& words) const {
-    return Cat("Bootstrap: localimage\nFrom: ", top_, "/base.sif\n%files\n  ", top_, "/input /etc/input\n%post\n  ",
-               words.post, "\n%environment\n  ", words.environment, "\n%runscript\n  ", words.runscript,
-               "\n%appinstall tool\n  ", words.app, "\n", words.more);
+    return Cat("Bootstrap: localimage\nFrom: ", top_, "/base.sif\n%files\n  ", top_,
+               "/input /etc/input\n%post\n  ", words.post, "\n%environment\n  ", words.environment,
+               "\n%runscript\n  ", words.runscript, "\n%appinstall tool\n  ", words.app, "\n", words.more);
   }
-  Result<BuildSummary> MakeImage(const std::string& recipe, bool cached = true, std::uint64_t most = kBuildCacheBytes,
-                              std::function<void(const BuildProgress&)> progress = {}) {
+  Result<BuildSummary> MakeImage(const std::string& recipe, bool cached = true,
+                                 std::uint64_t most = kBuildCacheBytes,
+                                 std::function<void(const BuildProgress&)> progress = {}) {
     Write("x.def", recipe);
     log_.clear();
     return Build({.source = top_ + "/x.def",
@@ -74,10 +75,13 @@ class CachedBuild : public ::testing::Test {
   std::string Ran() const {
     std::string ran;
     for (const char* name : {"post", "app", "one"})
-      if (Cat("\n", log_).find(Cat("\nin ", name, "\n")) != std::string::npos) ran += Cat(ran.empty() ? "" : " ", name);
+      if (Cat("\n", log_).find(Cat("\nin ", name, "\n")) != std::string::npos)
+        ran += Cat(ran.empty() ? "" : " ", name);
     return ran;
   }
-  std::vector<std::string> States() const { return NamesIn(top_ + "/cache").value_or(std::vector<std::string>()); }
+  std::vector<std::string> States() const {
+    return NamesIn(top_ + "/cache").value_or(std::vector<std::string>());
+  }
   std::string top_, log_;
 };
 
@@ -115,10 +119,12 @@ TEST_F(CachedBuild, OnlyWhatChangedAndWhatComesAfterItIsDoneAgain) {
 }
 
 TEST_F(CachedBuild, AStageThatNobodyNeedsAnyMoreIsNotMade) {
-  std::string stage = Cat("Bootstrap: localimage\nFrom: ", top_, "/base.sif\nStage: one\n%post\n  echo in one; echo ");
+  std::string stage =
+      Cat("Bootstrap: localimage\nFrom: ", top_, "/base.sif\nStage: one\n%post\n  echo in one; echo ");
   auto recipe = [&](const std::string& made, const std::string& post) {
     return Cat(stage, made, " > /etc/made\nBootstrap: localimage\nFrom: ", top_,
-               "/base.sif\n%files from one\n  /etc/made /etc/got\n%post\n  echo in post\n%appinstall t\n  ", post, "\n");
+               "/base.sif\n%files from one\n  /etc/made /etc/got\n%post\n  echo in post\n%appinstall t\n  ",
+               post, "\n");
   };
   auto first = MakeImage(recipe("1", "true"));
   ASSERT_TRUE(first) << first.error().message << log_;
@@ -127,7 +133,7 @@ TEST_F(CachedBuild, AStageThatNobodyNeedsAnyMoreIsNotMade) {
   EXPECT_EQ(Ran(), "");
   std::string phases;
   ASSERT_TRUE(MakeImage(recipe("1", "echo other"), true, kBuildCacheBytes,
-                     [&](const BuildProgress& now) { phases += Cat(now.phase, " ", now.detail, "\n"); }));
+                        [&](const BuildProgress& now) { phases += Cat(now.phase, " ", now.detail, "\n"); }));
   EXPECT_EQ(Ran(), "");
   EXPECT_EQ(phases.find("unpacking"), std::string::npos) << phases;
   ASSERT_TRUE(MakeImage(recipe("2", "true")));

@@ -116,8 +116,7 @@ Result<std::string> AppKey(const App& app, const std::string& before,
                            const std::map<std::string, std::string>& stages) {
   Words words;
   words.Add(before).Add(app.name);
-  for (const Section* section :
-       {&app.install, &app.run, &app.start, &app.environment, &app.test, &app.help})
+  for (const Section* section : {&app.install, &app.run, &app.start, &app.environment, &app.test, &app.help})
     words.Add(*section);
   words.Add(Cat(app.labels.size()));
   for (const auto& [name, value] : app.labels) words.Add(name).Add(value);
@@ -173,7 +172,8 @@ std::vector<std::string> KeysOf(const Recipe& recipe, const std::map<std::string
 std::vector<StagePlan> PlanStages(const Recipe& recipe, BuildCache& cache) {
   std::vector<const Recipe*> all = StagesOf(recipe);
   std::vector<StagePlan> plan(all.size());
-  bool on_host = std::any_of(all.begin(), all.end(), [](const Recipe* one) { return one->pre || one->setup; });
+  bool on_host =
+      std::any_of(all.begin(), all.end(), [](const Recipe* one) { return one->pre || one->setup; });
   if (on_host) return plan;
   std::map<std::string, std::string> stages;
   std::vector<std::vector<std::string>> keys;

@@ -6,9 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <thread>
+#include <tuple>
 
 #include "base/crypto/crypto.h"
 
@@ -30,9 +32,13 @@ Result<BlobCache> BlobCache::Open(const std::string& folder, const std::atomic<b
   return BlobCache(folder, cancelled);
 }
 
+Result<UniqueFd> BlobCache::LockFile(const std::string& name) const {
+  return slipway::Open(Cat(folder_, "/locks/", name), O_RDWR | O_CREAT, 0600);
+}
+
 // Waits for whoever is at it. Lock files stay: taking one away would let two hold it.
 Result<UniqueFd> BlobCache::Lock(const std::string& name) const {
-  UniqueFd lock = TRY(slipway::Open(Cat(folder_, "/locks/", name), O_RDWR | O_CREAT, 0600));
+  UniqueFd lock = TRY(LockFile(name));
   while (::flock(lock.get(), LOCK_EX | LOCK_NB) < 0) {
     if (errno != EWOULDBLOCK && errno != EINTR) return ErrnoFail("flock", folder_);
     if (cancelled_ != nullptr && cancelled_->load()) return Fail(Code::kCancelled, "cancelled");
@@ -82,6 +88,38 @@ Result<std::string> BlobCache::Made(const std::string& key,
   TRY(make(unfinished));
   if (::rename(unfinished.c_str(), path.c_str()) < 0) return ErrnoFail("rename", unfinished);
   return path;
+}
+
+Result<std::vector<BlobCache::Item>> BlobCache::Items() const {
+  std::vector<Item> items;
+  for (const auto& [kind, folder] :
+       {std::pair{"layer", "/blobs/sha256"}, {"image", "/images"}, {"build", "/builds"}}) {
+    auto names = NamesIn(folder_ + folder);
+    if (!names && names.error().sys_errno == ENOENT) continue;
+    for (const std::string& name : TRY(std::move(names))) {
+      std::string path = Cat(folder_, folder, "/", name);
+      struct stat info;
+      if (::lstat(path.c_str(), &info) < 0 || !S_ISREG(info.st_mode)) continue;
+      items.push_back({kind, path, name, static_cast<std::uint64_t>(info.st_size),
+                       std::max<std::int64_t>(info.st_atime, info.st_mtime)});
+    }
+  }
+  std::sort(items.begin(), items.end(),
+            [](const Item& a, const Item& b) { return std::tie(a.used, a.path) < std::tie(b.used, b.path); });
+  return items;
+}
+
+// Whoever brings a layer or makes an image holds the lock of its name; a build's state has its name when it
+// is whole.
+Result<bool> BlobCache::Remove(const Item& item) const {
+  UniqueFd lock =
+      TRY(LockFile(item.name.substr(0, item.name.rfind(item.kind == "layer" ? ".part" : ".new"))));
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) < 0) {
+    if (errno == EWOULDBLOCK) return false;
+    return ErrnoFail("flock", folder_);
+  }
+  if (::unlink(item.path.c_str()) < 0 && errno != ENOENT) return ErrnoFail("unlink", item.path);
+  return true;
 }
 
 Result<UniqueFd> BlobCache::Temporary() const { return slipway::Open(folder_, O_TMPFILE | O_RDWR, 0600); }

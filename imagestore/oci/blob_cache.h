@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "base/os/fd.h"
 #include "base/result/result.h"
@@ -30,6 +31,17 @@ class BlobCache {
   Result<std::string> Made(const std::string& key,
                            const std::function<Result<>(const std::string& path)>& make);
 
+  // What is there, also of the build cache in its folder "builds", used longest ago first.
+  struct Item {
+    std::string kind;  // "layer", "image", "build"
+    std::string path, name;
+    std::uint64_t bytes = 0;
+    std::int64_t used = 0;  // seconds since 1970
+  };
+  Result<std::vector<Item>> Items() const;
+  // false: somebody is bringing it. Who has it open goes on reading.
+  Result<bool> Remove(const Item& item) const;
+
   // An unnamed file here.
   Result<UniqueFd> Temporary() const;
   const std::string& folder() const { return folder_; }
@@ -38,6 +50,7 @@ class BlobCache {
   BlobCache(std::string folder, const std::atomic<bool>* cancelled)
       : folder_(std::move(folder)), cancelled_(cancelled) {}
   Result<UniqueFd> Lock(const std::string& name) const;
+  Result<UniqueFd> LockFile(const std::string& name) const;
   std::string folder_;
   const std::atomic<bool>* cancelled_;
 };

@@ -20,6 +20,8 @@ std::vector<Command> ImageFileCommands();
 
 Command DeclareBuild();
 Command DeclareInspect();
+Command DeclareCacheLs();
+Command DeclareCacheClean();
 Command DeclarePull();
 Command DeclarePush();
 Command DeclareFetch();  // hidden: what `slipway exec docker://…` calls

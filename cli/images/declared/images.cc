@@ -38,8 +38,9 @@ Command DeclareBuild() {
                       Text("comp", "NAME", "compression: zstd (default), gzip, xz or lz4"),
                       Text("max-bytes", "SIZE", "refuse an image whose files have more (default 256G)"),
                       Text("max-entries", "N", "refuse an image of more files (default 4000000)"),
-                      Text("max-bytes", "SIZE", "refuse an image whose files have more (default 256G)"),
-                      Text("max-entries", "N", "refuse an image of more files (default 4000000)"),
+                      {.name = "no-cache", .help = "do every section; keep nothing for the next build"},
+                      {.name = "disable-cache", .help = "the same", .hidden = true},
+                      Text("cache-max", "SIZE", "what earlier builds may take up (default 20G)"),
                       {.name = "no-https", .help = "ask the registry by plain HTTP"},
                       {.name = "quiet", .letter = 'q', .help = "only errors"},
                       Json()},
@@ -60,6 +61,30 @@ Command DeclareInspect() {
                       {.name = "digest", .help = "also the digests, for which all of it is read"},
                       Json()},
           .positionals = {{.name = "IMAGE", .arity = Positional::kOne, .complete = "file"}}};
+}
+
+Command DeclareCacheLs() {
+  return {.name = "slipway cache ls",
+          .summary = "list what pulls and builds have kept",
+          .examples = {{"slipway cache ls", "used longest ago first"}},
+          .options = {Json()},
+          .notes = "It is in $SLIPWAY_CACHE, else $XDG_CACHE_HOME/slipway, else ~/.cache/slipway.\n"};
+}
+
+Command DeclareCacheClean() {
+  return {.name = "slipway cache clean",
+          .summary = "take away what pulls and builds have kept",
+          .examples = {{"slipway cache clean", "all of it"},
+                       {"slipway cache clean --days 30 --type layer", "layers that nobody used for a month"}},
+          .options = {Text("days", "N", "only what was not used for N days"),
+                      {.name = "type",
+                       .type = Option::kString,
+                       .value_name = "TYPE",
+                       .help = "only layer, image or build",
+                       .complete = "layer|image|build"},
+                      {.name = "dry-run", .letter = 'n', .help = "only say what would go"},
+                      Json()},
+          .notes = "What a pull or build is bringing at this moment stays.\n"};
 }
 
 Command DeclarePull() {
