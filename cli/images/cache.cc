@@ -43,11 +43,12 @@ Result<int> Ls(const Parsed& options) {
 Result<int> Clean(const Parsed& options) {
   std::string folder = TRY(oci::BlobCache::DefaultFolder()), kind = options.Value("type");
   if (!kind.empty() && kind != "layer" && kind != "image" && kind != "build")
-    return Fail(Code::kInvalidArgument, "slipway cache clean: --type is layer, image or build, not '", kind, "'");
+    return Fail(Code::kInvalidArgument, "slipway cache clean: --type is layer, image or build, not '", kind,
+                "'");
   std::int64_t until = std::time(nullptr) + kDayS;
   if (options.Has("days"))
-    until = std::time(nullptr) -
-            kDayS * static_cast<std::int64_t>(TRY_CONTEXT(ParseNumber(options.Value("days"), 0, 36500), "--days"));
+    until = std::time(nullptr) - kDayS * static_cast<std::int64_t>(TRY_CONTEXT(
+                                             ParseNumber(options.Value("days"), 0, 36500), "--days"));
   oci::BlobCache cache = TRY(oci::BlobCache::Open(folder));
   std::vector<oci::BlobCache::Item> gone;
   for (const auto& item : TRY(cache.Items())) {

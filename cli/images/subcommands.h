@@ -7,7 +7,7 @@
 
 namespace slipway::cli {
 
-extern const Subcommand kBuild, kInspect;
+extern const Subcommand kBuild;
 extern const Subcommand kCacheLs, kCacheClean;
 extern const Subcommand kPull, kPush, kFetch;
 extern const Subcommand kSign, kVerify, kKeyList, kKeyImport, kKeyExport, kKeyNewpair, kKeyRemove;

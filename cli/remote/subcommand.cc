@@ -5,14 +5,18 @@ namespace slipway::cli {
 
 const std::vector<const Subcommand*>& AllSubcommands() {
   static const std::vector<const Subcommand*> all = {
-      &kSubmit,       &kLaunch,      &kJobs,           &kJob,          &kCancel,     &kLogs,
-      &kNodes,        &kImageAdd,    &kImagePull,      &kImageLs,      &kImageShow,  &kImageTag,
-      &kImageUntag,   &kImageShare,  &kImageRm,        &kImageHistory, &kImageAllow, &kImageDeny,
-      &kImageGc,      &kImageVerify, &kImageDu,        &kDevUp,        &kDevDown,    &kDevStatus,
-      &kDevSupervise, &kInit,        &kCompletion,     &kComplete,     &kVersion,    &kExecJob,
-      &kShellJob,     &kHold,        &kRelease,        &kRequeue,      &kUpdate,     &kWhy,
-      &kConfigCheck,  &kConfigShow,  &kConfigHost,     &kPartitions,   &kShare,      &kAccountLs,
-      &kAccountSet,   &kAccountRm,   &kAccountAddUser, &kAccountRmUser};
+      &kSubmit,       &kLaunch,         &kJobs,         &kJob,
+      &kCancel,       &kLogs,           &kNodes,        &kImageAdd,
+      &kImagePull,    &kImageLs,        &kImageShow,    &kImageTag,
+      &kImageUntag,   &kImageShare,     &kImageRm,      &kImageHistory,
+      &kImageAllow,   &kImageDeny,      &kImageGc,      &kImageVerify,
+      &kImageDu,      &kDevUp,          &kDevDown,      &kDevStatus,
+      &kDevSupervise, &kInit,           &kCompletion,   &kComplete,
+      &kVersion,      &kExecJob,        &kShellJob,     &kHold,
+      &kRelease,      &kRequeue,        &kUpdate,       &kWhy,
+      &kInspect,      &kConfigCheck,    &kConfigShow,   &kConfigHost,
+      &kPartitions,   &kShare,          &kAccountLs,    &kAccountSet,
+      &kAccountRm,    &kAccountAddUser, &kAccountRmUser};
   return all;
 }
 

@@ -7,8 +7,8 @@
 namespace slipway::cli {
 
 namespace {
-constexpr std::array<std::string_view, 10> kWords = {"build", "inspect", "cache",  "pull", "push",
-                                                     "fetch", "sign",    "verify", "key",  "sif"};
+constexpr std::array<std::string_view, 9> kWords = {"build", "cache",  "pull", "push", "fetch",
+                                                    "sign",  "verify", "key",  "sif"};
 }
 
 std::vector<std::string> ImageFileWords() { return {kWords.begin(), kWords.end()}; }
@@ -18,11 +18,11 @@ bool IsImageFileCommand(std::string_view first_word) {
 }
 
 std::vector<Command> ImageFileCommands() {
-  return {DeclareBuild(),     DeclareInspect(), DeclarePull(),      DeclarePush(),       DeclareSign(),
-          DeclareVerify(),    DeclareKeyList(), DeclareKeyImport(), DeclareKeyExport(),  DeclareKeyNewpair(),
-          DeclareKeyRemove(), DeclareSifList(), DeclareSifHeader(), DeclareSifInfo(),    DeclareSifDump(),
-          DeclareSifAdd(),    DeclareSifDel(),  DeclareSifNew(),    DeclareSifSetprim(), DeclareCacheLs(),
-          DeclareCacheClean()};
+  return {DeclareBuild(),      DeclarePull(),       DeclarePush(),      DeclareSign(),
+          DeclareVerify(),     DeclareKeyList(),    DeclareKeyImport(), DeclareKeyExport(),
+          DeclareKeyNewpair(), DeclareKeyRemove(),  DeclareSifList(),   DeclareSifHeader(),
+          DeclareSifInfo(),    DeclareSifDump(),    DeclareSifAdd(),    DeclareSifDel(),
+          DeclareSifNew(),     DeclareSifSetprim(), DeclareCacheLs(),   DeclareCacheClean()};
 }
 
 }  // namespace slipway::cli

@@ -19,7 +19,6 @@ bool IsImageFileCommand(std::string_view first_word);
 std::vector<Command> ImageFileCommands();
 
 Command DeclareBuild();
-Command DeclareInspect();
 Command DeclareCacheLs();
 Command DeclareCacheClean();
 Command DeclarePull();

@@ -49,20 +49,6 @@ Command DeclareBuild() {
           .notes = kSources};
 }
 
-Command DeclareInspect() {
-  return {.name = "slipway inspect",
-          .summary = "show an image's labels and scripts",
-          .examples = {{"slipway inspect mpi.sif", "for people"},
-                       {"slipway inspect --json mpi.sif", "for programs"},
-                       {"slipway inspect --deffile mpi.sif", "the recipe it was built from"}},
-          .options = {{.name = "deffile", .letter = 'd', .help = "only the recipe"},
-                      {.name = "runscript", .letter = 'r', .help = "only the runscript"},
-                      {.name = "environment", .letter = 'e', .help = "only the environment"},
-                      {.name = "digest", .help = "also the digests, for which all of it is read"},
-                      Json()},
-          .positionals = {{.name = "IMAGE", .arity = Positional::kOne, .complete = "file"}}};
-}
-
 Command DeclareCacheLs() {
   return {.name = "slipway cache ls",
           .summary = "list what pulls and builds have kept",
