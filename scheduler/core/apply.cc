@@ -250,6 +250,10 @@ class Applier {
     Node* node = FindNode(e.node);
     if (node != nullptr) node->images.insert(e.digest);
   }
+  void operator()(const ImageDropped& e) {
+    Node* node = FindNode(e.node);
+    if (node != nullptr) node->images.erase(e.digest);
+  }
   void operator()(const JobPreempted& e) {
     Job* job = FindAttempt(e.job, e.attempt);
     if (job == nullptr || job->state == JobState::kCompleting || job->preempted_by) return;

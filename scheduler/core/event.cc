@@ -109,6 +109,7 @@ struct Describer {
   std::string operator()(const NodeDeclaredDown& e) {
     return Cat("NodeDeclaredDown ", e.node, ": ", e.reason);
   }
+  std::string operator()(const ImageDropped& e) { return Cat("ImageDropped ", e.node, ' ', e.digest); }
   std::string operator()(const ImageStaged& e) { return Cat("ImageStaged ", e.node, ' ', e.digest); }
 
   std::string operator()(const JobUpdated& e) { return Cat("JobUpdated ", e.job.value, " by ", e.uid); }

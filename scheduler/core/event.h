@@ -211,13 +211,18 @@ struct AssociationRemoved {
 };
 void Fields(auto& archive, IsA<AssociationRemoved> auto& v) { archive(v.key); }
 
+struct ImageDropped {  // the node has let the image go
+  std::string node, digest;
+};
+void Fields(auto& archive, IsA<ImageDropped> auto& v) { archive(v.node, v.digest); }
+
 // In the order of their kinds on disk (1, 2, …): new ones go to the end.
 using EventBody =
     std::variant<EpochBegan, JobSubmitted, JobStarted, JobCancelRequested, JobCompleting, NodeReleased,
                  JobEnded, JobRequeued, JobsForgotten, StepCreated, StepKillRequested, StepNodeStarted,
                  StepNodeEnded, NodeRegistered, NodeLost, NodeDrained, NodeResumed, NodeDeclaredDown,
                  ImageStaged, JobUpdated, UsageClockSet, AccountSet, AccountRemoved, AssociationSet,
-                 AssociationRemoved, JobPreempted>;
+                 AssociationRemoved, JobPreempted, ImageDropped>;
 
 struct Event {
   Time at;  // the controller's clock; never smaller than the event's before

@@ -154,6 +154,7 @@ struct LoseNode {  // its stream is gone (after what grace the daemon gives)
 };
 struct ReportImage {
   std::string node, digest;
+  bool held = true;  // false: the node has it no more
 };
 struct Tick {};  // a timer asked for by StartTimer is due (or any other time)
 

@@ -124,6 +124,21 @@ TEST(Policy, HasTheImageFetchedWhileTheJobWaits) {
   EXPECT_EQ(c.Sent("n2", "Prefetch sha256:aa"), 1U);
 }
 
+TEST(Policy, WhatANodeLetGoIsNotItsAnyMore) {
+  TestCluster c(2, 4);
+  c.Do(ReportImage{"n1", "sha256:aa"});
+  c.Do(ReportImage{"n2", "sha256:aa"});
+  c.Do(ReportImage{"n1", "sha256:aa", false});
+  c.Do(ReportImage{"n1", "sha256:bb", false});  // it never had it
+  c.Do(ReportImage{"n9", "sha256:aa", false});
+  EXPECT_TRUE(c.state().FindNode("n1")->images.empty());
+  JobSpec spec = SmallJob(4);
+  spec.command.image.digest = "sha256:aa";
+  EXPECT_EQ(c.NodesOf(c.Submit(spec)), "n2:4") << "the one that has it";
+  c.Restart();
+  EXPECT_TRUE(c.state().FindNode("n1")->images.empty());
+}
+
 TEST(Policy, EqualStatesGiveEqualPlans) {
   TestCluster c(3, 4);
   c.Do(ChangeNode{{1}, "n1", NodeChange::kDrain, ""});

@@ -45,11 +45,13 @@ struct PlanningPolicy::Follow {
   void operator()(const NodeReleased& e) const {
     policy.planner_.Release(e.job.value, policy.numbers_.at(e.node));
   }
-  void operator()(const ImageStaged& e) const {
-    auto set = policy.image_sets_.find(e.digest);
-    auto number = policy.numbers_.find(e.node);
+  void operator()(const ImageStaged& e) const { Holds(e.node, e.digest, true); }
+  void operator()(const ImageDropped& e) const { Holds(e.node, e.digest, false); }
+  void Holds(const std::string& node, const std::string& digest, bool held) const {
+    auto set = policy.image_sets_.find(digest);
+    auto number = policy.numbers_.find(node);
     if (set != policy.image_sets_.end() && number != policy.numbers_.end())
-      policy.planner_.cluster().PutInSet(set->second, number->second, true);
+      policy.planner_.cluster().PutInSet(set->second, number->second, held);
   }
   void operator()(const AccountSet&) const { policy.AccountsChanged(); }
   void operator()(const AccountRemoved&) const { policy.AccountsChanged(); }

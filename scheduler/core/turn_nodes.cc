@@ -140,7 +140,8 @@ void Controller::Turn::operator()(const LoseNode& input) {
 
 void Controller::Turn::operator()(const ReportImage& input) {
   const Node* node = state().FindNode(input.node);
-  if (node != nullptr && node->images.count(input.digest) == 0) Record(ImageStaged{input.node, input.digest});
+  if (node == nullptr || node->images.contains(input.digest) == input.held) return;
+  input.held ? Record(ImageStaged{input.node, input.digest}) : Record(ImageDropped{input.node, input.digest});
 }
 
 void Controller::Turn::operator()(const ChangeNode& input) {

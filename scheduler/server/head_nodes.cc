@@ -80,7 +80,7 @@ void Head::NodeSays(std::uint64_t number, const v1::FromNode& message) {
     }
     case v1::FromNode::kImage:
       LogImage(session.node, message.image());
-      if (message.image().held()) Feed(ReportImage{session.node, message.image().digest()});
+      Feed(ReportImage{session.node, message.image().digest(), message.image().held()});
       return;
     case v1::FromNode::kReleased:
       return Feed(
