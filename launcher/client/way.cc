@@ -49,7 +49,9 @@ Result<Entered> BeginBrokered(const WayRequest& request) {
   begun.way = Way::kBrokered;
   begun.broker =
       TRY(AskBroker(request.exec_socket,
-                    EncodeFrame(BrokerFrame::kExec, ExecRequest{.digest = request.digest}), ends.b.get()));
+                    EncodeFrame(BrokerFrame::kExec, ExecRequest{.digest = request.digest,
+                                                                .pid_namespace = request.pid_namespace}),
+                    ends.b.get()));
   begun.control = std::move(ends.a);
   return begun;
 }

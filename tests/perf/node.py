@@ -20,7 +20,7 @@ ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", "USER": "user", "XD
 
 
 def tiny_image(top):
-    """A squashfs of /bin/true and /bin/sh, of TOP/root."""
+    """A squashfs of /bin/true and /bin/sh, of TOP/root, with the loader's cache that every image has."""
     root = top / "root"
     for name in ("bin", "etc", "tmp", "proc", "dev", "sys"):
         (root / name).mkdir(parents=True)
@@ -30,6 +30,8 @@ def tiny_image(top):
             if word.startswith("/"):
                 (root / word[1:]).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(word, root / word[1:])
+    shutil.copy("/etc/ld.so.conf", root / "etc")
+    subprocess.run(["ldconfig", "-r", root], check=True)
     path = top / "image.sqsh"
     subprocess.run(["mksquashfs", root, path, "-quiet", "-no-progress", "-all-root"], check=True, stdout=subprocess.DEVNULL)
     return path
