@@ -121,7 +121,7 @@ def report(times):
 
 
 class Node:
-    """`path`: an image file, put into the store as it is (it must be a bare squashfs)."""
+    """`path`: makes an image file, as users have them; the store has what slipway-import makes of it."""
 
     def __init__(self, programs, path):
         self.top = pathlib.Path(tempfile.mkdtemp(prefix="slipway-perf-"))
@@ -132,11 +132,14 @@ class Node:
         (self.top / "slipway-starter").chmod(0o4755)
         self.slipway = str(self.top / "slipway")
         self.path = pathlib.Path(path(self.top))
-        self.digest = "sha256:" + hashlib.sha256(self.path.read_bytes()).hexdigest()
         store = self.top / "state/images"
         store.mkdir(parents=True)
         store.chmod(0o700)
-        shutil.copy(self.path, store / self.digest.replace(":", "-"))
+        with open(self.path, "rb") as given, open(store / "new", "w+b") as made:
+            subprocess.run([programs / "slipway-import", "--in-fd", str(given.fileno()), "--out-fd", str(made.fileno())],
+                           pass_fds=[given.fileno(), made.fileno()], stdout=subprocess.DEVNULL, check=True)
+            self.digest = "sha256:" + hashlib.sha256((store / "new").read_bytes()).hexdigest()
+        (store / "new").rename(store / self.digest.replace(":", "-"))
         self.daemons = []
 
     def exec(self, way, image, *command):
