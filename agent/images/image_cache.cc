@@ -21,9 +21,14 @@ void ImageCache::Learn(const std::string& digest, std::uint64_t bytes) {
   if (auto at = held_.find(digest); at != held_.end()) at->second.bytes = bytes;
 }
 
-void ImageCache::Reconcile(const std::set<std::string>& held) {
-  std::erase_if(held_, [&](const auto& entry) { return !held.contains(entry.first); });
-  for (const std::string& digest : held) held_.try_emplace(digest);
+void ImageCache::Reconcile(const std::vector<StoredImage>& held) {
+  std::map<std::string, Entry> now;
+  for (const StoredImage& image : held) {
+    auto known = held_.find(image.digest);
+    std::int64_t used_ms = known == held_.end() ? 0 : known->second.used_ms;
+    now[image.digest] = {image.bytes, std::max(used_ms, image.used_ms)};
+  }
+  held_ = std::move(now);
 }
 
 std::uint64_t ImageCache::bytes() const {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How much room the node's images take, and which of them go when another needs it: the one that was used
-// longest ago first. What it knows of the store is written to a small file, because the broker's list has
-// names only; the list is what counts, so a file that is lost or behind costs a good choice, nothing else.
+// longest ago first. What it knows of uses is written to a small file; the broker's list is what counts, so a
+// file that is lost or behind costs a good choice, nothing else.
 //
 // A pure decision. Loop's thread.
 #pragma once
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/result/result.h"
+#include "launcher/spec/broker_protocol.h"
 
 namespace slipway {
 
@@ -25,8 +26,8 @@ class ImageCache {
   void Use(const std::string& digest, std::int64_t now_ms);                        // not held: nothing
   void Learn(const std::string& digest, std::uint64_t bytes);                      // not held: nothing
   void Drop(const std::string& digest) { held_.erase(digest); }
-  // Forgets what the broker's list has not, and learns (as never used, of no size) what only the list has.
-  void Reconcile(const std::set<std::string>& held);
+  // Forgets what the broker's list has not, and learns what it has: sizes, and uses that were not ours.
+  void Reconcile(const std::vector<StoredImage>& held);
 
   std::uint64_t bytes() const;
   std::uint64_t bytes_max() const { return bytes_max_; }

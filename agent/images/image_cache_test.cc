@@ -34,11 +34,22 @@ TEST(ImageCache, ItsMemoryOutlivesItAndTheListOfTheStoreCounts) {
   before.Hold(kB, 30, 4);
   ImageCache after(100);
   after.Decode(before.Encode());
-  after.Reconcile({kA, kC});
+  after.Reconcile({{kA, 40, 3}, {kC, 0, 0}});
   EXPECT_EQ(after.bytes(), 40U);
   EXPECT_EQ(after.Candidates({}), (std::vector<std::string>{kC, kA}));
   after.Learn(kC, 7);
   EXPECT_EQ(after.bytes(), 47U);
+}
+
+TEST(ImageCache, WhatCameWithoutUsCountsAndGoesByItsOwnLastUse) {
+  ImageCache cache(100);
+  cache.Hold(kA, 40, 5);
+  cache.Hold(kB, 40, 9);
+  cache.Reconcile({{kA, 40, 1}, {kB, 40, 12}, {kC, 30, 7}});
+  EXPECT_EQ(cache.Excess(0), 10U);
+  EXPECT_EQ(cache.Candidates({}), (std::vector<std::string>{kA, kC, kB}));
+  cache.Reconcile({{kC, 30, 7}});
+  EXPECT_EQ(cache.bytes(), 30U);
 }
 
 TEST(ImageCache, AMemoryThatIsDamagedIsPassedOver) {

@@ -39,9 +39,10 @@ void Images::SetBroker(BrokerClient* broker) {
   MakeRoom();
 }
 
-void Images::SetHeld(const std::vector<std::string>& digests) {
-  held_ = {digests.begin(), digests.end()};
-  cache_.Reconcile(held_);
+void Images::SetHeld(const std::vector<StoredImage>& images) {
+  held_.clear();
+  for (const StoredImage& image : images) held_.insert(image.digest);
+  cache_.Reconcile(images);
   auto names = NamesIn(folder_);
   if (!names) return Log(Level::kWarn, "the image folder", {{"error", names.error().message}});
   for (const std::string& name : *names) Offer(name);

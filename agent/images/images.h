@@ -52,7 +52,9 @@ class Images {
   ~Images();  // cancels what is under way and waits for it
 
   void SetBroker(BrokerClient* broker);  // borrowed; null: away. Files that wait for it are admitted.
-  void SetHeld(const std::vector<std::string>& digests);
+  // What the broker's store holds: also what came there without us, by users' `exec --import`, which counts
+  // and goes like the rest.
+  void SetHeld(const std::vector<StoredImage>& images);
   bool Held(const std::string& digest) const { return held_.count(digest) != 0; }
   const std::set<std::string>& held() const { return held_; }
 

@@ -25,6 +25,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kBrokerFirstWait{100}, kBrokerLongestWait{5000};
 constexpr std::chrono::seconds kRepeatEndsAfter{30};
+// Users import into the store without us.
+constexpr std::chrono::seconds kReadStoreAfter{60};
 constexpr std::uint32_t kProtocol = 1;
 
 // "0.0.0.0:0" and port 6822 → "0.0.0.0:6822".
@@ -64,7 +66,7 @@ struct Agent::Parts {
   Loop::TimerId broker_timer, heartbeat_timer;
   std::chrono::milliseconds heartbeat{5000};
   std::uint64_t beats = 0;
-  MonotonicTime ends_repeated{};
+  MonotonicTime ends_repeated{}, store_read{};
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);
 
   // Destroyed from the last to the first: the table uses the broker and the peers, all use the link.
@@ -180,9 +182,10 @@ void Agent::Parts::OnWelcome(const BrokerWelcome& hello) {
 
 // What the broker has is what there is; only then may the controller be told.
 void Agent::Parts::ReadBroker() {
-  broker->ListImages([this](Result<std::vector<std::string>> digests) {
-    if (!digests) return Log(Level::kError, "the broker's images", {{"error", digests.error().message}});
-    images->SetHeld(*digests);
+  broker->ListImages([this](Result<std::vector<StoredImage>> stored) {
+    if (!stored) return Log(Level::kError, "the broker's images", {{"error", stored.error().message}});
+    images->SetHeld(*stored);
+    store_read = loop.Now();
     broker->ListSteps([this](Result<std::vector<StepRecord>> list) {
       if (!list) return Log(Level::kError, "the broker's steps", {{"error", list.error().message}});
       broker_wait = std::chrono::milliseconds(0);
@@ -226,6 +229,12 @@ void Agent::Parts::Beat() {
   if (loop.Now() - ends_repeated >= kRepeatEndsAfter) {
     ends_repeated = loop.Now();
     steps->RepeatEnds();
+  }
+  if (broker && loop.Now() - store_read >= kReadStoreAfter) {
+    store_read = loop.Now();
+    broker->ListImages([this](Result<std::vector<StoredImage>> stored) {
+      if (stored) images->SetHeld(*stored);
+    });
   }
   images->Trim();
   heartbeat_timer = loop.After(heartbeat, [this] { Beat(); });

@@ -209,8 +209,14 @@ void FakeBroker::Handle(int fd, Message message) {
       welcome.cannot = {"memory: no cgroup v2 controller"};
       return Answer(fd, BrokerFrame::kWelcome, welcome);
     }
-    case BrokerFrame::kListImages:
-      return Answer(fd, BrokerFrame::kImages, ImageList{plain().id, {images.begin(), images.end()}});
+    case BrokerFrame::kListImages: {
+      ImageList list{plain().id, {}};
+      for (const std::string& digest : images) {
+        auto known = admitted.find(digest);
+        list.images.push_back({digest, known == admitted.end() ? sizes[digest] : known->second.size(), 0});
+      }
+      return Answer(fd, BrokerFrame::kImages, list);
+    }
     case BrokerFrame::kListSteps: {
       StepList list{plain().id, {}};
       for (auto& [id, running] : steps) list.steps.push_back({id, 20001, running});

@@ -151,6 +151,18 @@ TEST_F(ImageFlowTest, WhatWasUsedLongestAgoGoesWhenTheRoomIsUsedUpAndWhatAStepUs
   EXPECT_EQ(Folder(*n1_).size(), 3U);  // a, c, index
 }
 
+TEST_F(ImageFlowTest, WhatUsersImportedIntoTheNodesStoreGoesLikeTheRest) {
+  std::string old = DigestOf("imported"), used = DigestOf("in use");
+  n1_->broker.images = {old, used};
+  n1_->broker.sizes = {{old, kBytes}, {used, kBytes}};
+  n1_->broker.in_use = {used};
+  n1_->image_cache_bytes = 2 * kBytes + 100000;
+  std::string a = Serve('a');
+  Start(*n1_);
+  EXPECT_TRUE(Prefetch(a).held());
+  EXPECT_EQ(n1_->broker.images, (std::set<std::string>{a, used}));
+}
+
 TEST_F(ImageFlowTest, ACacheThatIsTooSmallForTheImageSaysSoAndKeepsWhatItHas) {
   n1_->image_cache_bytes = kBytes;
   std::string a = Serve('a');

@@ -47,7 +47,10 @@ TEST_F(RealBroker, AdmitsOnlyWhatTheDigestNames) {
       Decode<ImageList>(agent->Ask(EncodeFrame(BrokerFrame::kListImages, PlainRequest{1})).value().payload,
                         "images")
           .value();
-  EXPECT_EQ(list.digests.size(), 2u);
+  ASSERT_EQ(list.images.size(), 2u);
+  const StoredImage& stored = list.images[list.images[0].digest == DigestOf("some bytes") ? 0 : 1];
+  EXPECT_EQ(stored.bytes, 10u);
+  EXPECT_GT(stored.used_ms, 0);
   EXPECT_EQ(agent->Ask(EncodeFrame(BrokerFrame::kRemoveImage, ImageRequest{1, DigestOf("some bytes")}))
                 .value()
                 .code(),
@@ -119,7 +122,7 @@ TEST_F(RealBroker, ImportsInAnEmptyRoom) {
       Decode<ImageList>(agent->Ask(EncodeFrame(BrokerFrame::kListImages, PlainRequest{1})).value().payload,
                         "images")
           .value();
-  EXPECT_EQ(list.digests.size(), 3u) << "a failed import leaves nothing";
+  EXPECT_EQ(list.images.size(), 3u) << "a failed import leaves nothing";
 }
 
 }  // namespace

@@ -36,6 +36,11 @@ Result<UniqueFd> OpenStoreImage(const BrokerConf& conf, const std::string& diges
   return file;
 }
 
+void NoteUse(const BrokerConf& conf, const std::string& digest) {
+  timespec now[] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
+  ::utimensat(AT_FDCWD, ImageFilePath(conf, digest).c_str(), now, AT_SYMLINK_NOFOLLOW);
+}
+
 Result<> EnterPrivateMounts(const BrokerConf& conf) {
   TRY(MakeDirectories(conf.mounts_dir(), 0711));
   if (::unshare(CLONE_NEWNS) < 0) return ErrnoFail("unshare(CLONE_NEWNS)");

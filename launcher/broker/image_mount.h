@@ -22,6 +22,9 @@ std::string ImageMountPath(const BrokerConf& conf, const std::string& digest);
 
 Result<UniqueFd> OpenStoreImage(const BrokerConf& conf, const std::string& digest);  // read-only; kNotFound
 
+// For who looks for room: the file's time of access, which no mount option keeps from being set by hand.
+void NoteUse(const BrokerConf& conf, const std::string& digest);
+
 // Leaves the mount namespace of our caller for a private copy that still receives what the host mounts later
 // (automounts), with a small tmpfs at mounts_dir where images are attached. 0711: the container's child,
 // already the user, must pass through by name.

@@ -111,15 +111,17 @@ Result<> ImageKeeper::Remove(const std::string& digest) {
   return {};
 }
 
-Result<std::vector<std::string>> ImageKeeper::List() const {
-  std::vector<std::string> digests;
+Result<std::vector<StoredImage>> ImageKeeper::List() const {
+  std::vector<StoredImage> images;
   for (const std::string& name : TRY(NamesIn(conf_.image_dir))) {
     if (!name.starts_with(kImageFilePrefix)) continue;
     std::string digest = "sha256:" + name.substr(std::strlen(kImageFilePrefix));
-    if (IsDigest(digest)) digests.push_back(digest);
+    struct stat info;
+    if (!IsDigest(digest) || ::stat(ImageFilePath(conf_, digest).c_str(), &info) < 0) continue;
+    images.push_back({digest, static_cast<std::uint64_t>(info.st_size), info.st_atim.tv_sec * 1000});
   }
-  std::sort(digests.begin(), digests.end());
-  return digests;
+  std::ranges::sort(images, {}, &StoredImage::digest);
+  return images;
 }
 
 Result<std::list<std::string>::iterator> ImageKeeper::Unmount(std::list<std::string>::iterator at) {
@@ -147,6 +149,7 @@ Result<std::string> ImageKeeper::Use(const std::string& digest, const StepId& st
     return ImageFilePath(conf_, digest);
   }
   auto at = std::find(mounted_.begin(), mounted_.end(), digest);
+  NoteUse(conf_, digest);
   if (at != mounted_.end()) {
     mounted_.splice(mounted_.begin(), mounted_, at);
   } else {

@@ -38,7 +38,7 @@ class ImageKeeper {
   // By importer.h, in a worker. `done` is called once.
   void Import(UniqueFd source, bool as_is, std::function<void(Result<ImportedImage>)> done);
   Result<> Remove(const std::string& digest);  // kFailedPrecondition while a step uses it
-  Result<std::vector<std::string>> List() const;
+  Result<std::vector<StoredImage>> List() const;
 
   // The path at which the step's mount namespace will find the image (rootless: the file's). Mounted if it is
   // not.

@@ -80,12 +80,12 @@ void BrokerClient::ForgetStep(StepId step, Done done) {
   AskDone(BrokerFrame::kForgetStep, step, std::move(done));
 }
 
-void BrokerClient::ListImages(std::function<void(Result<std::vector<std::string>>)> done) {
+void BrokerClient::ListImages(std::function<void(Result<std::vector<StoredImage>>)> done) {
   Ask(BrokerFrame::kListImages, PlainRequest{}, {}, [done = std::move(done)](Result<Reply> reply) {
-    done([&]() -> Result<std::vector<std::string>> {
+    done([&]() -> Result<std::vector<StoredImage>> {
       Reply taken = TRY(std::move(reply));
       ImageList list = TRY(Decode<ImageList>(taken.payload, "broker's image list"));
-      return std::move(list.digests);
+      return std::move(list.images);
     }());
   });
 }

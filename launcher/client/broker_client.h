@@ -43,7 +43,7 @@ class BrokerClient {
   using Done = std::function<void(Result<>)>;
   void AdmitImage(const std::string& digest, UniqueFd file, Done done);
   void RemoveImage(const std::string& digest, Done done);
-  void ListImages(std::function<void(Result<std::vector<std::string>>)> done);
+  void ListImages(std::function<void(Result<std::vector<StoredImage>>)> done);
   void StartStep(const SignedCredential& credential, UniqueFd step_spec_memfd, Done done);
   void KillStep(StepId step, Done done);
   void EndJob(StepId step, Done done);

@@ -119,11 +119,14 @@ TEST_F(BrokerClientTest, TellsEventsAndLists) {
   Send(BrokerFrame::kStepGone, StepGone{{1, 1, 0}, 9, "time limit"});
   RunUntil(gone);
   EXPECT_EQ(node, "n1");
-  client_->ListImages([&](Result<std::vector<std::string>> images) {
-    EXPECT_THAT(*images, ElementsAre("a", "b"));
+  client_->ListImages([&](Result<std::vector<StoredImage>> images) {
+    ASSERT_TRUE(images.has_value() && images->size() == 2);
+    EXPECT_EQ((*images)[1].digest, "b");
+    EXPECT_EQ((*images)[1].bytes, 7u);
     listed = true;
   });
-  Send(BrokerFrame::kImages, ImageList{Decode<PlainRequest>(Receive().payload, "test")->id, {"a", "b"}});
+  Send(BrokerFrame::kImages,
+       ImageList{Decode<PlainRequest>(Receive().payload, "test")->id, {{"a", 5, 1}, {"b", 7, 2}}});
   RunUntil(listed);
 }
 

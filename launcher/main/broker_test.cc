@@ -106,7 +106,7 @@ TEST_F(BrokerWithItsImporter, SaysInOneLineWhyAnImageIsRefusedAndKeepsNothing) {
   }
   auto list = Decode<ImageList>(
       agent->Ask(EncodeFrame(BrokerFrame::kListImages, PlainRequest{1})).value().payload, "images");
-  EXPECT_EQ(list.value().digests.size(), 1u);
+  EXPECT_EQ(list.value().images.size(), 1u);
 }
 
 // A SIF around the fixture's squashfs, signed with a key that the broker's conf names.
@@ -156,7 +156,7 @@ TEST_F(BrokerWithKeys, WhatAKeyOfTheSiteSignedMayBeMountedAsItIsAndNothingElse) 
     return Decode<ImageList>(
                agent->Ask(EncodeFrame(BrokerFrame::kListImages, PlainRequest{1})).value().payload, "images")
         .value()
-        .digests.size();
+        .images.size();
   };
   std::size_t before = images();
   EXPECT_THAT(refusal(sif), HasSubstr("image-keys")) << "the site has none";

@@ -51,6 +51,7 @@ Result<UniqueFd> KeptMount(const BrokerConf& conf, const std::string& digest) {
 // Where the image of the store is attached in a mount namespace of our own.
 Result<std::string> BringImage(const BrokerConf& conf, const std::string& digest) {
   TRY(CheckDigest(digest));
+  NoteUse(conf, digest);
   auto mount = KeptMount(conf, digest);
   if (!mount && mount.error().code == Code::kInternal) return Failure(std::move(mount).error());
   if (!mount) mount = MountStoreImage(conf, digest);

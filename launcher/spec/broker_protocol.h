@@ -126,11 +126,17 @@ struct StepList {
 };
 void Fields(auto& archive, IsA<StepList> auto& v) { archive(v.id, v.steps); }
 
+struct StoredImage {
+  std::string digest;
+  std::uint64_t bytes = 0;
+  std::int64_t used_ms = 0;  // since 1970: when a container was last made of it, or it came
+};
+void Fields(auto& archive, IsA<StoredImage> auto& v) { archive(v.digest, v.bytes, v.used_ms); }
 struct ImageList {
   std::uint64_t id = 0;
-  std::vector<std::string> digests;
+  std::vector<StoredImage> images;  // by digest
 };
-void Fields(auto& archive, IsA<ImageList> auto& v) { archive(v.id, v.digests); }
+void Fields(auto& archive, IsA<ImageList> auto& v) { archive(v.id, v.images); }
 
 struct ImportedImage {
   std::uint64_t id = 0;

@@ -132,7 +132,7 @@ TEST(Policy, WhatANodeLetGoIsNotItsAnyMore) {
   c.Do(ReportImage{"n1", "sha256:bb", false});  // it never had it
   c.Do(ReportImage{"n9", "sha256:aa", false});
   EXPECT_TRUE(c.state().FindNode("n1")->images.empty());
-  JobSpec spec = SmallJob(4);
+  JobSpec spec = WideJob(1, 4);
   spec.command.image.digest = "sha256:aa";
   EXPECT_EQ(c.NodesOf(c.Submit(spec)), "n2:4") << "the one that has it";
   c.Restart();
