@@ -40,6 +40,8 @@ Result<oci::PullOptions> PullOptionsOf(const Parsed& options, PullProgress& prog
     if (!compressor) return Fail(Code::kInvalidArgument, "--comp must be zstd, gzip, xz or lz4");
     wanted.compressor = *compressor;
   }
+  wanted.limits.bytes_setting = "--max-bytes";
+  wanted.limits.entries_setting = "--max-entries";
   if (options.Has("max-bytes"))
     wanted.limits.bytes_max = TRY_CONTEXT(ParseBytes(options.Value("max-bytes")), "--max-bytes");
   if (options.Has("max-entries"))

@@ -1,25 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/show/image_json.h"
 
-#include <nlohmann/json.hpp>
+#include "cli/show/json_lists.h"
 
 namespace slipway::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-template <class Repeated>
-Json List(const Repeated& values) {
-  Json list = Json::array();
-  for (const auto& value : values) list.push_back(value);
-  return list;
-}
-template <class Repeated, class One>
-Json ListOf(const Repeated& values, One one) {
-  Json list = Json::array();
-  for (const auto& value : values) list.push_back(one(value));
-  return list;
-}
 
 Json OfImage(const v1::Image& i) {
   return {{"name", i.name()},

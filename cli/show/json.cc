@@ -1,22 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/show/json.h"
 
-#include <nlohmann/json.hpp>
-
 #include "base/result/result.h"
+#include "cli/show/json_lists.h"
 #include "launcher/spec/step_id.h"
 
 namespace slipway::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-template <class Repeated>
-Json List(const Repeated& values) {
-  Json list = Json::array();
-  for (const auto& value : values) list.push_back(value);
-  return list;
-}
 
 Json OfResources(const v1::Resources& r) {
   return {{"nodes_min", r.nodes_min()},

@@ -34,6 +34,8 @@ struct Limits {
   std::uint64_t entries_max = 8'000'000;
   std::uint64_t bytes_max = std::uint64_t{1} << 40;  // of file data, unpacked
   unsigned depth_max = 512;                          // of directories
+  // What sets them, for who is refused: "--max-bytes". Empty: nobody can.
+  std::string entries_setting, bytes_setting, depth_setting;
 };
 
 struct Progress {

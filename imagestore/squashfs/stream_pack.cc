@@ -94,7 +94,8 @@ class LayerPacker {
   Result<> CountSkipped(std::uint64_t bytes) {
     skipped_ += bytes;
     if (bytes > options_.pack.limits.bytes_max || skipped_ > options_.pack.limits.bytes_max)
-      return Fail(Code::kOutOfRange, "more than ", options_.pack.limits.bytes_max, " bytes of file data");
+      return Fail(Code::kOutOfRange, "more than ", options_.pack.limits.bytes_max, " bytes of file data",
+                  SetBy(options_.pack.limits.bytes_setting));
     return {};
   }
 

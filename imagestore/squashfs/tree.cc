@@ -97,17 +97,22 @@ Result<bool> Admission::AdmitXattr(const Node& node, const std::string& key) {
   return false;
 }
 
+std::string SetBy(const std::string& setting) { return setting.empty() ? "" : Cat(" (", setting, ")"); }
+
 Result<> Admission::CountEntry(unsigned depth) {
   if (depth > limits_.depth_max)
-    return Fail(Code::kOutOfRange, "directories nested deeper than ", limits_.depth_max);
+    return Fail(Code::kOutOfRange, "directories nested deeper than ", limits_.depth_max,
+                SetBy(limits_.depth_setting));
   if (++summary_.entries > limits_.entries_max)
-    return Fail(Code::kOutOfRange, "more than ", limits_.entries_max, " files and directories");
+    return Fail(Code::kOutOfRange, "more than ", limits_.entries_max, " files and directories",
+                SetBy(limits_.entries_setting));
   return {};
 }
 
 Result<> Admission::CountBytes(std::uint64_t bytes) {
   if (bytes > limits_.bytes_max - summary_.bytes_in) {
-    return Fail(Code::kOutOfRange, "more than ", limits_.bytes_max, " bytes of file data");
+    return Fail(Code::kOutOfRange, "more than ", limits_.bytes_max, " bytes of file data",
+                SetBy(limits_.bytes_setting));
   }
   summary_.bytes_in += bytes;
   return {};

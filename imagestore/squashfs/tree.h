@@ -61,6 +61,9 @@ struct Node {
 void LinkUp(Node& root);
 
 // Applies policy and limits while a tree is read, and keeps the summary.
+// " (--max-bytes)"; nothing for none.
+std::string SetBy(const std::string& setting);
+
 class Admission {
  public:
   Admission(const Policy& policy, const Limits& limits) : policy_(policy), limits_(limits) {}

@@ -112,7 +112,7 @@ TEST_F(RealBroker, ImportsInAnEmptyRoom) {
   ASSERT_EQ(looked.kind, BrokerFrame::kImported) << looked.message();
   EXPECT_EQ(ReadAll(looked.fds[0].get(), 4096).value(),
             "pid 1 uid 20003 /etc/passwd absent /proc/self absent /dev/null absent /tmp absent /root absent "
-            "/home absent write no addresses 0 root gone fd0 fd1 fd2 fd3 fd4");
+            "/home absent write no addresses 0 root gone fd0 fd1 fd2 fd3 fd4 fd5");
 
   Reply failed = import("fail");
   EXPECT_EQ(failed.code(), Code::kInvalidArgument);

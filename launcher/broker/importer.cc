@@ -15,8 +15,6 @@
 namespace slipway {
 namespace {
 
-constexpr int kDeadlineMs = 30 * 60 * 1000;
-
 // The first line, with nothing in it that could confuse a log or a terminal: it comes from the parser of a
 // hostile file.
 std::string FirstLine(int fd) {
@@ -41,10 +39,11 @@ Result<std::string> RunImport(const BrokerConf& conf, std::vector<SandboxFile> f
                                         .out_bytes_max = out_bytes_max}));
   std::string digest = hashed_fd < 0 ? "" : TRY(HashUnwritable(hashed_fd));
   pollfd ended{process.pidfd(), POLLIN, 0};
-  bool overdue = ::poll(&ended, 1, kDeadlineMs) == 0;
+  int deadline_ms = static_cast<int>(std::min(conf.import_limits.seconds, 2'000'000U)) * 1000;
+  bool overdue = ::poll(&ended, 1, deadline_ms) == 0;
   if (overdue) TRY(process.Signal(SIGKILL));
   ExitStatus status = TRY(process.Wait());
-  if (overdue) return Fail(Code::kDeadlineExceeded, "the import took longer than 30 minutes");
+  if (overdue) return Fail(Code::kDeadlineExceeded, "the import took longer than import_seconds allows");
   if (status.wait_status == 0) return digest;
   std::string line = FirstLine(errors.read.get());
   if (line.empty() && status.signaled()) line = Cat("slipway-import was ended by signal ", status.signal());
@@ -87,7 +86,10 @@ Result<ImportedImage> ImportFile(const BrokerConf& conf, int store_fd, int sourc
   UniqueFd source = TRY_CONTEXT(ReopenReadOnly(source_fd), "the image to import");
   UniqueFd out = TRY(MakeNamelessImage(conf)), content = TRY(MakeNamelessImage(conf));
   std::vector<ImageSigner> signers = TRY(Signers(conf, source.get(), as_is ? out.get() : -1, bytes_max));
-  if (!as_is) TRY(RunImport(conf, {{"--in-fd", source.get()}, {"--out-fd", out.get()}}, bytes_max));
+  UniqueFd limits = TRY(MakeSealedMemfd("import-limits", Encode(conf.import_limits)));
+  std::vector<SandboxFile> pack = {
+      {"--in-fd", source.get()}, {"--out-fd", out.get()}, {"--limits-fd", limits.get()}};
+  if (!as_is) TRY(RunImport(conf, pack, bytes_max));
   if (!signers.empty() && !StillUnwritable(source.get()))
     return Fail(Code::kFailedPrecondition, "the image was opened for writing while it was imported");
   UniqueFd result = TRY(ReopenReadOnly(out.get()));

@@ -109,6 +109,28 @@ TEST_F(BrokerWithItsImporter, SaysInOneLineWhyAnImageIsRefusedAndKeepsNothing) {
   EXPECT_EQ(list.value().images.size(), 1u);
 }
 
+struct BrokerWithTightLimits : BrokerWithItsImporter {
+  std::string MoreConf() override { return Limit(); }
+  virtual std::string Limit() { return "import_entries_max = 3\n"; }
+};
+TEST_F(BrokerWithTightLimits, NamesTheSettingThatRefusesAnImage) {
+  EXPECT_THAT(Import(image_file).message(),
+              HasSubstr("more than 3 files and directories (import_entries_max)"));
+}
+struct BrokerWithFewBytes : BrokerWithTightLimits {
+  std::string Limit() override { return "import_bytes_max = 1k\n"; }
+};
+TEST_F(BrokerWithFewBytes, NamesTheSettingThatRefusesAnImage) {
+  EXPECT_THAT(Import(image_file).message(),
+              HasSubstr("more than 1024 bytes of file data (import_bytes_max)"));
+}
+struct BrokerWithNoTime : BrokerWithTightLimits {
+  std::string Limit() override { return "import_seconds = 0\n"; }
+};
+TEST_F(BrokerWithNoTime, NamesTheSettingThatRefusesAnImage) {
+  EXPECT_THAT(Import(image_file).message(), HasSubstr("import_seconds"));
+}
+
 // A SIF around the fixture's squashfs, signed with a key that the broker's conf names.
 struct BrokerWithKeys : BrokerWithItsImporter {
   std::string MoreConf() override { return Cat("image_keys = ", dir, "/image-keys\n"); }

@@ -3,7 +3,7 @@
 // a process that, before it reads the first byte, can do nothing any more but compute, read one descriptor
 // and write another. Whoever takes it over gains a CPU.
 //
-//   slipway-import --in-fd N --out-fd M
+//   slipway-import --in-fd N --out-fd M [--limits-fd L]
 //   slipway-import --look-fd N --out-fd C
 //   slipway-import --verify-fd N --out-fd M --keys-fd K [--as-is-fd S]
 //
@@ -33,14 +33,13 @@
 #include "imagestore/trust/site_keys.h"
 #include "launcher/main/import_confine.h"
 #include "launcher/main/import_signers.h"
+#include "launcher/spec/import_limits.h"
 
 namespace slipway {
 namespace {
 
-constexpr std::uint64_t kDataMax = std::uint64_t{256} << 30;
-
 struct Arguments {
-  int in_fd = -1, look_fd = -1, verify_fd = -1, out_fd = -1, keys_fd = -1, as_is_fd = -1;
+  int in_fd = -1, look_fd = -1, verify_fd = -1, out_fd = -1, keys_fd = -1, as_is_fd = -1, limits_fd = -1;
   int image_fd() const { return std::max({in_fd, look_fd, verify_fd}); }
 };
 
@@ -67,6 +66,7 @@ std::optional<Arguments> Parse(int argc, char** argv) {
   bool verifies = given.verify_fd >= 0;
   int images = (given.in_fd >= 0) + (given.look_fd >= 0) + verifies;
   bool fits = verifies ? given.keys_fd >= 0 : given.keys_fd < 0 && given.as_is_fd < 0;
+  fits = fits && (given.limits_fd < 0 || given.in_fd >= 0);
   if (given.out_fd < 0 || images != 1 || !fits) return std::nullopt;
   return given;
 }
@@ -126,11 +126,19 @@ Result<std::string> TellContent(const Arguments& arguments) {
 }
 
 Result<std::string> Pack(const Arguments& arguments) {
-  TRY(Confine());
+  ImportLimits limits;
+  if (arguments.limits_fd >= 0)
+    limits = TRY(Decode<ImportLimits>(TRY(ReadAll(arguments.limits_fd, 4096)), "limits of an import"));
+  TRY(Confine(limits.memory));
   squashfs::Window window = TRY(FindSquashfs(arguments.in_fd));
   squashfs::PackOptions options;
   options.policy = squashfs::ImportPolicy();
-  options.limits.bytes_max = kDataMax;
+  options.limits = {.entries_max = limits.entries,
+                    .bytes_max = limits.bytes,
+                    .depth_max = limits.depth,
+                    .entries_setting = "import_entries_max",
+                    .bytes_setting = "import_bytes_max",
+                    .depth_setting = "import_depth_max"};
   squashfs::PackSummary summary = TRY(squashfs::Repack(window, arguments.out_fd, options));
   std::string list;
   for (const std::string& what : summary.dropped) list += Cat(list.empty() ? "" : "; ", what);
@@ -162,7 +170,8 @@ Result<std::string> Verify(const Arguments& arguments) {
 }
 
 Result<std::string> Run(const Arguments& arguments) {
-  TRY(CloseAllBut({arguments.image_fd(), arguments.out_fd, arguments.keys_fd, arguments.as_is_fd}));
+  TRY(CloseAllBut(
+      {arguments.image_fd(), arguments.out_fd, arguments.keys_fd, arguments.as_is_fd, arguments.limits_fd}));
   TRY(CheckDescriptors(arguments));
   if (arguments.look_fd >= 0) return TellContent(arguments);
   return arguments.verify_fd >= 0 ? Verify(arguments) : Pack(arguments);
@@ -175,17 +184,17 @@ int main(int argc, char** argv) {
   using namespace slipway;
   auto arguments = Parse(argc, argv);
   if (!arguments) {
-    (void)WriteAll(
-        2,
-        "slipway-import: usage: slipway-import --in-fd N --out-fd M, or --look-fd N --out-fd C, or "
-        "--verify-fd N --out-fd M --keys-fd K [--as-is-fd S]\n");
+    (void)WriteAll(2,
+                   "slipway-import: usage: slipway-import --in-fd N --out-fd M [--limits-fd L], or --look-fd "
+                   "N --out-fd C, or "
+                   "--verify-fd N --out-fd M --keys-fd K [--as-is-fd S]\n");
     return 2;
   }
   Result<std::string> outcome;
   try {
     outcome = Run(*arguments);
   } catch (const std::bad_alloc&) {
-    outcome = Fail(Code::kResourceExhausted, "the image needs more memory than an import may have");
+    outcome = Fail(Code::kResourceExhausted, "the image needs more memory than import_memory allows");
   }
   if (!outcome) {
     (void)WriteAll(error_fd, Cat("slipway-import: ", Printable(outcome.error().message), "\n"));

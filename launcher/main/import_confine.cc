@@ -13,7 +13,6 @@
 namespace slipway {
 namespace {
 
-constexpr std::uint64_t kMemoryMax = std::uint64_t{4} << 30;
 constexpr unsigned kCpuSecondsMax = 4 * 3600;
 
 Result<> Limit(int resource, rlim_t value) {
@@ -28,13 +27,13 @@ Result<> Limit(int resource, rlim_t value) {
 
 // What is left: memory, threads of this process, the two descriptors, and an end. newfstatat is not among it
 // (it can name paths), so sizes are asked by lseek.
-Result<> Confine() {
+Result<> Confine(std::uint64_t memory_max) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   // A sanitizer's runtime needs terabytes of addresses and calls of its own; what it checks is the parsing.
   return {};
 #endif
   TRY(Limit(RLIMIT_CORE, 0));
-  TRY(Limit(RLIMIT_AS, kMemoryMax));
+  TRY(Limit(RLIMIT_AS, memory_max));
   TRY(Limit(RLIMIT_CPU, kCpuSecondsMax));
   if (::prctl(PR_SET_DUMPABLE, 0) < 0) return ErrnoFail("prctl(PR_SET_DUMPABLE)");
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return ErrnoFail("prctl(PR_SET_NO_NEW_PRIVS)");

@@ -13,6 +13,7 @@
 
 #include "base/result/result.h"
 #include "launcher/spec/container_policy.h"
+#include "launcher/spec/import_limits.h"
 
 namespace slipway {
 
@@ -34,6 +35,7 @@ struct BrokerConf {
   std::uint32_t agent_uid = kNoId, agent_gid = 0;  // who may ask
   std::uint32_t import_uid = 0,
                 import_gid = 0;  // who parses foreign images; 0: imports are refused (rootless: us)
+  ImportLimits import_limits;
   bool rootless = false;
   bool allow_setuid = true, allow_exec = true, allow_import = true;
   std::uint32_t exec_per_user = 64;  // containers that the broker runs at once for one user's `exec`

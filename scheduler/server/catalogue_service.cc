@@ -5,6 +5,7 @@
 
 #include "api/status.h"
 #include "base/crypto/crypto.h"
+#include "scheduler/server/answer.h"
 #include "scheduler/server/auth.h"
 #include "scheduler/server/clock.h"
 #include "scheduler/server/head.h"
@@ -85,7 +86,7 @@ class CatalogueService final : public v1::Catalogue::CallbackService {
 
   grpc::ServerUnaryReactor* Show(grpc::CallbackServerContext* call, const v1::ImageQuery* request,
                                  v1::ImageDetails* reply) override {
-    return Answer(call, [&](const Requester& by) -> Result<> {
+    return AnswerUser(context_, call, [&](const Requester& by) -> Result<> {
       ImageDesk::Seen seen = TRY(context_.images.Show(request->reference(), by));
       ToProto(seen, reply->mutable_image());
       for (std::string& name : TRY(context_.images.NamesOf(seen.record.digest, by)))
@@ -100,7 +101,7 @@ class CatalogueService final : public v1::Catalogue::CallbackService {
   }
   grpc::ServerUnaryReactor* History(grpc::CallbackServerContext* call, const v1::ImageQuery* request,
                                     v1::ImageHistory* reply) override {
-    return Answer(call, [&](const Requester& by) -> Result<> {
+    return AnswerUser(context_, call, [&](const Requester& by) -> Result<> {
       ImageDesk::Past past = TRY(context_.images.History(request->reference(), by));
       reply->set_name(past.name);
       for (std::size_t i = 0; i < past.meanings.size(); ++i) {
@@ -116,7 +117,7 @@ class CatalogueService final : public v1::Catalogue::CallbackService {
   }
   grpc::ServerUnaryReactor* Tag(grpc::CallbackServerContext* call, const v1::TagImageRequest* request,
                                 v1::Image* reply) override {
-    return Answer(call, [&](const Requester& by) -> Result<> {
+    return AnswerUser(context_, call, [&](const Requester& by) -> Result<> {
       Audience audience = TRY(AudienceOf(request->visibility()));
       ToProto(TRY(context_.images.Add(request->name(), request->reference(), audience.visibility,
                                       audience.group, by)),
@@ -126,11 +127,12 @@ class CatalogueService final : public v1::Catalogue::CallbackService {
   }
   grpc::ServerUnaryReactor* Untag(grpc::CallbackServerContext* call, const v1::ImageQuery* request,
                                   v1::UntagImageReply*) override {
-    return Answer(call, [&](const Requester& by) { return context_.images.Untag(request->reference(), by); });
+    return AnswerUser(context_, call,
+                      [&](const Requester& by) { return context_.images.Untag(request->reference(), by); });
   }
   grpc::ServerUnaryReactor* Share(grpc::CallbackServerContext* call, const v1::ShareImageRequest* request,
                                   v1::Image* reply) override {
-    return Answer(call, [&](const Requester& by) -> Result<> {
+    return AnswerUser(context_, call, [&](const Requester& by) -> Result<> {
       Audience audience = TRY(AudienceOf(request->visibility()));
       ToProto(TRY(context_.images.Share(request->name(), audience.visibility, audience.group, by)), reply);
       return {};
@@ -138,7 +140,7 @@ class CatalogueService final : public v1::Catalogue::CallbackService {
   }
   grpc::ServerUnaryReactor* Usage(grpc::CallbackServerContext* call, const v1::UsageRequest*,
                                   v1::UsageReply* reply) override {
-    return Answer(call, [&](const Requester& by) -> Result<> {
+    return AnswerUser(context_, call, [&](const Requester& by) -> Result<> {
       ImageDesk::Usage usage = TRY(context_.images.TellUsage());
       reply->set_stored_bytes(usage.bytes);
       reply->set_stored_images(usage.images);
@@ -155,7 +157,7 @@ class CatalogueService final : public v1::Catalogue::CallbackService {
   }
   grpc::ServerUnaryReactor* SetLimit(grpc::CallbackServerContext* call, const v1::SetLimitRequest* request,
                                      v1::SetLimitReply*) override {
-    return Answer(call, [&](const Requester& by) -> Result<> {
+    return AnswerUser(context_, call, [&](const Requester& by) -> Result<> {
       TRY(AdminsOnly(by, "a limit"));
       if (request->bytes() > INT64_MAX) return Fail(Code::kInvalidArgument, "a limit is at most 8 EiB");
       return context_.images.SetLimit(TRY(SubjectOf(request->subject())), request->bytes());
@@ -195,14 +197,14 @@ class CatalogueService final : public v1::Catalogue::CallbackService {
   }
   grpc::ServerUnaryReactor* ListRules(grpc::CallbackServerContext* call, const v1::ListRulesRequest*,
                                       v1::ListRulesReply* reply) override {
-    return Answer(call, [&](const Requester&) -> Result<> {
+    return AnswerUser(context_, call, [&](const Requester&) -> Result<> {
       for (const store::PolicyRule& rule : TRY(context_.images.Rules())) ToProto(rule, reply->add_rules());
       return {};
     });
   }
   grpc::ServerUnaryReactor* AddRule(grpc::CallbackServerContext* call, const v1::AddRuleRequest* request,
                                     v1::PolicyRule* reply) override {
-    return Answer(call, [&](const Requester& by) -> Result<> {
+    return AnswerUser(context_, call, [&](const Requester& by) -> Result<> {
       TRY(AdminsOnly(by, "the execution policy"));
       store::PolicyRule rule = TRY(RuleOf(request->rule()));
       rule.by_uid = by.uid;
@@ -212,21 +214,13 @@ class CatalogueService final : public v1::Catalogue::CallbackService {
   }
   grpc::ServerUnaryReactor* RemoveRule(grpc::CallbackServerContext* call,
                                        const v1::RemoveRuleRequest* request, v1::RemoveRuleReply*) override {
-    return Answer(call, [&](const Requester& by) -> Result<> {
+    return AnswerUser(context_, call, [&](const Requester& by) -> Result<> {
       TRY(AdminsOnly(by, "the execution policy"));
       return context_.images.RemoveRule(request->id());
     });
   }
 
  private:
-  template <class Fill>
-  grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* call, Fill fill) {
-    auto* reactor = call->DefaultReactor();
-    auto by = context_.authenticator.User(*call);
-    Result<> done = by ? fill(*by) : Result<>(Failure(by.error()));
-    reactor->Finish(done ? grpc::Status::OK : ToStatus(done.error()));
-    return reactor;
-  }
   ServiceContext& context_;
 };
 

@@ -4,6 +4,7 @@
 #include "base/crypto/crypto.h"
 #include "base/os/fd.h"
 #include "base/text/units.h"
+#include "scheduler/server/answer.h"
 #include "scheduler/server/auth.h"
 #include "scheduler/server/head.h"
 #include "scheduler/server/image_convert.h"
@@ -109,14 +110,14 @@ class ImageService final : public v1::Images::CallbackService {
   }
   grpc::ServerUnaryReactor* Find(grpc::CallbackServerContext* call, const v1::FindImageRequest* request,
                                  v1::UploadReply* reply) override {
-    return Answer(call, [&](Requester by) -> Result<> {
+    return AnswerUser(context_, call, [&](const Requester& by) -> Result<> {
       ToProto(TRY(context_.images.Find(request->source_digest(), by)), reply);
       return {};
     });
   }
   grpc::ServerUnaryReactor* Add(grpc::CallbackServerContext* call, const v1::AddImageRequest* request,
                                 v1::Image* reply) override {
-    return Answer(call, [&](Requester by) -> Result<> {
+    return AnswerUser(context_, call, [&](const Requester& by) -> Result<> {
       Audience audience = TRY(AudienceOf(request->visibility()));
       ToProto(TRY(context_.images.Add(request->name(), request->digest(), audience.visibility, audience.group,
                                       by)),
@@ -126,14 +127,14 @@ class ImageService final : public v1::Images::CallbackService {
   }
   grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* call, const v1::ListImagesRequest*,
                                  v1::ListImagesReply* reply) override {
-    return Answer(call, [&](Requester by) -> Result<> {
+    return AnswerUser(context_, call, [&](const Requester& by) -> Result<> {
       for (const ImageDesk::Seen& seen : TRY(context_.images.List(by))) ToProto(seen, reply->add_images());
       return {};
     });
   }
   grpc::ServerUnaryReactor* Resolve(grpc::CallbackServerContext* call, const v1::ResolveImageRequest* request,
                                     v1::Image* reply) override {
-    return Answer(call, [&](Requester by) -> Result<> {
+    return AnswerUser(context_, call, [&](const Requester& by) -> Result<> {
       ToProto(TRY(context_.images.Show(request->reference(), by)), reply);
       return {};
     });
@@ -156,14 +157,6 @@ class ImageService final : public v1::Images::CallbackService {
   }
 
  private:
-  template <class Fill>
-  grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* call, Fill fill) {
-    auto* reactor = call->DefaultReactor();
-    auto by = context_.authenticator.User(*call);
-    Result<> done = by ? fill(*by) : Result<>(Failure(by.error()));
-    reactor->Finish(done ? grpc::Status::OK : ToStatus(done.error()));
-    return reactor;
-  }
   ServiceContext& context_;
 };
 

@@ -35,8 +35,9 @@ static std::string Look() {
 }
 
 int main(int argc, char** argv) {
-  if (argc != 5 || std::string(argv[2]) != "3" || std::string(argv[4]) != "4") return 9;
+  if (argc < 5 || std::string(argv[2]) != "3" || std::string(argv[4]) != "4") return 9;
   if (std::string(argv[1]) == "--look-fd") return 0;
+  if (argc != 7 || std::string(argv[6]) != "5") return 9;
   std::string input = ReadAll(3, 1 << 20).value_or("");
   if (input.starts_with("fail")) {
     std::fprintf(stderr, "partition 1 runs past the end of the file\nsecond line\n");
