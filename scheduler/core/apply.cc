@@ -266,6 +266,8 @@ class Applier {
   void operator()(const AccountRemoved& e) { ApplyAccount(state_, e); }
   void operator()(const AssociationSet& e) { ApplyAccount(state_, e); }
   void operator()(const AssociationRemoved& e) { ApplyAccount(state_, e); }
+  void operator()(const ReservationSet& e) { state_.reservations[e.reservation.name] = e.reservation; }
+  void operator()(const ReservationRemoved& e) { state_.reservations.erase(e.reservation); }
 
  private:
   Job* Find(JobId id) {

@@ -72,6 +72,7 @@ class Controller {
   std::set<std::pair<Time, JobId>> deadlines_;  // of active jobs with a time limit
   std::set<std::pair<Time, JobId>> start_by_;   // of pending jobs with a deadline
   std::set<std::pair<Time, JobId>> ended_;      // oldest first, for forgetting
+  Time reservation_over_{Time::kNeverUs};       // when the first of them is over, at the earliest
   bool pass_wanted_ = true;
   Time next_pass_{Time::kNeverUs}, next_resend_{Time::kNeverUs}, timer_{Time::kNeverUs};
 };

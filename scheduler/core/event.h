@@ -211,13 +211,23 @@ struct AssociationRemoved {
 };
 void Fields(auto& archive, IsA<AssociationRemoved> auto& v) { archive(v.key); }
 
+struct ReservationSet {  // made or changed
+  Reservation reservation;
+};
+void Fields(auto& archive, IsA<ReservationSet> auto& v) { archive(v.reservation); }
+
+struct ReservationRemoved {  // by an administrator, or because it is over
+  std::string reservation;
+};
+void Fields(auto& archive, IsA<ReservationRemoved> auto& v) { archive(v.reservation); }
+
 // In the order of their kinds on disk (1, 2, …): new ones go to the end.
 using EventBody =
     std::variant<EpochBegan, JobSubmitted, JobStarted, JobCancelRequested, JobCompleting, NodeReleased,
                  JobEnded, JobRequeued, JobsForgotten, StepCreated, StepKillRequested, StepNodeStarted,
                  StepNodeEnded, NodeRegistered, NodeLost, NodeDrained, NodeResumed, NodeDeclaredDown,
                  ImageStaged, JobUpdated, UsageClockSet, AccountSet, AccountRemoved, AssociationSet,
-                 AssociationRemoved, JobPreempted>;
+                 AssociationRemoved, JobPreempted, ReservationSet, ReservationRemoved>;
 
 struct Event {
   Time at;  // the controller's clock; never smaller than the event's before

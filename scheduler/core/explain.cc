@@ -80,6 +80,7 @@ void PlanningPolicy::AddReasons(const State& state, const Job& job, Explanation&
     to.reasons.emplace_back(PendingReasonText(PendingReason::kNodesUnavailable));
     return;
   }
+  AddReservedNodes(state, job, to);
   std::size_t now = planner_.cluster().CountFit(request, 1),
               free = planner_.cluster().CountFit(request, LengthOf(job) + grace());
   if (licences_short && request.tasks == 0 && free >= request.nodes_min) return;  // these alone are missing

@@ -9,7 +9,7 @@
 namespace slipway::scheduler {
 namespace {
 
-constexpr std::uint16_t kVersion = 3;
+constexpr std::uint16_t kVersion = 4;
 
 struct NodeImage {
   std::string name;
@@ -107,11 +107,23 @@ struct StateImage {
   std::vector<Account> accounts;
   std::vector<AssociationImage> associations;
   UsageClock usage_clock;
+  std::vector<Reservation> reservations;
 };
-void Fields(auto& archive, IsA<StateImage> auto& v) {
-  archive(v.version, v.epoch, v.next_job, v.now, v.specs, v.nodes, v.arrays, v.jobs, v.accounts,
-          v.associations, v.usage_clock);
+// `specs`: the image's, or as they were in an earlier version.
+void FieldsV3(auto& archive, IsA<StateImage> auto& v, auto& specs) {
+  archive(v.version, v.epoch, v.next_job, v.now, specs, v.nodes, v.arrays, v.jobs, v.accounts, v.associations,
+          v.usage_clock);
 }
+void Fields(auto& archive, IsA<StateImage> auto& v) {
+  FieldsV3(archive, v, v.specs);
+  archive(v.reservations);
+}
+
+struct StateImageV3 {
+  StateImage image;
+  std::vector<JobSpecV3> specs;
+};
+void Fields(auto& archive, IsA<StateImageV3> auto& v) { FieldsV3(archive, v.image, v.specs); }
 
 struct StateImageV2 {
   StateImage image;
@@ -142,11 +154,18 @@ Result<StateImage> ReadImageV2(std::string_view bytes) {
   return image;
 }
 
+Result<StateImage> ReadImageV3(std::string_view bytes) {
+  StateImageV3 old = TRY(Decode<StateImageV3>(bytes, "snapshot"));
+  for (JobSpecV3& spec : old.specs) old.image.specs.push_back(std::move(spec.spec));
+  return std::move(old.image);
+}
+
 // A snapshot of this version or an earlier one.
 Result<StateImage> ReadImage(std::string_view bytes) {
   std::uint16_t version = 0;
   WireReader(bytes.substr(0, sizeof version))(version);
   if (version == kVersion) return Decode<StateImage>(bytes, "snapshot");
+  if (version == 3) return ReadImageV3(bytes);
   if (version == 2) return ReadImageV2(bytes);
   if (version != 1)
     return Fail(Code::kInvalidArgument, "snapshot: version ", version, " is not known to this release");
@@ -251,6 +270,7 @@ std::string EncodeState(const State& state) {
   for (const auto& [key, association] : state.associations)
     image.associations.push_back({key, association, state.usage.at(key)});
   image.usage_clock = state.usage_clock;
+  for (const auto& [name, reservation] : state.reservations) image.reservations.push_back(reservation);
   return Encode(image);
 }
 
@@ -286,6 +306,7 @@ Result<State> DecodeState(std::string_view bytes) {
     state.associations[from.key] = std::move(from.association);
   }
   state.usage_clock = image.usage_clock;
+  for (Reservation& from : image.reservations) state.reservations[from.name] = std::move(from);
   for (JobImage& from : image.jobs) TRY(AddJob(state, std::move(from), specs));
   return state;
 }

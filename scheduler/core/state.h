@@ -18,6 +18,7 @@
 #include "scheduler/core/core_set.h"
 #include "scheduler/core/ids.h"
 #include "scheduler/core/job_spec.h"
+#include "scheduler/core/reservation.h"
 
 namespace slipway::scheduler {
 
@@ -246,6 +247,7 @@ struct State {
   std::map<AssociationKey, Association> associations;
   std::map<AssociationKey, std::uint64_t> usage;  // of each association, in the unit of usage.h
   UsageClock usage_clock;
+  std::map<std::string, Reservation> reservations;  // removed once their last window is over
 
   // Derived.
   std::set<PendingKey> pending;

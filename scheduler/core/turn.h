@@ -20,6 +20,7 @@ class Controller::Turn {
   void operator()(const CancelJob& input);
   void operator()(const ChangeJob& input);
   void operator()(const ChangeAccount& input);
+  void operator()(const ChangeReservation& input);
   void operator()(const CreateStep& input);
   void operator()(const CancelStep& input);
   void operator()(const ChangeNode& input);
@@ -57,6 +58,7 @@ class Controller::Turn {
 
   void EndOverdue();
   void EndLate();
+  void EndReservations();
   void WatchDeadlines(const Event& event);
   void ForgetOld();
   void RunPass();

@@ -37,6 +37,16 @@ void World::CheckState() {
     Broken(*wrong);
 }
 
+// What was started since the last look, before a reservation is changed.
+void World::CheckStarts() {
+  const State& state = controller_->controller().state();
+  for (JobId id : state.active) {
+    const Job& job = *state.FindJob(id);
+    if (!seen_started_.insert({id, job.attempt}).second) continue;
+    if (std::optional<std::string> wrong = FindIntruder(*site_, state, job)) Broken(*wrong);
+  }
+}
+
 // A start that was promised is kept, and moves only to an earlier time, unless nodes fail or a job overruns
 // its limit (or the controller forgets it by dying).
 void World::CheckPromises() {

@@ -15,6 +15,8 @@ JobSpec World::RandomJob() {
   if (rng_.Chance(300)) spec.resources.memory_bytes_per_node = rng_.Between(1, 700);
   spec.resources.exclusive = rng_.Chance(100);
   AskOfSite(rng_, *site_, spec);
+  if (controller_ && !controller_->controller().state().reservations.empty() && rng_.Chance(300))
+    spec.resources.reservation = "r";
   spec.interactive = rng_.Chance(400);
   spec.requeue = rng_.Chance(500);
   spec.priority = static_cast<std::int32_t>(rng_.Below(3));
@@ -47,6 +49,12 @@ JobSpec World::RandomJob() {
   return spec;
 }
 
+std::vector<std::string> World::NodeNames() const {
+  std::vector<std::string> names;
+  for (const auto& node : nodes_) names.push_back(node->name());
+  return names;
+}
+
 void World::Meddle() {
   if (!controller_) return;
   const State& state = controller_->controller().state();
@@ -55,7 +63,7 @@ void World::Meddle() {
   std::advance(chosen, static_cast<std::ptrdiff_t>(rng_.Below(state.live.size())));
   JobId job = *chosen;
   const std::uint32_t owner = state.FindJob(job)->spec->user.uid;
-  switch (rng_.Below(10)) {
+  switch (rng_.Below(14)) {
     case 0:
       return Feed(CancelJob{{1}, job, {owner, false}});
     case 1:
@@ -74,6 +82,12 @@ void World::Meddle() {
       return Feed(ChangeJob{{1}, job, {owner, false}, {.requeue = true}});
     case 7:
       return Feed(ChangeAccount{{1}, {0, true}, AccountSet{RandomAccount(rng_)}});
+    case 8:
+    case 9:
+      return Feed(ChangeReservation{
+          {1}, {0, true}, RandomReservation(rng_, controller_->controller().state().now, NodeNames())});
+    case 10:
+      return Feed(ChangeReservation{{1}, {0, true}, ReservationRemoved{rng_.Chance(500) ? "r" : "m"}});
     default: {
       CreateStep step{{1}, job, {owner, false}, {}, {}, 0};
       step.command.argv = {"step"};

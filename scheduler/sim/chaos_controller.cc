@@ -49,6 +49,7 @@ void World::Feed(const Input& input) {
   if (!controller_ || result_.failure) return;
   if (const auto* change = std::get_if<ChangeJob>(&input)) promised_.erase(change->job);  // it asked for it
   ++result_.inputs;
+  CheckStarts();
   controller_->Do(input);
   CheckState();
   CheckPromises();

@@ -183,6 +183,59 @@ class Policies(t.ClusterTest):
         self.assertEqual(self.cluster.json("why", last)["first_ahead"], [str(high), str(first)])
         self.assertEqual(self.cluster.json("why", high)["planned_nodes"], ["n1"])
 
+    def reserve(self, name, *words):
+        done = self.admin("reservation", "create", name, *words)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.addCleanup(self.admin, "reservation", "delete", name)
+        return done.stdout
+
+    def test_a_reservation_keeps_others_out_and_its_own_jobs_in(self):
+        user = self.account.entry.pw_name
+        made = self.reserve("course", "--nodes", "n2", "--duration", "1h", "--users", user)
+        self.assertIn("course: n2", made)
+        self.assertIn("RESERVED", self.cluster("nodes", check=0).stdout)
+        own = self.running("--reservation", "course", "-t", "10m")
+        self.assertEqual(self.cluster.job(own)["nodes"], ["n2"])
+        other = self.submit("-N", 2, "-t", "10m")
+        self.assertIn("reserved (course) for another", self.why(other))
+        shown = self.cluster.json("reservation", "show")["reservations"]
+        self.assertEqual([(r["name"], r["state"], r["users"], r["jobs"]) for r in shown], [("course", "ACTIVE", [user], 1)])
+        done = self.admin("reservation", "delete", "course")
+        self.assertIn(f"job {own} runs in reservation course", done.stderr)
+        self.cluster("cancel", own, check=0)
+        self.cluster.wait_end(own)
+        self.assertEqual(self.admin("reservation", "delete", "course").returncode, 0)
+        self.cluster.wait_state(other, "RUNNING")
+
+    def test_maintenance_is_planned_around(self):
+        self.reserve("repair", "--nodes", "ALL", "--starttime", "now+1hours", "--duration", "2h", "--flags", "maint,weekly")
+        self.running("-t", "30m")
+        long = self.submit("-t", "90m")
+        why = self.cluster.json("why", long)
+        self.assertTrue(any("repair, maintenance" in reason for reason in why["reasons"]), why)
+        self.assertTrue(any("time limit of" in text for text in why["suggestions"]), why)
+        self.assertEqual(self.admin("reservation", "update", "repair", "--starttime", "now+2hours").returncode, 0)
+        self.cluster.wait_state(long, "RUNNING")
+
+    def test_what_a_reservation_cannot_be_is_refused(self):
+        def refused(says, *words):
+            done = self.admin("reservation", "create", "odd", *words)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(says, done.stderr)
+        refused("there is no node n9", "--nodes", "n9", "--duration", "1h", "--flags", "maint")
+        refused("--duration or --endtime", "--nodes", "n1", "--flags", "maint")
+        refused("say for whom", "--nodes", "n1", "--duration", "1h")
+        refused("only 2 of 5 nodes", "--nodecnt", 5, "--duration", "1h", "--flags", "maint")
+        refused("--flags daly", "--nodes", "n1", "--duration", "1h", "--flags", "daly")
+        self.refused("--reservation", "odd", says=["odd"])
+        runs = self.running("-t", "1h")
+        refused(f"job {runs} is expected to run", "--nodes", "ALL", "--duration", "1h", "--flags", "maint")
+
+    @t.need_root
+    def test_reservations_are_an_administrators(self):
+        done = self.cluster("reservation", "create", "mine", "--nodes", "n1", "--duration", "1h", "--flags", "maint")
+        self.assertIn("administrators", done.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()
