@@ -289,9 +289,9 @@ bool Planner::Fits(const Request& request, const Planned& planned, Instant lengt
 
 void Planner::KeepPromise(JobNumber id, Instant start, const Placement& nodes) {
   auto found = jobs_.find(id);
-  if (found == jobs_.end() || found->second.state != JobState::kWaiting || start <= cluster_.now()) return;
+  if (found == jobs_.end() || found->second.state != JobState::kWaiting) return;
   Job& job = found->second;
-  Planned planned{start, nodes};
+  Planned planned{std::max(start, cluster_.now()), nodes};  // one that is due is a promise still
   if (!Fits(queue_.shape(job.shape).request, planned, job.length)) return;
   queue_.Remove(job.group, job.entry);
   Hold(job, std::move(planned));

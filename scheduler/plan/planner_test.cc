@@ -365,6 +365,16 @@ TEST(Reservation, APromiseThatIsKeptMovesToWhatHasBecomeFreeSince) {
   EXPECT_EQ(Started(planner.Pass()), std::vector<JobNumber>{1});
 }
 
+TEST(Reservation, APromiseThatIsDueIsKeptWhenAllIsMadeAnew) {
+  Planner planner(MakePolicy("multifactor"));
+  planner.cluster().AddNode(Of(4));
+  planner.Advance(100);
+  planner.Add(JobOf(1, 10, Of(4), 1, 0));
+  planner.Add(JobOf(2, 10, Of(4), 1, 1000));
+  planner.KeepPromise(1, 100, {{0, 0}});
+  EXPECT_EQ(Started(planner.Pass()), std::vector<JobNumber>{1}) << "whoever comes before it";
+}
+
 TEST(Views, WhatAJobTakesOfOneViewOfAMachineItTakesOfAll) {
   Planner planner(MakePolicy("easy"));
   NodeNumber node = planner.cluster().AddNode(Of(4));
