@@ -27,6 +27,7 @@ struct ControllerOptions {
   std::int64_t keep_ended_s = 24 * 3600;  // ended jobs stay in memory (and in `slipway job`)
   std::size_t keep_ended_jobs = 100'000;  // but not more of them than this
   std::shared_ptr<const Site> site;       // null: an empty one
+  std::uint32_t array_window = 256;       // so many tasks of an array wait as jobs; 0: all
 };
 
 class Controller {

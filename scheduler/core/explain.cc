@@ -161,6 +161,14 @@ void PlanningPolicy::AddAhead(const State& state, const Job& job, Time now, Expl
 Explanation PlanningPolicy::Explain(const State& state, JobId id, Time now) {
   Explanation explanation;
   const Job* job = state.FindJob(id);
+  if (auto unmade = job == nullptr ? state.FindUnmade(id) : std::nullopt;
+      unmade && unmade->state == JobState::kPending) {
+    const Array& array = *state.ArrayOf(id);
+    explanation.reasons.push_back(Cat("waits behind others of its array: ", array.waiting,
+                                      array.waiting == 1 ? " task is" : " tasks are", " before it in the queue; ask about ",
+                                      array.id.value, '_', array.spec->array->indices[array.made - 1]));
+    explanation.priority = priorities_.Text(*unmade, now);
+  }
   if (job == nullptr || job->state != JobState::kPending) return explanation;
   if (stale_) Rebuild(state);
   priorities_.Update(state, planner_, now);

@@ -58,6 +58,11 @@ struct PlanningPolicy::Follow {
   void operator()(const AssociationSet&) const { policy.AccountsChanged(); }
   void operator()(const AssociationRemoved&) const { policy.AccountsChanged(); }
   void operator()(const UsageClockSet&) const { policy.priorities_.AccountsChanged(); }
+  void operator()(const ArrayTaskMade& e) const {
+    policy.SyncJob(state, state.arrays.at(e.array).TaskId(e.task));
+    policy.SyncMade(state, e.array);
+  }
+  void operator()(const ArrayCancelled&) const {}
   void operator()(const ReservationSet&) const { policy.stale_ = policy.disturbed_ = true; }
   void operator()(const ReservationRemoved&) const { policy.stale_ = policy.disturbed_ = true; }
   void operator()(const JobPreempted&) const {}
@@ -117,9 +122,19 @@ void PlanningPolicy::SyncNode(const State& state, const std::string& name) {
 // A job, or all tasks of an array that has just been submitted.
 void PlanningPolicy::SyncSubmitted(const State& state, JobId id) {
   auto array = state.arrays.find(id);
-  if (array == state.arrays.end()) return SyncJob(state, id);
-  for (std::uint32_t i = 0; i < array->second.tasks; ++i)
-    SyncJob(state, {array->second.first_task.value + i});
+  array == state.arrays.end() ? SyncJob(state, id) : SyncMade(state, id);
+}
+
+// The tasks of an array that have become jobs in their turn.
+void PlanningPolicy::SyncMade(const State& state, JobId id) {
+  auto array = state.arrays.find(id);
+  if (array == state.arrays.end()) return;
+  std::uint32_t& known = made_[id];
+  for (; known < array->second.made; ++known) {
+    JobId task = array->second.TaskId(known);
+    if (!planner_.Knows(task.value)) SyncJob(state, task);
+  }
+  if (array->second.unmade() == 0) made_.erase(id);
 }
 
 void PlanningPolicy::SyncWithDependents(const State& state, JobId id) {
@@ -131,6 +146,7 @@ void PlanningPolicy::SyncWithDependents(const State& state, JobId id) {
       if (!planner_.Knows(waiting.value)) SyncJob(state, waiting);  // else it keeps its place
     }
   }
+  if (JobId array = state.FindJob(id)->array; made_.contains(array)) SyncMade(state, array);
 }
 
 void PlanningPolicy::SyncJob(const State& state, JobId id) {
@@ -260,6 +276,8 @@ void PlanningPolicy::Rebuild(const State& state) {
   for (const Node* node : nodes) AddNode(*node);
   AddReservations(state);
   priorities_.Reset(state, TotalsOf(state));
+  made_.clear();
+  for (JobId id : state.unmade) made_[id] = state.arrays.at(id).made;
   for (JobId id : state.live) SyncJob(state, id);
   for (const Promised& kept : promises) {
     const Job* job = state.FindJob({kept.job});

@@ -96,6 +96,7 @@ class PlanningPolicy final : public Policy {
   void SyncJob(const State& state, JobId id);
   void SyncWithDependents(const State& state, JobId id);
   void SyncSubmitted(const State& state, JobId id);
+  void SyncMade(const State& state, JobId array);
   void SyncAllNodes(const State& state);
   void BeginJobs(const State& state, Time now);
   PlannedRequest& RequestFor(const Resources& resources);
@@ -123,6 +124,7 @@ class PlanningPolicy final : public Policy {
   // By partition, constraint, kind of GPU ("" none, "?" any) and reservation.
   std::map<std::tuple<std::string, std::string, std::string, std::string>, Where> wheres_;
   std::map<std::string, std::uint32_t> image_sets_;  // by digest
+  std::map<JobId, std::uint32_t> made_;              // of arrays: tasks before this one are known
   std::set<JobId> preemptors_;                       // waiting jobs that may preempt
   std::set<std::pair<Time, JobId>> not_yet_;         // begin later
   std::map<JobId, Time> begins_;                     // the same by job

@@ -38,6 +38,8 @@ class Controller::Turn {
   void Say(const std::string& node, NodeMessage message);
   void Answer(ClientToken client, Result<slipway::scheduler::Answer> answer);
   Result<const Job*> JobForChange(JobId id, const Requester& by) const;
+  // Of a task that is no job yet, and that he may change: it becomes one.
+  void MakeTask(JobId id, const Requester& by);
   // The job, or of an array all tasks that have not ended.
   std::vector<JobId> TasksMeant(JobId id) const;
   Result<> MayChange(const Job& job, const ChangeJob& input) const;

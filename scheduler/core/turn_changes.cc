@@ -36,12 +36,18 @@ Result<> Controller::Turn::MayChange(const Job& job, const ChangeJob& input) con
 }
 
 void Controller::Turn::operator()(const ChangeJob& input) {
+  MakeTask(input.job, input.by);
   std::vector<JobId> ids = TasksMeant(input.job);
   for (JobId id : ids) {
     Result<const Job*> job = JobForChange(id, input.by);
     if (!job) return Answer(input.client, Failure(job.error()));
     Result<> may = MayChange(**job, input);
     if (!may) return Answer(input.client, Failure(may.error()));
+  }
+  if (state().unmade.contains(input.job)) {
+    Result<> may = MayChange(state().arrays.at(input.job).pattern, input);
+    if (!may) return Answer(input.client, Failure(may.error()));
+    Record(JobUpdated{input.job, input.by.uid, input.update});
   }
   for (JobId id : ids) {
     Record(JobUpdated{id, input.by.uid, input.update});
