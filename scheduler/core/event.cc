@@ -136,8 +136,12 @@ struct Describer {
   }
   std::string operator()(const ReservationRemoved& e) { return Cat("ReservationRemoved ", e.reservation); }
 
-  std::string operator()(const ArrayTaskMade& e) { return Cat("ArrayTaskMade ", e.task, " of ", e.array.value); }
-  std::string operator()(const ArrayCancelled& e) { return Cat("ArrayCancelled ", e.array.value, " by ", e.uid); }
+  std::string operator()(const ArrayTaskMade& e) {
+    return Cat("ArrayTaskMade ", e.task, " of ", e.array.value);
+  }
+  std::string operator()(const ArrayCancelled& e) {
+    return Cat("ArrayCancelled ", e.array.value, " by ", e.uid);
+  }
 
   static std::string Of(JobId job, std::uint32_t attempt, const Outcome& outcome) {
     return Cat(job.value, '.', attempt, ' ', JobStateName(outcome.state), ' ', outcome.exit_code);

@@ -23,8 +23,8 @@ struct EpochBegan {
 };
 void Fields(auto& archive, IsA<EpochBegan> auto& v) { archive(v.epoch); }
 
-// With spec.array: `job` names the array, its tasks have the ids job+1 … job+n. As many as `window` become jobs
-// at once, and whenever one of these leaves the queue the next one does; 0: all at once.
+// With spec.array: `job` names the array, its tasks have the ids job+1 … job+n. As many as `window` become
+// jobs at once, and whenever one of these leaves the queue the next one does; 0: all at once.
 struct JobSubmitted {
   JobId job;
   JobSpec spec;
@@ -172,7 +172,7 @@ void Fields(auto& archive, IsA<JobUpdate> auto& v) {
   archive(v.hold, v.priority, v.nice, v.time_limit_s, v.begin, v.requeue);
 }
 struct JobUpdated {
-  JobId job;  // since version 4 also an array: its tasks that are no jobs yet
+  JobId job;              // since version 4 also an array: its tasks that are no jobs yet
   std::uint32_t uid = 0;  // who
   JobUpdate update;
 };
@@ -243,7 +243,8 @@ using EventBody =
                  JobEnded, JobRequeued, JobsForgotten, StepCreated, StepKillRequested, StepNodeStarted,
                  StepNodeEnded, NodeRegistered, NodeLost, NodeDrained, NodeResumed, NodeDeclaredDown,
                  ImageStaged, JobUpdated, UsageClockSet, AccountSet, AccountRemoved, AssociationSet,
-                 AssociationRemoved, JobPreempted, ReservationSet, ReservationRemoved, ArrayTaskMade, ArrayCancelled>;
+                 AssociationRemoved, JobPreempted, ReservationSet, ReservationRemoved, ArrayTaskMade,
+                 ArrayCancelled>;
 
 struct Event {
   Time at;  // the controller's clock; never smaller than the event's before

@@ -165,8 +165,9 @@ Explanation PlanningPolicy::Explain(const State& state, JobId id, Time now) {
       unmade && unmade->state == JobState::kPending) {
     const Array& array = *state.ArrayOf(id);
     explanation.reasons.push_back(Cat("waits behind others of its array: ", array.waiting,
-                                      array.waiting == 1 ? " task is" : " tasks are", " before it in the queue; ask about ",
-                                      array.id.value, '_', array.spec->array->indices[array.made - 1]));
+                                      array.waiting == 1 ? " task is" : " tasks are",
+                                      " before it in the queue; ask about ", array.id.value, '_',
+                                      array.spec->array->indices[array.made - 1]));
     explanation.priority = priorities_.Text(*unmade, now);
   }
   if (job == nullptr || job->state != JobState::kPending) return explanation;

@@ -325,8 +325,8 @@ std::string EncodeState(const State& state) {
                            {node.images.begin(), node.images.end()}});
   }
   for (const auto& [id, array] : state.arrays) {
-    ArrayImage& made = image.arrays.emplace_back(ArrayImage{
-        id, specs.NumberOf(array.spec), array.first_task, array.tasks, array.ended, array.failed});
+    ArrayImage& made = image.arrays.emplace_back(
+        ArrayImage{id, specs.NumberOf(array.spec), array.first_task, array.tasks, array.ended, array.failed});
     made.window = array.window;
     made.made = array.made;
     made.made_early.assign(array.made_early.begin(), array.made_early.end());

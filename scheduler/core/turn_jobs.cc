@@ -100,7 +100,8 @@ std::vector<JobId> Controller::Turn::TasksMeant(JobId id) const {
   if (array == state().arrays.end()) return {id};
   std::vector<JobId> ids;
   JobId end = array->second.TaskId(array->second.tasks);
-  for (auto at = state().live.lower_bound(array->second.first_task); at != state().live.end() && *at < end; ++at)
+  for (auto at = state().live.lower_bound(array->second.first_task); at != state().live.end() && *at < end;
+       ++at)
     ids.push_back(*at);
   return ids;
 }

@@ -107,6 +107,8 @@ void World::CheckDrained() {
   const State& state = controller_->controller().state();
   for (JobId job : accepted_) {
     const Job* found = state.FindJob(job);
+    std::optional<Job> unmade = state.FindUnmade(job);  // cancelled before it was a job
+    if (found == nullptr && unmade) found = &*unmade;
     if (found == nullptr || !IsTerminal(found->state))
       return Broken(Cat("job ", job.value, " was accepted and has no end"));
   }

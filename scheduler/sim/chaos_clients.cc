@@ -43,7 +43,8 @@ JobSpec World::RandomJob() {
   }
   if (!spec.interactive && rng_.Chance(150)) {
     spec.array.emplace();
-    for (std::uint32_t i = 0; i < 4; ++i) spec.array->indices.push_back(i);
+    std::uint32_t tasks = rng_.Between(2, 9);
+    for (std::uint32_t i = 0; i < tasks; ++i) spec.array->indices.push_back(2 * i);
     spec.array->max_running = rng_.Between(0, 2);
   }
   return spec;
@@ -55,6 +56,19 @@ std::vector<std::string> World::NodeNames() const {
   return names;
 }
 
+void World::MeddleWithArray(JobId id, std::uint32_t owner) {
+  switch (rng_.Below(4)) {
+    case 0:
+      return Feed(CancelJob{{1}, id, {owner, false}});
+    case 1:
+      return Feed(CancelJob{{1}, id, {owner + 100, false}});  // somebody else
+    case 2:
+      return Feed(ChangeJob{{1}, id, {owner, false}, {.hold = rng_.Chance(200) ? Hold::kUser : Hold::kNone}});
+    default:
+      return Feed(ChangeJob{{1}, id, {0, true}, {.nice = static_cast<std::int32_t>(rng_.Below(4))}});
+  }
+}
+
 void World::Meddle() {
   if (!controller_) return;
   const State& state = controller_->controller().state();
@@ -62,6 +76,11 @@ void World::Meddle() {
   auto chosen = state.live.begin();
   std::advance(chosen, static_cast<std::ptrdiff_t>(rng_.Below(state.live.size())));
   JobId job = *chosen;
+  // Now and then another task of its array, which may be no job yet, or the array.
+  if (const Array* array = state.ArrayOf(job); array != nullptr && rng_.Chance(400))
+    return MeddleWithArray(
+        rng_.Chance(500) ? array->id : array->TaskId(static_cast<std::uint32_t>(rng_.Below(array->tasks))),
+        array->spec->user.uid);
   const std::uint32_t owner = state.FindJob(job)->spec->user.uid;
   switch (rng_.Below(14)) {
     case 0:

@@ -55,6 +55,7 @@ class World final : public NodeSurroundings, public ControllerSurroundings {
   void ScheduleClients();
   void Submit();
   void Meddle();
+  void MeddleWithArray(JobId id, std::uint32_t owner);
   void DeclareDownForGood(ModelNode& node);
   void BecomeCalm();
   void ReleaseAndGiveUp();
