@@ -113,7 +113,7 @@ class NodeService final : public v1::Nodes::CallbackService {
                                  v1::ListNodesReply* reply) override {
     return Read(call, [this, reply] {
       for (const auto& [name, node] : context_.head.state().nodes)
-        ToProto(node, context_.head.site(), reply->add_nodes());
+        ToProto(node, context_.head.state(), context_.head.site(), context_.head.Now(), reply->add_nodes());
     });
   }
   grpc::ServerUnaryReactor* ListPartitions(grpc::CallbackServerContext* call,
