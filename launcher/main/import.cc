@@ -53,8 +53,9 @@ std::optional<int> FdNumber(const char* text) {
 std::optional<Arguments> Parse(int argc, char** argv) {
   Arguments given;
   const std::map<std::string_view, int*> slots = {
-      {"--in-fd", &given.in_fd},   {"--look-fd", &given.look_fd}, {"--verify-fd", &given.verify_fd},
-      {"--out-fd", &given.out_fd}, {"--keys-fd", &given.keys_fd}, {"--as-is-fd", &given.as_is_fd}};
+      {"--in-fd", &given.in_fd},        {"--look-fd", &given.look_fd}, {"--verify-fd", &given.verify_fd},
+      {"--out-fd", &given.out_fd},      {"--keys-fd", &given.keys_fd}, {"--as-is-fd", &given.as_is_fd},
+      {"--limits-fd", &given.limits_fd}};
   std::set<int> different;
   for (int i = 1; i < argc; i += 2) {
     auto slot = slots.find(argv[i]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the services for users have in common: who calls is looked up before anything else, and an error becomes
-// the call's status.
+// What the services for users have in common: who calls is looked up before anything else, and an error
+// becomes the call's status.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
