@@ -58,8 +58,10 @@ Result<Built> BuildFromRecipe(const Parsed& options, const std::string& output) 
   wanted.temp_parent = options.Value("tmpdir");
   wanted.arguments = TRY(ArgumentsOf(options));
   wanted.cancelled = &Cancelled();
-  if (!options.Has("no-cache") && !options.Has("disable-cache"))
-    wanted.cache_folder = Cat(TRY(oci::BlobCache::DefaultFolder()), "/builds");
+  // Who has no place for a cache builds all the same.
+  auto cache = oci::BlobCache::DefaultFolder();
+  if (cache && !options.Has("no-cache") && !options.Has("disable-cache"))
+    wanted.cache_folder = *cache + "/builds";
   if (options.Has("cache-max"))
     wanted.cache_bytes_max = TRY_CONTEXT(ParseBytes(options.Value("cache-max")), "--cache-max");
   PullProgress fetching(IsQuiet(options));

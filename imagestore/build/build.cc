@@ -179,11 +179,8 @@ class Builder {
     populate.cancelled = options_.cancelled;
     std::optional<BuildCache> cache;
     std::vector<StagePlan> plan(populate.recipe->earlier.size() + 1);
-    if (!options_.cache_folder.empty()) {
-      cache = TRY_CONTEXT(BuildCache::Open({.folder = options_.cache_folder,
-                                            .bytes_max = options_.cache_bytes_max,
-                                            .cancelled = options_.cancelled}),
-                          "the build cache");
+    if (auto opened = OpenCache()) {
+      cache = std::move(*opened);
       populate.cache = &*cache;
       plan = PlanStages(*populate.recipe, *cache);
     }
@@ -200,6 +197,16 @@ class Builder {
     }
     TRY(Populate(populate));
     return Pack(populate.root, place);
+  }
+
+  std::optional<BuildCache> OpenCache() const {
+    if (options_.cache_folder.empty()) return std::nullopt;
+    auto opened = BuildCache::Open({.folder = options_.cache_folder,
+                                    .bytes_max = options_.cache_bytes_max,
+                                    .cancelled = options_.cancelled});
+    if (opened) return std::move(*opened);
+    if (log_) log_(Cat("no build cache: ", opened.error().message));
+    return std::nullopt;
   }
 
   // The same in a user namespace of ours; its progress comes back through a pipe.

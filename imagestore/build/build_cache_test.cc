@@ -184,6 +184,13 @@ TEST_F(CachedBuild, IsBoundedAndLetsTheLongestUnusedGo) {
   EXPECT_NE(log_.find("not kept in the build cache: it is more than"), std::string::npos) << log_;
 }
 
+TEST_F(CachedBuild, WhereNoCacheCanBeAnImageIsBuiltAllTheSame) {
+  Write("cache", "a file, not a folder");
+  auto built = MakeImage(RecipeOf({}));
+  EXPECT_TRUE(built) << built.error().message;
+  EXPECT_NE(log_.find("build cache: "), std::string::npos) << log_;
+}
+
 // SIGXFSZ ends it in the middle of writing a state.
 TEST_F(CachedBuild, AKilledBuildLeavesNoHalfState) {
   Process child = *Clone3({});
