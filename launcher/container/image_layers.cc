@@ -53,19 +53,22 @@ Result<ImageLayers::Source> ImageLayers::OpenSource(const ImageSource& image) {
   if (!served) return Failure(std::move(served).error());
   source.root = std::move(served->mount);
   source.server = std::move(served->server);
+  source.detached = true;
   return source;
 }
 
 Result<ImageLayers::Source> ImageLayers::OpenOverlay(const Overlay& overlay) {
   if (!overlay.writable) return OpenSource(overlay.image);
+  Source source;
   if (InFile(overlay.image)) {
-    return Fail(
-        Code::kUnimplemented,
-        "the kernel writes to no overlay that is served by FUSE; use it read-only (:ro), or a directory, "
-        "which can be written to");
+    if (!ext_writer_) return Fail(Code::kInvalidArgument, "a squashfs cannot be written to; add :ro");
+    std::string warning;
+    source.root = TRY(ext_writer_->AwaitTree(warning));
+    source.detached = true;
+    if (!warning.empty()) report_.Warn(Cat("warning: --overlay ", overlay.name, ": ", warning));
+    return source;
   }
   // Not O_PATH: folders are made in it.
-  Source source;
   source.root = TRY(slipway::Open(overlay.image.path, O_RDONLY | O_DIRECTORY));
   TRY(RefuseNodesImages(source.root.get(), overlay.name, birth_));
   source.upper = TRY(NeedFolder(source.root.get(), "upper"));
@@ -99,9 +102,34 @@ Result<> ImageLayers::Open() {
 }
 
 Result<> ImageLayers::AttachSource(int scratch_fd, const std::string& name, Source& source) {
-  if (source.server.pid < 0) return {};
+  if (!source.detached) return {};
   UniqueFd place = TRY(NeedFolder(scratch_fd, name));
   return AttachMount(source.root.get(), place.get());
+}
+
+// Of a writable ext image.
+Result<> ImageLayers::TakeUpper(const Overlay& overlay, Source& source) {
+  source.upper = TRY(OpenInRoot(source.root.get(), "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW));
+  struct stat info {};
+  if (::fstat(source.upper.get(), &info) < 0) return ErrnoFail("stat", overlay.name);
+  if (info.st_uid != kOverflowUid) return {};
+  return Fail(Code::kPermissionDenied,
+              "what is written there belongs to a user who does not exist in this container: ",
+              spec_.fakeroot ? "the image was not made for --fakeroot with these ids"
+                             : "the image is one of root's, to be used with --fakeroot");
+}
+
+Result<> ImageLayers::PlaceOverlay(int scratch_fd, std::size_t index) {
+  const Overlay& overlay = spec_.writing.overlays[index];
+  Source& source = overlays_[index];
+  TRY(AttachSource(scratch_fd, Cat("overlay", index), source));
+  if (overlay.writable) return source.upper ? Result<>() : TakeUpper(overlay, source);
+  // A squashfs is the tree itself; the others may have been written to as overlays.
+  if (overlay.image.kind == ImageKind::kSquashfuse) return {};
+  auto upper = OpenInRoot(source.root.get(), "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  if (!upper && upper.error().sys_errno != ENOENT) return Failure(std::move(upper).error());
+  if (upper) source.root = std::move(*upper);
+  return {};
 }
 
 Result<> ImageLayers::AttachTo(int scratch_fd) {
@@ -109,17 +137,11 @@ Result<> ImageLayers::AttachTo(int scratch_fd) {
   work_ = TRY(NeedFolder(scratch_fd, "work"));
   TRY_CONTEXT(AttachSource(scratch_fd, "image", image_), "attaching the image");
   for (std::size_t i = 0; i < overlays_.size(); ++i) {
-    const Overlay& overlay = spec_.writing.overlays[i];
-    auto attached = [&]() -> Result<> {
-      TRY(AttachSource(scratch_fd, Cat("overlay", i), overlays_[i]));
-      // A squashfs is the tree itself; the others may have been written to as overlays.
-      if (overlay.writable || overlay.image.kind == ImageKind::kSquashfuse) return {};
-      auto upper = OpenInRoot(overlays_[i].root.get(), "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW);
-      if (upper) overlays_[i].root = std::move(*upper);
-      if (!upper && upper.error().sys_errno != ENOENT) return Failure(std::move(upper).error());
-      return {};
-    }();
-    if (!attached) return Failure(std::move(attached).error().Context(Cat("--overlay ", overlay.name)));
+    auto placed = PlaceOverlay(scratch_fd, i);
+    if (!placed) {
+      const std::string& name = spec_.writing.overlays[i].name;
+      return Failure(std::move(placed).error().Context(Cat("--overlay ", name)));
+    }
   }
   return {};
 }
@@ -145,7 +167,14 @@ Result<int> ImageLayers::View() {
   return view_.get();
 }
 
+Result<UniqueFd> ImageLayers::MakeExtOverlay(bool layer_used) {
+  std::vector<int> lowers = Lowers();
+  if (layer_used) lowers.insert(lowers.begin(), layer_.get());
+  return ext_writer_->MakeRoot(lowers);
+}
+
 Result<UniqueFd> ImageLayers::MakeOverlay(bool layer_used) {
+  if (ext_writer_) return MakeExtOverlay(layer_used);
   std::vector<FsParameter> parameters = {{"source", "slipway"}, {"userxattr", ""}};
   std::string lowers;
   for (int fd : Lowers()) lowers += Cat(lowers.empty() ? "" : ":", ProcPath(fd));
@@ -213,6 +242,7 @@ Error ImageLayers::WithWords(Error error) const {
   for (const Source& overlay : overlays_) {
     if (overlay.server.pid >= 0) return WithServersWords(std::move(error), overlay.server);
   }
+  if (ext_writer_) return ext_writer_->WithWords(std::move(error));
   return error;
 }
 
