@@ -2,7 +2,6 @@
 #include "launcher/container/ext_writer.h"
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/mount.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -15,18 +14,12 @@
 #include "base/os/socket.h"
 #include "launcher/container/e2fsck.h"
 #include "launcher/container/fuse2fs.h"
+#include "launcher/container/fuse_overlayfs.h"
 
 namespace slipway {
 namespace {
 
 constexpr const char* kPlace = "/tmp";  // every host has it; ours to cover in a mount namespace that is ours
-
-// What root of the container may do to the files of others must be possible for the one that does it for him.
-// Without further ids there is nothing to be done that takes any of these.
-constexpr CapabilitySet kForEveryonesFiles = CapabilityBit(CAP_CHOWN) | CapabilityBit(CAP_DAC_OVERRIDE) |
-                                             CapabilityBit(CAP_DAC_READ_SEARCH) | CapabilityBit(CAP_FOWNER) |
-                                             CapabilityBit(CAP_FSETID) | CapabilityBit(CAP_MKNOD) |
-                                             CapabilityBit(CAP_SETFCAP);
 
 const Overlay* WrittenExt(const LaunchSpec& spec) {
   for (const Overlay& overlay : spec.writing.overlays) {
@@ -108,25 +101,15 @@ class Writer {
     auto message = ReceiveMessage(socket_.get());
     if (!message) return {};  // it was not to be
     if (message->fds.size() < 2) return Fail(Code::kInternal, "a root without lower trees");
-    FuseCommand command;
-    command.program = TRY(FindFuseProgram("fuse-overlayfs", "fuse-overlayfs",
-                                          "lays an ext3 image over another for writing without privilege"));
-    std::string lowers;
+    FuseLayers layers{
+        .upper = Cat(kPlace, "/image/upper"), .work = Cat(kPlace, "/image/work"), .everyones = everyones_};
     for (std::size_t i = 1; i < message->fds.size(); ++i) {
       std::string name = Cat("lower", i);
       UniqueFd place = TRY(NeedFolder(scratch_.get(), name));
       TRY(AttachMount(message->fds[i].get(), place.get()));
-      lowers += Cat(lowers.empty() ? "" : ":", kPlace, "/", name);
+      layers.lowers.push_back(Cat(kPlace, "/", name));
     }
-    int device = message->fds[0].get();
-    // Without a cache for writing, a write that the image has no room for says so, and one that was done is
-    // in the hands of a process that nobody kills.
-    command.argv = {command.program, "-f", "-o",
-                    Cat("writeback=0,lowerdir=", lowers, ",upperdir=", kPlace,
-                        "/image/upper,workdir=", kPlace, "/image/work"),
-                    Cat("/dev/fd/", device)};
-    command.fds = {device};
-    command.keeps = everyones_ ? kForEveryonesFiles : 0;
+    FuseCommand command = TRY(FuseLayersCommand(layers, message->fds[0].get()));
     command.outlives_us = true;
     root_server_ = TRY(StartFuseServer(command));
     return Answer(socket_.get(), "", {root_server_.stderr_pipe.get()});
@@ -167,19 +150,6 @@ class Writer {
   writer.Run(image, UniqueFd(image_fd));
 }
 
-Result<UniqueFd> MountRoot(int device) {
-  return MountNew("fuse",
-                  {{"source", "fuse-overlayfs"},
-                   {"subtype", "fuse-overlayfs"},
-                   {"fd", std::to_string(device)},
-                   {"rootmode", "40000"},
-                   {"user_id", std::to_string(::geteuid())},
-                   {"group_id", std::to_string(::getegid())},
-                   {"default_permissions", ""},
-                   {"allow_other", ""}},
-                  MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-}
-
 }  // namespace
 
 Result<std::optional<ExtWriter>> ExtWriter::StartFor(const LaunchSpec& spec, const std::vector<UniqueFd>& fds,
@@ -210,7 +180,7 @@ Result<UniqueFd> ExtWriter::AwaitTree(std::string& warning) {
 
 Result<UniqueFd> ExtWriter::MakeRoot(const std::vector<int>& lowers) {
   UniqueFd device = TRY(OpenFuseDevice());
-  UniqueFd root = TRY(MountRoot(device.get()));
+  UniqueFd root = TRY(MountFuseLayers(device.get(), 0));
   std::vector<UniqueFd> trees;
   std::vector<int> sent = {device.get()};
   for (int lower : lowers) {

@@ -40,6 +40,7 @@ constexpr CapabilitySet kOutOfTheTasksReach = CapabilityBit(CAP_WAKE_ALARM);
   bool placed =
       null_fd >= 0 && ::dup2(null_fd, 0) >= 0 && ::dup2(null_fd, 1) >= 0 && ::dup2(stderr_fd, 2) >= 0;
   for (int fd : command.fds) placed = placed && SetCloexec(fd, false);
+  placed = placed && (!command.before || command.before());
   placed = placed && KeepPrivilege(command.keeps != 0 ? command.keeps : kOutOfTheTasksReach);
   std::vector<char*> argv;
   for (const std::string& argument : command.argv) argv.push_back(const_cast<char*>(argument.c_str()));

@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -29,11 +30,12 @@ struct FuseImage {
 };
 
 struct FuseCommand {
-  std::string program;            // its path
-  std::vector<std::string> argv;  // argv[0] included
-  std::vector<int> fds;           // borrowed; inherited under their own numbers, which argv names
-  CapabilitySet keeps = 0;        // of our user namespace, over its exec
-  bool outlives_us = false;       // ends by itself, once what it serves is mounted nowhere any more
+  std::string program;               // its path
+  std::vector<std::string> argv;     // argv[0] included
+  std::vector<int> fds;              // borrowed; inherited under their own numbers, which argv names
+  CapabilitySet keeps = 0;           // of our user namespace, over its exec
+  std::function<Result<>()> before;  // what it does first, with all our privilege; may be empty
+  bool outlives_us = false;          // ends by itself, once what it serves is mounted nowhere any more
 };
 // The server runs in a session of its own, deaf to the signals that are for the tasks and out of their reach:
 // they can end it, and hold nothing of it. It ends with the calling thread unless it outlives it.

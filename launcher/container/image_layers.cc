@@ -7,6 +7,7 @@
 #include <sys/vfs.h>
 
 #include "base/os/mount.h"
+#include "launcher/container/fuse_overlayfs.h"
 #include "launcher/container/policy.h"
 #include "launcher/container/sources.h"
 
@@ -19,6 +20,10 @@ std::string ProcPath(int fd) { return Cat("/proc/self/fd/", fd); }
 
 bool InFile(const ImageSource& image) {
   return image.kind == ImageKind::kSquashfuse || image.kind == ImageKind::kFuse2fs;
+}
+
+bool HasMarks(int root_fd) {
+  return OpenInRoot(root_fd, "work/work", O_PATH | O_DIRECTORY | O_NOFOLLOW).has_value();
 }
 
 Result<UniqueFd> NeedFolder(int dir_fd, const std::string& name) {
@@ -112,9 +117,9 @@ Result<> ImageLayers::TakeUpper(const Overlay& overlay, Source& source) {
   source.upper = TRY(OpenInRoot(source.root.get(), "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW));
   struct stat info {};
   if (::fstat(source.upper.get(), &info) < 0) return ErrnoFail("stat", overlay.name);
-  if (info.st_uid != kOverflowUid) return {};
+  if (info.st_uid != kOverflowUid && info.st_gid != kOverflowUid) return {};
   return Fail(Code::kPermissionDenied,
-              "what is written there belongs to a user who does not exist in this container: ",
+              "its files belong to a user or group that does not exist in this container: ",
               spec_.fakeroot ? "the image was not made for --fakeroot with these ids"
                              : "the image is one of root's, to be used with --fakeroot");
 }
@@ -126,9 +131,11 @@ Result<> ImageLayers::PlaceOverlay(int scratch_fd, std::size_t index) {
   if (overlay.writable) return source.upper ? Result<>() : TakeUpper(overlay, source);
   // A squashfs is the tree itself; the others may have been written to as overlays.
   if (overlay.image.kind == ImageKind::kSquashfuse) return {};
-  auto upper = OpenInRoot(source.root.get(), "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  UniqueFd root = TRY(Dup(source.root.get()));
+  auto upper = OpenInRoot(root.get(), "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW);
   if (!upper && upper.error().sys_errno != ENOENT) return Failure(std::move(upper).error());
   if (upper) source.root = std::move(*upper);
+  source.written = overlay.image.kind == ImageKind::kFuse2fs && HasMarks(root.get());
   return {};
 }
 
@@ -143,11 +150,33 @@ Result<> ImageLayers::AttachTo(int scratch_fd) {
       return Failure(std::move(placed).error().Context(Cat("--overlay ", name)));
     }
   }
-  return {};
+  return Merge(scratch_fd);
+}
+
+// What was removed from an ext image is marked in fuse-overlayfs's way. One that nobody wrote to through an
+// overlay (whoever does leaves a folder in "work") is laid over the image by the kernel, at its speed.
+Result<> ImageLayers::Merge(int scratch_fd) {
+  const std::string* marked = nullptr;
+  for (std::size_t i = 0; i < overlays_.size(); ++i) {
+    if (overlays_[i].written) marked = &spec_.writing.overlays[i].name;
+  }
+  if (marked == nullptr || ext_writer_) return {};
+  if (!HasFuseOverlayfs()) {
+    report_.Warn(
+        Cat("warning: --overlay ", *marked,
+            ": files that were removed in it may be seen again: it takes fuse-overlayfs to know them "
+            "(Debian: apt install fuse-overlayfs)"));
+    return {};
+  }
+  auto served = ServeMerged(Lowers(), spec_.fakeroot);
+  if (!served) return Failure(std::move(served).error().Context(Cat("--overlay ", *marked)));
+  merged_ = {.root = std::move(served->mount), .server = std::move(served->server), .detached = true};
+  return AttachSource(scratch_fd, "merged", merged_);
 }
 
 // The highest first, without an upper one and our own.
 std::vector<int> ImageLayers::Lowers() const {
+  if (merged_.root) return {merged_.root.get()};
   std::vector<int> lowers;
   for (auto overlay = overlays_.rbegin(); overlay != overlays_.rend(); ++overlay) {
     if (!overlay->upper) lowers.push_back(overlay->root.get());
@@ -158,6 +187,7 @@ std::vector<int> ImageLayers::Lowers() const {
 
 Result<int> ImageLayers::View() {
   if (overlays_.empty()) return image_.root.get();
+  if (merged_.root && Upper() == nullptr) return merged_.root.get();
   std::string lowers;
   if (Upper() != nullptr) lowers = ProcPath(Upper()->upper.get());
   for (int fd : Lowers()) lowers += Cat(lowers.empty() ? "" : ":", ProcPath(fd));
@@ -219,6 +249,7 @@ Result<UniqueFd> ImageLayers::MakeRoot(bool layer_used) {
   view_.reset();
   layered_ = false;
   if (spec_.writing.in_place) return CloneImage(false);
+  if (merged_.root && !writable() && !layer_used) return OpenTreeClone(merged_.root.get(), "", false);
   bool needed = writable() || !overlays_.empty();
   if (!needed && !layer_used) return CloneImage(true);
   auto overlay = MakeOverlay(layer_used);
@@ -238,6 +269,7 @@ Result<UniqueFd> ImageLayers::MakeRoot(bool layer_used) {
 }
 
 Error ImageLayers::WithWords(Error error) const {
+  if (merged_.server.pid >= 0) return WithServersWords(std::move(error), merged_.server);
   if (image_.server.pid >= 0) return WithServersWords(std::move(error), image_.server);
   for (const Source& overlay : overlays_) {
     if (overlay.server.pid >= 0) return WithServersWords(std::move(error), overlay.server);
@@ -248,6 +280,7 @@ Error ImageLayers::WithWords(Error error) const {
 
 std::vector<FuseServer> ImageLayers::TakeServers() {
   std::vector<FuseServer> servers;
+  if (merged_.server.pid >= 0) servers.push_back(std::move(merged_.server));
   if (image_.server.pid >= 0) servers.push_back(std::move(image_.server));
   for (Source& overlay : overlays_) {
     if (overlay.server.pid >= 0) servers.push_back(std::move(overlay.server));

@@ -46,6 +46,7 @@ class ImageLayers {
   struct Source {
     UniqueFd root;  // of the image, or of what is laid over it
     FuseServer server;
+    bool written = false;   // an ext image that is read, and was written to as an overlay
     bool detached = false;  // has no place yet
     UniqueFd upper, work;   // of a writable one
   };
@@ -57,6 +58,7 @@ class ImageLayers {
   std::vector<int> Lowers() const;
   Result<> TakeUpper(const Overlay& overlay, Source& source);
   Result<> PlaceOverlay(int scratch_fd, std::size_t index);
+  Result<> Merge(int scratch_fd);
   Result<UniqueFd> MakeExtOverlay(bool layer_used);
   Result<UniqueFd> MakeOverlay(bool layer_used);
   Result<UniqueFd> CloneImage(bool read_only);
@@ -69,6 +71,7 @@ class ImageLayers {
   Report& report_;
   Source image_;
   std::vector<Source> overlays_;  // as in the spec
+  Source merged_;                 // of all that is only read, where the kernel cannot; or nothing
   UniqueFd layer_, work_, view_;
   bool layered_ = false;
 };
