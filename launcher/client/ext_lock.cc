@@ -7,7 +7,7 @@
 namespace slipway {
 namespace {
 
-constexpr int kTries = 100;
+constexpr int kTries = 50;
 constexpr unsigned kBetween_us = 20'000;
 
 }  // namespace

@@ -157,10 +157,13 @@ class Keeper {
     return {};
   }
 
-  // In a PID namespace the starter has one child, the container's init; else it is the init.
+  // In a PID namespace the container's init is the starter's last child (the one before it may keep an image
+  // that is written to); else it is the starter.
   pid_t InitPid() const {
     auto children = ReadFile(Cat("/proc/", starter_.pid(), "/task/", starter_.pid(), "/children"), 64);
-    long child = children && plan_.spec.pid_namespace ? std::strtol(children->c_str(), nullptr, 10) : 0;
+    std::string list(Trim(children.value_or("")));
+    std::string last = list.substr(list.rfind(' ') + 1);
+    long child = plan_.spec.pid_namespace ? std::strtol(last.c_str(), nullptr, 10) : 0;
     return child > 0 ? static_cast<pid_t>(child) : starter_.pid();
   }
 

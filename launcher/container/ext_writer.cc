@@ -33,6 +33,21 @@ Result<UniqueFd> NeedFolder(int dir_fd, const std::string& name) {
   return OpenAt(dir_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
 }
 
+Result<> NeedFolders(int image_fd) {
+  for (const char* name : {"upper", "work"}) {
+    auto folder = NeedFolder(image_fd, name);
+    if (folder) continue;
+    Error error = std::move(folder).error();
+    if (error.sys_errno != EACCES) return Failure(std::move(error));
+    return Fail(
+        Code::kPermissionDenied, "the image has no folder ", name,
+        ", and its top folder is not yours to make one in; use it with --fakeroot if it is root's, or make "
+        "an image of your own: mkfs.ext3 -E root_owner=",
+        ::geteuid(), ":", ::getegid(), " FILE SIZE");
+  }
+  return {};
+}
+
 // Both directions: the first byte says whether it went well, the rest is a line for the user.
 constexpr char kWell = 'y', kBadly = 'n';
 
@@ -87,9 +102,7 @@ class Writer {
     auto prepared = [&]() -> Result<> {
       UniqueFd place = TRY(NeedFolder(scratch_.get(), "image"));
       TRY(AttachMount(image_.mount.get(), place.get()));
-      TRY(NeedFolder(image_.mount.get(), "upper"));
-      TRY(NeedFolder(image_.mount.get(), "work"));
-      return {};
+      return NeedFolders(image_.mount.get());
     }();
     if (!prepared) return Failure(WithServersWords(std::move(prepared).error(), image_.server));
     UniqueFd tree = TRY(OpenTreeClone(image_.mount.get(), "", false));

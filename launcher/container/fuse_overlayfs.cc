@@ -17,9 +17,10 @@ namespace {
 constexpr const char* kPlace = "/tmp";  // every host has it; ours to cover in a mount namespace that is ours
 
 // What root of the container may do to the files of others must be possible for the one that does it for him.
-constexpr CapabilitySet kForEveryonesFiles =
-    CapabilityBit(CAP_CHOWN) | CapabilityBit(CAP_DAC_OVERRIDE) | CapabilityBit(CAP_DAC_READ_SEARCH) |
-    CapabilityBit(CAP_FOWNER) | CapabilityBit(CAP_FSETID) | CapabilityBit(CAP_MKNOD) | CapabilityBit(CAP_SETFCAP);
+constexpr CapabilitySet kForEveryonesFiles = CapabilityBit(CAP_CHOWN) | CapabilityBit(CAP_DAC_OVERRIDE) |
+                                             CapabilityBit(CAP_DAC_READ_SEARCH) | CapabilityBit(CAP_FOWNER) |
+                                             CapabilityBit(CAP_FSETID) | CapabilityBit(CAP_MKNOD) |
+                                             CapabilityBit(CAP_SETFCAP);
 
 Result<std::string> Program() {
   return FindFuseProgram("fuse-overlayfs", "fuse-overlayfs",
@@ -49,9 +50,9 @@ Result<> GivePaths(const std::vector<UniqueFd>& trees) {
 Result<FuseCommand> FuseLayersCommand(const FuseLayers& layers, int device) {
   FuseCommand command;
   command.program = TRY(Program());
-  // Without a cache for writing, a write that the image has no room for says so at once, and one that was done
-  // is in the hands of a process that nobody kills.
-  // And no access lists: a tree whose server knows of none would refuse every file that is another's.
+  // Without a cache for writing, a write that the image has no room for says so at once, and one that was
+  // done is in the hands of a process that nobody kills. And no access lists: a tree whose server knows of
+  // none would refuse every file that is another's.
   std::string options = "writeback=0,noacl,lowerdir=";
   for (std::size_t i = 0; i < layers.lowers.size(); ++i) options += Cat(i == 0 ? "" : ":", layers.lowers[i]);
   if (!layers.upper.empty()) options += Cat(",upperdir=", layers.upper, ",workdir=", layers.work);

@@ -14,10 +14,10 @@ namespace slipway {
 struct FuseLayers {
   std::vector<std::string> lowers;  // paths, as the server will see them; the highest first
   std::string upper, work;          // empty: only to be read
-  bool everyones = false;           // files of other ids than ours are to be changed as root of the container may
+  bool everyones = false;  // files of other ids than ours are to be changed as root of the container may
 };
-// `device`: /dev/fuse, of MountFuseLayers. It opens its folders before it answers for the first time, and needs
-// no path afterwards. kFailedPrecondition names the Debian package.
+// `device`: /dev/fuse, of MountFuseLayers. It opens its folders before it answers for the first time, and
+// needs no path afterwards. kFailedPrecondition names the Debian package.
 Result<FuseCommand> FuseLayersCommand(const FuseLayers& layers, int device);
 // The mount, detached, for whatever will serve `device`.
 Result<UniqueFd> MountFuseLayers(int device, std::uint64_t attributes);
