@@ -41,7 +41,8 @@ class ExtOverlayTest : public FrontTest {
   }
 
   // Of the user's, with the folders that Apptainer makes; `owner` is that of what is in it.
-  static std::string MakeImage(const std::string& name, const std::string& size = "16M", uid_t owner = kUser) {
+  static std::string MakeImage(const std::string& name, const std::string& size = "16M",
+                               uid_t owner = kUser) {
     std::string image = path_ + name, tree = image + ".d";
     EXPECT_TRUE(MakeDirectories(tree + "/upper") && MakeDirectories(tree + "/work"));
     for (const char* folder : {"", "/upper", "/work"})
@@ -121,9 +122,10 @@ TEST_F(ExtOverlayTest, LiesOverFoldersAndOtherOverlaysAndUnderMounts) {
   WriteTo(folder + "/opt/below", "below\n");
   WriteTo(path_ + "/mounted", "mounted\n");
   for (const char* round : {"1", "2"}) {
-    Ended ended = Slipway({"exec", "--no-pid", "-o", folder + ":ro", "-o", image, "-B",
-                           path_ + "/mounted:/deep/er/file", path_ + "/root", "sh", "-c",
-                           Cat("cat /opt/below /deep/er/file; echo ", round, " > /opt/round", round, "; ls /opt")});
+    Ended ended =
+        Slipway({"exec", "--no-pid", "-o", folder + ":ro", "-o", image, "-B",
+                 path_ + "/mounted:/deep/er/file", path_ + "/root", "sh", "-c",
+                 Cat("cat /opt/below /deep/er/file; echo ", round, " > /opt/round", round, "; ls /opt")});
     EXPECT_EQ(ended.out, Cat("below\nmounted\nbelow\nround1\n", *round == '2' ? "round2\n" : ""));
   }
   EXPECT_NE(::access((folder + "/opt/round1").c_str(), F_OK), 0);
@@ -140,7 +142,8 @@ TEST_F(ExtOverlayTest, MakesItsFoldersInAnEmptyImage) {
     ASSERT_TRUE(::geteuid() != 0 || ::chown(image.c_str(), kUser, kUser) == 0);
   };
   make("0:0");
-  EXPECT_EQ(Slipway({"exec", "--fakeroot", "--ignore-subuid", "-o", image, path_ + "/root", "true"}).err, "");
+  EXPECT_EQ(Slipway({"exec", "--fakeroot", "--ignore-subuid", "-o", image, path_ + "/image.sif", "true"}).err,
+            "");
   make("0:0");
   EXPECT_THAT(Write(image, "true").err,
               HasSubstr("use it with --fakeroot if it is root's, or make an image of your own: mkfs.ext3 -E "
@@ -176,8 +179,8 @@ TEST_F(ExtOverlayTest, HasOneWriterOrSeveralReaders) {
 
 TEST_F(ExtOverlayTest, IsWholeWhenTheFrontIsKilled) {
   std::string image = MakeImage("/front.img");
-  Running running =
-      StartWriting(image, "echo synced > /synced; sync /synced; echo written > /written; echo up; exec sleep 1000");
+  Running running = StartWriting(
+      image, "echo synced > /synced; sync /synced; echo written > /written; echo up; exec sleep 1000");
   ASSERT_TRUE(running.process.Signal(SIGKILL));
   EXPECT_EQ(Finish(std::move(running)).code, 128 + SIGKILL);
   ExpectLeftAlone(image);
@@ -201,9 +204,10 @@ TEST_F(ExtOverlayTest, IsWholeWhenTheContainersInitIsKilled) {
 TEST_F(ExtOverlayTest, IsRepairedWhenItsServerWasKilledAndHasWhatWasSynced) {
   if (::geteuid() != 0) GTEST_SKIP() << "it takes root to find the server";
   std::string image = MakeImage("/killed.img");
-  Running running = StartWriting(image,
-                                 "mkdir /many && for i in 1 2 3 4 5 6 7 8; do cat /bin/data > /many/$i; done;"
-                                 "echo synced > /synced; sync /synced; rm -r /many; echo up; exec sleep 1000");
+  Running running =
+      StartWriting(image,
+                   "mkdir /many && for i in 1 2 3 4 5 6 7 8; do cat /bin/data > /many/$i; done;"
+                   "echo synced > /synced; sync /synced; rm -r /many; echo up; exec sleep 1000");
   for (pid_t pid : UsersOf(image)) {
     if (ReadFile(Cat("/proc/", pid, "/comm")).value_or("") != "fuse2fs\n") continue;
     ASSERT_EQ(::kill(pid, SIGKILL), 0);
@@ -214,7 +218,8 @@ TEST_F(ExtOverlayTest, IsRepairedWhenItsServerWasKilledAndHasWhatWasSynced) {
   ExpectLeftAlone(image);
   Ended next = Write(image, "cat /synced; echo x > /x");
   EXPECT_EQ(next.out, "synced\n");
-  EXPECT_THAT(next.err, HasSubstr("the image had not been closed the last time (killed?); e2fsck has put it right"));
+  EXPECT_THAT(next.err,
+              HasSubstr("the image had not been closed the last time (killed?); e2fsck has put it right"));
   ExpectClean(image);
   EXPECT_EQ(Write(image, "cat /x").err, "");
 }
@@ -231,14 +236,16 @@ TEST_F(ExtOverlayTest, AFullImageSaysSo) {
 TEST_F(ExtOverlayTest, BelongsToRootOfTheContainerWithFakeroot) {
   if (::geteuid() != 0) GTEST_SKIP() << "it takes root to lend ids";
   std::string image = MakeImage("/roots.img", "16M", 0);
-  Ended alone = Slipway({"exec", "--fakeroot", "--ignore-subuid", "-o", image, path_ + "/image.sif", "sh", "-c",
-                         "echo x > /etc/new; echo more >> /bin/data; rm /bin/id; stat -c %u /etc/new /bin/data"});
+  Ended alone =
+      Slipway({"exec", "--fakeroot", "--ignore-subuid", "-o", image, path_ + "/image.sif", "sh", "-c",
+               "echo x > /etc/new; echo more >> /bin/data; rm /bin/id; stat -c %u /etc/new /bin/data"});
   EXPECT_EQ(alone.err, "");
   EXPECT_EQ(alone.out, "0\n0\n");
-  Ended lent = Slipway({"exec", "--fakeroot", "-o", image, path_ + "/image.sif", "sh", "-c",
-                        "cat /bin/data; chown 7:8 /etc/new; echo y > /etc/other; chown 9 /bin/data; stat -c %u:%g "
-                        "/etc/new /bin/data"},
-                       {.ranges = true});
+  Ended lent =
+      Slipway({"exec", "--fakeroot", "-o", image, path_ + "/image.sif", "sh", "-c",
+               "cat /bin/data; chown 7:8 /etc/new; echo y > /etc/other; chown 9 /bin/data; stat -c %u:%g "
+               "/etc/new /bin/data"},
+              {.ranges = true});
   EXPECT_EQ(lent.err, "");
   EXPECT_EQ(lent.out, "x\nmore\n7:8\n9:0\n");
   Ended self = Write(image, "true");
@@ -262,8 +269,9 @@ TEST_F(ExtOverlayTest, WhatCannotBeWrittenToIsNamedWithTheCure) {
   WriteTo(path_ + "/overlay.sif", sif);
   Ended part = Slipway({"exec", "-o", path_ + "/overlay.sif", path_ + "/root", "true"});
   EXPECT_EQ(part.code, 125);
-  EXPECT_THAT(part.err, HasSubstr("a SIF is not written to here, so the ext3 overlay in it can only be read: add "
-                                  ":ro"));
+  EXPECT_THAT(part.err,
+              HasSubstr("a SIF is not written to here, so the ext3 overlay in it can only be read: add "
+                        ":ro"));
   EXPECT_EQ(Slipway({"exec", "-o", path_ + "/overlay.sif:ro", path_ + "/root", "true"}).err, "");
   ASSERT_EQ(::chmod(image.c_str(), 0444), 0);
   Ended denied = Write(image, "true");
@@ -275,7 +283,8 @@ TEST_F(ExtOverlayTest, TakesTheRootlessWayByItselfAndSaysWhy) {
   std::string image = MakeImage("/way.img");
   Ended ended = Slipway({"exec", "--explain", "-o", image, path_ + "/root", "true"});
   EXPECT_THAT(ended.err, HasSubstr("way: rootless"));
-  EXPECT_THAT(ended.err, HasSubstr("not brokered: --overlay " + image + " is an ext3 file system, served by"));
+  EXPECT_THAT(ended.err,
+              HasSubstr("not brokered: --overlay " + image + " is an ext3 file system, served by"));
   EXPECT_THAT(ended.err, HasSubstr("changes go there through fuse-overlayfs and fuse2fs"));
   Ended brokered = Slipway({"exec", "--way", "brokered", "-o", image, path_ + "/root", "true"});
   EXPECT_EQ(brokered.code, 125);

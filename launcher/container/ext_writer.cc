@@ -34,6 +34,9 @@ Result<UniqueFd> NeedFolder(int dir_fd, const std::string& name) {
 }
 
 Result<> NeedFolders(int image_fd) {
+  struct stat info {};
+  // Until it is asked, the kernel takes the top folder of a FUSE file system for root's.
+  if (::fstatat(image_fd, "", &info, AT_EMPTY_PATH) < 0) return ErrnoFail("looking into the image");
   for (const char* name : {"upper", "work"}) {
     auto folder = NeedFolder(image_fd, name);
     if (folder) continue;
