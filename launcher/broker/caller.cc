@@ -82,13 +82,14 @@ Result<Caller> CallerOf(int socket_fd, HostPlace& host) {
 
 Result<ProcessLimits> JudgeCaller(const Caller& caller, const HostPlace& host) {
   std::string proc = Cat("/proc/", caller.process.pid());
+  // First: a setuid program that he became meanwhile may have raised them, and would be seen below.
+  ProcessLimits limits = TRY(ProcessLimits::Of(caller.process.pid()));
   TRY(JudgeStatus(TRY(ReadFile(proc + "/status", 1 << 20)), caller.identity));
   UniqueFd place = TRY(Open(proc, O_PATH | O_DIRECTORY));
   for (std::size_t i = 0; i < std::size(kPlaces); ++i) {
     if (TRY(FileAt(place.get(), kPlaces[i].first)) != host.places[i])
       return Fail(Code::kPermissionDenied, "your ", kPlaces[i].second, " is not this node's");
   }
-  ProcessLimits limits = TRY(ProcessLimits::Of(caller.process.pid()));
   TRY_CONTEXT(caller.process.Signal(0), "you have gone");
   return limits;
 }

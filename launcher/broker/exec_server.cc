@@ -114,7 +114,8 @@ Result<> ExecServer::Exec(Id id, Connection& connection, std::string_view payloa
   connection.init_watch =
       TRY(world_.loop.Watch(born.pidfd(), EPOLLIN, [this, id](std::uint32_t) { Ended(id); }));
   connection.init = born.Release();
-  return SendMessage(connection.socket.get(), EncodeFrame(BrokerFrame::kStarted, Answer{1}));
+  Answer started{static_cast<std::uint64_t>(connection.init->pid())};
+  return SendMessage(connection.socket.get(), EncodeFrame(BrokerFrame::kStarted, started));
 }
 
 Result<> ExecServer::Import(Id id, Connection& connection, UniqueFd file) {

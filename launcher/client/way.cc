@@ -109,7 +109,9 @@ Result<> HearSetuid(Entered& entered) {
 
 Result<> HearAnswer(Entered& entered) {
   if (entered.way == Way::kSetuid) return HearSetuid(entered);
-  if (entered.way == Way::kBrokered) TRY(HearBroker(entered.broker.get(), BrokerFrame::kStarted));
+  if (entered.way != Way::kBrokered) return {};
+  std::string started = TRY(HearBroker(entered.broker.get(), BrokerFrame::kStarted));
+  entered.init = static_cast<pid_t>(TRY(Decode<Answer>(started, "the broker's answer")).id);
   return {};
 }
 

@@ -38,6 +38,7 @@ struct Entered {
   UniqueFd control;                      // to the container's init
   Process starter;                       // setuid, rootless: its end is the end of everything
   UniqueFd broker;                       // brokered: it closes when everything has ended
+  pid_t init = 0;                        // brokered: the container's init; 0 in the other ways
   std::vector<std::string> passed_over;  // "brokered: why not", for --explain
 };
 

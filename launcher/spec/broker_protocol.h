@@ -91,7 +91,7 @@ struct StepRequest {
 void Fields(auto& archive, IsA<StepRequest> auto& v) { archive(v.id, v.step); }
 
 // `slipway exec` asks for a container's birth. Who asks is the kernel's word, what runs goes to the init by
-// the control socket, and the broker sees neither.
+// the control socket, and the broker sees neither. kStarted answers with the pid of the container's init.
 inline constexpr std::uint32_t kExecProtocolVersion = 2;
 struct ExecRequest {
   std::uint32_t version = kExecProtocolVersion;
