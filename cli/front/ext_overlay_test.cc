@@ -190,6 +190,19 @@ TEST_F(ExtOverlayTest, IsWholeWhenTheFrontIsKilled) {
   EXPECT_EQ(next.err, "");
 }
 
+TEST_F(ExtOverlayTest, NoTaskCanKillItsServers) {
+  std::string image = MakeImage("/reach.img");
+  // A folder below it: a squashfuse would be within reach.
+  Ended ended = Slipway({"exec", "-o", image, path_ + "/root", "sh", "-c",
+                         "sleep 1000 & echo written > /written; kill -9 -1; cat /written /proc/[0-9]*/comm"});
+  EXPECT_THAT(ended.out, StartsWith("written\n"));
+  EXPECT_THAT(ended.out, Not(HasSubstr("fuse2fs")));
+  EXPECT_THAT(ended.out, Not(HasSubstr("fuse-overlayfs")));
+  ExpectLeftAlone(image);
+  ExpectClean(image);
+  EXPECT_EQ(Write(image, "cat /written").err, "");
+}
+
 TEST_F(ExtOverlayTest, IsWholeWhenTheContainersInitIsKilled) {
   if (::geteuid() != 0) GTEST_SKIP() << "it takes root to kill an init from outside";
   std::string image = MakeImage("/init.img");
