@@ -31,11 +31,20 @@ namespace slipway {
 inline constexpr std::size_t kExchangeOpenMax = 4096;  // allgathers that others have begun and we have not
 
 // What one node may ask of another; what each request and its answer hold is said where it is served.
-enum class Service : std::uint16_t { kModex = 1, kName = 2, kNumber = 3, kEvent = 4 };
+enum class Service : std::uint16_t {
+  kModex = 1,
+  kName = 2,
+  kNumber = 3,
+  kEvent = 4,
+  kSpawn = 5,
+  kWorld = 6,
+  kWorldEnded = 7
+};
 struct ModexRequest {
+  std::string world;
   std::uint32_t rank = 0;
 };
-void Fields(auto& archive, IsA<ModexRequest> auto& v) { archive(v.rank); }
+void Fields(auto& archive, IsA<ModexRequest> auto& v) { archive(v.world, v.rank); }
 
 struct ExchangeCallbacks {
   // Towards the stepd of that node; may lose, repeat and reorder.

@@ -25,7 +25,7 @@ pmix_status_t StatusOf(const Result<std::string>& done) {
 
 pmix_status_t MeetAll(const char* what, const pmix_proc_t procs[], size_t count, pmix_op_cbfunc_t answer,
                       void* context) {
-  auto who = ParticipantsOf(Target()->places, procs, count);
+  auto who = Target()->places.ParticipantsOf(procs, count);
   if (!who) return PMIX_ERR_NOT_SUPPORTED;
   Target()->loop->Post([what, who = std::move(*who), answer, context] {
     Target()->callbacks.fence(Cat(what, who.members), who.nodes, {},
@@ -76,7 +76,7 @@ pmix_status_t OnDisconnectAll(const pmix_proc_t procs[], size_t count, const pmi
 pmix_status_t OnGroup(pmix_group_operation_t operation, char* name, const pmix_proc_t procs[], size_t count,
                       const pmix_info_t infos[], size_t info_count, pmix_info_cbfunc_t answer,
                       void* context) {
-  auto who = ParticipantsOf(Target()->places, procs, count);
+  auto who = Target()->places.ParticipantsOf(procs, count);
   if (!who || name == nullptr) return PMIX_ERR_NOT_SUPPORTED;
   bool construct = operation == PMIX_GROUP_CONSTRUCT;
   GroupAnswer to{.answer = answer,
@@ -88,7 +88,7 @@ pmix_status_t OnGroup(pmix_group_operation_t operation, char* name, const pmix_p
     part.endpoints.assign(endpoints->value.data.bo.bytes, endpoints->value.data.bo.size);
   std::string members = Cat(construct ? "group:" : "ungroup:", name, ":", who->members);
   // The first of its nodes fetches the number for all.
-  bool fetches = to.wants_id && who->nodes.front() == Target()->places.node_index;
+  bool fetches = to.wants_id && who->nodes.front() == Target()->places.here();
   Target()->loop->Post([to, part, members, nodes = who->nodes, fetches]() mutable {
     auto meet = [to, members, nodes](const GroupPart& mine) {
       Target()->callbacks.fence(members, nodes, AsPart(Encode(mine)),

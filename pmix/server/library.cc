@@ -27,6 +27,7 @@ Result<PmixLibrary> Open() {
              Find(library, "PMIx_generate_regex", table.generate_regex) &&
              Find(library, "PMIx_generate_ppn", table.generate_ppn) &&
              Find(library, "PMIx_server_register_nspace", table.register_nspace) &&
+             Find(library, "PMIx_server_deregister_nspace", table.deregister_nspace) &&
              Find(library, "PMIx_server_register_client", table.register_client) &&
              Find(library, "PMIx_server_setup_fork", table.setup_fork) &&
              Find(library, "PMIx_server_dmodex_request", table.dmodex_request) &&

@@ -19,6 +19,7 @@ struct PmixLibrary {
   decltype(&PMIx_generate_regex) generate_regex;
   decltype(&PMIx_generate_ppn) generate_ppn;
   decltype(&PMIx_server_register_nspace) register_nspace;
+  decltype(&PMIx_server_deregister_nspace) deregister_nspace;
   decltype(&PMIx_server_register_client) register_client;
   decltype(&PMIx_server_setup_fork) setup_fork;
   decltype(&PMIx_server_dmodex_request) dmodex_request;

@@ -4,40 +4,25 @@
 
 #include <pmix_server.h>
 
-#include <optional>
-#include <string>
-#include <vector>
-
+#include "pmix/server/places.h"
 #include "pmix/server/pmix_server.h"
 
 namespace slipway {
 
-// Where every rank sits; never changes once Register() made it.
-struct RankPlaces {
-  std::string nspace;
-  std::vector<std::uint32_t> node_of;  // by rank
-  std::uint32_t node_index = 0;
-  std::uint32_t node_count = 0;
-};
-
-// Who takes part in a collective, in one spelling for all nodes; nothing when that is not ranks of this step.
-struct Participants {
-  std::string members;
-  std::vector<std::uint32_t> nodes;  // sorted
-};
-std::optional<Participants> ParticipantsOf(const RankPlaces& places, const pmix_proc_t* procs,
-                                           std::size_t count);
-
 struct UpcallTarget {
   Loop* loop = nullptr;
   PmixCallbacks callbacks;
-  RankPlaces places;
+  Places places;
 };
-// The one server of this process; set before PMIx_server_init, never changed while libpmix runs.
+// The one server of this process; set before PMIx_server_init, never changed while libpmix runs, but for the
+// places.
 void SetUpcallTarget(UpcallTarget* target);
 UpcallTarget* Target();
 pmix_server_module_t* UpcallModule();
 
+// spawn_upcall.cc
+pmix_status_t OnSpawn(const pmix_proc_t* proc, const pmix_info_t infos[], size_t count,
+                      const pmix_app_t apps[], size_t app_count, pmix_spawn_cbfunc_t answer, void* context);
 // names_upcalls.cc
 pmix_status_t OnPublish(const pmix_proc_t* proc, const pmix_info_t infos[], size_t count,
                         pmix_op_cbfunc_t answer, void* context);

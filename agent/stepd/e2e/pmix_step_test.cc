@@ -99,7 +99,8 @@ int main(int argc, char** argv) {
   } else if (!strcmp(mode, "refused")) {
     pmix_app_t app; pmix_nspace_t child; pmix_info_t *results = NULL; size_t count = 0;
     PMIX_APP_CONSTRUCT(&app); app.cmd = strdup("true"); app.maxprocs = 1;
-    MUST(PMIx_Spawn(NULL, 0, &app, 1, child), PMIX_ERR_NOT_SUPPORTED);
+    pmix_info_t add; PMIX_INFO_LOAD(&add, PMIX_ADD_HOST, "other", PMIX_STRING);
+    MUST(PMIx_Spawn(&add, 1, &app, 1, child), PMIX_ERR_NOT_SUPPORTED);
     pmix_info_t info; PMIX_INFO_LOAD(&info, PMIX_ALLOC_NUM_NODES, "1", PMIX_STRING);
     pmix_status_t got = PMIx_Allocation_request(PMIX_ALLOC_NEW, &info, 1, &results, &count);
     if (got != PMIX_ERR_NOT_SUPPORTED) { printf("allocate gave %s\n", PMIx_Error_string(got)); return 8; }
