@@ -76,10 +76,12 @@ pmix_status_t NotOffered(Arguments...) {
   return PMIX_ERR_NOT_SUPPORTED;
 }
 
-// The one slot that cannot refuse by what it returns.
+// The one slot that cannot refuse by what it returns. An answer within the upcall would wait for a lock that
+// libpmix's own thread holds, and with it the whole server.
 void LogNotOffered(const pmix_proc_t*, const pmix_info_t[], size_t, const pmix_info_t[], size_t,
                    pmix_op_cbfunc_t answer, void* context) {
-  if (answer != nullptr) answer(PMIX_ERR_NOT_SUPPORTED, context);
+  if (answer == nullptr) return;
+  g_target->loop->Post([answer, context] { answer(PMIX_ERR_NOT_SUPPORTED, context); });
 }
 
 }  // namespace
