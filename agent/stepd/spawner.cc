@@ -6,7 +6,6 @@
 #include <csignal>
 
 #include "agent/stepd/outcome.h"
-#include "base/os/process.h"
 
 namespace slipway {
 
@@ -111,15 +110,17 @@ void Spawner::OnExited(std::uint32_t task, std::int32_t wait_status) {
   auto at = tasks_.find(task);
   if (at == tasks_.end()) return;
   ExitStatus status{wait_status};
-  Ended(at->second, status.exit_code(), HowItEnded(status));
+  Ended(at->second, status, HowItEnded(status));
 }
 
 void Spawner::OnNotStarted(const TaskFailed& failed) {
   auto at = tasks_.find(failed.task);
-  if (at != tasks_.end()) Ended(at->second, failed.exit_code, Cat("did not start: ", failed.message));
+  if (at != tasks_.end())
+    Ended(at->second, ExitStatus{failed.exit_code << 8}, Cat("did not start: ", failed.message));
 }
 
-void Spawner::Ended(Task task, std::int32_t exit_code, const std::string& how) {
+void Spawner::Ended(Task task, ExitStatus status, const std::string& how) {
+  std::int32_t exit_code = status.exit_code();
   std::erase_if(tasks_, [&](auto& entry) {
     return entry.second.world == task.world && entry.second.rank == task.rank;
   });
@@ -129,7 +130,7 @@ void Spawner::Ended(Task task, std::int32_t exit_code, const std::string& how) {
   std::string line = Cat(NameOf(world, task.rank), " ", how);
   bool early = world.starting && (!rank.connected || exit_code != 0);
   bool killed = world.killed;
-  host_.rank_ended(world.what.name, task.rank);
+  host_.rank_ended(world.what.name, task.rank, status);
   bool last = std::none_of(world.ranks.begin(), world.ranks.end(), [](auto& it) { return it.second.alive; });
   // The one who hears of it first is who asked; KillHere says the end, where this was the last.
   if (early && !(world.what.request.need_not_connect && exit_code == 0)) {
@@ -146,7 +147,7 @@ void Spawner::SayEnded(std::uint32_t number) {
 }
 
 void Spawner::OnInitGone() {
-  while (!tasks_.empty()) Ended(tasks_.begin()->second, 137, "ended with its container");
+  while (!tasks_.empty()) Ended(tasks_.begin()->second, ExitStatus{SIGKILL}, "ended with its container");
 }
 
 }  // namespace slipway

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "base/loop/loop.h"
+#include "base/os/process.h"
 #include "launcher/spec/init_protocol.h"
 #include "pmix/exchange/exchange.h"
 #include "pmix/exchange/spawn.h"
@@ -31,7 +32,7 @@ class Spawner {
     std::function<void(const SpawnedWorld& world)> forget;
     std::function<Result<>(const SpawnedWorld& world, std::uint32_t rank, std::uint32_t task)> start;
     std::function<void(std::uint32_t task, int signal_number)> signal;
-    std::function<void(const std::string& world, std::uint32_t rank)> rank_ended;
+    std::function<void(const std::string& world, std::uint32_t rank, ExitStatus status)> rank_ended;
     std::function<void(std::int32_t exit_code, std::string reason)> rank_failed;
     std::function<void()> changed;  // running() or any_world() may have become false
   };
@@ -89,7 +90,7 @@ class Spawner {
   void MaybeAllThere(World& world);
   void FailStart(World& world, Error error);
   void KillHere(std::uint32_t number);
-  void Ended(Task task, std::int32_t exit_code, const std::string& how);
+  void Ended(Task task, ExitStatus status, const std::string& how);
   void SayEnded(std::uint32_t number);
   std::string NameOf(const World& world, std::uint32_t rank) const;
 

@@ -54,7 +54,7 @@ class SpawnerTest : public ::testing::Test {
                 return {};
               },
               .signal = [&node](std::uint32_t task, int number) { node.signals.emplace_back(task, number); },
-              .rank_ended = [](const std::string&, std::uint32_t) {},
+              .rank_ended = [](const std::string&, std::uint32_t, ExitStatus) {},
               .rank_failed = [&node](std::int32_t,
                                      const std::string& reason) { node.failures.push_back(reason); },
               .changed = [] {},

@@ -85,6 +85,8 @@ class Stepd {
   void OnWiredUp();
   void FailForEndInFence(std::uint32_t rank);
   void OnLeftInFence(std::uint32_t rank);
+  void OnPmixFence(const Participants& who, std::string data, Exchange::Reply reply);
+  void OnLost(const PmixPeer& peer);
   void ArmWireupTimer();
   void OnWireupTimeout();
 
@@ -97,6 +99,7 @@ class Stepd {
   // stepd_services.cc: for the step's other nodes
   void Serve(std::uint32_t node, Service service, std::string_view data, Exchange::Reply reply);
   void AskForName(NameRequest request, Exchange::Reply reply);
+  void TellOfEnd(const PmixPeer& peer, ExitStatus status, bool without_finalize);
   void ForgetNamesOf(const std::string& world, std::uint32_t rank);
   void AskForNumber(std::function<void(std::uint64_t)> reply);
   void TellOthersEvent(const std::string& word);
@@ -139,9 +142,10 @@ class Stepd {
   std::unique_ptr<PmixServer> pmix_;
   std::unique_ptr<PmiServer> pmi_;
   RankSockets pmi_sockets_;
-  std::set<std::uint32_t> left_in_fence_;
-  std::uint32_t devices_ = 0;        // of any node of the job
-  std::uint32_t universe_size_ = 0;  // ranks that the step has processors for
+  std::set<std::uint32_t> left_in_fence_, lost_;
+  std::vector<std::weak_ptr<std::set<std::uint32_t>>> in_fence_;  // ranks here, of each fence that is open
+  std::uint32_t devices_ = 0;                                     // of any node of the job
+  std::uint32_t universe_size_ = 0;                               // ranks that the step has processors for
   Spawner spawner_;
 
   StepPhase phase_ = StepPhase::kStarting;

@@ -181,6 +181,7 @@ void Stepd::OnRankExited(std::uint32_t task, std::int32_t wait_status) {
              " ended without having called MPI_Finalize"));
   }
   ForgetNamesOf(nspace_, rank);
+  TellOfEnd({nspace_, rank}, ExitStatus{wait_status}, outcome_.LeftWithoutFinalize(rank));
   OnRanksEnded();
 }
 

@@ -129,11 +129,9 @@ PmixCallbacks Stepd::PmixEvents() {
           },
       .aborted = [this](const PmixPeer& peer, std::int32_t status,
                         const std::string&) { OnAborted(peer.nspace, peer.rank, status); },
-      .fence =
-          [this](std::string members, std::vector<std::uint32_t> nodes, std::string data,
-                 Exchange::Reply reply) {
-            OnFence(std::move(members), std::move(nodes), std::move(data), std::move(reply));
-          },
+      .fence = [this](const Participants& who, std::string data,
+                      Exchange::Reply reply) { OnPmixFence(who, std::move(data), std::move(reply)); },
+      .lost = [this](const PmixPeer& peer) { OnLost(peer); },
       .modex =
           [this](std::uint32_t node, const PmixPeer& peer, Exchange::Reply reply) {
             exchange_.Ask(node, Service::kModex, Encode(ModexRequest{peer.nspace, peer.rank}),
@@ -202,7 +200,7 @@ void Stepd::OnFence(std::string members, std::vector<std::uint32_t> nodes, std::
                       [this, reply = std::move(reply)](Result<std::string> all) {
                         if (all) {
                           OnWiredUp();
-                        } else if (!outcome_.failed()) {
+                        } else if (!outcome_.failed() && spec_.kill_on_bad_exit) {
                           FailStep(1, Cat("the ranks cannot exchange data: ", all.error().message));
                         }
                         reply(std::move(all));
@@ -236,6 +234,32 @@ void Stepd::OnLeftInFence(std::uint32_t rank) {
     FailStep(1, Cat("rank ", rank, " on ", spec_.nodes[spec_.node_index],
                     " left MPI while the others wait for it in a fence"));
   });
+}
+
+// libpmix goes on without those that it has lost, and so would the others, with data that lacks theirs. Who
+// is lost before the fence of which it is one, or before that is answered, has left the others in it.
+void Stepd::OnPmixFence(const Participants& who, std::string data, Exchange::Reply reply) {
+  auto ours = std::make_shared<std::set<std::uint32_t>>();
+  for (const PmixPeer& peer : who.here) {
+    if (peer.nspace == nspace_) ours->insert(peer.rank);
+  }
+  if (spec_.kill_on_bad_exit) {
+    for (std::uint32_t rank : lost_) {
+      if (ours->contains(rank)) OnLeftInFence(rank);
+    }
+    std::erase_if(in_fence_, [](auto& fence) { return fence.expired(); });
+    in_fence_.push_back(ours);
+  }
+  OnFence(who.members, who.nodes, std::move(data),
+          [ours, reply = std::move(reply)](Result<std::string> all) { reply(std::move(all)); });
+}
+
+void Stepd::OnLost(const PmixPeer& peer) {
+  if (peer.nspace != nspace_ || !lost_.insert(peer.rank).second) return;
+  for (auto& fence : in_fence_) {
+    auto ranks = fence.lock();
+    if (ranks && ranks->contains(peer.rank)) return OnLeftInFence(peer.rank);
+  }
 }
 
 void Stepd::OnWireupTimeout() {

@@ -57,6 +57,19 @@ void Stepd::AskForNumber(std::function<void(std::uint64_t)> reply) {
   ArmExchangeTick();
 }
 
+// Where the others go on without a rank, those who registered for the news hear of it, on every node.
+void Stepd::TellOfEnd(const PmixPeer& peer, ExitStatus status, bool without_finalize) {
+  if (!pmix_ || spec_.kill_on_bad_exit || taking_down_) return;
+  if (status.exit_code() == 0 && !without_finalize) return;
+  RankEnd end = status.signaled()         ? RankEnd::kBySignal
+                : status.exit_code() != 0 ? RankEnd::kByError
+                                          : RankEnd::kWithoutFinalize;
+  auto word = PmixServer::EventOf(peer, end);
+  auto told = word ? pmix_->DeliverEvent(*word) : Result<>(Failure(word.error()));
+  if (!told) return Warn(Cat("the other ranks are not told of the end: ", told.error().message));
+  TellOthersEvent(*word);
+}
+
 void Stepd::TellOthersEvent(const std::string& word) {
   for (std::uint32_t node = 0; node < spec_.nodes.size(); ++node) {
     if (node != spec_.node_index) exchange_.Ask(node, Service::kEvent, word, [](Result<std::string>) {});

@@ -33,7 +33,11 @@ Spawner::Host Stepd::SpawnHost() {
                       std::uint32_t task) { return StartSpawned(world, rank, task); },
       .signal = [this](std::uint32_t task,
                        int number) { init_.Signal(static_cast<std::int32_t>(task), number); },
-      .rank_ended = [this](const std::string& world, std::uint32_t rank) { ForgetNamesOf(world, rank); },
+      .rank_ended =
+          [this](const std::string& world, std::uint32_t rank, ExitStatus status) {
+            ForgetNamesOf(world, rank);
+            TellOfEnd({world, rank}, status, false);
+          },
       .rank_failed =
           [this](std::int32_t exit_code, const std::string& reason) {
             if (outcome_.Fail(exit_code, reason)) OnFirstFailure(spec_.kill_on_bad_exit);

@@ -41,6 +41,18 @@ pmix_status_t OnNotifyEvent(pmix_status_t code, const pmix_proc_t* source, pmix_
   return PMIX_OPERATION_SUCCEEDED;
 }
 
+// Only for those who registered for just this: Open MPI's handler for everything else ends the whole job.
+Result<std::string> EventOfEnd(const pmix_proc_t& proc, RankEnd end) {
+  pmix_status_t code = end == RankEnd::kBySignal  ? PMIX_ERR_PROC_ABORTED_BY_SIG
+                       : end == RankEnd::kByError ? PMIX_ERR_PROC_ABORTED
+                                                  : PMIX_ERR_PROC_TERM_WO_SYNC;
+  InfoArray infos;
+  infos.Add(PMIX_EVENT_AFFECTED_PROC, &proc, PMIX_PROC);
+  infos.True(PMIX_EVENT_NON_DEFAULT);
+  PackedInfos packed = TRY(Pack(infos.data(), infos.size()));
+  return Encode(EventWord{code, proc.nspace, proc.rank, PMIX_RANGE_SESSION, std::move(packed)});
+}
+
 Result<> DeliverEvent(const PmixLibrary& library, std::string_view word) {
   auto event = TRY(Decode<EventWord>(word, "event"));
   InfoArray infos = TRY(Unpack(event.infos));

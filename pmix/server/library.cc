@@ -36,6 +36,7 @@ Result<PmixLibrary> Open() {
              Find(library, "PMIx_Data_pack", table.data_pack) &&
              Find(library, "PMIx_Data_unpack", table.data_unpack) &&
              Find(library, "PMIx_Notify_event", table.notify_event) &&
+             Find(library, "PMIx_Register_event_handler", table.register_event_handler) &&
              Find(library, "PMIx_Error_string", table.error_string) &&
              Find(library, "PMIx_Get_version", table.get_version);
   if (!all) return Fail(Code::kFailedPrecondition, "this node cannot start MPI steps: ", ::dlerror());

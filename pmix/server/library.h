@@ -28,6 +28,7 @@ struct PmixLibrary {
   decltype(&PMIx_Data_pack) data_pack;
   decltype(&PMIx_Data_unpack) data_unpack;
   decltype(&PMIx_Notify_event) notify_event;
+  decltype(&PMIx_Register_event_handler) register_event_handler;
   decltype(&PMIx_Error_string) error_string;
   decltype(&PMIx_Get_version) get_version;
 };

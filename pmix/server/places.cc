@@ -74,6 +74,7 @@ std::optional<Participants> Places::ParticipantsOf(const pmix_proc_t* procs, std
     for (std::size_t rank = 0; rank < part.in.size(); ++rank) {
       if (!part.in[rank]) continue;
       nodes.at((*part.node_of)[rank]) = true;
+      if ((*part.node_of)[rank] == here_) who.here.push_back({nspace, static_cast<std::uint32_t>(rank)});
       if (!all) who.members += Cat(rank, ",");
     }
     if (!all) who.members += ';';

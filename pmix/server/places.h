@@ -14,13 +14,9 @@
 #include <string_view>
 #include <vector>
 
-namespace slipway {
+#include "pmix/server/pmix_server.h"
 
-// Who takes part in a collective, in one spelling for all nodes.
-struct Participants {
-  std::string members;
-  std::vector<std::uint32_t> nodes;  // sorted
-};
+namespace slipway {
 
 // Any thread.
 class Places {

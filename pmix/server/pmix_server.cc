@@ -33,6 +33,7 @@ void PrepareEnvironment() {
   ::setenv("PMIX_MCA_psec", "native", 1);
   ::setenv("PMIX_MCA_pmix_hwloc_hole_kind", "none", 1);
   ::setenv("HWLOC_PLUGINS_PATH", "/nonexistent", 1);
+  ::setenv("PMIX_MCA_pmix_event_caching_window", "0", 1);  // a lost rank is told of at once, not after 1 s
 }
 
 std::string NodeList(const PmixWorld& world) {
@@ -137,6 +138,7 @@ Result<std::unique_ptr<PmixServer>> PmixServer::Start(Loop& loop, const std::str
   }
   TRY(Check(*impl->library, impl->library->server_init(UpcallModule(), infos.data(), infos.size()),
             "PMIx_server_init"));
+  WatchForLostConnections(*impl->library);
   return std::unique_ptr<PmixServer>(new PmixServer(std::move(impl)));
 }
 
@@ -229,6 +231,11 @@ void PmixServer::ServeModex(const PmixPeer& peer, Exchange::Reply reply) {
   if (status == PMIX_SUCCESS) return;
   waiting->reply(Fail(Code::kNotFound, "PMIx_server_dmodex_request: ", impl_->library->error_string(status)));
   delete waiting;
+}
+
+Result<std::string> PmixServer::EventOf(const PmixPeer& peer, RankEnd end) {
+  pmix_proc_t proc = ProcOf(peer.nspace, peer.rank);
+  return EventOfEnd(proc, end);
 }
 
 Result<> PmixServer::DeliverEvent(std::string_view word) {

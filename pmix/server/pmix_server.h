@@ -29,6 +29,13 @@ struct PmixPeer {
   std::uint32_t rank = 0;
 };
 
+// Who takes part in a collective.
+struct Participants {
+  std::string members;               // in one spelling for all nodes
+  std::vector<std::uint32_t> nodes;  // sorted
+  std::vector<PmixPeer> here;
+};
+
 // The step, or a world that its ranks spawned.
 struct PmixWorld {
   std::string nspace;  // the same on every node; nobody else can guess it
@@ -43,14 +50,16 @@ struct PmixWorld {
   std::string session_dir;  // as the ranks see it, private to the step; empty: MPI chooses one in /tmp
 };
 
+// How a rank ended that others may have counted on.
+enum class RankEnd : std::uint8_t { kBySignal = 1, kByError = 2, kWithoutFinalize = 3 };
+
 struct PmixCallbacks {
   std::function<void(const PmixPeer&peer)> connected, finalized;
   std::function<void(const PmixPeer& peer, std::int32_t status, std::string message)> aborted;
-  // All local participants have come: `data` is theirs, the reply everybody's. `members` names who takes
-  // part.
-  std::function<void(std::string members, std::vector<std::uint32_t> nodes, std::string data,
-                     Exchange::Reply reply)>
-      fence;
+  // All local participants have come, or are lost: `data` is theirs, the reply everybody's.
+  std::function<void(Participants who, std::string data, Exchange::Reply reply)> fence;
+  // A local rank let go of its connection without having called finalized.
+  std::function<void(const PmixPeer& peer)> lost;
   // A local rank wants what `peer` on `node` has committed.
   std::function<void(std::uint32_t node, const PmixPeer& peer, Exchange::Reply reply)> modex;
   std::function<void(NameRequest request, Exchange::Reply reply)> name;
@@ -77,7 +86,9 @@ class PmixServer {
   Result<std::vector<std::string>> EnvironmentOf(const PmixPeer& peer);
   // What a local rank has committed (or will have: the reply may come late).
   void ServeModex(const PmixPeer& peer, Exchange::Reply reply);
-  // An event that a rank of another node raised.
+  // The event that tells local ranks which have registered for it; DeliverEvent has other nodes' do so.
+  static Result<std::string> EventOf(const PmixPeer& peer, RankEnd end);
+  // An event of another node, or EventOf.
   Result<> DeliverEvent(std::string_view word);
   std::string version() const;
 

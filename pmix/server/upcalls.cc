@@ -4,6 +4,8 @@
 // waited for an answer that never comes would be worse than one that is told no.
 #include "pmix/server/upcalls.h"
 
+#include "pmix/server/library.h"
+
 namespace slipway {
 namespace {
 
@@ -23,6 +25,14 @@ void ReplyTo(pmix_modex_cbfunc_t reply, void* reply_data, Result<std::string> da
 }
 
 PmixPeer PeerOf(const pmix_proc_t& proc) { return {.nspace = proc.nspace, .rank = proc.rank}; }
+
+// An event of libpmix's own, one turn of its loop after it no longer counts on that rank.
+void OnLostConnection(size_t, pmix_status_t, const pmix_proc_t* source, pmix_info_t[], size_t, pmix_info_t*,
+                      size_t, pmix_event_notification_cbfunc_fn_t done, void* context) {
+  if (source != nullptr && g_target != nullptr && g_target->places.NodeOf(*source))
+    g_target->loop->Post([peer = PeerOf(*source)] { g_target->callbacks.lost(peer); });
+  if (done != nullptr) done(PMIX_EVENT_ACTION_COMPLETE, nullptr, 0, nullptr, nullptr, context);
+}
 
 pmix_status_t OnConnected(const pmix_proc_t* proc, void*, pmix_info_t*, size_t, pmix_op_cbfunc_t, void*) {
   if (!g_target->places.NodeOf(*proc)) return PMIX_ERR_NOT_SUPPORTED;
@@ -52,9 +62,9 @@ pmix_status_t OnFence(const pmix_proc_t procs[], size_t count, const pmix_info_t
   if (!who) return PMIX_ERR_NOT_SUPPORTED;
   std::string bytes = data == nullptr ? std::string() : std::string(data, size);
   g_target->loop->Post([who = std::move(*who), bytes = std::move(bytes), reply, reply_data]() mutable {
-    g_target->callbacks.fence(
-        std::move(who.members), std::move(who.nodes), std::move(bytes),
-        [reply, reply_data](Result<std::string> all) { ReplyTo(reply, reply_data, std::move(all)); });
+    g_target->callbacks.fence(std::move(who), std::move(bytes), [reply, reply_data](Result<std::string> all) {
+      ReplyTo(reply, reply_data, std::move(all));
+    });
   });
   return PMIX_SUCCESS;
 }
@@ -85,6 +95,11 @@ void LogNotOffered(const pmix_proc_t*, const pmix_info_t[], size_t, const pmix_i
 }
 
 }  // namespace
+
+void WatchForLostConnections(const PmixLibrary& library) {
+  pmix_status_t code = PMIX_ERR_LOST_CONNECTION;
+  library.register_event_handler(&code, 1, nullptr, 0, OnLostConnection, nullptr, nullptr);
+}
 
 void SetUpcallTarget(UpcallTarget* target) { g_target = target; }
 UpcallTarget* Target() { return g_target; }

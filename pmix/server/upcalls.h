@@ -19,6 +19,7 @@ struct UpcallTarget {
 void SetUpcallTarget(UpcallTarget* target);
 UpcallTarget* Target();
 pmix_server_module_t* UpcallModule();
+void WatchForLostConnections(const struct PmixLibrary& library);  // once libpmix runs
 
 // spawn_upcall.cc
 pmix_status_t OnSpawn(const pmix_proc_t* proc, const pmix_info_t infos[], size_t count,
@@ -45,7 +46,8 @@ pmix_status_t OnNotifyEvent(pmix_status_t code, const pmix_proc_t* source, pmix_
                             pmix_info_t infos[], size_t count, pmix_op_cbfunc_t answer, void* context);
 pmix_status_t OnQuery(pmix_proc_t* asker, pmix_query_t* queries, size_t count, pmix_info_cbfunc_t answer,
                       void* context);
-// What another node's OnNotifyEvent made; to our own clients.
+Result<std::string> EventOfEnd(const pmix_proc_t& proc, RankEnd end);
+// What another node's OnNotifyEvent or EventOfEnd made; to our own clients.
 Result<> DeliverEvent(const struct PmixLibrary& library, std::string_view word);
 
 }  // namespace slipway

@@ -17,6 +17,7 @@ constexpr char kProgram[] = R"(
 #include <stdio.h>
 #include <string.h>
 #include <stdlib.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 static pmix_proc_t me;
@@ -79,6 +80,30 @@ static void Put(const char* key, int number) {
   pmix_value_t value; PMIX_VALUE_LOAD(&value, &number, PMIX_INT);
   MUST(PMIx_Put(PMIX_GLOBAL, key, &value), PMIX_SUCCESS);
   MUST(PMIx_Commit(), PMIX_SUCCESS);
+}
+// Rank 3 ends in one of three ways; the others hear of it and go on.
+static volatile int end_code = 0, end_rank = -1;
+static void Ended(size_t id, pmix_status_t status, const pmix_proc_t* source, pmix_info_t* info, size_t n,
+                  pmix_info_t* results, size_t m, pmix_event_notification_cbfunc_fn_t done, void* context) {
+  for (size_t i = 0; i < n; ++i)
+    if (PMIX_CHECK_KEY(&info[i], PMIX_EVENT_AFFECTED_PROC)) end_rank = info[i].value.data.proc->rank;
+  end_code = status;
+  if (done) done(PMIX_EVENT_ACTION_COMPLETE, NULL, 0, NULL, NULL, context);
+}
+static int GoOnWithoutRank3(const char* mode) {
+  pmix_status_t codes[] = {PMIX_ERR_PROC_ABORTED, PMIX_ERR_PROC_ABORTED_BY_SIG, PMIX_ERR_PROC_TERM_WO_SYNC};
+  PMIx_Register_event_handler(codes, 3, NULL, 0, Ended, NULL, NULL);
+  FenceAll();
+  if (me.rank == 3 && !strcmp(mode, "end by signal")) raise(SIGKILL);
+  if (me.rank == 3) _exit(strcmp(mode, "end by error") ? 0 : 7);
+  for (int i = 0; !end_code && i < 2000; ++i) usleep(10000);
+  printf("%u: rank %d %s\n", me.rank, end_rank, PMIx_Error_string(end_code)); fflush(stdout);
+  pmix_proc_t left[3];
+  for (int i = 0; i < 3; ++i) PMIX_LOAD_PROCID(&left[i], me.nspace, i);
+  MUST(PMIx_Fence(left, 3, NULL, 0), PMIX_SUCCESS);
+  printf("%u well\n", me.rank); fflush(stdout);
+  PMIx_Finalize(NULL, 0);
+  return 0;
 }
 // Rank 0 invites the others, who are on both nodes, and waits until all have joined.
 static volatile int joined = 0;
@@ -215,6 +240,8 @@ int main(int argc, char** argv) {
   } else if (!strcmp(mode, "exit")) {
     if (me.rank == 3) _exit(0);
     PMIx_Fence(&all, 1, NULL, 0);
+  } else if (!strncmp(mode, "end", 3)) {
+    return GoOnWithoutRank3(mode);
   }
   FenceAll();
   printf("%u well\n", me.rank); fflush(stdout);
@@ -275,6 +302,36 @@ TEST_F(PmixStep, LetsNoToolIn) {
   StepUnderTest step(Spec("tool"));
   ASSERT_TRUE(step.RunToEnd());
   EXPECT_THAT(step[1].out, HasSubstr("tool: refused\n"));
+}
+
+TEST_F(PmixStep, GoesOnWithoutARankWhereAskedToAndTellsTheOthers) {
+  struct Case {
+    const char *mode, *code;
+    int exit_code;
+  };
+  for (const Case& one :
+       {Case{"end by signal", "PROC-ABORTED-BY-SIG", 137}, Case{"end by error", "PROC-ABORTED", 7},
+        Case{"end early", "PROC TERMINATED WITHOUT SYNC", 0}}) {
+    StepSpec spec = Spec(one.mode);
+    spec.kill_on_bad_exit = false;
+    StepUnderTest step(spec);
+    ASSERT_TRUE(step.RunToEnd()) << step[0].out << step[1].out;
+    EXPECT_EQ(step[0].result->exit_code, 0) << step[0].result->reason;
+    EXPECT_EQ(step[1].result->exit_code, one.exit_code) << step[1].result->reason;
+    for (int rank : {0, 1, 2}) {
+      const std::string& out = step[rank / 2].out;
+      EXPECT_THAT(out, HasSubstr(Cat(rank, ": rank 3 ")));
+      EXPECT_THAT(out, HasSubstr(one.code));
+      EXPECT_THAT(out, HasSubstr(Cat(rank, " well\n")));
+    }
+  }
+}
+
+TEST_F(PmixStep, NamesTheRankThatEndsWhileTheOthersWaitForIt) {
+  StepUnderTest step(Spec("exit"));
+  ASSERT_TRUE(step.RunToEnd()) << step[0].out << step[1].out;
+  EXPECT_NE(step[0].result->exit_code, 0);
+  EXPECT_THAT(step[0].result->reason, HasSubstr("rank 3 on tnode1 ended while the others wait for it"));
 }
 
 TEST_F(PmixStep, GivesAGroupOneNumberOnEveryNode) {
