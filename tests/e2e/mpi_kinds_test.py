@@ -129,6 +129,16 @@ MPI.COMM_WORLD.Barrier()
         self.assertEqual(done.stdout.count("MPI_ERR"), 2, done.stdout + done.stderr)
         self.assertRegex(done.stderr, r"rank \d got no more ranks: 1 rank was asked for, and of the 2 .* 0 are free")
 
+    def test_ranks_go_on_without_one_that_failed_where_they_are_told_to(self):
+        # Rank 3 is on the node of rank 2, and speaks once that is no more.
+        code = ('cd "$HOME"; case $SLIPWAY_RANK in 2) echo $$ >pid.new; mv pid.new pid; exit 5;; '
+                '3) until [ -s pid ]; do :; done; while kill -0 $(cat pid) 2>/dev/null; do :; done; echo still here;; esac')
+        for option in ("--keep-on-bad-exit", "--kill-on-bad-exit=0"):
+            (self.home / "pid").unlink(missing_ok=True)
+            done = self.cluster("launch", "-N2", "-n4", option, "--image", "mpi", "--", "sh", "-c", code, check=5)
+            self.assertEqual(done.stdout, "still here\n", done.stderr)
+        self.cluster("launch", "-n2", "--kill-on-bad-exit=2", "--image", "mpi", "--", "true", check=2)
+
     def test_an_unknown_kind_is_refused_with_those_there_are(self):
         done = self.cluster("launch", "-n2", "--mpi=pmi3", "--image", "mpich", "--", "true")
         self.assertEqual(done.returncode, 2)
