@@ -17,7 +17,11 @@ constexpr char kProgram[] = R"(
 #include <stdio.h>
 #include <string.h>
 #include <stdlib.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <stdint.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 static pmix_proc_t me;
@@ -79,6 +83,37 @@ static void FenceAll(void) { MUST(PMIx_Fence(NULL, 0, NULL, 0), PMIX_SUCCESS); }
 static void Put(const char* key, int number) {
   pmix_value_t value; PMIX_VALUE_LOAD(&value, &number, PMIX_INT);
   MUST(PMIx_Put(PMIX_GLOBAL, key, &value), PMIX_SUCCESS);
+  MUST(PMIx_Commit(), PMIX_SUCCESS);
+}
+static int Connect(void) {
+  struct sockaddr_in to = {AF_INET, htons(atoi(strrchr(getenv("PMIX_SERVER_URI41"), ':') + 1)), {htonl(INADDR_LOOPBACK)}};
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  if (connect(fd, (struct sockaddr*)&to, sizeof to) < 0) _exit(9);
+  return fd;
+}
+// Bytes that are no frames, a frame that does not come, one that would be very long, and hundreds of callers.
+static void SendGarbage(void) {
+  static char noise[1 << 20];
+  for (size_t i = 0; i < sizeof noise; ++i) noise[i] = rand();
+  int fd = Connect();
+  send(fd, noise, sizeof noise, MSG_NOSIGNAL);
+  close(fd);
+  for (int i = 0; i < 300; ++i) close(Connect());
+  uint32_t header[4] = {0, 0, htonl(0x7ffffff0), 0};
+  fd = Connect();
+  send(fd, header, sizeof header, MSG_NOSIGNAL);
+  close(fd);
+  send(Connect(), header, 3, MSG_NOSIGNAL);  // and is left open
+}
+static void PutBytes(const char* key, size_t size) {
+  pmix_value_t value;
+  pmix_byte_object_t bytes = {calloc(1, size), size};
+  PMIX_VALUE_LOAD(&value, &bytes, PMIX_BYTE_OBJECT);
+  MUST(PMIx_Put(PMIX_GLOBAL, key, &value), PMIX_SUCCESS);
+}
+static void PutKeys(int count) {
+  char key[32];
+  for (int i = 0; i < count; ++i) { sprintf(key, "key%d", i); PutBytes(key, 10); }
   MUST(PMIx_Commit(), PMIX_SUCCESS);
 }
 // Rank 3 ends in one of three ways; the others hear of it and go on.
@@ -240,6 +275,18 @@ int main(int argc, char** argv) {
   } else if (!strcmp(mode, "exit")) {
     if (me.rank == 3) _exit(0);
     PMIx_Fence(&all, 1, NULL, 0);
+  } else if (!strcmp(mode, "garbage")) {
+    if (me.rank == 3) SendGarbage();
+  } else if (!strcmp(mode, "keys")) {
+    pmix_info_t collect; bool yes = true;
+    PMIX_INFO_LOAD(&collect, PMIX_COLLECT_DATA, &yes, PMIX_BOOL);
+    if (me.rank == 3) PutKeys(10000);
+    MUST(PMIx_Fence(&all, 1, &collect, 1), PMIX_SUCCESS);
+    pmix_value_t* value; pmix_proc_t whom; PMIX_LOAD_PROCID(&whom, me.nspace, 3);
+    MUST(PMIx_Get(&whom, "key9999", NULL, 0, &value), PMIX_SUCCESS);
+  } else if (!strcmp(mode, "huge")) {
+    if (me.rank == 3) { PutBytes("huge", 256 << 20); PMIx_Commit(); }
+    PMIx_Fence(&all, 1, NULL, 0);
   } else if (!strncmp(mode, "end", 3)) {
     return GoOnWithoutRank3(mode);
   }
@@ -289,7 +336,8 @@ TEST_P(PmixRequest, IsAnswered) {
 INSTANTIATE_TEST_SUITE_P(Each, PmixRequest,
                          ::testing::Values("modex", "fences", "names", "connect", "group", "event", "query",
                                            "refused", "log", "job_control", "monitor", "iof_pull", "iof_push",
-                                           "credential", "validate", "status", "invite", "tool"),
+                                           "credential", "validate", "status", "invite", "tool", "garbage",
+                                           "keys"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST_F(PmixStep, CarriesAnInvitationToTheOtherNode) {
@@ -332,6 +380,19 @@ TEST_F(PmixStep, NamesTheRankThatEndsWhileTheOthersWaitForIt) {
   ASSERT_TRUE(step.RunToEnd()) << step[0].out << step[1].out;
   EXPECT_NE(step[0].result->exit_code, 0);
   EXPECT_THAT(step[0].result->reason, HasSubstr("rank 3 on tnode1 ended while the others wait for it"));
+}
+
+TEST_F(PmixStep, EndsWithAReasonAndLittleMemoryWhereARankPutsAHugeValue) {
+  StepUnderTest step(Spec("huge"));
+  ASSERT_TRUE(step.RunToEnd()) << step[0].out << step[1].out;
+  EXPECT_NE(step[1].result->exit_code, 0);
+  EXPECT_THAT(step[1].result->reason, HasSubstr("rank 3 on tnode1"));
+  // Of the stepds, which are there until they are acknowledged.
+  for (int node : {0, 1}) {
+    std::string status = *ReadFile(Cat("/proc/", step[node].stepd.pid(), "/status"));
+    std::size_t peak_kib = std::stoul(status.substr(status.find("VmHWM:") + 6));
+    EXPECT_LT(peak_kib, 256U << 10);
+  }
 }
 
 TEST_F(PmixStep, GivesAGroupOneNumberOnEveryNode) {
