@@ -85,7 +85,7 @@ Result<v1::ChangeJobRequest> UpdateOf(const Parsed& options) {
   if (options.Has("begin")) {
     auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
         std::chrono::system_clock::now().time_since_epoch());
-    request.set_begin_ms(TRY(ParseBegin(options.Value("begin"), now.count())));
+    request.set_begin_ms(TRY(ParseMoment(options.Value("begin"), now.count(), "--begin")));
   }
   if (!options.Has("nice") && !options.Has("priority") && !options.Has("time") && !options.Has("begin"))
     return Fail(Code::kInvalidArgument, "slipway update: nothing to change; see --help");

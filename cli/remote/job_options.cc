@@ -262,9 +262,9 @@ Result<std::int64_t> ParseDelay(std::string text) {
 
 }  // namespace
 
-Result<std::int64_t> ParseBegin(const std::string& text, std::int64_t now_ms) {
+Result<std::int64_t> ParseMoment(const std::string& text, std::int64_t now_ms, const char* option) {
   if (text == "now") return now_ms;
-  if (text.starts_with("now+")) return now_ms + TRY_CONTEXT(ParseDelay(text.substr(4)), "--begin");
+  if (text.starts_with("now+")) return now_ms + TRY_CONTEXT(ParseDelay(text.substr(4)), option);
   std::time_t now = now_ms / 1000;
   for (const char* form : {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d", "%H:%M:%S", "%H:%M"}) {
     std::tm moment{};
@@ -278,7 +278,7 @@ Result<std::int64_t> ParseBegin(const std::string& text, std::int64_t now_ms) {
     if (form[1] == 'H' && begin < now) begin += 86400;  // a time of day that has passed means tomorrow's
     return static_cast<std::int64_t>(begin) * 1000;
   }
-  return Fail(Code::kInvalidArgument, "--begin ", text, ": must be now+2hours, 16:30 or 2026-11-23T16:30");
+  return Fail(Code::kInvalidArgument, option, " ", text, ": must be now+2hours, 16:30 or 2026-11-23T16:30");
 }
 
 }  // namespace slipway::cli

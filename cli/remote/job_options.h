@@ -25,7 +25,8 @@ Result<std::vector<std::string>> ExportedEnvironment(const std::vector<std::stri
                                                      const std::string& exports, bool in_allocation);
 std::vector<std::string> OwnEnvironment();
 
-// "now+2hours", "now+90", "16:30", "2026-11-23T16:30[:00]" in local time; milliseconds since 1970.
-Result<std::int64_t> ParseBegin(const std::string& text, std::int64_t now_ms);
+// "now+2hours", "now+90", "16:30", "2026-11-23T16:30[:00]" in local time; milliseconds since 1970. `option`
+// is named in the error.
+Result<std::int64_t> ParseMoment(const std::string& text, std::int64_t now_ms, const char* option);
 
 }  // namespace slipway::cli

@@ -47,12 +47,12 @@ TEST(Environment, TheHostsPathStaysOutsideUnlessItIsAskedFor) {
 }
 
 TEST(Begin, IsADelayOrAMoment) {
-  EXPECT_EQ(*ParseBegin("now+2hours", 1000), 1000 + 7200 * 1000);
-  EXPECT_EQ(*ParseBegin("now+90", 0), 90 * 1000);
-  EXPECT_TRUE(ParseBegin("2026-11-23T16:30", 0));
-  EXPECT_FALSE(ParseBegin("tomorrow-ish", 0));
+  EXPECT_EQ(*ParseMoment("now+2hours", 1000, "--begin"), 1000 + 7200 * 1000);
+  EXPECT_EQ(*ParseMoment("now+90", 0, "--begin"), 90 * 1000);
+  EXPECT_TRUE(ParseMoment("2026-11-23T16:30", 0, "--begin"));
+  EXPECT_FALSE(ParseMoment("tomorrow-ish", 0, "--begin"));
   std::int64_t now = 1'700'000'000'000;
-  EXPECT_GE(*ParseBegin("00:00", now), now - 60'000);
+  EXPECT_GE(*ParseMoment("00:00", now, "--begin"), now - 60'000);
 }
 
 TEST(Label, StandsBeforeWholeLinesOnly) {

@@ -102,12 +102,14 @@ std::vector<Option> SiteOptions() {
       text("gres", 0, "NAME[:TYPE]:N,…", "generic resources of each node, such as gpu:2,nic:1"),
       text("licenses", 'L', "NAME[:N],…", "licences of the cluster, while the job runs"),
       text("account", 'A', "NAME", "whom the use is charged to; default: your default account"),
-      text("qos", 'q', "NAME", "quality of service; default: the site's")};
+      text("qos", 'q', "NAME", "quality of service; default: the site's"),
+      text("reservation", 0, "NAME", "run in this reservation")};
 }
 
 Result<> ReadSiteResources(const Parsed& options, v1::Resources& resources) {
   resources.set_partition(options.Value("partition"));
   resources.set_constraint(options.Value("constraint"));
+  resources.set_reservation(options.Value("reservation"));
   if (resources.partition().find(',') != std::string::npos)
     return Fail(Code::kInvalidArgument, "--partition ", resources.partition(),
                 ": one of them; choosing among several is not supported");

@@ -16,7 +16,8 @@ extern const Subcommand kSubmit, kLaunch, kJobs, kJob, kCancel, kLogs, kNodes, k
     kImageTag, kImageUntag, kImageShare, kImageAllow, kImageDeny, kImageGc, kImageVerify, kImageDu,
     kCompletion, kComplete, kVersion, kExecJob, kShellJob, kHold, kRelease, kRequeue, kUpdate, kWhy,
     kConfigCheck, kConfigShow, kConfigHost, kPartitions, kShare, kAccountLs, kAccountSet, kAccountRm,
-    kAccountAddUser, kAccountRmUser;
+    kAccountAddUser, kAccountRmUser, kReservationCreate, kReservationUpdate, kReservationDelete,
+    kReservationShow, kNodeDrain, kNodeResume, kNodeFenced, kNodeShow;
 const std::vector<const Subcommand*>& AllSubcommands();
 
 // Options that many have.

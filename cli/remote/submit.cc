@@ -146,9 +146,9 @@ Result<v1::JobSpec> SpecOf(const Parsed& options, const Source& source) {
   auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
                  std::chrono::system_clock::now().time_since_epoch())
                  .count();
-  if (options.Has("begin")) spec.set_begin_ms(TRY(ParseBegin(options.Value("begin"), now)));
+  if (options.Has("begin")) spec.set_begin_ms(TRY(ParseMoment(options.Value("begin"), now, "--begin")));
   if (options.Has("deadline"))
-    spec.set_deadline_ms(TRY_CONTEXT(ParseBegin(options.Value("deadline"), now), "--deadline"));
+    spec.set_deadline_ms(TRY(ParseMoment(options.Value("deadline"), now, "--deadline")));
   TRY(ReadSiteJob(options, spec));
   spec.set_dependency(options.Value("dependency"));
   spec.set_hold(options.Has("hold"));

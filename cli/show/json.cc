@@ -71,6 +71,7 @@ Json OfJob(const v1::Job& j) {
           {"account", j.account()},
           {"qos", j.qos()},
           {"partition", j.resources().partition()},
+          {"reservation", j.resources().reservation()},
           {"gpus", List(j.gpus())},
           {"steps", steps}};
 }
@@ -105,7 +106,8 @@ Json OfNode(const v1::Node& n) {
           {"weight", n.weight()},
           {"gpus", Amounts(n.gpus())},
           {"gpus_free", n.gpus_free()},
-          {"gres", Amounts(n.gres())}};
+          {"gres", Amounts(n.gres())},
+          {"reservations", List(n.reservations())}};
 }
 
 // Names that users chose may be no UTF-8; such bytes are replaced, not thrown about.

@@ -33,11 +33,32 @@ class Applier {
       state_.next_job = {e.job.value + 1};
       return;
     }
-    auto tasks = static_cast<std::uint32_t>(spec->array->indices.size());
-    state_.arrays[e.job] = {e.job, spec, {e.job.value + 1}, tasks, 0, 0, 0, tasks};
-    for (std::uint32_t i = 0; i < tasks; ++i)
-      AddJob({e.job.value + 1 + i}, spec, e.job, spec->array->indices[i]);
-    state_.next_job = {e.job.value + 1 + tasks};
+    AddArray(e.job, spec, e.window);
+  }
+
+  void operator()(const ArrayTaskMade& e) {
+    Array* array = FindArray(e.array);
+    if (array == nullptr || array->cancelled || e.task >= array->tasks || array->IsMade(e.task)) return;
+    array->made_early.insert(e.task);
+    MakeTask(*array, e.task);
+    SkipMade(*array);
+    IndexUnmade(state_, *array);
+  }
+
+  void operator()(const ArrayCancelled& e) {
+    Array* array = FindArray(e.array);
+    if (array == nullptr || array->unmade() == 0) return;
+    std::uint32_t count = array->unmade();
+    CountLive(state_, *array->spec, -std::int64_t{count});
+    array->ended += count;
+    array->failed += count;
+    array->cancelled = e.uid;
+    array->pattern.ended = at_;
+    IndexUnmade(state_, *array);
+    ResolveOn(array->id);
+    for (auto at = state_.dependents.lower_bound(array->TaskId(array->made));
+         at != state_.dependents.end() && at->first < array->TaskId(array->tasks); ++at)
+      ResolveOn(at->first);
   }
 
   void operator()(const JobStarted& e) {
@@ -48,7 +69,7 @@ class Applier {
     for (const NodeAllocation& held : e.nodes) {
       if (state_.nodes.count(held.node) == 0) return;
     }
-    state_.pending.erase({-job->priority(), job->id});
+    Unqueue(state_, *job);
     job->state = JobState::kStarting;
     job->attempt = e.attempt;
     job->nodes = e.nodes;
@@ -62,6 +83,7 @@ class Applier {
     CountRunning(*job, +1);
     MakePrimaryStep(*job);
     Resolve(*job);
+    MakeNext(job->array);
   }
 
   void operator()(const JobCancelRequested& e) {
@@ -98,9 +120,9 @@ class Applier {
       CountRunning(*job, -1);
       ChargeJob(state_, *job, at_);
     }
-    state_.pending.erase({-job->priority(), job->id});
+    Unqueue(state_, *job);
     state_.active.erase(job->id);
-    if (state_.live.erase(job->id) > 0) CountLive(state_, *job, -1);
+    if (state_.live.erase(job->id) > 0) CountLive(state_, *job->spec, -1);
     job->outcome = e.outcome;
     job->state = e.outcome.state;
     job->ended = at_;
@@ -114,6 +136,7 @@ class Applier {
       array->second.failed += job->state == JobState::kCompleted ? 0 : 1;
     }
     Resolve(*job);
+    MakeNext(job->array);
   }
 
   void operator()(const JobRequeued& e) {
@@ -132,19 +155,11 @@ class Applier {
   }
 
   void operator()(const JobUpdated& e) {
+    if (Array* array = FindArray(e.job)) return Update(array->pattern, e.update);
     Job* job = Find(e.job);
     if (job == nullptr || IsTerminal(job->state)) return;
-    bool pending = job->state == JobState::kPending;
-    if (pending) state_.pending.erase({-job->priority(), job->id});
-    if (e.update.hold) {
-      if (*e.update.hold == Hold::kNone && job->hold != Hold::kNone) job->eligible = at_;
-      job->hold = *e.update.hold;
-    }
-    if (e.update.priority) job->base_priority = *e.update.priority;
-    if (e.update.nice) job->nice = *e.update.nice;
-    if (e.update.time_limit_s) job->time_limit_s = *e.update.time_limit_s;
-    if (e.update.begin) job->begin = *e.update.begin;
-    job->eligible = std::max(job->eligible, job->begin);
+    Unqueue(state_, *job);
+    Update(*job, e.update);
     if (e.update.requeue && IsActive(job->state)) job->requeue_wanted = true;
     Index(state_, *job);
   }
@@ -154,7 +169,7 @@ class Applier {
       Job* job = Find(id);
       if (job == nullptr || !IsTerminal(job->state)) continue;
       auto array = state_.arrays.find(job->array);
-      if (array != state_.arrays.end() && --array->second.kept == 0) {
+      if (array != state_.arrays.end() && --array->second.kept == 0 && array->second.unmade() == 0) {
         state_.dependents.erase(array->first);
         state_.arrays.erase(array);
       }
@@ -266,11 +281,28 @@ class Applier {
   void operator()(const AccountRemoved& e) { ApplyAccount(state_, e); }
   void operator()(const AssociationSet& e) { ApplyAccount(state_, e); }
   void operator()(const AssociationRemoved& e) { ApplyAccount(state_, e); }
+  void operator()(const ReservationSet& e) { state_.reservations[e.reservation.name] = e.reservation; }
+  void operator()(const ReservationRemoved& e) { state_.reservations.erase(e.reservation); }
 
  private:
   Job* Find(JobId id) {
     auto found = state_.jobs.find(id);
     return found == state_.jobs.end() ? nullptr : &found->second;
+  }
+  Array* FindArray(JobId id) {
+    auto found = state_.arrays.find(id);
+    return found == state_.arrays.end() ? nullptr : &found->second;
+  }
+  void Update(Job& job, const JobUpdate& update) const {
+    if (update.hold) {
+      if (*update.hold == Hold::kNone && job.hold != Hold::kNone) job.eligible = at_;
+      job.hold = *update.hold;
+    }
+    if (update.priority) job.base_priority = *update.priority;
+    if (update.nice) job.nice = *update.nice;
+    if (update.time_limit_s) job.time_limit_s = *update.time_limit_s;
+    if (update.begin) job.begin = *update.begin;
+    job.eligible = std::max(job.eligible, job.begin);
   }
   // The job while that attempt holds resources.
   Job* FindAttempt(JobId id, std::uint32_t attempt) {
@@ -305,30 +337,89 @@ class Applier {
     if (array != state_.arrays.end()) array->second.running += static_cast<std::uint32_t>(change);
   }
 
-  void AddJob(JobId id, std::shared_ptr<const JobSpec> spec, JobId array, std::uint32_t array_task) {
-    Job& job = state_.jobs[id];
+  void Describe(Job& job, JobId id, std::shared_ptr<const JobSpec> spec, JobId array) const {
     job.id = id;
     job.spec = std::move(spec);
     job.array = array;
-    job.array_task = array_task;
     job.submitted = at_;
     TakeFromSpec(job, *job.spec);
     job.eligible = std::max(at_, job.begin);
+  }
+
+  void AddJob(JobId id, std::shared_ptr<const JobSpec> spec, JobId array, std::uint32_t array_task) {
+    Job& job = state_.jobs[id];
+    Describe(job, id, std::move(spec), array);
+    job.array_task = array_task;
     for (const Dependency& dependency : job.spec->dependencies) AddDependency(job, dependency);
     Index(state_, job);
   }
 
-  // Singletons and tasks of an array are turned into the jobs that they mean.
-  void AddDependency(Job& job, const Dependency& what) {
-    if (what.kind == DependencyKind::kSingleton) {
-      for (JobId id : state_.live) {
-        const Job& other = state_.jobs.at(id);
-        bool same = other.spec->name == job.spec->name && other.spec->user.uid == job.spec->user.uid;
-        if (same && id < job.id && (job.array.value == 0 || other.array != job.array))
-          job.dependencies.push_back({{DependencyKind::kAfterAny, id, 0}});
-      }
+  void AddArray(JobId id, const std::shared_ptr<const JobSpec>& spec, std::uint32_t window) {
+    Array& array = state_.arrays[id];
+    array.id = id;
+    array.spec = spec;
+    array.first_task = {id.value + 1};
+    array.tasks = static_cast<std::uint32_t>(spec->array->indices.size());
+    array.window = window;
+    state_.next_job = array.TaskId(array.tasks);
+    if (window == 0) {
+      array.made = array.kept = array.tasks;
+      for (std::uint32_t task = 0; task < array.tasks; ++task)
+        AddJob(array.TaskId(task), spec, id, spec->array->indices[task]);
       return;
     }
+    Describe(array.pattern, id, spec, id);
+    for (const Dependency& dependency : spec->dependencies) AddDependency(array.pattern, dependency);
+    CountLive(state_, *spec, array.tasks);
+    MakeNext(id);
+  }
+
+  // A task becomes a job, as the array is now.
+  void MakeTask(Array& array, std::uint32_t task) {
+    Job& job = state_.jobs[array.TaskId(task)];
+    job = array.pattern;
+    job.id = array.TaskId(task);
+    job.array_task = array.spec->array->indices[task];
+    CountLive(state_, *array.spec, -1);  // Index counts it
+    Index(state_, job);
+    ++array.kept;
+  }
+
+  static void SkipMade(Array& array) {
+    while (array.made_early.erase(array.made) > 0) ++array.made;
+  }
+
+  // Tasks become jobs until enough of them wait.
+  void MakeNext(JobId id) {
+    Array* array = FindArray(id);
+    if (array == nullptr || array->window == 0) return;
+    while (array->unmade() > 0 && array->waiting < array->window) {
+      MakeTask(*array, array->made++);
+      SkipMade(*array);
+    }
+    IndexUnmade(state_, *array);
+  }
+
+  // All earlier jobs of the user and name; of an array whose tasks are not all made, the array.
+  void AddSingleton(Job& job) {
+    auto same = [&](const JobSpec& other) {
+      return other.name == job.spec->name && other.user.uid == job.spec->user.uid;
+    };
+    for (JobId id : state_.unmade) {
+      if (id < job.id && id != job.array && same(*state_.arrays.at(id).spec))
+        job.dependencies.push_back({{DependencyKind::kAfterAny, id, 0}});
+    }
+    for (JobId id : state_.live) {
+      const Job& other = state_.jobs.at(id);
+      bool counted = state_.unmade.contains(other.array);
+      if (same(*other.spec) && id < job.id && !counted && (job.array.value == 0 || other.array != job.array))
+        job.dependencies.push_back({{DependencyKind::kAfterAny, id, 0}});
+    }
+  }
+
+  // Singletons and tasks of an array are turned into the jobs that they mean.
+  void AddDependency(Job& job, const Dependency& what) {
+    if (what.kind == DependencyKind::kSingleton) return AddSingleton(job);
     JobDependency dependency{what};
     auto array = state_.arrays.find(what.on);
     if (what.kind == DependencyKind::kAfterCorr && array != state_.arrays.end()) {
@@ -356,6 +447,8 @@ class Applier {
       ended = array->second.ended == array->second.tasks;
       started = array->second.ended + array->second.running == array->second.tasks;
       ok = ended && array->second.failed == 0;
+    } else if (auto unmade = state_.FindUnmade(dependency.what.on); unmade && IsTerminal(unmade->state)) {
+      started = ended = true;
     } else {
       return;
     }
@@ -382,19 +475,22 @@ class Applier {
 
   // Something of this job has changed that others may wait for.
   void Resolve(const Job& job) {
-    for (JobId on : {job.id, job.array}) {
-      auto dependents = state_.dependents.find(on);
-      if (dependents == state_.dependents.end()) continue;
-      for (JobId id : dependents->second) {
-        Job& waiting = state_.jobs.at(id);
-        // Where one is enough and was met, the others do not put it off any more.
-        if (waiting.DependenciesState() == DependencyState::kMet) continue;
-        for (JobDependency& dependency : waiting.dependencies) {
-          if (dependency.what.on == on) Evaluate(waiting, dependency);
-        }
-        if (waiting.state == JobState::kPending && waiting.DependenciesState() == DependencyState::kMet)
-          waiting.eligible = std::max({waiting.eligible, waiting.begin, at_});
+    for (JobId on : {job.id, job.array}) ResolveOn(on);
+  }
+
+  void ResolveOn(JobId on) {
+    auto dependents = state_.dependents.find(on);
+    if (dependents == state_.dependents.end()) return;
+    for (JobId id : dependents->second) {
+      Array* array = FindArray(id);
+      Job& waiting = array != nullptr ? array->pattern : state_.jobs.at(id);
+      // Where one is enough and was met, the others do not put it off any more.
+      if (waiting.DependenciesState() == DependencyState::kMet) continue;
+      for (JobDependency& dependency : waiting.dependencies) {
+        if (dependency.what.on == on) Evaluate(waiting, dependency);
       }
+      if (waiting.state == JobState::kPending && waiting.DependenciesState() == DependencyState::kMet)
+        waiting.eligible = std::max({waiting.eligible, waiting.begin, at_});
     }
   }
 

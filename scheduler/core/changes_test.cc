@@ -235,5 +235,18 @@ TEST(Dependency, WhereOneIsEnoughALaterOneDoesNotPutTheJobOff) {  // chaos, seed
   EXPECT_EQ(c.StateOf(waits), "STARTING");
 }
 
+TEST(Changes, ALimitIsShorterThanNoneAndNoneIsLongerThanAny) {
+  TestCluster cluster(1, 1);
+  cluster.Submit(SmallJob());
+  JobId waits = cluster.Submit(SmallJob());
+  auto set = [&](std::uint32_t limit_s) {
+    cluster.Do(ChangeJob{{1}, waits, {20001, false}, {.time_limit_s = limit_s}});
+    return cluster.answer.has_value();
+  };
+  EXPECT_TRUE(set(60)) << "from none";
+  EXPECT_FALSE(set(0)) << "back to none is an administrator's";
+  EXPECT_EQ(cluster.Of(waits).time_limit_s, 60U);
+}
+
 }  // namespace
 }  // namespace slipway::scheduler

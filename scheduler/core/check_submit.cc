@@ -102,7 +102,7 @@ Result<> CheckDependencies(const State& state, const JobSpec& spec) {
     if (dependency.kind == DependencyKind::kSingleton) continue;
     bool array = state.arrays.contains(dependency.on);
     // A job can only wait for earlier ones, so that there are no cycles.
-    if (!array && state.FindJob(dependency.on) == nullptr) {
+    if (!array && state.FindJob(dependency.on) == nullptr && !state.FindUnmade(dependency.on)) {
       bool gone = dependency.on < state.next_job && dependency.on.value != 0;
       return Fail(Code::kNotFound, "dependency: there is no job ", dependency.on.value,
                   gone ? " any more; it ended long ago" : "");

@@ -152,6 +152,7 @@ Result<> CompleteSpec(const Site& site, const State& state, JobSpec& spec) {
   TRY(CompleteQos(site, spec));
   TRY(CheckKinds(site, spec.resources));
   TRY(CheckFeatures(site, spec.resources));
+  TRY(CheckReservation(state, site, spec, spec.time_limit_s));
   return CheckPartition(site, spec, spec.time_limit_s);
 }
 

@@ -29,6 +29,7 @@ std::vector<Effect> Controller::Begin(std::uint64_t epoch, Time now) {
   now_ = std::max(now_, now);
   Turn turn(*this, now_);
   turn.Record(EpochBegan{epoch});
+  if (!state_.reservations.empty()) reservation_over_ = {0};
   const UsageRules& rules = options_.site->usage;
   UsageClock clock{rules.recalculate_s, DecayOf(rules.half_life_s, rules.recalculate_s), now_};
   const UsageClock& before = state_.usage_clock;
@@ -79,6 +80,7 @@ void Controller::Turn::operator()(const Tick&) {
   c_.timer_ = {Time::kNeverUs};
   EndOverdue();
   EndLate();
+  EndReservations();
   ForgetOld();
   if (c_.pass_wanted_ || c_.next_pass_ <= now_) RunPass();
   if (c_.next_resend_ <= now_) {
@@ -100,6 +102,7 @@ std::vector<Effect> Controller::Turn::Finish() {
   if (c_.pass_wanted_ || c_.ended_.size() > c_.options_.keep_ended_jobs) wanted = now_;
   if (!c_.start_by_.empty()) wanted = std::min(wanted, c_.start_by_.begin()->first);
   if (!c_.deadlines_.empty()) wanted = std::min(wanted, c_.deadlines_.begin()->first);
+  wanted = std::min(wanted, c_.reservation_over_);
   if (!c_.ended_.empty())
     wanted = std::min(wanted, c_.ended_.begin()->first.PlusSeconds(c_.options_.keep_ended_s));
   // What is overdue is asked for again: the clock may have been set, and the timer before may come late.

@@ -27,6 +27,7 @@ struct ControllerOptions {
   std::int64_t keep_ended_s = 24 * 3600;  // ended jobs stay in memory (and in `slipway job`)
   std::size_t keep_ended_jobs = 100'000;  // but not more of them than this
   std::shared_ptr<const Site> site;       // null: an empty one
+  std::uint32_t array_window = 256;       // so many tasks of an array wait as jobs; 0: all
 };
 
 class Controller {
@@ -72,6 +73,7 @@ class Controller {
   std::set<std::pair<Time, JobId>> deadlines_;  // of active jobs with a time limit
   std::set<std::pair<Time, JobId>> start_by_;   // of pending jobs with a deadline
   std::set<std::pair<Time, JobId>> ended_;      // oldest first, for forgetting
+  Time reservation_over_{Time::kNeverUs};       // when the first of them is over, at the earliest
   bool pass_wanted_ = true;
   Time next_pass_{Time::kNeverUs}, next_resend_{Time::kNeverUs}, timer_{Time::kNeverUs};
 };

@@ -35,23 +35,48 @@ inline void Release(Node& node, JobId job, const NodeAllocation& held) {
 }
 
 // Keeps the counts of live jobs.
-inline void CountLive(State& state, const Job& job, std::int64_t change) {
+inline void CountLive(State& state, const JobSpec& spec, std::int64_t change) {
+  if (change == 0) return;
   auto count = [change](auto& map, auto key) {
     auto [place, added] = map.try_emplace(std::move(key), 0);
     place->second += change;
     if (place->second == 0) map.erase(place);
   };
-  const JobSpec& spec = *job.spec;
   if (!spec.account.empty()) count(state.live_by_association, AssociationKey{spec.account, spec.user.uid});
   if (!spec.qos.empty()) count(state.live_by_qos, std::pair(spec.qos, spec.user.uid));
 }
 
+inline void CountWaiting(State& state, const Job& job, int change) {
+  if (job.array.value == 0) return;
+  auto array = state.arrays.find(job.array);
+  if (array != state.arrays.end()) array->second.waiting += static_cast<std::uint32_t>(change);
+}
+
+inline void Unqueue(State& state, const Job& job) {
+  if (state.pending.erase({-job.priority(), job.id}) > 0) CountWaiting(state, job, -1);
+}
+
+// Brings the indexes up to date with how many tasks of the array are to be made.
+inline void IndexUnmade(State& state, const Array& array) {
+  if (array.unmade() > 0) {
+    state.unmade.insert(array.id);
+    for (const JobDependency& dependency : array.pattern.dependencies)
+      state.dependents[dependency.what.on].insert(array.id);
+  } else if (state.unmade.erase(array.id) > 0) {
+    for (const JobDependency& dependency : array.pattern.dependencies) {
+      auto dependents = state.dependents.find(dependency.what.on);
+      if (dependents != state.dependents.end()) dependents->second.erase(array.id);
+    }
+  }
+}
+
 // Puts a job that has just come to be (or was read) into the indexes its state asks for.
 inline void Index(State& state, const Job& job) {
-  if (job.state == JobState::kPending) state.pending.insert({-job.priority(), job.id});
+  if (job.state == JobState::kPending && state.pending.insert({-job.priority(), job.id}).second)
+    CountWaiting(state, job, +1);
   if (IsActive(job.state)) state.active.insert(job.id);
   if (IsTerminal(job.state)) return;
-  if (state.live.insert(job.id).second) CountLive(state, job, +1);
+  if (state.live.insert(job.id).second) CountLive(state, *job.spec, +1);
   for (const JobDependency& dependency : job.dependencies)
     state.dependents[dependency.what.on].insert(job.id);
 }

@@ -7,7 +7,7 @@
 namespace slipway::scheduler {
 namespace {
 
-constexpr std::uint16_t kVersion = 3;
+constexpr std::uint16_t kVersion = 4;
 
 struct Header {
   std::uint16_t version = kVersion, kind = 0;
@@ -52,13 +52,16 @@ void ReadJobSubmitted(WireReader& reader, EventBody& body) {
 }
 
 bool ReadOldBody(WireReader& reader, std::uint16_t version, std::size_t index, EventBody& body) {
-  constexpr std::size_t kJobSubmitted = 1, kJobStarted = 2, kKindsV1 = 19, kKindsV2 = 20;
-  if (index >= (version == 1 ? kKindsV1 : kKindsV2)) return false;
+  constexpr std::size_t kJobSubmitted = 1, kJobStarted = 2;
+  constexpr std::size_t kKinds[] = {0, 19, 20, 26};  // by version
+  if (index >= kKinds[version]) return false;
   if (index == kJobSubmitted) {
-    version == 1 ? ReadJobSubmitted<JobSpecV1>(reader, body) : ReadJobSubmitted<JobSpecV2>(reader, body);
+    version == 1   ? ReadJobSubmitted<JobSpecV1>(reader, body)
+    : version == 2 ? ReadJobSubmitted<JobSpecV2>(reader, body)
+                   : ReadJobSubmitted<JobSpecV3>(reader, body);
     return true;
   }
-  if (index != kJobStarted) return ReadBody(reader, index, body);
+  if (index != kJobStarted || version > 2) return ReadBody(reader, index, body);
   JobStartedV2 read;
   reader(read);
   JobStarted started{read.job, read.attempt, {}, 0};
@@ -126,6 +129,18 @@ struct Describer {
   }
   std::string operator()(const AssociationRemoved& e) {
     return Cat("AssociationRemoved uid ", e.key.uid, " from ", e.key.account);
+  }
+
+  std::string operator()(const ReservationSet& e) {
+    return Cat("ReservationSet ", e.reservation.name, " on ", e.reservation.nodes.size(), " nodes");
+  }
+  std::string operator()(const ReservationRemoved& e) { return Cat("ReservationRemoved ", e.reservation); }
+
+  std::string operator()(const ArrayTaskMade& e) {
+    return Cat("ArrayTaskMade ", e.task, " of ", e.array.value);
+  }
+  std::string operator()(const ArrayCancelled& e) {
+    return Cat("ArrayCancelled ", e.array.value, " by ", e.uid);
   }
 
   static std::string Of(JobId job, std::uint32_t attempt, const Outcome& outcome) {

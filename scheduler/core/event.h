@@ -23,12 +23,14 @@ struct EpochBegan {
 };
 void Fields(auto& archive, IsA<EpochBegan> auto& v) { archive(v.epoch); }
 
-// With spec.array: `job` names the array, tasks become jobs job+1 … job+n.
+// With spec.array: `job` names the array, its tasks have the ids job+1 … job+n. As many as `window` become
+// jobs at once, and whenever one of these leaves the queue the next one does; 0: all at once.
 struct JobSubmitted {
   JobId job;
   JobSpec spec;
+  std::uint32_t window = 0;  // since version 4
 };
-void Fields(auto& archive, IsA<JobSubmitted> auto& v) { archive(v.job, v.spec); }
+void Fields(auto& archive, IsA<JobSubmitted> auto& v) { archive(v.job, v.spec, v.window); }
 
 // Allots the nodes and makes the primary step.
 struct JobStarted {
@@ -170,7 +172,7 @@ void Fields(auto& archive, IsA<JobUpdate> auto& v) {
   archive(v.hold, v.priority, v.nice, v.time_limit_s, v.begin, v.requeue);
 }
 struct JobUpdated {
-  JobId job;
+  JobId job;              // since version 4 also an array: its tasks that are no jobs yet
   std::uint32_t uid = 0;  // who
   JobUpdate update;
 };
@@ -211,13 +213,38 @@ struct AssociationRemoved {
 };
 void Fields(auto& archive, IsA<AssociationRemoved> auto& v) { archive(v.key); }
 
+struct ReservationSet {  // made or changed
+  Reservation reservation;
+};
+void Fields(auto& archive, IsA<ReservationSet> auto& v) { archive(v.reservation); }
+
+struct ReservationRemoved {  // by an administrator, or because it is over
+  std::string reservation;
+};
+void Fields(auto& archive, IsA<ReservationRemoved> auto& v) { archive(v.reservation); }
+
+// A task becomes a job before its turn: somebody is about to change it.
+struct ArrayTaskMade {
+  JobId array;
+  std::uint32_t task = 0;  // counted from 0, not its index
+};
+void Fields(auto& archive, IsA<ArrayTaskMade> auto& v) { archive(v.array, v.task); }
+
+// Its tasks that are no jobs yet end before they began.
+struct ArrayCancelled {
+  JobId array;
+  std::uint32_t uid = 0;
+};
+void Fields(auto& archive, IsA<ArrayCancelled> auto& v) { archive(v.array, v.uid); }
+
 // In the order of their kinds on disk (1, 2, …): new ones go to the end.
 using EventBody =
     std::variant<EpochBegan, JobSubmitted, JobStarted, JobCancelRequested, JobCompleting, NodeReleased,
                  JobEnded, JobRequeued, JobsForgotten, StepCreated, StepKillRequested, StepNodeStarted,
                  StepNodeEnded, NodeRegistered, NodeLost, NodeDrained, NodeResumed, NodeDeclaredDown,
                  ImageStaged, JobUpdated, UsageClockSet, AccountSet, AccountRemoved, AssociationSet,
-                 AssociationRemoved, JobPreempted>;
+                 AssociationRemoved, JobPreempted, ReservationSet, ReservationRemoved, ArrayTaskMade,
+                 ArrayCancelled>;
 
 struct Event {
   Time at;  // the controller's clock; never smaller than the event's before

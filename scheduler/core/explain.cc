@@ -80,6 +80,7 @@ void PlanningPolicy::AddReasons(const State& state, const Job& job, Explanation&
     to.reasons.emplace_back(PendingReasonText(PendingReason::kNodesUnavailable));
     return;
   }
+  AddReservedNodes(state, job, to);
   std::size_t now = planner_.cluster().CountFit(request, 1),
               free = planner_.cluster().CountFit(request, LengthOf(job) + grace());
   if (licences_short && request.tasks == 0 && free >= request.nodes_min) return;  // these alone are missing
@@ -160,6 +161,15 @@ void PlanningPolicy::AddAhead(const State& state, const Job& job, Time now, Expl
 Explanation PlanningPolicy::Explain(const State& state, JobId id, Time now) {
   Explanation explanation;
   const Job* job = state.FindJob(id);
+  if (auto unmade = job == nullptr ? state.FindUnmade(id) : std::nullopt;
+      unmade && unmade->state == JobState::kPending) {
+    const Array& array = *state.ArrayOf(id);
+    explanation.reasons.push_back(Cat("waits behind others of its array: ", array.waiting,
+                                      array.waiting == 1 ? " task is" : " tasks are",
+                                      " before it in the queue; ask about ", array.id.value, '_',
+                                      array.spec->array->indices[array.made - 1]));
+    explanation.priority = priorities_.Text(*unmade, now);
+  }
   if (job == nullptr || job->state != JobState::kPending) return explanation;
   if (stale_) Rebuild(state);
   priorities_.Update(state, planner_, now);

@@ -59,6 +59,8 @@ struct Resources {
   std::string gpu_type;                                // empty: of any type
   std::vector<Amount> gres;                            // of each node; by name, each once
   std::vector<Amount> licences;                        // of the whole job; by name, each once
+  // Since version 4.
+  std::string reservation;  // the job runs in it; empty: outside of all
   auto operator<=>(const Resources&) const = default;
 };
 void Fields(auto& archive, IsA<Resources> auto& v) {
@@ -69,6 +71,8 @@ void Fields(auto& archive, IsA<Resources> auto& v) {
 void FieldsV3(auto& archive, IsA<Resources> auto& v) {
   archive(v.partition, v.constraint, v.gpus_per_node, v.gpus_per_task, v.gpu_type, v.gres, v.licences);
 }
+
+void FieldsV4(auto& archive, IsA<Resources> auto& v) { archive(v.reservation); }
 
 enum class MpiKind : std::uint8_t {
   kNone = 1,
@@ -161,10 +165,14 @@ void FieldsV2(auto& archive, IsA<JobSpec> auto& v) {
   FieldsV1(archive, v);
   archive(v.dependencies, v.any_dependency, v.hold);
 }
-void Fields(auto& archive, IsA<JobSpec> auto& v) {
+void FieldsV3(auto& archive, IsA<JobSpec> auto& v) {
   FieldsV2(archive, v);
   FieldsV3(archive, v.resources);
   archive(v.account, v.qos, v.deadline);
+}
+void Fields(auto& archive, IsA<JobSpec> auto& v) {
+  FieldsV3(archive, v);
+  FieldsV4(archive, v.resources);
 }
 struct JobSpecV1 {
   JobSpec spec;
@@ -174,6 +182,10 @@ struct JobSpecV2 {
   JobSpec spec;
 };
 void Fields(auto& archive, IsA<JobSpecV2> auto& v) { FieldsV2(archive, v.spec); }
+struct JobSpecV3 {
+  JobSpec spec;
+};
+void Fields(auto& archive, IsA<JobSpecV3> auto& v) { FieldsV3(archive, v.spec); }
 
 // The number of the step that `command` becomes.
 inline std::uint32_t PrimaryStep(const JobSpec& spec) { return spec.interactive ? 0 : kBatchStep; }

@@ -96,6 +96,22 @@ struct ChangeAccount {  // → Done
   Requester by;
   AccountChange change;
 };
+// A reservation as it is to be. Administrators only.
+struct ReservationRequest {
+  Reservation wanted;
+  bool create = false;  // there must be none of that name; else there must be one
+  // With `wanted.nodes` empty: so many nodes are chosen, of the partition's (empty: of all), which have the
+  // features (as --constraint of one kind of nodes), and that nothing is expected to run on then.
+  std::uint32_t node_count = 0;
+  std::string partition, features;
+  bool ignore_jobs = false;  // although jobs that run there now are expected to run into it
+};
+using ReservationChange = std::variant<ReservationRequest, ReservationRemoved>;
+struct ChangeReservation {  // → Done
+  ClientToken client;
+  Requester by;
+  ReservationChange change;
+};
 struct CreateStep {  // → StepAccepted. Only in a job that is STARTING or RUNNING, only by its user.
   ClientToken client;
   JobId job;
@@ -157,8 +173,9 @@ struct ReportImage {
 };
 struct Tick {};  // a timer asked for by StartTimer is due (or any other time)
 
-using Input = std::variant<SubmitJob, CancelJob, ChangeJob, ChangeAccount, CreateStep, CancelStep, ChangeNode,
-                           StepReport, JobReleased, RegisterNode, LoseNode, ReportImage, Tick>;
+using Input =
+    std::variant<SubmitJob, CancelJob, ChangeJob, ChangeAccount, ChangeReservation, CreateStep, CancelStep,
+                 ChangeNode, StepReport, JobReleased, RegisterNode, LoseNode, ReportImage, Tick>;
 
 // ---- Effects, to be performed in order. What follows a Persist waits until that is committed.
 

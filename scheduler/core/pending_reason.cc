@@ -31,6 +31,8 @@ std::string_view PendingReasonName(PendingReason reason) {
       return "PartitionLimit";
     case PendingReason::kPartitionConfig:
       return "PartitionConfig";
+    case PendingReason::kReservation:
+      return "Reservation";
   }
   return "?";
 }
@@ -63,6 +65,8 @@ std::string_view PendingReasonText(PendingReason reason) {
       return "its partition does not allow such jobs any more";
     case PendingReason::kPartitionConfig:
       return "its partition does not exist any more";
+    case PendingReason::kReservation:
+      return "waits for its reservation to begin";
   }
   return "?";
 }

@@ -64,6 +64,10 @@ Result<> CheckSubmit(const JobSpec& spec);
 // Puts in what the user left to the site: partition, time limit, account, QOS, whole nodes where the
 // partition gives no others. Refused with the reason: what the site does not have or does not allow.
 Result<> CompleteSpec(const Site& site, const State& state, JobSpec& spec);
+// Whether it may be in the reservation that it names (none: yes) with that time limit. The reason in front is
+// Slurm's.
+Result<> CheckReservation(const State& state, const Site& site, const JobSpec& spec,
+                          std::uint32_t time_limit_s);
 // Whether what it is to wait for is known.
 Result<> CheckDependencies(const State& state, const JobSpec& spec);
 // Why no set of the known nodes meets the request (kFailedPrecondition).

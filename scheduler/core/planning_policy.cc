@@ -48,14 +48,23 @@ struct PlanningPolicy::Follow {
   void operator()(const ImageStaged& e) const {
     auto set = policy.image_sets_.find(e.digest);
     auto number = policy.numbers_.find(e.node);
-    if (set != policy.image_sets_.end() && number != policy.numbers_.end())
-      policy.planner_.cluster().PutInSet(set->second, number->second, true);
+    plan::Cluster& cluster = policy.planner_.cluster();
+    if (set == policy.image_sets_.end() || number == policy.numbers_.end()) return;
+    cluster.EachView(number->second,
+                     [&](plan::NodeNumber view) { cluster.PutInSet(set->second, view, true); });
   }
   void operator()(const AccountSet&) const { policy.AccountsChanged(); }
   void operator()(const AccountRemoved&) const { policy.AccountsChanged(); }
   void operator()(const AssociationSet&) const { policy.AccountsChanged(); }
   void operator()(const AssociationRemoved&) const { policy.AccountsChanged(); }
   void operator()(const UsageClockSet&) const { policy.priorities_.AccountsChanged(); }
+  void operator()(const ArrayTaskMade& e) const {
+    policy.SyncJob(state, state.arrays.at(e.array).TaskId(e.task));
+    policy.SyncMade(state, e.array);
+  }
+  void operator()(const ArrayCancelled&) const {}
+  void operator()(const ReservationSet&) const { policy.stale_ = policy.disturbed_ = true; }
+  void operator()(const ReservationRemoved&) const { policy.stale_ = policy.disturbed_ = true; }
   void operator()(const JobPreempted&) const {}
   void operator()(const JobCancelRequested&) const {}
   void operator()(const JobCompleting&) const {}
@@ -77,11 +86,13 @@ void PlanningPolicy::Reset(const State& state) {
 }
 
 void PlanningPolicy::Observe(const State& state, const Event& event) {
-  if (!stale_) std::visit(Follow{*this, state}, event.body);
+  if (!stale_) return std::visit(Follow{*this, state}, event.body);
+  disturbed_ = true;  // what happens until all is made anew may be a node's loss or a reservation
 }
 
 void PlanningPolicy::SyncAllNodes(const State& state) {
-  for (const auto& [name, number] : numbers_) planner_.SetUsable(number, state.FindNode(name)->usable());
+  for (plan::NodeNumber number = 0; number < names_.size(); ++number)
+    planner_.SetUsable(number, state.FindNode(names_[number])->usable());
   disturbed_ = true;
 }
 
@@ -97,20 +108,33 @@ void PlanningPolicy::SyncNode(const State& state, const std::string& name) {
   if ((usable && !node->usable()) || !total.Holds(planner_.cluster().Total(number->second)))
     disturbed_ = true;
   if (planner_.cluster().Total(number->second) != total) {
+    if (!state.reservations.empty()) return void(stale_ = true);  // they take all of it
     planner_.SetTotal(number->second, total);
     requests_.clear();
   }
-  planner_.SetUsable(number->second, node->usable());
-  for (const auto& [digest, set] : image_sets_)
-    planner_.cluster().PutInSet(set, number->second, node->images.contains(digest));
+  planner_.cluster().EachView(number->second, [&](plan::NodeNumber view) {
+    planner_.SetUsable(view, node->usable());
+    for (const auto& [digest, set] : image_sets_)
+      planner_.cluster().PutInSet(set, view, node->images.contains(digest));
+  });
 }
 
 // A job, or all tasks of an array that has just been submitted.
 void PlanningPolicy::SyncSubmitted(const State& state, JobId id) {
   auto array = state.arrays.find(id);
-  if (array == state.arrays.end()) return SyncJob(state, id);
-  for (std::uint32_t i = 0; i < array->second.tasks; ++i)
-    SyncJob(state, {array->second.first_task.value + i});
+  array == state.arrays.end() ? SyncJob(state, id) : SyncMade(state, id);
+}
+
+// The tasks of an array that have become jobs in their turn.
+void PlanningPolicy::SyncMade(const State& state, JobId id) {
+  auto array = state.arrays.find(id);
+  if (array == state.arrays.end()) return;
+  std::uint32_t& known = made_[id];
+  for (; known < array->second.made; ++known) {
+    JobId task = array->second.TaskId(known);
+    if (!planner_.Knows(task.value)) SyncJob(state, task);
+  }
+  if (array->second.unmade() == 0) made_.erase(id);
 }
 
 void PlanningPolicy::SyncWithDependents(const State& state, JobId id) {
@@ -122,6 +146,7 @@ void PlanningPolicy::SyncWithDependents(const State& state, JobId id) {
       if (!planner_.Knows(waiting.value)) SyncJob(state, waiting);  // else it keeps its place
     }
   }
+  if (JobId array = state.FindJob(id)->array; made_.contains(array)) SyncMade(state, array);
 }
 
 void PlanningPolicy::SyncJob(const State& state, JobId id) {
@@ -211,8 +236,8 @@ std::uint32_t PlanningPolicy::ImageSet(const State& state, const std::string& di
   auto [place, added] = image_sets_.try_emplace(digest, 0);
   if (added) {
     plan::NodeBits have(names_.size());
-    for (const auto& [name, node] : state.nodes) {
-      if (node.images.contains(digest)) have.Set(numbers_.at(name));
+    for (plan::NodeNumber number = 0; number < names_.size(); ++number) {
+      if (state.FindNode(names_[number])->images.contains(digest)) have.Set(number);
     }
     place->second = planner_.cluster().AddSet(std::move(have));
   }
@@ -236,6 +261,7 @@ void PlanningPolicy::Rebuild(const State& state) {
   planner_.Advance(now);
   numbers_.clear();
   names_.clear();
+  view_of_.clear();
   requests_.clear();
   limits_.Clear();
   image_sets_.clear();
@@ -248,13 +274,20 @@ void PlanningPolicy::Rebuild(const State& state) {
   for (const auto& [name, node] : state.nodes) nodes.push_back(&node);
   std::ranges::stable_sort(nodes, {}, [&](const Node* node) { return site_->TraitsOf(node->name).weight; });
   for (const Node* node : nodes) AddNode(*node);
+  AddReservations(state);
   priorities_.Reset(state, TotalsOf(state));
+  made_.clear();
+  for (JobId id : state.unmade) made_[id] = state.arrays.at(id).made;
   for (JobId id : state.live) SyncJob(state, id);
   for (const Promised& kept : promises) {
+    const Job* job = state.FindJob({kept.job});
     plan::Placement nodes;
-    for (const auto& [name, tasks] : kept.nodes) nodes.push_back({numbers_.at(name), tasks});
+    for (const auto& [name, tasks] : kept.nodes) {
+      auto number = job == nullptr ? std::nullopt : NumberFor(job->spec->resources, name);
+      if (number) nodes.push_back({*number, tasks});
+    }
     std::ranges::sort(nodes);
-    planner_.KeepPromise(kept.job, kept.start, nodes);
+    if (nodes.size() == kept.nodes.size()) planner_.KeepPromise(kept.job, kept.start, nodes);
   }
   stale_ = false;
 }
@@ -265,11 +298,15 @@ void PlanningPolicy::AddNode(const Node& node) {
   planner_.SetUsable(number, node.usable());
   numbers_[node.name] = number;
   names_.push_back(node.name);
+  view_of_.emplace_back();
 }
 
 Plan PlanningPolicy::Decide(const State& state, Time now) {
   Plan plan;
-  if (stale_) Rebuild(state);
+  if (stale_ || windows_change_ <= now) {
+    planner_.Advance(now.us);
+    Rebuild(state);
+  }
   planner_.Advance(now.us);
   if (planner_.ExtendOverdue(kOverrun) > 0) disturbed_ = true;
   if (!preemptors_.empty()) YieldPromises(state);
@@ -292,6 +329,10 @@ Plan PlanningPolicy::Decide(const State& state, Time now) {
   plan::Instant next = planner_.NextStart();
   if (!whole) next = std::min(next, planned_whole_at_ + kReplan);
   if (next < plan::kNever) plan.next = {next};
+  for (const auto& [name, reservation] : state.reservations) {
+    std::optional<Window> window = WindowAt(reservation, now);
+    if (window) plan.next = std::min(plan.next, now < window->from ? window->from : window->to);
+  }
   if (!not_yet_.empty()) plan.next = std::min(plan.next, not_yet_.begin()->first);
   if (planner_.waiting() > 0) plan.next = std::min({plan.next, priorities_.next(), limits_.next()});
   Prefetch(state, plan);
@@ -307,7 +348,7 @@ std::vector<NodeAllocation> PlanningPolicy::AllotAll(const State& state, const J
   std::uint32_t rank = 0;
   for (const plan::NodeShare& share : nodes) {
     std::uint32_t tasks = each > 0 ? each : share.tasks;
-    auto [free, first] = touched.try_emplace(share.node);
+    auto [free, first] = touched.try_emplace(MachineOf(share.node));
     if (first) {
       const Node& node = *state.FindNode(names_[share.node]);
       free->second = FreeOn(node, site_->TraitsOf(node.name));
@@ -340,6 +381,7 @@ PendingReason PlanningPolicy::ReasonOf(const State& state, JobId id) {
   if (job->DependenciesState() == DependencyState::kWaiting) return PendingReason::kDependency;
   if (Obstacle site = SiteObstacle(state, *job); site.reason != PendingReason::kNone) return site.reason;
   if (begins_.contains(id)) return PendingReason::kBeginTime;
+  if (WaitsForWindow(state, *job)) return PendingReason::kReservation;
   if (stale_ || !planner_.Knows(id.value)) return PendingReason::kNone;
   switch (planner_.WhyWaits(id.value)) {
     case plan::Waits::kPlanned:
@@ -385,13 +427,16 @@ Result<> PlanningPolicy::CheckFits(const State& state, const JobSpec& spec) {
 std::optional<std::string> PlanningPolicy::FindWrong(const State& state) const {
   if (stale_) return std::nullopt;
   for (const auto& [name, node] : state.nodes) {
-    const plan::Vec& free = planner_.cluster().Free(numbers_.at(name));
-    bool exclusive = free[plan::kToken] <= 0;
-    if (!exclusive && (free[plan::kCores] > node.cores_free.count() ||
-                       free[plan::kMemory] > static_cast<std::int64_t>(node.memory_free_bytes))) {
-      return Cat("the plan has ", free[plan::kCores], " cores free on ", name, ", the state ",
-                 node.cores_free.count());
-    }
+    std::optional<std::string> wrong;
+    planner_.cluster().EachView(numbers_.at(name), [&](plan::NodeNumber view) {
+      const plan::Vec& free = planner_.cluster().Free(view);
+      bool exclusive = free[plan::kToken] <= 0;
+      if (!exclusive && (free[plan::kCores] > node.cores_free.count() ||
+                         free[plan::kMemory] > static_cast<std::int64_t>(node.memory_free_bytes)))
+        wrong = Cat("the plan has ", free[plan::kCores], " cores free on ", name, ", the state ",
+                    node.cores_free.count());
+    });
+    if (wrong) return wrong;
   }
   for (const PendingKey& key : state.pending) {
     JobId id = key.job;

@@ -51,6 +51,7 @@ class PlanningPolicy final : public Policy {
   plan::Planner MakePlanner() const;
   void AddReasons(const State& state, const Job& job, Explanation& to);
   void AddSuggestions(const Job& job, Explanation& to);
+  void AddReservedNodes(const State& state, const Job& job, Explanation& to);
   void AddAhead(const State& state, const Job& job, Time now, Explanation& to);
   plan::Instant grace() const { return site_->plan.grace_s * kSecond; }
   // Why the site keeps it from starting, whatever is free or runs. kNone: it does not.
@@ -82,10 +83,20 @@ class PlanningPolicy final : public Policy {
   Tres TotalsOf(const State& state) const;
   void Rebuild(const State& state);
   void AddNode(const Node& node);
+  void AddReservations(const State& state);
+  void Reserve(const Reservation& reservation, plan::NodeNumber number);
+  // A node as the planner has it for such a job: of a reservation's jobs another view of it. nullopt: the
+  // node is not known, or not in the reservation.
+  std::optional<plan::NodeNumber> NumberFor(const Resources& resources, const std::string& node) const;
+  plan::NodeNumber MachineOf(plan::NodeNumber number) const {
+    return view_of_[number].empty() ? number : numbers_.at(names_[number]);
+  }
+  bool WaitsForWindow(const State& state, const Job& job) const;
   void SyncNode(const State& state, const std::string& name);
   void SyncJob(const State& state, JobId id);
   void SyncWithDependents(const State& state, JobId id);
   void SyncSubmitted(const State& state, JobId id);
+  void SyncMade(const State& state, JobId array);
   void SyncAllNodes(const State& state);
   void BeginJobs(const State& state, Time now);
   PlannedRequest& RequestFor(const Resources& resources);
@@ -105,11 +116,15 @@ class PlanningPolicy final : public Policy {
   RunningLimits limits_;
   bool stale_ = true;  // the nodes are others than the planner's
   std::map<std::string, plan::NodeNumber, NodeNameLess> numbers_;
-  std::vector<std::string> names_;                // by number
+  std::vector<std::string> names_;    // by number
+  std::vector<std::string> view_of_;  // by number: the reservation whose jobs see it; empty: others
+  std::map<std::pair<std::string, std::string>, plan::NodeNumber> views_;  // by reservation and node
+  Time windows_change_{Time::kNeverUs};           // a window is over: all is made anew
   std::map<Resources, PlannedRequest> requests_;  // asked for since the nodes changed
-  // By partition, constraint and kind of GPU: "" none, "?" any.
-  std::map<std::tuple<std::string, std::string, std::string>, Where> wheres_;
+  // By partition, constraint, kind of GPU ("" none, "?" any) and reservation.
+  std::map<std::tuple<std::string, std::string, std::string, std::string>, Where> wheres_;
   std::map<std::string, std::uint32_t> image_sets_;  // by digest
+  std::map<JobId, std::uint32_t> made_;              // of arrays: tasks before this one are known
   std::set<JobId> preemptors_;                       // waiting jobs that may preempt
   std::set<std::pair<Time, JobId>> not_yet_;         // begin later
   std::map<JobId, Time> begins_;                     // the same by job

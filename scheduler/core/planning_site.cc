@@ -32,6 +32,8 @@ PlanningPolicy::Obstacle PlanningPolicy::SiteObstacle(const State& state, const 
             Cat("PartitionDown: partition ", name, " starts no jobs at present")};
   if (Result<> allowed = CheckJobLimits(*site_, state, *job.spec, job.time_limit_s); !allowed)
     return {PendingReason::kLimit, allowed.error().message};
+  if (Result<> allowed = CheckReservation(state, *site_, *job.spec, job.time_limit_s); !allowed)
+    return {PendingReason::kReservation, allowed.error().message};
   return {};
 }
 
@@ -45,7 +47,8 @@ plan::NodeBits PlanningPolicy::NodesWith(const Resources& resources, const Featu
   plan::NodeBits bits(names_.size());
   for (plan::NodeNumber number = 0; number < names_.size(); ++number) {
     const NodeTraits& traits = site_->TraitsOf(names_[number]);
-    bool in = resources.partition.empty() || (partition != nullptr && partition->Has(names_[number]));
+    bool in = view_of_[number] == resources.reservation;
+    in = in && (resources.partition.empty() || (partition != nullptr && partition->Has(names_[number])));
     in = in && every.Holds(traits.features) && (also == nullptr || also->Holds(traits.features));
     bits.Put(number, in && !(any_gpu && traits.gpus.size() > 1));
   }
@@ -55,8 +58,10 @@ plan::NodeBits PlanningPolicy::NodesWith(const Resources& resources, const Featu
 PlanningPolicy::Where PlanningPolicy::WhereOf(const Resources& resources) {
   bool gpus = resources.gpus_per_node + resources.gpus_per_task > 0;
   std::string gpu = !gpus ? "" : resources.gpu_type.empty() ? "?" : resources.gpu_type;
-  if (resources.partition.empty() && resources.constraint.empty() && !gpus) return {};
-  auto [place, added] = wheres_.try_emplace({resources.partition, resources.constraint, gpu});
+  if (resources.partition.empty() && resources.constraint.empty() && !gpus && resources.reservation.empty())
+    return {};
+  auto [place, added] =
+      wheres_.try_emplace({resources.partition, resources.constraint, gpu, resources.reservation});
   if (!added) return place->second;
   Where& where = place->second;
   plan::Cluster& cluster = planner_.cluster();

@@ -32,6 +32,7 @@ enum class PendingReason : std::uint8_t {
   kPartitionDown = 10,    // its partition starts nothing
   kPartitionLimit = 11,   // its partition's limits were changed below what it asks for
   kPartitionConfig = 12,  // its partition is no more
+  kReservation = 13,      // its reservation has not begun, or does not allow it any more
 };
 // "resources", …: short, and a sentence for a person.
 std::string_view PendingReasonName(PendingReason reason);

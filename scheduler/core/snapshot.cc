@@ -9,7 +9,7 @@
 namespace slipway::scheduler {
 namespace {
 
-constexpr std::uint16_t kVersion = 3;
+constexpr std::uint16_t kVersion = 4;
 
 struct NodeImage {
   std::string name;
@@ -72,14 +72,42 @@ JobImage TakeJob(Old& old) {
   return image;
 }
 
+// What of a job's fields there is before it is made.
+struct PatternImage {
+  Job job;
+};
+void Fields(auto& archive, IsA<PatternImage> auto& v) {
+  archive(v.job.submitted, v.job.eligible, v.job.ended, v.job.hold, v.job.base_priority, v.job.nice,
+          v.job.time_limit_s, v.job.begin, v.job.dependencies);
+}
+
 struct ArrayImage {
   JobId id;
   std::uint32_t spec = 0;
   JobId first_task;
   std::uint32_t tasks = 0, ended = 0, failed = 0;
+  // Since version 4. Before, all tasks were jobs.
+  std::uint32_t window = 0, made = 0;
+  std::vector<std::uint32_t> made_early;
+  std::optional<std::uint32_t> cancelled;
+  std::optional<PatternImage> pattern;  // with a window
 };
-void Fields(auto& archive, IsA<ArrayImage> auto& v) {
+void FieldsV3(auto& archive, IsA<ArrayImage> auto& v) {
   archive(v.id, v.spec, v.first_task, v.tasks, v.ended, v.failed);
+}
+void Fields(auto& archive, IsA<ArrayImage> auto& v) {
+  FieldsV3(archive, v);
+  archive(v.window, v.made, v.made_early, v.cancelled, v.pattern);
+}
+struct ArrayImageV3 {
+  ArrayImage image;
+};
+void Fields(auto& archive, IsA<ArrayImageV3> auto& v) { FieldsV3(archive, v.image); }
+void TakeArrays(std::vector<ArrayImageV3>& old, std::vector<ArrayImage>& to) {
+  for (ArrayImageV3& array : old) {
+    to.push_back(std::move(array.image));
+    to.back().made = to.back().tasks;
+  }
 }
 struct ArrayImageV1 {
   ArrayImage image;
@@ -107,20 +135,34 @@ struct StateImage {
   std::vector<Account> accounts;
   std::vector<AssociationImage> associations;
   UsageClock usage_clock;
+  std::vector<Reservation> reservations;
 };
-void Fields(auto& archive, IsA<StateImage> auto& v) {
-  archive(v.version, v.epoch, v.next_job, v.now, v.specs, v.nodes, v.arrays, v.jobs, v.accounts,
-          v.associations, v.usage_clock);
+// `specs` and `arrays`: the image's, or as they were in an earlier version.
+void FieldsV3(auto& archive, IsA<StateImage> auto& v, auto& specs, auto& arrays) {
+  archive(v.version, v.epoch, v.next_job, v.now, specs, v.nodes, arrays, v.jobs, v.accounts, v.associations,
+          v.usage_clock);
 }
+void Fields(auto& archive, IsA<StateImage> auto& v) {
+  FieldsV3(archive, v, v.specs, v.arrays);
+  archive(v.reservations);
+}
+
+struct StateImageV3 {
+  StateImage image;
+  std::vector<JobSpecV3> specs;
+  std::vector<ArrayImageV3> arrays;
+};
+void Fields(auto& archive, IsA<StateImageV3> auto& v) { FieldsV3(archive, v.image, v.specs, v.arrays); }
 
 struct StateImageV2 {
   StateImage image;
   std::vector<JobSpecV2> specs;
+  std::vector<ArrayImageV3> arrays;
   std::vector<JobImageV2> jobs;
 };
 void Fields(auto& archive, IsA<StateImageV2> auto& v) {
-  archive(v.image.version, v.image.epoch, v.image.next_job, v.image.now, v.specs, v.image.nodes,
-          v.image.arrays, v.jobs);
+  archive(v.image.version, v.image.epoch, v.image.next_job, v.image.now, v.specs, v.image.nodes, v.arrays,
+          v.jobs);
 }
 
 struct StateImageV1 {
@@ -138,8 +180,16 @@ Result<StateImage> ReadImageV2(std::string_view bytes) {
   StateImageV2 old = TRY(Decode<StateImageV2>(bytes, "snapshot"));
   StateImage image = std::move(old.image);
   for (JobSpecV2& spec : old.specs) image.specs.push_back(std::move(spec.spec));
+  TakeArrays(old.arrays, image.arrays);
   for (JobImageV2& job : old.jobs) image.jobs.push_back(TakeJob(job));
   return image;
+}
+
+Result<StateImage> ReadImageV3(std::string_view bytes) {
+  StateImageV3 old = TRY(Decode<StateImageV3>(bytes, "snapshot"));
+  for (JobSpecV3& spec : old.specs) old.image.specs.push_back(std::move(spec.spec));
+  TakeArrays(old.arrays, old.image.arrays);
+  return std::move(old.image);
 }
 
 // A snapshot of this version or an earlier one.
@@ -147,13 +197,17 @@ Result<StateImage> ReadImage(std::string_view bytes) {
   std::uint16_t version = 0;
   WireReader(bytes.substr(0, sizeof version))(version);
   if (version == kVersion) return Decode<StateImage>(bytes, "snapshot");
+  if (version == 3) return ReadImageV3(bytes);
   if (version == 2) return ReadImageV2(bytes);
   if (version != 1)
     return Fail(Code::kInvalidArgument, "snapshot: version ", version, " is not known to this release");
   StateImageV1 old = TRY(Decode<StateImageV1>(bytes, "snapshot"));
   StateImage image = std::move(old.image);
   for (JobSpecV1& spec : old.specs) image.specs.push_back(std::move(spec.spec));
-  for (ArrayImageV1& array : old.arrays) image.arrays.push_back(array.image);
+  for (ArrayImageV1& array : old.arrays) {
+    image.arrays.push_back(array.image);
+    image.arrays.back().made = array.image.tasks;
+  }
   for (JobImageV1& from : old.jobs) {
     JobImage& job = image.jobs.emplace_back(TakeJob(from));
     if (job.spec >= image.specs.size()) return Fail(Code::kDataLoss, "snapshot: a job without specification");
@@ -166,6 +220,34 @@ Result<StateImage> ReadImage(std::string_view bytes) {
     }
   }
   return image;
+}
+
+Result<> AddArray(State& state, ArrayImage from, const std::vector<std::shared_ptr<const JobSpec>>& specs) {
+  if (from.spec >= specs.size() || !specs[from.spec]->array)
+    return Fail(Code::kDataLoss, "snapshot: an array without specification");
+  bool whole = from.tasks == specs[from.spec]->array->indices.size() && from.made <= from.tasks &&
+               from.pattern.has_value() == (from.window > 0);
+  for (std::uint32_t task : from.made_early) whole = whole && task < from.tasks && task > from.made;
+  if (!whole) return Fail(Code::kDataLoss, "snapshot: an array that contradicts itself");
+  Array& array = state.arrays[from.id];
+  array.id = from.id;
+  array.spec = specs[from.spec];
+  array.first_task = from.first_task;
+  array.tasks = from.tasks;
+  array.ended = from.ended;
+  array.failed = from.failed;
+  array.window = from.window;
+  array.made = from.made;
+  array.made_early = {from.made_early.begin(), from.made_early.end()};
+  array.cancelled = from.cancelled;
+  if (from.pattern) {
+    array.pattern = std::move(from.pattern->job);
+    array.pattern.id = array.pattern.array = array.id;
+    array.pattern.spec = array.spec;
+  }
+  CountLive(state, *array.spec, array.unmade());
+  IndexUnmade(state, array);
+  return {};
 }
 
 class SpecTable {
@@ -243,14 +325,20 @@ std::string EncodeState(const State& state) {
                            {node.images.begin(), node.images.end()}});
   }
   for (const auto& [id, array] : state.arrays) {
-    image.arrays.push_back(
-        {id, specs.NumberOf(array.spec), array.first_task, array.tasks, array.ended, array.failed});
+    ArrayImage& made = image.arrays.emplace_back(
+        ArrayImage{id, specs.NumberOf(array.spec), array.first_task, array.tasks, array.ended, array.failed});
+    made.window = array.window;
+    made.made = array.made;
+    made.made_early.assign(array.made_early.begin(), array.made_early.end());
+    made.cancelled = array.cancelled;
+    if (array.window > 0) made.pattern = PatternImage{array.pattern};
   }
   for (const auto& [id, job] : state.jobs) image.jobs.push_back(ImageOf(job, specs));
   for (const auto& [name, account] : state.accounts) image.accounts.push_back(account);
   for (const auto& [key, association] : state.associations)
     image.associations.push_back({key, association, state.usage.at(key)});
   image.usage_clock = state.usage_clock;
+  for (const auto& [name, reservation] : state.reservations) image.reservations.push_back(reservation);
   return Encode(image);
 }
 
@@ -275,17 +363,14 @@ Result<State> DecodeState(std::string_view bytes) {
     node.images = {from.images.begin(), from.images.end()};
     RefreshFree(node);
   }
-  for (const ArrayImage& from : image.arrays) {
-    if (from.spec >= specs.size()) return Fail(Code::kDataLoss, "snapshot: an array without specification");
-    state.arrays[from.id] = {
-        from.id, specs[from.spec], from.first_task, from.tasks, from.ended, from.failed, 0, 0};
-  }
+  for (ArrayImage& from : image.arrays) TRY(AddArray(state, std::move(from), specs));
   for (Account& from : image.accounts) state.accounts[from.name] = std::move(from);
   for (AssociationImage& from : image.associations) {
     state.usage[from.key] = from.usage;
     state.associations[from.key] = std::move(from.association);
   }
   state.usage_clock = image.usage_clock;
+  for (Reservation& from : image.reservations) state.reservations[from.name] = std::move(from);
   for (JobImage& from : image.jobs) TRY(AddJob(state, std::move(from), specs));
   return state;
 }

@@ -120,6 +120,30 @@ const Job* State::FindJob(JobId id) const {
   return found == jobs.end() ? nullptr : &found->second;
 }
 
+const Array* State::ArrayOf(JobId task) const {
+  auto after = arrays.upper_bound(task);
+  if (after == arrays.begin()) return nullptr;
+  const Array& array = std::prev(after)->second;
+  bool in = array.first_task <= task && task.value < array.first_task.value + array.tasks;
+  return in ? &array : nullptr;
+}
+
+std::optional<Job> State::FindUnmade(JobId task) const {
+  const Array* array = ArrayOf(task);
+  if (array == nullptr) return std::nullopt;
+  auto number = static_cast<std::uint32_t>(task.value - array->first_task.value);
+  if (array->IsMade(number)) return std::nullopt;
+  Job job = array->pattern;
+  job.id = task;
+  job.array_task = array->spec->array->indices[number];
+  if (!array->cancelled) return job;
+  job.state = JobState::kCancelled;
+  job.cancelled_by = array->cancelled;
+  job.outcome = Outcome{JobState::kCancelled, 143, EndReason::kCancelled, ""};
+  job.ended = array->pattern.ended;
+  return job;
+}
+
 const Node* State::FindNode(std::string_view name) const {
   auto found = nodes.find(name);
   return found == nodes.end() ? nullptr : &found->second;

@@ -5,6 +5,7 @@
 // are made again by DecodeState.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -18,6 +19,7 @@
 #include "scheduler/core/core_set.h"
 #include "scheduler/core/ids.h"
 #include "scheduler/core/job_spec.h"
+#include "scheduler/core/reservation.h"
 
 namespace slipway::scheduler {
 
@@ -218,14 +220,32 @@ std::optional<Time> StartBy(const Job& job);
 // "42", or "42_7" for a task of array 42.
 std::string JobName(const Job& job);
 
+// Of the tasks that have not started only the first few are jobs (in State::jobs); whenever one of these
+// leaves the queue the next is made. The others cost nothing: they are numbers below `tasks`.
 struct Array {
   JobId id;
   std::shared_ptr<const JobSpec> spec;
   JobId first_task;  // tasks are first_task … first_task+tasks-1, by ascending index
   std::uint32_t tasks = 0;
   std::uint32_t ended = 0, failed = 0;  // of the tasks; failed: not COMPLETED
-  std::uint32_t running = 0;            // derived: tasks that are active
-  std::uint32_t kept = 0;               // derived: tasks that are in State::jobs
+  // Since version 4.
+  std::uint32_t window = 0;                // so many wait as jobs; 0: all
+  std::uint32_t made = 0;                  // tasks before this one are, or were, jobs
+  std::set<std::uint32_t> made_early;      // those behind that are: somebody changed one of them
+  std::optional<std::uint32_t> cancelled;  // by this uid: the tasks that are no jobs will not be
+  Job pattern;                             // what tasks are made from; its id and array are the array's
+
+  // Derived.
+  std::uint32_t running = 0;  // tasks that are active
+  std::uint32_t kept = 0;     // tasks that are in State::jobs
+  std::uint32_t waiting = 0;  // of these, pending
+
+  // Tasks that are to become jobs.
+  std::uint32_t unmade() const {
+    return cancelled ? 0 : tasks - made - static_cast<std::uint32_t>(made_early.size());
+  }
+  bool IsMade(std::uint32_t task) const { return task < made || made_early.contains(task); }
+  JobId TaskId(std::uint32_t task) const { return {first_task.value + task}; }
 };
 
 // Pending jobs in the order in which they are considered.
@@ -246,6 +266,7 @@ struct State {
   std::map<AssociationKey, Association> associations;
   std::map<AssociationKey, std::uint64_t> usage;  // of each association, in the unit of usage.h
   UsageClock usage_clock;
+  std::map<std::string, Reservation> reservations;  // removed once their last window is over
 
   // Derived.
   std::set<PendingKey> pending;
@@ -253,12 +274,21 @@ struct State {
   std::set<JobId> live;                                                       // pending or active
   std::map<AssociationKey, std::int64_t> live_by_association;                 // how many jobs are live
   std::map<std::pair<std::string, std::uint32_t>, std::int64_t> live_by_qos;  // by QOS and uid
-  std::map<JobId, std::set<JobId>> dependents;  // of a job or array: live jobs that depend(ed) on it
+  // Of a job or array: live jobs, and arrays of which not all tasks are made, that depend(ed) on it.
+  std::map<JobId, std::set<JobId>> dependents;
+  std::set<JobId> unmade;  // arrays of which not all tasks are made
 
   // Every job with a smaller id has ended for good.
-  JobId oldest_live_job() const { return live.empty() ? next_job : *live.begin(); }
+  JobId oldest_live_job() const {
+    JobId oldest = live.empty() ? next_job : *live.begin();
+    return unmade.empty() ? oldest : std::min(oldest, *unmade.begin());
+  }
 
   const Job* FindJob(JobId id) const;
+  // The array of which this is the id of a task, made or not; nullptr.
+  const Array* ArrayOf(JobId task) const;
+  // A task that has not been made a job, as the job that it is to be (or is not to be: CANCELLED).
+  std::optional<Job> FindUnmade(JobId task) const;
   const Node* FindNode(std::string_view name) const;
   const Association* FindAssociation(const AssociationKey& key) const;
 };

@@ -20,6 +20,7 @@ class Controller::Turn {
   void operator()(const CancelJob& input);
   void operator()(const ChangeJob& input);
   void operator()(const ChangeAccount& input);
+  void operator()(const ChangeReservation& input);
   void operator()(const CreateStep& input);
   void operator()(const CancelStep& input);
   void operator()(const ChangeNode& input);
@@ -37,6 +38,8 @@ class Controller::Turn {
   void Say(const std::string& node, NodeMessage message);
   void Answer(ClientToken client, Result<slipway::scheduler::Answer> answer);
   Result<const Job*> JobForChange(JobId id, const Requester& by) const;
+  // Of a task that is no job yet, and that he may change: it becomes one.
+  void MakeTask(JobId id, const Requester& by);
   // The job, or of an array all tasks that have not ended.
   std::vector<JobId> TasksMeant(JobId id) const;
   Result<> MayChange(const Job& job, const ChangeJob& input) const;
@@ -57,6 +60,7 @@ class Controller::Turn {
 
   void EndOverdue();
   void EndLate();
+  void EndReservations();
   void WatchDeadlines(const Event& event);
   void ForgetOld();
   void RunPass();

@@ -15,19 +15,20 @@ Result<> Controller::Turn::MayChange(const Job& job, const ChangeJob& input) con
   if (IsTerminal(job.state))
     return refuse(Code::kFailedPrecondition, " has ended already: ", JobStateName(job.state));
   bool pending = job.state == JobState::kPending;
+  auto length = [](std::uint32_t limit_s) { return limit_s == 0 ? UINT64_MAX : limit_s; };  // 0: none
+  bool longer = update.time_limit_s && length(*update.time_limit_s) > length(job.time_limit_s);
   if (!input.by.admin) {
     bool raises =
         (update.nice && *update.nice < job.nice) || (update.priority && *update.priority > job.base_priority);
     if (raises) return refuse(Code::kPermissionDenied, ": raising the priority is for administrators");
     if (update.hold && job.hold == Hold::kAdmin)
       return refuse(Code::kPermissionDenied, " is held by an administrator; ask one to release it");
-    if (update.time_limit_s && *update.time_limit_s > job.time_limit_s)
-      return refuse(Code::kPermissionDenied, ": a longer time limit is for administrators");
+    if (longer) return refuse(Code::kPermissionDenied, ": a longer time limit is for administrators");
   }
   if (!pending && (update.hold || update.begin))
     return refuse(Code::kFailedPrecondition, " is ", JobStateName(job.state),
                   ": only a pending one can be held or put off");
-  if (!pending && update.time_limit_s && *update.time_limit_s > job.time_limit_s)
+  if (!pending && longer)
     return refuse(Code::kFailedPrecondition, " runs already: its nodes keep the limit that it started with");
   if (update.requeue && pending) return refuse(Code::kFailedPrecondition, " is pending already");
   if (update.requeue && job.spec->interactive)
@@ -36,12 +37,18 @@ Result<> Controller::Turn::MayChange(const Job& job, const ChangeJob& input) con
 }
 
 void Controller::Turn::operator()(const ChangeJob& input) {
+  MakeTask(input.job, input.by);
   std::vector<JobId> ids = TasksMeant(input.job);
   for (JobId id : ids) {
     Result<const Job*> job = JobForChange(id, input.by);
     if (!job) return Answer(input.client, Failure(job.error()));
     Result<> may = MayChange(**job, input);
     if (!may) return Answer(input.client, Failure(may.error()));
+  }
+  if (state().unmade.contains(input.job)) {
+    Result<> may = MayChange(state().arrays.at(input.job).pattern, input);
+    if (!may) return Answer(input.client, Failure(may.error()));
+    Record(JobUpdated{input.job, input.by.uid, input.update});
   }
   for (JobId id : ids) {
     Record(JobUpdated{id, input.by.uid, input.update});

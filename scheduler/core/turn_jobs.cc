@@ -38,6 +38,13 @@ Outcome OutcomeOf(const Step& primary) {
   return outcome;
 }
 
+// Tasks that differ in what they wait for, or have to be watched, are jobs at once.
+std::uint32_t WindowOf(const JobSpec& spec, std::uint32_t window) {
+  bool alike = std::ranges::find(spec.dependencies, DependencyKind::kAfterCorr, &Dependency::kind) ==
+               spec.dependencies.end();
+  return spec.array && alike && spec.deadline.us == 0 ? window : 0;
+}
+
 bool HasFailedPart(const Step& step) {
   return std::ranges::any_of(step.nodes, [](const StepNode& part) {
     return part.state == StepState::kEnded && (part.exit_code != 0 || part.reason != EndReason::kExited);
@@ -61,32 +68,46 @@ void Controller::Turn::operator()(const SubmitJob& input) {
   if (allowed) allowed = c_.policy_->CheckFits(state(), spec);
   if (!allowed) return Answer(input.client, Failure(allowed.error()));
   JobId id = state().next_job;
-  Record(JobSubmitted{id, std::move(spec)});
+  std::uint32_t window = WindowOf(spec, c_.options_.array_window);
+  Record(JobSubmitted{id, std::move(spec), window});
   c_.pass_wanted_ = true;
   Answer(input.client, JobAccepted{id, tasks});
 }
 
 Result<const Job*> Controller::Turn::JobForChange(JobId id, const Requester& by) const {
   const Job* job = state().FindJob(id);
-  if (job == nullptr) return Fail(Code::kNotFound, "there is no job ", id.value);
+  if (job == nullptr) {
+    const Array* array = state().ArrayOf(id);
+    if (array != nullptr && by.uid != array->spec->user.uid && !by.admin)
+      return Fail(Code::kPermissionDenied, "job ", array->id.value, " belongs to ", array->spec->user.name);
+    return Fail(Code::kNotFound, "there is no job ", id.value);
+  }
   if (by.uid != job->spec->user.uid && !by.admin) {
     return Fail(Code::kPermissionDenied, "job ", JobName(*job), " belongs to ", job->spec->user.name);
   }
   return job;
 }
 
+void Controller::Turn::MakeTask(JobId id, const Requester& by) {
+  const Array* array = state().ArrayOf(id);
+  if (array == nullptr || array->cancelled || !(by.admin || by.uid == array->spec->user.uid)) return;
+  auto task = static_cast<std::uint32_t>(id.value - array->first_task.value);
+  if (!array->IsMade(task)) Record(ArrayTaskMade{array->id, task});
+}
+
 std::vector<JobId> Controller::Turn::TasksMeant(JobId id) const {
   auto array = state().arrays.find(id);
   if (array == state().arrays.end()) return {id};
   std::vector<JobId> ids;
-  for (std::uint32_t i = 0; i < array->second.tasks; ++i) {
-    JobId task{array->second.first_task.value + i};
-    if (state().live.count(task) > 0) ids.push_back(task);
-  }
+  JobId end = array->second.TaskId(array->second.tasks);
+  for (auto at = state().live.lower_bound(array->second.first_task); at != state().live.end() && *at < end;
+       ++at)
+    ids.push_back(*at);
   return ids;
 }
 
 void Controller::Turn::operator()(const CancelJob& input) {
+  MakeTask(input.job, input.by);
   std::vector<JobId> ids = TasksMeant(input.job);
   if (ids.empty()) return Answer(input.client, Done{});
   for (JobId id : ids) {
@@ -97,6 +118,8 @@ void Controller::Turn::operator()(const CancelJob& input) {
                                        " has ended already: ", JobStateName((*job)->state)));
     }
   }
+  // First those that are no jobs: else each end would make another one.
+  if (state().unmade.contains(input.job)) Record(ArrayCancelled{input.job, input.by.uid});
   for (JobId id : ids) Cancel(*state().FindJob(id), input.by.uid);
   Answer(input.client, Done{});
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What earlier releases wrote is read. testdata/log-v2.hex was written by the last release of version 2: a
-// launch that ended, an array, a job that waits; one record a line, then a snapshot of the state they make.
+// What earlier releases wrote is read. testdata/log-v2.hex and log-v3.hex were written by the last releases
+// of these versions: a launch that ended, an array, a job that waits (of version 3 also a job with a GPU and
+// an account); one record a line, then a snapshot of the state they make.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -20,8 +21,8 @@ std::string FromHex(std::string_view hex) {
 struct OldLog {
   std::vector<std::string> records;
   std::string snapshot;
-  OldLog() {
-    std::ifstream file(TESTDATA "/log-v2.hex");
+  explicit OldLog(const std::string& name = "log-v2.hex") {
+    std::ifstream file(TESTDATA "/" + name);
     for (std::string line; std::getline(file, line);) {
       constexpr std::string_view kSnapshot = "snapshot ";
       line.starts_with(kSnapshot) ? snapshot = FromHex(line.substr(kSnapshot.size()))
@@ -46,6 +47,27 @@ TEST(Versions, ALogOfTheReleaseBeforeGivesTheStateOfItsSnapshot) {
   EXPECT_EQ(state.FindJob({1})->outcome->exit_code, 3);
   EXPECT_EQ(state.active.size(), 2U);
   EXPECT_EQ(state.FindJob({6})->dependencies.size(), 1U);
+}
+
+TEST(Versions, ALogOfVersionThreeGivesTheStateOfItsSnapshot) {
+  OldLog old("log-v3.hex");
+  ASSERT_EQ(old.records.size(), 23U);
+  State state;
+  for (const std::string& record : old.records) {
+    Result<Event> event = DecodeEvent(record);
+    ASSERT_TRUE(event.has_value()) << event.error().message;
+    Apply(state, *event);
+  }
+  Result<State> snapshot = DecodeState(old.snapshot);
+  ASSERT_TRUE(snapshot.has_value()) << snapshot.error().message;
+  EXPECT_TRUE(EncodeState(state) == EncodeState(*snapshot));
+  EXPECT_EQ(state.FindJob({1})->spec->comment, "of version 3");
+  EXPECT_EQ(state.FindJob({2})->spec->resources.gpu_type, "a100");
+  EXPECT_EQ(state.accounts.at("physics").shares, 2U);
+  EXPECT_TRUE(state.reservations.empty());
+  std::string reservation = EncodeEvent({{5}, ReservationSet{}});
+  reservation[0] = 3;
+  EXPECT_FALSE(DecodeEvent(reservation).has_value()) << "there was no such kind then";
 }
 
 TEST(Versions, AnOldLogGoesOnWithANewController) {

@@ -3,6 +3,7 @@
 #include "scheduler/plan/cluster.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/result/result.h"
 
@@ -14,6 +15,7 @@ NodeNumber Cluster::AddNode(const Vec& total) {
   free_.push_back(total);
   lines_.emplace_back(total);
   holds_.emplace_back();
+  next_view_.push_back(node);
   thresholds_.AddNode(total);
   for (NodeBits& set : sets_) set.Resize(total_.size(), false);
   sets_[0].Set(node);
@@ -23,6 +25,14 @@ NodeNumber Cluster::AddNode(const Vec& total) {
   held_stale_ = true;
   ++version_;
   return node;
+}
+
+NodeNumber Cluster::AddView(NodeNumber of) {
+  NodeNumber view = AddNode(Vec(total_[of]));
+  sets_[0].Clear(view);
+  next_view_[view] = std::exchange(next_view_[of], view);
+  usable_.Put(view, usable_.Has(of));
+  return view;
 }
 
 void Cluster::SetTotal(NodeNumber node, const Vec& total) {

@@ -31,6 +31,23 @@ class Cluster {
  public:
   // Nodes are numbered in the order in which they are preferred.
   NodeNumber AddNode(const Vec& total);
+  // Another view of the same machine, in no set until it is put into one: with a time line of its own, on
+  // which a reservation's jobs find room while it has none for others, and the other way round. What a job
+  // takes it takes of every view.
+  NodeNumber AddView(NodeNumber of);
+  template <class See>
+  void EachView(NodeNumber node, See see) const {
+    NodeNumber at = node;
+    do {
+      see(at);
+      at = next_view_[at];
+    } while (at != node);
+  }
+  bool SameMachine(NodeNumber a, NodeNumber b) const {
+    bool same = false;
+    EachView(a, [&](NodeNumber view) { same = same || view == b; });
+    return same;
+  }
   void SetTotal(NodeNumber node, const Vec& total);
   const Vec& Total(NodeNumber node) const { return total_[node]; }
   void SetUsable(NodeNumber node, bool usable);  // drained, down, silent: nothing starts there
@@ -117,6 +134,7 @@ class Cluster {
 
   std::vector<Vec> total_, free_;  // by node; free_: now
   std::vector<Timeline> lines_;
+  std::vector<NodeNumber> next_view_;  // by node: a ring
   NodeBits usable_;
   std::vector<NodeBits> sets_{NodeBits()};
   std::vector<Pattern> patterns_{{}};

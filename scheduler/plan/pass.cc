@@ -189,7 +189,8 @@ class PassWalk {
     p_.Unhold(job);
     if (p_.LimitsAllow(job.limits, request)) {
       if (auto nodes = p_.cluster_.PlaceNow(request, job.length, Prefer(job.entry))) {
-        for (const NodeShare& share : before.nodes) freed_.push_back(share.node);
+        for (const NodeShare& share : before.nodes)
+          p_.cluster_.EachView(share.node, [&](NodeNumber view) { freed_.push_back(view); });
         freed_licences_ = freed_licences_ || !request.licences.empty();
         p_.Gain();
         Start(job, std::move(*nodes));

@@ -3,6 +3,7 @@
 #include "scheduler/plan/planner.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/result/result.h"
 
@@ -114,7 +115,8 @@ void Planner::Add(const PlanJob& job) {
 void Planner::GainOf(const Job& job) {
   constexpr std::size_t kFreedMax = 512;
   Gain();
-  for (const NodeShare& share : job.nodes) changes_.freed.push_back(share.node);
+  for (const NodeShare& share : job.nodes)
+    cluster_.EachView(share.node, [&](NodeNumber view) { changes_.freed.push_back(view); });
   if (changes_.freed.size() > kFreedMax) changes_.everywhere = true;
   if (job.limits != 0) changes_.limits.insert(job.limits);
   changes_.licences = changes_.licences || !queue_.shape(job.shape).request.licences.empty();
@@ -129,37 +131,45 @@ bool Planner::IsRunning(JobNumber job) const {
   return found != jobs_.end() && found->second.state == JobState::kRunning;
 }
 
+void Planner::TakeOrGiveOn(Cluster& cluster, const Job& job, const NodeShare& share, Use use,
+                           bool take) const {
+  Vec what = TakenOn(queue_.shape(job.shape).request, share);
+  cluster.EachView(share.node, [&](NodeNumber view) {
+    take ? cluster.Take(view, what, job.start, job.end, use)
+         : cluster.Give(view, what, job.start, job.end, use);
+  });
+}
+
+void Planner::TakeOrGive(Cluster& cluster, const Job& job, Use use, bool take) const {
+  const Request& request = queue_.shape(job.shape).request;
+  for (const NodeShare& share : job.nodes) TakeOrGiveOn(cluster, job, share, use, take);
+  take ? cluster.TakeLicences(request.licences, job.start, job.end, use)
+       : cluster.GiveLicences(request.licences, job.start, job.end, use);
+}
+
 void Planner::Start(Job& job, Placement nodes, Instant end) {
   const Request& request = queue_.shape(job.shape).request;
   job.state = JobState::kRunning;
   job.nodes = std::move(nodes);
   job.start = cluster_.now();
   job.end = end;
-  for (const NodeShare& share : job.nodes)
-    cluster_.Take(share.node, TakenOn(request, share), job.start, end, Use::kRunning);
-  cluster_.TakeLicences(request.licences, job.start, end, Use::kRunning);
+  TakeOrGive(cluster_, job, Use::kRunning, true);
   Count(job.limits, request, +1);
   ends_.emplace(end, job.entry.job);
 }
 
 void Planner::Hold(Job& job, Planned planned) {
-  const Request& request = queue_.shape(job.shape).request;
   job.state = JobState::kPlanned;
   job.start = planned.start;
   job.end = After(planned.start, job.length);
   job.nodes = std::move(planned.nodes);
   job.planned_at = gains_;
-  for (const NodeShare& share : job.nodes)
-    cluster_.Take(share.node, TakenOn(request, share), job.start, job.end, Use::kHold);
-  cluster_.TakeLicences(request.licences, job.start, job.end, Use::kHold);
+  TakeOrGive(cluster_, job, Use::kHold, true);
   planned_.emplace(job.start, job.entry.job);
 }
 
 void Planner::Unhold(Job& job) {
-  const Request& request = queue_.shape(job.shape).request;
-  for (const NodeShare& share : job.nodes)
-    cluster_.Give(share.node, TakenOn(request, share), job.start, job.end, Use::kHold);
-  cluster_.GiveLicences(request.licences, job.start, job.end, Use::kHold);
+  TakeOrGive(cluster_, job, Use::kHold, false);
   planned_.erase({job.start, job.entry.job});
   job.nodes.clear();
 }
@@ -174,11 +184,8 @@ void Planner::Remove(JobNumber id) {
     GainOf(job);
     Unhold(job);
   } else {
-    const Request& request = queue_.shape(job.shape).request;
-    for (const NodeShare& share : job.nodes)
-      cluster_.Give(share.node, TakenOn(request, share), job.start, job.end, Use::kRunning);
-    cluster_.GiveLicences(request.licences, job.start, job.end, Use::kRunning);
-    Count(job.limits, request, -1);
+    TakeOrGive(cluster_, job, Use::kRunning, false);
+    Count(job.limits, queue_.shape(job.shape).request, -1);
     ends_.erase({job.end, id});
     GainOf(job);
   }
@@ -190,11 +197,12 @@ void Planner::Release(JobNumber id, NodeNumber node) {
   auto found = jobs_.find(id);
   if (found == jobs_.end() || found->second.state != JobState::kRunning) return;
   Job& job = found->second;
-  auto share = std::ranges::find(job.nodes, node, &NodeShare::node);
+  auto share = std::ranges::find_if(
+      job.nodes, [&](const NodeShare& held) { return cluster_.SameMachine(held.node, node); });
   if (share == job.nodes.end()) return;
-  cluster_.Give(node, TakenOn(queue_.shape(job.shape).request, *share), job.start, job.end, Use::kRunning);
+  TakeOrGiveOn(cluster_, job, *share, Use::kRunning, false);
   job.nodes.erase(share);
-  changes_.freed.push_back(node);
+  cluster_.EachView(node, [&](NodeNumber view) { changes_.freed.push_back(view); });
   Gain();
 }
 
@@ -226,13 +234,12 @@ std::size_t Planner::ExtendOverdue(Instant more) {
     JobNumber id = ends_.begin()->second;
     ends_.erase(ends_.begin());
     Job& job = jobs_.at(id);
-    const Request& request = queue_.shape(job.shape).request;
-    Instant end = After(now, more);
-    for (const NodeShare& share : job.nodes)
-      cluster_.Take(share.node, TakenOn(request, share), job.end, end, Use::kRunning);
-    cluster_.TakeLicences(request.licences, job.end, end, Use::kRunning);
-    job.end = end;
-    ends_.emplace(end, id);
+    // As if the next `more` were all that it takes: what it took until now is past.
+    Instant start = std::exchange(job.start, job.end);
+    job.end = After(now, more);
+    TakeOrGive(cluster_, job, Use::kRunning, true);
+    job.start = start;
+    ends_.emplace(job.end, id);
     ++count;
   }
   if (count > 0) GainEverywhere();
@@ -282,12 +289,13 @@ bool Planner::Fits(const Request& request, const Planned& planned, Instant lengt
 
 void Planner::KeepPromise(JobNumber id, Instant start, const Placement& nodes) {
   auto found = jobs_.find(id);
-  if (found == jobs_.end() || found->second.state != JobState::kWaiting || start <= cluster_.now()) return;
+  if (found == jobs_.end() || found->second.state != JobState::kWaiting) return;
   Job& job = found->second;
-  Planned planned{start, nodes};
+  Planned planned{std::max(start, cluster_.now()), nodes};  // one that is due is a promise still
   if (!Fits(queue_.shape(job.shape).request, planned, job.length)) return;
   queue_.Remove(job.group, job.entry);
   Hold(job, std::move(planned));
+  job.planned_at = 0;  // what has become free since may let it start earlier
 }
 
 std::vector<Planner::Promise> Planner::Promises() const {

@@ -102,7 +102,7 @@ class Planner {
   bool IsRunning(JobNumber job) const;
   // No longer waits, or no longer runs: what it held is free.
   void Remove(JobNumber job);
-  // Of a running job, what it holds on one node.
+  // Of a running job, what it holds on one machine.
   void Release(JobNumber job, NodeNumber node);
   void SetUsable(NodeNumber node, bool usable);
   void SetTotal(NodeNumber node, const Vec& total);
@@ -165,6 +165,7 @@ class Planner {
   bool Fits(const Request& request, const Planned& planned, Instant length) const;
   // What a running or planned job takes of these books.
   void TakeOrGive(Cluster& cluster, const Job& job, Use use, bool take) const;
+  void TakeOrGiveOn(Cluster& cluster, const Job& job, const NodeShare& share, Use use, bool take) const;
   LimitSet SetOfLimits(std::vector<std::uint32_t> limits);
   std::optional<std::uint32_t> FirstReached(LimitSet set, const Request& request) const;
   bool LimitsAllow(LimitSet set, const Request& request) const {

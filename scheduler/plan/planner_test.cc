@@ -356,6 +356,50 @@ TEST(Reservation, NothingRunsIntoAMaintenanceWindow) {
   EXPECT_EQ(Started(planner.Pass()), std::vector<JobNumber>{1});
 }
 
+TEST(Reservation, APromiseThatIsKeptMovesToWhatHasBecomeFreeSince) {
+  Planner planner(MakePolicy("easy"));
+  planner.cluster().AddNode(Of(4));
+  planner.Add(JobOf(1, 10, Of(4)));
+  planner.KeepPromise(1, 100, {{0, 0}});
+  ASSERT_EQ(planner.PromiseOf(1)->start, 100);
+  EXPECT_EQ(Started(planner.Pass()), std::vector<JobNumber>{1});
+}
+
+TEST(Reservation, APromiseThatIsDueIsKeptWhenAllIsMadeAnew) {
+  Planner planner(MakePolicy("multifactor"));
+  planner.cluster().AddNode(Of(4));
+  planner.Advance(100);
+  planner.Add(JobOf(1, 10, Of(4), 1, 0));
+  planner.Add(JobOf(2, 10, Of(4), 1, 1000));
+  planner.KeepPromise(1, 100, {{0, 0}});
+  EXPECT_EQ(Started(planner.Pass()), std::vector<JobNumber>{1}) << "whoever comes before it";
+}
+
+TEST(Views, WhatAJobTakesOfOneViewOfAMachineItTakesOfAll) {
+  Planner planner(MakePolicy("easy"));
+  NodeNumber node = planner.cluster().AddNode(Of(4));
+  NodeNumber view = planner.cluster().AddView(node);
+  NodeBits only(2);
+  only.Set(view);
+  std::uint32_t set = planner.cluster().AddSet(only);
+  planner.Reserve(node, Of(4), 100, 200);
+  planner.Reserve(view, Of(4), 0, 100);
+  planner.Reserve(view, Of(4), 200, kNever);
+  PlanJob inside = JobOf(1, 50, Of(3));
+  inside.request.where = set;
+  planner.Add(inside);
+  planner.Add(JobOf(2, 150, Of(3)));
+  planner.Add(JobOf(3, 90, Of(3)));
+  EXPECT_EQ(Started(planner.Pass()), std::vector<JobNumber>{3});
+  EXPECT_EQ(planner.PromiseOf(1)->start, 100);
+  planner.Remove(3);
+  planner.Advance(100);
+  EXPECT_EQ(Started(planner.Pass()), std::vector<JobNumber>{1});
+  EXPECT_EQ(planner.cluster().Free(view)[kCores], 1);
+  planner.Release(1, node);
+  EXPECT_EQ(planner.cluster().Free(view)[kCores], 4) << "the machine is meant, not the view";
+}
+
 TEST(Limits, AJobAtItsLimitLeavesTheWayToOthers) {
   Planner planner(MakePolicy("easy"));
   planner.cluster().AddNode(Of(8));

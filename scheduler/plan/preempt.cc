@@ -8,17 +8,6 @@
 
 namespace slipway::plan {
 
-void Planner::TakeOrGive(Cluster& cluster, const Job& job, Use use, bool take) const {
-  const Request& request = queue_.shape(job.shape).request;
-  for (const NodeShare& share : job.nodes) {
-    Vec what = TakenOn(request, share);
-    take ? cluster.Take(share.node, what, job.start, job.end, use)
-         : cluster.Give(share.node, what, job.start, job.end, use);
-  }
-  take ? cluster.TakeLicences(request.licences, job.start, job.end, use)
-       : cluster.GiveLicences(request.licences, job.start, job.end, use);
-}
-
 std::optional<std::vector<JobNumber>> Planner::VictimsFor(JobNumber id, const std::vector<JobNumber>& running,
                                                           const std::vector<JobNumber>& planned) const {
   const Job& job = jobs_.at(id);

@@ -2,7 +2,6 @@
 // Accounts over gRPC. A request says what is to change; the rest of an account stays, so the whole of it is
 // put together on the owner's thread, from the state as it is then.
 #include "api/status.h"
-#include "base/text/units.h"
 #include "scheduler/server/auth.h"
 #include "scheduler/server/convert.h"
 #include "scheduler/server/head.h"
@@ -13,20 +12,6 @@
 
 namespace slipway::scheduler {
 namespace {
-
-struct Who {
-  std::uint32_t uid = 0;
-  std::string name;
-};
-
-// A name, or a uid: accounts may be made before the directory knows everybody.
-Result<Who> WhoIs(const std::string& user) {
-  if (auto uid = UidOfName(user)) return Who{*uid, user};
-  auto number = ParseNumber(user, 1, UINT32_MAX - 1);
-  if (!number) return Fail(Code::kNotFound, "there is no user ", user, " on the controller's host");
-  auto uid = static_cast<std::uint32_t>(*number);
-  return Who{uid, NameOfUid(uid)};
-}
 
 class AccountService final : public v1::Accounts::CallbackService {
  public:

@@ -22,6 +22,8 @@ class ListAccountsReply;
 class Node;
 class Partition;
 class Register;
+class Reservation;
+class ReservationSpec;
 class StepKey;
 class StepReport;
 class ToNode;
@@ -43,6 +45,9 @@ Result<ArrayRequest> ParseArray(std::string_view text);
 Result<> ReadDependencies(std::string_view text, JobSpec& spec);
 // All but whether he may.
 Result<JobUpdate> JobUpdateOf(const v1::ChangeJobRequest& request, const Requester& by);
+// What is not there is as the state has it, or (of a new one) begins now.
+ReservationRequest ReservationRequestOf(const State& state, const v1::ReservationSpec& in,
+                                        std::vector<ReservationUser> users, Time now, bool create);
 
 // ---- To users
 
@@ -55,7 +60,8 @@ struct JobView {
 void ToProto(const Job& job, const JobView& view, v1::Job* out);
 // An array as one: counts in `reason`, ended when every task has.
 void ToProto(const State& state, const Array& array, const JobView& view, v1::Job* out);
-void ToProto(const Node& node, const Site& site, v1::Node* out);
+void ToProto(const Node& node, const State& state, const Site& site, Time now, v1::Node* out);
+void ToProto(const State& state, const Reservation& reservation, Time now, v1::Reservation* out);
 void ToProto(const Partition& partition, const State& state, v1::Partition* out);
 // Shares and usage as `fair` has them.
 void ToProto(const State& state, const FairTree& fair, v1::ListAccountsReply* out);

@@ -60,10 +60,22 @@ void ShareToProto(const FairShare& in, v1::FairShare* out) {
 
 }  // namespace
 
-void ToProto(const Node& node, const Site& site, v1::Node* out) {
+void ToProto(const Node& node, const State& state, const Site& site, Time now, v1::Node* out) {
   out->set_name(node.name);
-  out->set_state(node.drained && node.state == NodeState::kUp ? "DRAINED"
-                                                              : std::string(NodeStateName(node.state)));
+  bool maintained = false;
+  for (const auto& [name, reservation] : state.reservations) {
+    auto window = WindowAt(reservation, now);
+    if (!window || now < window->from ||
+        !std::ranges::binary_search(reservation.nodes, node.name, NodeNameLess{}))
+      continue;
+    out->add_reservations(name);
+    maintained = maintained || reservation.maintenance;
+  }
+  std::string up = node.drained                   ? node.jobs.empty() ? "DRAINED" : "DRAINING"
+                   : maintained                   ? "MAINT"
+                   : out->reservations_size() > 0 ? "RESERVED"
+                                                  : "UP";
+  out->set_state(node.state == NodeState::kUp ? up : std::string(NodeStateName(node.state)));
   out->set_reason(node.reason);
   out->set_cores(node.facts.cores);
   out->set_cores_free(node.cores_free.count());

@@ -47,6 +47,7 @@ Resources ResourcesOf(const v1::Resources& in) {
   out.exclusive = in.exclusive();
   out.partition = in.partition();
   out.constraint = in.constraint();
+  out.reservation = in.reservation();
   out.gpus_per_node = in.gpus_per_node();
   out.gpus_per_task = in.gpus_per_task();
   out.gpu_type = in.gpu_type();
@@ -60,6 +61,7 @@ Result<> CheckWords(const v1::JobSpec& in) {
   const v1::Resources& asked = in.resources();
   TRY(CheckLine("the partition", asked.partition(), kNameBytesMax));
   TRY(CheckLine("the constraint", asked.constraint(), kCommentBytesMax));
+  TRY(CheckLine("the reservation", asked.reservation(), kNameBytesMax));
   TRY(CheckLine("the type of GPU", asked.gpu_type(), kNameBytesMax));
   TRY(CheckLine("the account", in.account(), kNameBytesMax));
   TRY(CheckLine("the QOS", in.qos(), kNameBytesMax));

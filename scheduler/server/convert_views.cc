@@ -111,6 +111,7 @@ void ToProto(const Resources& in, std::uint32_t time_limit_s, v1::Resources* out
   out->set_time_limit_s(time_limit_s);
   out->set_partition(in.partition);
   out->set_constraint(in.constraint);
+  out->set_reservation(in.reservation);
   out->set_gpus_per_node(in.gpus_per_node);
   out->set_gpus_per_task(in.gpus_per_task);
   out->set_gpu_type(in.gpu_type);

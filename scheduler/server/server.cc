@@ -102,8 +102,9 @@ Result<> Server::OpenDoors(const Config& config) {
   }
   if (listen.empty() && socket.empty())
     return Fail(Code::kInvalidArgument, "neither controller.listen nor controller.socket is set");
-  for (auto make : {MakeJobService, MakeNodeService, MakeNodeLinkService, MakeImageService,
-                    MakeCatalogueService, MakeImageSourceService, MakeAccountService}) {
+  for (auto make :
+       {MakeJobService, MakeNodeService, MakeNodeLinkService, MakeImageService, MakeCatalogueService,
+        MakeImageSourceService, MakeAccountService, MakeReservationService}) {
     services_.push_back(make(*context_));
     builder.RegisterService(services_.back().get());
   }

@@ -41,5 +41,6 @@ std::unique_ptr<grpc::Service> MakeImageService(ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeCatalogueService(ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeImageSourceService(ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeAccountService(ServiceContext& context);
+std::unique_ptr<grpc::Service> MakeReservationService(ServiceContext& context);
 
 }  // namespace slipway::scheduler

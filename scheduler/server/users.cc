@@ -9,6 +9,8 @@
 #include <mutex>
 #include <vector>
 
+#include "base/text/units.h"
+
 namespace slipway::scheduler {
 namespace {
 
@@ -74,6 +76,14 @@ std::optional<std::uint32_t> UidOfName(const std::string& name) {
   if (::getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr)
     return std::nullopt;
   return entry.pw_uid;
+}
+
+Result<UserName> WhoIs(const std::string& user) {
+  if (auto uid = UidOfName(user)) return UserName{*uid, user};
+  auto number = ParseNumber(user, 1, UINT32_MAX - 1);
+  if (!number) return Fail(Code::kNotFound, "there is no user ", user, " on the controller's host");
+  auto uid = static_cast<std::uint32_t>(*number);
+  return UserName{uid, NameOfUid(uid)};
 }
 
 std::string NameOfUid(std::uint32_t uid) {

@@ -16,6 +16,12 @@ namespace slipway::scheduler {
 // kNotFound when no account has this uid.
 Result<User> LookUpUser(std::uint32_t uid);
 std::optional<std::uint32_t> UidOfName(const std::string& name);
+struct UserName {
+  std::uint32_t uid = 0;
+  std::string name;
+};
+// Of a name, or of a uid in digits: administrators may name people before the directory knows them.
+Result<UserName> WhoIs(const std::string& user);
 std::string NameOfUid(std::uint32_t uid);  // the number, where there is no name
 
 }  // namespace slipway::scheduler

@@ -120,12 +120,18 @@ void World::ReleaseAndGiveUp() {
     Feed(ChangeAccount{{0}, {0, true}, AccountSet{without}});
     if (!controller_) return;
   }
+  for (const char* name : {"r", "m"}) {
+    Feed(ChangeReservation{{0}, {0, true}, ReservationRemoved{name}});
+    if (!controller_) return;
+  }
   const std::set<JobId> live = controller_->controller().state().live;
   for (JobId id : live) {
     const Job* job = controller_ ? controller_->controller().state().FindJob(id) : nullptr;
     if (job == nullptr || job->state != JobState::kPending) continue;
     if (job->hold != Hold::kNone) Feed(ChangeJob{{0}, id, {0, true}, {.hold = Hold::kNone}});
-    if (job->DependenciesState() == DependencyState::kNever) Feed(CancelJob{{0}, id, {0, true}});
+    const std::string& reservation = job->spec->resources.reservation;
+    bool gone = !reservation.empty() && !controller_->controller().state().reservations.contains(reservation);
+    if (gone || job->DependenciesState() == DependencyState::kNever) Feed(CancelJob{{0}, id, {0, true}});
   }
 }
 

@@ -37,6 +37,16 @@ void World::CheckState() {
     Broken(*wrong);
 }
 
+// What was started since the last look, before a reservation is changed.
+void World::CheckStarts() {
+  const State& state = controller_->controller().state();
+  for (JobId id : state.active) {
+    const Job& job = *state.FindJob(id);
+    if (!seen_started_.insert({id, job.attempt}).second) continue;
+    if (std::optional<std::string> wrong = FindIntruder(*site_, state, job)) Broken(*wrong);
+  }
+}
+
 // A start that was promised is kept, and moves only to an earlier time, unless nodes fail or a job overruns
 // its limit (or the controller forgets it by dying).
 void World::CheckPromises() {
@@ -97,6 +107,8 @@ void World::CheckDrained() {
   const State& state = controller_->controller().state();
   for (JobId job : accepted_) {
     const Job* found = state.FindJob(job);
+    std::optional<Job> unmade = state.FindUnmade(job);  // cancelled before it was a job
+    if (found == nullptr && unmade) found = &*unmade;
     if (found == nullptr || !IsTerminal(found->state))
       return Broken(Cat("job ", job.value, " was accepted and has no end"));
   }

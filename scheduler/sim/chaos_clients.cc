@@ -15,6 +15,8 @@ JobSpec World::RandomJob() {
   if (rng_.Chance(300)) spec.resources.memory_bytes_per_node = rng_.Between(1, 700);
   spec.resources.exclusive = rng_.Chance(100);
   AskOfSite(rng_, *site_, spec);
+  if (controller_ && !controller_->controller().state().reservations.empty() && rng_.Chance(300))
+    spec.resources.reservation = "r";
   spec.interactive = rng_.Chance(400);
   spec.requeue = rng_.Chance(500);
   spec.priority = static_cast<std::int32_t>(rng_.Below(3));
@@ -41,10 +43,30 @@ JobSpec World::RandomJob() {
   }
   if (!spec.interactive && rng_.Chance(150)) {
     spec.array.emplace();
-    for (std::uint32_t i = 0; i < 4; ++i) spec.array->indices.push_back(i);
+    std::uint32_t tasks = rng_.Between(2, 9);
+    for (std::uint32_t i = 0; i < tasks; ++i) spec.array->indices.push_back(2 * i);
     spec.array->max_running = rng_.Between(0, 2);
   }
   return spec;
+}
+
+std::vector<std::string> World::NodeNames() const {
+  std::vector<std::string> names;
+  for (const auto& node : nodes_) names.push_back(node->name());
+  return names;
+}
+
+void World::MeddleWithArray(JobId id, std::uint32_t owner) {
+  switch (rng_.Below(4)) {
+    case 0:
+      return Feed(CancelJob{{1}, id, {owner, false}});
+    case 1:
+      return Feed(CancelJob{{1}, id, {owner + 100, false}});  // somebody else
+    case 2:
+      return Feed(ChangeJob{{1}, id, {owner, false}, {.hold = rng_.Chance(200) ? Hold::kUser : Hold::kNone}});
+    default:
+      return Feed(ChangeJob{{1}, id, {0, true}, {.nice = static_cast<std::int32_t>(rng_.Below(4))}});
+  }
 }
 
 void World::Meddle() {
@@ -54,8 +76,13 @@ void World::Meddle() {
   auto chosen = state.live.begin();
   std::advance(chosen, static_cast<std::ptrdiff_t>(rng_.Below(state.live.size())));
   JobId job = *chosen;
+  // Now and then another task of its array, which may be no job yet, or the array.
+  if (const Array* array = state.ArrayOf(job); array != nullptr && rng_.Chance(400))
+    return MeddleWithArray(
+        rng_.Chance(500) ? array->id : array->TaskId(static_cast<std::uint32_t>(rng_.Below(array->tasks))),
+        array->spec->user.uid);
   const std::uint32_t owner = state.FindJob(job)->spec->user.uid;
-  switch (rng_.Below(10)) {
+  switch (rng_.Below(14)) {
     case 0:
       return Feed(CancelJob{{1}, job, {owner, false}});
     case 1:
@@ -74,6 +101,12 @@ void World::Meddle() {
       return Feed(ChangeJob{{1}, job, {owner, false}, {.requeue = true}});
     case 7:
       return Feed(ChangeAccount{{1}, {0, true}, AccountSet{RandomAccount(rng_)}});
+    case 8:
+    case 9:
+      return Feed(ChangeReservation{
+          {1}, {0, true}, RandomReservation(rng_, controller_->controller().state().now, NodeNames())});
+    case 10:
+      return Feed(ChangeReservation{{1}, {0, true}, ReservationRemoved{rng_.Chance(500) ? "r" : "m"}});
     default: {
       CreateStep step{{1}, job, {owner, false}, {}, {}, 0};
       step.command.argv = {"step"};

@@ -12,7 +12,7 @@ void World::StartController() {
   Result<Replayed> replayed = Replay(store_);
   if (!replayed) return Broken(Cat("replay: ", replayed.error().message));
   for (JobId job : accepted_) {
-    if (replayed->state.FindJob(job) == nullptr)
+    if (replayed->state.FindJob(job) == nullptr && !replayed->state.FindUnmade(job))
       return Broken(Cat("job ", job.value, " was accepted and is lost"));
   }
   for (const auto& [job, outcome] : ended_) {
@@ -47,8 +47,15 @@ void World::OnControllerDead(const std::string& why) {
 
 void World::Feed(const Input& input) {
   if (!controller_ || result_.failure) return;
-  if (const auto* change = std::get_if<ChangeJob>(&input)) promised_.erase(change->job);  // it asked for it
+  if (const auto* change = std::get_if<ChangeJob>(&input)) {  // it, or all of the array, asked for it
+    promised_.erase(change->job);
+    const State& state = controller_->controller().state();
+    if (auto array = state.arrays.find(change->job); array != state.arrays.end())
+      promised_.erase(promised_.lower_bound(array->second.first_task),
+                      promised_.lower_bound(array->second.TaskId(array->second.tasks)));
+  }
   ++result_.inputs;
+  CheckStarts();
   controller_->Do(input);
   CheckState();
   CheckPromises();

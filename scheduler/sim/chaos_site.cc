@@ -67,6 +67,7 @@ Site RandomSite(Rng& rng, const std::vector<std::string>& nodes) {
   }
   site.usage.recalculate_s = rng.Between(5, 60);
   site.usage.half_life_s = rng.Between(0, 300);
+  if (rng.Chance(500)) site.plan.grace_s = rng.Between(1, 30);
   site.plan.reservations = rng.Chance(500) ? 1 : rng.Between(1, 10);
   return site;
 }
@@ -95,11 +96,49 @@ Account RandomAccount(Rng& rng) {
   return account;
 }
 
+ReservationRequest RandomReservation(Rng& rng, Time now, const std::vector<std::string>& nodes) {
+  ReservationRequest request;
+  Reservation& wanted = request.wanted;
+  wanted.name = rng.Chance(700) ? "r" : "m";
+  wanted.maintenance = wanted.name == "m";
+  wanted.start = now.PlusSeconds(rng.Between(0, 60));
+  wanted.duration_s = rng.Between(60, 200);
+  if (rng.Chance(200)) wanted.period_s = kDayS;
+  if (!wanted.maintenance) wanted.users = {{20001, "alice"}, {20002, "user20002"}};
+  wanted.flex = !wanted.maintenance && rng.Chance(300);
+  for (const std::string& node : nodes) {
+    if (rng.Chance(500)) wanted.nodes.push_back(node);
+  }
+  if (wanted.nodes.empty()) request.node_count = 1;
+  request.create = rng.Chance(700);
+  request.ignore_jobs = rng.Chance(600);
+  return request;
+}
+
 bool IsLimited(const Site& site, const State& state, const Job& job) {
   const Qos* qos = site.FindQos(job.spec->qos);
   if (qos != nullptr && AnyLimit(qos->limits)) return true;
   if (job.spec->array && job.spec->array->max_running > 0) return true;
   return std::ranges::any_of(state.accounts, [](const auto& entry) { return AnyLimit(entry.second.limits); });
+}
+
+std::optional<std::string> FindIntruder(const Site& site, const State& state, const Job& job) {
+  std::int64_t grace = std::int64_t{site.plan.grace_s};
+  Time end = job.time_limit_s == 0 ? Time{Time::kNeverUs} : job.started.PlusSeconds(job.time_limit_s + grace);
+  for (const auto& [name, reservation] : state.reservations) {
+    std::optional<Window> window = WindowAt(reservation, job.started);
+    bool own = job.spec->resources.reservation == name;
+    if (!window || (own && reservation.flex)) continue;
+    bool inside = window->from <= job.started && end <= window->to;
+    bool outside = end <= window->from;
+    if (own ? inside : outside) continue;
+    for (const NodeAllocation& held : job.nodes) {
+      if (own || std::ranges::find(reservation.nodes, held.node) != reservation.nodes.end())
+        return Cat("job ", job.id.value, " was started on ", held.node, own ? " outside of" : " into",
+                   " the window of reservation ", name);
+    }
+  }
+  return std::nullopt;
 }
 
 std::optional<std::string> FindExceeded(const Site& site, const State& state) {

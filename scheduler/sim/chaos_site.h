@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "scheduler/core/messages.h"
 #include "scheduler/core/site.h"
 #include "scheduler/core/state.h"
 #include "scheduler/sim/rng.h"
@@ -17,8 +18,13 @@ Site RandomSite(Rng& rng, const std::vector<std::string>& nodes);
 void AskOfSite(Rng& rng, const Site& site, JobSpec& spec);
 // An account, or a user in one, changed by an administrator; with limits now and then.
 Account RandomAccount(Rng& rng);
+// Made or changed: "r" is for users, "m" for maintenance.
+ReservationRequest RandomReservation(Rng& rng, Time now, const std::vector<std::string>& nodes);
 // Whether something but nodes may take back a start that was promised: a limit that others reach.
 bool IsLimited(const Site& site, const State& state, const Job& job);
+// A job that has just been started where it would still run in somebody else's reservation, or outside of its
+// own.
+std::optional<std::string> FindIntruder(const Site& site, const State& state, const Job& started);
 // Limits of QOS and numbers of licences that are exceeded by what runs.
 std::optional<std::string> FindExceeded(const Site& site, const State& state);
 

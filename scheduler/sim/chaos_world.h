@@ -41,6 +41,7 @@ class World final : public NodeSurroundings, public ControllerSurroundings {
   void Trace(const std::string& line);
   void Broken(const std::string& promise);
   void CheckState();
+  void CheckStarts();
   void CheckReplay();
   void CheckPromises();
   void CheckDrained();
@@ -54,6 +55,7 @@ class World final : public NodeSurroundings, public ControllerSurroundings {
   void ScheduleClients();
   void Submit();
   void Meddle();
+  void MeddleWithArray(JobId id, std::uint32_t owner);
   void DeclareDownForGood(ModelNode& node);
   void BecomeCalm();
   void ReleaseAndGiveUp();
@@ -61,6 +63,7 @@ class World final : public NodeSurroundings, public ControllerSurroundings {
   void Deliver(Loop::Task task);
   ModelNode& AnyNode() { return *nodes_[rng_.Below(nodes_.size())]; }
   JobSpec RandomJob();
+  std::vector<std::string> NodeNames() const;
   bool Drained() const;
 
   const ChaosOptions& options_;
@@ -91,6 +94,7 @@ class World final : public NodeSurroundings, public ControllerSurroundings {
   std::set<JobId> accepted_;
   std::map<JobId, Outcome> ended_;
   std::set<std::pair<StepId, std::string>> started_;
+  std::set<std::pair<JobId, std::uint32_t>> seen_started_;  // attempts whose place was looked at
   ChaosResult result_;
 };
 

@@ -12,6 +12,43 @@ struct Held {
   std::set<JobId> jobs;
 };
 
+// Whether an array's counts are those of its tasks.
+std::optional<std::string> FindWrongArray(const State& state, const Array& array) {
+  std::uint32_t kept = 0, waiting = 0, running = 0, ended = 0, not_made = 0;
+  for (std::uint32_t task = 0; task < array.tasks; ++task) {
+    const Job* job = state.FindJob(array.TaskId(task));
+    not_made += array.IsMade(task) ? 0 : 1;
+    if (job == nullptr) continue;
+    if (!array.IsMade(task))
+      return Cat("task ", task, " of array ", array.id.value, " is a job and is not made");
+    ++kept;
+    waiting += job->state == JobState::kPending ? 1 : 0;
+    running += IsActive(job->state) ? 1 : 0;
+    ended += IsTerminal(job->state) ? 1 : 0;
+  }
+  std::uint32_t unmade = array.cancelled ? 0 : not_made;
+  if (array.cancelled) ended += not_made;
+  bool right =
+      kept == array.kept && waiting == array.waiting && running == array.running && ended <= array.ended &&
+      unmade == array.unmade() && state.unmade.contains(array.id) == (unmade > 0) &&
+      array.ended + waiting + running + unmade == array.tasks && (unmade == 0 || waiting >= array.window);
+  if (right) return std::nullopt;
+  return Cat("array ", array.id.value, ": ", kept, " kept, ", waiting, " waiting, ", running, " running, ",
+             ended, " ended, ", unmade, " to be made, but it says otherwise");
+}
+
+// Whether as many jobs are counted as live, for limits on submissions, as there are.
+std::optional<std::string> FindWrongCounts(const State& state) {
+  std::map<AssociationKey, std::int64_t> live;
+  auto count = [&](const JobSpec& spec, std::int64_t jobs) {
+    if (!spec.account.empty()) live[{spec.account, spec.user.uid}] += jobs;
+  };
+  for (JobId id : state.live) count(*state.jobs.at(id).spec, 1);
+  for (JobId id : state.unmade) count(*state.arrays.at(id).spec, state.arrays.at(id).unmade());
+  if (live == state.live_by_association) return std::nullopt;
+  return std::string("the live jobs of a user are counted wrongly");
+}
+
 }  // namespace
 
 std::optional<std::string> FindWrong(const State& state, const Site& site) {
@@ -52,7 +89,10 @@ std::optional<std::string> FindWrong(const State& state, const Site& site) {
     gpus_beyond.Remove(CoreSet::FirstN(site.TraitsOf(name).gpu_count()));
     if (!gpus_beyond.empty()) return Cat("GPUs are allotted that ", name, " does not have");
   }
-  return std::nullopt;
+  for (const auto& [id, array] : state.arrays) {
+    if (auto wrong = FindWrongArray(state, array)) return wrong;
+  }
+  return FindWrongCounts(state);
 }
 
 }  // namespace slipway::scheduler
