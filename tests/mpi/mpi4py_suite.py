@@ -15,6 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import slipway_testing as t
 
 # TMPDIR: the files of MPI-IO must be the same on both nodes, which /tmp is not. In TCP between "nodes" that are one machine, and with more ranks than processors.
+# Each of four ranks spawns up to ten at once: the job has room for them.
 ENVIRONMENT = "OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps_base_oversubscribe=1"
 
 
@@ -28,7 +29,7 @@ def score(text):
 def run(cluster, home, image, name, inner):
     script = home / f"{name}.sh"
     script.write_text(f"#!/bin/sh\ncd {home}/test\nexport {ENVIRONMENT} TMPDIR={home}\nexec timeout 1500 {inner}\n")
-    job = cluster.submit("-N2", "-n12", "--image", image, "--output", home / f"{name}.out", str(script))
+    job = cluster.submit("-N2", "-n64", "--image", image, "--output", home / f"{name}.out", str(script))
     ended = cluster.wait_end(job, 1600)
     text = (home / f"{name}.out").read_text(errors="replace")
     return ended["exit_code"], text, *score(text)
@@ -39,7 +40,7 @@ def main():
     account = t.Account("slipway-mpi")
     cluster = None
     try:
-        cluster = t.Cluster(nodes=2, user=account.entry, cores=8)
+        cluster = t.Cluster(nodes=2, user=account.entry, cores=32)
         home = pathlib.Path(account.entry.pw_dir)
         shutil.copytree(source, home / "test")
         # Its runner wants a library that Debian packs apart (python3-distutils, of this machine).
