@@ -24,6 +24,7 @@ Result<> CopyPlacement(const v1::LaunchStep& launch, StepSpec& spec) {
     return Fail(Code::kInvalidArgument, "launch: ", launch.nodes_size(), " nodes, but ",
                 launch.node_addresses_size(), " addresses");
   spec.cores_per_task = std::max(1U, launch.cores_per_task());
+  spec.cores = launch.cores();
   spec.memory_bytes = launch.memory_bytes();
   spec.cpus = VectorOf<std::uint32_t>(launch.cpus());
   return {};

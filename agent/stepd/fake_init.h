@@ -13,12 +13,14 @@
 #include <sys/wait.h>
 
 #include <csignal>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "base/os/socket.h"
 #include "launcher/spec/init_protocol.h"
 #include "launcher/spec/launch_spec.h"
+#include "launcher/spec/task_order.h"
 
 namespace slipway {
 
@@ -35,9 +37,10 @@ class FakeInit {
     LaunchSpec spec = Receive();
     BecomeNode(spec);
     Send(InitFrame::kReady, InitReady{.laps = {{"fake", 1}}});
-    for (std::uint32_t i = 0; i < spec.tasks.size(); ++i) Start(spec, i);
+    for (std::uint32_t i = 0; i < spec.tasks.size(); ++i) Start(spec, spec.tasks[i], i);
     fds_.clear();
-    while (running_ > 0) {
+    spec_ = std::move(spec);
+    while (!pids_.empty()) {
       pollfd polled[2] = {{control_, POLLIN, 0}, {children.get(), POLLIN, 0}};
       ::poll(polled, 2, -1);
       if (polled[0].revents != 0) OnControl();
@@ -85,8 +88,7 @@ class FakeInit {
     }
   }
 
-  void Start(const LaunchSpec& spec, std::uint32_t index) {
-    const Task& task = spec.tasks[index];
+  void Start(const LaunchSpec& spec, const Task& task, std::uint32_t number) {
     pid_t pid = ::fork();
     if (pid == 0) {
       auto place = [&](std::int32_t fd, int at) {
@@ -117,9 +119,26 @@ class FakeInit {
       ::execvp(argv[0], argv.data());
       ::_exit(127);
     }
-    pids_.push_back(pid);
-    ++running_;
-    Send(InitFrame::kStarted, TaskStarted{.task = index, .pid = pid});
+    pids_[number] = pid;
+    Send(InitFrame::kStarted, TaskStarted{.task = number, .pid = pid});
+  }
+
+  // Further ranks, as the real one has them. A program that is not there ends with 127 here.
+  void Add(Message message) {
+    auto frame = *SplitFrame<InitFrame>(message.bytes);
+    auto request = *Decode<RunTask>(frame.payload, "task");
+    auto order = *Decode<TaskOrder>(*ReadSealedMemfd(message.fds[0].get(), kTaskOrderBytesMax), "order");
+    message.fds.erase(message.fds.begin());
+    fds_ = std::move(message.fds);
+    LaunchSpec spec = spec_;
+    spec.argv = order.argv;
+    if (!order.cwd.empty()) spec.cwd = order.cwd;
+    Task task;
+    task.env = order.env;
+    task.stdout_fd = order.stdout_fd;
+    task.stderr_fd = order.stderr_fd;
+    Start(spec, task, request.task);
+    fds_.clear();
   }
 
   void Reap(int children) {
@@ -127,11 +146,11 @@ class FakeInit {
     [[maybe_unused]] auto got = ::read(children, &info, sizeof info);
     int status = 0;
     for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
-      for (std::uint32_t i = 0; i < pids_.size(); ++i) {
-        if (pids_[i] != pid) continue;
-        pids_[i] = -1;
-        --running_;
-        Send(InitFrame::kExited, TaskExited{.task = i, .wait_status = status});
+      for (auto at = pids_.begin(); at != pids_.end(); ++at) {
+        if (at->second != pid) continue;
+        Send(InitFrame::kExited, TaskExited{.task = at->first, .wait_status = status});
+        pids_.erase(at);
+        break;
       }
     }
   }
@@ -142,14 +161,14 @@ class FakeInit {
     std::int32_t only = -1;
     if (message) {
       auto frame = SplitFrame<InitFrame>(message->bytes);
+      if (frame && frame->kind == InitFrame::kRunTask) return Add(std::move(*message));
       if (!frame || frame->kind != InitFrame::kSignal) return;
       auto order = Decode<TaskSignal>(frame->payload, "signal");
       number = order->signal_number;
       only = order->task;
     }
-    for (std::int32_t i = 0; i < static_cast<std::int32_t>(pids_.size()); ++i) {
-      pid_t pid = pids_[static_cast<std::size_t>(i)];
-      if (pid > 0 && (only < 0 || only == i)) ::kill(pid, number);
+    for (auto& [task, pid] : pids_) {
+      if (only < 0 || static_cast<std::uint32_t>(only) == task) ::kill(pid, number);
     }
     if (!message) ::_exit(0);
   }
@@ -157,8 +176,8 @@ class FakeInit {
   int control_;
   std::string host_;
   std::vector<UniqueFd> fds_;
-  std::vector<pid_t> pids_;
-  std::size_t running_ = 0;
+  std::map<std::uint32_t, pid_t> pids_;
+  LaunchSpec spec_;
 };
 
 }  // namespace slipway

@@ -7,12 +7,12 @@
 #include <csignal>
 #include <cstring>
 
-#include "base/os/process.h"
-
 namespace slipway {
 namespace {
 
 constexpr std::int32_t kNeverConnectedCode = 1;
+
+}  // namespace
 
 std::string HowItEnded(const ExitStatus& status) {
   if (!status.signaled()) return Cat("exited with code ", status.exit_code());
@@ -20,8 +20,6 @@ std::string HowItEnded(const ExitStatus& status) {
   return Cat("was ended by signal ", status.signal(),
              description == nullptr ? "" : Cat(" (", description, ")"));
 }
-
-}  // namespace
 
 Outcome::Outcome(const StepSpec& spec)
     : step_(spec.step), node_(spec.nodes.at(spec.node_index)), mpi_(spec.mpi) {
@@ -93,8 +91,12 @@ bool Outcome::FailStranger(std::uint32_t rank) {
 }
 
 bool Outcome::RankAborted(std::uint32_t rank, std::int32_t status) {
+  return SpawnedAborted(Name(rank), status);
+}
+
+bool Outcome::SpawnedAborted(std::string_view name, std::int32_t status) {
   std::int32_t code = status & 0xff;
-  return Fail(code == 0 ? 1 : code, Cat(Name(rank), " called MPI_Abort with code ", status));
+  return Fail(code == 0 ? 1 : code, Cat(name, " called MPI_Abort with code ", status));
 }
 
 bool Outcome::Fail(std::int32_t exit_code, std::string_view reason) {

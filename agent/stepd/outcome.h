@@ -10,10 +10,13 @@
 #include <string_view>
 #include <vector>
 
+#include "base/os/process.h"
 #include "launcher/spec/step_protocol.h"
 #include "launcher/spec/step_spec.h"
 
 namespace slipway {
+
+std::string HowItEnded(const ExitStatus& status);  // "exited with code 3", "was ended by signal 9 (Killed)"
 
 class Outcome {
  public:
@@ -25,6 +28,7 @@ class Outcome {
   // True when this is a failure, and the first. `why` is added to the reason.
   bool RankExited(std::uint32_t rank, std::int32_t wait_status, std::string_view why = {});
   bool RankAborted(std::uint32_t rank, std::int32_t status);  // MPI_Abort
+  bool SpawnedAborted(std::string_view name, std::int32_t status);
   // Something else went wrong; false when something did before.
   bool Fail(std::int32_t exit_code, std::string_view reason);
   // The step is ended from outside: its reason is that, its code the first rank's that dies of it.

@@ -120,4 +120,18 @@ std::vector<std::string> RankEnvironment(const StepSpec& spec, std::uint32_t loc
   return env;
 }
 
+std::vector<std::string> SpawnedEnvironment(const StepSpec& spec, const SpawnedWorld& world,
+                                            std::uint32_t rank) {
+  const auto& here = world.ranks[spec.node_index];
+  std::size_t size = 0;
+  for (const auto& ranks : world.ranks) size += ranks.size();
+  std::vector<std::string> env;
+  Variables variables(env);
+  variables.Both(false, "RANK", "PROCID", rank);
+  variables.Both(false, "LOCAL_RANK", "LOCALID", std::find(here.begin(), here.end(), rank) - here.begin());
+  variables.Both(false, "NODE_INDEX", "NODEID", spec.node_index);
+  variables.Both(false, "NTASKS", "NTASKS", size);
+  return env;
+}
+
 }  // namespace slipway

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "launcher/spec/step_spec.h"
+#include "pmix/exchange/spawn.h"
 
 namespace slipway {
 
@@ -21,6 +22,9 @@ inline constexpr char kSessionTarget[] = "/run/slipway/mpi";
 std::vector<std::string> StepEnvironment(const StepSpec& spec);
 // On top of it, for the n-th rank of this node.
 std::vector<std::string> RankEnvironment(const StepSpec& spec, std::uint32_t local_rank);
+// On top of it, for a rank that was spawned.
+std::vector<std::string> SpawnedEnvironment(const StepSpec& spec, const SpawnedWorld& world,
+                                            std::uint32_t rank);
 
 // Of NAME=value lines.
 bool HasVariable(const std::vector<std::string>& env, std::string_view name);

@@ -16,6 +16,8 @@
 #include "agent/stepd/agent_link.h"
 #include "agent/stepd/outcome.h"
 #include "agent/stepd/output_pump.h"
+#include "agent/stepd/spawner.h"
+#include "agent/stepd/start_word.h"
 #include "base/loop/loop.h"
 #include "launcher/link/init_link.h"
 #include "launcher/link/visitors.h"
@@ -65,29 +67,40 @@ class Stepd {
   Result<> OnAgentFrame(StepFrame kind, std::string_view payload);
   void OnReady(InitReady ready);
   void OnRankExited(std::uint32_t task, std::int32_t wait_status);
+  void OnRanksEnded();
   void OnInitGone(const std::string& why);
   // stepd_mpi.cc: how ranks find one another
   Result<> StartMpi();
   void AgreeWithOtherNodes();
-  void OnAgreed(const std::string& nspace, std::uint32_t devices);
+  void OnAgreed(const StartWord& agreed);
   Result<> RegisterMpi(const std::string& nspace);
   Result<> GiveMpi(LaunchSpec& launch, std::vector<UniqueFd>& fds);
   Result<> GivePmi(Task& task, std::vector<UniqueFd>& fds);
   PmixCallbacks PmixEvents();
   PmiCallbacks PmiEvents();
   void OnConnected(std::uint32_t rank);
+  void OnAborted(const std::string& world, std::uint32_t rank, std::int32_t status);
   void OnFence(std::string members, std::vector<std::uint32_t> nodes, std::string data,
                Exchange::Reply reply);
   void OnWiredUp();
   void FailForEndInFence(std::uint32_t rank);
   void OnLeftInFence(std::uint32_t rank);
+  void OnPmixFence(const Participants& who, std::string data, Exchange::Reply reply);
+  void OnLost(const PmixPeer& peer);
   void ArmWireupTimer();
   void OnWireupTimeout();
+
+  // stepd_spawn.cc: ranks that ranks ask for
+  Spawner::Host SpawnHost();
+  Result<> StartSpawned(const SpawnedWorld& world, std::uint32_t rank, std::uint32_t task);
+  Result<> KnowSpawned(const SpawnedWorld& world);
+  void AskForRanks(SpawnRequest request, Exchange::Reply reply);
 
   // stepd_services.cc: for the step's other nodes
   void Serve(std::uint32_t node, Service service, std::string_view data, Exchange::Reply reply);
   void AskForName(NameRequest request, Exchange::Reply reply);
-  void ForgetNamesOf(std::uint32_t rank);
+  void TellOfEnd(const PmixPeer& peer, ExitStatus status, bool without_finalize);
+  void ForgetNamesOf(const std::string& world, std::uint32_t rank);
   void AskForNumber(std::function<void(std::uint64_t)> reply);
   void TellOthersEvent(const std::string& word);
 
@@ -122,20 +135,24 @@ class Stepd {
   Exchange exchange_;
   NameDirectory names_;  // of the step; asked on its first node only
   std::uint64_t last_number_ = 0;
-  std::set<std::uint32_t> asked_for_names_;  // ranks here
-  std::string nspace_;                       // how PMIx and PMI call the step's world
+  std::set<std::pair<std::string, std::uint32_t>> asked_for_names_;  // ranks here, by world
+  std::string nspace_;                                               // how PMIx and PMI call the step's world
   const std::string ranks_cgroup_;
   std::string private_dir_;  // libpmix's
   std::unique_ptr<PmixServer> pmix_;
   std::unique_ptr<PmiServer> pmi_;
   RankSockets pmi_sockets_;
-  std::set<std::uint32_t> left_in_fence_;
-  std::uint32_t devices_ = 0;  // of any node of the job
+  std::set<std::uint32_t> left_in_fence_, lost_;
+  std::vector<std::weak_ptr<std::set<std::uint32_t>>> in_fence_;  // ranks here, of each fence that is open
+  std::uint32_t devices_ = 0;                                     // of any node of the job
+  std::uint32_t universe_size_ = 0;                               // ranks that the step has processors for
+  Spawner spawner_;
 
   StepPhase phase_ = StepPhase::kStarting;
   std::vector<Lap> laps_;
   MonotonicTime last_lap_;
-  bool launched_ = false, ready_ = false, wired_up_ = false, taking_down_ = false, init_gone_ = false;
+  bool launched_ = false, ready_ = false, wired_up_ = false, taking_down_ = false, init_gone_ = false,
+       ranks_ended_ = false;
   std::optional<StepResult> result_;
   std::vector<std::string> warnings_waiting_;
   Loop::TimerId wireup_timer_, limit_timer_, kill_timer_, exchange_timer_;

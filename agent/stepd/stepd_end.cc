@@ -42,7 +42,7 @@ void Stepd::TakeDown(std::chrono::nanoseconds grace) {
     init_.Close("nothing to start");
     return loop_.Post([this] { MaybeFinish(); });
   }
-  if (outcome_.all_exited()) return;
+  if (outcome_.all_exited() && !spawner_.running()) return;
   bool first = !taking_down_;
   taking_down_ = true;
   if (grace.count() == 0) return Kill();
@@ -60,6 +60,8 @@ void Stepd::Kill() {
 
 void Stepd::MaybeFinish() {
   if (result_ || !init_gone_ || !output_.drained()) return;
+  // Spawned ranks that go on elsewhere need the names and numbers that are kept here.
+  if (spawner_.any_world() && !outcome_.failed()) return;
   Finish();
 }
 

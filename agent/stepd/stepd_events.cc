@@ -20,9 +20,21 @@ InitLink::Events Stepd::InitEvents() {
           [this](std::uint32_t task, std::int32_t wait_status) {
             loop_.Post([this, task, wait_status] { OnRankExited(task, wait_status); });
           },
-      .added_started = [this](TaskStarted started) { visitors_.OnStarted(started); },
-      .added_exited = [this](TaskExited exited) { visitors_.OnExited(exited); },
-      .added_failed = [this](TaskFailed failed) { visitors_.OnFailed(failed); },
+      .added_started =
+          [this](TaskStarted started) {
+            if (started.task < kSpawnedTaskFirst) return visitors_.OnStarted(started);
+            spawner_.OnStarted(started.task);
+          },
+      .added_exited =
+          [this](TaskExited exited) {
+            if (exited.task < kSpawnedTaskFirst) return visitors_.OnExited(exited);
+            loop_.Post([this, exited] { spawner_.OnExited(exited.task, exited.wait_status); });
+          },
+      .added_failed =
+          [this](TaskFailed failed) {
+            if (failed.task < kSpawnedTaskFirst) return visitors_.OnFailed(failed);
+            spawner_.OnNotStarted(failed);
+          },
       .failed = [this](InitFailed failed) { FailStep(failed.exit_code, failed.message); },
       .warning = [this](std::string line) { Warn(line); },
       .gone = [this](std::string why) { loop_.Post([this, why = std::move(why)] { OnInitGone(why); }); },
@@ -112,6 +124,7 @@ Result<> Stepd::OnAgentFrame(StepFrame kind, std::string_view payload) {
     case StepFrame::kPeerGone: {
       auto gone = TRY(Decode<StepPeerGone>(payload, "peer gone"));
       exchange_.PeerGone(gone.node, gone.reason);
+      spawner_.OnPeerGone(gone.node);
       ArmExchangeTick();
       return {};
     }
@@ -167,8 +180,16 @@ void Stepd::OnRankExited(std::uint32_t task, std::int32_t wait_status) {
     Warn(Cat("rank ", rank, " on ", spec_.nodes[spec_.node_index],
              " ended without having called MPI_Finalize"));
   }
-  ForgetNamesOf(rank);
-  if (!outcome_.all_exited()) return;
+  ForgetNamesOf(nspace_, rank);
+  TellOfEnd({nspace_, rank}, ExitStatus{wait_status}, outcome_.LeftWithoutFinalize(rank));
+  OnRanksEnded();
+}
+
+// May come again.
+void Stepd::OnRanksEnded() {
+  MaybeFinish();
+  if (ranks_ended_ || !outcome_.all_exited() || spawner_.running()) return;
+  ranks_ended_ = true;
   MarkLap("all ranks ended");
   loop_.Cancel(limit_timer_);
   loop_.Cancel(wireup_timer_);
@@ -180,7 +201,8 @@ void Stepd::OnRankExited(std::uint32_t task, std::int32_t wait_status) {
 void Stepd::OnInitGone(const std::string& why) {
   init_gone_ = true;
   visitors_.OnInitGone();
-  if (!outcome_.all_exited() && !outcome_.failed()) {
+  loop_.Post([this] { spawner_.OnInitGone(); });
+  if ((!outcome_.all_exited() || spawner_.running()) && !outcome_.failed()) {
     FailStep(125, Cat("the container's init ended unexpectedly", why == "closed" ? "" : Cat(" (", why, ")")));
   }
   loop_.Cancel(kill_timer_);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // How the ranks of a step find one another: the hosts of PMIx and PMI that it offers, what the nodes must
 // agree upon before, and when they are wired up.
-#include <sys/random.h>
-
 #include <numeric>
 #include <thread>
 
@@ -19,13 +17,6 @@ constexpr auto kOthersSpeakFirst = std::chrono::seconds(2);
 // Between the end of a rank's connection and the news of its own end.
 constexpr auto kRankEndIsNear = std::chrono::seconds(5);
 constexpr std::size_t kNamedMax = 16;
-
-// What each node says before the step starts.
-struct StartWord {
-  std::string nspace;  // the first node's
-  std::uint32_t devices = 0;
-};
-void Fields(auto& archive, IsA<StartWord> auto& v) { archive(v.nspace, v.devices); }
 
 std::size_t ProcessorsHere(const StepSpec& spec) {
   return spec.cpus.empty() ? std::thread::hardware_concurrency() : spec.cpus.size();
@@ -54,47 +45,40 @@ Result<> Stepd::StartMpi() {
 // The PMIx namespace must be the same on all nodes and known to nobody else, so the first node's stepd makes
 // it up and tells the others; where a file is to be emptied, nobody writes before it has been.
 void Stepd::AgreeWithOtherNodes() {
-  std::uint64_t words[2] = {};
-  CHECK(::getrandom(words, sizeof words, 0) == sizeof words);
-  StartWord ours{.devices = mpi() ? DevicesIn("/dev") : 0};
-  if (spec_.node_index == 0)
-    ours.nspace = Cat("slipway.", ToString(spec_.step), ".", words[0], ".", words[1]);
+  StartWord ours = StartWordOf(spec_);
   bool files = !spec_.append_output && (stdout_file_ || stderr_file_);
-  if (!several_nodes() || (!mpi() && !files)) return OnAgreed(ours.nspace, ours.devices);
+  if (!several_nodes() || (!mpi() && !files)) return OnAgreed(ours);
   std::vector<std::uint32_t> nodes(spec_.nodes.size());
   std::iota(nodes.begin(), nodes.end(), 0);
   ArmWireupTimer();
   exchange_.AllGather("start", nodes, AsPart(Encode(ours)), [this](Result<std::string> all) {
-    if (!all) return FailStep(125, Cat("the step cannot start: ", all.error().message));
-    StartWord agreed;
-    for (const std::string& part : PartsOf(*all)) {
-      auto word = Decode<StartWord>(part, "start");
-      if (!word) return FailStep(125, "the step cannot start: its nodes do not run the same release");
-      agreed.nspace += word->nspace;
-      agreed.devices |= word->devices;
-    }
+    auto agreed = all ? Agree(*all) : Result<StartWord>(Failure(all.error()));
+    if (!agreed) return FailStep(125, Cat("the step cannot start: ", agreed.error().message));
     MarkLap("all nodes there");
-    OnAgreed(agreed.nspace, agreed.devices);
+    OnAgreed(*agreed);
   });
   ArmExchangeTick();
 }
 
-void Stepd::OnAgreed(const std::string& nspace, std::uint32_t devices) {
+void Stepd::OnAgreed(const StartWord& agreed) {
   if (outcome_.failed()) return;
-  devices_ = devices;
-  nspace_ = nspace;
-  auto registered = mpi() ? RegisterMpi(nspace) : Result<>{};
+  devices_ = agreed.devices;
+  nspace_ = agreed.nspace;
+  SpawnLedger ledger(nspace_, SlotsOf(spec_, agreed));
+  universe_size_ = ledger.slots();
+  if (spec_.node_index == 0) spawner_.Lead(std::move(ledger));
+  auto registered = mpi() ? RegisterMpi(nspace_) : Result<>{};
   auto launched = registered ? Launch() : std::move(registered);
   if (!launched) FailStep(125, launched.error().message);
 }
 
 Result<> Stepd::RegisterMpi(const std::string& nspace) {
   if (offers_pmi()) {
-    std::uint32_t size = 0;
-    for (auto& ranks : spec_.ranks) size += static_cast<std::uint32_t>(ranks.size());
-    pmi_ = std::make_unique<PmiServer>(
-        PmiWorld{.name = nspace, .ranks = spec_.ranks, .node_index = spec_.node_index, .universe_size = size},
-        PmiEvents());
+    pmi_ = std::make_unique<PmiServer>(PmiWorld{.name = nspace,
+                                                .ranks = spec_.ranks,
+                                                .node_index = spec_.node_index,
+                                                .universe_size = universe_size_},
+                                       PmiEvents());
   }
   if (!pmix_) return {};
   return pmix_->Register({.nspace = nspace,
@@ -103,6 +87,7 @@ Result<> Stepd::RegisterMpi(const std::string& nspace) {
                           .node_index = spec_.node_index,
                           .uid = spec_.uid,
                           .gid = spec_.gid,
+                          .universe_size = universe_size_,
                           .session_dir = kSessionTarget});
 }
 
@@ -112,7 +97,8 @@ Result<> Stepd::GiveMpi(LaunchSpec& launch, std::vector<UniqueFd>& fds) {
   for (Task& task : launch.tasks) {
     if (pmi_) TRY(GivePmi(task, fds));
     if (!pmix_) continue;
-    for (std::string& line : TRY(pmix_->EnvironmentOf(task.rank))) task.env.push_back(std::move(line));
+    for (std::string& line : TRY(pmix_->EnvironmentOf({nspace_, task.rank})))
+      task.env.push_back(std::move(line));
   }
   if (!WantsMpiReport(spec_) || spec_.node_index != 0) return {};
   Warn(Cat("mpi: offered: ", pmix_ ? Cat("PMIx (", pmix_->version(), ")") : std::string(),
@@ -132,26 +118,32 @@ Result<> Stepd::GivePmi(Task& task, std::vector<UniqueFd>& fds) {
 
 PmixCallbacks Stepd::PmixEvents() {
   return {
-      .connected = [this](std::uint32_t rank) { OnConnected(rank); },
-      .finalized = [this](std::uint32_t rank) { outcome_.RankFinalized(rank); },
-      .aborted =
-          [this](std::uint32_t rank, std::int32_t status, std::string) {
-            if (outcome_.RankAborted(rank, status)) OnFirstFailure(true);
+      .connected =
+          [this](const PmixPeer& peer) {
+            if (peer.nspace != nspace_) return spawner_.OnConnected(peer.nspace, peer.rank);
+            OnConnected(peer.rank);
           },
-      .fence =
-          [this](std::string members, std::vector<std::uint32_t> nodes, std::string data,
-                 Exchange::Reply reply) {
-            OnFence(std::move(members), std::move(nodes), std::move(data), std::move(reply));
+      .finalized =
+          [this](const PmixPeer& peer) {
+            if (peer.nspace == nspace_) outcome_.RankFinalized(peer.rank);
           },
+      .aborted = [this](const PmixPeer& peer, std::int32_t status,
+                        const std::string&) { OnAborted(peer.nspace, peer.rank, status); },
+      .fence = [this](const Participants& who, std::string data,
+                      Exchange::Reply reply) { OnPmixFence(who, std::move(data), std::move(reply)); },
+      .lost = [this](const PmixPeer& peer) { OnLost(peer); },
       .modex =
-          [this](std::uint32_t node, std::uint32_t rank, Exchange::Reply reply) {
-            exchange_.Ask(node, Service::kModex, Encode(ModexRequest{rank}), std::move(reply));
+          [this](std::uint32_t node, const PmixPeer& peer, Exchange::Reply reply) {
+            exchange_.Ask(node, Service::kModex, Encode(ModexRequest{peer.nspace, peer.rank}),
+                          std::move(reply));
             ArmExchangeTick();
           },
       .name = [this](NameRequest request,
                      Exchange::Reply reply) { AskForName(std::move(request), std::move(reply)); },
       .number = [this](std::function<void(std::uint64_t)> reply) { AskForNumber(std::move(reply)); },
       .event = [this](std::string word) { TellOthersEvent(word); },
+      .spawn = [this](SpawnRequest request,
+                      Exchange::Reply reply) { AskForRanks(std::move(request), std::move(reply)); },
   };
 }
 
@@ -160,10 +152,8 @@ PmiCallbacks Stepd::PmiEvents() {
       .send = [this](std::uint32_t rank, std::string bytes) { pmi_sockets_.Send(rank, std::move(bytes)); },
       .connected = [this](std::uint32_t rank) { OnConnected(rank); },
       .finalized = [this](std::uint32_t rank) { outcome_.RankFinalized(rank); },
-      .aborted =
-          [this](std::uint32_t rank, std::int32_t status, std::string) {
-            if (outcome_.RankAborted(rank, status)) OnFirstFailure(true);
-          },
+      .aborted = [this](std::uint32_t rank, std::int32_t status,
+                        std::string) { OnAborted(nspace_, rank, status); },
       .fence =
           [this](std::string members, std::vector<std::uint32_t> nodes, std::string data,
                  Exchange::Reply reply) {
@@ -178,6 +168,12 @@ PmiCallbacks Stepd::PmiEvents() {
                             " does not speak PMI as it should: ", why));
           },
   };
+}
+
+void Stepd::OnAborted(const std::string& world, std::uint32_t rank, std::int32_t status) {
+  std::string spawned = world == nspace_ ? std::string() : spawner_.NameOf(world, rank);
+  if (spawned.empty() ? outcome_.RankAborted(rank, status) : outcome_.SpawnedAborted(spawned, status))
+    OnFirstFailure(true);
 }
 
 void Stepd::ArmWireupTimer() {
@@ -204,7 +200,7 @@ void Stepd::OnFence(std::string members, std::vector<std::uint32_t> nodes, std::
                       [this, reply = std::move(reply)](Result<std::string> all) {
                         if (all) {
                           OnWiredUp();
-                        } else if (!outcome_.failed()) {
+                        } else if (!outcome_.failed() && spec_.kill_on_bad_exit) {
                           FailStep(1, Cat("the ranks cannot exchange data: ", all.error().message));
                         }
                         reply(std::move(all));
@@ -238,6 +234,32 @@ void Stepd::OnLeftInFence(std::uint32_t rank) {
     FailStep(1, Cat("rank ", rank, " on ", spec_.nodes[spec_.node_index],
                     " left MPI while the others wait for it in a fence"));
   });
+}
+
+// libpmix goes on without those that it has lost, and so would the others, with data that lacks theirs. Who
+// is lost before the fence of which it is one, or before that is answered, has left the others in it.
+void Stepd::OnPmixFence(const Participants& who, std::string data, Exchange::Reply reply) {
+  auto ours = std::make_shared<std::set<std::uint32_t>>();
+  for (const PmixPeer& peer : who.here) {
+    if (peer.nspace == nspace_) ours->insert(peer.rank);
+  }
+  if (spec_.kill_on_bad_exit) {
+    for (std::uint32_t rank : lost_) {
+      if (ours->contains(rank)) OnLeftInFence(rank);
+    }
+    std::erase_if(in_fence_, [](auto& fence) { return fence.expired(); });
+    in_fence_.push_back(ours);
+  }
+  OnFence(who.members, who.nodes, std::move(data),
+          [ours, reply = std::move(reply)](Result<std::string> all) { reply(std::move(all)); });
+}
+
+void Stepd::OnLost(const PmixPeer& peer) {
+  if (peer.nspace != nspace_ || !lost_.insert(peer.rank).second) return;
+  for (auto& fence : in_fence_) {
+    auto ranks = fence.lock();
+    if (ranks && ranks->contains(peer.rank)) return OnLeftInFence(peer.rank);
+  }
 }
 
 void Stepd::OnWireupTimeout() {

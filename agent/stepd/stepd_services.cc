@@ -10,7 +10,7 @@ void Stepd::Serve(std::uint32_t node, Service service, std::string_view data, Ex
       auto request = Decode<ModexRequest>(data, "modex request");
       if (!request) return reply(Failure(request.error()));
       if (!pmix_) return reply(Fail(Code::kFailedPrecondition, "not an MPI step"));
-      return pmix_->ServeModex(request->rank, std::move(reply));
+      return pmix_->ServeModex({request->world, request->rank}, std::move(reply));
     }
     case Service::kName: {
       auto request = Decode<NameRequest>(data, "name request");
@@ -18,6 +18,11 @@ void Stepd::Serve(std::uint32_t node, Service service, std::string_view data, Ex
       request->node = node;
       return names_.Handle(std::move(*request), std::move(reply));
     }
+    case Service::kSpawn:
+    case Service::kWorld:
+    case Service::kWorldEnded:
+      if (!pmix_) return reply(slipway::Fail(Code::kFailedPrecondition, "not an MPI step"));
+      return spawner_.Serve(node, service, data, std::move(reply));
     case Service::kNumber:
       return reply(Encode(++last_number_));
     case Service::kEvent: {
@@ -30,14 +35,14 @@ void Stepd::Serve(std::uint32_t node, Service service, std::string_view data, Ex
 
 // The first node keeps the names of all.
 void Stepd::AskForName(NameRequest request, Exchange::Reply reply) {
-  if (request.kind != NameRequest::kForget) asked_for_names_.insert(request.publisher);
+  if (request.kind != NameRequest::kForget) asked_for_names_.emplace(request.world, request.publisher);
   exchange_.Ask(0, Service::kName, Encode(request), std::move(reply));
   ArmExchangeTick();
 }
 
-void Stepd::ForgetNamesOf(std::uint32_t rank) {
-  if (asked_for_names_.erase(rank) == 0) return;
-  NameRequest request{.kind = NameRequest::kForget, .world = nspace_, .publisher = rank};
+void Stepd::ForgetNamesOf(const std::string& world, std::uint32_t rank) {
+  if (asked_for_names_.erase({world, rank}) == 0) return;
+  NameRequest request{.kind = NameRequest::kForget, .world = world, .publisher = rank};
   AskForName(std::move(request), [](Result<std::string>) {});
 }
 
@@ -50,6 +55,19 @@ void Stepd::AskForNumber(std::function<void(std::uint64_t)> reply) {
     reply(number.value_or(0));
   });
   ArmExchangeTick();
+}
+
+// Where the others go on without a rank, those who registered for the news hear of it, on every node.
+void Stepd::TellOfEnd(const PmixPeer& peer, ExitStatus status, bool without_finalize) {
+  if (!pmix_ || spec_.kill_on_bad_exit || taking_down_) return;
+  if (status.exit_code() == 0 && !without_finalize) return;
+  RankEnd end = status.signaled()         ? RankEnd::kBySignal
+                : status.exit_code() != 0 ? RankEnd::kByError
+                                          : RankEnd::kWithoutFinalize;
+  auto word = PmixServer::EventOf(peer, end);
+  auto told = word ? pmix_->DeliverEvent(*word) : Result<>(Failure(word.error()));
+  if (!told) return Warn(Cat("the other ranks are not told of the end: ", told.error().message));
+  TellOthersEvent(*word);
 }
 
 void Stepd::TellOthersEvent(const std::string& word) {

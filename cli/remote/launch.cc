@@ -46,6 +46,11 @@ Command Declare() {
        .complete = "dir"},
       {.name = "label", .letter = 'l', .help = "put the rank before each line"},
       {.name = "keep-on-bad-exit", .help = "a rank that fails does not end the others"},
+      {.name = "kill-on-bad-exit",
+       .type = Option::kString,
+       .value_name = "0|1",
+       .help = "srun's word for it: 0 is --keep-on-bad-exit",
+       .complete = "0|1"},
       ContextOption()};
   command.options.insert(command.options.end(), more.begin(), more.end());
   return command;
@@ -70,7 +75,10 @@ Result<v1::Program> ProgramOf(const Parsed& options, bool in_allocation) {
     program.add_env(entry);
   }
   program.set_interactive_stdin(program.stdin_path().empty());
-  program.set_keep_on_bad_exit(options.Has("keep-on-bad-exit"));
+  std::string kill = options.Value("kill-on-bad-exit", "1");
+  if (kill != "0" && kill != "1")
+    return Fail(Code::kInvalidArgument, "--kill-on-bad-exit=", kill, ": must be 0 or 1");
+  program.set_keep_on_bad_exit(options.Has("keep-on-bad-exit") || kill == "0");
   return program;
 }
 

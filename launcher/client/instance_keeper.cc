@@ -177,7 +177,7 @@ class Keeper {
       fds.push_back(TRY(MakeSealedMemfd("task-order", Encode(order))));
       fds.push_back(TRY(Dup(STDOUT_FILENO)));
       fds.push_back(TRY(Dup(STDERR_FILENO)));
-      init_.Add(kFirstTask, std::move(fds));
+      init_.Add({.task = kFirstTask}, std::move(fds));
       return {};
     };
     if (auto sent = send(); !sent) Warn(sent.error().message);

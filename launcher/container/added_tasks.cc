@@ -25,7 +25,8 @@ Result<> AddedTasks::Run(const RunTask& request, std::vector<UniqueFd> fds) {
     return report_->Send(InitFrame::kTaskFailed,
                          TaskFailed{.task = request.task, .message = pid.error().message});
   }
-  tasks_[request.task] = {.pid = *pid};
+  tasks_[request.task] = {.pid = *pid, .member = request.member};
+  if (request.member) ++members_;
   return report_->Send(InitFrame::kStarted, TaskStarted{request.task, *pid});
 }
 
@@ -93,6 +94,7 @@ Result<bool> AddedTasks::Ended(pid_t pid, int wait_status) {
   TRY(ReadFailures());  // it may have been written after our last look
   TaskExited exited{at->first, wait_status};
   bool failed = at->second.failed;
+  if (at->second.member) --members_;
   tasks_.erase(at);
   if (!failed) TRY(report_->Send(InitFrame::kExited, exited));
   return true;

@@ -31,6 +31,7 @@ class AddedTasks {
   void Signal(std::uint32_t task, int signal_number);
   void SignalAll(int signal_number);
   bool empty() const { return tasks_.empty(); }
+  bool has_members() const { return members_ > 0; }  // for whom the container stays
 
   int failures_fd() const { return failures_.read.get(); }  // readable: ReadFailures
   Result<> ReadFailures();
@@ -38,6 +39,7 @@ class AddedTasks {
  private:
   struct Running {
     pid_t pid = -1;
+    bool member = false;
     bool failed = false;  // and reported as such
   };
   AddedTasks(const LaunchSpec& spec, const Environment& env, Report& report, PipeEnds failures)
@@ -52,6 +54,7 @@ class AddedTasks {
   Report* report_;
   PipeEnds failures_;  // TaskFailure records of all of them
   std::map<std::uint32_t, Running> tasks_;
+  std::size_t members_ = 0;
 };
 
 }  // namespace slipway

@@ -74,10 +74,11 @@ class AddedTasksTest : public testing::Test {
   TaskOrder Order(const std::string& script) {
     return {.argv = {"sh", "-c", script}, .stdin_fd = -1, .stdout_fd = 0, .stderr_fd = 0};
   }
-  void Ask(std::uint32_t number, const TaskOrder& order, std::vector<int> streams) {
+  void Ask(std::uint32_t number, const TaskOrder& order, std::vector<int> streams, bool member = false) {
     UniqueFd memfd = std::move(*MakeSealedMemfd("order", Encode(order)));
     streams.insert(streams.begin(), memfd.get());
-    ASSERT_TRUE(SendMessage(control_.get(), EncodeFrame(InitFrame::kRunTask, RunTask{number}), streams));
+    ASSERT_TRUE(
+        SendMessage(control_.get(), EncodeFrame(InitFrame::kRunTask, RunTask{number, member}), streams));
   }
   // Its output, once it has ended.
   std::string Output(TaskOrder order, std::uint32_t number = kFirst) {
@@ -191,6 +192,24 @@ TEST_F(AddedTasksTest, GetTheirOwnSignalsAndEndWithTheContainer) {
   EXPECT_EQ(exited_.task, 0U);
   EXPECT_EQ(Next(), InitFrame{});
   EXPECT_EQ(*ReadAll(out.read.get(), 100), "");  // its last holder is dead
+}
+
+TEST_F(AddedTasksTest, ThatAreMembersKeepTheContainerUntilTheyHaveEnded) {
+  ASSERT_NO_FATAL_FAILURE(Start(false));
+  PipeEnds out = std::move(*MakePipe()), in = std::move(*MakePipe());
+  TaskOrder order = Order("read line; echo $line");
+  order.stdin_fd = 1;
+  Ask(kSpawnedTaskFirst, order, {out.write.get(), in.read.get()}, true);
+  out.write.reset();
+  EXPECT_EQ(Next(), InitFrame::kStarted);
+  ASSERT_TRUE(SendMessage(control_.get(), EncodeFrame(InitFrame::kSignal, TaskSignal{0, SIGKILL})));
+  EXPECT_EQ(Next(), InitFrame::kExited);
+  EXPECT_EQ(exited_.task, 0U);
+  ASSERT_EQ(::write(in.write.get(), "still here\n", 11), 11);
+  EXPECT_EQ(*ReadAll(out.read.get(), 100), "still here\n");
+  EXPECT_EQ(Next(), InitFrame::kExited);
+  EXPECT_EQ(exited_.task, kSpawnedTaskFirst);
+  EXPECT_EQ(Next(), InitFrame{});
 }
 
 TEST_F(AddedTasksTest, AndOrphansAreGivenTimeWhenTheContainerIsFinished) {

@@ -99,7 +99,8 @@ class Supervisor {
   }
 
   void LeaveIfDone() {
-    if (finishing_ ? NothingLeft() : left_ == 0 && !supervised_.idle) Leave(0);
+    bool done = left_ == 0 && !supervised_.added->has_members() && !supervised_.idle;
+    if (finishing_ ? NothingLeft() : done) Leave(0);
   }
 
   FuseServer* ServerOf(pid_t pid) {

@@ -26,8 +26,8 @@ struct Supervised {
   bool idle = false;  // stands without tasks until the socket closes
 };
 
-// Ends the process when the last task has ended and been reported (added ones are not waited for). Signals
-// must be blocked.
+// Ends the process when the last task has ended and been reported (of added ones only members are waited
+// for). Signals must be blocked.
 [[noreturn]] void Supervise(Supervised supervised, Report& report);
 
 }  // namespace slipway

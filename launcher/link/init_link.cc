@@ -35,8 +35,8 @@ Result<> InitLink::Launch(const LaunchSpec& spec, std::vector<UniqueFd> fds, boo
   return {};
 }
 
-void InitLink::Add(std::uint32_t number, std::vector<UniqueFd> fds) {
-  Send(EncodeFrame(InitFrame::kRunTask, RunTask{number}), std::move(fds));
+void InitLink::Add(RunTask request, std::vector<UniqueFd> fds) {
+  Send(EncodeFrame(InitFrame::kRunTask, request), std::move(fds));
 }
 
 void InitLink::Finish(std::int32_t signal_number) {

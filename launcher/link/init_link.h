@@ -45,7 +45,7 @@ class InitLink {
   // `idle`: LaunchRequest.
   Result<> Launch(const LaunchSpec& spec, std::vector<UniqueFd> fds, bool idle = false);
   // `fds`: the order's memfd and its streams, which are not looked at here.
-  void Add(std::uint32_t number, std::vector<UniqueFd> fds);
+  void Add(RunTask request, std::vector<UniqueFd> fds);
   void Signal(std::int32_t task, std::int32_t signal_number);
   void Finish(std::int32_t signal_number);
   // The init then ends every task and goes; `gone` still comes.

@@ -34,9 +34,10 @@ void Visitors::TurnAway(const Opening& opening, const std::string& line) {
 
 // Numbers come again only after all others: an answer about an old one cannot be taken for a new one's.
 std::uint32_t Visitors::FreeNumber() {
-  while (visitors_.contains(next_)) next_ = next_ == INT32_MAX ? kAddedTaskFirst : next_ + 1;
+  auto advance = [this] { next_ = next_ + 1 == kSpawnedTaskFirst ? kAddedTaskFirst : next_ + 1; };
+  while (visitors_.contains(next_)) advance();
   std::uint32_t number = next_;
-  next_ = next_ == INT32_MAX ? kAddedTaskFirst : next_ + 1;
+  advance();
   return number;
 }
 
@@ -57,7 +58,7 @@ void Visitors::Admit(Opening opening) {
   visitor.socket = std::move(opening.socket);
   visitor.reader = std::move(opening.reader);
   visitor.watch = *watch;
-  init_.Add(number, std::move(opening.fds));
+  init_.Add({.task = number}, std::move(opening.fds));
   if (!ReadFrames(number, visitor)) Leave(number);
 }
 

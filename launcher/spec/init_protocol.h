@@ -43,13 +43,16 @@ struct LaunchRequest {
 void Fields(auto& archive, IsA<LaunchRequest> auto& v) { archive(v.version, v.idle); }
 
 // Nothing can setns into a container whose init is undumpable: who wants one more process in it asks the
-// init. Its end is reported as that of the spec's tasks, and never ends the container.
-inline constexpr std::uint32_t kAddedTaskFirst = 1U << 20;  // above every index into LaunchSpec::tasks
-inline constexpr std::size_t kAddedTasksMax = 256;          // at once
+// init. Its end is reported as that of the spec's tasks, and ends the container only as the last of its
+// members.
+inline constexpr std::uint32_t kAddedTaskFirst = 1U << 20;    // above every index into LaunchSpec::tasks
+inline constexpr std::uint32_t kSpawnedTaskFirst = 1U << 30;  // from here on: ranks that MPI_Comm_spawn made
+inline constexpr std::size_t kAddedTasksMax = 256;            // at once
 struct RunTask {
   std::uint32_t task = kAddedTaskFirst;  // the asker's number for it, not in use
+  bool member = false;                   // the container stays until it has ended, as for the spec's tasks
 };
-void Fields(auto& archive, IsA<RunTask> auto& v) { archive(v.task); }
+void Fields(auto& archive, IsA<RunTask> auto& v) { archive(v.task, v.member); }
 
 struct TaskFailed {
   std::uint32_t task = 0;

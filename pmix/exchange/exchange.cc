@@ -53,8 +53,12 @@ struct Exchange::Message {
 void Fields(auto& archive, auto& v) requires requires { v.kind, v.name, v.number, v.round, v.ok, v.data; }
 { archive(v.kind, v.name, v.number, v.round, v.ok, v.data); }
 
-Exchange::Exchange(std::uint32_t node_index, std::vector<std::string> node_names, ExchangeCallbacks callbacks)
-    : node_index_(node_index), names_(std::move(node_names)), callbacks_(std::move(callbacks)) {
+Exchange::Exchange(std::uint32_t node_index, std::vector<std::string> node_names, ExchangeCallbacks callbacks,
+                   std::size_t message_bytes_max)
+    : node_index_(node_index),
+      names_(std::move(node_names)),
+      callbacks_(std::move(callbacks)),
+      message_bytes_max_(message_bytes_max) {
   CHECK(node_index_ < names_.size());
 }
 
@@ -103,20 +107,28 @@ void Exchange::AllGather(std::string_view members, const std::vector<std::uint32
     if (failure.empty()) failure = Gone(node);
   }
   if (!failure.empty()) return FailGather(key, failure);
-  SendRound(key, gather);
-  Advance(key);
+  if (SendRound(key, gather)) Advance(key);
 }
 
-void Exchange::SendRound(const Key& key, const Gather& gather) {
+// False: it was too much, and has failed.
+bool Exchange::SendRound(const Key& key, const Gather& gather) {
   std::size_t count = gather.nodes.size(), step = std::size_t{1} << gather.round;
   std::vector<std::string> blocks(
       gather.blocks.begin(),
       gather.blocks.begin() + static_cast<std::ptrdiff_t>(std::min(step, count - step)));
+  std::string data = Encode(blocks);
+  if (data.size() > message_bytes_max_) {
+    FailGather(key,
+               Cat("the ranks exchange more than is carried: ", data.size(), " bytes in one message of node ",
+                   names_[node_index_], ", at most ", message_bytes_max_));
+    return false;
+  }
   SendTo(gather.nodes[(gather.position + count - step) % count], {.kind = Kind::kBlocks,
                                                                   .name = key.first,
                                                                   .number = key.second,
                                                                   .round = gather.round,
-                                                                  .data = Encode(blocks)});
+                                                                  .data = std::move(data)});
+  return true;
 }
 
 void Exchange::Advance(const Key& key) {
@@ -132,7 +144,7 @@ void Exchange::Advance(const Key& key) {
       return FailGather(key, Cat("node ", names_[from], " does not keep the protocol of the exchange"));
     std::move(theirs->begin(), theirs->end(), std::back_inserter(gather.blocks));
     ++gather.round;
-    if (std::size_t{1} << gather.round < count) SendRound(key, gather);
+    if (std::size_t{1} << gather.round < count && !SendRound(key, gather)) return;
   }
   std::string all;
   for (const std::string& block : gather.blocks) all += block;
@@ -155,6 +167,9 @@ void Exchange::FailGather(const Key& key, const std::string& reason) {
 void Exchange::Ask(std::uint32_t node, Service service, std::string data, Reply reply) {
   if (node == node_index_) return callbacks_.serve(node, service, std::move(data), std::move(reply));
   if (std::string gone = Gone(node); !gone.empty()) return reply(Fail(Code::kUnavailable, gone));
+  if (data.size() > message_bytes_max_)
+    return reply(Fail(Code::kResourceExhausted, "a request of ", data.size(), " bytes to node ", names_[node],
+                      ", at most ", message_bytes_max_));
   std::uint64_t request = next_request_++;
   asked_.emplace(request, Asked{node, std::move(reply)});
   SendTo(node, {.kind = Kind::kRequest,
@@ -231,6 +246,9 @@ void Exchange::HandleRequest(std::uint32_t node, Message&& message) {
   std::uint64_t request = message.name;
   callbacks_.serve(node, static_cast<Service>(message.number), std::move(message.data),
                    [this, node, request](Result<std::string> data) {
+                     if (data && data->size() > message_bytes_max_)
+                       data = Fail(Code::kResourceExhausted, "an answer of ", data->size(),
+                                   " bytes, at most ", message_bytes_max_);
                      Message answer{.kind = Kind::kAnswer, .name = request, .ok = data.has_value()};
                      if (!data) answer.number = static_cast<std::uint64_t>(data.error().code);
                      answer.data = data ? std::move(*data) : data.error().message;

@@ -31,11 +31,20 @@ namespace slipway {
 inline constexpr std::size_t kExchangeOpenMax = 4096;  // allgathers that others have begun and we have not
 
 // What one node may ask of another; what each request and its answer hold is said where it is served.
-enum class Service : std::uint16_t { kModex = 1, kName = 2, kNumber = 3, kEvent = 4 };
+enum class Service : std::uint16_t {
+  kModex = 1,
+  kName = 2,
+  kNumber = 3,
+  kEvent = 4,
+  kSpawn = 5,
+  kWorld = 6,
+  kWorldEnded = 7
+};
 struct ModexRequest {
+  std::string world;
   std::uint32_t rank = 0;
 };
-void Fields(auto& archive, IsA<ModexRequest> auto& v) { archive(v.rank); }
+void Fields(auto& archive, IsA<ModexRequest> auto& v) { archive(v.world, v.rank); }
 
 struct ExchangeCallbacks {
   // Towards the stepd of that node; may lose, repeat and reorder.
@@ -54,9 +63,12 @@ std::vector<std::string> PartsOf(std::string_view all);
 
 class Exchange {
  public:
+  static constexpr std::size_t kMessageHeadBytesMax = 64;
   using Reply = ExchangeCallbacks::Reply;
 
-  Exchange(std::uint32_t node_index, std::vector<std::string> node_names, ExchangeCallbacks callbacks);
+  // `message_bytes_max`: what becomes longer on its way is refused with kResourceExhausted.
+  Exchange(std::uint32_t node_index, std::vector<std::string> node_names, ExchangeCallbacks callbacks,
+           std::size_t message_bytes_max = kLinkMessageBytesMax - kMessageHeadBytesMax);
 
   // `nodes`: sorted, each once, ours among them, the same at every participant. The answer is everybody's
   // data joined, in no promised order. kUnavailable names the node that has gone.
@@ -95,7 +107,7 @@ class Exchange {
   void HandleRequest(std::uint32_t node, Message&& message);
   void HandleAnswer(std::uint32_t node, Message&& message);
   void Advance(const Key& key);
-  void SendRound(const Key& key, const Gather& gather);
+  bool SendRound(const Key& key, const Gather& gather);
   void FailGather(const Key& key, const std::string& reason);
   static bool StillNeeds(const Gather& gather, std::uint32_t node);
   std::set<std::uint32_t> Neighbours(const Gather& gather) const;
@@ -104,6 +116,7 @@ class Exchange {
   const std::uint32_t node_index_;
   const std::vector<std::string> names_;
   const ExchangeCallbacks callbacks_;
+  const std::size_t message_bytes_max_;
   std::map<std::uint32_t, Link> links_;
   std::map<std::uint32_t, std::string> gone_;       // node → reason
   std::map<std::uint64_t, std::uint64_t> entered_;  // how many of that name we have entered

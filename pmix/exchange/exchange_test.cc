@@ -15,7 +15,8 @@ namespace {
 
 class Net {
  public:
-  explicit Net(std::uint32_t nodes, unsigned seed = 1) : random_(seed) {
+  explicit Net(std::uint32_t nodes, unsigned seed = 1, std::size_t message_bytes_max = 100 << 20)
+      : random_(seed) {
     std::vector<std::string> names;
     for (std::uint32_t i = 0; i < nodes; ++i) names.push_back(Cat("n", i));
     for (std::uint32_t i = 0; i < nodes; ++i) {
@@ -31,7 +32,7 @@ class Net {
       callbacks.step_failed = [this, i](std::uint32_t from, std::int32_t code, std::string reason) {
         failures_.push_back(Cat(i, "<", from, ":", code, ":", reason));
       };
-      nodes_.push_back(std::make_unique<Exchange>(i, names, std::move(callbacks)));
+      nodes_.push_back(std::make_unique<Exchange>(i, names, std::move(callbacks), message_bytes_max));
     }
   }
 
@@ -211,6 +212,27 @@ Cost CostOf(std::uint32_t count) {
   cost.bytes_in_max = *std::max_element(in.begin(), in.end());
   cost.frames_out_max = *std::max_element(out.begin(), out.end());
   return cost;
+}
+
+// A link would drop it at the other end, and everybody would wait.
+TEST(AllGather, OfMoreThanIsCarriedFailsEverywhereAndSaysSo) {
+  Net net(5, 1, 1000);
+  std::string some(600, 's'), answers[5];
+  for (std::uint32_t i = 0; i < 5; ++i) net[i].AllGather("*", AllOf(5), some, Into(answers[i]));
+  net.Settle();
+  for (auto& answer : answers)
+    EXPECT_NE(answer.find("the ranks exchange more than is carried"), std::string::npos) << answer;
+  std::string request, answer;
+  net[0].Ask(1, Service::kName, std::string(2000, 'r'), Into(request));
+  EXPECT_NE(request.find("a request of 2000 bytes to node n1, at most 1000"), std::string::npos) << request;
+  net[0].Ask(1, Service::kModex, std::string(990, 'a'), Into(answer));  // what is served is longer
+  net.Settle();
+  EXPECT_NE(answer.find("at most 1000"), std::string::npos) << answer;
+  std::string next;
+  for (std::uint32_t i = 0; i < 5; ++i)
+    net[i].AllGather("*", AllOf(5), "x", Into(i == 0 ? next : answers[i]));
+  net.Settle();
+  EXPECT_EQ(next, "xxxxx");
 }
 
 TEST(AllGather, GrowsAsTheLogarithmAndCarriesNothingTwice) {

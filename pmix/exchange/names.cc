@@ -92,6 +92,14 @@ void NameDirectory::Unpublish(const NameRequest& request, const Exchange::Reply&
   reply(Fail(Code::kNotFound, "no such name: ", request.key.substr(0, 80)));
 }
 
+void NameDirectory::ForgetWorld(const std::string& world) {
+  for (auto at = names_.begin(); at != names_.end();) {
+    auto next = std::next(at);
+    if (at->world == world && at->life == NameLife::kWorld) Remove(at);
+    at = next;
+  }
+}
+
 void NameDirectory::Forget(const NameRequest& request) {
   auto theirs = [&](const NameRequest& it) {
     return it.world == request.world && it.publisher == request.publisher;

@@ -44,6 +44,8 @@ class NameDirectory {
  public:
   // The answer of a lookup is the value. kAlreadyExists, kNotFound, kResourceExhausted.
   void Handle(NameRequest request, Exchange::Reply reply);
+  // All its ranks have ended: names that were to live as long as it are no more.
+  void ForgetWorld(const std::string& world);
 
  private:
   struct Waiter {

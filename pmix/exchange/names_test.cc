@@ -32,6 +32,19 @@ TEST(Names, AreThereForAllOfTheStepUntilTheirPublisherTakesThemBack) {
   EXPECT_EQ(Ask(directory, By(NameRequest::kLookup, 0)), "!no such name: k");
 }
 
+TEST(Names, OfAWorldThatHasEndedAreFreeAgain) {
+  NameDirectory directory;
+  NameRequest request = By(NameRequest::kPublish, 0);
+  request.life = NameLife::kWorld;
+  Ask(directory, request);
+  directory.ForgetWorld("other");
+  EXPECT_EQ(Ask(directory, By(NameRequest::kLookup, 1)), "v");
+  directory.ForgetWorld("w");
+  EXPECT_EQ(Ask(directory, By(NameRequest::kPublish, 1)), "");
+  directory.ForgetWorld("w");  // that one lives as long as the step
+  EXPECT_EQ(Ask(directory, By(NameRequest::kLookup, 0)), "v");
+}
+
 TEST(Names, AreSeenInTheirRangeOnly) {
   NameDirectory directory;
   NameRequest request = By(NameRequest::kPublish, 0);

@@ -25,10 +25,12 @@ pmix_status_t StatusOf(const Result<std::string>& done) {
 
 pmix_status_t MeetAll(const char* what, const pmix_proc_t procs[], size_t count, pmix_op_cbfunc_t answer,
                       void* context) {
-  auto who = ParticipantsOf(Target()->places, procs, count);
+  auto who = Target()->places.ParticipantsOf(procs, count);
   if (!who) return PMIX_ERR_NOT_SUPPORTED;
   Target()->loop->Post([what, who = std::move(*who), answer, context] {
-    Target()->callbacks.fence(Cat(what, who.members), who.nodes, {},
+    Participants named = who;
+    named.members = Cat(what, who.members);
+    Target()->callbacks.fence(std::move(named), {},
                               [answer, context](Result<std::string> all) { answer(StatusOf(all), context); });
   });
   return PMIX_SUCCESS;
@@ -76,7 +78,7 @@ pmix_status_t OnDisconnectAll(const pmix_proc_t procs[], size_t count, const pmi
 pmix_status_t OnGroup(pmix_group_operation_t operation, char* name, const pmix_proc_t procs[], size_t count,
                       const pmix_info_t infos[], size_t info_count, pmix_info_cbfunc_t answer,
                       void* context) {
-  auto who = ParticipantsOf(Target()->places, procs, count);
+  auto who = Target()->places.ParticipantsOf(procs, count);
   if (!who || name == nullptr) return PMIX_ERR_NOT_SUPPORTED;
   bool construct = operation == PMIX_GROUP_CONSTRUCT;
   GroupAnswer to{.answer = answer,
@@ -86,12 +88,12 @@ pmix_status_t OnGroup(pmix_group_operation_t operation, char* name, const pmix_p
   const pmix_info_t* endpoints = FindInfo(infos, info_count, PMIX_GROUP_ENDPT_DATA);
   if (endpoints != nullptr && endpoints->value.type == PMIX_BYTE_OBJECT)
     part.endpoints.assign(endpoints->value.data.bo.bytes, endpoints->value.data.bo.size);
-  std::string members = Cat(construct ? "group:" : "ungroup:", name, ":", who->members);
+  who->members = Cat(construct ? "group:" : "ungroup:", name, ":", who->members);
   // The first of its nodes fetches the number for all.
-  bool fetches = to.wants_id && who->nodes.front() == Target()->places.node_index;
-  Target()->loop->Post([to, part, members, nodes = who->nodes, fetches]() mutable {
-    auto meet = [to, members, nodes](const GroupPart& mine) {
-      Target()->callbacks.fence(members, nodes, AsPart(Encode(mine)),
+  bool fetches = to.wants_id && who->nodes.front() == Target()->places.here();
+  Target()->loop->Post([to, part, who = std::move(*who), fetches]() mutable {
+    auto meet = [to, who = std::move(who)](const GroupPart& mine) {
+      Target()->callbacks.fence(who, AsPart(Encode(mine)),
                                 [to](Result<std::string> all) { AnswerGroup(to, all); });
     };
     if (!fetches) return meet(part);

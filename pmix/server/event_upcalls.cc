@@ -4,6 +4,7 @@
 // delivers it.
 #include <cstring>
 
+#include "base/text/text.h"
 #include "pmix/server/upcalls.h"
 #include "pmix/server/values.h"
 
@@ -32,12 +33,24 @@ pmix_status_t OnDeregisterEvents(pmix_status_t*, size_t, pmix_op_cbfunc_t, void*
 pmix_status_t OnNotifyEvent(pmix_status_t code, const pmix_proc_t* source, pmix_data_range_t range,
                             pmix_info_t infos[], size_t count, pmix_op_cbfunc_t, void*) {
   if (range == PMIX_RANGE_LOCAL || range == PMIX_RANGE_PROC_LOCAL) return PMIX_OPERATION_SUCCEEDED;
-  if (source == nullptr || Target()->places.nspace != source->nspace) return PMIX_OPERATION_SUCCEEDED;
+  if (source == nullptr || !Target()->places.Knows(source->nspace)) return PMIX_OPERATION_SUCCEEDED;
   auto packed = Pack(infos, count);
   if (!packed) return PMIX_ERR_PACK_FAILURE;
   std::string word = Encode(EventWord{code, source->nspace, source->rank, range, std::move(*packed)});
   Target()->loop->Post([word = std::move(word)] { Target()->callbacks.event(word); });
   return PMIX_OPERATION_SUCCEEDED;
+}
+
+// Only for those who registered for just this: Open MPI's handler for everything else ends the whole job.
+Result<std::string> EventOfEnd(const pmix_proc_t& proc, RankEnd end) {
+  pmix_status_t code = end == RankEnd::kBySignal  ? PMIX_ERR_PROC_ABORTED_BY_SIG
+                       : end == RankEnd::kByError ? PMIX_ERR_PROC_ABORTED
+                                                  : PMIX_ERR_PROC_TERM_WO_SYNC;
+  InfoArray infos;
+  infos.Add(PMIX_EVENT_AFFECTED_PROC, &proc, PMIX_PROC);
+  infos.True(PMIX_EVENT_NON_DEFAULT);
+  PackedInfos packed = TRY(Pack(infos.data(), infos.size()));
+  return Encode(EventWord{code, proc.nspace, proc.rank, PMIX_RANGE_SESSION, std::move(packed)});
 }
 
 Result<> DeliverEvent(const PmixLibrary& library, std::string_view word) {
@@ -59,7 +72,8 @@ pmix_status_t OnQuery(pmix_proc_t*, pmix_query_t* queries, size_t count, pmix_in
   std::size_t asked = 0;
   for (std::size_t i = 0; i < count; ++i) {
     for (char** key = queries[i].keys; key != nullptr && *key != nullptr; ++key, ++asked) {
-      if (std::strcmp(*key, PMIX_QUERY_NAMESPACES) == 0) infos->Text(*key, Target()->places.nspace);
+      if (std::strcmp(*key, PMIX_QUERY_NAMESPACES) == 0)
+        infos->Text(*key, Join(Target()->places.Names(), ","));
       if (std::strcmp(*key, PMIX_QUERY_PSET_NAMES) == 0) infos->Text(*key, "");
       std::size_t none = 0;
       if (std::strcmp(*key, PMIX_QUERY_NUM_PSETS) == 0) infos->Add(*key, &none, PMIX_SIZE);

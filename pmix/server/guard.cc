@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::int64_t kNobody = -1;
 constexpr int kMarkedFdsMax = 65536;
+constexpr int kGreetingSeconds = 5;
 std::atomic<std::int64_t> g_allowed_uid{kNobody};
 std::atomic<std::uint64_t> g_refused{0};
 // Descriptors that came out of accept(). One that was closed and used again keeps its mark, which costs its
@@ -124,6 +125,9 @@ __attribute__((visibility("default"))) int accept(int listen_fd, sockaddr* addre
   }
   int on = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+  // libpmix waits for a caller's greeting on the thread that serves all others.
+  timeval patience{.tv_sec = kGreetingSeconds, .tv_usec = 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   if (fd < kMarkedFdsMax) g_marked[fd].store(true, std::memory_order_relaxed);
   return fd;
 }

@@ -7,6 +7,9 @@
 //
 // The same trick for read(2): each read on such a connection asks for an immediate ACK, without which Nagle
 // on the client's side and the delayed ACK on ours cost every MPI_Finalize 40 ms.
+//
+// And a caller who connects and says nothing would stop libpmix's one thread: receiving from an accepted
+// connection gives up after five seconds, as long as libpmix has it blocking.
 #pragma once
 
 #include <sys/types.h>

@@ -27,6 +27,7 @@ Result<PmixLibrary> Open() {
              Find(library, "PMIx_generate_regex", table.generate_regex) &&
              Find(library, "PMIx_generate_ppn", table.generate_ppn) &&
              Find(library, "PMIx_server_register_nspace", table.register_nspace) &&
+             Find(library, "PMIx_server_deregister_nspace", table.deregister_nspace) &&
              Find(library, "PMIx_server_register_client", table.register_client) &&
              Find(library, "PMIx_server_setup_fork", table.setup_fork) &&
              Find(library, "PMIx_server_dmodex_request", table.dmodex_request) &&
@@ -35,6 +36,7 @@ Result<PmixLibrary> Open() {
              Find(library, "PMIx_Data_pack", table.data_pack) &&
              Find(library, "PMIx_Data_unpack", table.data_unpack) &&
              Find(library, "PMIx_Notify_event", table.notify_event) &&
+             Find(library, "PMIx_Register_event_handler", table.register_event_handler) &&
              Find(library, "PMIx_Error_string", table.error_string) &&
              Find(library, "PMIx_Get_version", table.get_version);
   if (!all) return Fail(Code::kFailedPrecondition, "this node cannot start MPI steps: ", ::dlerror());

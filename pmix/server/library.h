@@ -19,6 +19,7 @@ struct PmixLibrary {
   decltype(&PMIx_generate_regex) generate_regex;
   decltype(&PMIx_generate_ppn) generate_ppn;
   decltype(&PMIx_server_register_nspace) register_nspace;
+  decltype(&PMIx_server_deregister_nspace) deregister_nspace;
   decltype(&PMIx_server_register_client) register_client;
   decltype(&PMIx_server_setup_fork) setup_fork;
   decltype(&PMIx_server_dmodex_request) dmodex_request;
@@ -27,6 +28,7 @@ struct PmixLibrary {
   decltype(&PMIx_Data_pack) data_pack;
   decltype(&PMIx_Data_unpack) data_unpack;
   decltype(&PMIx_Notify_event) notify_event;
+  decltype(&PMIx_Register_event_handler) register_event_handler;
   decltype(&PMIx_Error_string) error_string;
   decltype(&PMIx_Get_version) get_version;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pmix/server/pmix_server.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -16,7 +17,6 @@ struct PmixServer::Impl {
   UpcallTarget target;
   Topology topology;
   pmix_topology_t pmix_topology{};
-  pmix_nspace_t nspace{};  // libpmix reads all 256 bytes
 };
 
 namespace {
@@ -33,19 +33,22 @@ void PrepareEnvironment() {
   ::setenv("PMIX_MCA_psec", "native", 1);
   ::setenv("PMIX_MCA_pmix_hwloc_hole_kind", "none", 1);
   ::setenv("HWLOC_PLUGINS_PATH", "/nonexistent", 1);
+  // A rank that claims to send more is let go of before that is allocated; 0 would be without a bound.
+  ::setenv("PMIX_MCA_ptl_base_max_msg_size", "64", 1);     // MiB
+  ::setenv("PMIX_MCA_pmix_event_caching_window", "0", 1);  // a lost rank is told of at once, not after 1 s
 }
 
-std::string NodeList(const PmixStep& step) {
+std::string NodeList(const PmixWorld& world) {
   std::string names;
-  for (std::size_t node = 0; node < step.nodes.size(); ++node) {
-    if (!step.ranks[node].empty()) names += Cat(names.empty() ? "" : ",", step.nodes[node]);
+  for (std::size_t node = 0; node < world.nodes.size(); ++node) {
+    if (!world.ranks[node].empty()) names += Cat(names.empty() ? "" : ",", world.nodes[node]);
   }
   return names;
 }
 
-std::string RankList(const PmixStep& step) {
+std::string RankList(const PmixWorld& world) {
   std::string text;
-  for (const auto& ranks : step.ranks) {
+  for (const auto& ranks : world.ranks) {
     if (ranks.empty()) continue;
     if (!text.empty()) text += ';';
     for (std::size_t i = 0; i < ranks.size(); ++i) text += Cat(i > 0 ? "," : "", ranks[i]);
@@ -53,20 +56,56 @@ std::string RankList(const PmixStep& step) {
   return text;
 }
 
-RankPlaces PlacesOf(const PmixStep& step) {
-  RankPlaces places{.nspace = step.nspace,
-                    .node_index = step.node_index,
-                    .node_count = static_cast<std::uint32_t>(step.nodes.size())};
+Places::NodeOfRank NodeOfRanks(const PmixWorld& world) {
   std::size_t count = 0;
-  for (const auto& ranks : step.ranks) count += ranks.size();
-  places.node_of.resize(count);
-  for (std::uint32_t node = 0; node < step.ranks.size(); ++node) {
-    for (std::uint32_t rank : step.ranks[node]) {
+  for (const auto& ranks : world.ranks) count += ranks.size();
+  Places::NodeOfRank node_of(count);
+  for (std::uint32_t node = 0; node < world.ranks.size(); ++node) {
+    for (std::uint32_t rank : world.ranks[node]) {
       CHECK(rank < count);
-      places.node_of[rank] = node;
+      node_of[rank] = node;
     }
   }
-  return places;
+  return node_of;
+}
+
+pmix_proc_t ProcOf(const std::string& nspace, std::uint32_t rank) {
+  pmix_proc_t proc{};  // libpmix reads all 256 bytes of the name
+  std::memcpy(proc.nspace, nspace.data(), std::min<std::size_t>(nspace.size(), PMIX_MAX_NSLEN));
+  proc.rank = rank;
+  return proc;
+}
+
+// A rank's own number of its program cannot be told by maps. libpmix derives no other place of a rank once it
+// has been given this, so all of them are given.
+void AddProgramNumbers(const PmixWorld& world, InfoArray& infos) {
+  std::uint32_t rank = 0;
+  std::vector<std::uint16_t> next_here(world.nodes.size());
+  Places::NodeOfRank node_of = NodeOfRanks(world);
+  for (std::uint32_t program = 0; program < world.programs.size(); ++program) {
+    for (std::uint32_t i = 0; i < world.programs[program] && rank < node_of.size(); ++i, ++rank) {
+      std::uint32_t node = node_of[rank];
+      std::uint16_t local = next_here[node]++;
+      InfoArray about;
+      about.Add(PMIX_RANK, &rank, PMIX_PROC_RANK);
+      about.Number(PMIX_APPNUM, program);
+      about.Add(PMIX_APP_RANK, &i, PMIX_PROC_RANK);
+      about.Add(PMIX_LOCAL_RANK, &local, PMIX_UINT16);
+      about.Add(PMIX_NODE_RANK, &local, PMIX_UINT16);
+      about.Number(PMIX_NODEID, node);
+      about.Text(PMIX_HOSTNAME, world.nodes[node]);
+      pmix_data_array_t array{.type = PMIX_INFO, .size = about.size(), .array = about.data()};
+      infos.Add(PMIX_PROC_DATA, &array, PMIX_DATA_ARRAY);
+    }
+  }
+  std::uint32_t programs = static_cast<std::uint32_t>(world.programs.size());
+  infos.Number(PMIX_JOB_NUM_APPS, programs);
+}
+
+void AddParent(const PmixPeer& parent, InfoArray& infos) {
+  pmix_proc_t proc = ProcOf(parent.nspace, parent.rank);
+  infos.Add(PMIX_PARENT_ID, &proc, PMIX_PROC);
+  infos.True(PMIX_SPAWNED);
 }
 
 }  // namespace
@@ -101,55 +140,63 @@ Result<std::unique_ptr<PmixServer>> PmixServer::Start(Loop& loop, const std::str
   }
   TRY(Check(*impl->library, impl->library->server_init(UpcallModule(), infos.data(), infos.size()),
             "PMIx_server_init"));
+  WatchForLostConnections(*impl->library);
   return std::unique_ptr<PmixServer>(new PmixServer(std::move(impl)));
 }
 
-Result<> PmixServer::Register(PmixStep step) {
+Result<> PmixServer::Register(const PmixWorld& world) {
   const PmixLibrary& library = *impl_->library;
-  if (step.nspace.empty() || step.nspace.size() > PMIX_MAX_NSLEN)
-    return Fail(Code::kInvalidArgument, "PMIx namespace: ", step.nspace.size(), " bytes");
-  std::memcpy(impl_->nspace, step.nspace.data(), step.nspace.size());
-  impl_->target.places = PlacesOf(step);
+  if (world.nspace.empty() || world.nspace.size() > PMIX_MAX_NSLEN)
+    return Fail(Code::kInvalidArgument, "PMIx namespace: ", world.nspace.size(), " bytes");
+  Places& places = impl_->target.places;
+  Places::NodeOfRank node_of = NodeOfRanks(world);
+  auto size = static_cast<std::uint32_t>(node_of.size());
+  if (!world.parent) places.SetNodes(world.node_index, static_cast<std::uint32_t>(world.nodes.size()));
+  places.Add(world.nspace, std::move(node_of));
 
   char* node_map = nullptr;
   char* proc_map = nullptr;
-  TRY(Check(library, library.generate_regex(NodeList(step).c_str(), &node_map), "PMIx_generate_regex"));
-  TRY(Check(library, library.generate_ppn(RankList(step).c_str(), &proc_map), "PMIx_generate_ppn"));
+  TRY(Check(library, library.generate_regex(NodeList(world).c_str(), &node_map), "PMIx_generate_regex"));
+  TRY(Check(library, library.generate_ppn(RankList(world).c_str(), &proc_map), "PMIx_generate_ppn"));
   InfoArray infos;
   infos.Add(PMIX_NODE_MAP, node_map, PMIX_REGEX);
   infos.Add(PMIX_PROC_MAP, proc_map, PMIX_REGEX);
-  auto size = static_cast<std::uint32_t>(impl_->target.places.node_of.size());
+  std::free(node_map);
+  std::free(proc_map);
   infos.Number(PMIX_JOB_SIZE, size);
-  infos.Number(PMIX_UNIV_SIZE, size);
-  if (!step.session_dir.empty()) {
-    infos.Text(PMIX_TMPDIR, step.session_dir);
-    infos.Text(PMIX_NSDIR, step.session_dir);
+  infos.Number(PMIX_UNIV_SIZE, std::max(size, world.universe_size));
+  if (world.parent) AddParent(*world.parent, infos);
+  if (world.programs.size() > 1) AddProgramNumbers(world, infos);
+  if (!world.session_dir.empty()) {
+    infos.Text(PMIX_TMPDIR, world.session_dir);
+    infos.Text(PMIX_NSDIR, world.session_dir);
     infos.True(PMIX_TDIR_RMCLEAN);
   }
   if (!impl_->topology.xml.empty()) {
     infos.Text(PMIX_LOCAL_TOPO, impl_->topology.xml);
     infos.Text(PMIX_HWLOC_XML_V2, impl_->topology.xml);
   }
-  const auto& local = step.ranks.at(step.node_index);
-  pmix_status_t status = library.register_nspace(impl_->nspace, static_cast<int>(local.size()), infos.data(),
-                                                 infos.size(), nullptr, nullptr);
-  std::free(node_map);
-  std::free(proc_map);
-  TRY(Check(library, status, "PMIx_server_register_nspace"));
+  const auto& local = world.ranks.at(world.node_index);
+  pmix_proc_t proc = ProcOf(world.nspace, 0);
+  TRY(Check(library,
+            library.register_nspace(proc.nspace, static_cast<int>(local.size()), infos.data(), infos.size(),
+                                    nullptr, nullptr),
+            "PMIx_server_register_nspace"));
   for (std::uint32_t rank : local) {
-    pmix_proc_t proc{};
-    std::memcpy(proc.nspace, impl_->nspace, sizeof proc.nspace);
     proc.rank = rank;
-    TRY(Check(library, library.register_client(&proc, step.uid, step.gid, nullptr, nullptr, nullptr),
+    TRY(Check(library, library.register_client(&proc, world.uid, world.gid, nullptr, nullptr, nullptr),
               "PMIx_server_register_client"));
   }
   return {};
 }
 
-Result<std::vector<std::string>> PmixServer::EnvironmentOf(std::uint32_t rank) {
-  pmix_proc_t proc{};
-  std::memcpy(proc.nspace, impl_->nspace, sizeof proc.nspace);
-  proc.rank = rank;
+void PmixServer::Deregister(const std::string& nspace) {
+  impl_->target.places.Remove(nspace);
+  impl_->library->deregister_nspace(ProcOf(nspace, 0).nspace, nullptr, nullptr);
+}
+
+Result<std::vector<std::string>> PmixServer::EnvironmentOf(const PmixPeer& peer) {
+  pmix_proc_t proc = ProcOf(peer.nspace, peer.rank);
   char** env = nullptr;
   TRY(Check(*impl_->library, impl_->library->setup_fork(&proc, &env), "PMIx_server_setup_fork"));
   std::vector<std::string> lines;
@@ -161,14 +208,10 @@ Result<std::vector<std::string>> PmixServer::EnvironmentOf(std::uint32_t rank) {
   return lines;
 }
 
-void PmixServer::ServeModex(std::uint32_t rank, Exchange::Reply reply) {
-  const RankPlaces& places = impl_->target.places;
-  if (rank >= places.node_of.size() || places.node_of[rank] != places.node_index) {
-    return reply(Fail(Code::kNotFound, "rank ", rank, " is not here"));
-  }
-  pmix_proc_t proc{};
-  std::memcpy(proc.nspace, impl_->nspace, sizeof proc.nspace);
-  proc.rank = rank;
+void PmixServer::ServeModex(const PmixPeer& peer, Exchange::Reply reply) {
+  pmix_proc_t proc = ProcOf(peer.nspace, peer.rank);
+  if (impl_->target.places.NodeOf(proc) != impl_->target.places.here())
+    return reply(Fail(Code::kNotFound, "rank ", peer.rank, " is not here"));
   struct Waiting {
     Loop* loop;
     Exchange::Reply reply;
@@ -190,6 +233,11 @@ void PmixServer::ServeModex(std::uint32_t rank, Exchange::Reply reply) {
   if (status == PMIX_SUCCESS) return;
   waiting->reply(Fail(Code::kNotFound, "PMIx_server_dmodex_request: ", impl_->library->error_string(status)));
   delete waiting;
+}
+
+Result<std::string> PmixServer::EventOf(const PmixPeer& peer, RankEnd end) {
+  pmix_proc_t proc = ProcOf(peer.nspace, peer.rank);
+  return EventOfEnd(proc, end);
 }
 
 Result<> PmixServer::DeliverEvent(std::string_view word) {

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,34 +20,55 @@
 #include "base/result/result.h"
 #include "pmix/exchange/exchange.h"
 #include "pmix/exchange/names.h"
+#include "pmix/exchange/spawn.h"
 
 namespace slipway {
 
-struct PmixStep {
+struct PmixPeer {
+  std::string nspace;
+  std::uint32_t rank = 0;
+};
+
+// Who takes part in a collective.
+struct Participants {
+  std::string members;               // in one spelling for all nodes
+  std::vector<std::uint32_t> nodes;  // sorted
+  std::vector<PmixPeer> here;
+};
+
+// The step, or a world that its ranks spawned.
+struct PmixWorld {
   std::string nspace;  // the same on every node; nobody else can guess it
   std::vector<std::string> nodes;
   std::vector<std::vector<std::uint32_t>> ranks;  // by node; 0…n-1, each once
   std::uint32_t node_index = 0;
   uid_t uid = 0;
   gid_t gid = 0;
+  std::uint32_t universe_size = 0;      // how many ranks the step has room for; 0: as many as this world has
+  std::optional<PmixPeer> parent;       // who spawned it
+  std::vector<std::uint32_t> programs;  // how many ranks each of several has; empty: there is one
   std::string session_dir;  // as the ranks see it, private to the step; empty: MPI chooses one in /tmp
 };
 
+// How a rank ended that others may have counted on.
+enum class RankEnd : std::uint8_t { kBySignal = 1, kByError = 2, kWithoutFinalize = 3 };
+
 struct PmixCallbacks {
-  std::function<void(std::uint32_t rank)> connected, finalized;
-  std::function<void(std::uint32_t rank, std::int32_t status, std::string message)> aborted;
-  // All local participants have come: `data` is theirs, the reply everybody's. `members` names who takes
-  // part.
-  std::function<void(std::string members, std::vector<std::uint32_t> nodes, std::string data,
-                     Exchange::Reply reply)>
-      fence;
-  // A local rank wants what `rank` on `node` has committed.
-  std::function<void(std::uint32_t node, std::uint32_t rank, Exchange::Reply reply)> modex;
+  std::function<void(const PmixPeer&peer)> connected, finalized;
+  std::function<void(const PmixPeer& peer, std::int32_t status, std::string message)> aborted;
+  // All local participants have come, or are lost: `data` is theirs, the reply everybody's.
+  std::function<void(Participants who, std::string data, Exchange::Reply reply)> fence;
+  // A local rank let go of its connection without having called finalized.
+  std::function<void(const PmixPeer& peer)> lost;
+  // A local rank wants what `peer` on `node` has committed.
+  std::function<void(std::uint32_t node, const PmixPeer& peer, Exchange::Reply reply)> modex;
   std::function<void(NameRequest request, Exchange::Reply reply)> name;
   // A number that was never given before in this step; not 0.
   std::function<void(std::function<void(std::uint64_t)> reply)> number;
   // For DeliverEvent on every other node.
   std::function<void(std::string word)> event;
+  // A rank wants more of them; the answer is the name of their namespace.
+  std::function<void(SpawnRequest request, Exchange::Reply reply)> spawn;
 };
 
 class PmixServer {
@@ -57,13 +79,16 @@ class PmixServer {
                                                    PmixCallbacks callbacks);
   ~PmixServer();
 
-  // Then the step is made known; ranks may connect from here on.
-  Result<> Register(PmixStep step);
+  // Then the step is made known, and later what it spawns; ranks may connect from here on.
+  Result<> Register(const PmixWorld& world);
+  void Deregister(const std::string& nspace);  // none of its ranks is left
   // NAME=value lines that this rank needs to find us; carry them through every environment filter.
-  Result<std::vector<std::string>> EnvironmentOf(std::uint32_t rank);
+  Result<std::vector<std::string>> EnvironmentOf(const PmixPeer& peer);
   // What a local rank has committed (or will have: the reply may come late).
-  void ServeModex(std::uint32_t rank, Exchange::Reply reply);
-  // An event that a rank of another node raised.
+  void ServeModex(const PmixPeer& peer, Exchange::Reply reply);
+  // The event that tells local ranks which have registered for it; DeliverEvent has other nodes' do so.
+  static Result<std::string> EventOf(const PmixPeer& peer, RankEnd end);
+  // An event of another node, or EventOf.
   Result<> DeliverEvent(std::string_view word);
   std::string version() const;
 

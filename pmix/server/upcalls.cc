@@ -4,7 +4,7 @@
 // waited for an answer that never comes would be worse than one that is told no.
 #include "pmix/server/upcalls.h"
 
-#include <algorithm>
+#include "pmix/server/library.h"
 
 namespace slipway {
 namespace {
@@ -24,50 +24,57 @@ void ReplyTo(pmix_modex_cbfunc_t reply, void* reply_data, Result<std::string> da
       [](void* text) { delete static_cast<std::string*>(text); }, kept);
 }
 
-bool IsOurs(const pmix_proc_t* proc) {
-  return g_target->places.nspace == proc->nspace && proc->rank < g_target->places.node_of.size();
+PmixPeer PeerOf(const pmix_proc_t& proc) { return {.nspace = proc.nspace, .rank = proc.rank}; }
+
+// An event of libpmix's own, one turn of its loop after it no longer counts on that rank.
+void OnLostConnection(size_t, pmix_status_t, const pmix_proc_t* source, pmix_info_t[], size_t, pmix_info_t*,
+                      size_t, pmix_event_notification_cbfunc_fn_t done, void* context) {
+  if (source != nullptr && g_target != nullptr && g_target->places.NodeOf(*source))
+    g_target->loop->Post([peer = PeerOf(*source)] { g_target->callbacks.lost(peer); });
+  if (done != nullptr) done(PMIX_EVENT_ACTION_COMPLETE, nullptr, 0, nullptr, nullptr, context);
 }
 
 pmix_status_t OnConnected(const pmix_proc_t* proc, void*, pmix_info_t*, size_t, pmix_op_cbfunc_t, void*) {
-  if (!IsOurs(proc)) return PMIX_ERR_NOT_SUPPORTED;
-  g_target->loop->Post([rank = proc->rank] { g_target->callbacks.connected(rank); });
+  if (!g_target->places.NodeOf(*proc)) return PMIX_ERR_NOT_SUPPORTED;
+  g_target->loop->Post([peer = PeerOf(*proc)] { g_target->callbacks.connected(peer); });
   return PMIX_OPERATION_SUCCEEDED;
 }
 
 pmix_status_t OnFinalized(const pmix_proc_t* proc, void*, pmix_op_cbfunc_t, void*) {
-  if (!IsOurs(proc)) return PMIX_OPERATION_SUCCEEDED;
-  g_target->loop->Post([rank = proc->rank] { g_target->callbacks.finalized(rank); });
+  if (!g_target->places.NodeOf(*proc)) return PMIX_OPERATION_SUCCEEDED;
+  g_target->loop->Post([peer = PeerOf(*proc)] { g_target->callbacks.finalized(peer); });
   return PMIX_OPERATION_SUCCEEDED;
 }
 
 pmix_status_t OnAbort(const pmix_proc_t* proc, void*, int status, const char message[], pmix_proc_t*, size_t,
                       pmix_op_cbfunc_t, void*) {
-  if (!IsOurs(proc)) return PMIX_ERR_NOT_SUPPORTED;
+  if (!g_target->places.NodeOf(*proc)) return PMIX_ERR_NOT_SUPPORTED;
   std::string text = message == nullptr ? "" : std::string(message).substr(0, 200);
-  g_target->loop->Post([rank = proc->rank, status, text = std::move(text)] {
-    g_target->callbacks.aborted(rank, status, text);
+  g_target->loop->Post([peer = PeerOf(*proc), status, text = std::move(text)] {
+    g_target->callbacks.aborted(peer, status, text);
   });
   return PMIX_OPERATION_SUCCEEDED;
 }
 
 pmix_status_t OnFence(const pmix_proc_t procs[], size_t count, const pmix_info_t[], size_t, char* data,
                       size_t size, pmix_modex_cbfunc_t reply, void* reply_data) {
-  auto who = ParticipantsOf(g_target->places, procs, count);
+  auto who = g_target->places.ParticipantsOf(procs, count);
   if (!who) return PMIX_ERR_NOT_SUPPORTED;
   std::string bytes = data == nullptr ? std::string() : std::string(data, size);
   g_target->loop->Post([who = std::move(*who), bytes = std::move(bytes), reply, reply_data]() mutable {
-    g_target->callbacks.fence(
-        std::move(who.members), std::move(who.nodes), std::move(bytes),
-        [reply, reply_data](Result<std::string> all) { ReplyTo(reply, reply_data, std::move(all)); });
+    g_target->callbacks.fence(std::move(who), std::move(bytes), [reply, reply_data](Result<std::string> all) {
+      ReplyTo(reply, reply_data, std::move(all));
+    });
   });
   return PMIX_SUCCESS;
 }
 
 pmix_status_t OnModex(const pmix_proc_t* proc, const pmix_info_t[], size_t, pmix_modex_cbfunc_t reply,
                       void* reply_data) {
-  if (!IsOurs(proc)) return PMIX_ERR_NOT_FOUND;
-  g_target->loop->Post([rank = proc->rank, node = g_target->places.node_of[proc->rank], reply, reply_data] {
-    g_target->callbacks.modex(node, rank, [reply, reply_data](Result<std::string> data) {
+  auto node = g_target->places.NodeOf(*proc);
+  if (!node) return PMIX_ERR_NOT_FOUND;
+  g_target->loop->Post([peer = PeerOf(*proc), node = *node, reply, reply_data] {
+    g_target->callbacks.modex(node, peer, [reply, reply_data](Result<std::string> data) {
       ReplyTo(reply, reply_data, std::move(data));
     });
   });
@@ -79,44 +86,19 @@ pmix_status_t NotOffered(Arguments...) {
   return PMIX_ERR_NOT_SUPPORTED;
 }
 
-// The one slot that cannot refuse by what it returns.
+// The one slot that cannot refuse by what it returns. An answer within the upcall would wait for a lock that
+// libpmix's own thread holds, and with it the whole server.
 void LogNotOffered(const pmix_proc_t*, const pmix_info_t[], size_t, const pmix_info_t[], size_t,
                    pmix_op_cbfunc_t answer, void* context) {
-  if (answer != nullptr) answer(PMIX_ERR_NOT_SUPPORTED, context);
+  if (answer == nullptr) return;
+  g_target->loop->Post([answer, context] { answer(PMIX_ERR_NOT_SUPPORTED, context); });
 }
 
 }  // namespace
 
-std::optional<Participants> ParticipantsOf(const RankPlaces& places, const pmix_proc_t* procs,
-                                           std::size_t count) {
-  std::vector<bool> in(places.node_of.size());
-  for (std::size_t i = 0; i < count; ++i) {
-    if (places.nspace != procs[i].nspace) return std::nullopt;
-    if (procs[i].rank == PMIX_RANK_WILDCARD) {
-      in.assign(in.size(), true);
-    } else if (procs[i].rank == PMIX_RANK_LOCAL_NODE) {
-      for (std::size_t rank = 0; rank < in.size(); ++rank)
-        in[rank] = in[rank] || places.node_of[rank] == places.node_index;
-    } else if (procs[i].rank < in.size()) {
-      in[procs[i].rank] = true;
-    } else {
-      return std::nullopt;
-    }
-  }
-  Participants who;
-  std::vector<bool> nodes(places.node_count);
-  bool all = std::find(in.begin(), in.end(), false) == in.end();
-  if (all) who.members = "*";
-  for (std::size_t rank = 0; rank < in.size(); ++rank) {
-    if (!in[rank]) continue;
-    nodes[places.node_of[rank]] = true;
-    if (!all) who.members += Cat(rank, ",");
-  }
-  for (std::uint32_t node = 0; node < nodes.size(); ++node) {
-    if (nodes[node]) who.nodes.push_back(node);
-  }
-  if (who.nodes.empty() || !nodes[places.node_index]) return std::nullopt;
-  return who;
+void WatchForLostConnections(const PmixLibrary& library) {
+  pmix_status_t code = PMIX_ERR_LOST_CONNECTION;
+  library.register_event_handler(&code, 1, nullptr, 0, OnLostConnection, nullptr, nullptr);
 }
 
 void SetUpcallTarget(UpcallTarget* target) { g_target = target; }
@@ -131,7 +113,7 @@ pmix_server_module_t* UpcallModule() {
       .publish = OnPublish,
       .lookup = OnLookup,
       .unpublish = OnUnpublish,
-      .spawn = NotOffered,
+      .spawn = OnSpawn,
       .connect = OnConnectAll,
       .disconnect = OnDisconnectAll,
       .register_events = OnRegisterEvents,

@@ -4,40 +4,26 @@
 
 #include <pmix_server.h>
 
-#include <optional>
-#include <string>
-#include <vector>
-
+#include "pmix/server/places.h"
 #include "pmix/server/pmix_server.h"
 
 namespace slipway {
 
-// Where every rank sits; never changes once Register() made it.
-struct RankPlaces {
-  std::string nspace;
-  std::vector<std::uint32_t> node_of;  // by rank
-  std::uint32_t node_index = 0;
-  std::uint32_t node_count = 0;
-};
-
-// Who takes part in a collective, in one spelling for all nodes; nothing when that is not ranks of this step.
-struct Participants {
-  std::string members;
-  std::vector<std::uint32_t> nodes;  // sorted
-};
-std::optional<Participants> ParticipantsOf(const RankPlaces& places, const pmix_proc_t* procs,
-                                           std::size_t count);
-
 struct UpcallTarget {
   Loop* loop = nullptr;
   PmixCallbacks callbacks;
-  RankPlaces places;
+  Places places;
 };
-// The one server of this process; set before PMIx_server_init, never changed while libpmix runs.
+// The one server of this process; set before PMIx_server_init, never changed while libpmix runs, but for the
+// places.
 void SetUpcallTarget(UpcallTarget* target);
 UpcallTarget* Target();
 pmix_server_module_t* UpcallModule();
+void WatchForLostConnections(const struct PmixLibrary& library);  // once libpmix runs
 
+// spawn_upcall.cc
+pmix_status_t OnSpawn(const pmix_proc_t* proc, const pmix_info_t infos[], size_t count,
+                      const pmix_app_t apps[], size_t app_count, pmix_spawn_cbfunc_t answer, void* context);
 // names_upcalls.cc
 pmix_status_t OnPublish(const pmix_proc_t* proc, const pmix_info_t infos[], size_t count,
                         pmix_op_cbfunc_t answer, void* context);
@@ -60,7 +46,8 @@ pmix_status_t OnNotifyEvent(pmix_status_t code, const pmix_proc_t* source, pmix_
                             pmix_info_t infos[], size_t count, pmix_op_cbfunc_t answer, void* context);
 pmix_status_t OnQuery(pmix_proc_t* asker, pmix_query_t* queries, size_t count, pmix_info_cbfunc_t answer,
                       void* context);
-// What another node's OnNotifyEvent made; to our own clients.
+Result<std::string> EventOfEnd(const pmix_proc_t& proc, RankEnd end);
+// What another node's OnNotifyEvent or EventOfEnd made; to our own clients.
 Result<> DeliverEvent(const struct PmixLibrary& library, std::string_view word);
 
 }  // namespace slipway

@@ -218,6 +218,7 @@ void ToProto(const LaunchStep& launch, const LaunchContext& context, const Signe
   ToProto(*launch.command, launch, names, out->mutable_program());
   AddGpus(launch, context.site->TraitsOf(mine.node), out->mutable_program());
   out->set_cores_per_task(launch.cores_per_task);
+  out->set_cores(static_cast<std::uint32_t>(launch.allocation.cores.Numbers().size()));
   out->set_memory_bytes(launch.allocation.memory_bytes);
   AddCpus(launch, context.state->FindNode(mine.node), out);
   out->set_time_limit_s(launch.time_limit_s);

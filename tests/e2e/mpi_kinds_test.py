@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """MPI libraries that do not speak PMIx, in containers on two nodes; and what a user is told when one cannot be served."""
+import re
 import shutil
 import subprocess
 import unittest
@@ -22,6 +23,34 @@ int main(int argc, char** argv) {
   fflush(stdout);
   _exit(0);
 }
+"""
+
+# The root waits for all children to have spoken, so that none of the lines is lost.
+SPAWN = """import os, socket, sys
+from mpi4py import MPI
+world = MPI.COMM_WORLD
+parent = MPI.Comm.Get_parent()
+here = socket.gethostname() + " " + os.readlink("/proc/self/ns/user")
+if parent != MPI.COMM_NULL:
+    everyone = parent.Merge(True)
+    total = everyone.allreduce(everyone.rank)
+    print("CHILD", world.rank, "of", world.size, "on", socket.gethostname(), "sum", total, here, flush=True)
+    everyone.Free()
+    parent.Disconnect()
+    sys.exit()
+if world.rank == 0:
+    print("UNIVERSE", world.Get_attr(MPI.UNIVERSE_SIZE), flush=True)
+    try:
+        MPI.COMM_SELF.Spawn("no-such-program", maxprocs=1)
+    except MPI.Exception as error:
+        print("caught", error, flush=True)
+world.Barrier()
+children = world.Spawn(sys.executable, [__file__], maxprocs=4)
+everyone = children.Merge(False)
+total = everyone.allreduce(everyone.rank)
+print("PARENT", world.rank, "sum", total, here, flush=True)
+everyone.Free()
+children.Disconnect()
 """
 
 
@@ -71,7 +100,25 @@ if c.rank == 0: MPI.Unpublish_name("service", port)
         done = self.cluster("launch", "-N2", "-n2", "--image", "mpi", "--", "python3", "-c", code, check=0)
         self.assertEqual(done.stdout, "same True\n", done.stderr)
 
-    def test_spawn_is_an_error_that_a_program_can_catch(self):
+    def test_spawned_ranks_come_into_the_containers_of_both_nodes(self):
+        (self.home / "spawn.py").write_text(SPAWN)
+        script = self.script("spawn.sh", "#SLIPWAY --image=mpi", "#SBATCH -N 2 -n 6", "#SBATCH --output=spawn-%j.txt",
+                             f"exec slipway launch -N2 -n 2 -- python3 {self.home}/spawn.py")
+        job_id = self.cluster.submit(str(script))
+        job = self.cluster.wait_end(job_id)
+        output = (self.home / f"spawn-{job_id}.txt").read_text()
+        self.assertEqual((job["state"], job["exit_code"]), ("COMPLETED", 0), output)
+        for rank in range(4):
+            self.assertRegex(output, rf"CHILD {rank} of 4 on n[12] sum 15")
+        namespaces = {}
+        for host, namespace in re.findall(r"(n\d) (user:\S+)", output):
+            namespaces.setdefault(host, set()).add(namespace)
+        self.assertEqual({host: len(found) for host, found in namespaces.items()}, {"n1": 1, "n2": 1}, output)
+        self.assertIn("UNIVERSE 6", output)
+        self.assertIn("caught MPI_ERR", output)
+        self.assertRegex(output, r"got no more ranks: .*no-such-program")
+
+    def test_spawn_without_room_is_an_error_that_a_program_can_catch(self):
         code = """from mpi4py import MPI
 try:
     MPI.COMM_SELF.Spawn("true", maxprocs=1)
@@ -79,7 +126,18 @@ except MPI.Exception as error: print(error)
 MPI.COMM_WORLD.Barrier()
 """
         done = self.cluster("launch", "-n2", "--image", "mpi", "--", "python3", "-c", code, check=0)
-        self.assertEqual(done.stdout.count("MPI_ERR_SPAWN"), 2, done.stdout + done.stderr)
+        self.assertEqual(done.stdout.count("MPI_ERR"), 2, done.stdout + done.stderr)
+        self.assertRegex(done.stderr, r"rank \d got no more ranks: 1 rank was asked for, and of the 2 .* 0 are free")
+
+    def test_ranks_go_on_without_one_that_failed_where_they_are_told_to(self):
+        # Rank 3 is on the node of rank 2, and speaks once that is no more.
+        code = ('cd "$HOME"; case $SLIPWAY_RANK in 2) echo $$ >pid.new; mv pid.new pid; exit 5;; '
+                '3) until [ -s pid ]; do :; done; while kill -0 $(cat pid) 2>/dev/null; do :; done; echo still here;; esac')
+        for option in ("--keep-on-bad-exit", "--kill-on-bad-exit=0"):
+            (self.home / "pid").unlink(missing_ok=True)
+            done = self.cluster("launch", "-N2", "-n4", option, "--image", "mpi", "--", "sh", "-c", code, check=5)
+            self.assertEqual(done.stdout, "still here\n", done.stderr)
+        self.cluster("launch", "-n2", "--kill-on-bad-exit=2", "--image", "mpi", "--", "true", check=2)
 
     def test_an_unknown_kind_is_refused_with_those_there_are(self):
         done = self.cluster("launch", "-n2", "--mpi=pmi3", "--image", "mpich", "--", "true")

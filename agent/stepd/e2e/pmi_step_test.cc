@@ -19,8 +19,22 @@ constexpr char kProgram[] = R"(
 #include <unistd.h>
 int main(int argc, char** argv) {
   const char* mode = argc > 1 ? argv[1] : "";
-  MPI_Init(&argc, &argv);
   int rank, size, sum = 0;
+  if (!strcmp(mode, "session")) {
+    MPI_Session session;
+    MPI_Group group;
+    MPI_Comm world;
+    MPI_Session_init(MPI_INFO_NULL, MPI_ERRORS_ARE_FATAL, &session);
+    MPI_Group_from_session_pset(session, "mpi://WORLD", &group);
+    MPI_Comm_create_from_group(group, "tag", MPI_INFO_NULL, MPI_ERRORS_ARE_FATAL, &world);
+    MPI_Comm_rank(world, &rank);
+    MPI_Comm_size(world, &size);
+    MPI_Allreduce(&rank, &sum, 1, MPI_INT, MPI_SUM, world);
+    printf("rank %d of %d sum %d in a session\n", rank, size, sum);
+    fflush(stdout);
+    _exit(0);
+  }
+  MPI_Init(&argc, &argv);
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Comm_size(MPI_COMM_WORLD, &size);
   if (!strcmp(mode, "abort") && rank == 1) MPI_Abort(MPI_COMM_WORLD, 7);
@@ -129,6 +143,16 @@ TEST_F(PmiStep, MpichEndsWithItsCodes) {
   // Its node knows; the other may hear first from ranks that abort because their peer is gone.
   EXPECT_EQ(die[1].result->exit_code, 11) << die[1].result->reason;
   EXPECT_NE(die[0].result->exit_code, 0);
+}
+
+TEST_F(PmiStep, MpichIsOneWorldInASession) {
+  NEED_MPICH();
+  StepUnderTest step(Spec(MpiKind::kPmi, "session"));
+  ASSERT_TRUE(step.RunToEnd());
+  for (int rank : {0, 1, 2, 3}) {
+    EXPECT_THAT(step[rank / 2].out, HasSubstr(Cat("rank ", rank, " of 4 sum 6 in a session\n")))
+        << step[rank / 2].result->reason << step[rank / 2].err;
+  }
 }
 
 TEST_F(PmiStep, MpichFindsNamesOfAnotherNode) {

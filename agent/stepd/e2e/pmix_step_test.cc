@@ -13,9 +13,16 @@ using ::testing::HasSubstr;
 
 constexpr char kProgram[] = R"(
 #include <pmix.h>
+#include <pmix_tool.h>
 #include <stdio.h>
 #include <string.h>
 #include <stdlib.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 static pmix_proc_t me;
 static volatile int seen = 0;
@@ -26,11 +33,165 @@ static void Seen(size_t id, pmix_status_t status, const pmix_proc_t* source, pmi
   seen = source->rank == 0 ? 1 : 2;
   if (done) done(PMIX_EVENT_ACTION_COMPLETE, NULL, 0, NULL, NULL, context);
 }
+static volatile int answered = 0;
+static pmix_status_t answer;
+static void Answer(pmix_status_t status, void* context) { answer = status; answered = 1; }
+static void Ignore(size_t id, pmix_iof_channel_t channel, pmix_proc_t* source, pmix_byte_object_t* data,
+                   pmix_info_t info[], size_t n) {}
+// What the host does not offer; false when `mode` is none of these.
+static int AskInVain(const char* mode, pmix_proc_t* all) {
+  pmix_info_t info, *results = NULL;
+  size_t count = 0;
+  int one = 1;
+  bool on = true;
+  pmix_byte_object_t bytes = {"ticket", 6};
+  if (!strcmp(mode, "log")) {
+    PMIX_INFO_LOAD(&info, PMIX_LOG_EMAIL, "a line", PMIX_STRING);
+    MUST(PMIx_Log(&info, 1, NULL, 0), PMIX_ERR_NOT_SUPPORTED);
+  } else if (!strcmp(mode, "job_control")) {
+    PMIX_INFO_LOAD(&info, PMIX_JOB_CTRL_PAUSE, &on, PMIX_BOOL);
+    MUST(PMIx_Job_control(all, 1, &info, 1, &results, &count), PMIX_ERR_NOT_SUPPORTED);
+  } else if (!strcmp(mode, "monitor")) {
+    // Of libpmix itself: it starts to expect heartbeats.
+    pmix_info_t every;
+    uint32_t seconds = 60;
+    PMIX_INFO_LOAD(&info, PMIX_MONITOR_HEARTBEAT, &on, PMIX_BOOL);
+    PMIX_INFO_LOAD(&every, PMIX_MONITOR_HEARTBEAT_TIME, &seconds, PMIX_UINT32);
+    MUST(PMIx_Process_monitor(&info, PMIX_MONITOR_HEARTBEAT_ALERT, &every, 1, &results, &count), PMIX_SUCCESS);
+  } else if (!strcmp(mode, "iof_pull")) {
+    MUST(PMIx_IOF_pull(all, 1, NULL, 0, PMIX_FWD_STDOUT_CHANNEL, Ignore, NULL, NULL), PMIX_ERR_NOT_SUPPORTED);
+  } else if (!strcmp(mode, "iof_push")) {
+    // The blocking form frees in the client what it waits on.
+    MUST(PMIx_IOF_push(all, 1, &bytes, NULL, 0, Answer, NULL), PMIX_SUCCESS);
+    while (!answered) usleep(1000);
+    MUST(answer, PMIX_ERR_NOT_SUPPORTED);
+  } else if (!strcmp(mode, "credential")) {
+    MUST(PMIx_Get_credential(NULL, 0, &bytes), PMIX_ERR_NOT_SUPPORTED);
+  } else if (!strcmp(mode, "validate")) {
+    MUST(PMIx_Validate_credential(&bytes, NULL, 0, &results, &count), PMIX_ERR_NOT_SUPPORTED);
+  } else if (!strcmp(mode, "status")) {
+    pmix_query_t query;
+    PMIX_QUERY_CONSTRUCT(&query);
+    PMIX_ARGV_APPEND(one, query.keys, PMIX_QUERY_JOB_STATUS);
+    MUST(PMIx_Query_info(&query, 1, &results, &count), PMIX_ERR_NOT_SUPPORTED);
+  } else {
+    return 0;
+  }
+  return 1;
+}
 static void FenceAll(void) { MUST(PMIx_Fence(NULL, 0, NULL, 0), PMIX_SUCCESS); }
 static void Put(const char* key, int number) {
   pmix_value_t value; PMIX_VALUE_LOAD(&value, &number, PMIX_INT);
   MUST(PMIx_Put(PMIX_GLOBAL, key, &value), PMIX_SUCCESS);
   MUST(PMIx_Commit(), PMIX_SUCCESS);
+}
+static int Connect(void) {
+  struct sockaddr_in to = {AF_INET, htons(atoi(strrchr(getenv("PMIX_SERVER_URI41"), ':') + 1)), {htonl(INADDR_LOOPBACK)}};
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  if (connect(fd, (struct sockaddr*)&to, sizeof to) < 0) _exit(9);
+  return fd;
+}
+// Bytes that are no frames, a frame that does not come, one that would be very long, and hundreds of callers.
+static void SendGarbage(void) {
+  static char noise[1 << 20];
+  for (size_t i = 0; i < sizeof noise; ++i) noise[i] = rand();
+  int fd = Connect();
+  send(fd, noise, sizeof noise, MSG_NOSIGNAL);
+  close(fd);
+  for (int i = 0; i < 300; ++i) close(Connect());
+  uint32_t header[4] = {0, 0, htonl(0x7ffffff0), 0};
+  fd = Connect();
+  send(fd, header, sizeof header, MSG_NOSIGNAL);
+  close(fd);
+  send(Connect(), header, 3, MSG_NOSIGNAL);  // and is left open
+}
+static void PutBytes(const char* key, size_t size) {
+  pmix_value_t value;
+  pmix_byte_object_t bytes = {calloc(1, size), size};
+  PMIX_VALUE_LOAD(&value, &bytes, PMIX_BYTE_OBJECT);
+  MUST(PMIx_Put(PMIX_GLOBAL, key, &value), PMIX_SUCCESS);
+}
+static void PutKeys(int count) {
+  char key[32];
+  for (int i = 0; i < count; ++i) { sprintf(key, "key%d", i); PutBytes(key, 10); }
+  MUST(PMIx_Commit(), PMIX_SUCCESS);
+}
+// Rank 3 ends in one of three ways; the others hear of it and go on.
+static volatile int end_code = 0, end_rank = -1;
+static void Ended(size_t id, pmix_status_t status, const pmix_proc_t* source, pmix_info_t* info, size_t n,
+                  pmix_info_t* results, size_t m, pmix_event_notification_cbfunc_fn_t done, void* context) {
+  for (size_t i = 0; i < n; ++i)
+    if (PMIX_CHECK_KEY(&info[i], PMIX_EVENT_AFFECTED_PROC)) end_rank = info[i].value.data.proc->rank;
+  end_code = status;
+  if (done) done(PMIX_EVENT_ACTION_COMPLETE, NULL, 0, NULL, NULL, context);
+}
+static int GoOnWithoutRank3(const char* mode) {
+  pmix_status_t codes[] = {PMIX_ERR_PROC_ABORTED, PMIX_ERR_PROC_ABORTED_BY_SIG, PMIX_ERR_PROC_TERM_WO_SYNC};
+  PMIx_Register_event_handler(codes, 3, NULL, 0, Ended, NULL, NULL);
+  FenceAll();
+  if (me.rank == 3 && !strcmp(mode, "end by signal")) raise(SIGKILL);
+  if (me.rank == 3) _exit(strcmp(mode, "end by error") ? 0 : 7);
+  for (int i = 0; !end_code && i < 2000; ++i) usleep(10000);
+  printf("%u: rank %d %s\n", me.rank, end_rank, PMIx_Error_string(end_code)); fflush(stdout);
+  pmix_proc_t left[3];
+  for (int i = 0; i < 3; ++i) PMIX_LOAD_PROCID(&left[i], me.nspace, i);
+  MUST(PMIx_Fence(left, 3, NULL, 0), PMIX_SUCCESS);
+  printf("%u well\n", me.rank); fflush(stdout);
+  PMIx_Finalize(NULL, 0);
+  return 0;
+}
+// Rank 0 invites the others, who are on both nodes, and waits until all have joined.
+static volatile int joined = 0;
+static void Joined(pmix_status_t status, pmix_info_t* info, size_t n, void* context,
+                   pmix_release_cbfunc_t release, void* release_context) {
+  joined = status == PMIX_SUCCESS ? 1 : 2;
+  if (release) release(release_context);
+}
+static void Invited(size_t id, pmix_status_t status, const pmix_proc_t* source, pmix_info_t* info, size_t n,
+                    pmix_info_t* results, size_t m, pmix_event_notification_cbfunc_fn_t done, void* context) {
+  const char* group = NULL;
+  for (size_t i = 0; i < n; ++i)
+    if (PMIX_CHECK_KEY(&info[i], PMIX_GROUP_ID)) group = info[i].value.data.string;
+  if (group) PMIx_Group_join_nb(group, source, PMIX_GROUP_ACCEPT, NULL, 0, Joined, NULL);
+  if (done) done(PMIX_EVENT_ACTION_COMPLETE, NULL, 0, NULL, NULL, context);
+}
+static void Invite(void) {
+  pmix_status_t code = PMIX_GROUP_INVITED;
+  if (me.rank != 0) PMIx_Register_event_handler(&code, 1, NULL, 0, Invited, NULL, NULL);
+  FenceAll();
+  pmix_info_t timeout, *results = NULL;
+  size_t count = 0;
+  int seconds = 3;
+  pmix_proc_t members[4];
+  for (int i = 0; i < 4; ++i) PMIX_LOAD_PROCID(&members[i], me.nspace, i);
+  PMIX_INFO_LOAD(&timeout, PMIX_TIMEOUT, &seconds, PMIX_INT);
+  if (me.rank == 0) {
+    pmix_status_t got = PMIx_Group_invite("guests", members, 4, &timeout, 1, &results, &count);
+    printf("invite: %s\n", PMIx_Error_string(got));
+  }
+  FenceAll();
+}
+// A tool of the job's user that comes with the address that a rank has.
+static int BeTool(char* uri) {
+  pmix_proc_t tool;
+  pmix_info_t info;
+  PMIX_INFO_LOAD(&info, PMIX_SERVER_URI, uri, PMIX_STRING);
+  alarm(10);
+  pmix_status_t got = PMIx_tool_init(&tool, &info, 1);
+  printf("tool: %s\n", got == PMIX_SUCCESS ? "let in" : "refused"); fflush(stdout);
+  return 0;
+}
+static void BringTool(const char* self) {
+  char* address = strdup(getenv("PMIX_SERVER_URI41"));
+  pid_t child = fork();
+  if (child == 0) {
+    clearenv();
+    execl(self, self, "be tool", address, NULL);
+    _exit(1);
+  }
+  int status;
+  waitpid(child, &status, 0);
+  if (status != 0) { printf("the tool ended with %d\n", status); fflush(stdout); _exit(9); }
 }
 static int Get(unsigned rank, const char* key) {
   pmix_proc_t whom; pmix_value_t* value; PMIX_LOAD_PROCID(&whom, me.nspace, rank);
@@ -39,11 +200,18 @@ static int Get(unsigned rank, const char* key) {
 }
 int main(int argc, char** argv) {
   const char* mode = argv[1];
+  if (!strcmp(mode, "be tool")) return BeTool(argv[2]);
   MUST(PMIx_Init(&me, NULL, 0), PMIX_SUCCESS);
   pmix_proc_t all, some[2];
   PMIX_LOAD_PROCID(&all, me.nspace, PMIX_RANK_WILDCARD);
   PMIX_LOAD_PROCID(&some[0], me.nspace, 1); PMIX_LOAD_PROCID(&some[1], me.nspace, 2);
-  if (!strcmp(mode, "modex")) {
+  if (AskInVain(mode, &all)) {
+    // and go on
+  } else if (!strcmp(mode, "invite")) {
+    Invite();
+  } else if (!strcmp(mode, "tool")) {
+    if (me.rank == 3) BringTool(argv[0]);
+  } else if (!strcmp(mode, "modex")) {
     Put("k", 100 + me.rank);
     if (Get((me.rank + 2) % 4, "k") != 100 + (me.rank + 2) % 4) return 8;
   } else if (!strcmp(mode, "fences")) {
@@ -99,13 +267,28 @@ int main(int argc, char** argv) {
   } else if (!strcmp(mode, "refused")) {
     pmix_app_t app; pmix_nspace_t child; pmix_info_t *results = NULL; size_t count = 0;
     PMIX_APP_CONSTRUCT(&app); app.cmd = strdup("true"); app.maxprocs = 1;
-    MUST(PMIx_Spawn(NULL, 0, &app, 1, child), PMIX_ERR_NOT_SUPPORTED);
+    pmix_info_t add; PMIX_INFO_LOAD(&add, PMIX_ADD_HOST, "other", PMIX_STRING);
+    MUST(PMIx_Spawn(&add, 1, &app, 1, child), PMIX_ERR_NOT_SUPPORTED);
     pmix_info_t info; PMIX_INFO_LOAD(&info, PMIX_ALLOC_NUM_NODES, "1", PMIX_STRING);
     pmix_status_t got = PMIx_Allocation_request(PMIX_ALLOC_NEW, &info, 1, &results, &count);
     if (got != PMIX_ERR_NOT_SUPPORTED) { printf("allocate gave %s\n", PMIx_Error_string(got)); return 8; }
   } else if (!strcmp(mode, "exit")) {
     if (me.rank == 3) _exit(0);
     PMIx_Fence(&all, 1, NULL, 0);
+  } else if (!strcmp(mode, "garbage")) {
+    if (me.rank == 3) SendGarbage();
+  } else if (!strcmp(mode, "keys")) {
+    pmix_info_t collect; bool yes = true;
+    PMIX_INFO_LOAD(&collect, PMIX_COLLECT_DATA, &yes, PMIX_BOOL);
+    if (me.rank == 3) PutKeys(10000);
+    MUST(PMIx_Fence(&all, 1, &collect, 1), PMIX_SUCCESS);
+    pmix_value_t* value; pmix_proc_t whom; PMIX_LOAD_PROCID(&whom, me.nspace, 3);
+    MUST(PMIx_Get(&whom, "key9999", NULL, 0, &value), PMIX_SUCCESS);
+  } else if (!strcmp(mode, "huge")) {
+    if (me.rank == 3) { PutBytes("huge", 256 << 20); PMIx_Commit(); }
+    PMIx_Fence(&all, 1, NULL, 0);
+  } else if (!strncmp(mode, "end", 3)) {
+    return GoOnWithoutRank3(mode);
   }
   FenceAll();
   printf("%u well\n", me.rank); fflush(stdout);
@@ -143,7 +326,7 @@ class PmixRequest : public PmixStep, public ::testing::WithParamInterface<const 
 
 TEST_P(PmixRequest, IsAnswered) {
   StepUnderTest step(Spec(GetParam()));
-  ASSERT_TRUE(step.RunToEnd());
+  ASSERT_TRUE(step.RunToEnd()) << step[0].out << step[1].out << step[0].err;
   for (int node : {0, 1}) {
     EXPECT_EQ(step[node].result->exit_code, 0)
         << step[node].result->reason << step[node].out << step[node].err;
@@ -152,8 +335,65 @@ TEST_P(PmixRequest, IsAnswered) {
 }
 INSTANTIATE_TEST_SUITE_P(Each, PmixRequest,
                          ::testing::Values("modex", "fences", "names", "connect", "group", "event", "query",
-                                           "refused"),
+                                           "refused", "log", "job_control", "monitor", "iof_pull", "iof_push",
+                                           "credential", "validate", "status", "invite", "tool", "garbage",
+                                           "keys"),
                          [](const auto& info) { return std::string(info.param); });
+
+TEST_F(PmixStep, CarriesAnInvitationToTheOtherNode) {
+  StepUnderTest step(Spec("invite"));
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_THAT(step[0].out, HasSubstr("invite: SUCCESS\n"));
+}
+
+TEST_F(PmixStep, LetsNoToolIn) {
+  StepUnderTest step(Spec("tool"));
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_THAT(step[1].out, HasSubstr("tool: refused\n"));
+}
+
+TEST_F(PmixStep, GoesOnWithoutARankWhereAskedToAndTellsTheOthers) {
+  struct Case {
+    const char *mode, *code;
+    int exit_code;
+  };
+  for (const Case& one :
+       {Case{"end by signal", "PROC-ABORTED-BY-SIG", 137}, Case{"end by error", "PROC-ABORTED", 7},
+        Case{"end early", "PROC TERMINATED WITHOUT SYNC", 0}}) {
+    StepSpec spec = Spec(one.mode);
+    spec.kill_on_bad_exit = false;
+    StepUnderTest step(spec);
+    ASSERT_TRUE(step.RunToEnd()) << step[0].out << step[1].out;
+    EXPECT_EQ(step[0].result->exit_code, 0) << step[0].result->reason;
+    EXPECT_EQ(step[1].result->exit_code, one.exit_code) << step[1].result->reason;
+    for (int rank : {0, 1, 2}) {
+      const std::string& out = step[rank / 2].out;
+      EXPECT_THAT(out, HasSubstr(Cat(rank, ": rank 3 ")));
+      EXPECT_THAT(out, HasSubstr(one.code));
+      EXPECT_THAT(out, HasSubstr(Cat(rank, " well\n")));
+    }
+  }
+}
+
+TEST_F(PmixStep, NamesTheRankThatEndsWhileTheOthersWaitForIt) {
+  StepUnderTest step(Spec("exit"));
+  ASSERT_TRUE(step.RunToEnd()) << step[0].out << step[1].out;
+  EXPECT_NE(step[0].result->exit_code, 0);
+  EXPECT_THAT(step[0].result->reason, HasSubstr("rank 3 on tnode1 ended while the others wait for it"));
+}
+
+TEST_F(PmixStep, EndsWithAReasonAndLittleMemoryWhereARankPutsAHugeValue) {
+  StepUnderTest step(Spec("huge"));
+  ASSERT_TRUE(step.RunToEnd()) << step[0].out << step[1].out;
+  EXPECT_NE(step[1].result->exit_code, 0);
+  EXPECT_THAT(step[1].result->reason, HasSubstr("rank 3 on tnode1"));
+  // Of the stepds, which are there until they are acknowledged.
+  for (int node : {0, 1}) {
+    std::string status = *ReadFile(Cat("/proc/", step[node].stepd.pid(), "/status"));
+    std::size_t peak_kib = std::stoul(status.substr(status.find("VmHWM:") + 6));
+    EXPECT_LT(peak_kib, 256U << 10);
+  }
+}
 
 TEST_F(PmixStep, GivesAGroupOneNumberOnEveryNode) {
   StepUnderTest step(Spec("group"));

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// How ranks that other ranks asked for come into the step's containers: as further tasks of the init, with
+// the step's environment and the output of the rest.
+#include "agent/stepd/launch_plan.h"
+#include "agent/stepd/mpi_settings.h"
+#include "agent/stepd/rank_environment.h"
+#include "agent/stepd/stepd.h"
+#include "launcher/spec/task_order.h"
+
+namespace slipway {
+
+Spawner::Host Stepd::SpawnHost() {
+  return {
+      .node = spec_.node_index,
+      .nodes = spec_.nodes,
+      .connect_limit = std::chrono::seconds(MpiTimeout_s(spec_)),
+      .ask =
+          [this](std::uint32_t node, Service service, std::string data, Exchange::Reply reply) {
+            exchange_.Ask(node, service, std::move(data), std::move(reply));
+            ArmExchangeTick();
+          },
+      .may_start = [this]() -> Result<> {
+        if (ready_ && !taking_down_ && !init_gone_ && !ranks_ended_) return {};
+        return slipway::Fail(Code::kFailedPrecondition, "the step's container has ended or is about to");
+      },
+      .make_known = [this](const SpawnedWorld& world) { return KnowSpawned(world); },
+      .forget =
+          [this](const SpawnedWorld& world) {
+            if (pmix_) pmix_->Deregister(world.name);
+            names_.ForgetWorld(world.name);
+          },
+      .start = [this](const SpawnedWorld& world, std::uint32_t rank,
+                      std::uint32_t task) { return StartSpawned(world, rank, task); },
+      .signal = [this](std::uint32_t task,
+                       int number) { init_.Signal(static_cast<std::int32_t>(task), number); },
+      .rank_ended =
+          [this](const std::string& world, std::uint32_t rank, ExitStatus status) {
+            ForgetNamesOf(world, rank);
+            TellOfEnd({world, rank}, status, false);
+          },
+      .rank_failed =
+          [this](std::int32_t exit_code, const std::string& reason) {
+            if (outcome_.Fail(exit_code, reason)) OnFirstFailure(spec_.kill_on_bad_exit);
+          },
+      .changed = [this] { loop_.Post([this] { OnRanksEnded(); }); },
+  };
+}
+
+Result<> Stepd::KnowSpawned(const SpawnedWorld& world) {
+  PmixWorld known{.nspace = world.name,
+                  .nodes = spec_.nodes,
+                  .ranks = world.ranks,
+                  .node_index = spec_.node_index,
+                  .uid = spec_.uid,
+                  .gid = spec_.gid,
+                  .universe_size = universe_size_,
+                  .parent = PmixPeer{world.request.parent, world.request.parent_rank},
+                  .session_dir = kSessionTarget};
+  for (const SpawnProgram& program : world.request.programs) known.programs.push_back(program.count);
+  return pmix_->Register(known);
+}
+
+Result<> Stepd::StartSpawned(const SpawnedWorld& world, std::uint32_t rank, std::uint32_t task) {
+  const SpawnProgram& program = world.request.programs[ProgramOf(world.request, rank)];
+  TaskOrder order{.argv = program.argv, .env = program.env, .cwd = program.cwd};
+  for (std::string& line : SpawnedEnvironment(spec_, world, rank)) order.env.push_back(std::move(line));
+  for (std::string& line : TRY(pmix_->EnvironmentOf({world.name, rank})))
+    order.env.push_back(std::move(line));
+  std::vector<UniqueFd> streams;
+  // To a client its lines are the node's first rank's: only those that the step began with have numbers
+  // there.
+  streams.push_back(stdout_file_ ? TRY(Dup(stdout_file_.get())) : TRY(output_.Add(LocalRanks()[0], 1)));
+  order.stdout_fd = 0;
+  if (stderr_file_ || !stdout_file_) {
+    streams.push_back(stderr_file_ ? TRY(Dup(stderr_file_.get())) : TRY(output_.Add(LocalRanks()[0], 2)));
+    order.stderr_fd = 1;
+  } else {
+    order.stderr_fd = 0;
+  }
+  std::string bytes = Encode(order);
+  if (bytes.size() > kTaskOrderBytesMax)
+    return slipway::Fail(Code::kInvalidArgument, "the arguments and environment of ", order.argv[0], " are ",
+                         bytes.size(), " bytes; at most ", kTaskOrderBytesMax);
+  std::vector<UniqueFd> fds;
+  fds.push_back(TRY(MakeSealedMemfd("slipway-task", bytes)));
+  for (UniqueFd& stream : streams) fds.push_back(std::move(stream));
+  init_.Add({.task = task, .member = true}, std::move(fds));
+  return {};
+}
+
+// Who asked sees only a number; what to do about it is told where the ranks' stderr goes.
+void Stepd::AskForRanks(SpawnRequest request, Exchange::Reply reply) {
+  std::uint32_t rank = request.parent_rank;
+  exchange_.Ask(0, Service::kSpawn, Encode(request),
+                [this, rank, reply = std::move(reply)](Result<std::string> name) {
+                  if (!name) Warn(Cat("rank ", rank, " got no more ranks: ", name.error().message));
+                  reply(std::move(name));
+                });
+  ArmExchangeTick();
+}
+
+}  // namespace slipway

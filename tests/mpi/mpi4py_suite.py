@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""mpi4py's own tests: four ranks on two nodes under this host, and the same image under Open MPI's mpirun on one node.
+
+A script, not a test of CI: it takes minutes, and Debian's mirror may not have the sources. SOURCE is the folder `test` of mpi4py's
+sources of the image's version (3.1.4 in images/mpi.def). Prints both scores, and each test that failed under one of the two.
+As root (an account is made and removed): tests/mpi/mpi4py_suite.py SOURCE [IMAGE]
+"""
+import pathlib
+import re
+import shutil
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import slipway_testing as t
+
+# TMPDIR: the files of MPI-IO must be the same on both nodes, which /tmp is not. In TCP between "nodes" that are one machine, and with more ranks than processors.
+# Each of four ranks spawns up to ten at once: the job has room for them.
+ENVIRONMENT = "OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps_base_oversubscribe=1"
+
+
+def score(text):
+    ran = [int(n) for n in re.findall(r"^Ran (\d+) tests", text, re.M)]
+    failed = sorted(set(re.findall(r"^(?:FAIL|ERROR): (\S+ \(\S+\))", text, re.M)))
+    ended = re.findall(r"^(OK.*|FAILED.*)$", text, re.M)
+    return f"{max(ran, default=0)} tests on {len(ran)} ranks: {', '.join(sorted(set(ended))) or 'did not end'}", failed
+
+
+def run(cluster, home, image, name, inner):
+    script = home / f"{name}.sh"
+    script.write_text(f"#!/bin/sh\ncd {home}/test\nexport {ENVIRONMENT} TMPDIR={home}\nexec timeout 1500 {inner}\n")
+    job = cluster.submit("-N2", "-n64", "--image", image, "--output", home / f"{name}.out", str(script))
+    ended = cluster.wait_end(job, 1600)
+    text = (home / f"{name}.out").read_text(errors="replace")
+    return ended["exit_code"], text, *score(text)
+
+
+def main():
+    source, image = pathlib.Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "mpi"
+    account = t.Account("slipway-mpi")
+    cluster = None
+    try:
+        cluster = t.Cluster(nodes=2, user=account.entry, cores=32)
+        home = pathlib.Path(account.entry.pw_dir)
+        shutil.copytree(source, home / "test")
+        # Its runner wants a library that Debian packs apart (python3-distutils, of this machine).
+        shutil.copytree("/usr/lib/python3.11/distutils", home / "test/distutils")
+        cluster("image", "add", t.image(image), image, check=0, timeout=300)
+        # The tests of mpi4py alone (no build of it beside them), one test after another in the same order on all ranks.
+        suite = "python3 runtests.py --no-builddir"
+        results = {}
+        for name, inner in (("slipway", f"slipway launch -N2 -n4 -- {suite}"), ("mpirun", f"mpirun -n 4 {suite}")):
+            code, text, line, failed = results[name] = run(cluster, home, image, name, inner)
+            print(f"{name}: exit code {code}, {line}", flush=True)
+            for test in failed:
+                print(f"  {test}")
+            if "did not end" in line:
+                print("\n".join(text.splitlines()[-15:]))
+    finally:
+        if cluster:
+            cluster.down()
+        account.remove()
+
+
+if __name__ == "__main__":
+    main()
