@@ -30,7 +30,8 @@ TEST_F(ArrayTasks, TasksThatHaveNotStartedCostNothing) {
   JobId array = cluster.Submit(Spec(100'000));
   EXPECT_EQ(cluster.state().jobs.size(), 2U + kWindow) << "two run, three wait";
   EXPECT_EQ(Of(array).unmade(), 100'000U - 5);
-  EXPECT_EQ(cluster.state().live_by_association.begin()->second, 100'000) << "for limits on submissions all count";
+  EXPECT_EQ(cluster.state().live_by_association.begin()->second, 100'000)
+      << "for limits on submissions all count";
   std::string bytes = EncodeState(cluster.state());
   EXPECT_LT(bytes.size(), 100'000 * sizeof(std::uint32_t) + 10'000) << "but for their indices";
 }
@@ -80,6 +81,20 @@ TEST_F(ArrayTasks, CancellingTheWholeEndsTasksThatAreNoJobsToo) {
   EXPECT_EQ(cluster.Of(never).DependenciesState(), DependencyState::kNever);
   EXPECT_EQ(cluster.state().FindUnmade(Task(array, 900))->state, JobState::kCancelled);
   EXPECT_EQ(cluster.state().live_by_association.begin()->second, 2);
+}
+
+TEST_F(ArrayTasks, WhatWaitsForAHeldArrayStartsWhenThatIsCancelled) {
+  JobSpec held = Spec(10);
+  held.hold = true;
+  JobId array = cluster.Submit(held);
+  JobSpec spec = SmallJob(1);
+  spec.dependencies = {{DependencyKind::kAfterAny, array, 0}};
+  JobId after = cluster.Submit(spec);
+  spec.dependencies = {{DependencyKind::kAfter, Task(array, 8), 0}};
+  JobId after_one = cluster.Submit(spec);
+  Cancel(array);
+  EXPECT_EQ(cluster.StateOf(after), "STARTING");
+  EXPECT_EQ(cluster.StateOf(after_one), "STARTING");
 }
 
 TEST_F(ArrayTasks, OneTaskCanBeCancelledBeforeItIsAJob) {
@@ -181,7 +196,8 @@ TEST_F(ArrayTasks, WhyATaskThatIsNoJobWaitsIsSaid) {
   JobId array = cluster.Submit(Spec(20));
   Explanation why = cluster.controller().Explain(Task(array, 15));
   ASSERT_EQ(why.reasons.size(), 1U);
-  EXPECT_EQ(why.reasons[0], "waits behind others of its array: 3 tasks are before it in the queue; ask about 1_14");
+  EXPECT_EQ(why.reasons[0],
+            "waits behind others of its array: 3 tasks are before it in the queue; ask about 1_14");
 }
 
 }  // namespace

@@ -62,7 +62,13 @@ struct PlanningPolicy::Follow {
     policy.SyncJob(state, state.arrays.at(e.array).TaskId(e.task));
     policy.SyncMade(state, e.array);
   }
-  void operator()(const ArrayCancelled&) const {}
+  void operator()(const ArrayCancelled& e) const {
+    const Array& array = state.arrays.at(e.array);
+    policy.SyncDependents(state, e.array);
+    for (auto at = state.dependents.lower_bound(array.TaskId(array.made));
+         at != state.dependents.end() && at->first < array.TaskId(array.tasks); ++at)
+      policy.SyncDependents(state, at->first);
+  }
   void operator()(const ReservationSet&) const { policy.stale_ = policy.disturbed_ = true; }
   void operator()(const ReservationRemoved&) const { policy.stale_ = policy.disturbed_ = true; }
   void operator()(const JobPreempted&) const {}
@@ -137,15 +143,17 @@ void PlanningPolicy::SyncMade(const State& state, JobId id) {
   if (array->second.unmade() == 0) made_.erase(id);
 }
 
+void PlanningPolicy::SyncDependents(const State& state, JobId on) {
+  auto dependents = state.dependents.find(on);
+  if (dependents == state.dependents.end()) return;
+  for (JobId waiting : dependents->second) {
+    if (!planner_.Knows(waiting.value)) SyncJob(state, waiting);  // else it keeps its place
+  }
+}
+
 void PlanningPolicy::SyncWithDependents(const State& state, JobId id) {
   SyncJob(state, id);
-  for (JobId on : {id, state.FindJob(id)->array}) {
-    auto dependents = state.dependents.find(on);
-    if (dependents == state.dependents.end()) continue;
-    for (JobId waiting : dependents->second) {
-      if (!planner_.Knows(waiting.value)) SyncJob(state, waiting);  // else it keeps its place
-    }
-  }
+  for (JobId on : {id, state.FindJob(id)->array}) SyncDependents(state, on);
   if (JobId array = state.FindJob(id)->array; made_.contains(array)) SyncMade(state, array);
 }
 

@@ -94,6 +94,7 @@ class PlanningPolicy final : public Policy {
   bool WaitsForWindow(const State& state, const Job& job) const;
   void SyncNode(const State& state, const std::string& name);
   void SyncJob(const State& state, JobId id);
+  void SyncDependents(const State& state, JobId on);
   void SyncWithDependents(const State& state, JobId id);
   void SyncSubmitted(const State& state, JobId id);
   void SyncMade(const State& state, JobId array);

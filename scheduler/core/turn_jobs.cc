@@ -188,6 +188,7 @@ bool Controller::Turn::AdvanceOnce(const Job& job) {
   if (job.state == JobState::kPending) {
     if (!job.cancelled_by) return false;
     Record(JobEnded{job.id, job.attempt, cancelled});
+    c_.pass_wanted_ = true;  // others may have waited for it, or for what was planned for it
     return true;
   }
   if (job.state == JobState::kCompleting) {
