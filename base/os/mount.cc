@@ -44,8 +44,8 @@ Result<UniqueFd> OpenTreeClone(int dir_fd, const std::string& path, bool recursi
   return tree;
 }
 
-Result<> AttachMount(int mount_fd, int target_fd) {
-  if (::move_mount(mount_fd, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+Result<> AttachMount(int mount_fd, int target_fd, const char* name) {
+  if (::move_mount(mount_fd, "", target_fd, name, MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
     return ErrnoFail("move_mount");
   return {};
 }

@@ -24,7 +24,7 @@ Result<UniqueFd> MountNew(const char* type, const std::vector<FsParameter>& para
 // A detached copy of the mount (tree when recursive) at `path` below dir_fd; empty path: dir_fd itself.
 Result<UniqueFd> OpenTreeClone(int dir_fd, const std::string& path, bool recursive);
 // Attaches a detached mount to the object that target_fd (O_PATH) refers to.
-Result<> AttachMount(int mount_fd, int target_fd);
+Result<> AttachMount(int mount_fd, int target_fd, const char* name = "");  // on it, or on `name` in it
 Result<> SetMountAttributes(int mount_fd, std::uint64_t set, std::uint64_t clear, bool recursive);
 Result<> SetPropagation(int mount_fd, std::uint64_t propagation /* MS_SLAVE … */, bool recursive);
 

@@ -11,6 +11,7 @@
 
 #include "base/os/fd.h"
 #include "base/os/process.h"
+#include "base/os/process_limits.h"
 #include "base/os/socket.h"
 
 namespace slipway {
@@ -143,6 +144,48 @@ TEST(Socket, TheLastWordsOfAPeerThatClosedWithoutReadingOursAreHeard) {
   ASSERT_TRUE(heard) << heard.error().message;
   EXPECT_EQ(heard->bytes, "refused");
   EXPECT_FALSE(ReceiveMessage(ends.a.get()));
+}
+
+TEST(ProcessLimits, AreReadFromWhatTheKernelWrites) {
+  std::vector<rlimit> limits = ResourceLimitsIn(
+      "Limit                     Soft Limit           Hard Limit           Units     \n"
+      "Max cpu time              unlimited            unlimited            seconds   \n"
+      "Max file size             18446744073709551614 unlimited            bytes     \n"
+      "Max nice priority         0                    20                   \n");
+  ASSERT_EQ(limits.size(), 3u);
+  EXPECT_EQ(limits[0].rlim_max, RLIM_INFINITY);
+  EXPECT_EQ(limits[1].rlim_cur, 18446744073709551614u);
+  EXPECT_EQ(limits[2].rlim_cur, 0u);
+  EXPECT_EQ(limits[2].rlim_max, 20u);
+  EXPECT_TRUE(ResourceLimitsIn("Limit\nMax\n").empty());
+}
+
+TEST(ProcessLimits, AreTakenOverByAChild) {
+  rlimit files;
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
+  PipeEnds pipe = *MakePipe();
+  auto child = Clone3({});
+  ASSERT_TRUE(child);
+  if (!*child) {
+    char word;
+    ::_exit(::read(pipe.read.get(), &word, 1) == 1 ? 0 : 1);
+  }
+  auto limits = ProcessLimits::Of(::getpid());
+  ASSERT_TRUE(limits) << limits.error().message;
+  EXPECT_EQ(limits->resources[RLIMIT_NOFILE].rlim_max, files.rlim_max);
+  limits->resources[RLIMIT_NOFILE].rlim_cur = 77;
+  limits->niceness = 3;
+  limits->oom_score_adj = "500";
+  auto given = limits->GiveTo(child->pid());
+  EXPECT_TRUE(given) << given.error().message;
+  auto his = ProcessLimits::Of(child->pid());
+  ASSERT_TRUE(his);
+  EXPECT_EQ(his->resources[RLIMIT_NOFILE].rlim_cur, 77u);
+  EXPECT_EQ(his->niceness, 3);
+  EXPECT_EQ(his->oom_score_adj, "500\n");
+  EXPECT_EQ(his->processors, limits->processors);
+  EXPECT_TRUE(WriteAll(pipe.write.get(), "x"));
+  EXPECT_TRUE(child->Wait());
 }
 
 }  // namespace

@@ -150,13 +150,14 @@ Result<int> Run(const Command& command, const std::string& name, Parsed parsed) 
 }
 
 // With --job there is no IMAGE, so what is missing can be judged only once it is known which was meant.
-Result<Parsed> Parse(const Command& command, const std::vector<std::string>& arguments) {
-  Command lax = command;
-  for (Positional& positional : lax.positionals) {
+Result<Parsed> Parse(Command& command, const std::vector<std::string>& arguments) {
+  std::vector<Positional> strict = command.positionals;
+  for (Positional& positional : command.positionals) {
     if (positional.arity == Positional::kOne) positional.arity = Positional::kOptional;
   }
-  Parsed parsed = TRY(ParseOptions(lax, arguments));
-  if (parsed.Has("job") && !parsed.help()) return parsed;
+  Parsed parsed = TRY(ParseOptions(command, arguments));
+  command.positionals = std::move(strict);
+  if (parsed.help() || parsed.Has("job") || !parsed.positionals().empty()) return parsed;
   return ParseOptions(command, arguments);
 }
 
@@ -195,7 +196,8 @@ Result<PreparedRun> PrepareRun(const Command& command, const std::string& image,
   prepared.way = {.only = TRY(WayOf(parsed)),
                   .starter = TRY(FindCompanion("slipway-starter")),
                   .rootless_arguments = StarterArguments(parsed),
-                  .exec_socket = conf.exec_socket()};
+                  .exec_socket = conf.exec_socket(),
+                  .pid_namespace = !parsed.Has("no-pid")};
   Chosen image_chosen = TRY(ChooseImage(image, conf, prepared.way, parsed.Has("import")));
   prepared.image = std::move(image_chosen.image);
   prepared.way.digest = std::move(image_chosen.digest);

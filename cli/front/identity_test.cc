@@ -20,6 +20,19 @@ TEST_F(IdentityTest, RootIsTheOnlyOneWhereNothingIsLent) {
   }
 }
 
+TEST_F(IdentityTest, WhomOnlyTheNameServiceKnowsHasHisName) {
+  if (::geteuid() != 0) GTEST_SKIP() << "another getent(1) takes root";
+  WriteTo(path_ + "/getent",
+          "#!/bin/sh\n"
+          "[ \"$*\" = 'passwd 20001' ] && echo 'sssd:x:20001:20001:by LDAP:/home/sssd:/bin/sh' && exit\n"
+          "[ \"$*\" = 'group 20001' ] && echo 'people:x:20001:a,b' && exit\n"
+          "exit 2\n",
+          0755);
+  Ended ended = Slipway({"exec", path_ + "/root", "id", "-un"}, {.getent = path_ + "/getent"});
+  EXPECT_EQ(ended.out, "sssd\n") << ended.err;
+  EXPECT_EQ(Slipway({"exec", path_ + "/root", "id", "-gn"}, {.getent = path_ + "/getent"}).out, "people\n");
+}
+
 TEST_F(IdentityTest, LentIdsAreMappedBehindRoot) {
   if (::geteuid() != 0) GTEST_SKIP() << "lending ids takes root";
   if (::access("/usr/bin/newuidmap", X_OK) < 0 || ::access("/etc/subuid", F_OK) < 0 ||

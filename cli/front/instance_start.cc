@@ -58,12 +58,7 @@ Result<InstancePlan> PlanOf(bool start, const std::string& name, const std::vect
                             const Parsed& parsed, const PreparedRun& prepared) {
   InstancePlan plan;
   plan.limits = TRY(LimitsOf(parsed));
-  if (prepared.way.only.value_or(Way::kRootless) != Way::kRootless || !prepared.way.digest.empty())
-    return Fail(
-        Code::kUnimplemented,
-        "instances are made in the rootless way: of a file or a directory, without --way or --import");
-  plan.starter = prepared.way.starter;
-  plan.starter_arguments = prepared.way.rootless_arguments;
+  plan.way = prepared.way;
   plan.first = FirstTask(start, parsed, arguments);
   plan.first_optional = start;
   plan.spec = prepared.run.spec;
@@ -79,6 +74,13 @@ Result<InstancePlan> PlanOf(bool start, const std::string& name, const std::vect
                 .log_out = Cat(logs, "/", name, ".out"),
                 .log_err = Cat(logs, "/", name, ".err")};
   return plan;
+}
+
+Entered EnteredAs(const InstanceReady& ready) {
+  Entered entered;
+  entered.way = static_cast<Way>(ready.way);
+  entered.passed_over = ready.passed_over;
+  return entered;
 }
 
 Result<int> Start(bool start, Parsed parsed) {
@@ -98,7 +100,9 @@ Result<int> Start(bool start, Parsed parsed) {
     return exit_code;
   }
   if (parsed.Has("explain"))
-    std::fputs(Explained(Entered{}, prepared.image, spec, *ready, prepared.caller_variables).c_str(), stderr);
+    std::fputs(
+        Explained(EnteredAs(*ready), prepared.image, spec, ready->init, prepared.caller_variables).c_str(),
+        stderr);
   std::fprintf(stderr, "slipway: instance %s is up\n", name.c_str());
   return 0;
 }

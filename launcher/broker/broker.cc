@@ -47,7 +47,7 @@ Result<> CheckWhoWeAre(const BrokerConf& conf) {
 
 Result<> RunBroker(const BrokerConf& conf, const ContainerEntry& entry) {
   TRY(CheckWhoWeAre(conf));
-  ::signal(SIGPIPE, SIG_IGN);
+  for (int number = 1; number < NSIG; ++number) ::signal(number, number == SIGPIPE ? SIG_IGN : SIG_DFL);
   ::umask(022);
   uid_t us = ::geteuid();
   TRY(MakeTrustedDirectory(conf.run_dir, us, 0755));

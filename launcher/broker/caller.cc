@@ -2,12 +2,8 @@
 #include "launcher/broker/caller.h"
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
-#include <algorithm>
-#include <array>
 #include <set>
 #include <sstream>
 
@@ -22,34 +18,10 @@ constexpr std::pair<const char*, const char*> kPlaces[] = {
     {"ns/net", "network namespace"},   {"ns/ipc", "ipc namespace"},   {"ns/uts", "uts namespace"},
     {"ns/cgroup", "cgroup namespace"}, {"root", "root folder"}};
 
-Result<std::pair<dev_t, ino_t>> FileAt(const std::string& path) {
+Result<std::pair<dev_t, ino_t>> FileAt(int dir_fd, const std::string& path) {
   struct stat info;
-  if (::stat(path.c_str(), &info) < 0) return ErrnoFail("stat", path);
+  if (::fstatat(dir_fd, path.c_str(), &info, 0) < 0) return ErrnoFail("stat", path);
   return std::pair{info.st_dev, info.st_ino};
-}
-
-// A hard limit above our own is had only with CAP_SYS_RESOURCE; without it ours is what he gets.
-Result<> TakeResourceLimit(pid_t pid, __rlimit_resource which) {
-  rlimit his, own;
-  if (::prlimit(pid, which, nullptr, &his) < 0 || ::getrlimit(which, &own) < 0) return ErrnoFail("prlimit");
-  if (::setrlimit(which, &his) == 0) return {};
-  his = {std::min(his.rlim_cur, own.rlim_max), std::min(his.rlim_max, own.rlim_max)};
-  if (::setrlimit(which, &his) < 0) return ErrnoFail("setrlimit");
-  return {};
-}
-
-Result<> TakeLimitsOf(pid_t pid) {
-  TRY(WriteInto("/proc/self/oom_score_adj", TRY(ReadFile(Cat("/proc/", pid, "/oom_score_adj"), 64))));
-  std::array<unsigned long, 1024> processors;  // 65,536 of them
-  long bytes = ::syscall(SYS_sched_getaffinity, pid, sizeof processors, processors.data());
-  if (bytes < 0 || ::syscall(SYS_sched_setaffinity, 0, bytes, processors.data()) < 0)
-    return ErrnoFail("taking your processors over");
-  errno = 0;
-  int niceness = ::getpriority(PRIO_PROCESS, static_cast<id_t>(pid));
-  if (errno != 0 || ::setpriority(PRIO_PROCESS, 0, niceness) < 0)
-    return ErrnoFail("taking your niceness over");
-  for (int i = 0; i < RLIM_NLIMITS; ++i) TRY(TakeResourceLimit(pid, static_cast<__rlimit_resource>(i)));
-  return {};
 }
 
 }  // namespace
@@ -89,9 +61,10 @@ Result<> JudgeStatus(const std::string& status, const UserIds& who) {
 
 Result<HostPlace> HostPlace::Find(int mounts_fd) {
   HostPlace host;
+  UniqueFd self = TRY(Open("/proc/self", O_PATH | O_DIRECTORY));
   for (auto& [entry, name] : kPlaces)
-    host.places.push_back(
-        TRY(FileAt(Cat("/proc/self/", host.places.empty() ? Cat("fd/", mounts_fd) : entry))));
+    host.places.push_back(TRY(FileAt(self.get(), host.places.empty() ? Cat("fd/", mounts_fd) : entry)));
+  host.own_cgroups = TRY(ReadFile("/proc/self/cgroup", 64 << 10));
   return host;
 }
 
@@ -100,18 +73,25 @@ Result<Caller> CallerOf(int socket_fd, HostPlace& host) {
   Caller caller;
   caller.identity = {peer.uid, peer.gid, TRY(PeerGroups(socket_fd))};
   caller.process = TRY_CONTEXT(Process::Of(peer.pid), "you have gone");
-  std::string proc = Cat("/proc/", peer.pid);
-  TRY(JudgeStatus(TRY(ReadFile(proc + "/status", 1 << 20)), caller.identity));
-  for (std::size_t i = 0; i < std::size(kPlaces); ++i) {
-    if (TRY(FileAt(Cat(proc, "/", kPlaces[i].first))) != host.places[i])
-      return Fail(Code::kPermissionDenied, "your ", kPlaces[i].second, " is not this node's");
-  }
-  std::string path = TRY(FollowableCgroup(TRY(ReadFile(proc + "/cgroup", 64 << 10)),
-                                          TRY(ReadFile("/proc/self/cgroup", 64 << 10))));
+  std::string lines = TRY(ReadFile(Cat("/proc/", peer.pid, "/cgroup"), 64 << 10));
+  std::string path = TRY(FollowableCgroup(lines, host.own_cgroups));
   if (!path.empty() && host.cgroup_mount.empty()) host.cgroup_mount = TRY(CgroupMount());
   if (!path.empty()) caller.cgroup = TRY(Open(host.cgroup_mount + path, O_RDONLY | O_DIRECTORY));
-  caller.take_limits = [pid = peer.pid] { return TakeLimitsOf(pid); };
   return caller;
+}
+
+Result<ProcessLimits> JudgeCaller(const Caller& caller, const HostPlace& host) {
+  std::string proc = Cat("/proc/", caller.process.pid());
+  // First: a setuid program that he became meanwhile may have raised them, and would be seen below.
+  ProcessLimits limits = TRY(ProcessLimits::Of(caller.process.pid()));
+  TRY(JudgeStatus(TRY(ReadFile(proc + "/status", 1 << 20)), caller.identity));
+  UniqueFd place = TRY(Open(proc, O_PATH | O_DIRECTORY));
+  for (std::size_t i = 0; i < std::size(kPlaces); ++i) {
+    if (TRY(FileAt(place.get(), kPlaces[i].first)) != host.places[i])
+      return Fail(Code::kPermissionDenied, "your ", kPlaces[i].second, " is not this node's");
+  }
+  TRY_CONTEXT(caller.process.Signal(0), "you have gone");
+  return limits;
 }
 
 }  // namespace slipway

@@ -7,24 +7,21 @@
 
 #include <sys/types.h>
 
-#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/os/fd.h"
 #include "base/os/process.h"
+#include "base/os/process_limits.h"
 #include "launcher/broker/identity.h"
 
 namespace slipway {
 
 struct Caller {
   UserIds identity;  // SO_PEERCRED, SO_PEERGROUPS
-  Process process;   // a pid may be another's; a user's own at worst, which JudgeStatus compares
+  Process process;   // a pid may be another's; a user's own at worst, which JudgeCaller compares
   UniqueFd cgroup;   // his, to be born in; none where there is no cgroup v2
-  // For the child, with euid 0 and his real uid (which lets it read his limits): limits, processors, niceness
-  // and OOM score of his process.
-  std::function<Result<>()> take_limits;
 };
 
 // Where a caller has to be: in the namespaces and under the root of this node. Found out once; the broker
@@ -32,13 +29,15 @@ struct Caller {
 struct HostPlace {
   static Result<HostPlace> Find(int mounts_fd);
   std::vector<std::pair<dev_t, ino_t>> places;
+  std::string own_cgroups = {};   // the broker's /proc/self/cgroup
   std::string cgroup_mount = {};  // of cgroup v2; "" until a caller is in one
 };
 
-// Of a connected socket. All that is read of /proc/PID, now and in the child, is this process's if `process`
-// can still be signalled afterwards: the one who asks must look. kPermissionDenied says what cannot be
-// carried over.
+// Of a connected socket.
 Result<Caller> CallerOf(int socket_fd, HostPlace& host);
+// Before anything of his runs: kPermissionDenied says what cannot be carried over. He is still there when it
+// returns, so all that was read of his pid, here and by CallerOf, was his and not of one who has it now.
+Result<ProcessLimits> JudgeCaller(const Caller& caller, const HostPlace& host);
 
 // Pure, of the text of /proc/PID/cgroup: the cgroup v2 path ("" without that hierarchy). kPermissionDenied
 // when he is outside of what we see, or in another cgroup v1 than we are (`ours`), which no child of ours can

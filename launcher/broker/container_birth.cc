@@ -2,18 +2,18 @@
 #include "launcher/broker/container_birth.h"
 
 #include <fcntl.h>
-#include <linux/mount.h>
 #include <sched.h>
 #include <sys/prctl.h>
 
 #include <csignal>
+#include <cstdlib>
 
 #include "base/os/mount.h"
 
 namespace slipway {
 namespace {
 
-constexpr char kUnshared = 'u', kMapped = 'm', kReady = 'r', kGo = 'g';
+constexpr char kMapped = 'm', kReady = 'r', kGo = 'g';
 
 // Inside: every id becomes the user's. Capabilities are left in the new user namespace alone, where the
 // container's code needs them; towards the host there are none.
@@ -24,13 +24,16 @@ void BecomeUser(const UserIds& who, const Gate& gate) {
   gate.Check(::prctl(PR_SET_DUMPABLE, 0) == 0, "prctl(PR_SET_DUMPABLE)");
 }
 
-void EnterNewNamespaces(const BirthPlan& plan, const Gate& gate) {
-  gate.Check(::setresuid(plan.identity.uid, 0, 0) == 0, "setresuid");
-  gate.Check(::prctl(PR_SET_DUMPABLE, 0) == 0, "prctl(PR_SET_DUMPABLE)");
-  if (plan.prepare) gate.Require(plan.prepare());
-  gate.Check(::unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC) == 0, "unshare(user, mount, ipc)");
-  gate.Say(kUnshared);
-  gate.Await(kMapped);
+// Nobody may change his groups in the new user namespace, so the child has to be born with them: we wear them
+// for that moment. Never the user's id, by which he could signal us.
+Result<HalfBorn> MakeWithGroupsOf(const UserIds& who, const HalfBornOptions& options,
+                                  const std::function<void(const Gate&)>& body) {
+  auto worn = TakeGroups(who);
+  auto child = worn ? HalfBorn::Make(options, body) : Failure(std::move(worn).error());
+  for (int tries = 0; !TakeGroups({0, 0, {}}); ++tries) {
+    if (tries == 3) std::abort();  // root's process with a user's groups must not go on
+  }
+  return child;
 }
 
 // The order matters: the mount namespace is copied after the user namespace was entered, so its owner differs
@@ -39,6 +42,8 @@ void EnterJobNamespaces(const JobNamespaces& job, const Gate& gate) {
   gate.Check(::setns(job.ipc.get(), CLONE_NEWIPC) == 0, "setns(ipc)");
   gate.Check(::setns(job.user.get(), CLONE_NEWUSER) == 0, "setns(user)");
   gate.Check(::unshare(CLONE_NEWNS) == 0, "unshare(mount)");
+  ::close(job.user.get());
+  ::close(job.ipc.get());
 }
 
 }  // namespace
@@ -47,15 +52,11 @@ Result<HalfBorn> BearContainer(const BirthPlan& plan, const ContainerEntry& entr
   std::vector<int> keep{plan.birth.control_fd};
   if (plan.join != nullptr) keep.insert(keep.end(), {plan.join->user.get(), plan.join->ipc.get()});
   HalfBornOptions options{{.cgroup_fd = plan.cgroup_fd}, keep, plan.surroundings, plan.log_fd};
-  HalfBorn child = TRY(HalfBorn::Make(options, [&](const Gate& gate) {
-    gate.Require(TakeGroups(plan.identity));  // with euid still 0: what follows is root's making
-    if (plan.join == nullptr) {
-      EnterNewNamespaces(plan, gate);
-    } else {
-      EnterJobNamespaces(*plan.join, gate);
-      ::close(plan.join->user.get());
-      ::close(plan.join->ipc.get());
-    }
+  if (plan.join == nullptr) options.clone.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC;
+  if (plan.birth.pid_namespace) options.clone.flags |= CLONE_NEWPID;
+  HalfBorn child = TRY(MakeWithGroupsOf(plan.identity, options, [&](const Gate& gate) {
+    if (plan.join != nullptr) EnterJobNamespaces(*plan.join, gate);
+    gate.Await(kMapped);
     BecomeUser(plan.identity, gate);
     if (plan.surroundings == Surroundings::kCallers)
       gate.Check(::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "prctl(PR_SET_PDEATHSIG)");
@@ -64,13 +65,10 @@ Result<HalfBorn> BearContainer(const BirthPlan& plan, const ContainerEntry& entr
     ::close(gate.fd());
     entry.run_init(plan.birth);
   }));
-  if (plan.join == nullptr) {
-    TRY(child.Hear(kUnshared));
-    TRY(WriteMaps(child.pid(), plan.identity));
-    if (plan.confirm) TRY(plan.confirm());
-    TRY(child.Tell(kMapped));
-    if (plan.confirm) TRY(child.Tell(kGo));
-  }
+  if (plan.prepare) TRY(plan.prepare(child.pid()));
+  if (plan.join == nullptr) TRY(WriteMaps(child.pid(), plan.identity));
+  TRY(child.Tell(kMapped));
+  if (plan.goes_on) TRY(child.Tell(kGo));
   TRY(child.Hear(kReady));
   return child;
 }

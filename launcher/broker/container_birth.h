@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one thing about a container that needs root: its namespaces. The user namespace is made while euid is 0
-// and the ids are dropped afterwards, so it is root's and the user's other processes can neither enter nor
-// trace it; the mount namespace is born as a copy of the broker's across the user-namespace border, which
+// The one thing about a container that needs root: its namespaces. The child is born in them with euid 0 and
+// drops its ids afterwards, so the user namespace is root's and the user's other processes can neither enter
+// nor trace it; the mount namespace is born as a copy of the broker's across the user-namespace border, which
 // locks the flags of the image mounts for good. What happens inside is the container's own code, reached
 // through ContainerEntry.
 #pragma once
@@ -27,9 +27,9 @@ struct BirthPlan {
   int cgroup_fd = -1;
   int log_fd = -1;                      // the init's stderr; kOwn only
   const JobNamespaces* join = nullptr;  // null: the first step of its job; new ones are made
-  std::function<Result<>()> prepare;    // in the child, with euid 0 and the user's real ids; may be empty
-  // Once `prepare` is done; then the child goes on by itself. Empty: it waits behind its gate for Tell('g').
-  std::function<Result<>()> confirm;
+  // In the parent, while the child waits to become the user; may be empty.
+  std::function<Result<>(pid_t)> prepare;
+  bool goes_on = false;  // by itself; otherwise it waits behind its gate for Tell('g')
 };
 
 // As root.

@@ -95,17 +95,16 @@ Result<> ExecServer::Exec(Id id, Connection& connection, std::string_view payloa
                 kExecProtocolVersion);
   Caller caller = TRY(CallerOf(connection.socket.get(), world_.host));
   TRY(JudgeExec(world_.conf, ExecWay::kBrokered, caller.identity, !request.digest.empty()));
-  BirthPlan plan{.identity = caller.identity,
-                 .birth = {.control_fd = control.get(),
-                           .proc_masked = world_.proc_masked,
-                           .rules = RulesOfThisHost(),
-                           .policy = world_.conf.container},
-                 .cgroup_fd = caller.cgroup.get(),
-                 .prepare = caller.take_limits,
-                 .confirm = [&]() -> Result<> {
-                   TRY_CONTEXT(caller.process.Signal(0), "you have gone");
-                   return {};
-                 }};
+  BirthPlan plan{
+      .identity = caller.identity,
+      .birth = {.control_fd = control.get(),
+                .proc_masked = world_.proc_masked,
+                .pid_namespace = request.pid_namespace && !world_.proc_masked,
+                .rules = RulesOfThisHost(),
+                .policy = world_.conf.container},
+      .cgroup_fd = caller.cgroup.get(),
+      .prepare = [&](pid_t child) -> Result<> { return TRY(JudgeCaller(caller, world_.host)).GiveTo(child); },
+      .goes_on = true};
   if (!request.digest.empty()) {
     plan.birth.image_path = TRY(world_.images.Use(request.digest, UserOf(id)));
     if (!plan.birth.policy.signed_by.empty())
@@ -115,11 +114,13 @@ Result<> ExecServer::Exec(Id id, Connection& connection, std::string_view payloa
   connection.init_watch =
       TRY(world_.loop.Watch(born.pidfd(), EPOLLIN, [this, id](std::uint32_t) { Ended(id); }));
   connection.init = born.Release();
-  return SendMessage(connection.socket.get(), EncodeFrame(BrokerFrame::kStarted, Answer{1}));
+  Answer started{static_cast<std::uint64_t>(connection.init->pid())};
+  return SendMessage(connection.socket.get(), EncodeFrame(BrokerFrame::kStarted, started));
 }
 
 Result<> ExecServer::Import(Id id, Connection& connection, UniqueFd file) {
   Caller caller = TRY(CallerOf(connection.socket.get(), world_.host));
+  TRY(JudgeCaller(caller, world_.host));
   TRY(JudgeImport(world_.conf, ExecWay::kBrokered, caller.identity));
   TRY(CheckReadable(file.get()));
   bool another = std::any_of(connections_.begin(), connections_.end(), [&](auto& one) {

@@ -24,17 +24,15 @@ Result<> SetStandardStreams(int log_fd) {
   return {};
 }
 
-// The broker blocks signals for its loop and may be shielded from the out-of-memory killer; a step is
-// neither.
+// The broker blocks signals for its loop and ignores this one.
 void BecomeOrdinary() {
-  for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
+  ::signal(SIGPIPE, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::umask(022);
   ::setsid();
   [[maybe_unused]] int changed = ::chdir("/");
-  [[maybe_unused]] auto written = WriteInto("/proc/self/oom_score_adj", "0");
 }
 
 }  // namespace
@@ -66,19 +64,22 @@ void Gate::Await(char word) const {
 Result<HalfBorn> HalfBorn::Make(const HalfBornOptions& options,
                                 const std::function<void(const Gate&)>& body) {
   SocketEnds ends = TRY(MakeSocketPair(SOCK_SEQPACKET));
+  bool own = options.surroundings == Surroundings::kOwn;
   Process process = TRY(Clone3(options.clone));
   if (!process) {
     std::vector<int> kept = options.keep;
     kept.push_back(ends.b.get());
     Gate gate(ends.b.get());
-    bool own = options.surroundings == Surroundings::kOwn;
     if (own) gate.Require(SetStandardStreams(options.log_fd));
     gate.Require(CloseAllBut(kept));
     if (own) BecomeOrdinary();
     body(gate);
     ::_exit(125);
   }
-  return HalfBorn(std::move(process), std::move(ends.a));
+  HalfBorn born(std::move(process), std::move(ends.a));
+  // The broker may be shielded from the out-of-memory killer; a step is not.
+  if (own) TRY(WriteInto(Cat("/proc/", born.pid(), "/oom_score_adj"), "0"));
+  return born;
 }
 
 Result<> HalfBorn::Hear(char word) {

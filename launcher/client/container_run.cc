@@ -14,6 +14,7 @@
 
 #include "base/os/process.h"
 #include "base/os/socket.h"
+#include "launcher/client/launch_order.h"
 #include "launcher/client/outside_hooks.h"
 #include "launcher/client/terminal_relay.h"
 
@@ -76,24 +77,7 @@ class Driver {
     std::vector<int> streams = run_.fds;
     terminal_.reset();  // of a way that was refused
     if (begun.way == Way::kBrokered) TRY(HandStreamsOver(spec, streams));
-    UniqueFd memfd = TRY(MakeSealedMemfd("launch-spec", EncodeLaunchSpec(spec)));
-    auto sent = SendSpec(begun.control.get(), memfd.get(), streams);
-    // One that failed before it read this has said why: that is read first.
-    if (!sent && sent.error().sys_errno != EPIPE && sent.error().sys_errno != ECONNRESET) return sent;
-    return {};
-  }
-
-  static Result<> SendSpec(int control, int memfd, const std::vector<int>& streams) {
-    TRY(SendMessage(control, EncodeFrame(InitFrame::kLaunch, LaunchRequest{}), {memfd}));
-    constexpr std::size_t kPerMessage = 250;
-    for (std::size_t start = 0; start < streams.size(); start += kPerMessage) {
-      WireWriter frame;
-      frame(static_cast<std::uint16_t>(InitFrame::kFds));
-      auto begin = streams.begin() + static_cast<std::ptrdiff_t>(start);
-      auto end = begin + static_cast<std::ptrdiff_t>(std::min(kPerMessage, streams.size() - start));
-      TRY(SendMessage(control, frame.Take(), {begin, end}));
-    }
-    return {};
+    return SendLaunch(begun.control.get(), spec, streams);
   }
 
   Result<> WatchSignals() {

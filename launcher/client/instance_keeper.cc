@@ -21,6 +21,7 @@
 #include "base/os/socket.h"
 #include "base/text/text.h"
 #include "launcher/client/container_run.h"
+#include "launcher/client/launch_order.h"
 #include "launcher/client/limits.h"
 #include "launcher/client/outside_hooks.h"
 #include "launcher/link/door.h"
@@ -38,12 +39,12 @@ constexpr std::uint32_t kOwnGraceSeconds = 10;
 
 class Keeper {
  public:
-  Keeper(Loop& loop, InstancePlan plan, StarterProcess starter, UniqueFd listener, UniqueFd front)
+  Keeper(Loop& loop, InstancePlan plan, Entered entered, UniqueFd listener, UniqueFd front)
       : loop_(loop),
         plan_(std::move(plan)),
-        starter_(std::move(starter.process)),
+        entered_(std::move(entered)),
         front_(std::move(front)),
-        init_(loop, std::move(starter.control), InitEvents()),
+        init_(loop, std::move(entered_.control), InitEvents()),
         visitors_(loop, init_),
         door_(loop, std::move(listener), kFrameBytesMax, DoorEvents()) {}
   ~Keeper() {
@@ -55,9 +56,6 @@ class Keeper {
 
   Result<> Begin() {
     TRY(init_.Start());
-    std::vector<UniqueFd> fds;
-    for (int fd : plan_.fds) fds.push_back(TRY(Dup(fd)));
-    TRY(init_.Launch(plan_.spec, std::move(fds), true));
     // A command that is killed while it starts an instance leaves none.
     front_watch_ = TRY(loop_.Watch(front_.get(), EPOLLIN, [this](std::uint32_t) { OnFrontGone(); }));
     front_watched_ = true;
@@ -115,7 +113,7 @@ class Keeper {
     [[maybe_unused]] auto written = WriteAll(STDERR_FILENO, Cat("slipway: ", Printable(line), "\n"));
   }
   static void LogLine(const InitFailed& failed) { LogLine(failed.message); }
-  static void LogLine(const InitReady&) {}
+  static void LogLine(const InstanceReady&) {}
   void Warn(const std::string& line) { Tell(InitFrame::kWarning, line); }
 
   Result<> OnHookPoint(const HookPoint& point) {
@@ -132,7 +130,8 @@ class Keeper {
     }
     RunFirst();
     hooks_.Started();
-    Tell(InitFrame::kReady, ready);
+    Tell(InitFrame::kReady,
+         InstanceReady{ready, static_cast<std::uint8_t>(entered_.way), entered_.passed_over});
     loop_.Unwatch(front_watch_);
     front_watched_ = false;
     front_.reset();
@@ -141,8 +140,8 @@ class Keeper {
   // The instance can be found from here on.
   Result<> OpenDoor() {
     plan_.state.keeper_pid = ::getpid();
-    plan_.state.starter_pid = starter_.pid();
     plan_.state.init_pid = InitPid();
+    plan_.state.starter_pid = entered_.starter ? entered_.starter.pid() : entered_.init;
     TRY(door_.Start());
     TRY(WriteFileAtomically(InstanceStateFile(plan_.claim.folder), Encode(plan_.state), 0600));
     // Whoever removes the socket (a logout that clears /run/user does) makes the instance one that nobody can
@@ -157,11 +156,18 @@ class Keeper {
     return {};
   }
 
-  // In a PID namespace the starter has one child, the container's init; else it is the init.
+  // A starter that makes a PID namespace only waits for its one child, the init; so does a setuid one for the
+  // child that it lets go.
   pid_t InitPid() const {
-    auto children = ReadFile(Cat("/proc/", starter_.pid(), "/task/", starter_.pid(), "/children"), 64);
-    long child = children && plan_.spec.pid_namespace ? std::strtol(children->c_str(), nullptr, 10) : 0;
-    return child > 0 ? static_cast<pid_t>(child) : starter_.pid();
+    pid_t pid = entered_.starter ? entered_.starter.pid() : entered_.init;
+    int between = entered_.starter ? plan_.spec.pid_namespace + (entered_.way == Way::kSetuid) : 0;
+    for (; between > 0; --between) {
+      auto children = ReadFile(Cat("/proc/", pid, "/task/", pid, "/children"), 64);
+      long child = children ? std::strtol(children->c_str(), nullptr, 10) : 0;
+      if (child <= 0) break;
+      pid = static_cast<pid_t>(child);
+    }
+    return pid;
   }
 
   void RunFirst() {
@@ -222,8 +228,11 @@ class Keeper {
   void Close() {
     init_.Close("stopped");
     // One that does not go (it is stopped, or in the kernel) is made to.
-    stop_timer_ =
-        loop_.After(kAfterClose, [this] { [[maybe_unused]] auto killed = starter_.Signal(SIGKILL); });
+    stop_timer_ = loop_.After(kAfterClose, [this] {
+      if (entered_.starter) [[maybe_unused]]
+        auto killed = entered_.starter.Signal(SIGKILL);
+      if (entered_.broker) ::shutdown(entered_.broker.get(), SHUT_RDWR);  // it kills whom nobody holds
+    });
   }
 
   void OnInitGone() {
@@ -231,8 +240,10 @@ class Keeper {
     visitors_.OnInitGone();
     // The starter says what it will not do on its stderr, which is our log.
     if (front_ && !told_failure_) Tell(InitFrame::kFailed, InitFailed{.message = LastLogLine()});
-    auto watch = loop_.Watch(starter_.pidfd(), EPOLLIN, [this](std::uint32_t) {
-      [[maybe_unused]] auto reaped = starter_.Wait();
+    int end = entered_.starter ? entered_.starter.pidfd() : entered_.broker.get();
+    auto watch = loop_.Watch(end, EPOLLIN, [this](std::uint32_t) {
+      if (entered_.starter) [[maybe_unused]]
+        auto reaped = entered_.starter.Wait();
       hooks_.Stopped();
       loop_.Stop();
     });
@@ -243,7 +254,7 @@ class Keeper {
   InstancePlan plan_;
   std::function<void(const std::string&)> say_ = [this](const std::string& line) { Warn(line); };
   OutsideHooks hooks_{plan_.spec, say_};
-  Process starter_;
+  Entered entered_;
   UniqueFd front_, folder_;
   InitLink init_;
   Visitors visitors_;
@@ -273,10 +284,12 @@ Result<> Keep(InstancePlan& plan, UniqueFd& front) {
   auto loop = TRY(EpollLoop::Make());
   UniqueFd listener = TRY(ListenUnix(InstanceSocket(plan.claim.folder), SOCK_STREAM, 0600));
   std::unique_ptr<Keeper> keeper;
-  // Before any signal is blocked, which the starter would inherit.
-  StarterProcess starter = TRY(SpawnStarter(plan.starter, "rootless", plan.starter_arguments));
+  // Before any signal is blocked, which a starter would inherit.
+  Entered entered = TRY(TRY(Entrance::Begin(plan.way)).Await([&](const Entered& begun) {
+    return SendLaunch(begun.control.get(), plan.spec, plan.fds, true);
+  }));
   TRY(loop->WatchSignals({SIGTERM, SIGINT, SIGHUP}, [&](int) { keeper->Stop(SIGTERM, kOwnGraceSeconds); }));
-  keeper = std::make_unique<Keeper>(*loop, std::move(plan), std::move(starter), std::move(listener),
+  keeper = std::make_unique<Keeper>(*loop, std::move(plan), std::move(entered), std::move(listener),
                                     std::move(front));
   auto begun = keeper->Begin();
   if (begun) loop->Run();
@@ -316,8 +329,8 @@ Result<> ForkKeeper(InstancePlan& plan, UniqueFd front) {
 
 }  // namespace
 
-Result<InitReady> StartInstance(InstancePlan plan, const std::function<void(const std::string&)>& say,
-                                int& exit_code) {
+Result<InstanceReady> StartInstance(InstancePlan plan, const std::function<void(const std::string&)>& say,
+                                    int& exit_code) {
   exit_code = 125;
   SocketEnds ends = TRY(MakeSocketPair(SOCK_SEQPACKET));
   TRY(ForkKeeper(plan, std::move(ends.b)));
@@ -328,7 +341,7 @@ Result<InitReady> StartInstance(InstancePlan plan, const std::function<void(cons
       return Fail(Code::kInternal, "instance ", plan.claim.name,
                   ": its keeper ended without a word; was it killed?");
     auto frame = TRY(SplitFrame<InitFrame>(message->bytes));
-    if (frame.kind == InitFrame::kReady) return Decode<InitReady>(frame.payload, "ready");
+    if (frame.kind == InitFrame::kReady) return Decode<InstanceReady>(frame.payload, "ready");
     if (frame.kind == InitFrame::kFailed) {
       auto failed = TRY(Decode<InitFailed>(frame.payload, "failed"));
       exit_code = failed.exit_code;

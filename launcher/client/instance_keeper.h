@@ -10,6 +10,7 @@
 
 #include "base/os/fd.h"
 #include "launcher/client/instance_folder.h"
+#include "launcher/client/way.h"
 #include "launcher/spec/init_protocol.h"
 #include "launcher/spec/launch_spec.h"
 #include "launcher/spec/limits.h"
@@ -18,8 +19,7 @@ namespace slipway {
 
 struct InstancePlan {
   InstanceClaim claim;
-  std::string starter;  // path of slipway-starter
-  std::vector<std::string> starter_arguments;
+  WayRequest way;
   LaunchSpec spec;                 // its tasks are not run: the container stands by itself
   std::vector<int> fds;            // borrowed; as many as spec.fd_count
   InstanceState state;             // all but the process ids, which the keeper fills in
@@ -28,9 +28,16 @@ struct InstancePlan {
   bool first_optional = false;     // an image without it is as well
 };
 
+struct InstanceReady {
+  InitReady init;
+  std::uint8_t way = 0;                  // Way
+  std::vector<std::string> passed_over;  // as Entered has them
+};
+void Fields(auto& archive, IsA<InstanceReady> auto& v) { archive(v.init, v.way, v.passed_over); }
+
 // Forks the keeper and returns once the container stands. An error carries what the container's init said and
 // nothing is left then; `exit_code` is the one to end with. `say`: warnings, one line each.
-Result<InitReady> StartInstance(InstancePlan plan, const std::function<void(const std::string&)>& say,
-                                int& exit_code);
+Result<InstanceReady> StartInstance(InstancePlan plan, const std::function<void(const std::string&)>& say,
+                                    int& exit_code);
 
 }  // namespace slipway

@@ -1,32 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/client/user.h"
 
-#include <grp.h>
-#include <pwd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <optional>
 
 #include "base/os/fd.h"
+#include "base/os/process.h"
 #include "base/text/text.h"
 
 namespace slipway {
 namespace {
 
-// The entry of /etc/`file` whose third field is `id`.
-std::optional<std::vector<std::string>> LocalEntry(const char* file, unsigned id, std::size_t fields) {
-  auto text = ReadFile(file);
-  if (!text) return std::nullopt;
+using Entry = std::optional<std::vector<std::string>>;
+
+Entry EntryIn(const std::string& text, unsigned id, std::size_t fields) {
   std::string wanted = std::to_string(id);
-  for (std::size_t start = 0; start < text->size();) {
-    auto end = text->find('\n', start);
-    if (end == std::string::npos) end = text->size();
-    std::vector<std::string> entry = Split(std::string_view(*text).substr(start, end - start), ':');
+  for (std::size_t start = 0; start < text.size();) {
+    auto end = std::min(text.find('\n', start), text.size());
+    std::vector<std::string> entry = Split(std::string_view(text).substr(start, end - start), ':');
     if (entry.size() == fields && entry[2] == wanted) return entry;
     start = end + 1;
   }
   return std::nullopt;
+}
+
+// The entry of `database` (passwd, group) whose third field is `id`. What lies behind the name service (SSSD,
+// LDAP) is the host's libraries, which a static program should not load: getent(1) asks it.
+Entry EntryOf(const std::string& database, unsigned id, std::size_t fields) {
+  if (auto text = ReadFile("/etc/" + database)) {
+    if (Entry local = EntryIn(*text, id, fields)) return local;
+  }
+  auto asked = RunAndCapture({.argv = {"/usr/bin/getent", database, std::to_string(id)}});
+  return asked && asked->status.wait_status == 0 ? EntryIn(asked->out, id, fields) : std::nullopt;
 }
 
 std::string Field(std::string text) {
@@ -42,20 +50,12 @@ User CallingUser() {
   User user;
   user.uid = ::getuid();
   user.gid = ::getgid();
-  if (auto entry = LocalEntry("/etc/passwd", user.uid, 7)) {
+  if (Entry entry = EntryOf("passwd", user.uid, 7)) {
     user.name = (*entry)[0];
     user.home = (*entry)[5];
     user.shell = (*entry)[6];
-  } else if (passwd* known = ::getpwuid(user.uid); known != nullptr) {
-    user.name = known->pw_name;
-    user.home = known->pw_dir;
-    user.shell = known->pw_shell;
   }
-  if (auto entry = LocalEntry("/etc/group", user.gid, 4)) {
-    user.group = (*entry)[0];
-  } else if (group* known = ::getgrgid(user.gid); known != nullptr) {
-    user.group = known->gr_name;
-  }
+  if (Entry entry = EntryOf("group", user.gid, 4)) user.group = (*entry)[0];
   if (const char* home = std::getenv("HOME"); home != nullptr && home[0] == '/') user.home = home;
   if (user.name.empty()) user.name = Cat("user", user.uid);
   if (user.group.empty()) user.group = Cat("group", user.gid);

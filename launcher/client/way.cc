@@ -49,7 +49,9 @@ Result<Entered> BeginBrokered(const WayRequest& request) {
   begun.way = Way::kBrokered;
   begun.broker =
       TRY(AskBroker(request.exec_socket,
-                    EncodeFrame(BrokerFrame::kExec, ExecRequest{.digest = request.digest}), ends.b.get()));
+                    EncodeFrame(BrokerFrame::kExec, ExecRequest{.digest = request.digest,
+                                                                .pid_namespace = request.pid_namespace}),
+                    ends.b.get()));
   begun.control = std::move(ends.a);
   return begun;
 }
@@ -105,7 +107,9 @@ Result<> HearSetuid(Entered& entered) {
 
 Result<> HearAnswer(Entered& entered) {
   if (entered.way == Way::kSetuid) return HearSetuid(entered);
-  if (entered.way == Way::kBrokered) TRY(HearBroker(entered.broker.get(), BrokerFrame::kStarted));
+  if (entered.way != Way::kBrokered) return {};
+  std::string started = TRY(HearBroker(entered.broker.get(), BrokerFrame::kStarted));
+  entered.init = static_cast<pid_t>(TRY(Decode<Answer>(started, "the broker's answer")).id);
   return {};
 }
 

@@ -26,9 +26,10 @@ struct WayRequest {
   std::optional<Way> only;
   std::string starter;  // path of slipway-starter
   std::vector<std::string>
-      rootless_arguments;   // who the user is inside (launcher/main/starter.cc); may be none
-  std::string exec_socket;  // the broker's
-  std::string digest;       // of an image of the store; empty: the user's own file or directory
+      rootless_arguments;      // who the user is inside (launcher/main/starter.cc); may be none
+  std::string exec_socket;     // the broker's
+  std::string digest;          // of an image of the store; empty: the user's own file or directory
+  bool pid_namespace = false;  // as the LaunchSpec will have it
 };
 
 struct Entered {
@@ -36,6 +37,7 @@ struct Entered {
   UniqueFd control;                      // to the container's init
   Process starter;                       // setuid, rootless: its end is the end of everything
   UniqueFd broker;                       // brokered: it closes when everything has ended
+  pid_t init = 0;                        // brokered: the container's init; 0 in the other ways
   std::vector<std::string> passed_over;  // "brokered: why not", for --explain
 };
 

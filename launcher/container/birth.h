@@ -21,8 +21,8 @@ struct OwnNamespace {
 };
 
 // Called in a freshly cloned process that already is in its own user and mount (and, for the first step of a
-// job, IPC) namespaces, with maps written and all ids those of the user, still not dumpable. Closes every
-// descriptor but 0-2 and control_fd. Receives the
+// job, IPC) namespaces, with maps written and all ids those of the user, still not dumpable, with every
+// signal at its default (which tasks inherit). Closes every descriptor but 0-2 and control_fd. Receives the
 // LaunchSpec, builds the container, forks the tasks, reports, reaps, never returns. Single-threaded; never
 // execs itself; stays undumpable.
 [[noreturn]] void RunInit(const Birth& birth);

@@ -16,21 +16,15 @@ Result<> BindFromHost(int dev_fd, const char* name, bool directory) {
   std::string source = Cat("/dev/", name);
   auto tree = OpenTreeClone(AT_FDCWD, source, directory);
   if (!tree) return Failure(std::move(tree).error());
-  TRY(SetMountAttributes(tree->get(), MOUNT_ATTR_NOSUID, 0, directory));
-  if (directory) {
-    if (::mkdirat(dev_fd, name, 0755) < 0) return ErrnoFail("mkdir", source);
-  } else {
-    [[maybe_unused]] UniqueFd made = TRY(OpenAt(dev_fd, name, O_WRONLY | O_CREAT | O_EXCL, 0644));
-  }
-  UniqueFd place = TRY(OpenAt(dev_fd, name, O_PATH));
-  return AttachMount(tree->get(), place.get());
+  int made = directory ? ::mkdirat(dev_fd, name, 0755) : ::mknodat(dev_fd, name, S_IFREG | 0644, 0);
+  if (made < 0) return ErrnoFail("making the place for", source);
+  return AttachMount(tree->get(), dev_fd, name);
 }
 
 Result<> MountAt(int dev_fd, const char* name, const char* type, const std::vector<FsParameter>& parameters) {
   UniqueFd mount = TRY(MountNew(type, parameters, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
   if (::mkdirat(dev_fd, name, 0755) < 0) return ErrnoFail("mkdir", name);
-  UniqueFd place = TRY(OpenAt(dev_fd, name, O_PATH));
-  return AttachMount(mount.get(), place.get());
+  return AttachMount(mount.get(), dev_fd, name);
 }
 
 }  // namespace
@@ -64,7 +58,7 @@ Result<> MakeDev(int target_fd, std::string_view options, Report& report) {
   for (auto [to, name] : kLinks) {
     if (::symlinkat(to, dev.get(), name) < 0) return ErrnoFail("symlink in /dev", name);
   }
-  return {};
+  return SetMountAttributes(dev.get(), MOUNT_ATTR_NOSUID, 0, true);
 }
 
 }  // namespace slipway

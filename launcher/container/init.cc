@@ -91,6 +91,12 @@ bool Wants(const LaunchSpec& spec, Mount::Type type) {
   ::_exit(status ? status->exit_code() : kExitOurs);
 }
 
+// In the PID 1 that it is to show.
+Result<UniqueFd> MakeProc(const LaunchSpec& spec) {
+  if (!Wants(spec, Mount::kProc)) return UniqueFd();
+  return MountNew("proc", {}, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
 // True in the new namespace's PID 1, with its procfs; false in the same process when there can be no such
 // namespace: without a /proc of its own it would show the wrong processes.
 Result<bool> EnterPidNamespace(const LaunchSpec& spec, UniqueFd& fresh_proc) {
@@ -99,11 +105,9 @@ Result<bool> EnterPidNamespace(const LaunchSpec& spec, UniqueFd& fresh_proc) {
   if (!cloned) return false;
   if (!*cloned) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (Wants(spec, Mount::kProc)) {
-      auto proc = MountNew("proc", {}, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-      if (!proc) ::_exit(0);
-      fresh_proc = std::move(*proc);
-    }
+    auto proc = MakeProc(spec);
+    if (!proc) ::_exit(0);
+    fresh_proc = std::move(*proc);
     if (::write(stands.write.get(), "y", 1) != 1) ::_exit(kExitOurs);
     return true;
   }
@@ -199,8 +203,12 @@ void RunInit(const Birth& birth) {
   report.EndLap("receive");
 
   UniqueFd fresh_proc;
-  bool pid_namespace = false;
-  if (spec.pid_namespace && !birth.proc_masked) {
+  bool pid_namespace = birth.pid_namespace;
+  if (pid_namespace) {
+    auto proc = MakeProc(spec);
+    if (!proc) report.Die(proc.error().message);
+    fresh_proc = std::move(*proc);
+  } else if (spec.pid_namespace && !birth.proc_masked) {
     auto entered = EnterPidNamespace(spec, fresh_proc);
     if (!entered) report.Die(entered.error().message);
     pid_namespace = *entered;

@@ -29,11 +29,18 @@ Result<std::string> PathOf(int fd) {
   return std::string(path, static_cast<std::size_t>(n));
 }
 
-// Where in `source_fd`'s tree the broker keeps the images of all steps: nothing when it does not hold them;
-// an error when it lies among them.
-Result<std::string> ImagesBelow(int source_fd, const std::string& source, const Birth& birth) {
+// Where the broker keeps the images of all steps; "" where there is none.
+Result<std::string> NodesImages(const Birth& birth) {
+  if (birth.image_path.empty()) return std::string();
   UniqueFd folder = TRY(Open(birth.image_path.substr(0, birth.image_path.rfind('/')), O_PATH | O_DIRECTORY));
-  std::string images = TRY(PathOf(folder.get())), real = TRY(PathOf(source_fd));
+  return PathOf(folder.get());
+}
+
+// Where in `source_fd`'s tree those are: nothing when it does not hold them; an error when it lies among
+// them.
+Result<std::string> ImagesBelow(int source_fd, const std::string& source, const std::string& images) {
+  if (images.empty()) return std::string();
+  std::string real = TRY(PathOf(source_fd));
   if (IsBelowOrSame(real, images)) {
     return Fail(Code::kPermissionDenied, source, ": it lies among the node's image mounts");
   }
@@ -43,14 +50,15 @@ Result<std::string> ImagesBelow(int source_fd, const std::string& source, const 
 
 // A recursive copy of the host's tree at `source`. statx, because it wakes automounts where stat and
 // open_tree do not; one descriptor for check and copy, because the path is the user's to change.
-Result<MountSource> CloneOf(const std::string& source, const Birth& birth, const Mount* judged = nullptr) {
+Result<MountSource> CloneOf(const std::string& source, const std::string& images,
+                            const ContainerPolicy& policy = {}, const Mount* judged = nullptr) {
   struct statx info {};
   if (::statx(AT_FDCWD, source.c_str(), 0, STATX_TYPE, &info) < 0) return ErrnoFail("bind source", source);
   MountSource opened;
   opened.directory = S_ISDIR(info.stx_mode);
   UniqueFd fd = TRY(Open(source, O_PATH));
-  if (!birth.image_path.empty()) opened.covered = TRY(ImagesBelow(fd.get(), source, birth));
-  if (judged != nullptr) TRY(JudgeBind(birth.policy, TRY(FactsOfBind(birth.policy, *judged, fd.get()))));
+  opened.covered = TRY(ImagesBelow(fd.get(), source, images));
+  if (judged != nullptr) TRY(JudgeBind(policy, TRY(FactsOfBind(policy, *judged, fd.get()))));
   opened.tree = TRY(OpenTreeClone(fd.get(), "", opened.directory));
   return opened;
 }
@@ -106,14 +114,15 @@ bool MayBeSkipped(const Mount& mount, const Error& error) {
                             error.sys_errno == EACCES || error.sys_errno == ENOTDIR);
 }
 
-Result<MountSource> OpenSource(const Mount& mount, const Birth& birth, UniqueFd& fresh_proc) {
+Result<MountSource> OpenSource(const Mount& mount, const std::string& images, const ContainerPolicy& policy,
+                               UniqueFd& fresh_proc) {
   MountSource source;
   switch (mount.type) {
     case Mount::kTmpfs:
       source.tree = TRY(Tmpfs(mount.options));
       break;
     case Mount::kImage:
-      TRY(JudgeBind(birth.policy, {.source = mount.source, .target = mount.target}));
+      TRY(JudgeBind(policy, {.source = mount.source, .target = mount.target}));
       break;
     case Mount::kDev:
       break;
@@ -124,7 +133,7 @@ Result<MountSource> OpenSource(const Mount& mount, const Birth& birth, UniqueFd&
     case Mount::kSys:
       return CloneOf("/sys", {});
     default:
-      return CloneOf(mount.source, birth, mount.forced ? nullptr : &mount);
+      return CloneOf(mount.source, images, policy, mount.forced ? nullptr : &mount);
   }
   return source;
 }
@@ -132,8 +141,7 @@ Result<MountSource> OpenSource(const Mount& mount, const Birth& birth, UniqueFd&
 }  // namespace
 
 Result<> RefuseNodesImages(int fd, const std::string& source, const Birth& birth) {
-  if (birth.image_path.empty()) return {};
-  TRY(ImagesBelow(fd, source, birth));
+  TRY(ImagesBelow(fd, source, TRY(NodesImages(birth))));
   return {};
 }
 
@@ -152,9 +160,10 @@ Result<FuseImage> ServeImage(const ImageSource& image, const std::vector<UniqueF
 
 Result<std::vector<MountSource>> OpenMountSources(const LaunchSpec& spec, const std::vector<UniqueFd>& fds,
                                                   const Birth& birth, UniqueFd fresh_proc) {
+  std::string images = TRY(NodesImages(birth));
   std::vector<MountSource> sources;
   for (const Mount& mount : spec.mounts) {
-    auto opened = OpenSource(mount, birth, fresh_proc);
+    auto opened = OpenSource(mount, images, birth.policy, fresh_proc);
     if (!opened) {
       if (MayBeSkipped(mount, opened.error())) continue;
       return Failure(std::move(opened).error());

@@ -49,7 +49,7 @@ class TaskStarter {
     if (task.controlling_terminal && (::setsid() < 0 || ::ioctl(0, TIOCSCTTY, 0) < 0))
       Fail("controlling terminal");
     if (::syscall(SYS_close_range, 3U, ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */) < 0) Fail("close_range");
-    ResetSignals();
+    UnblockSignals();
     std::vector<char*> merged = envp_;
     if (!task.env.empty() || task.kept_fd >= 0) merged = Merge(task.env, Keep(task));
     if (spec_.confinement.filter == Confinement::kGiven && !InstallFilter(spec_.confinement.bpf))
@@ -95,11 +95,7 @@ class TaskStarter {
     }
   }
 
-  void ResetSignals() {
-    // Dispositions are the defaults here but for what the init's own parent ignored.
-    for (int number = 1; number < 32; ++number) {
-      if (number != SIGKILL && number != SIGSTOP) ::signal(number, SIG_DFL);
-    }
+  void UnblockSignals() {
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);

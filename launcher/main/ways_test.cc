@@ -65,6 +65,30 @@ TEST_F(Ways, AutoTakesTheFirstThatIsThereAndSaysWhyNotTheOthers) {
   EXPECT_THAT(Shell("auto", digest, "exit 0", {}, [] { ::setenv("SLIPWAY_WAY", "rootless", 1); }).code, 125);
 }
 
+TEST_F(Ways, AnInstanceOfTheStoresImageOutlivesItsCommandAndARestartOfTheBroker) {
+  for (const char* way : kPrivileged) {
+    auto run = [&](std::vector<std::string> argv) { return Finish(Start(argv)); };
+    Ended started = run({"instance", "start", "--way", way, "--explain", digest, "web"});
+    ASSERT_EQ(started.code, 0) << way << started.err;
+    EXPECT_THAT(started.err, HasSubstr(Cat("way: ", way)));
+    RestartBrokerWith("");
+    Ended inside = run({"exec", "instance://web", "/bin/sh", "-c", "cat /hello; echo $$; exit 9"});
+    EXPECT_EQ(inside.code, 9) << way << inside.err;
+    EXPECT_THAT(inside.out, StartsWith("from the image\n")) << way;
+    EXPECT_LT(std::atoi(inside.out.substr(15).c_str()), 100) << way << ": a PID namespace of its own";
+    // Its init is found: a process of that number is the user's.
+    Ended list = run({"instance", "list", "--json"});
+    auto at = list.out.find("\"pid\": ");
+    ASSERT_NE(at, std::string::npos) << list.out;
+    std::string pid = std::to_string(std::atoi(list.out.c_str() + at + 7));
+    EXPECT_THAT(UsersProcesses(), testing::Contains(pid)) << way;
+    EXPECT_THAT(*ReadFile(Cat("/proc/", pid, "/status")), testing::ContainsRegex("NSpid:\t[0-9]+\t1\n"))
+        << way;
+    EXPECT_EQ(run({"instance", "stop", "web"}).code, 0) << way;
+    EXPECT_TRUE(Eventually([] { return UsersProcesses().empty(); })) << way << Join(UsersProcesses(), " ");
+  }
+}
+
 TEST_F(Ways, AUsersOwnImageIsNeverMountedByTheKernel) {
   auto loops = Loops();
   for (const char* way : kEvery) {

@@ -17,6 +17,7 @@ struct Birth {
                            // in; empty: none (rootless, or an image of the user's own)
   std::vector<std::string> image_signed_by{};  // with image_path: whose keys signed it (image_signers.h)
   bool proc_masked = false;                    // a fresh /proc will be refused: bind the one there is
+  bool pid_namespace = false;                  // the child is the first process of its own already
   BirthRules rules{};
   // The user namespace was made by the user, who could do in it what he likes anyway: only then may tasks
   // keep its capabilities, and programs of the host be given one of them.

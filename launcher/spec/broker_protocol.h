@@ -91,13 +91,14 @@ struct StepRequest {
 void Fields(auto& archive, IsA<StepRequest> auto& v) { archive(v.id, v.step); }
 
 // `slipway exec` asks for a container's birth. Who asks is the kernel's word, what runs goes to the init by
-// the control socket, and the broker sees neither.
-inline constexpr std::uint32_t kExecProtocolVersion = 1;
+// the control socket, and the broker sees neither. kStarted answers with the pid of the container's init.
+inline constexpr std::uint32_t kExecProtocolVersion = 2;
 struct ExecRequest {
   std::uint32_t version = kExecProtocolVersion;
-  std::string digest;  // of an image of the store; empty: the user brings his own in the LaunchSpec
+  std::string digest;          // of an image of the store; empty: the user brings his own in the LaunchSpec
+  bool pid_namespace = false;  // as the LaunchSpec will have it
 };
-void Fields(auto& archive, IsA<ExecRequest> auto& v) { archive(v.version, v.digest); }
+void Fields(auto& archive, IsA<ExecRequest> auto& v) { archive(v.version, v.digest, v.pid_namespace); }
 
 struct BrokerError {
   std::uint64_t id = 0;

@@ -85,8 +85,9 @@ class EveryCallOfTheBroker(unittest.TestCase):
             return refused, wrong and f"{wrong}: {first}" or ("" if second.out == "held\n" else f"the next start: {second}")
         finally:
             if process.poll() is None:
-                self.end(process, signal.SIGKILL)  # the tracer's end is the end of all that it traces
+                self.end(process, signal.SIGKILL)  # the tracer's end is the end of all that it traces, a moment later
             os.close(told)
+            t.wait_until("the broker is gone", lambda: not self.serves())  # or the next one's start would be asked of it
 
     def test_every_refused_call_costs_one_start_at_most(self):
         left, tried, wrong = self.site.left(), 0, []

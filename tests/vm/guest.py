@@ -275,6 +275,38 @@ def a_users_own_container_is_limited():
     return f"cpuset: {refused.returncode} {refused.stderr.strip()}"
 
 
+PROFILE = """
+profile slipway-vm flags=(attach_disconnected, mediate_deleted) {
+  file,
+  capability,
+  signal,
+  ptrace,
+  unix,
+  network,
+  deny /tmp/forbidden r,
+}
+"""
+
+
+def an_apparmor_profile_confines():
+    """Debian's kernel has AppArmor. The label is on the program in the container, and what cannot be had is refused."""
+    equal(pathlib.Path("/sys/module/apparmor/parameters/enabled").read_text().strip(), "Y")
+    profile = pathlib.Path("/etc/apparmor.d/slipway-vm")
+    profile.write_text(PROFILE)
+    sh(f"apparmor_parser -r {profile}")
+    (HOME / "forbidden").write_text("secret\n")
+    for way in ("brokered", "rootless"):
+        start = f"slipway exec --way {way} --bind {HOME}:/tmp"
+        label = sh(f"{start} --security apparmor:slipway-vm /var/tmp/image cat /proc/self/attr/current", USER).stdout
+        equal(label, "slipway-vm (enforce)\n")
+        equal(sh(f"{start} /var/tmp/image cat /tmp/forbidden", USER).stdout, "secret\n")
+        denied = sh(f"{start} --security apparmor:slipway-vm /var/tmp/image cat /tmp/forbidden", USER, check=False)
+        assert denied.returncode == 1 and "Permission denied" in denied.stderr, f"{way}: {denied}"
+        unknown = sh(f"{start} --security apparmor:nobodys /var/tmp/image true", USER, check=False)
+        assert unknown.returncode == 125 and "AppArmor label 'nobodys'" in unknown.stderr, f"{way}: {unknown}"
+    sh(f"apparmor_parser -R {profile}")
+
+
 def survives_restart_of(unit):
     def check():
         job_id, go = waiting_job()
@@ -320,7 +352,7 @@ def nothing_is_left():
 FIRST_BOOT = [installs, units_come_up, nothing_restarted, all_limits_are_held, an_image_is_imported, a_job_runs_in_a_container,
               the_exit_code_is_the_jobs, ranks_are_launched, step_cgroups_live_under_the_steps_unit,
               the_memory_limit_bites, memory_used_up_by_a_child_is_told_too, a_fork_bomb_stays_in_its_job, the_cpu_limit_bites,
-              a_users_own_container_is_limited,
+              a_users_own_container_is_limited, an_apparmor_profile_confines,
               *map(survives_restart_of, ["slipway-agent", "slipway-broker", "slipwayd"]),
               a_job_survives_daemon_reload_and_kill_of_all, users_read_no_secret,
               the_agents_account_cannot_exchange_what_the_broker_trusts, nothing_is_left]

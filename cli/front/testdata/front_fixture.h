@@ -65,6 +65,7 @@ struct Besides {
   std::vector<std::pair<std::string, std::string>> env;
   bool ranges = false;
   bool keep_mounts = false;  // the mount namespace is the caller's, as it is
+  std::string getent;        // what runs as getent(1), the host's name service (root only)
 };
 
 class FrontTest : public testing::Test {
@@ -165,8 +166,11 @@ class FrontTest : public testing::Test {
           ::mknod("/mnt/fuse", S_IFCHR | 0666, makedev(10, 229)) == 0 && ::chmod("/mnt/fuse", 0666) == 0 &&
           (::access("/dev/fuse", F_OK) < 0 ||
            ::mount("/mnt/fuse", "/dev/fuse", nullptr, MS_BIND, nullptr) == 0) &&
-          (!besides.ranges || LendRanges()) && ::setgroups(0, nullptr) == 0 &&
-          ::setresgid(kUser, kUser, kUser) == 0 && ::setresuid(kUser, kUser, kUser) == 0;
+          (!besides.ranges || LendRanges()) &&
+          (besides.getent.empty() ||
+           ::mount(besides.getent.c_str(), "/usr/bin/getent", nullptr, MS_BIND, nullptr) == 0) &&
+          ::setgroups(0, nullptr) == 0 && ::setresgid(kUser, kUser, kUser) == 0 &&
+          ::setresuid(kUser, kUser, kUser) == 0;
       if (!ready) ::_exit(99);
     }
     ::setenv("HOME", (path_ + "/home").c_str(), 1);
