@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a container's init hears first: the LaunchSpec and the descriptors that it names. For those who send it
-// in one go, before anybody answers; InitLink does the same in a loop.
+// What a container's init hears first: the LaunchSpec and the descriptors that it names. For those who send
+// it in one go, before anybody answers; InitLink does the same in a loop.
 #pragma once
 
 #include <vector>

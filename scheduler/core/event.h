@@ -237,6 +237,13 @@ struct ArrayCancelled {
 };
 void Fields(auto& archive, IsA<ArrayCancelled> auto& v) { archive(v.array, v.uid); }
 
+// A waiting job is promised a start, another one than before, or (`at` 0) none any more.
+struct StartPlanned {
+  JobId job;
+  PlannedStart planned;
+};
+void Fields(auto& archive, IsA<StartPlanned> auto& v) { archive(v.job, v.planned); }
+
 // In the order of their kinds on disk (1, 2, …): new ones go to the end.
 using EventBody =
     std::variant<EpochBegan, JobSubmitted, JobStarted, JobCancelRequested, JobCompleting, NodeReleased,
@@ -244,7 +251,7 @@ using EventBody =
                  StepNodeEnded, NodeRegistered, NodeLost, NodeDrained, NodeResumed, NodeDeclaredDown,
                  ImageStaged, JobUpdated, UsageClockSet, AccountSet, AccountRemoved, AssociationSet,
                  AssociationRemoved, JobPreempted, ReservationSet, ReservationRemoved, ArrayTaskMade,
-                 ArrayCancelled>;
+                 ArrayCancelled, StartPlanned>;
 
 struct Event {
   Time at;  // the controller's clock; never smaller than the event's before

@@ -282,7 +282,7 @@ bool Planner::Fits(const Request& request, const Planned& planned, Instant lengt
   if (!request.licences.empty() && !cluster_.licences().Fits(request.licences, planned.start, end))
     return false;
   return std::ranges::all_of(planned.nodes, [&](const NodeShare& share) {
-    return cluster_.Usable(share.node) &&
+    return (cluster_.Usable(share.node) || cluster_.Awaited(share.node)) &&
            cluster_.Line(share.node).Fits(TakenOn(request, share), planned.start, end);
   });
 }

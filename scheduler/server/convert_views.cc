@@ -195,7 +195,7 @@ void ToProto(const Job& job, const JobView& view, v1::Job* out) {
   out->set_held(job.hold != Hold::kNone);
   if (view.planned) {
     out->set_planned_start_ms(Ms(view.planned->at));
-    for (const std::string& node : view.planned->nodes) out->add_planned_nodes(node);
+    for (const PlannedNode& node : view.planned->nodes) out->add_planned_nodes(node.node);
   }
 }
 
@@ -205,7 +205,7 @@ void ToProto(const State& state, const Explanation& explanation, v1::Explanation
   for (JobId id : explanation.first_ahead) out->add_first_ahead(JobName(*state.FindJob(id)));
   if (explanation.planned) {
     out->set_planned_start_ms(Ms(explanation.planned->at));
-    for (const std::string& node : explanation.planned->nodes) out->add_planned_nodes(node);
+    for (const PlannedNode& node : explanation.planned->nodes) out->add_planned_nodes(node.node);
   }
   if (explanation.not_before) out->set_not_before_ms(Ms(*explanation.not_before));
   for (const std::string& suggestion : explanation.suggestions) out->add_suggestions(suggestion);
