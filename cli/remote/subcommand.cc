@@ -53,7 +53,11 @@ const std::vector<const Subcommand*>& AllSubcommands() {
                                                      &kReservationCreate,
                                                      &kReservationUpdate,
                                                      &kReservationDelete,
-                                                     &kReservationShow};
+                                                     &kReservationShow,
+                                                     &kNodeDrain,
+                                                     &kNodeResume,
+                                                     &kNodeFenced,
+                                                     &kNodeShow};
   return all;
 }
 

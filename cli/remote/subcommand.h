@@ -17,7 +17,7 @@ extern const Subcommand kSubmit, kLaunch, kJobs, kJob, kCancel, kLogs, kNodes, k
     kCompletion, kComplete, kVersion, kExecJob, kShellJob, kHold, kRelease, kRequeue, kUpdate, kWhy,
     kConfigCheck, kConfigShow, kConfigHost, kPartitions, kShare, kAccountLs, kAccountSet, kAccountRm,
     kAccountAddUser, kAccountRmUser, kReservationCreate, kReservationUpdate, kReservationDelete,
-    kReservationShow;
+    kReservationShow, kNodeDrain, kNodeResume, kNodeFenced, kNodeShow;
 const std::vector<const Subcommand*>& AllSubcommands();
 
 // Options that many have.

@@ -71,7 +71,7 @@ void ToProto(const Node& node, const State& state, const Site& site, Time now, v
     out->add_reservations(name);
     maintained = maintained || reservation.maintenance;
   }
-  std::string up = node.drained                   ? "DRAINED"
+  std::string up = node.drained                   ? node.jobs.empty() ? "DRAINED" : "DRAINING"
                    : maintained                   ? "MAINT"
                    : out->reservations_size() > 0 ? "RESERVED"
                                                   : "UP";

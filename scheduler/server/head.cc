@@ -163,6 +163,11 @@ void Head::ChangeAccounts(Requester by, AccountChange change, AnswerCallback don
   Feed(scheduler::ChangeAccount{Await(std::move(done)), by, std::move(change)});
 }
 
+void Head::ChangeNodes(const std::string& node, NodeChange change, const std::string& reason,
+                       AnswerCallback done) {
+  Feed(ChangeNode{Await(std::move(done)), node, change, reason});
+}
+
 void Head::ChangeReservations(Requester by, ReservationChange change, AnswerCallback done) {
   Feed(ChangeReservation{Await(std::move(done)), by, std::move(change)});
 }

@@ -51,6 +51,8 @@ class Head final : public EffectSink {
   void Change(JobId job, Requester by, JobUpdate update, AnswerCallback done);
   // An account or a user's part in one. `change` is made from the state as it is when this is called.
   void ChangeAccounts(Requester by, AccountChange change, AnswerCallback done);
+  void ChangeNodes(const std::string& node, NodeChange change, const std::string& reason,
+                   AnswerCallback done);
   void ChangeReservations(Requester by, ReservationChange change, AnswerCallback done);
   void CancelOneStep(JobId job, std::uint32_t step, Requester by, AnswerCallback done);
   // To the ranks of all running steps, or of one; not durable, answered when it is on its way.

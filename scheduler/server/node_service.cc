@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "api/status.h"
 #include "api/token.h"
 #include "base/log/log.h"
@@ -106,15 +108,69 @@ class NodeLinkService final : public v1::NodeLink::CallbackService {
   ServiceContext& context_;
 };
 
+NodeChange ChangeOf(v1::ChangeNodesRequest::What what) {
+  return what == v1::ChangeNodesRequest::DRAIN    ? NodeChange::kDrain
+         : what == v1::ChangeNodesRequest::RESUME ? NodeChange::kResume
+                                                  : NodeChange::kDown;
+}
+
+Result<> CheckChange(const v1::ChangeNodesRequest& in, const Requester& by) {
+  constexpr std::size_t kReasonMax = 256;
+  if (!by.admin)
+    return Fail(Code::kPermissionDenied, "changing nodes is for administrators (controller.admins)");
+  if (in.what() == v1::ChangeNodesRequest::UNSPECIFIED || !v1::ChangeNodesRequest::What_IsValid(in.what()))
+    return Fail(Code::kInvalidArgument, "unknown change of a node");
+  if (in.names().empty()) return Fail(Code::kInvalidArgument, "no node is named");
+  if (in.what() == v1::ChangeNodesRequest::DRAIN && in.reason().empty())
+    return Fail(Code::kInvalidArgument, "a reason is wanted: others will ask why the node is drained");
+  bool control = std::ranges::any_of(in.reason(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+  if (in.reason().size() > kReasonMax || control)
+    return Fail(Code::kInvalidArgument, "the reason is one line of at most ", kReasonMax, " bytes");
+  return {};
+}
+
+// All or none: a mistyped name must not leave half of the list drained.
+Result<> CheckNodes(const v1::ChangeNodesRequest& in, const State& state) {
+  for (const std::string& name : in.names()) {
+    const Node* node = state.FindNode(name);
+    if (node == nullptr) return Fail(Code::kNotFound, "there is no node ", name.substr(0, 256));
+    if (in.what() == v1::ChangeNodesRequest::FENCED && node->state == NodeState::kUp)
+      return Fail(Code::kFailedPrecondition, "node ", name,
+                  " is connected, so it is not dead: drain it, or power it off first");
+  }
+  return {};
+}
+
 class NodeService final : public v1::Nodes::CallbackService {
  public:
   explicit NodeService(ServiceContext& context) : context_(context) {}
   grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* call, const v1::ListNodesRequest*,
                                  v1::ListNodesReply* reply) override {
     return Read(call, [this, reply] {
-      for (const auto& [name, node] : context_.head.state().nodes)
-        ToProto(node, context_.head.state(), context_.head.site(), context_.head.Now(), reply->add_nodes());
+      for (const auto& [name, node] : context_.head.state().nodes) Show(name, reply);
     });
+  }
+  grpc::ServerUnaryReactor* Change(grpc::CallbackServerContext* call, const v1::ChangeNodesRequest* in,
+                                   v1::ListNodesReply* reply) override {
+    auto* reactor = call->DefaultReactor();
+    auto by = context_.authenticator.User(*call);
+    auto good = by ? CheckChange(*in, *by) : Result<>(Failure(by.error()));
+    if (!good) {
+      reactor->Finish(ToStatus(good.error()));
+      return reactor;
+    }
+    context_.loop.Post([this, reactor, in, reply] {
+      if (auto there = CheckNodes(*in, context_.head.state()); !there)
+        return reactor->Finish(ToStatus(there.error()));
+      auto left = std::make_shared<int>(in->names_size());
+      for (const std::string& name : in->names()) {
+        context_.head.ChangeNodes(name, ChangeOf(in->what()), in->reason(), [=, this](Result<Answer> answer) {
+          if (answer) Show(name, reply);
+          if (--*left == 0) reactor->Finish(answer ? grpc::Status::OK : ToStatus(answer.error()));
+        });
+      }
+    });
+    return reactor;
   }
   grpc::ServerUnaryReactor* ListPartitions(grpc::CallbackServerContext* call,
                                            const v1::ListPartitionsRequest*,
@@ -138,6 +194,10 @@ class NodeService final : public v1::Nodes::CallbackService {
   }
 
  private:
+  void Show(const std::string& name, v1::ListNodesReply* reply) {
+    const State& state = context_.head.state();
+    ToProto(*state.FindNode(name), state, context_.head.site(), context_.head.Now(), reply->add_nodes());
+  }
   template <class Fill>
   grpc::ServerUnaryReactor* Read(grpc::CallbackServerContext* call, Fill fill) {
     auto* reactor = call->DefaultReactor();

@@ -257,6 +257,22 @@ class Policies(t.ClusterTest):
         done = self.cluster("reservation", "create", "mine", "--nodes", "n1", "--duration", "1h", "--flags", "maint")
         self.assertIn("administrators", done.stderr)
 
+    def test_a_drained_node_is_left_alone_and_only_an_administrator_drains(self):
+        done = self.admin("node", "drain", "n[1,9]", "--reason", "new memory")
+        self.assertIn("there is no node n9", done.stderr)
+        self.assertEqual(self.nodes_up(), 2, "none of the list was drained")
+        self.assertEqual(self.admin("node", "drain", "n1").returncode, 2, "without a reason")
+        self.addCleanup(self.admin, "node", "resume", "n[1-2]")
+        self.assertIn("n1: DRAINED", self.admin("node", "drain", "n1", "--reason", "new memory").stdout)
+        self.assertIn("DRAINED (new memory)", self.cluster("node", "show", "n1", check=0).stdout)
+        job = self.submit("-N", 2)
+        self.assertIn("drained", self.why(job))
+        self.assertIn("is connected", self.admin("node", "fenced", "n1").stderr)
+        if t.ROOT:
+            self.assertIn("administrators", self.cluster("node", "resume", "n1").stderr)
+        self.assertIn("n1: UP", self.admin("node", "resume", "n1").stdout)
+        self.cluster.wait_state(job, "RUNNING")
+
 
 if __name__ == "__main__":
     unittest.main()
