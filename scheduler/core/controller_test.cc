@@ -331,6 +331,15 @@ TEST_F(Promises, OnNodesThatDoNotComeBackItIsGivenUp) {
   EXPECT_TRUE(cluster.controller().PlannedStartOf(wide).has_value());
 }
 
+TEST_F(Promises, OnANodeThatIsDrainedBeforeItComesBackItIsGivenUpAtOnce) {
+  cluster.Restart();
+  cluster.Pass(1);
+  ASSERT_TRUE(cluster.controller().PlannedStartOf(wide).has_value());
+  cluster.Do(ChangeNode{{1}, "n1", NodeChange::kDrain, "broken"});
+  cluster.Pass(1);
+  EXPECT_FALSE(cluster.controller().PlannedStartOf(wide).has_value());
+}
+
 TEST_F(Promises, TheyAreInTheStateAsLongAsTheyHold) {
   EXPECT_EQ(cluster.Of(wide).planned, promised);
   cluster.Do(ChangeJob{{1}, wide, {20001, false}, {.hold = Hold::kUser}});

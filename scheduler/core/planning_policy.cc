@@ -96,8 +96,10 @@ void PlanningPolicy::Reset(const State& state) {
 
 void PlanningPolicy::Await(const Node& node) {
   bool awaited = awaits_until_ && node.state == NodeState::kUnknown && !node.drained;
-  planner_.cluster().EachView(numbers_.at(node.name),
-                              [&](plan::NodeNumber view) { planner_.cluster().SetAwaited(view, awaited); });
+  plan::NodeNumber number = numbers_.at(node.name);
+  // Given up: it is drained or down.
+  if (planner_.cluster().Awaited(number) && !awaited && !node.usable()) disturbed_ = true;
+  planner_.cluster().EachView(number, [&](plan::NodeNumber view) { planner_.SetAwaited(view, awaited); });
 }
 
 bool PlanningPolicy::PromisedOnSilentNodes() const {
@@ -109,8 +111,7 @@ bool PlanningPolicy::PromisedOnSilentNodes() const {
 
 void PlanningPolicy::AwaitNoMore() {
   awaits_until_.reset();
-  for (plan::NodeNumber number = 0; number < names_.size(); ++number)
-    planner_.cluster().SetAwaited(number, false);
+  for (plan::NodeNumber number = 0; number < names_.size(); ++number) planner_.SetAwaited(number, false);
   disturbed_ = true;
   stale_ = true;  // promises on nodes that are away are given up
 }

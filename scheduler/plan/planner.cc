@@ -212,6 +212,12 @@ void Planner::SetUsable(NodeNumber node, bool usable) {
   GainEverywhere();
 }
 
+void Planner::SetAwaited(NodeNumber node, bool awaited) {
+  if (cluster_.Awaited(node) == awaited) return;
+  cluster_.SetAwaited(node, awaited);
+  GainEverywhere();  // what is planned there may have to move
+}
+
 void Planner::SetTotal(NodeNumber node, const Vec& total) {
   cluster_.SetTotal(node, total);
   GainEverywhere();

@@ -105,6 +105,7 @@ class Planner {
   // Of a running job, what it holds on one machine.
   void Release(JobNumber job, NodeNumber node);
   void SetUsable(NodeNumber node, bool usable);
+  void SetAwaited(NodeNumber node, bool awaited);  // Cluster::SetAwaited
   void SetTotal(NodeNumber node, const Vec& total);
   // Taken away from everybody, from … to (a maintenance window), and given back.
   void Reserve(NodeNumber node, const Vec& what, Instant from, Instant to);
