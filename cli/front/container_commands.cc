@@ -19,6 +19,7 @@
 #include "launcher/client/container_run.h"
 #include "launcher/client/container_spec.h"
 #include "launcher/client/limits.h"
+#include "launcher/client/overlay_options.h"
 #include "launcher/client/store_image.h"
 
 namespace slipway::cli {
@@ -201,11 +202,13 @@ Result<PreparedRun> PrepareRun(const Command& command, const std::string& image,
   Chosen image_chosen = TRY(ChooseImage(image, conf, prepared.way, parsed.Has("import")));
   prepared.image = std::move(image_chosen.image);
   prepared.way.digest = std::move(image_chosen.digest);
+  ContainerOptions options = ContainerOptionsOf(parsed);
+  prepared.way.why_own_namespace = WhyOwnNamespace(prepared.image, options.writing);
   TRY(chosen(prepared.way));
   prepared.caller_variables = caller_env.size();
   caller_env.insert(caller_env.end(), more_env.begin(), more_env.end());
-  run.spec = TRY(MakeContainerSpec(prepared.image, ContainerOptionsOf(parsed), CallingUser(), caller_env,
-                                   WorkingDirectory(), prepared.files));
+  run.spec = TRY(MakeContainerSpec(prepared.image, options, CallingUser(), caller_env, WorkingDirectory(),
+                                   prepared.files));
   run.fds = prepared.files.fds();
   run.say = Say;
   return prepared;

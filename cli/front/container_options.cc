@@ -90,7 +90,7 @@ std::vector<Option> WriteOptionList() {
        .letter = 'o',
        .type = kList,
        .value_name = "DIR|FILE[:ro]",
-       .help = "lay a directory (changes go there), a squashfs or an ext3 image (read-only) over the image",
+       .help = "lay a directory or an ext3 image (changes go there), or a squashfs, over the image",
        .complete = "file",
        .variables = {"OVERLAY", "OVERLAYIMAGE"}},
       {.name = "writable",

@@ -19,8 +19,13 @@ std::string ImageLine(const ImageFile& image, const LaunchSpec& spec) {
 
 std::string OverlayLines(const LaunchSpec& spec) {
   std::string text;
-  for (const Overlay& overlay : spec.writing.overlays)
-    text += Cat("overlay: ", overlay.name, overlay.writable ? ", changes go there\n" : ", read-only\n");
+  for (const Overlay& overlay : spec.writing.overlays) {
+    text += Cat("overlay: ", overlay.name, overlay.writable ? ", changes go there" : ", read-only",
+                overlay.image.kind != ImageKind::kFuse2fs ? ""
+                : overlay.writable                        ? " through fuse-overlayfs and fuse2fs"
+                                                          : ", served by fuse2fs",
+                "\n");
+  }
   return text;
 }
 

@@ -4,8 +4,11 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <cstring>
 #include <vector>
 
+#include "launcher/client/ext_lock.h"
 #include "launcher/client/file_system.h"
 
 namespace slipway {
@@ -42,6 +45,17 @@ Result<ImageSource> WholeFile(const OpenedFile& opened, const std::string& path)
   return source;
 }
 
+// The same file, whatever its name leads to now.
+Result<> OpenForWriting(OpenedFile& opened, const std::string& path) {
+  auto file = Open(Cat("/proc/self/fd/", opened.file.get()), O_RDWR);
+  if (!file) {
+    return Fail(Code::kPermissionDenied, path, ": cannot be written to (",
+                ::strerrordesc_np(file.error().sys_errno), "); use it read-only (", path, ":ro)");
+  }
+  opened.file = std::move(*file);
+  return {};
+}
+
 Result<SifPartition> DataPartition(const std::vector<SifPartition>& partitions, std::uint64_t id,
                                    const std::string& path) {
   const SifPartition *data = nullptr, *system = nullptr;
@@ -65,6 +79,23 @@ Result<SifPartition> DataPartition(const std::vector<SifPartition>& partitions, 
   return *data;
 }
 
+Result<std::vector<ImageSource>> Overlays(const OpenedFile& opened, const std::string& path) {
+  std::vector<ImageSource> sources;
+  if (!LooksLikeSif(opened.opening)) {
+    sources.push_back(TRY(WholeFile(opened, path)));
+    return sources;
+  }
+  for (const SifPartition& partition : TRY(ReadSifPartitions(opened.file.get(), opened.size, path))) {
+    if (partition.kind != kSifOverlay) continue;
+    sources.push_back(
+        TRY(SourceOf(opened.file.get(), partition, Cat(path, ": the overlay partition ", partition.id))));
+  }
+  if (sources.empty()) return Fail(Code::kNotFound, path, ": the SIF has no overlay partition");
+  return sources;
+}
+
+bool IsFuse2fs(const ImageSource& source) { return source.kind == ImageKind::kFuse2fs; }
+
 }  // namespace
 
 Result<FileSystemFile> OpenDataFile(const std::string& path, std::uint64_t id) {
@@ -78,26 +109,36 @@ Result<FileSystemFile> OpenDataFile(const std::string& path, std::uint64_t id) {
   } else {
     if (id != 0) return Fail(Code::kInvalidArgument, path, ": id=", id, " is for a SIF, which it is not");
     found.sources = {TRY(WholeFile(opened, path))};
+    if (IsExt(opened.opening)) TRY(LockExt(opened.file.get(), path, ExtLock::kReaders));
   }
   found.file = std::move(opened.file);
   return found;
 }
 
-Result<FileSystemFile> OpenOverlayFile(const std::string& path) {
+Result<FileSystemFile> OpenOverlayFile(const std::string& path, bool write) {
   OpenedFile opened = TRY(OpenRegular(path));
   FileSystemFile found;
+  found.sources = TRY(Overlays(opened, path));
   if (LooksLikeSif(opened.opening)) {
-    for (const SifPartition& partition : TRY(ReadSifPartitions(opened.file.get(), opened.size, path))) {
-      if (partition.kind != kSifOverlay) continue;
-      found.sources.push_back(
-          TRY(SourceOf(opened.file.get(), partition, Cat(path, ": the overlay partition ", partition.id))));
-    }
-    if (found.sources.empty()) return Fail(Code::kNotFound, path, ": the SIF has no overlay partition");
-  } else {
-    found.sources = {TRY(WholeFile(opened, path))};
+    if (write && std::any_of(found.sources.begin(), found.sources.end(), IsFuse2fs))
+      return Fail(
+          Code::kUnimplemented, path,
+          ": a SIF is not written to here, so the ext3 overlay in it can only be read: add :ro, or keep "
+          "changes in an ext3 file or a directory");
+  } else if (IsExt(opened.opening)) {
+    if (write) TRY(OpenForWriting(opened, path));
+    TRY(LockExt(opened.file.get(), path, write ? ExtLock::kWriter : ExtLock::kReaders));
+    found.writable = write;
   }
   found.file = std::move(opened.file);
   return found;
+}
+
+bool HoldsExtOverlay(const std::string& path) {
+  auto opened = OpenRegular(path);
+  if (!opened) return false;
+  auto sources = Overlays(*opened, path);
+  return sources && std::any_of(sources->begin(), sources->end(), IsFuse2fs);
 }
 
 }  // namespace slipway

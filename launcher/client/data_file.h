@@ -16,11 +16,17 @@ namespace slipway {
 struct FileSystemFile {
   std::vector<ImageSource> sources;  // one, but for the overlays of a SIF
   UniqueFd file;
+  bool writable = false;
 };
 // A squashfs, an ext2/3/4 file system, or a partition of a SIF: the one of that `id`; 0: its only data
 // partition, or its system where it has no data. One line that names what it is instead, or the ids.
 Result<FileSystemFile> OpenDataFile(const std::string& path, std::uint64_t id);
-// The same of what is laid over an image: of a SIF all its overlay partitions.
-Result<FileSystemFile> OpenOverlayFile(const std::string& path);
+// The same of what is laid over an image: of a SIF all its overlay partitions. `write`: an ext file system is
+// to be written to, which in a SIF is refused; a squashfs is read all the same.
+//
+// A whole file that is an ext file system is locked for as long as the open file is there (ext_lock.h).
+Result<FileSystemFile> OpenOverlayFile(const std::string& path, bool write);
+// Whether one of those would be an ext file system; no where there is none to be opened.
+bool HoldsExtOverlay(const std::string& path);
 
 }  // namespace slipway

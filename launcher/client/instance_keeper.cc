@@ -156,14 +156,14 @@ class Keeper {
     return {};
   }
 
-  // A starter that makes a PID namespace only waits for its one child, the init; so does a setuid one for the
-  // child that it lets go.
+  // A starter that makes a PID namespace only waits for its last child, the init (one before it may keep an
+  // image that is written to); so does a setuid one for the child that it lets go.
   pid_t InitPid() const {
     pid_t pid = entered_.starter ? entered_.starter.pid() : entered_.init;
     int between = entered_.starter ? plan_.spec.pid_namespace + (entered_.way == Way::kSetuid) : 0;
     for (; between > 0; --between) {
-      auto children = ReadFile(Cat("/proc/", pid, "/task/", pid, "/children"), 64);
-      long child = children ? std::strtol(children->c_str(), nullptr, 10) : 0;
+      std::string children(Trim(ReadFile(Cat("/proc/", pid, "/task/", pid, "/children"), 64).value_or("")));
+      long child = std::strtol(children.substr(children.rfind(' ') + 1).c_str(), nullptr, 10);
       if (child <= 0) break;
       pid = static_cast<pid_t>(child);
     }

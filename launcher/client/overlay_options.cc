@@ -12,11 +12,15 @@
 namespace slipway {
 namespace {
 
+std::string PathOf(const std::string& argument) {
+  bool has_mode = argument.ends_with(":ro") || argument.ends_with(":rw");
+  return argument.substr(0, argument.size() - (has_mode ? 3 : 0));
+}
+
 // Of one --overlay argument; several where a SIF has several.
 Result<std::vector<Overlay>> OpenOverlay(const std::string& argument, SpecFiles& files) {
-  std::string path = argument;
-  bool read_only = path.ends_with(":ro");
-  if (read_only || path.ends_with(":rw")) path.resize(path.size() - 3);
+  std::string path = PathOf(argument);
+  bool read_only = argument.ends_with(":ro");
   if (path.empty()) return Fail(Code::kInvalidArgument, "--overlay '", argument, "' is not PATH[:ro]");
   struct stat info {};
   if (::stat(path.c_str(), &info) < 0) return ErrnoFail("--overlay", path);
@@ -28,22 +32,17 @@ Result<std::vector<Overlay>> OpenOverlay(const std::string& argument, SpecFiles&
     std::free(resolved);
     return std::vector{overlay};
   }
-  FileSystemFile found = TRY_CONTEXT(OpenOverlayFile(path), "--overlay");
+  FileSystemFile found = TRY_CONTEXT(OpenOverlayFile(path, !read_only), "--overlay");
   std::int32_t fd = files.Add(std::move(found.file));
   std::vector<Overlay> overlays;
   for (ImageSource source : found.sources) {
-    if (source.kind == ImageKind::kFuse2fs && !read_only) {
-      return Fail(Code::kUnimplemented, "--overlay ", path,
-                  ": is an ext3 image, which is served by FUSE here, and the kernel writes to no overlay "
-                  "that is; use "
-                  "it read-only (--overlay ",
-                  path, ":ro), or a directory to write to (--overlay DIR)");
-    }
     source.fd = fd;
-    overlays.push_back({.image = source, .name = path});
+    overlays.push_back({.image = source, .name = path, .writable = found.writable});
   }
   return overlays;
 }
+
+bool IsFuse2fs(const ImageSource& source) { return source.kind == ImageKind::kFuse2fs; }
 
 Result<> CheckInPlace(const ImageFile& image, const WriteOptions& options) {
   if (image.what != "directory") {
@@ -70,6 +69,19 @@ Result<> CheckTmpfsSize(const std::string& size) {
 }
 
 }  // namespace
+
+std::string WhyOwnNamespace(const ImageFile& image, const WriteOptions& options) {
+  constexpr const char* kWhy =
+      " is an ext3 file system, served by programs with rights that only a namespace of your own gives";
+  if (std::any_of(image.overlays.begin(), image.overlays.end(), IsFuse2fs))
+    return Cat("an overlay of ", image.path, kWhy);
+  for (const std::string& argument : options.overlays) {
+    for (const std::string& one : Split(argument, ',')) {
+      if (HoldsExtOverlay(PathOf(one))) return Cat("--overlay ", PathOf(one), kWhy);
+    }
+  }
+  return {};
+}
 
 Result<> SetWriting(const ImageFile& image, const WriteOptions& options, SpecFiles& files, LaunchSpec& spec) {
   if (options.in_place) TRY(CheckInPlace(image, options));

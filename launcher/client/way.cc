@@ -84,6 +84,8 @@ Result<Entered> StartStarter(const WayRequest& request, Way way) {
 }
 
 Result<Entered> Begin(const WayRequest& request, Way way) {
+  if (way != Way::kRootless && !request.why_own_namespace.empty())
+    return Fail(Code::kFailedPrecondition, request.why_own_namespace);
   if (way == Way::kBrokered) return BeginBrokered(request);
   if (way == Way::kSetuid) TRY(CheckSetuid(request.starter));
   if (way == Way::kRootless && !request.digest.empty())

@@ -26,10 +26,11 @@ struct WayRequest {
   std::optional<Way> only;
   std::string starter;  // path of slipway-starter
   std::vector<std::string>
-      rootless_arguments;      // who the user is inside (launcher/main/starter.cc); may be none
-  std::string exec_socket;     // the broker's
-  std::string digest;          // of an image of the store; empty: the user's own file or directory
-  bool pid_namespace = false;  // as the LaunchSpec will have it
+      rootless_arguments;         // who the user is inside (launcher/main/starter.cc); may be none
+  std::string exec_socket;        // the broker's
+  std::string digest;             // of an image of the store; empty: the user's own file or directory
+  bool pid_namespace = false;     // as the LaunchSpec will have it
+  std::string why_own_namespace;  // not empty: only the rootless way will do, for this reason
 };
 
 struct Entered {

@@ -2,6 +2,7 @@
 #include "launcher/container/fuse2fs.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -54,18 +55,20 @@ Result<> AwaitMount(std::uint64_t id_before, const Process& server, int mounts_f
 
 }  // namespace
 
-Result<FuseImage> ServeExt(const ImageSource& image, int image_fd) {
+Result<FuseImage> ServeExt(const ImageSource& image, int image_fd, ExtUse use) {
   FuseCommand command;
-  command.program = TRY(FindFuseProgram("fuse2fs", "fuse2fs", "shows an ext3 image without privilege"));
+  command.program = TRY(FindFuseProgram("fuse2fs", "fuse2fs", "serves an ext3 image without privilege"));
   TRY(OpenFuseDevice());
-  command.argv = {command.program,
-                  "-f",
-                  "-o",
-                  Cat("ro,norecovery,fakeroot,offset=", image.offset),
-                  Cat("/proc/self/fd/", image_fd),
-                  kPlace};
+  command.argv = {
+      command.program,
+      "-f",
+      "-o",
+      Cat(use == ExtUse::kRead ? "ro,norecovery" : "rw,big_writes", ",fakeroot,offset=", image.offset),
+      Cat("/proc/self/fd/", image_fd),
+      kPlace};
   command.fds = {image_fd};
-  command.mounts_itself = true;
+  command.keeps = CapabilityBit(CAP_SYS_ADMIN);
+  command.outlives_us = use == ExtUse::kWrite;
   Cover cover = TRY(Cover::Make());
   UniqueFd mounts = TRY(Open("/proc/thread-self/mountinfo", O_RDONLY));
   std::uint64_t id_before = TRY(MountIdOf(kPlace));
@@ -76,8 +79,9 @@ Result<FuseImage> ServeExt(const ImageSource& image, int image_fd) {
     return Failure(WithServersWords(std::move(there).error(), served.server));
   served.mount = TRY(OpenTreeClone(AT_FDCWD, kPlace, false));
   if (::umount2(kPlace, MNT_DETACH) < 0) return ErrnoFail("umount", kPlace);
-  TRY(SetMountAttributes(served.mount.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, 0,
-                         false));
+  std::uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+  if (use == ExtUse::kRead) attributes |= MOUNT_ATTR_RDONLY;
+  TRY(SetMountAttributes(served.mount.get(), attributes, 0, false));
   return served;
 }
 

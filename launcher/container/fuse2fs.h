@@ -7,10 +7,15 @@
 
 namespace slipway {
 
+enum class ExtUse {
+  kRead,
+  kWrite,  // what is written is on the disk once fsync says so or the server has ended, by itself; it
+           // outlives us
+};
+
 // `image_fd`: the file. Debian's fuse2fs (libfuse 2) mounts by path and by itself: it keeps CAP_SYS_ADMIN of
 // our user namespace, so this is for namespaces that are the user's own anyway, and mounts over our view of
-// /tmp for a moment, so whatever is wanted from there must have been opened before. Read-only. kUnimplemented
-// names what it takes to write.
-Result<FuseImage> ServeExt(const ImageSource& image, int image_fd);
+// /tmp for a moment, so whatever is wanted from there must have been opened before.
+Result<FuseImage> ServeExt(const ImageSource& image, int image_fd, ExtUse use);
 
 }  // namespace slipway

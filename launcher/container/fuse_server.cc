@@ -16,7 +16,7 @@
 namespace slipway {
 namespace {
 
-void BecomeDeaf() {
+void BecomeDeaf(bool outlives_us) {
   // A signal meant for the tasks (kill(-1), Ctrl-C) must not end it; libfuse leaves ignored ones ignored.
   ::setsid();
   for (int number = 1; number < 32; ++number) {
@@ -25,7 +25,7 @@ void BecomeDeaf() {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::prctl(PR_SET_PDEATHSIG, outlives_us ? 0 : SIGKILL);
 }
 
 // The container's tasks have the server's uid, and being undumpable does not survive its exec. But nobody may
@@ -34,14 +34,14 @@ void BecomeDeaf() {
 constexpr CapabilitySet kOutOfTheTasksReach = CapabilityBit(CAP_WAKE_ALARM);
 
 [[noreturn]] void BecomeServer(const FuseCommand& command, int stderr_fd) {
-  BecomeDeaf();
+  BecomeDeaf(command.outlives_us);
   int null_fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   // Numbers of their own, above 9: the names "/dev/fd/N" given to the server must be the ones it inherits.
   bool placed =
       null_fd >= 0 && ::dup2(null_fd, 0) >= 0 && ::dup2(null_fd, 1) >= 0 && ::dup2(stderr_fd, 2) >= 0;
   for (int fd : command.fds) placed = placed && SetCloexec(fd, false);
-  placed =
-      placed && KeepPrivilege(command.mounts_itself ? CapabilityBit(CAP_SYS_ADMIN) : kOutOfTheTasksReach);
+  placed = placed && (!command.before || command.before());
+  placed = placed && KeepPrivilege(command.keeps != 0 ? command.keeps : kOutOfTheTasksReach);
   std::vector<char*> argv;
   for (const std::string& argument : command.argv) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);

@@ -6,11 +6,13 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/os/fd.h"
 #include "base/result/result.h"
+#include "launcher/spec/capabilities.h"
 
 namespace slipway {
 
@@ -28,13 +30,15 @@ struct FuseImage {
 };
 
 struct FuseCommand {
-  std::string program;            // its path
-  std::vector<std::string> argv;  // argv[0] included
-  std::vector<int> fds;           // borrowed; inherited under their own numbers, which argv names
-  bool mounts_itself = false;     // keeps CAP_SYS_ADMIN of our user namespace over its exec
+  std::string program;               // its path
+  std::vector<std::string> argv;     // argv[0] included
+  std::vector<int> fds;              // borrowed; inherited under their own numbers, which argv names
+  CapabilitySet keeps = 0;           // of our user namespace, over its exec
+  std::function<Result<>()> before;  // what it does first, with all our privilege; may be empty
+  bool outlives_us = false;          // ends by itself, once what it serves is mounted nowhere any more
 };
 // The server runs in a session of its own, deaf to the signals that are for the tasks and out of their reach:
-// they can end it, and hold nothing of it.
+// they can end it, and hold nothing of it. It ends with the calling thread unless it outlives it.
 Result<FuseServer> StartFuseServer(const FuseCommand& command);
 
 // The first of the usual places (Debian's, a site's, Slipway's own, Apptainer's) where `program` is;

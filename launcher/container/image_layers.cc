@@ -7,6 +7,7 @@
 #include <sys/vfs.h>
 
 #include "base/os/mount.h"
+#include "launcher/container/fuse_overlayfs.h"
 #include "launcher/container/policy.h"
 #include "launcher/container/sources.h"
 
@@ -19,6 +20,10 @@ std::string ProcPath(int fd) { return Cat("/proc/self/fd/", fd); }
 
 bool InFile(const ImageSource& image) {
   return image.kind == ImageKind::kSquashfuse || image.kind == ImageKind::kFuse2fs;
+}
+
+bool HasMarks(int root_fd) {
+  return OpenInRoot(root_fd, "work/work", O_PATH | O_DIRECTORY | O_NOFOLLOW).has_value();
 }
 
 Result<UniqueFd> NeedFolder(int dir_fd, const std::string& name) {
@@ -53,19 +58,22 @@ Result<ImageLayers::Source> ImageLayers::OpenSource(const ImageSource& image) {
   if (!served) return Failure(std::move(served).error());
   source.root = std::move(served->mount);
   source.server = std::move(served->server);
+  source.detached = true;
   return source;
 }
 
 Result<ImageLayers::Source> ImageLayers::OpenOverlay(const Overlay& overlay) {
   if (!overlay.writable) return OpenSource(overlay.image);
+  Source source;
   if (InFile(overlay.image)) {
-    return Fail(
-        Code::kUnimplemented,
-        "the kernel writes to no overlay that is served by FUSE; use it read-only (:ro), or a directory, "
-        "which can be written to");
+    if (!ext_writer_) return Fail(Code::kInvalidArgument, "a squashfs cannot be written to; add :ro");
+    std::string warning;
+    source.root = TRY(ext_writer_->AwaitTree(warning));
+    source.detached = true;
+    if (!warning.empty()) report_.Warn(Cat("warning: --overlay ", overlay.name, ": ", warning));
+    return source;
   }
   // Not O_PATH: folders are made in it.
-  Source source;
   source.root = TRY(slipway::Open(overlay.image.path, O_RDONLY | O_DIRECTORY));
   TRY(RefuseNodesImages(source.root.get(), overlay.name, birth_));
   source.upper = TRY(NeedFolder(source.root.get(), "upper"));
@@ -99,9 +107,36 @@ Result<> ImageLayers::Open() {
 }
 
 Result<> ImageLayers::AttachSource(int scratch_fd, const std::string& name, Source& source) {
-  if (source.server.pid < 0) return {};
+  if (!source.detached) return {};
   UniqueFd place = TRY(NeedFolder(scratch_fd, name));
   return AttachMount(source.root.get(), place.get());
+}
+
+// Of a writable ext image.
+Result<> ImageLayers::TakeUpper(const Overlay& overlay, Source& source) {
+  source.upper = TRY(OpenInRoot(source.root.get(), "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW));
+  struct stat info {};
+  if (::fstat(source.upper.get(), &info) < 0) return ErrnoFail("stat", overlay.name);
+  if (info.st_uid != kOverflowUid && info.st_gid != kOverflowUid) return {};
+  return Fail(Code::kPermissionDenied,
+              "its files belong to a user or group that does not exist in this container: ",
+              spec_.fakeroot ? "the image was not made for --fakeroot with these ids"
+                             : "the image is one of root's, to be used with --fakeroot");
+}
+
+Result<> ImageLayers::PlaceOverlay(int scratch_fd, std::size_t index) {
+  const Overlay& overlay = spec_.writing.overlays[index];
+  Source& source = overlays_[index];
+  TRY(AttachSource(scratch_fd, Cat("overlay", index), source));
+  if (overlay.writable) return source.upper ? Result<>() : TakeUpper(overlay, source);
+  // A squashfs is the tree itself; the others may have been written to as overlays.
+  if (overlay.image.kind == ImageKind::kSquashfuse) return {};
+  UniqueFd root = TRY(Dup(source.root.get()));
+  auto upper = OpenInRoot(root.get(), "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  if (!upper && upper.error().sys_errno != ENOENT) return Failure(std::move(upper).error());
+  if (upper) source.root = std::move(*upper);
+  source.written = overlay.image.kind == ImageKind::kFuse2fs && HasMarks(root.get());
+  return {};
 }
 
 Result<> ImageLayers::AttachTo(int scratch_fd) {
@@ -109,23 +144,39 @@ Result<> ImageLayers::AttachTo(int scratch_fd) {
   work_ = TRY(NeedFolder(scratch_fd, "work"));
   TRY_CONTEXT(AttachSource(scratch_fd, "image", image_), "attaching the image");
   for (std::size_t i = 0; i < overlays_.size(); ++i) {
-    const Overlay& overlay = spec_.writing.overlays[i];
-    auto attached = [&]() -> Result<> {
-      TRY(AttachSource(scratch_fd, Cat("overlay", i), overlays_[i]));
-      // A squashfs is the tree itself; the others may have been written to as overlays.
-      if (overlay.writable || overlay.image.kind == ImageKind::kSquashfuse) return {};
-      auto upper = OpenInRoot(overlays_[i].root.get(), "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW);
-      if (upper) overlays_[i].root = std::move(*upper);
-      if (!upper && upper.error().sys_errno != ENOENT) return Failure(std::move(upper).error());
-      return {};
-    }();
-    if (!attached) return Failure(std::move(attached).error().Context(Cat("--overlay ", overlay.name)));
+    auto placed = PlaceOverlay(scratch_fd, i);
+    if (!placed) {
+      const std::string& name = spec_.writing.overlays[i].name;
+      return Failure(std::move(placed).error().Context(Cat("--overlay ", name)));
+    }
   }
-  return {};
+  return Merge(scratch_fd);
+}
+
+// What was removed from an ext image is marked in fuse-overlayfs's way. One that nobody wrote to through an
+// overlay (whoever does leaves a folder in "work") is laid over the image by the kernel, at its speed.
+Result<> ImageLayers::Merge(int scratch_fd) {
+  const std::string* marked = nullptr;
+  for (std::size_t i = 0; i < overlays_.size(); ++i) {
+    if (overlays_[i].written) marked = &spec_.writing.overlays[i].name;
+  }
+  if (marked == nullptr || ext_writer_) return {};
+  if (!HasFuseOverlayfs()) {
+    report_.Warn(
+        Cat("warning: --overlay ", *marked,
+            ": files that were removed in it may be seen again: it takes fuse-overlayfs to know them "
+            "(Debian: apt install fuse-overlayfs)"));
+    return {};
+  }
+  auto served = ServeMerged(Lowers(), spec_.fakeroot);
+  if (!served) return Failure(std::move(served).error().Context(Cat("--overlay ", *marked)));
+  merged_ = {.root = std::move(served->mount), .server = std::move(served->server), .detached = true};
+  return AttachSource(scratch_fd, "merged", merged_);
 }
 
 // The highest first, without an upper one and our own.
 std::vector<int> ImageLayers::Lowers() const {
+  if (merged_.root) return {merged_.root.get()};
   std::vector<int> lowers;
   for (auto overlay = overlays_.rbegin(); overlay != overlays_.rend(); ++overlay) {
     if (!overlay->upper) lowers.push_back(overlay->root.get());
@@ -136,6 +187,7 @@ std::vector<int> ImageLayers::Lowers() const {
 
 Result<int> ImageLayers::View() {
   if (overlays_.empty()) return image_.root.get();
+  if (merged_.root && Upper() == nullptr) return merged_.root.get();
   std::string lowers;
   if (Upper() != nullptr) lowers = ProcPath(Upper()->upper.get());
   for (int fd : Lowers()) lowers += Cat(lowers.empty() ? "" : ":", ProcPath(fd));
@@ -145,7 +197,14 @@ Result<int> ImageLayers::View() {
   return view_.get();
 }
 
+Result<UniqueFd> ImageLayers::MakeExtOverlay(bool layer_used) {
+  std::vector<int> lowers = Lowers();
+  if (layer_used) lowers.insert(lowers.begin(), layer_.get());
+  return ext_writer_->MakeRoot(lowers);
+}
+
 Result<UniqueFd> ImageLayers::MakeOverlay(bool layer_used) {
+  if (ext_writer_) return MakeExtOverlay(layer_used);
   std::vector<FsParameter> parameters = {{"source", "slipway"}, {"userxattr", ""}};
   std::string lowers;
   for (int fd : Lowers()) lowers += Cat(lowers.empty() ? "" : ":", ProcPath(fd));
@@ -190,6 +249,7 @@ Result<UniqueFd> ImageLayers::MakeRoot(bool layer_used) {
   view_.reset();
   layered_ = false;
   if (spec_.writing.in_place) return CloneImage(false);
+  if (merged_.root && !writable() && !layer_used) return OpenTreeClone(merged_.root.get(), "", false);
   bool needed = writable() || !overlays_.empty();
   if (!needed && !layer_used) return CloneImage(true);
   auto overlay = MakeOverlay(layer_used);
@@ -209,15 +269,18 @@ Result<UniqueFd> ImageLayers::MakeRoot(bool layer_used) {
 }
 
 Error ImageLayers::WithWords(Error error) const {
+  if (merged_.server.pid >= 0) return WithServersWords(std::move(error), merged_.server);
   if (image_.server.pid >= 0) return WithServersWords(std::move(error), image_.server);
   for (const Source& overlay : overlays_) {
     if (overlay.server.pid >= 0) return WithServersWords(std::move(error), overlay.server);
   }
+  if (ext_writer_) return ext_writer_->WithWords(std::move(error));
   return error;
 }
 
 std::vector<FuseServer> ImageLayers::TakeServers() {
   std::vector<FuseServer> servers;
+  if (merged_.server.pid >= 0) servers.push_back(std::move(merged_.server));
   if (image_.server.pid >= 0) servers.push_back(std::move(image_.server));
   for (Source& overlay : overlays_) {
     if (overlay.server.pid >= 0) servers.push_back(std::move(overlay.server));

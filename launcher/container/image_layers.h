@@ -3,10 +3,13 @@
 // our own layer of mount points and files lie over it. Here they are opened, found a place, and put together.
 #pragma once
 
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/os/fd.h"
 #include "launcher/container/birth.h"
+#include "launcher/container/ext_writer.h"
 #include "launcher/container/report.h"
 #include "launcher/container/squashfuse.h"
 #include "launcher/spec/launch_spec.h"
@@ -15,9 +18,11 @@ namespace slipway {
 
 class ImageLayers {
  public:
-  // All borrowed; `fds` are those of the spec.
-  ImageLayers(const Birth& birth, const LaunchSpec& spec, const std::vector<UniqueFd>& fds, Report& report)
-      : birth_(birth), spec_(spec), fds_(fds), report_(report) {}
+  // The references are borrowed; `fds` are those of the spec. `ext_writer` is there if the spec writes to an
+  // ext image.
+  ImageLayers(const Birth& birth, const LaunchSpec& spec, const std::vector<UniqueFd>& fds,
+              std::optional<ExtWriter> ext_writer, Report& report)
+      : birth_(birth), spec_(spec), fds_(fds), ext_writer_(std::move(ext_writer)), report_(report) {}
 
   // While the host's tree is still to be seen: folders are opened, servers of images started.
   Result<> Open();
@@ -41,7 +46,9 @@ class ImageLayers {
   struct Source {
     UniqueFd root;  // of the image, or of what is laid over it
     FuseServer server;
-    UniqueFd upper, work;  // of a writable one
+    bool written = false;   // an ext image that is read, and was written to as an overlay
+    bool detached = false;  // has no place yet
+    UniqueFd upper, work;   // of a writable one
   };
   ImageOwner Owner() const;
   const Source* Upper() const;
@@ -49,6 +56,10 @@ class ImageLayers {
   Result<Source> OpenOverlay(const Overlay& overlay);
   Result<> AttachSource(int scratch_fd, const std::string& name, Source& source);
   std::vector<int> Lowers() const;
+  Result<> TakeUpper(const Overlay& overlay, Source& source);
+  Result<> PlaceOverlay(int scratch_fd, std::size_t index);
+  Result<> Merge(int scratch_fd);
+  Result<UniqueFd> MakeExtOverlay(bool layer_used);
   Result<UniqueFd> MakeOverlay(bool layer_used);
   Result<UniqueFd> CloneImage(bool read_only);
   void WarnOfOthersFiles();
@@ -56,9 +67,11 @@ class ImageLayers {
   const Birth& birth_;
   const LaunchSpec& spec_;
   const std::vector<UniqueFd>& fds_;
+  std::optional<ExtWriter> ext_writer_;
   Report& report_;
   Source image_;
   std::vector<Source> overlays_;  // as in the spec
+  Source merged_;                 // of all that is only read, where the kernel cannot; or nothing
   UniqueFd layer_, work_, view_;
   bool layered_ = false;
 };

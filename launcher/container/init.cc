@@ -18,6 +18,7 @@
 #include "launcher/container/birth.h"
 #include "launcher/container/confine.h"
 #include "launcher/container/environment.h"
+#include "launcher/container/first_process.h"
 #include "launcher/container/hook_stages.h"
 #include "launcher/container/idmap.h"
 #include "launcher/container/namespaces.h"
@@ -74,54 +75,6 @@ Result<> BlockAllSignals() {
   return {};
 }
 
-bool Wants(const LaunchSpec& spec, Mount::Type type) {
-  for (const Mount& mount : spec.mounts) {
-    if (mount.type == type) return true;
-  }
-  return false;
-}
-
-// The process that stays outside of a PID namespace only waits for its init and says how that ended.
-[[noreturn]] void WaitOutside(Process& init) {
-  auto kept = static_cast<unsigned>(init.pidfd());
-  bool closed =
-      ::syscall(SYS_close_range, 0U, kept - 1, 0U) == 0 && ::syscall(SYS_close_range, kept + 1, ~0U, 0U) == 0;
-  if (!closed) ::_exit(kExitOurs);  // our end is the init's: it asked for that
-  auto status = init.Wait();
-  ::_exit(status ? status->exit_code() : kExitOurs);
-}
-
-// In the PID 1 that it is to show.
-Result<UniqueFd> MakeProc(const LaunchSpec& spec) {
-  if (!Wants(spec, Mount::kProc)) return UniqueFd();
-  return MountNew("proc", {}, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-}
-
-// True in the new namespace's PID 1, with its procfs; false in the same process when there can be no such
-// namespace: without a /proc of its own it would show the wrong processes.
-Result<bool> EnterPidNamespace(const LaunchSpec& spec, UniqueFd& fresh_proc) {
-  PipeEnds stands = TRY(MakePipe());
-  auto cloned = Clone3({.flags = CLONE_NEWPID});
-  if (!cloned) return false;
-  if (!*cloned) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    auto proc = MakeProc(spec);
-    if (!proc) ::_exit(0);
-    fresh_proc = std::move(*proc);
-    if (::write(stands.write.get(), "y", 1) != 1) ::_exit(kExitOurs);
-    return true;
-  }
-  stands.write.reset();
-  char answer = 0;
-  ssize_t n;
-  do {
-    n = ::read(stands.read.get(), &answer, 1);
-  } while (n < 0 && errno == EINTR);
-  if (n == 1) WaitOutside(*cloned);
-  TRY(cloned->Wait());
-  return false;
-}
-
 Result<> EnterWorkingDirectory(const LaunchSpec& spec, Report& report) {
   if (spec.cwd.empty() || spec.cwd == "/" || ::chdir(spec.cwd.c_str()) == 0) return {};
   report.Warn(Cat("warning: the working directory ", spec.cwd, " is not to be had in the container (",
@@ -136,7 +89,7 @@ struct Standing {
   std::vector<FuseServer> servers;
 };
 
-Result<Standing> BuildContainer(const Birth& birth, const Order& order, UniqueFd fresh_proc, Report& report) {
+Result<Standing> BuildContainer(const Birth& birth, const Order& order, Brought brought, Report& report) {
   const LaunchSpec& spec = order.spec;
   Standing standing;
   Confinement wanted = spec.confinement;
@@ -151,7 +104,7 @@ Result<Standing> BuildContainer(const Birth& birth, const Order& order, UniqueFd
     for (std::string& line : DescribeMaps()) report.Fact(std::move(line));
     if (!birth.map_note.empty()) report.Fact(Cat("maps: ", birth.map_note));
   }
-  standing.servers = TRY(BuildAndEnterTree(birth, spec, order.fds, std::move(fresh_proc), report)).servers;
+  standing.servers = TRY(BuildAndEnterTree(birth, spec, order.fds, std::move(brought), report)).servers;
   TRY(confining.Apply());
   report.EndLap("confinement");
   TRY(RunStartHooks(spec, hook_id));
@@ -202,23 +155,15 @@ void RunInit(const Birth& birth) {
   if (auto allowed = JudgeLayers(birth.policy, spec); !allowed) report.Die(allowed.error().message);
   report.EndLap("receive");
 
-  UniqueFd fresh_proc;
-  bool pid_namespace = birth.pid_namespace;
-  if (pid_namespace) {
-    auto proc = MakeProc(spec);
-    if (!proc) report.Die(proc.error().message);
-    fresh_proc = std::move(*proc);
-  } else if (spec.pid_namespace && !birth.proc_masked) {
-    auto entered = EnterPidNamespace(spec, fresh_proc);
-    if (!entered) report.Die(entered.error().message);
-    pid_namespace = *entered;
-  }
+  auto first = BecomeFirstProcess(birth, spec, order->fds);
+  if (!first) report.Die(first.error().message);
+  bool pid_namespace = first->pid_namespace;
   UniqueFd children_list;
   if (!pid_namespace) ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   if (auto list = Open("/proc/thread-self/children", O_RDONLY)) children_list = std::move(*list);
   report.EndLap("pid namespace");
 
-  auto standing = BuildContainer(birth, *order, std::move(fresh_proc), report);
+  auto standing = BuildContainer(birth, *order, std::move(first->brought), report);
   if (!standing) report.Die(standing.error().message);
   if (auto app = CheckApp(spec.app); !app) report.Die(app.error().message);
   auto env =

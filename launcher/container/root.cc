@@ -18,13 +18,14 @@ namespace {
 
 class TreeBuilder {
  public:
-  TreeBuilder(const Birth& birth, const LaunchSpec& spec, const std::vector<UniqueFd>& fds, Report& report)
+  TreeBuilder(const Birth& birth, const LaunchSpec& spec, const std::vector<UniqueFd>& fds,
+              std::optional<ExtWriter> ext_writer, Report& report)
       : birth_(birth),
         spec_(spec),
         fds_(fds),
         report_(report),
         shown_to_hooks_(HasHooksBeforePivot(spec)),
-        images_(birth, spec, fds, report) {}
+        images_(birth, spec, fds, std::move(ext_writer), report) {}
 
   Result<ContainerTree> Build(UniqueFd fresh_proc) {
     if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) < 0)
@@ -141,10 +142,9 @@ class TreeBuilder {
 }  // namespace
 
 Result<ContainerTree> BuildAndEnterTree(const Birth& birth, const LaunchSpec& spec,
-                                        const std::vector<UniqueFd>& fds, UniqueFd fresh_proc,
-                                        Report& report) {
-  TreeBuilder builder(birth, spec, fds, report);
-  return builder.Build(std::move(fresh_proc));
+                                        const std::vector<UniqueFd>& fds, Brought brought, Report& report) {
+  TreeBuilder builder(birth, spec, fds, std::move(brought.ext_writer), report);
+  return builder.Build(std::move(brought.fresh_proc));
 }
 
 }  // namespace slipway

@@ -8,6 +8,7 @@
 
 #include "base/os/fd.h"
 #include "launcher/container/birth.h"
+#include "launcher/container/first_process.h"
 #include "launcher/container/fuse_server.h"
 #include "launcher/container/report.h"
 #include "launcher/spec/launch_spec.h"
@@ -19,9 +20,8 @@ struct ContainerTree {
 };
 
 // Builds it and pivots into it: afterwards "/" is the container's and the host's tree is gone. `fds` are
-// those of the spec; `fresh_proc` a detached procfs of our PID namespace, or none.
+// those of the spec.
 Result<ContainerTree> BuildAndEnterTree(const Birth& birth, const LaunchSpec& spec,
-                                        const std::vector<UniqueFd>& fds, UniqueFd fresh_proc,
-                                        Report& report);
+                                        const std::vector<UniqueFd>& fds, Brought brought, Report& report);
 
 }  // namespace slipway

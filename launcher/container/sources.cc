@@ -155,7 +155,7 @@ Result<FuseImage> ServeImage(const ImageSource& image, const std::vector<UniqueF
         "an ext3 image is served by a program with rights that only a namespace of your own can give; "
         "--userns makes one (a squashfs can be used either way)");
   }
-  return ServeExt(image, fd);
+  return ServeExt(image, fd, ExtUse::kRead);
 }
 
 Result<std::vector<MountSource>> OpenMountSources(const LaunchSpec& spec, const std::vector<UniqueFd>& fds,

@@ -79,8 +79,8 @@ class FrontTest : public testing::Test {
     // The user may not be able to reach the build folder.
     for (const char* name : {"slipway", "slipway-starter"})
       Copy(Cat(SLIPWAY_BIN_DIR, "/", name), Cat(path_, "/bin/", name));
-    for (const char* name :
-         {"sh", "true", "cat", "ls", "id", "env", "sleep", "uname", "mkdir", "rm", "chown", "stat"})
+    for (const char* name : {"sh", "true", "cat", "ls", "id", "env", "sleep", "uname", "mkdir", "rm", "chown",
+                             "stat", "mv", "ln", "sync"})
       CopyProgram(name, "/root");
     CopyProgram("true", "/bare");
     WriteTo(path_ + "/root/etc/passwd", "root:x:0:0::/root:/bin/sh\n");
