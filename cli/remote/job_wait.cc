@@ -37,16 +37,8 @@ Result<v1::Job> FindJob(Cluster& cluster, const std::string& text) {
   JobName name = TRY(ParseJobName(text));
   v1::GetJobRequest request;
   request.set_job_id(name.job);
-  if (!name.has_task) return cluster.Call<v1::Jobs>(&v1::Jobs::Stub::Get, request);
-  v1::ListJobsRequest list;
-  list.set_all(true);
-  auto reply = TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::List, list));
-  for (const v1::Job& job : reply.jobs()) {
-    if (job.array_job_id() != name.job || job.array_task_id() != name.task) continue;
-    request.set_job_id(job.job_id());
-    return cluster.Call<v1::Jobs>(&v1::Jobs::Stub::Get, request);
-  }
-  return Fail(Code::kNotFound, "there is no job ", text);
+  if (name.has_task) request.set_array_task_id(name.task);
+  return cluster.Call<v1::Jobs>(&v1::Jobs::Stub::Get, request);
 }
 
 }  // namespace slipway::cli

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <set>
 
 #include "base/text/hostlist.h"
@@ -11,6 +12,7 @@
 #include "base/text/units.h"
 #include "cli/remote/cluster.h"
 #include "cli/remote/subcommand.h"
+#include "cli/script/array.h"
 #include "cli/show/json.h"
 #include "cli/show/table.h"
 #include "slipway/v1/job.grpc.pb.h"
@@ -81,6 +83,40 @@ Result<v1::ListJobsReply> Filtered(v1::ListJobsReply reply, const Parsed& option
   return kept;
 }
 
+// The pending tasks of an array are one line with the first one's reason, as squeue has it: 12_[3-100%4].
+// Held ones are another.
+struct Line {
+  const v1::Job* job;
+  std::vector<std::uint32_t> tasks;  // of an array, pending
+};
+std::vector<Line> LinesOf(const v1::ListJobsReply& reply) {
+  std::vector<Line> lines;
+  std::map<std::pair<std::uint64_t, bool>, std::size_t> pending;  // by array and held
+  for (const v1::Job& job : reply.jobs()) {
+    bool folds = job.state() == v1::JOB_STATE_PENDING && job.array_job_id() != 0;
+    std::size_t place = lines.size();
+    if (folds) place = pending.try_emplace({job.array_job_id(), job.held()}, place).first->second;
+    if (place == lines.size()) lines.push_back({&job, {}});
+    if (!folds) continue;
+    Line& line = lines[place];
+    std::vector<std::uint32_t> tasks = TasksOf(job);
+    if (tasks.empty()) tasks.push_back(job.array_task_id());
+    bool earlier = job.array_waiting_size() == 0 &&
+                   (line.job->array_waiting_size() > 0 || job.job_id() < line.job->job_id());
+    if (earlier) line.job = &job;
+    line.tasks.insert(line.tasks.end(), tasks.begin(), tasks.end());
+  }
+  for (Line& line : lines) std::ranges::sort(line.tasks);
+  return lines;
+}
+
+std::string IdOf(const Line& line) {
+  const v1::Job& job = *line.job;
+  if (line.tasks.empty() || (line.tasks.size() == 1 && job.array_waiting_size() == 0)) return JobIdText(job);
+  std::string most = job.array_max_running() > 0 ? Cat("%", job.array_max_running()) : "";
+  return Cat(job.array_job_id(), "_[", ArrayText(line.tasks), most, "]");
+}
+
 Result<int> Run(const Parsed& options) {
   Cluster cluster = TRY(Cluster::Of(options));
   v1::ListJobsRequest request;
@@ -103,9 +139,10 @@ Result<int> Run(const Parsed& options) {
                {"TASKS", true},
                {"NODES", true},
                {"WHERE (WHY)"}});
-  for (const v1::Job& job : reply.jobs()) {
+  for (const Line& line : LinesOf(reply)) {
+    const v1::Job& job = *line.job;
     int nodes = std::max(job.nodes_size(), static_cast<int>(job.resources().nodes_min()));
-    table.Add({JobIdText(job), job.name(), job.user(), StateName(job.state()), Elapsed(job, now),
+    table.Add({IdOf(line), job.name(), job.user(), StateName(job.state()), Elapsed(job, now),
                Cat(std::max(job.resources().tasks(), 1U)), Cat(nodes), Where(job)});
   }
   std::string text = table.Text(WantsColour(1));

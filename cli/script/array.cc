@@ -47,6 +47,20 @@ Result<ArrayRange> ParseArray(std::string_view text) {
   return range;
 }
 
+std::string ArrayText(const std::vector<std::uint32_t>& tasks) {
+  std::string text;
+  for (std::size_t i = 0; i < tasks.size();) {
+    std::size_t last = i;
+    std::uint32_t step = i + 1 < tasks.size() ? tasks[i + 1] - tasks[i] : 1;
+    while (last + 1 < tasks.size() && tasks[last + 1] - tasks[last] == step) ++last;
+    if (last == i + 1 && step > 1) last = i;  // two that happen to be there
+    text += Cat(text.empty() ? "" : ",", tasks[i]);
+    if (last > i) text += Cat("-", tasks[last], step > 1 ? Cat(":", step) : "");
+    i = last + 1;
+  }
+  return text;
+}
+
 Result<JobName> ParseJobName(std::string_view text) {
   JobName name;
   auto bar = text.find('_');

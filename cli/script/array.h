@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -19,6 +20,9 @@ inline constexpr std::uint32_t kArrayTasksMax = 100000;
 
 // "0-9", "1-100:2%4", "3,5,8-9".
 Result<ArrayRange> ParseArray(std::string_view text);
+
+// The other way round: ascending tasks as "0-9", "1-99:2", "3,5".
+std::string ArrayText(const std::vector<std::uint32_t>& tasks);
 
 // "12" or "12_3": a job, or one task of an array.
 struct JobName {

@@ -21,6 +21,18 @@ const Command kSubmit = {
     .positionals = {{.name = "SCRIPT", .arity = Positional::kMany}},
     .stop_at_first_positional = true};
 
+TEST(Array, TheTextOfTasksNamesTheSameTasks) {
+  for (const char* text : {"0-9", "1-99:2", "3,5,8-9", "7", "0,2,4-6", "1-3,5-9:2,100000"}) {
+    auto range = ParseArray(text);
+    ASSERT_TRUE(range.has_value()) << text;
+    auto again = ParseArray(ArrayText(range->tasks));
+    ASSERT_TRUE(again.has_value()) << ArrayText(range->tasks);
+    EXPECT_EQ(again->tasks, range->tasks) << text;
+  }
+  EXPECT_EQ(ArrayText(ParseArray("1-100000")->tasks), "1-100000");
+  EXPECT_EQ(ArrayText(ParseArray("1-99:2")->tasks), "1-99:2");
+}
+
 TEST(Directives, OfBothNamesAreReadInOrder) {
   auto words = ReadDirectives(
       kSubmit, "#!/bin/sh\n#SLIPWAY --image=mpi\n# a comment\n\n#SBATCH -N 2 -n4 # for now\necho\n",

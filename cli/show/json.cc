@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/show/json.h"
 
+#include <algorithm>
+
 #include "base/result/result.h"
+#include "cli/script/array.h"
 #include "cli/show/json_lists.h"
 #include "launcher/spec/step_id.h"
 
@@ -34,6 +37,7 @@ Json OfJob(const v1::Job& j) {
   return {{"job_id", j.job_id()},
           {"array_job_id", j.array_job_id()},
           {"array_task_id", j.array_task_id()},
+          {"array_tasks", ArrayText(TasksOf(j))},
           {"name", j.name()},
           {"user", j.user()},
           {"uid", j.uid()},
@@ -111,7 +115,19 @@ std::string StateName(v1::JobState state) {
   return name.starts_with(kPrefix) ? name.substr(kPrefix.size()) : Cat("UNKNOWN_", static_cast<int>(state));
 }
 
+std::vector<std::uint32_t> TasksOf(const v1::Job& job) {
+  constexpr std::size_t kTasksMax = 1'000'000;
+  std::vector<std::uint32_t> tasks;
+  for (const v1::TaskRange& range : job.array_waiting()) {
+    std::uint64_t step = std::max(range.step(), 1U);
+    for (std::uint64_t task = range.first(); task <= range.last() && tasks.size() < kTasksMax; task += step)
+      tasks.push_back(static_cast<std::uint32_t>(task));
+  }
+  return tasks;
+}
+
 std::string JobIdText(const v1::Job& job) {
+  if (job.array_waiting_size() > 0) return Cat(job.array_job_id(), "_[", ArrayText(TasksOf(job)), "]");
   return job.array_job_id() == 0 ? Cat(job.job_id()) : Cat(job.array_job_id(), "_", job.array_task_id());
 }
 

@@ -15,7 +15,7 @@
 
 namespace slipway {
 
-inline constexpr std::uint32_t kBrokerProtocolVersion = 1;
+inline constexpr std::uint32_t kBrokerProtocolVersion = 2;
 
 enum class BrokerFrame : std::uint16_t {
   // requests

@@ -71,6 +71,7 @@ class Applier {
     }
     Unqueue(state_, *job);
     job->state = JobState::kStarting;
+    job->planned.reset();
     job->attempt = e.attempt;
     job->nodes = e.nodes;
     job->started = at_;
@@ -125,6 +126,7 @@ class Applier {
     if (state_.live.erase(job->id) > 0) CountLive(state_, *job->spec, -1);
     job->outcome = e.outcome;
     job->state = e.outcome.state;
+    job->planned.reset();
     job->ended = at_;
     for (const JobDependency& dependency : job->dependencies) {
       auto dependents = state_.dependents.find(dependency.what.on);
@@ -275,6 +277,12 @@ class Applier {
     job->preempted_by = e.by;
     job->preempted_at = at_;
     job->requeue_wanted = job->requeue_wanted || e.requeue;
+  }
+  void operator()(const StartPlanned& e) {
+    Job* job = Find(e.job);
+    if (job == nullptr || job->state != JobState::kPending) return;
+    job->planned = e.planned;
+    if (e.planned.at.us == 0) job->planned.reset();
   }
   void operator()(const UsageClockSet& e) {
     const UsageClock& now = state_.usage_clock;

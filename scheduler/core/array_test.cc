@@ -83,6 +83,20 @@ TEST_F(ArrayTasks, CancellingTheWholeEndsTasksThatAreNoJobsToo) {
   EXPECT_EQ(cluster.state().live_by_association.begin()->second, 2);
 }
 
+TEST_F(ArrayTasks, WhatWaitsForAHeldArrayStartsWhenThatIsCancelled) {
+  JobSpec held = Spec(10);
+  held.hold = true;
+  JobId array = cluster.Submit(held);
+  JobSpec spec = SmallJob(1);
+  spec.dependencies = {{DependencyKind::kAfterAny, array, 0}};
+  JobId after = cluster.Submit(spec);
+  spec.dependencies = {{DependencyKind::kAfter, Task(array, 8), 0}};
+  JobId after_one = cluster.Submit(spec);
+  Cancel(array);
+  EXPECT_EQ(cluster.StateOf(after), "STARTING");
+  EXPECT_EQ(cluster.StateOf(after_one), "STARTING");
+}
+
 TEST_F(ArrayTasks, OneTaskCanBeCancelledBeforeItIsAJob) {
   JobId array = cluster.Submit(Spec(20));
   Cancel(Task(array, 15), 20002);

@@ -248,5 +248,17 @@ TEST(Changes, ALimitIsShorterThanNoneAndNoneIsLongerThanAny) {
   EXPECT_EQ(cluster.Of(waits).time_limit_s, 60U);
 }
 
+TEST(Cancel, WhatWaitedForAJobThatNeverStartedStartsAtOnce) {
+  TestCluster cluster(1, 1);
+  JobSpec held = SmallJob();
+  held.hold = true;
+  JobId first = cluster.Submit(held);
+  JobSpec spec = SmallJob();
+  spec.dependencies = {{DependencyKind::kAfterAny, first, 0}};
+  JobId after = cluster.Submit(spec);
+  cluster.Do(CancelJob{{1}, first, {20001, false}});
+  EXPECT_EQ(cluster.StateOf(after), "STARTING");
+}
+
 }  // namespace
 }  // namespace slipway::scheduler

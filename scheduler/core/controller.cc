@@ -17,6 +17,7 @@ Controller::Controller(State state, ControllerOptions options, std::unique_ptr<P
   policy_->Reset(state_);
   for (const auto& [id, job] : state_.jobs) {
     if (IsTerminal(job.state)) ended_.insert({job.ended, id});
+    if (job.planned) promised_.insert(id);
     if (auto by = StartBy(job)) start_by_.insert({*by, id});
     if (IsActive(job.state) && job.time_limit_s > 0) {
       deadlines_.insert({job.started.PlusSeconds(job.time_limit_s), id});

@@ -74,6 +74,7 @@ class Controller {
   std::set<std::pair<Time, JobId>> start_by_;   // of pending jobs with a deadline
   std::set<std::pair<Time, JobId>> ended_;      // oldest first, for forgetting
   Time reservation_over_{Time::kNeverUs};       // when the first of them is over, at the earliest
+  std::set<JobId> promised_;                    // jobs that the state has a planned start of
   bool pass_wanted_ = true;
   Time next_pass_{Time::kNeverUs}, next_resend_{Time::kNeverUs}, timer_{Time::kNeverUs};
 };

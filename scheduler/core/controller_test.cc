@@ -281,5 +281,77 @@ TEST(Controller, ForgetsEndedJobsAfterTheirTime) {
   EXPECT_EQ(c.state().FindJob(job), nullptr);
 }
 
+// Four cores on each of two nodes, busy for ten minutes; then a job for both, and one that would take one.
+struct Promises : testing::Test {
+  TestCluster cluster{2, 4};
+  JobId runs[2], wide, small;
+  Promises() {
+    for (JobId& job : runs) {
+      JobSpec spec = SmallJob(3);
+      spec.time_limit_s = 600;
+      job = cluster.Submit(spec);
+    }
+    JobSpec spec = WideJob(2, 8);
+    spec.time_limit_s = 600;
+    wide = cluster.Submit(spec);
+    promised = *cluster.controller().PlannedStartOf(wide);
+  }
+  void Register() {
+    for (std::uint32_t i = 1; i <= 2; ++i)
+      cluster.Register(TestCluster::NodeName(i), "boot-1", {{runs[i - 1], 1, kBatchStep}});
+  }
+  PlannedStart promised;
+};
+
+TEST_F(Promises, APlannedStartSurvivesARestart) {
+  cluster.Restart();
+  cluster.Pass(1);
+  EXPECT_EQ(cluster.controller().PlannedStartOf(wide), promised) << "the nodes are not back yet";
+  JobSpec first = WideJob(2, 8);
+  first.priority = 1000;
+  first.time_limit_s = 600;
+  JobId later = cluster.Submit(first);
+  Register();
+  cluster.Pass(1);
+  EXPECT_EQ(cluster.controller().PlannedStartOf(wide), promised) << "whoever comes before it";
+  for (JobId job : runs) cluster.Finish(job);
+  EXPECT_EQ(cluster.StateOf(wide), "STARTING");
+  EXPECT_EQ(cluster.StateOf(later), "PENDING");
+}
+
+TEST_F(Promises, OnNodesThatDoNotComeBackItIsGivenUp) {
+  cluster.Restart();
+  cluster.Register("n1", "boot-1", {{runs[0], 1, kBatchStep}});
+  cluster.Pass(30);
+  EXPECT_TRUE(cluster.controller().PlannedStartOf(wide).has_value());
+  cluster.Pass(60);
+  EXPECT_FALSE(cluster.controller().PlannedStartOf(wide).has_value());
+  EXPECT_FALSE(cluster.Of(wide).planned.has_value());
+  cluster.Register("n2", "boot-1", {{runs[1], 1, kBatchStep}});
+  EXPECT_TRUE(cluster.controller().PlannedStartOf(wide).has_value());
+}
+
+TEST_F(Promises, OnANodeThatIsDrainedBeforeItComesBackItIsGivenUpAtOnce) {
+  cluster.Restart();
+  cluster.Pass(1);
+  ASSERT_TRUE(cluster.controller().PlannedStartOf(wide).has_value());
+  cluster.Do(ChangeNode{{1}, "n1", NodeChange::kDrain, "broken"});
+  cluster.Pass(1);
+  EXPECT_FALSE(cluster.controller().PlannedStartOf(wide).has_value());
+}
+
+TEST_F(Promises, TheyAreInTheStateAsLongAsTheyHold) {
+  EXPECT_EQ(cluster.Of(wide).planned, promised);
+  cluster.Do(ChangeJob{{1}, wide, {20001, false}, {.hold = Hold::kUser}});
+  EXPECT_FALSE(cluster.Of(wide).planned.has_value());
+  cluster.Do(ChangeJob{{1}, wide, {20001, false}, {.hold = Hold::kNone}});
+  EXPECT_TRUE(cluster.Of(wide).planned.has_value());
+  Result<State> again = DecodeState(EncodeState(cluster.state()));
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(again->FindJob(wide)->planned, cluster.Of(wide).planned);
+  cluster.Do(CancelJob{{1}, wide, {20001, false}});
+  EXPECT_FALSE(cluster.Of(wide).planned.has_value());
+}
+
 }  // namespace
 }  // namespace slipway::scheduler

@@ -144,6 +144,10 @@ struct Describer {
     return Cat("ArrayCancelled ", e.array.value, " by ", e.uid);
   }
 
+  std::string operator()(const StartPlanned& e) {
+    return Cat("StartPlanned ", e.job.value, " on ", e.planned.nodes.size(), " nodes");
+  }
+
   static std::string Of(JobId job, std::uint32_t attempt, const Outcome& outcome) {
     return Cat(job.value, '.', attempt, ' ', JobStateName(outcome.state), ' ', outcome.exit_code);
   }

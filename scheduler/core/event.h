@@ -237,6 +237,12 @@ struct ArrayCancelled {
 };
 void Fields(auto& archive, IsA<ArrayCancelled> auto& v) { archive(v.array, v.uid); }
 
+// A waiting job is promised a start, another one than before, or (`at` 0) none any more.
+struct StartPlanned {
+  JobId job;
+  PlannedStart planned;
+};
+void Fields(auto& archive, IsA<StartPlanned> auto& v) { archive(v.job, v.planned); }
 struct ImageDropped {  // the node has let the image go
   std::string node, digest;
 };
@@ -249,7 +255,7 @@ using EventBody =
                  StepNodeEnded, NodeRegistered, NodeLost, NodeDrained, NodeResumed, NodeDeclaredDown,
                  ImageStaged, JobUpdated, UsageClockSet, AccountSet, AccountRemoved, AssociationSet,
                  AssociationRemoved, JobPreempted, ReservationSet, ReservationRemoved, ArrayTaskMade,
-                 ArrayCancelled, ImageDropped>;
+                 ArrayCancelled, StartPlanned, ImageDropped>;
 
 struct Event {
   Time at;  // the controller's clock; never smaller than the event's before

@@ -19,7 +19,7 @@ TEST(Why, SaysAllReasonsAtOnceWhoIsAheadAndWhen) {
   JobId running = c.Submit(spec), next = c.Submit(spec), last = c.Submit(spec);
   Explanation first = c.controller().Explain(next);
   ASSERT_TRUE(first.planned);
-  EXPECT_EQ(first.planned->nodes, (std::vector<std::string>{"n1", "n2"}));
+  EXPECT_EQ(first.planned->nodes, (std::vector<PlannedNode>{{"n1", 0}, {"n2", 0}}));
   EXPECT_GE(first.planned->at, c.Of(running).started.PlusSeconds(600));
   EXPECT_EQ(first.ahead, 0U);
   EXPECT_TRUE(Says(first.reasons, "needs 2 nodes")) << first.reasons[0];

@@ -13,6 +13,7 @@ namespace {
 constexpr plan::Instant kNoLimit =
     365 * 24 * 3600 * kSecond;                    // jobs without a time limit are planned with this
 constexpr plan::Instant kOverrun = 30 * kSecond;  // a job that should have ended is expected to by then
+constexpr std::int64_t kAwaitS = 60;              // after a restart nodes are given so long to come back
 constexpr std::size_t kShortQueue = 1000;         // a queue that is always planned anew as a whole
 constexpr plan::Instant kReplan =
     10 * kSecond;  // a longer one is so often; in between only what changed is looked at
@@ -64,7 +65,14 @@ struct PlanningPolicy::Follow {
     policy.SyncJob(state, state.arrays.at(e.array).TaskId(e.task));
     policy.SyncMade(state, e.array);
   }
-  void operator()(const ArrayCancelled&) const {}
+  void operator()(const ArrayCancelled& e) const {
+    const Array& array = state.arrays.at(e.array);
+    policy.SyncDependents(state, e.array);
+    for (auto at = state.dependents.lower_bound(array.TaskId(array.made));
+         at != state.dependents.end() && at->first < array.TaskId(array.tasks); ++at)
+      policy.SyncDependents(state, at->first);
+  }
+  void operator()(const StartPlanned&) const {}
   void operator()(const ReservationSet&) const { policy.stale_ = policy.disturbed_ = true; }
   void operator()(const ReservationRemoved&) const { policy.stale_ = policy.disturbed_ = true; }
   void operator()(const JobPreempted&) const {}
@@ -83,8 +91,31 @@ struct PlanningPolicy::Follow {
 
 void PlanningPolicy::Reset(const State& state) {
   (void)state;
+  takes_over_ = true;
   stale_ = true;
   disturbed_ = true;
+}
+
+void PlanningPolicy::Await(const Node& node) {
+  bool awaited = awaits_until_ && node.state == NodeState::kUnknown && !node.drained;
+  plan::NodeNumber number = numbers_.at(node.name);
+  // Given up: it is drained or down.
+  if (planner_.cluster().Awaited(number) && !awaited && !node.usable()) disturbed_ = true;
+  planner_.cluster().EachView(number, [&](plan::NodeNumber view) { planner_.SetAwaited(view, awaited); });
+}
+
+bool PlanningPolicy::PromisedOnSilentNodes() const {
+  return std::ranges::any_of(planner_.Promises(), [&](const plan::Planner::Promise& promise) {
+    return std::ranges::any_of(
+        *promise.nodes, [&](const plan::NodeShare& share) { return !planner_.cluster().Usable(share.node); });
+  });
+}
+
+void PlanningPolicy::AwaitNoMore() {
+  awaits_until_.reset();
+  for (plan::NodeNumber number = 0; number < names_.size(); ++number) planner_.SetAwaited(number, false);
+  disturbed_ = true;
+  stale_ = true;  // promises on nodes that are away are given up
 }
 
 void PlanningPolicy::Observe(const State& state, const Event& event) {
@@ -114,6 +145,7 @@ void PlanningPolicy::SyncNode(const State& state, const std::string& name) {
     planner_.SetTotal(number->second, total);
     requests_.clear();
   }
+  Await(*node);
   planner_.cluster().EachView(number->second, [&](plan::NodeNumber view) {
     planner_.SetUsable(view, node->usable());
     for (const auto& [digest, set] : image_sets_)
@@ -139,15 +171,17 @@ void PlanningPolicy::SyncMade(const State& state, JobId id) {
   if (array->second.unmade() == 0) made_.erase(id);
 }
 
+void PlanningPolicy::SyncDependents(const State& state, JobId on) {
+  auto dependents = state.dependents.find(on);
+  if (dependents == state.dependents.end()) return;
+  for (JobId waiting : dependents->second) {
+    if (!planner_.Knows(waiting.value)) SyncJob(state, waiting);  // else it keeps its place
+  }
+}
+
 void PlanningPolicy::SyncWithDependents(const State& state, JobId id) {
   SyncJob(state, id);
-  for (JobId on : {id, state.FindJob(id)->array}) {
-    auto dependents = state.dependents.find(on);
-    if (dependents == state.dependents.end()) continue;
-    for (JobId waiting : dependents->second) {
-      if (!planner_.Knows(waiting.value)) SyncJob(state, waiting);  // else it keeps its place
-    }
-  }
+  for (JobId on : {id, state.FindJob(id)->array}) SyncDependents(state, on);
   if (JobId array = state.FindJob(id)->array; made_.contains(array)) SyncMade(state, array);
 }
 
@@ -247,16 +281,15 @@ std::uint32_t PlanningPolicy::ImageSet(const State& state, const std::string& di
 }
 
 void PlanningPolicy::Rebuild(const State& state) {
-  struct Promised {
-    std::uint64_t job;
-    plan::Instant start;
-    std::vector<std::pair<std::string, std::uint32_t>> nodes;  // and tasks
-  };
-  std::vector<Promised> promises;
-  for (const plan::Planner::Promise& promise : planner_.Promises()) {
-    Promised& kept = promises.emplace_back(Promised{promise.job, promise.start, {}});
-    for (const plan::NodeShare& share : *promise.nodes)
-      kept.nodes.emplace_back(names_[share.node], share.tasks);
+  std::vector<std::pair<JobId, PlannedStart>> promises = PlannedStarts();
+  if (std::exchange(takes_over_, false)) {
+    awaits_until_ = state.now.PlusSeconds(kAwaitS);
+    promises.clear();
+    for (const PendingKey& key : state.pending) {
+      const Job& job = *state.FindJob(key.job);
+      if (job.planned) promises.emplace_back(job.id, *job.planned);
+    }
+    std::ranges::stable_sort(promises, {}, [](const auto& entry) { return entry.second.at; });
   }
   plan::Instant now = std::max(planner_.cluster().now(), state.now.us);
   planner_ = MakePlanner();
@@ -281,15 +314,15 @@ void PlanningPolicy::Rebuild(const State& state) {
   made_.clear();
   for (JobId id : state.unmade) made_[id] = state.arrays.at(id).made;
   for (JobId id : state.live) SyncJob(state, id);
-  for (const Promised& kept : promises) {
-    const Job* job = state.FindJob({kept.job});
+  for (const auto& [id, kept] : promises) {
+    const Job* job = state.FindJob(id);
     plan::Placement nodes;
     for (const auto& [name, tasks] : kept.nodes) {
       auto number = job == nullptr ? std::nullopt : NumberFor(job->spec->resources, name);
       if (number) nodes.push_back({*number, tasks});
     }
     std::ranges::sort(nodes);
-    if (nodes.size() == kept.nodes.size()) planner_.KeepPromise(kept.job, kept.start, nodes);
+    if (nodes.size() == kept.nodes.size()) planner_.KeepPromise(id.value, kept.at.us, nodes);
   }
   stale_ = false;
 }
@@ -301,16 +334,19 @@ void PlanningPolicy::AddNode(const Node& node) {
   numbers_[node.name] = number;
   names_.push_back(node.name);
   view_of_.emplace_back();
+  Await(node);
 }
 
 Plan PlanningPolicy::Decide(const State& state, Time now) {
   Plan plan;
+  if (awaits_until_ && *awaits_until_ <= now) AwaitNoMore();
   if (stale_ || windows_change_ <= now) {
     planner_.Advance(now.us);
     Rebuild(state);
   }
   planner_.Advance(now.us);
   if (planner_.ExtendOverdue(kOverrun) > 0) disturbed_ = true;
+  if (awaits_until_ && PromisedOnSilentNodes()) disturbed_ = true;  // they may come back too late
   if (!preemptors_.empty()) YieldPromises(state);
   if (std::exchange(disturbed_, false)) ++disturbances_;
   BeginJobs(state, now);
@@ -335,6 +371,7 @@ Plan PlanningPolicy::Decide(const State& state, Time now) {
     std::optional<Window> window = WindowAt(reservation, now);
     if (window) plan.next = std::min(plan.next, now < window->from ? window->from : window->to);
   }
+  if (awaits_until_) plan.next = std::min(plan.next, *awaits_until_);
   if (!not_yet_.empty()) plan.next = std::min(plan.next, not_yet_.begin()->first);
   if (planner_.waiting() > 0) plan.next = std::min({plan.next, priorities_.next(), limits_.next()});
   Prefetch(state, plan);
@@ -413,9 +450,21 @@ std::string PlanningPolicy::ReasonText(const State& state, JobId id) {
 std::optional<PlannedStart> PlanningPolicy::PlannedStartOf(JobId job) const {
   auto promise = planner_.PromiseOf(job.value);
   if (!promise) return std::nullopt;
-  PlannedStart planned{{promise->start}, {}};
-  for (const plan::NodeShare& share : *promise->nodes) planned.nodes.push_back(names_[share.node]);
+  return ToPlannedStart(*promise);
+}
+
+PlannedStart PlanningPolicy::ToPlannedStart(const plan::Planner::Promise& promise) const {
+  PlannedStart planned{{promise.start}, {}};
+  for (const plan::NodeShare& share : *promise.nodes)
+    planned.nodes.push_back({names_[share.node], share.tasks});
   return planned;
+}
+
+std::vector<std::pair<JobId, PlannedStart>> PlanningPolicy::PlannedStarts() const {
+  std::vector<std::pair<JobId, PlannedStart>> all;
+  for (const plan::Planner::Promise& promise : planner_.Promises())
+    all.emplace_back(JobId{promise.job}, ToPlannedStart(promise));
+  return all;
 }
 
 Result<> PlanningPolicy::CheckFits(const State& state, const JobSpec& spec) {

@@ -40,6 +40,7 @@ class PlanningPolicy final : public Policy {
   PendingReason ReasonOf(const State& state, JobId job) override;
   std::string ReasonText(const State& state, JobId job) override;
   std::optional<PlannedStart> PlannedStartOf(JobId job) const override;
+  std::vector<std::pair<JobId, PlannedStart>> PlannedStarts() const override;
   Result<> CheckFits(const State& state, const JobSpec& spec) override;
   FairTree Shares(const State& state) const override { return ComputeFairTree(state); }
   Explanation Explain(const State& state, JobId job, Time now) override;
@@ -82,6 +83,11 @@ class PlanningPolicy final : public Policy {
                            const FeatureTest* also) const;
   Tres TotalsOf(const State& state) const;
   void Rebuild(const State& state);
+  PlannedStart ToPlannedStart(const plan::Planner::Promise& promise) const;
+  // Nodes that have not been heard since the restart: what was promised there is not given up yet.
+  void Await(const Node& node);
+  void AwaitNoMore();
+  bool PromisedOnSilentNodes() const;
   void AddNode(const Node& node);
   void AddReservations(const State& state);
   void Reserve(const Reservation& reservation, plan::NodeNumber number);
@@ -94,6 +100,7 @@ class PlanningPolicy final : public Policy {
   bool WaitsForWindow(const State& state, const Job& job) const;
   void SyncNode(const State& state, const std::string& name);
   void SyncJob(const State& state, JobId id);
+  void SyncDependents(const State& state, JobId on);
   void SyncWithDependents(const State& state, JobId id);
   void SyncSubmitted(const State& state, JobId id);
   void SyncMade(const State& state, JobId array);
@@ -114,7 +121,9 @@ class PlanningPolicy final : public Policy {
   plan::Planner planner_;
   PriorityOrder priorities_;
   RunningLimits limits_;
-  bool stale_ = true;  // the nodes are others than the planner's
+  std::optional<Time> awaits_until_;
+  bool takes_over_ = false;  // the state's promises, at the next Rebuild
+  bool stale_ = true;        // the nodes are others than the planner's
   std::map<std::string, plan::NodeNumber, NodeNameLess> numbers_;
   std::vector<std::string> names_;    // by number
   std::vector<std::string> view_of_;  // by number: the reservation whose jobs see it; empty: others

@@ -48,6 +48,7 @@ void PlanningPolicy::AddReservations(const State& state) {
       views_[{name, node}] = planner_.cluster().AddView(number->second);
       names_.push_back(node);
       view_of_.push_back(name);
+      Await(*state.FindNode(node));
     }
   }
   for (const auto& [name, reservation] : state.reservations) {

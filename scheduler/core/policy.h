@@ -65,11 +65,6 @@ struct Plan {
   Time next{Time::kNeverUs};  // look again then at the latest (a begin time, a planned start)
 };
 
-struct PlannedStart {
-  Time at;  // no later, unless nodes fail or jobs overrun their limits
-  std::vector<std::string> nodes;
-};
-
 // Why a pending job waits: everything at once.
 struct Explanation {
   std::vector<std::string> reasons;  // one line each
@@ -85,7 +80,8 @@ class Policy {
  public:
   virtual ~Policy() = default;
   virtual std::string_view name() const = 0;
-  // After each event has been applied, and after `Reset` (restart, snapshot).
+  // After each event has been applied, and after `Reset` (restart, snapshot), which takes over the promises
+  // that the state has.
   virtual void Observe(const State& state, const Event& event) = 0;
   virtual void Reset(const State& state) = 0;
   // Deterministic: equal histories and times give equal plans. What it proposes counts as started from then
@@ -97,6 +93,8 @@ class Policy {
   // The same for a person: with the limit's name and figures where it is one.
   virtual std::string ReasonText(const State& state, JobId job) = 0;
   virtual std::optional<PlannedStart> PlannedStartOf(JobId job) const = 0;
+  // All of them, by start.
+  virtual std::vector<std::pair<JobId, PlannedStart>> PlannedStarts() const = 0;
   virtual Explanation Explain(const State& state, JobId job, Time now) = 0;
   // Whether such a request could ever run on the nodes that are known. kFailedPrecondition with the reason.
   virtual Result<> CheckFits(const State& state, const JobSpec& spec) = 0;

@@ -257,6 +257,30 @@ TEST_F(Reservations, TheySurviveARestart) {
   ASSERT_TRUE(again.has_value());
 }
 
+TEST_F(Reservations, NoByteOfASnapshotOrRecordIsTrusted) {
+  ASSERT_TRUE(Make(Course(100, 60)).has_value());
+  JobSpec array = Job(30, "course");
+  array.array = ArrayRequest{{1, 2, 3, 5, 8}, 2};
+  JobId id = cluster.Submit(array);
+  cluster.Do(CancelJob{{1}, {id.value + 5}, {kAlice, false}});
+  std::vector<std::string> records = cluster.log;
+  for (const std::string& record : records) {
+    for (std::size_t size = 0; size < record.size(); ++size)
+      EXPECT_FALSE(DecodeEvent(record.substr(0, size)).has_value());
+  }
+  std::string snapshot = EncodeState(cluster.state());
+  ASSERT_TRUE(DecodeState(snapshot).has_value());
+  for (std::size_t at = 0; at < snapshot.size(); ++at) {
+    EXPECT_FALSE(DecodeState(snapshot.substr(0, at)).has_value());
+    for (unsigned char flip : {0x01, 0x80, 0xff}) {
+      std::string wrong = snapshot;
+      wrong[at] = static_cast<char>(wrong[at] ^ flip);
+      Result<State> read = DecodeState(wrong);  // whatever it says, it ends
+      if (read) (void)EncodeState(*read);
+    }
+  }
+}
+
 TEST(ReservationWindows, TheOnesThatRecurOverlapWhenTheirTimesOfDayDo) {
   auto at = [](std::int64_t hours, std::uint32_t hours_long, std::uint32_t period_s) {
     return Reservation{"r", {}, Time{}.PlusSeconds(hours * 3600), hours_long * 3600, period_s};

@@ -51,10 +51,18 @@ void FieldsV2(auto& archive, IsA<JobImage> auto& v, auto& nodes) {
   archive(v.job.hold, v.job.base_priority, v.job.nice, v.job.time_limit_s, v.job.begin, v.job.dependencies,
           v.job.requeue_wanted);
 }
-void Fields(auto& archive, IsA<JobImage> auto& v) {
+void FieldsV3(auto& archive, IsA<JobImage> auto& v) {
   FieldsV2(archive, v, v.job.nodes);
   archive(v.job.billing, v.job.charged_until, v.job.preempted_by, v.job.preempted_at);
 }
+void Fields(auto& archive, IsA<JobImage> auto& v) {
+  FieldsV3(archive, v);
+  archive(v.job.planned);
+}
+struct JobImageV3 {
+  JobImage image;
+};
+void Fields(auto& archive, IsA<JobImageV3> auto& v) { FieldsV3(archive, v.image); }
 struct JobImageV1 {
   JobImage image;
   std::vector<NodeAllocationV2> nodes;
@@ -137,13 +145,13 @@ struct StateImage {
   UsageClock usage_clock;
   std::vector<Reservation> reservations;
 };
-// `specs` and `arrays`: the image's, or as they were in an earlier version.
-void FieldsV3(auto& archive, IsA<StateImage> auto& v, auto& specs, auto& arrays) {
-  archive(v.version, v.epoch, v.next_job, v.now, specs, v.nodes, arrays, v.jobs, v.accounts, v.associations,
+// `specs`, `arrays` and `jobs`: the image's, or as they were in an earlier version.
+void FieldsV3(auto& archive, IsA<StateImage> auto& v, auto& specs, auto& arrays, auto& jobs) {
+  archive(v.version, v.epoch, v.next_job, v.now, specs, v.nodes, arrays, jobs, v.accounts, v.associations,
           v.usage_clock);
 }
 void Fields(auto& archive, IsA<StateImage> auto& v) {
-  FieldsV3(archive, v, v.specs, v.arrays);
+  FieldsV3(archive, v, v.specs, v.arrays, v.jobs);
   archive(v.reservations);
 }
 
@@ -151,8 +159,11 @@ struct StateImageV3 {
   StateImage image;
   std::vector<JobSpecV3> specs;
   std::vector<ArrayImageV3> arrays;
+  std::vector<JobImageV3> jobs;
 };
-void Fields(auto& archive, IsA<StateImageV3> auto& v) { FieldsV3(archive, v.image, v.specs, v.arrays); }
+void Fields(auto& archive, IsA<StateImageV3> auto& v) {
+  FieldsV3(archive, v.image, v.specs, v.arrays, v.jobs);
+}
 
 struct StateImageV2 {
   StateImage image;
@@ -189,6 +200,7 @@ Result<StateImage> ReadImageV3(std::string_view bytes) {
   StateImageV3 old = TRY(Decode<StateImageV3>(bytes, "snapshot"));
   for (JobSpecV3& spec : old.specs) old.image.specs.push_back(std::move(spec.spec));
   TakeArrays(old.arrays, old.image.arrays);
+  for (JobImageV3& job : old.jobs) old.image.jobs.push_back(std::move(job.image));
   return std::move(old.image);
 }
 

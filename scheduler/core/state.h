@@ -182,6 +182,20 @@ struct JobDependency {
 };
 void Fields(auto& archive, IsA<JobDependency> auto& v) { archive(v.what, v.state); }
 
+// A start that a waiting job was promised.
+struct PlannedNode {
+  std::string node;
+  std::uint32_t tasks = 0;  // 0: as many as on each
+  bool operator==(const PlannedNode&) const = default;
+};
+void Fields(auto& archive, IsA<PlannedNode> auto& v) { archive(v.node, v.tasks); }
+struct PlannedStart {
+  Time at;  // no later, unless nodes fail or jobs overrun their limits
+  std::vector<PlannedNode> nodes;
+  bool operator==(const PlannedStart&) const = default;
+};
+void Fields(auto& archive, IsA<PlannedStart> auto& v) { archive(v.at, v.nodes); }
+
 struct Job {
   JobId id;
   std::shared_ptr<const JobSpec> spec;  // tasks of an array share one
@@ -207,6 +221,7 @@ struct Job {
   Time charged_until;
   std::optional<JobId> preempted_by;  // this attempt of it had to go for that job
   Time preempted_at;
+  std::optional<PlannedStart> planned;  // since version 4: while it is pending
 
   std::int64_t priority() const { return std::int64_t{base_priority} - nice; }
   DependencyState DependenciesState() const;

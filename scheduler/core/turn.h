@@ -64,6 +64,7 @@ class Controller::Turn {
   void WatchDeadlines(const Event& event);
   void ForgetOld();
   void RunPass();
+  void RecordPromises();
   void Resend();
 
   const State& state() const { return c_.state_; }

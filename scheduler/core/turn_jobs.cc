@@ -2,6 +2,7 @@
 // The part of the controller's behaviour that is about jobs and steps: what clients ask for, and what
 // follows.
 #include <algorithm>
+#include <utility>
 
 #include "scheduler/core/check_limits.h"
 #include "scheduler/core/placement.h"
@@ -188,6 +189,7 @@ bool Controller::Turn::AdvanceOnce(const Job& job) {
   if (job.state == JobState::kPending) {
     if (!job.cancelled_by) return false;
     Record(JobEnded{job.id, job.attempt, cancelled});
+    c_.pass_wanted_ = true;  // others may have waited for it, or for what was planned for it
     return true;
   }
   if (job.state == JobState::kCompleting) {
@@ -280,6 +282,22 @@ void Controller::Turn::RunPass() {
     if (c_.prefetch_sent_.insert(hint).second) Say(hint.node, Prefetch{hint.digest});
   }
   c_.next_pass_ = plan.next;
+  RecordPromises();
+}
+
+// What jobs are promised outlives the controller.
+void Controller::Turn::RecordPromises() {
+  std::set<JobId> before = std::exchange(c_.promised_, {});
+  for (auto& [id, planned] : c_.policy_->PlannedStarts()) {
+    c_.promised_.insert(id);
+    before.erase(id);
+    const Job* job = state().FindJob(id);
+    if (job != nullptr && job->planned != planned) Record(StartPlanned{id, std::move(planned)});
+  }
+  for (JobId id : before) {
+    const Job* job = state().FindJob(id);
+    if (job != nullptr && job->planned) Record(StartPlanned{id, {}});
+  }
 }
 
 }  // namespace slipway::scheduler

@@ -19,7 +19,7 @@ NodeNumber Cluster::AddNode(const Vec& total) {
   thresholds_.AddNode(total);
   for (NodeBits& set : sets_) set.Resize(total_.size(), false);
   sets_[0].Set(node);
-  for (NodeBits* bits : {&usable_, &none_, &fit_, &sure_, &maybe_, &base_})
+  for (NodeBits* bits : {&usable_, &awaited_, &none_, &fit_, &sure_, &maybe_, &base_})
     bits->Resize(total_.size(), false);
   usable_.Set(node);
   held_stale_ = true;

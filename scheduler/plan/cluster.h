@@ -52,6 +52,9 @@ class Cluster {
   const Vec& Total(NodeNumber node) const { return total_[node]; }
   void SetUsable(NodeNumber node, bool usable);  // drained, down, silent: nothing starts there
   bool Usable(NodeNumber node) const { return usable_.Has(node); }
+  // Not usable, but expected to be soon: what is planned there already stays.
+  void SetAwaited(NodeNumber node, bool awaited) { awaited_.Put(node, awaited); }
+  bool Awaited(NodeNumber node) const { return awaited_.Has(node); }
   std::size_t size() const { return total_.size(); }
   std::uint64_t version() const { return version_; }  // grows when nodes come, go or change
 
@@ -135,7 +138,7 @@ class Cluster {
   std::vector<Vec> total_, free_;  // by node; free_: now
   std::vector<Timeline> lines_;
   std::vector<NodeNumber> next_view_;  // by node: a ring
-  NodeBits usable_;
+  NodeBits usable_, awaited_;
   std::vector<NodeBits> sets_{NodeBits()};
   std::vector<Pattern> patterns_{{}};
   Timeline licences_;

@@ -212,6 +212,12 @@ void Planner::SetUsable(NodeNumber node, bool usable) {
   GainEverywhere();
 }
 
+void Planner::SetAwaited(NodeNumber node, bool awaited) {
+  if (cluster_.Awaited(node) == awaited) return;
+  cluster_.SetAwaited(node, awaited);
+  GainEverywhere();  // what is planned there may have to move
+}
+
 void Planner::SetTotal(NodeNumber node, const Vec& total) {
   cluster_.SetTotal(node, total);
   GainEverywhere();
@@ -282,7 +288,7 @@ bool Planner::Fits(const Request& request, const Planned& planned, Instant lengt
   if (!request.licences.empty() && !cluster_.licences().Fits(request.licences, planned.start, end))
     return false;
   return std::ranges::all_of(planned.nodes, [&](const NodeShare& share) {
-    return cluster_.Usable(share.node) &&
+    return (cluster_.Usable(share.node) || cluster_.Awaited(share.node)) &&
            cluster_.Line(share.node).Fits(TakenOn(request, share), planned.start, end);
   });
 }

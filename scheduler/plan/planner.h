@@ -96,7 +96,7 @@ class Planner {
   // Runs on these nodes until `end` at the latest, whatever the planner thinks of it (it was decided before).
   void AddRunning(const PlanJob& job, const Placement& nodes, Instant end);
   // A promise that was given before (by a planner of which this one is a copy) holds again, where it still
-  // fits.
+  // fits; one on nodes that are awaited does as well.
   void KeepPromise(JobNumber job, Instant start, const Placement& nodes);
   bool Knows(JobNumber job) const { return jobs_.contains(job); }
   bool IsRunning(JobNumber job) const;
@@ -105,6 +105,7 @@ class Planner {
   // Of a running job, what it holds on one machine.
   void Release(JobNumber job, NodeNumber node);
   void SetUsable(NodeNumber node, bool usable);
+  void SetAwaited(NodeNumber node, bool awaited);  // Cluster::SetAwaited
   void SetTotal(NodeNumber node, const Vec& total);
   // Taken away from everybody, from … to (a maintenance window), and given back.
   void Reserve(NodeNumber node, const Vec& what, Instant from, Instant to);

@@ -60,6 +60,8 @@ struct JobView {
 void ToProto(const Job& job, const JobView& view, v1::Job* out);
 // An array as one: counts in `reason`, ended when every task has.
 void ToProto(const State& state, const Array& array, const JobView& view, v1::Job* out);
+// Its tasks that are no jobs yet, as one pending job.
+void UnmadeToProto(const Array& array, const JobView& view, v1::Job* out);
 void ToProto(const Node& node, const State& state, const Site& site, Time now, v1::Node* out);
 void ToProto(const State& state, const Reservation& reservation, Time now, v1::Reservation* out);
 void ToProto(const Partition& partition, const State& state, v1::Partition* out);

@@ -165,6 +165,7 @@ void ToProto(const Job& job, const JobView& view, v1::Job* out) {
   out->set_job_id(job.id.value);
   out->set_array_job_id(job.array.value);
   out->set_array_task_id(job.array_task);
+  if (spec.array) out->set_array_max_running(spec.array->max_running);
   out->set_state(StateOf(job));
   out->set_reason(job.outcome ? EndText(job.outcome->reason, job.outcome->message) : view.pending_reason);
   bool gpus = false;
@@ -194,7 +195,7 @@ void ToProto(const Job& job, const JobView& view, v1::Job* out) {
   out->set_held(job.hold != Hold::kNone);
   if (view.planned) {
     out->set_planned_start_ms(Ms(view.planned->at));
-    for (const std::string& node : view.planned->nodes) out->add_planned_nodes(node);
+    for (const PlannedNode& node : view.planned->nodes) out->add_planned_nodes(node.node);
   }
 }
 
@@ -204,7 +205,7 @@ void ToProto(const State& state, const Explanation& explanation, v1::Explanation
   for (JobId id : explanation.first_ahead) out->add_first_ahead(JobName(*state.FindJob(id)));
   if (explanation.planned) {
     out->set_planned_start_ms(Ms(explanation.planned->at));
-    for (const std::string& node : explanation.planned->nodes) out->add_planned_nodes(node);
+    for (const PlannedNode& node : explanation.planned->nodes) out->add_planned_nodes(node.node);
   }
   if (explanation.not_before) out->set_not_before_ms(Ms(*explanation.not_before));
   for (const std::string& suggestion : explanation.suggestions) out->add_suggestions(suggestion);
@@ -214,20 +215,22 @@ void ToProto(const State& state, const Explanation& explanation, v1::Explanation
 void ToProto(const State& state, const Array& array, const JobView& view, v1::Job* out) {
   SpecToProto(*array.spec, view, out);
   out->set_job_id(array.id.value);
-  std::uint32_t pending = 0, active = 0, ended = array.tasks - std::min(array.tasks, array.kept);
+  std::uint32_t pending = array.waiting + array.unmade(), active = array.running, ended = array.ended;
   const Job* worst = nullptr;
-  for (std::uint64_t i = 0; i < array.tasks; ++i) {
-    const Job* task = state.FindJob({array.first_task.value + i});
-    if (task == nullptr) continue;
-    if (i == 0 || out->submit_ms() == 0) out->set_submit_ms(Ms(task->submitted));
-    pending += task->state == JobState::kPending;
-    active += IsActive(task->state);
-    ended += IsTerminal(task->state);
+  out->set_submit_ms(Ms(array.pattern.submitted));
+  for (auto at = state.jobs.lower_bound(array.first_task);
+       at != state.jobs.end() && at->first < array.TaskId(array.tasks); ++at) {
+    const Job* task = &at->second;
+    if (out->submit_ms() == 0) out->set_submit_ms(Ms(task->submitted));
     if (task->started.us != 0 && (out->start_ms() == 0 || Ms(task->started) < out->start_ms()))
       out->set_start_ms(Ms(task->started));
     if (task->outcome && (worst == nullptr || worst->outcome->state < task->outcome->state)) worst = task;
     if (IsTerminal(task->state)) out->set_end_ms(std::max<std::int64_t>(out->end_ms(), Ms(task->ended)));
   }
+  // Tasks that were cancelled before they were jobs.
+  std::optional<Job> unmade =
+      array.cancelled ? state.FindUnmade(array.TaskId(array.tasks - 1)) : std::nullopt;
+  if (unmade && (worst == nullptr || worst->outcome->state < unmade->outcome->state)) worst = &*unmade;
   bool all_ended = ended == array.tasks;
   if (!all_ended) out->set_end_ms(0);
   out->set_ended(all_ended);
@@ -238,7 +241,29 @@ void ToProto(const State& state, const Array& array, const JobView& view, v1::Jo
     out->set_state(StateOf(*worst));
     out->set_exit_code(worst->outcome->exit_code);
   }
+  out->set_array_max_running(array.spec->array->max_running);
   out->set_reason(Cat("array: ", pending, " pending, ", active, " running, ", ended, " ended"));
+}
+
+void UnmadeToProto(const Array& array, const JobView& view, v1::Job* out) {
+  ToProto(array.pattern, view, out);
+  out->set_reason("waits behind others of its array");
+  const std::vector<std::uint32_t>& indices = array.spec->array->indices;
+  v1::TaskRange* range = nullptr;
+  for (std::uint32_t task = array.made; task < array.tasks; ++task) {
+    if (array.made_early.contains(task)) continue;
+    std::uint32_t index = indices[task];
+    bool second = range != nullptr && range->first() == range->last();
+    if (range != nullptr && (second || index - range->last() == range->step())) {
+      range->set_step(index - range->last());
+      range->set_last(index);
+      continue;
+    }
+    range = out->add_array_waiting();
+    range->set_first(index);
+    range->set_last(index);
+    range->set_step(1);
+  }
 }
 
 }  // namespace slipway::scheduler

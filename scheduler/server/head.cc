@@ -23,6 +23,8 @@ std::vector<JobId> JobsOf(const Event& event) {
           return {body.job};
         } else if constexpr (requires { body.step; }) {
           return {body.step.job};
+        } else if constexpr (requires { body.array; }) {
+          return {body.array};
         } else {
           return {};
         }
@@ -176,10 +178,10 @@ void Head::CancelOneStep(JobId job, std::uint32_t step, Requester by, AnswerCall
 
 Result<> Head::CheckOwner(JobId id, Requester by) const {
   const Job* job = state().FindJob(id);
-  auto array = state().arrays.find(id);
-  if (job == nullptr && array == state().arrays.end())
-    return Fail(Code::kNotFound, "there is no job ", id.value);
-  const JobSpec& spec = job != nullptr ? *job->spec : *array->second.spec;
+  auto found = state().arrays.find(id);
+  const Array* array = found != state().arrays.end() ? &found->second : state().ArrayOf(id);
+  if (job == nullptr && array == nullptr) return Fail(Code::kNotFound, "there is no job ", id.value);
+  const JobSpec& spec = job != nullptr ? *job->spec : *array->spec;
   if (!by.admin && spec.user.uid != by.uid)
     return Fail(Code::kPermissionDenied, "job ", id.value, " belongs to ", spec.user.name);
   return {};
@@ -249,6 +251,18 @@ void Head::Unwatch(std::uint64_t watch) {
   watches_.erase(at);
 }
 
+// Those of the array that were no jobs yet have ended with it.
+void Head::WakeTasks(JobId id) {
+  auto array = state().arrays.find(id);
+  if (array == state().arrays.end()) return;
+  std::set<JobId> watched;
+  JobId end = array->second.TaskId(array->second.tasks);
+  for (auto at = watches_by_job_.lower_bound(array->second.first_task);
+       at != watches_by_job_.end() && at->first < end; ++at)
+    watched.insert(at->first);
+  for (JobId task : watched) WakeJob(task);
+}
+
 void Head::WakeJob(JobId job) {
   std::vector<std::uint64_t> ids;
   auto [first, last] = watches_by_job_.equal_range(job);
@@ -294,6 +308,7 @@ void Head::OnCommitted(const std::vector<Event>& events) {
       WakeJob(id);
       if (job != nullptr && job->array.value != 0) WakeJob(job->array);
     }
+    if (const auto* cancelled = std::get_if<ArrayCancelled>(&event.body)) WakeTasks(cancelled->array);
     if (std::holds_alternative<JobsForgotten>(event.body)) {
       std::erase_if(answered_, [this](const auto& entry) {
         JobId id = entry.first.job != 0 ? JobId{entry.first.job} : std::get<JobAccepted>(entry.second).job;

@@ -127,6 +127,7 @@ class Head final : public EffectSink {
   void NodeReports(Session& session, std::uint64_t number, const v1::FromNode& message);
   void ExpectClients();
   void WakeJob(JobId job);
+  void WakeTasks(JobId array);
   void MaybeSnapshot();
 
   Loop& loop_;

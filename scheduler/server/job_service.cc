@@ -25,11 +25,31 @@ Result<> FillJob(const Head& head, JobId id, Requester by, v1::Job* out) {
     ToProto(*job, view, out);
     return {};
   }
+  if (std::optional<Job> task = state.FindUnmade(id)) {
+    view.full = by.admin || by.uid == task->spec->user.uid;
+    view.pending_reason = "waits behind others of its array";
+    ToProto(*task, view, out);
+    return {};
+  }
   auto array = state.arrays.find(id);
   if (array == state.arrays.end()) return Fail(Code::kNotFound, "there is no job ", id.value);
   view.full = by.admin || by.uid == array->second.spec->user.uid;
   ToProto(state, array->second, view, out);
   return {};
+}
+
+// A task that is named as one of its array's.
+Result<JobId> MeantBy(const State& state, const v1::GetJobRequest& request) {
+  JobId id{request.job_id()};
+  if (!request.has_array_task_id()) return id;
+  auto array = state.arrays.find(id);
+  if (array != state.arrays.end()) {
+    const std::vector<std::uint32_t>& indices = array->second.spec->array->indices;
+    auto place = std::ranges::lower_bound(indices, request.array_task_id());
+    if (place != indices.end() && *place == request.array_task_id())
+      return array->second.TaskId(static_cast<std::uint32_t>(place - indices.begin()));
+  }
+  return Fail(Code::kNotFound, "there is no job ", id.value, '_', request.array_task_id());
 }
 
 // A stream that counts against the bound on watchers.
@@ -220,6 +240,14 @@ class JobService final : public v1::Jobs::CallbackService {
     return Read(call, [this, request, reply](Requester by) -> Result<> {
       std::uint32_t left = request->limit() != 0 ? std::min(request->limit(), kListMax) : kListMax;
       const State& state = context_.head.state();
+      for (JobId id : state.unmade) {
+        const Array& array = state.arrays.at(id);
+        std::uint32_t uid = array.spec->user.uid;
+        if ((request->has_uid_filter() && uid != request->uid_filter()) || left == 0) continue;
+        UnmadeToProto(array, {.full = by.admin || by.uid == uid, .now = context_.head.Now()},
+                      reply->add_jobs());
+        --left;
+      }
       for (auto at = state.jobs.rbegin(); at != state.jobs.rend() && left > 0; ++at) {
         const Job& job = at->second;
         if (IsTerminal(job.state) && !request->all()) continue;
@@ -233,8 +261,8 @@ class JobService final : public v1::Jobs::CallbackService {
 
   grpc::ServerUnaryReactor* Get(grpc::CallbackServerContext* call, const v1::GetJobRequest* request,
                                 v1::Job* reply) override {
-    return Read(call, [this, request, reply](Requester by) {
-      return FillJob(context_.head, {request->job_id()}, by, reply);
+    return Read(call, [this, request, reply](Requester by) -> Result<> {
+      return FillJob(context_.head, TRY(MeantBy(context_.head.state(), *request)), by, reply);
     });
   }
 
@@ -287,6 +315,8 @@ class JobService final : public v1::Jobs::CallbackService {
       TRY(context_.head.CheckOwner(id, by));
       const State& state = context_.head.state();
       const Job* job = state.FindJob(id);
+      std::optional<Job> unmade = state.FindUnmade(id);
+      if (job == nullptr && unmade) job = &*unmade;
       if (job == nullptr)
         return Fail(Code::kInvalidArgument, "job ", id.value, " is an array: ask about one of its tasks");
       reply->set_job_id(id.value);

@@ -12,7 +12,7 @@
 namespace slipway::scheduler {
 namespace {
 
-constexpr int kNamesMax = 1'000'000;
+constexpr int kNamesMax = 1'000'000, kUsersMax = 10'000;
 
 // Names of users may have to be asked for: not on the owner's thread.
 Result<std::vector<ReservationUser>> UsersOf(const v1::ReservationSpec& in) {
@@ -29,6 +29,8 @@ Result<> CheckBounds(const v1::ReservationSpec& in) {
   if (in.start_ms() < 0 || in.start_ms() > kTimeMsMax)
     return Fail(Code::kInvalidArgument, "the start is no time");
   if (in.nodes().names_size() > kNamesMax) return Fail(Code::kInvalidArgument, "too many nodes");
+  if (in.users().names_size() > kUsersMax)
+    return Fail(Code::kInvalidArgument, "a reservation is for at most ", kUsersMax, " users");
   for (unsigned char c : in.comment() + in.partition() + in.features() + in.name()) {
     if (c < 0x20 || c == 0x7f) return Fail(Code::kInvalidArgument, "control characters are not allowed");
   }
@@ -88,6 +90,9 @@ class ReservationService final : public v1::Reservations::CallbackService {
     auto* reactor = call->DefaultReactor();
     auto by = context_.authenticator.User(*call);
     if (!by) return Refuse(reactor, by.error());
+    // Before anybody is looked up for him; the core asks again.
+    if (!by->admin)
+      return Refuse(reactor, Error{Code::kPermissionDenied, 0, "reservations are made by administrators"});
     if (auto good = CheckBounds(*in); !good) return Refuse(reactor, good.error());
     auto users = UsersOf(*in);
     if (!users) return Refuse(reactor, users.error());

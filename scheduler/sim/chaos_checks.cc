@@ -56,8 +56,9 @@ void World::CheckPromises() {
   if (std::optional<std::string> wrong = policy.FindWrong(controller.state())) return Broken(*wrong);
   for (auto known = promised_.begin(); known != promised_.end();) {
     const Job* job = controller.state().FindJob(known->first);
-    bool gone = job == nullptr || job->state != JobState::kPending || job->hold != Hold::kNone;
-    bool missed = gone && job != nullptr && IsActive(job->state) && job->started > known->second.at;
+    bool started = job != nullptr && job->attempt != known->second.attempt;
+    bool gone = job == nullptr || started || job->state != JobState::kPending || job->hold != Hold::kNone;
+    bool missed = started && job->started > known->second.at;
     if (missed && known->second.disturbances == policy.disturbances())
       return Broken(Cat("job ", known->first.value, " was promised a start ",
                         (job->started.us - known->second.at.us) / 1000, " ms before it started"));
@@ -71,7 +72,7 @@ void World::CheckPromises() {
     }
     std::optional<PlannedStart> planned = policy.PlannedStartOf(key.job);
     if (!planned || planned->at > controller.state().now.PlusSeconds(30 * 24 * 3600)) continue;
-    Promised now{planned->at, policy.disturbances()};
+    Promised now{planned->at, policy.disturbances(), controller.state().FindJob(key.job)->attempt};
     auto [known, first] = promised_.try_emplace(key.job, now);
     if (first) ++result_.promises;
     if (planned->at > known->second.at && known->second.disturbances == now.disturbances)

@@ -166,6 +166,27 @@ class Policies(t.ClusterTest):
         self.refused("-G", 3, "-N", 2, says=["--gpus"])
         self.refused("--deadline", "now+1minutes", "-t", "1h", says=["DeadLine"])
 
+    def test_an_array_is_one_line_until_its_tasks_start(self):
+        self.running("-N", 2, "--exclusive", "-t", "30m")
+        array = self.cluster.submit("--image", "tiny", "--array", "1-100000%50", "-t", "5m", "--wrap", "true")
+        self.addCleanup(self.cluster, "cancel", array)
+        lines = [line.split() for line in self.cluster("jobs", "-j", array, check=0).stdout.splitlines()[1:]]
+        self.assertEqual([(line[0], line[3]) for line in lines], [(f"{array}_[1-100000%50]", "PENDING")])
+        self.assertEqual(self.cluster.job(f"{array}_99999")["state"], "PENDING")
+        self.assertIn("waits behind others of its array", self.why(f"{array}_99999"))
+        self.cluster("hold", f"{array}_99999", check=0)
+        self.cluster("cancel", f"{array}_7", check=0)
+        self.assertEqual(self.cluster.job(f"{array}_7")["state"], "CANCELLED")
+        shown = self.cluster("jobs", "-j", array, check=0).stdout
+        self.assertIn("99999", shown)
+        after = self.submit("-d", f"afterany:{array}")
+        self.cluster("cancel", array, check=0)
+        ended = self.cluster.job(array)
+        self.assertEqual((ended["state"], ended["ended"], ended["reason"]),
+                         ("CANCELLED", True, "array: 0 pending, 0 running, 100000 ended"))
+        self.assertEqual(self.cluster.job(f"{array}_5000")["state"], "CANCELLED")
+        self.assertNotIn("afterany", self.why(after))
+
     def test_a_cycle_of_dependencies_cannot_be_made(self):
         first = self.submit("--hold")
         second = self.submit("-d", f"afterok:{first}")
