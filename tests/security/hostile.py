@@ -103,7 +103,7 @@ class Broker:
                 return kind, message[2:]
 
     def greet(self):
-        self.send(HELLO, struct.pack("<I", 1))
+        self.send(HELLO, struct.pack("<I", 2))  # kBrokerProtocolVersion
         return self.receive()
 
     def ask(self, kind, payload=b"", fds=()):
