@@ -477,7 +477,9 @@ Result<> PlanningPolicy::CheckFits(const State& state, const JobSpec& spec) {
 
 std::optional<std::string> PlanningPolicy::FindWrong(const State& state) const {
   if (stale_) return std::nullopt;
-  for (const auto& [name, node] : state.nodes) {
+  for (const auto& entry : state.nodes) {
+    const auto& name = entry.first;  // clang 14 lets no lambda use a structured binding
+    const auto& node = entry.second;
     std::optional<std::string> wrong;
     planner_.cluster().EachView(numbers_.at(name), [&](plan::NodeNumber view) {
       const plan::Vec& free = planner_.cluster().Free(view);
