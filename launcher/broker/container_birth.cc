@@ -52,6 +52,7 @@ Result<HalfBorn> BearContainer(const BirthPlan& plan, const ContainerEntry& entr
   std::vector<int> keep{plan.birth.control_fd};
   if (plan.join != nullptr) keep.insert(keep.end(), {plan.join->user.get(), plan.join->ipc.get()});
   HalfBornOptions options{{.cgroup_fd = plan.cgroup_fd}, keep, plan.surroundings, plan.log_fd};
+  options.takes_limits = static_cast<bool>(plan.prepare);
   if (plan.join == nullptr) options.clone.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC;
   if (plan.birth.pid_namespace) options.clone.flags |= CLONE_NEWPID;
   HalfBorn child = TRY(MakeWithGroupsOf(plan.identity, options, [&](const Gate& gate) {

@@ -78,7 +78,7 @@ Result<HalfBorn> HalfBorn::Make(const HalfBornOptions& options,
   }
   HalfBorn born(std::move(process), std::move(ends.a));
   // The broker may be shielded from the out-of-memory killer; a step is not.
-  if (own) TRY(WriteInto(Cat("/proc/", born.pid(), "/oom_score_adj"), "0"));
+  if (own && !options.takes_limits) TRY(WriteInto(Cat("/proc/", born.pid(), "/oom_score_adj"), "0"));
   return born;
 }
 

@@ -43,7 +43,8 @@ struct HalfBornOptions {
   CloneOptions clone;
   std::vector<int> keep;  // what stays open in the child, beside the gate and 0-2
   Surroundings surroundings = Surroundings::kOwn;
-  int log_fd = -1;  // the child's stdout and stderr; -1: /dev/null
+  int log_fd = -1;            // the child's stdout and stderr; -1: /dev/null
+  bool takes_limits = false;  // kOwn: of somebody, the out-of-memory score too
 };
 
 class HalfBorn {

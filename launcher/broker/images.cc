@@ -149,7 +149,6 @@ Result<std::string> ImageKeeper::Use(const std::string& digest, const StepId& st
     return ImageFilePath(conf_, digest);
   }
   auto at = std::find(mounted_.begin(), mounted_.end(), digest);
-  NoteUse(conf_, digest);
   if (at != mounted_.end()) {
     mounted_.splice(mounted_.begin(), mounted_, at);
   } else {
@@ -162,6 +161,11 @@ Result<std::string> ImageKeeper::Use(const std::string& digest, const StepId& st
   return ImageMountPath(conf_, digest);
 }
 
-void ImageKeeper::Release(const StepId& step) { users_.erase(step); }
+void ImageKeeper::Release(const StepId& step) {
+  auto at = users_.find(step);
+  if (at == users_.end()) return;
+  NoteUse(conf_, at->second);  // now, when nobody waits; until now it was in use
+  users_.erase(at);
+}
 
 }  // namespace slipway

@@ -140,6 +140,8 @@ class Node:
                            pass_fds=[given.fileno(), made.fileno()], stdout=subprocess.DEVNULL, check=True)
             self.digest = "sha256:" + hashlib.sha256((store / "new").read_bytes()).hexdigest()
         (store / "new").rename(store / self.digest.replace(":", "-"))
+        self.run = pathlib.Path(tempfile.mkdtemp(prefix="slipway-perf-", dir="/run"))  # below no folder that is bound
+        self.run.chmod(0o755)
         self.daemons = []
 
     def exec(self, way, image, *command):
@@ -154,12 +156,12 @@ class Node:
             passwd.write(f"user:x:{UID}:{UID}::/:/bin/sh\n")
             group.write(f"user:x:{UID}:\n")
         (self.top / "key").write_text("")
-        (etc / "slipway/starter.conf").write_text(f"node = n\ncluster = c\nagent_uid = 0\nrun_dir = {self.top}/run\nstate_dir = {self.top}/state\n")
+        (etc / "slipway/starter.conf").write_text(f"node = n\ncluster = c\nagent_uid = 0\nrun_dir = {self.run}\nstate_dir = {self.top}/state\n")
         subprocess.run(["mount", "--bind", etc, "/etc"], check=True)
         try:
             for program, name in (("slipway-holder", "holder.sock"), ("slipway-broker", "exec.sock")):
                 self.daemons.append(subprocess.Popen([self.top / program], stderr=subprocess.DEVNULL))
-                listening(self.top / "run" / name)
+                listening(self.run / name)
         except BaseException:
             self.__exit__()
             raise
@@ -175,3 +177,4 @@ class Node:
         self.stop_daemons()
         subprocess.run(["umount", "-l", "/etc"], check=True)
         shutil.rmtree(self.top)
+        shutil.rmtree(self.run)
