@@ -105,6 +105,12 @@ const Settings& DaemonSettings() {
        .type = S::kBytes,
        .fallback = "0",
        .doc = "The same for the names of one project."},
+      {.key = "controller.image_projects_open",
+       .type = S::kBool,
+       .fallback = "true",
+       .doc = "Whether everybody may make names in a project that was given to nobody (`slipway image "
+              "project`); if "
+              "not, only in the project that is called like his account."},
       {.key = "controller.watchers_max",
        .type = S::kInteger,
        .fallback = "4096",

@@ -25,6 +25,7 @@ const std::vector<const Subcommand*>& AllSubcommands() {
                                                      &kImageGc,
                                                      &kImageVerify,
                                                      &kImageDu,
+                                                     &kImageProject,
                                                      &kDevUp,
                                                      &kDevDown,
                                                      &kDevStatus,

@@ -23,6 +23,14 @@ Json OfImage(const v1::Image& i) {
            })}};
 }
 
+Json OfProject(const v1::Project& p) {
+  return {{"name", p.name()},
+          {"owners", List(p.owners())},
+          {"members", List(p.members())},
+          {"by", p.by()},
+          {"created_ms", p.created_ms()}};
+}
+
 Json OfMpi(const v1::ImageMpi& m) {
   return {{"family", m.family()}, {"version", m.version()},
           {"path", m.path()},     {"pmix_version", m.pmix_version()},
@@ -106,6 +114,11 @@ std::string CollectedJson(const v1::CollectReply& reply, bool run) {
 std::string RuleJson(const v1::PolicyRule& rule) { return Dump(OfRule(rule)); }
 std::string RulesJson(const v1::ListRulesReply& reply) {
   return Dump({{"rules", ListOf(reply.rules(), OfRule)}});
+}
+
+std::string ProjectJson(const v1::Project& project) { return Dump(OfProject(project)); }
+std::string ProjectsJson(const v1::ListProjectsReply& reply) {
+  return Dump({{"projects", ListOf(reply.projects(), OfProject)}});
 }
 
 std::string FindingsJson(const std::vector<v1::VerifyFinding>& findings) {

@@ -18,6 +18,8 @@ std::string UsageJson(const v1::UsageReply& usage);
 std::string CollectedJson(const v1::CollectReply& reply, bool run);
 std::string RuleJson(const v1::PolicyRule& rule);
 std::string RulesJson(const v1::ListRulesReply& reply);  // {"rules": […]}
+std::string ProjectJson(const v1::Project& project);
+std::string ProjectsJson(const v1::ListProjectsReply& reply);  // {"projects": […]}
 std::string FindingsJson(const std::vector<v1::VerifyFinding>& findings);
 std::string NamesJson(const char* what, const std::vector<std::string>& names);  // {"WHAT": […]}
 

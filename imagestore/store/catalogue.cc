@@ -54,6 +54,9 @@ ImageRecord RecordOf(const Statement& row) {
 
 bool MaySee(const ImageRecord& record, const Viewer& viewer) {
   if (viewer.admin || viewer.uid == record.owner_uid || record.visibility == Visibility::kPublic) return true;
+  if (std::binary_search(viewer.projects.begin(), viewer.projects.end(),
+                         record.name.substr(0, record.name.find('/'))))
+    return true;
   return record.visibility == Visibility::kGroup &&
          std::find(viewer.groups.begin(), viewer.groups.end(), record.group) != viewer.groups.end();
 }

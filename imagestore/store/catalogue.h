@@ -16,6 +16,7 @@
 #include "imagestore/content/content.h"
 #include "imagestore/store/image_name.h"
 #include "imagestore/store/policy.h"
+#include "imagestore/store/projects.h"
 
 namespace slipway::store {
 
@@ -61,11 +62,12 @@ struct ImageFacts {
   bool damaged = false;                // its bytes were found to be others than the digest says
 };
 
-// Who asks. An administrator sees everything.
+// Who asks. An administrator sees everything, and who is in a project all of its names.
 struct Viewer {
   std::uint32_t uid = 0;
   std::vector<std::uint32_t> groups;
   bool admin = false;
+  std::vector<std::string> projects;  // sorted
 };
 bool MaySee(const ImageRecord& record, const Viewer& viewer);
 
@@ -123,12 +125,20 @@ class Catalogue {
   Result<> RemoveRule(std::int64_t id);                  // kNotFound
   Result<std::vector<PolicyRule>> Rules() const;         // by id
 
+  // ---- Projects that were given to somebody
+
+  Result<> SetProject(const Project& project);      // new, or as it is to be
+  Result<> RemoveProject(const std::string& name);  // kNotFound; its names stay
+  Result<std::vector<Project>> Projects() const;    // by name
+
   // ---- Quotas. Subjects are "user:UID" and "project:NAME".
 
   Result<> SetLimit(const std::string& subject, std::uint64_t bytes);  // 0: no limit of its own
-  // Of every subject that has images or a limit. A user has what he named, what his names meant before, and
-  // what he brought that has no name; `stored` says which blobs are there.
+  // Of every subject that has images or a limit. A user has what he gave a name to, as long as the name means
+  // or meant it, and what he brought that has no name; `stored` says which blobs are there.
   Result<std::map<std::string, Use>> Usage(const std::map<std::string, std::uint64_t>& stored) const;
+  // Whether the subject has this one already.
+  Result<bool> Counts(const std::string& subject, const std::string& digest) const;
 
   // kDataLoss says what SQLite found wrong with the file.
   Result<> Check() const;

@@ -143,12 +143,16 @@ Result<> Catalogue::SetLimit(const std::string& subject, std::uint64_t bytes) {
              std::string_view(subject), static_cast<std::int64_t>(bytes));
 }
 
-Result<std::map<std::string, Use>> Catalogue::Usage(
-    const std::map<std::string, std::uint64_t>& stored) const {
-  sqlite3* db = state_->db.get();
+namespace {
+
+// Whoever moves another's name in a project pays for it himself. Root moves in the owner's name, and so did
+// everybody before it was noted who did.
+Result<std::map<std::string, std::set<std::string>>> DigestsBySubject(sqlite3* db) {
   std::map<std::string, std::set<std::string>> digests_of;
   auto named = TRY(Statement::Prepare(
-      db, "SELECT DISTINCT n.name, n.owner_uid, d.digest FROM names n JOIN digests d ON d.name = n.name"));
+      db,
+      "SELECT DISTINCT n.name, CASE d.by_uid WHEN 0 THEN n.owner_uid ELSE d.by_uid END, d.digest "
+      "FROM names n JOIN digests d ON d.name = n.name"));
   while (TRY(named.Step())) {
     std::string name = named.Text(0);
     digests_of[Cat("project:", name.substr(0, name.find('/')))].insert(named.Text(2));
@@ -157,8 +161,22 @@ Result<std::map<std::string, Use>> Catalogue::Usage(
   auto held = TRY(Statement::Prepare(
       db, "SELECT digest, uid FROM holders WHERE digest NOT IN (SELECT digest FROM digests)"));
   while (TRY(held.Step())) digests_of[Cat("user:", held.Number(1))].insert(held.Text(0));
+  return digests_of;
+}
+
+}  // namespace
+
+Result<bool> Catalogue::Counts(const std::string& subject, const std::string& digest) const {
+  auto digests_of = TRY(DigestsBySubject(state_->db.get()));
+  auto found = digests_of.find(subject);
+  return found != digests_of.end() && found->second.contains(digest);
+}
+
+Result<std::map<std::string, Use>> Catalogue::Usage(
+    const std::map<std::string, std::uint64_t>& stored) const {
+  sqlite3* db = state_->db.get();
   std::map<std::string, Use> usage;
-  for (auto& [subject, digests] : digests_of) {
+  for (auto& [subject, digests] : TRY(DigestsBySubject(db))) {
     Use& use = usage[subject];
     for (const std::string& digest : digests) {
       auto blob = stored.find(digest);

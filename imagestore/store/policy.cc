@@ -21,31 +21,15 @@ int Fit(const std::string& pattern, const std::string& name) {
   return name.size() > pattern.size() && name.starts_with(pattern) && name[pattern.size()] == ':' ? 2 : -1;
 }
 
-bool Fits(const PolicySubject& subject, const PolicyUser& user) {
-  if (!subject.group) return subject.id == user.uid;
-  return std::find(user.groups.begin(), user.groups.end(), subject.id) != user.groups.end();
-}
 bool FitsUser(const PolicyRule& rule, const PolicyUser& user) {
   return rule.subjects.empty() ||
          std::any_of(rule.subjects.begin(), rule.subjects.end(),
-                     [&](const PolicySubject& subject) { return Fits(subject, user); });
+                     [&](const PolicySubject& subject) { return IsMeant(subject, user); });
 }
 bool FitsKeys(const PolicyRule& rule, const PolicyImage& image) {
   return rule.keys.empty() || std::any_of(rule.keys.begin(), rule.keys.end(), [&](const std::string& key) {
            return std::find(image.keys.begin(), image.keys.end(), key) != image.keys.end();
          });
-}
-
-std::string SubjectsText(const PolicyRule& rule) {
-  std::vector<std::string> words;
-  for (const PolicySubject& one : rule.subjects) {
-    if (words.size() == kSubjectsShown) {
-      words.push_back(Cat("and ", rule.subjects.size() - kSubjectsShown, " more"));
-      break;
-    }
-    words.push_back(Cat(one.group ? "group " : "user ", one.name));
-  }
-  return Join(words, ", ");
 }
 
 // For one name of the image (or none).
@@ -87,9 +71,26 @@ std::optional<std::string> WhyNotByName(const std::vector<PolicyRule>& rules, co
 
 }  // namespace
 
+bool IsMeant(const PolicySubject& subject, const PolicyUser& user) {
+  if (!subject.group) return subject.id == user.uid;
+  return std::find(user.groups.begin(), user.groups.end(), subject.id) != user.groups.end();
+}
+
+std::string SubjectsText(const std::vector<PolicySubject>& subjects) {
+  std::vector<std::string> words;
+  for (const PolicySubject& one : subjects) {
+    if (words.size() == kSubjectsShown) {
+      words.push_back(Cat("and ", subjects.size() - kSubjectsShown, " more"));
+      break;
+    }
+    words.push_back(Cat(one.group ? "group " : "user ", one.name));
+  }
+  return Join(words, ", ");
+}
+
 std::string RuleText(const PolicyRule& rule) {
   std::string text = Cat("rule ", rule.id, " (", rule.allow ? "allow " : "deny ", rule.pattern);
-  if (!rule.subjects.empty()) text += Cat(" to ", SubjectsText(rule));
+  if (!rule.subjects.empty()) text += Cat(" to ", SubjectsText(rule.subjects));
   if (!rule.keys.empty()) text += Cat(", signed by ", Join(rule.keys, " or "));
   return text + ")";
 }

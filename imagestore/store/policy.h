@@ -51,6 +51,10 @@ struct PolicyUser {
   std::vector<std::uint32_t> groups;
   std::string name;
 };
+bool IsMeant(const PolicySubject& subject, const PolicyUser& user);
+std::string SubjectsText(
+    const std::vector<PolicySubject>& subjects);  // "user ann, group phys"; the first few
+
 struct PolicyImage {
   std::string reference;           // as the user wrote it, for people
   std::vector<std::string> names;  // "project/name:tag", those that the question is about

@@ -29,7 +29,10 @@ constexpr char kSecond[] =
     "CREATE TABLE rules (id INTEGER PRIMARY KEY AUTOINCREMENT, allow INTEGER NOT NULL, pattern TEXT NOT NULL,"
     " subjects TEXT NOT NULL, keys TEXT NOT NULL, by_uid INTEGER NOT NULL, created INTEGER NOT NULL);"
     "CREATE TABLE limits (subject TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;";
-constexpr const char* kSteps[] = {kFirst, kSecond};
+constexpr char kThird[] =
+    "CREATE TABLE projects (name TEXT PRIMARY KEY, owners TEXT NOT NULL, members TEXT NOT NULL,"
+    " by_uid INTEGER NOT NULL, created INTEGER NOT NULL) WITHOUT ROWID;";
+constexpr const char* kSteps[] = {kFirst, kSecond, kThird};
 constexpr int kVersion = std::size(kSteps);
 
 }  // namespace

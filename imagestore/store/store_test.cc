@@ -120,6 +120,24 @@ ImageRecord Record(const std::string& name, const std::string& content, std::uin
   return record;
 }
 
+TEST_F(Store, RemembersWhoseProjectsAreThroughARestart) {
+  std::string path = top_ + "/catalogue.db";
+  {
+    auto catalogue = Catalogue::Open(path);
+    ASSERT_TRUE(catalogue->SetProject({.name = "a", .owners = {{false, 1, "x"}}, .by_uid = 7, .created = 9}));
+    ASSERT_TRUE(catalogue->SetProject({.name = "b", .owners = {{false, 1, "x"}}}));
+    ASSERT_TRUE(catalogue->SetProject({.name = "a", .members = {{true, 2, "y"}}}));
+    ASSERT_TRUE(catalogue->RemoveProject("b"));
+    EXPECT_EQ(catalogue->RemoveProject("b").error().code, Code::kNotFound);
+  }
+  auto projects = Catalogue::Open(path)->Projects();
+  ASSERT_EQ(projects->size(), 1U);
+  EXPECT_EQ((*projects)[0].name, "a");
+  EXPECT_TRUE((*projects)[0].owners.empty());
+  EXPECT_EQ((*projects)[0].members, (std::vector<PolicySubject>{{true, 2, "y"}}));
+  EXPECT_EQ((*projects)[0].by_uid, 7U) << "who gave it first";
+}
+
 TEST_F(Names, RememberWhatTheyMeantBeforeThroughARestart) {
   std::string path = top_ + "/catalogue.db";
   {

@@ -219,6 +219,31 @@ class CatalogueService final : public v1::Catalogue::CallbackService {
       return context_.images.RemoveRule(request->id());
     });
   }
+  grpc::ServerUnaryReactor* ListProjects(grpc::CallbackServerContext* call, const v1::ListProjectsRequest*,
+                                         v1::ListProjectsReply* reply) override {
+    return AnswerUser(context_, call, [&](const Requester&) -> Result<> {
+      for (const store::Project& one : TRY(context_.images.ListProjects()))
+        ToProto(one, reply->add_projects());
+      return {};
+    });
+  }
+  grpc::ServerUnaryReactor* ChangeProject(grpc::CallbackServerContext* call,
+                                          const v1::ChangeProjectRequest* request,
+                                          v1::Project* reply) override {
+    return AnswerUser(context_, call, [&](const Requester& by) -> Result<> {
+      std::string name = TRY(ProjectNameOf(request->name()));
+      ToProto(TRY(context_.images.ChangeProject(name, TRY(ChangeOf(*request)), by)), reply);
+      return {};
+    });
+  }
+  grpc::ServerUnaryReactor* OpenProject(grpc::CallbackServerContext* call,
+                                        const v1::OpenProjectRequest* request,
+                                        v1::OpenProjectReply*) override {
+    return AnswerUser(context_, call, [&](const Requester& by) -> Result<> {
+      TRY(AdminsOnly(by, "to open a project"));
+      return context_.images.OpenProject(request->name());
+    });
+  }
 
  private:
   ServiceContext& context_;

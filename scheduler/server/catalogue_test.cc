@@ -58,6 +58,20 @@ class Catalogued : public Base {
     for (const std::string& key : keys) request.mutable_rule()->add_keys(key);
     return Ask(*catalogue_, &Names::AddRule, uid, request);
   }
+  Result<v1::Project> Project(std::uint32_t uid, const std::string& name, std::vector<std::string> owners,
+                              std::vector<std::string> members = {}, std::vector<std::string> leave = {}) {
+    v1::ChangeProjectRequest request;
+    request.set_name(name);
+    for (const std::string& who : owners) request.add_owners(who);
+    for (const std::string& who : members) request.add_members(who);
+    for (const std::string& who : leave) request.add_leave(who);
+    return Ask(*catalogue_, &Names::ChangeProject, uid, request);
+  }
+  Result<v1::UntagImageReply> Untag(std::uint32_t uid, const std::string& name) {
+    v1::ImageQuery request;
+    request.set_reference(name);
+    return Ask(*catalogue_, &Names::Untag, uid, request);
+  }
   std::vector<std::string> Verify(std::uint32_t uid, Result<>& how) {
     grpc::ClientContext call;
     Prepare(call, this->folder_.Token(uid));
@@ -147,6 +161,43 @@ TEST_F(ImagesOfACluster, ThatNobodyNeedsAreTakenAwayWhenAskedTo) {
   EXPECT_EQ(Ask(*catalogue_, &Names::Collect, 0, collect).error().code, Code::kInvalidArgument);
 }
 
+TEST_F(ImagesOfACluster, AreChangedByThoseWhoAreInTheirProject) {
+  ASSERT_TRUE(Tag(kBob, folder_.image, "team/before"));
+  EXPECT_EQ(Project(kAnn, "team", {"user:daemon"}).error().code, Code::kPermissionDenied);
+  ASSERT_TRUE(Project(0, "team", {"user:daemon"}));
+  ASSERT_TRUE(Tag(kAnn, folder_.image, "team/x", "private"));
+  for (const auto& refused : {Tag(kBob, folder_.image, "team/y"), Tag(kBob, folder_.image, "team/before")}) {
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Code::kPermissionDenied);
+    EXPECT_THAT(refused.error().message, HasSubstr("slipway image project team --member user:bin"));
+  }
+  EXPECT_EQ(Untag(kBob, "team/before").error().code, Code::kPermissionDenied);
+  EXPECT_EQ(Show(kBob, "team/x").error().code, Code::kNotFound);
+  EXPECT_EQ(Project(kBob, "team", {"user:bin"}).error().code, Code::kPermissionDenied);
+  ASSERT_TRUE(Project(kAnn, "team", {}, {"user:bin"}));
+  EXPECT_TRUE(Show(kBob, "team/x")) << "who is in a project sees its names";
+  auto moved = Tag(kBob, folder_.image, "team/x");
+  ASSERT_TRUE(moved) << moved.error().message;
+  EXPECT_EQ(moved->owner(), "daemon") << "whoever moves a name";
+  EXPECT_EQ(Untag(kBob, "team/x").error().code, Code::kPermissionDenied);
+  EXPECT_TRUE(Untag(kAnn, "team/before")) << "an owner, what a member made";
+  EXPECT_EQ(Project(kAnn, "team", {}, {}, {"user:daemon"}).error().code, Code::kInvalidArgument);
+  EXPECT_EQ(Project(kAnn, "team", {"user:no-such-account"}).error().code, Code::kNotFound);
+  EXPECT_EQ(Project(0, "team/x", {"user:bin"}).error().code, Code::kInvalidArgument);
+  EXPECT_EQ(Project(0, "team", {"bin"}).error().code, Code::kInvalidArgument);
+  auto list = Ask(*catalogue_, &Names::ListProjects, kBob, v1::ListProjectsRequest());
+  ASSERT_EQ(list->projects_size(), 1);
+  EXPECT_THAT(list->projects(0).owners(), ElementsAre("user:daemon"));
+  EXPECT_THAT(list->projects(0).members(), ElementsAre("user:bin"));
+  v1::OpenProjectRequest open;
+  open.set_name("team");
+  EXPECT_EQ(Ask(*catalogue_, &Names::OpenProject, kAnn, open).error().code, Code::kPermissionDenied);
+  ASSERT_TRUE(Ask(*catalogue_, &Names::OpenProject, 0, open));
+  EXPECT_EQ(Show(kBob, "team/x").error().code, Code::kNotFound) << "it is private again";
+  ASSERT_TRUE(Tag(0, folder_.image, "others/x"));
+  EXPECT_TRUE(Tag(kBob, folder_.image, "team/y"));
+}
+
 TEST_F(ImagesOfACluster, AreProvedWholeOrNotRun) {
   ASSERT_TRUE(Tag(kAnn, folder_.image, "ver/x"));
   Result<> how;
@@ -192,6 +243,34 @@ TEST_F(ImagesOfASmallCluster, TakeUpNoMoreThanTheirOwnersMay) {
   EXPECT_EQ(told["project:quota"], (std::pair<std::uint64_t, std::uint64_t>{21, 30}));
   limit.set_subject("user:nobody-of-that-name");
   EXPECT_EQ(Ask(*catalogue_, &Names::SetLimit, 0, limit).error().code, Code::kNotFound);
+}
+
+TEST_F(ImagesOfASmallCluster, CountForWhomGaveThemTheirNames) {
+  v1::SetLimitRequest limit;
+  limit.set_subject("user:daemon");
+  limit.set_bytes(100);
+  ASSERT_TRUE(Ask(*catalogue_, &Names::SetLimit, 0, limit));
+  ASSERT_TRUE(Project(0, "team", {"user:daemon"}, {"user:bin"}));
+  ASSERT_TRUE(Tag(kAnn, folder_.image, "team/x"));
+  auto refused = Tag(kBob, folder_.image, "team/x");
+  ASSERT_FALSE(refused) << "a member's moves are his own";
+  EXPECT_THAT(refused.error().message, HasSubstr("your images would take up 21 B of 10 B"));
+}
+
+class ClosedCluster : public Cluster {
+ protected:
+  std::string ControllerSettings() const override { return "image_projects_open = false\n"; }
+};
+using ImagesOfAClosedCluster = Catalogued<ClosedCluster>;
+
+TEST_F(ImagesOfAClosedCluster, AreNamedInProjectsThatWereGivenOrInOnesOwn) {
+  EXPECT_EQ(Tag(kAnn, folder_.image, "team/x").error().code, Code::kPermissionDenied);
+  EXPECT_EQ(Tag(kAnn, folder_.image, "x").error().code, Code::kPermissionDenied);
+  EXPECT_TRUE(Tag(kAnn, folder_.image, "daemon/x"));
+  EXPECT_EQ(Tag(kBob, folder_.image, "daemon/y").error().code, Code::kPermissionDenied);
+  EXPECT_TRUE(Tag(0, folder_.image, "team/x"));
+  ASSERT_TRUE(Project(0, "team", {"user:daemon"}));
+  EXPECT_TRUE(Tag(kAnn, folder_.image, "team/y"));
 }
 
 // What a release before this one left.

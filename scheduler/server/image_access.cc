@@ -16,9 +16,13 @@ constexpr std::size_t kMpiKeptMax = 4096;
 constexpr std::string_view kDigestPrefix = "sha256:";
 
 // An account that is unknown here is in no group.
-store::Viewer ViewerOf(const Requester& by) {
+store::PolicyUser UserOf(const Requester& by) {
   auto user = LookUpUser(by.uid);
-  return {by.uid, user ? user->groups : std::vector<std::uint32_t>{}, by.admin};
+  return {by.uid, user ? user->groups : std::vector<std::uint32_t>{}, NameOfUid(by.uid)};
+}
+
+store::NamedImage Named(const store::ImageRecord& record) {
+  return {record.name, record.owner_uid, NameOfUid(record.owner_uid)};
 }
 
 Failure NotHere(const std::string& digest) {
@@ -34,6 +38,11 @@ bool IsHolder(const store::ImageFacts& facts, std::uint32_t uid) {
 std::unique_lock<std::mutex> ImageDesk::LockFor(const Requester& by) {
   [[maybe_unused]] auto known_now = LookUpUser(by.uid);
   return std::unique_lock(mutex_);
+}
+
+store::Viewer ImageDesk::ViewerOf(const Requester& by) const {
+  store::PolicyUser user = UserOf(by);
+  return {by.uid, user.groups, by.admin, projects_.Of(user)};
 }
 
 Result<std::uint64_t> ImageDesk::StoredSize(const std::string& digest) const {
@@ -70,9 +79,6 @@ Result<ImageDesk::Seen> ImageDesk::See(const std::string& reference, const Reque
 
 Result<std::string> ImageDesk::WhyNot(const Seen& image, const std::string& reference, const Requester& by) {
   if (rules_.empty()) return std::string();
-  auto user = LookUpUser(by.uid);
-  store::PolicyUser who{by.uid, {}, NameOfUid(by.uid)};
-  if (user) who.groups = user->groups;
   store::PolicyImage what{.reference = reference};
   for (const store::Signer& one : image.facts.signers) what.keys.push_back(one.key);
   if (!image.record.name.empty()) {
@@ -82,7 +88,7 @@ Result<std::string> ImageDesk::WhyNot(const Seen& image, const std::string& refe
     for (const store::ImageRecord& record : TRY(catalogue_.NamesOf(image.record.digest)))
       if (MaySee(record, viewer)) what.names.push_back(record.name);
   }
-  return store::WhyNotAllowed(rules_, who, what).value_or("");
+  return store::WhyNotAllowed(rules_, UserOf(by), what).value_or("");
 }
 
 Result<ImageRef> ImageDesk::Resolve(const std::string& reference, const Requester& by) {
@@ -151,8 +157,8 @@ Result<ImageDesk::Seen> ImageDesk::Show(const std::string& reference, const Requ
 }
 
 Result<std::vector<ImageDesk::Seen>> ImageDesk::List(const Requester& by) {
-  store::Viewer viewer = ViewerOf(by);
   auto lock = LockFor(by);
+  store::Viewer viewer = ViewerOf(by);
   std::map<std::string, store::ImageFacts> facts;
   for (store::ImageFacts& one : TRY(catalogue_.Images())) facts[one.digest] = std::move(one);
   std::vector<Seen> list;
@@ -166,8 +172,8 @@ Result<std::vector<ImageDesk::Seen>> ImageDesk::List(const Requester& by) {
 }
 
 Result<std::vector<std::string>> ImageDesk::NamesOf(const std::string& digest, const Requester& by) {
-  store::Viewer viewer = ViewerOf(by);
   auto lock = LockFor(by);
+  store::Viewer viewer = ViewerOf(by);
   std::vector<std::string> names;
   for (const store::ImageRecord& record : TRY(catalogue_.NamesOf(digest)))
     if (MaySee(record, viewer)) names.push_back(record.name);
@@ -206,17 +212,15 @@ Result<ImageDesk::Seen> ImageDesk::Add(const std::string& name, const std::strin
     record.arch = seen.facts.content->arch;
     record.labels = {seen.facts.content->labels.begin(), seen.facts.content->labels.end()};
   }
-  if (by.admin) {  // replaces in the owner's name, not in his own
-    if (auto old = catalogue_.Resolve(record.name)) record.owner_uid = old->owner_uid;
-  } else {
+  auto old = catalogue_.Resolve(record.name);
+  if (!old && old.error().code != Code::kNotFound) return Failure(old.error());
+  if (old) record.owner_uid = old->owner_uid;  // whoever moves a name, it stays its owner's
+  if (!by.admin) {
+    TRY(old ? projects_.MayMove(UserOf(by), Named(*old)) : projects_.MayMake(UserOf(by), parsed.project));
     TRY(CheckRoom(Cat("project:", parsed.project), record.digest, record.size));
     TRY(CheckRoom(Cat("user:", by.uid), record.digest, record.size));
   }
-  auto added = catalogue_.Add(record);
-  if (!added && added.error().code == Code::kPermissionDenied)
-    return Fail(Code::kPermissionDenied, "the image ", record.name, " belongs to ",
-                NameOfUid(TRY(catalogue_.Resolve(record.name)).owner_uid));
-  TRY(std::move(added));
+  TRY(catalogue_.Add(record));
   return See(record.name, by);
 }
 
@@ -226,7 +230,8 @@ Result<ImageDesk::Seen> ImageDesk::Share(const std::string& name, store::Visibil
   Seen seen = TRY(See(name, by));
   if (seen.record.name.empty())
     return Fail(Code::kInvalidArgument, "a digest has no visibility, its names have");
-  TRY(catalogue_.SetVisibility(seen.record.name, by.admin ? 0 : by.uid, visibility, group));
+  TRY(CheckTakeAway(seen, by));
+  TRY(catalogue_.SetVisibility(seen.record.name, seen.record.owner_uid, visibility, group));
   return See(name, by);
 }
 
@@ -235,8 +240,14 @@ Result<> ImageDesk::Untag(const std::string& name, const Requester& by) {
   Seen seen = TRY(See(name, by));
   if (seen.record.name.empty())
     return Fail(Code::kInvalidArgument, "a digest is no name that could be taken off");
-  TRY(catalogue_.Remove(seen.record.name, by.admin ? 0 : by.uid));
+  TRY(CheckTakeAway(seen, by));
+  TRY(catalogue_.Remove(seen.record.name, seen.record.owner_uid));
   return {};
+}
+
+Result<> ImageDesk::CheckTakeAway(const Seen& image, const Requester& by) const {
+  if (by.admin) return {};
+  return projects_.MayTakeAway(UserOf(by), Named(image.record));
 }
 
 Result<ImageDesk::Past> ImageDesk::History(const std::string& name, const Requester& by) {
@@ -272,6 +283,42 @@ Result<> ImageDesk::RemoveRule(std::int64_t id) {
   TRY(catalogue_.RemoveRule(id));
   rules_ = TRY(catalogue_.Rules());
   return {};
+}
+
+// ---- Projects
+
+Result<> ImageDesk::ReadProjects() {
+  projects_ = store::Projects(TRY(catalogue_.Projects()), options_.projects_open);
+  return {};
+}
+
+Result<std::vector<store::Project>> ImageDesk::ListProjects() {
+  std::lock_guard lock(mutex_);
+  std::vector<store::Project> list;
+  for (const auto& [name, project] : projects_.given()) list.push_back(project);
+  return list;
+}
+
+Result<store::Project> ImageDesk::ChangeProject(const std::string& name, const store::ProjectChange& change,
+                                                const Requester& by) {
+  auto lock = LockFor(by);
+  if (!by.admin) TRY(projects_.MayChange(UserOf(by), name));
+  const store::Project* given = projects_.Find(name);
+  store::Project project = TRY(store::Changed(
+      given != nullptr ? *given : store::Project{.name = name, .by_uid = by.uid, .created = NowMs()},
+      change));
+  if (!by.admin && project.owners.empty())
+    return Fail(Code::kInvalidArgument, "the project ", name,
+                " would have no owner; an administrator may do that");
+  TRY(catalogue_.SetProject(project));
+  TRY(ReadProjects());
+  return project;
+}
+
+Result<> ImageDesk::OpenProject(const std::string& name) {
+  std::lock_guard lock(mutex_);
+  TRY(catalogue_.RemoveProject(name));
+  return ReadProjects();
 }
 
 }  // namespace slipway::scheduler

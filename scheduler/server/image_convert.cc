@@ -78,8 +78,7 @@ Result<Audience> AudienceOf(const std::string& text) {
 
 Result<std::string> SubjectOf(const std::string& text) {
   if (text.starts_with(kUser)) return Cat(kUser, TRY(Uid(text.substr(kUser.size()))));
-  std::string project = text.starts_with(kProject) ? text.substr(kProject.size()) : std::string();
-  if (auto name = store::ParseImageName(project + "/x"); name && !project.empty()) return text;
+  if (text.starts_with(kProject) && ProjectNameOf(text.substr(kProject.size()))) return text;
   return Fail(Code::kInvalidArgument, "\"", text.substr(0, 80), "\" is neither user:NAME nor project:NAME");
 }
 
@@ -88,6 +87,46 @@ std::string SubjectText(const std::string& subject) {
   return Cat(
       kUser,
       NameOfUid(static_cast<std::uint32_t>(std::strtoul(subject.c_str() + kUser.size(), nullptr, 10))));
+}
+
+Result<std::string> ProjectNameOf(const std::string& text) {
+  if (auto name = store::ParseImageName(text + "/x"); name && name->project == text) return text;
+  return Fail(Code::kInvalidArgument, "\"", text.substr(0, 80),
+              "\" is no project; in physics/mpi:4.1 the project is physics");
+}
+
+Result<store::ProjectChange> ChangeOf(const v1::ChangeProjectRequest& in) {
+  auto people = [](const auto& words) -> Result<std::vector<store::PolicySubject>> {
+    std::vector<store::PolicySubject> out;
+    if (words.size() > static_cast<int>(store::kProjectPeopleMax))
+      return Fail(Code::kInvalidArgument, "at most ", store::kProjectPeopleMax, " people at a time");
+    for (const std::string& word : words) {
+      std::string name = word.substr(word.find(':') + 1);
+      if (word.starts_with(kUser)) {
+        out.push_back({false, TRY(Uid(name)), name});
+      } else if (word.starts_with(kGroup)) {
+        out.push_back({true, TRY(Gid(name)), name});
+      } else {
+        return Fail(Code::kInvalidArgument, "\"", word.substr(0, 80),
+                    "\" is neither user:NAME nor group:NAME");
+      }
+    }
+    return out;
+  };
+  store::ProjectChange change;
+  change.owners = TRY(people(in.owners()));
+  change.members = TRY(people(in.members()));
+  change.leave = TRY(people(in.leave()));
+  return change;
+}
+
+void ToProto(const store::Project& in, v1::Project* out) {
+  auto text = [](const store::PolicySubject& one) { return Cat(one.group ? kGroup : kUser, one.name); };
+  out->set_name(in.name);
+  for (const store::PolicySubject& one : in.owners) out->add_owners(text(one));
+  for (const store::PolicySubject& one : in.members) out->add_members(text(one));
+  out->set_by(NameOfUid(in.by_uid));
+  out->set_created_ms(in.created);
 }
 
 Result<store::PolicyRule> RuleOf(const v1::PolicyRule& in) {

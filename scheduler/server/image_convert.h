@@ -21,6 +21,13 @@ Result<Audience> AudienceOf(const std::string& text);
 Result<std::string> SubjectOf(const std::string& text);
 std::string SubjectText(const std::string& subject);  // and back
 
+// kInvalidArgument: no such name could be.
+Result<std::string> ProjectNameOf(const std::string& text);
+// People are "user:NAME" and "group:NAME" of the controller's host; kInvalidArgument or kNotFound says who
+// not.
+Result<store::ProjectChange> ChangeOf(const v1::ChangeProjectRequest& in);
+void ToProto(const store::Project& in, v1::Project* out);
+
 // kInvalidArgument or kNotFound names what is wrong. Who makes it is filled in by the caller.
 Result<store::PolicyRule> RuleOf(const v1::PolicyRule& in);
 void ToProto(const store::PolicyRule& in, v1::PolicyRule* out);

@@ -41,6 +41,7 @@ Result<std::unique_ptr<ImageDesk>> ImageDesk::Open(Loop& loop, Options options) 
       new ImageDesk(loop, std::move(options), std::move(blobs), std::move(catalogue)));
   TRY(desk->TakeOverOldNotes());
   desk->rules_ = TRY(desk->catalogue_.Rules());
+  TRY(desk->ReadProjects());
   return desk;
 }
 

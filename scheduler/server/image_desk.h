@@ -35,6 +35,7 @@ class ImageDesk {
     std::string broker_socket;  // empty: uploads are refused
     std::uint64_t upload_bytes_max = 0;
     std::uint64_t quota_user = 0, quota_project = 0;  // bytes; 0: no limit
+    bool projects_open = true;  // everybody may make names in a project that nobody was given
   };
   static Result<std::unique_ptr<ImageDesk>> Open(Loop& loop, Options options);
   ~ImageDesk();
@@ -85,6 +86,15 @@ class ImageDesk {
   Result<std::vector<store::PolicyRule>> Rules();
   Result<store::PolicyRule> AddRule(store::PolicyRule rule);
   Result<> RemoveRule(std::int64_t id);
+
+  // ---- Projects
+
+  Result<std::vector<store::Project>> ListProjects();
+  // Gives the project to people, or changes who is in it. Administrators, and owners of the project, of whom
+  // one must be left.
+  Result<store::Project> ChangeProject(const std::string& name, const store::ProjectChange& change,
+                                       const Requester& by);
+  Result<> OpenProject(const std::string& name);  // nobody's again
 
   // ---- Upkeep
 
@@ -142,6 +152,9 @@ class ImageDesk {
   // With mutex_ held:
   Result<Seen> See(const std::string& reference, const Requester& by);
   Result<std::string> WhyNot(const Seen& image, const std::string& reference, const Requester& by);
+  store::Viewer ViewerOf(const Requester& by) const;
+  Result<> CheckTakeAway(const Seen& image, const Requester& by) const;
+  Result<> ReadProjects();
   Result<std::uint64_t> StoredSize(const std::string& digest) const;
   Result<Usage> CountUsage();
   Result<> CheckRoom(const std::string& subject, const std::string& digest, std::uint64_t size);
@@ -157,6 +170,7 @@ class ImageDesk {
   std::mutex mutex_;  // guards all until broker_
   store::Catalogue catalogue_;
   std::vector<store::PolicyRule> rules_;  // as the catalogue has them
+  store::Projects projects_;              // the same
   std::map<std::string, std::shared_ptr<const store::ChunkManifest>> manifests_;
   std::map<std::string, std::vector<content::Mpi>> mpi_of_;
   std::map<std::string, std::chrono::steady_clock::time_point> pinned_;

@@ -36,23 +36,13 @@ Result<> ImageDesk::SetLimit(const std::string& subject, std::uint64_t bytes) {
 
 // Of one more image, which may be counted already.
 Result<> ImageDesk::CheckRoom(const std::string& subject, const std::string& digest, std::uint64_t size) {
+  if (TRY(catalogue_.Counts(subject, digest))) return {};
   Usage usage = TRY(CountUsage());
   bool user = subject.starts_with("user:");
   auto known = usage.subjects.find(subject);
   store::Use use = known != usage.subjects.end() ? known->second : store::Use{};
   if (use.limit == 0) use.limit = user ? options_.quota_user : options_.quota_project;
   if (use.limit == 0) return {};
-  for (const store::ImageRecord& record : TRY(catalogue_.NamesOf(digest))) {
-    bool counted = user ? Cat("user:", record.owner_uid) == subject
-                        : record.name.starts_with(Cat(subject.substr(subject.find(':') + 1), "/"));
-    if (counted) return {};
-  }
-  // Without a name it counts for whom brought it.
-  if (user && TRY(catalogue_.NamesOf(digest)).empty()) {
-    auto facts = TRY(catalogue_.FindImage(digest));
-    for (std::uint32_t uid : facts ? facts->holders : std::vector<std::uint32_t>{})
-      if (Cat("user:", uid) == subject) size = 0;
-  }
   if (use.bytes + size <= use.limit) return {};
   return Fail(
       Code::kResourceExhausted, user ? "your images" : Cat("the images of ", subject), " would take up ",
@@ -87,7 +77,8 @@ Result<> ImageDesk::Remove(const std::string& name, const Requester& by, const I
   Seen seen = TRY(See(name, by));
   if (seen.record.name.empty())
     return Fail(Code::kInvalidArgument, "give the image's name: a digest is taken away by gc");
-  store::ImageRecord gone = TRY(catalogue_.Remove(seen.record.name, by.admin ? 0 : by.uid));
+  TRY(CheckTakeAway(seen, by));
+  store::ImageRecord gone = TRY(catalogue_.Remove(seen.record.name, seen.record.owner_uid));
   std::vector<std::string> digests = gone.previous;
   digests.push_back(gone.digest);
   for (const std::string& digest : digests) {

@@ -65,7 +65,8 @@ Result<> Server::OpenState(const Config& config, SigningKey key, const std::stri
   images_ = TRY_CONTEXT(ImageDesk::Open(loop_, {state_dir, config.String("controller.broker_socket"),
                                                 config.Bytes("controller.upload_bytes_max"),
                                                 config.Bytes("controller.image_quota_user"),
-                                                config.Bytes("controller.image_quota_project")}),
+                                                config.Bytes("controller.image_quota_project"),
+                                                config.Bool("controller.image_projects_open")}),
                         state_dir);
   HeadOptions options{.cluster_id = cluster_id, .cluster_name = config.String("cluster.name")};
   options.processes_per_core_max =

@@ -144,6 +144,30 @@ class Images(t.ClusterTest):
             self.admin("deny", "--remove", str(rule["id"]), check=0)
         self.cluster("cancel", self.cluster.submit("--hold", "--image", "pol/x", "--wrap", "true"), check=0)
 
+    @t.need_root
+    def test_a_project_is_its_owners_who_let_others_in(self):
+        user, other = self.account.entry.pw_name, self.stranger()
+        self.refused("image", "project", "team", "--owner", f"user:{user}", names=["administrators"])
+        given = json.loads(self.admin("project", "--json", "team", "--owner", f"user:{user}", check=0).stdout)
+        self.assertEqual(given["owners"], [f"user:{user}"])
+        self.new_image("of the team", "team/x")
+        self.refused("image", "tag", "tiny", "team/y", user=other,
+                     names=["the project team belongs to", f"slipway image project team --member user:{other.pw_name}"])
+        self.refused("image", "rm", "team/x", names=["you are not in it"], user=other)
+        self.cluster("image", "project", "team", "--member", f"user:{other.pw_name}", check=0)
+        self.cluster("image", "tag", "tiny", "team/x", user=other, check=0)
+        past = self.cluster.json("image", "history", "team/x")["history"]
+        self.assertEqual([m["by"] for m in past], [other.pw_name, user])
+        self.refused("image", "rm", "team/x", names=["belongs to"], user=other)
+        listed = self.cluster.json("image", "project", "team")["projects"]
+        self.assertEqual(listed[0]["members"], [f"user:{other.pw_name}"])
+        self.cluster("image", "project", "team", "--leave", f"user:{other.pw_name}", check=0)
+        self.refused("image", "tag", "tiny", "team/x", names=["you are not in it"], user=other)
+        self.admin("project", "team", "--open", check=0)
+        self.refused("image", "project", "team", names=["was given to nobody"])
+        self.refused("image", "project", "--open", names=["name the project"], code=2)
+        self.cluster("image", "rm", "team/x", check=0)
+
     def stranger(self):
         other = t.Account("slipway-str")
         self.addCleanup(other.remove)
