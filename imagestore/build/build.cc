@@ -177,26 +177,49 @@ class Builder {
     populate.progress = [this](const BuildProgress& progress) { Report(progress); };
     populate.log = log_;
     populate.cancelled = options_.cancelled;
-    std::optional<BuildCache> cache;
-    std::vector<StagePlan> plan(populate.recipe->earlier.size() + 1);
-    if (auto opened = OpenCache()) {
-      cache = std::move(*opened);
-      populate.cache = &*cache;
-      plan = PlanStages(*populate.recipe, *cache);
+    std::optional<BuildCache> cache = OpenCache();
+    if (cache) populate.cache = &*cache;
+    for (std::size_t damaged = 0;;) {
+      auto made = PopulateStages(populate);
+      bool again = !made && cache && cache->damaged() > std::exchange(damaged, cache->damaged());
+      if (!again) {
+        TRY(std::move(made));
+        break;
+      }
+      // A state that is no more is one that was never kept; what was planned on it is planned anew.
+      if (log_) log_(Cat(made.error().message, "; the build begins again without it"));
+      TRY(EmptyRoots(populate));
     }
+    return Pack(populate.root, place);
+  }
+
+  static std::string StageRoot(const PopulateOptions& populate, std::size_t stage) {
+    return Cat(populate.root, ".stage", stage);
+  }
+
+  static Result<> EmptyRoots(const PopulateOptions& populate) {
+    for (std::size_t i = 0; i < populate.recipe->earlier.size(); ++i)
+      if (::access(StageRoot(populate, i).c_str(), F_OK) == 0) TRY(RemoveTree(StageRoot(populate, i)));
+    TRY(RemoveTree(populate.root));
+    return ::mkdir(populate.root.c_str(), 0755) == 0 ? Result<>() : ErrnoFail("mkdir", populate.root);
+  }
+
+  static Result<> PopulateStages(PopulateOptions populate) {
+    std::vector<StagePlan> plan(populate.recipe->earlier.size() + 1);
+    if (populate.cache != nullptr) plan = PlanStages(*populate.recipe, *populate.cache);
     for (std::size_t i = 0; i < populate.recipe->earlier.size(); ++i) {
       const Recipe& stage = populate.recipe->earlier[i];
       populate.stage_keys[stage.stage] = plan[i].key;
       if (!plan[i].is_needed) continue;
       PopulateOptions earlier = populate;
       earlier.recipe = &stage;
-      earlier.root = Cat(populate.root, ".stage", i);
+      earlier.root = StageRoot(populate, i);
       if (::mkdir(earlier.root.c_str(), 0755) < 0) return ErrnoFail("mkdir", earlier.root);
       populate.stage_keys[stage.stage] = TRY(Populate(earlier));
       populate.stages[stage.stage] = earlier.root;
     }
     TRY(Populate(populate));
-    return Pack(populate.root, place);
+    return {};
   }
 
   std::optional<BuildCache> OpenCache() const {

@@ -63,8 +63,9 @@ Result<> BuildCache::Restore(const std::string& key, const std::string& root) {
   if (unpacked.error().code != Code::kInvalidArgument) return Failure(std::move(unpacked).error());
   ::unlink(PathOf(key).c_str());
   held_.erase(key);
-  return Fail(Code::kDataLoss, PathOf(key), " of the build cache was damaged (", unpacked.error().message,
-              "); it is taken out, build again");
+  ++damaged_;
+  return Fail(Code::kDataLoss, PathOf(key),
+              " of the build cache was damaged and is taken out: ", unpacked.error().message);
 }
 
 Result<> BuildCache::Keep(const std::string& key, const std::string& root) {

@@ -34,8 +34,9 @@ class BuildCache {
   // From here on `key` can be restored, whoever takes it away. It counts as used now.
   bool Has(const std::string& key);
   // Into the empty directory `root`, of a key that it Has; as root of a machine or of a user namespace.
-  // kDataLoss: it was damaged, and is gone now.
+  // kDataLoss: it was damaged (as far as a squashfs tells) and is gone now, and `root` has some of it.
   Result<> Restore(const std::string& key, const std::string& root);
+  std::size_t damaged() const { return damaged_; }  // how many were
   // Those that were used longest ago go to make room. kResourceExhausted when it alone is more than there may
   // be.
   Result<> Keep(const std::string& key, const std::string& root);
@@ -46,6 +47,7 @@ class BuildCache {
   Result<> MakeRoom(std::uint64_t bytes) const;
   Options options_;
   std::map<std::string, UniqueFd> held_;
+  std::size_t damaged_ = 0;
 };
 
 }  // namespace slipway::build

@@ -5,9 +5,11 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <tuple>
+#include <utility>
 
 #include "base/crypto/crypto.h"
 #include "base/os/fd.h"
@@ -164,31 +166,54 @@ Result<std::string> Digests::OfDescriptor(const sif::Descriptor& object, std::ui
   return hasher.Finish();
 }
 
-Result<> Digests::AddToCopy(std::string_view bytes, std::uint64_t at) const {
-  TRY_CONTEXT(WriteAll(copy_fd_, bytes), "writing the copy");
-  // Whoever flushes it in the end should not wait for all of it then.
-  ::sync_file_range(copy_fd_, static_cast<off64_t>(at), static_cast<off64_t>(bytes.size()),
-                    SYNC_FILE_RANGE_WRITE);
+namespace {
+
+// Calls `take` with each piece of the object and where in the object it is.
+Result<> ReadPieces(int fd, std::uint64_t from, std::uint64_t size,
+                    const std::function<Result<>(std::string_view, std::uint64_t)>& take) {
+  std::string buffer;
+  for (std::uint64_t done = 0; done < size; done += buffer.size()) {
+    buffer.resize(std::min<std::uint64_t>(kReadBytes, size - done));
+    TRY(ReadExactlyAt(fd, std::as_writable_bytes(std::span(buffer.data(), buffer.size())), from + done));
+    TRY(take(buffer, done));
+  }
   return {};
+}
+
+}  // namespace
+
+Result<> Digests::Copy(const sif::Descriptor& object) {
+  if (std::exchange(copied_, true)) return {};
+  return ReadPieces(fd_, object.offset, object.size,
+                    [&](std::string_view bytes, std::uint64_t at) -> Result<> {
+                      TRY_CONTEXT(WriteAll(copy_fd_, bytes), "writing the copy");
+                      // Whoever flushes it in the end should not wait for all of it then.
+                      ::sync_file_range(copy_fd_, static_cast<off64_t>(at),
+                                        static_cast<off64_t>(bytes.size()), SYNC_FILE_RANGE_WRITE);
+                      return {};
+                    });
 }
 
 Result<std::string> Digests::OfBytes(const sif::Descriptor& object, std::string_view hash) {
   auto [found, is_new] = bytes_.try_emplace({object.id, std::string(hash)});
   if (!is_new) return found->second;
   Hasher hasher = TRY(Hasher::Of(hash));
-  bool is_copied = copy_fd_ >= 0 && object.id == copied_id_;
-  bool from_copy = is_copied && copied_;
-  std::string buffer(std::min<std::uint64_t>(kReadBytes, object.size), '\0');
-  for (std::uint64_t done = 0; done < object.size; done += buffer.size()) {
-    buffer.resize(std::min<std::uint64_t>(kReadBytes, object.size - done));
-    TRY(ReadExactlyAt(from_copy ? copy_fd_ : fd_,
-                      std::as_writable_bytes(std::span(buffer.data(), buffer.size())),
-                      from_copy ? done : object.offset + done));
-    if (is_copied && !from_copy) TRY(AddToCopy(buffer, done));
-    hasher.Update(buffer);
-  }
-  copied_ = copied_ || is_copied;
+  bool from_copy = IsCopied(object);
+  if (from_copy) TRY(Copy(object));
+  TRY(ReadPieces(from_copy ? copy_fd_ : fd_, from_copy ? 0 : object.offset, object.size,
+                 [&](std::string_view bytes, std::uint64_t) {
+                   hasher.Update(bytes);
+                   return Result<>();
+                 }));
   return found->second = hasher.Finish();
+}
+
+Result<bool> Digests::HasDigest(const sif::Descriptor& object, const std::string& digest) {
+  if (!unread_ || !IsCopied(object) || HashOf(digest) != "sha256")
+    return TRY(OfBytes(object, HashOf(digest))) == digest;
+  TRY(Copy(object));
+  if (promised_.empty()) promised_ = digest;
+  return promised_ == digest;
 }
 
 Result<std::vector<sif::Descriptor>> GroupObjects(const sif::Image& image, std::uint32_t group) {
@@ -228,7 +253,7 @@ Result<std::vector<std::uint32_t>> CheckMetadata(const Metadata& metadata, Diges
     if (TRY(digests.OfDescriptor(*found, signed_object.relative_id, HashOf(signed_object.descriptor))) !=
         signed_object.descriptor)
       return Fail(Code::kDataLoss, "object ", id, "'s descriptor is not the one that was signed");
-    if (TRY(digests.OfBytes(*found, HashOf(signed_object.bytes))) != signed_object.bytes)
+    if (!TRY(digests.HasDigest(*found, signed_object.bytes)))
       return Fail(Code::kDataLoss, "object ", id, "'s bytes are not those that were signed");
     ids.push_back(id);
   }

@@ -35,23 +35,34 @@ std::string MetadataJson(const Metadata& metadata);
 class Digests {
  public:
   Digests(int fd, const sif::Image& image) : fd_(fd), image_(image) {}
-  // From here on that object's bytes are written to the empty file `fd` (borrowed) as they are read for the
-  // first digest of them, and every further digest is of what was written: whoever can change the file in
-  // between changes nothing of the copy that was compared.
-  void CopyObject(std::uint32_t id, int fd) { copied_id_ = id, copy_fd_ = fd; }
+  // That object's bytes are written to the empty file `fd` (borrowed) when they are asked for first, and
+  // every digest is of what was written: whoever can change the file in between changes nothing of the copy
+  // that was compared. `unread`: its SHA-256 is not computed but taken from the first signed text that speaks
+  // of it (promised), for whoever takes the copy reads all of it anyway.
+  void CopyObject(std::uint32_t id, int fd, bool unread) {
+    copied_id_ = id;
+    copy_fd_ = fd;
+    unread_ = unread;
+  }
+  // What the copy's digest has to be; empty: nothing was promised, all was compared.
+  const std::string& promised() const { return promised_; }
   // `hash`: "sha256" …, as in a digest.
   Result<std::string> OfHeader(std::string_view hash);
   Result<std::string> OfDescriptor(const sif::Descriptor& object, std::uint32_t relative_id,
                                    std::string_view hash);
   Result<std::string> OfBytes(const sif::Descriptor& object, std::string_view hash);
+  // Whether its bytes have this digest; true of one that is promised.
+  Result<bool> HasDigest(const sif::Descriptor& object, const std::string& digest);
 
  private:
-  Result<> AddToCopy(std::string_view bytes, std::uint64_t at) const;
+  bool IsCopied(const sif::Descriptor& object) const { return copy_fd_ >= 0 && object.id == copied_id_; }
+  Result<> Copy(const sif::Descriptor& object);
   int fd_;
   const sif::Image& image_;
   std::uint32_t copied_id_ = 0;
   int copy_fd_ = -1;
-  bool copied_ = false;
+  bool copied_ = false, unread_ = false;
+  std::string promised_;
   std::map<std::pair<std::uint32_t, std::string>, std::string> bytes_;
 };
 

@@ -60,7 +60,7 @@ class Verification {
       : fd_(fd), image_(std::move(image)), digests_(fd, image_), checkers_(checkers) {}
 
   Result<VerifyReport> Run(const VerifyOptions& options) {
-    if (options.copy) digests_.CopyObject(options.copy->object, options.copy->fd);
+    if (options.copy) digests_.CopyObject(options.copy->object, options.copy->fd, options.copy->unread);
     std::set<std::uint32_t> groups = GroupsAskedFor(image_, options);
     for (const sif::Descriptor& d : image_.descriptors) {
       if (d.type == sif::DataType::kSignature && d.link_is_group && groups.contains(d.link))
@@ -72,6 +72,7 @@ class Verification {
       if (!asked_for) continue;
       (covered_.contains(d.id) ? report_.verified_objects : report_.unverified_objects).push_back(d.id);
     }
+    report_.copy_digest = digests_.promised();
     Conclude();
     return std::move(report_);
   }

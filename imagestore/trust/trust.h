@@ -21,11 +21,13 @@ Result<std::vector<std::uint32_t>> Sign(sif::Editor& editor, Signer& signer,
 struct VerifyOptions {
   bool all = false;                    // every object of the file, in a group or not
   std::optional<std::uint32_t> group;  // only this one; else the one that containers run from, else every one
-  // An object whose bytes are written to the empty file `fd` as they are compared with the signatures: what a
-  // good one covers is what was written. Nothing is written when no signature speaks of it.
+  // An object whose bytes are written to the empty file `fd`, and compared with the signatures there: what a
+  // good one covers is what was written. Nothing is written when no signature speaks of it. `unread`: SHA-256
+  // of it is left to whoever takes the copy, who must find VerifyReport::copy_digest.
   struct Copy {
     std::uint32_t object = 0;
     int fd = -1;
+    bool unread = false;
   };
   std::optional<Copy> copy;
 };
@@ -39,7 +41,8 @@ struct SignatureReport {
 
 struct VerifyReport {
   bool verified = false;
-  std::string why;                                                  // unless verified: one line
+  std::string why;          // unless verified: one line
+  std::string copy_digest;  // what Copy::unread left to be compared; empty: nothing
   std::vector<std::uint32_t> verified_objects, unverified_objects;  // of those that were asked for
   std::vector<SignatureReport> signatures;                          // of the groups that were asked for
 };

@@ -52,10 +52,9 @@ Result<std::string> RunImport(const BrokerConf& conf, std::vector<SandboxFile> f
 
 // Whose keys signed it. From here on the file is held unwritable, so that what is packed is what was
 // verified.
-Result<std::vector<ImageSigner>> Signers(const BrokerConf& conf, int source_fd, int as_is_fd,
-                                         std::uint64_t bytes_max) {
+Result<std::string> Signers(const BrokerConf& conf, int source_fd, int as_is_fd, std::uint64_t bytes_max) {
   auto keys = ReadTrustedFile(conf.image_keys, ::geteuid());
-  if (!keys && keys.error().code == Code::kNotFound && as_is_fd < 0) return std::vector<ImageSigner>{};
+  if (!keys && keys.error().code == Code::kNotFound && as_is_fd < 0) return SignersText({});
   UniqueFd keys_fd = TRY(MakeSealedMemfd("image-keys", TRY(std::move(keys))));
   UniqueFd found = TRY(MakeNamelessImage(conf));
   TRY_CONTEXT(HoldUnwritable(source_fd), "the image, whose signatures are to be verified");
@@ -63,7 +62,7 @@ Result<std::vector<ImageSigner>> Signers(const BrokerConf& conf, int source_fd, 
       {"--verify-fd", source_fd}, {"--out-fd", found.get()}, {"--keys-fd", keys_fd.get()}};
   if (as_is_fd >= 0) files.push_back({"--as-is-fd", as_is_fd});
   TRY_CONTEXT(RunImport(conf, files, bytes_max), "verifying its signatures");
-  return ParseSigners(TRY(ReadFile(Cat("/proc/self/fd/", found.get()), kSignersBytesMax)));
+  return ReadFile(Cat("/proc/self/fd/", found.get()), kSignersBytesMax);
 }
 
 // What was imported before, signed or not, had the same bytes: who signed either signed both.
@@ -85,23 +84,24 @@ Result<ImportedImage> ImportFile(const BrokerConf& conf, int store_fd, int sourc
   std::uint64_t bytes_max = 4 * TRY_CONTEXT(SizeOfFile(source_fd), "the image to import") + (1UL << 30);
   UniqueFd source = TRY_CONTEXT(ReopenReadOnly(source_fd), "the image to import");
   UniqueFd out = TRY(MakeNamelessImage(conf)), content = TRY(MakeNamelessImage(conf));
-  std::vector<ImageSigner> signers = TRY(Signers(conf, source.get(), as_is ? out.get() : -1, bytes_max));
+  std::string document = TRY(Signers(conf, source.get(), as_is ? out.get() : -1, bytes_max));
   UniqueFd limits = TRY(MakeSealedMemfd("import-limits", Encode(conf.import_limits)));
   std::vector<SandboxFile> pack = {
       {"--in-fd", source.get()}, {"--out-fd", out.get()}, {"--limits-fd", limits.get()}};
   if (!as_is) TRY(RunImport(conf, pack, bytes_max));
-  if (!signers.empty() && !StillUnwritable(source.get()))
+  if (document != SignersText({}) && !StillUnwritable(source.get()))
     return Fail(Code::kFailedPrecondition, "the image was opened for writing while it was imported");
   UniqueFd result = TRY(ReopenReadOnly(out.get()));
   out.reset();  // the lease must find no writer
   std::vector<SandboxFile> look = {{"--look-fd", result.get()}, {"--out-fd", content.get()}};
   ImportedImage imported{0, TRY(RunImport(conf, look, bytes_max, result.get())),
                          TRY(SizeOfFile(result.get()))};
+  imported.signers = TRY_CONTEXT(ParseSigners(document, imported.digest), "verifying its signatures");
   TRY(LinkIntoStore(store_fd, result.get(), ImageFilePath(conf, imported.digest)));
   std::string told = ContentPath(conf, imported.digest);
   if (::unlink(told.c_str()) < 0 && errno != ENOENT) return ErrnoFail("unlink", told);
   TRY(LinkIntoStore(store_fd, content.get(), told));
-  imported.signers = TRY(KeepSigners(conf, imported.digest, signers));
+  imported.signers = TRY(KeepSigners(conf, imported.digest, imported.signers));
   return imported;
 }
 

@@ -11,8 +11,9 @@
 // squashfs to M that our writer made, and one line of key=value to stdout. The second writes what is inside
 // the squashfs N to C (imagestore/content/content.h). The third writes who signed N, of the keys in K
 // (imagestore/trust/site_keys.h), as launcher/spec/image_signers.h says; to S goes the squashfs that they
-// signed, as it is, and without a signer that is a refusal. Exit 1 and one line on stderr when the image is
-// refused or damaged; 2 when it was called wrongly. A forbidden system call ends it with SIGSYS.
+// signed, as it is, whose digest may be left to the caller to compare, and without a signer that is a
+// refusal. Exit 1 and one line on stderr when the image is refused or damaged; 2 when it was called wrongly.
+// A forbidden system call ends it with SIGSYS.
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -163,10 +164,10 @@ Result<std::string> Verify(const Arguments& arguments) {
   if (DigestOf("") == DigestOf(" "))
     return Fail(Code::kInternal, "libcrypto cannot hash");  // reads its settings
   TRY(Confine());
-  std::vector<ImageSigner> signers = arguments.as_is_fd >= 0
-                                         ? TRY(CopyIfSigned(arguments.verify_fd, arguments.as_is_fd, keys))
-                                         : TRY(SignersOfImage(arguments.verify_fd, keys));
-  TRY(WriteAll(arguments.out_fd, SignersText(signers)));
+  std::string told = arguments.as_is_fd >= 0
+                         ? TRY(CopyIfSigned(arguments.verify_fd, arguments.as_is_fd, keys))
+                         : TRY(SignersOfImage(arguments.verify_fd, keys));
+  TRY(WriteAll(arguments.out_fd, told));
   return std::string();
 }
 

@@ -17,7 +17,8 @@ constexpr std::uint64_t kPaddedTo = 4096;
 
 struct Found {
   std::vector<ImageSigner> signers;
-  std::string why;  // there is none
+  std::string digest;  // that the copy must have; empty: it was compared
+  std::string why;     // there is none
 };
 
 Result<Found> Find(int fd, const std::vector<std::unique_ptr<trust::Checker>>& keys, int copy_fd) {
@@ -27,10 +28,11 @@ Result<Found> Find(int fd, const std::vector<std::unique_ptr<trust::Checker>>& k
   // Without a group there is nothing that a signature could be of.
   if (partition.group == 0) return Found{.why = "its system partition is in no group that could be signed"};
   trust::VerifyOptions options{.group = partition.group};
-  if (copy_fd >= 0) options.copy = {partition.id, copy_fd};
+  // The broker digests the copy anyway, for its name, which is a digest of the same bytes unless more come.
+  if (copy_fd >= 0) options.copy = {partition.id, copy_fd, partition.size % kPaddedTo == 0};
   trust::VerifyReport report = TRY(trust::Verify(fd, keys, options));
   if (!report.verified) return Found{.why = report.why};
-  Found found{.why = "no good signature names its key"};
+  Found found{.digest = report.copy_digest, .why = "no good signature names its key"};
   for (const trust::SignatureReport& one : report.signatures) {
     bool covers = std::find(one.objects.begin(), one.objects.end(), partition.id) != one.objects.end();
     if (one.checked.state == trust::Checked::kGood && covers && !one.checked.key.empty())
@@ -53,20 +55,19 @@ Result<> Pad(int fd) {
 
 }  // namespace
 
-Result<std::vector<ImageSigner>> SignersOfImage(int fd,
-                                                const std::vector<std::unique_ptr<trust::Checker>>& keys) {
-  return TRY(Find(fd, keys, -1)).signers;
+Result<std::string> SignersOfImage(int fd, const std::vector<std::unique_ptr<trust::Checker>>& keys) {
+  return SignersText(TRY(Find(fd, keys, -1)).signers);
 }
 
-Result<std::vector<ImageSigner>> CopyIfSigned(int fd, int copy_fd,
-                                              const std::vector<std::unique_ptr<trust::Checker>>& keys) {
+Result<std::string> CopyIfSigned(int fd, int copy_fd,
+                                 const std::vector<std::unique_ptr<trust::Checker>>& keys) {
   Found found = TRY(Find(fd, keys, copy_fd));
   if (found.signers.empty())
     return Fail(Code::kPermissionDenied,
                 "--as-is needs a signature by a key of this site (image_keys): ", found.why,
                 "; without --as-is it is packed anew");
   TRY(Pad(copy_fd));
-  return std::move(found.signers);
+  return SignersText(found.signers, found.digest);
 }
 
 }  // namespace slipway

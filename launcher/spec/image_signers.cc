@@ -30,13 +30,13 @@ std::string NameOnALine(std::string name) {
 
 }  // namespace
 
-std::string SignersText(const std::vector<ImageSigner>& signers) {
-  std::string text = Cat(kFirstLine, "\n");
+std::string SignersText(const std::vector<ImageSigner>& signers, std::string_view digest) {
+  std::string text = Cat(kFirstLine, digest.empty() ? "" : " ", digest, "\n");
   for (const ImageSigner& one : signers) text += Cat(one.key, " ", NameOnALine(one.name), "\n");
   return text;
 }
 
-Result<std::vector<ImageSigner>> ParseSigners(std::string_view text) {
+Result<std::vector<ImageSigner>> ParseSigners(std::string_view text, std::string_view digest) {
   auto damaged = [](std::size_t line) {
     return Fail(Code::kDataLoss, "the record of who signed the image is damaged in line ", line);
   };
@@ -47,7 +47,12 @@ Result<std::vector<ImageSigner>> ParseSigners(std::string_view text) {
     std::string_view line = text.substr(0, end);
     text.remove_prefix(end + 1);
     if (number == 1) {
-      if (line != kFirstLine) return damaged(number);
+      std::string_view of = line.substr(std::min(line.size(), kFirstLine.size()));
+      if (!line.starts_with(kFirstLine) || (!of.empty() && (of[0] != ' ' || !IsDigest(of.substr(1)))))
+        return damaged(number);
+      if (!of.empty() && of.substr(1) != digest)
+        return Fail(Code::kPermissionDenied, "what was signed is ", of.substr(1),
+                    ", and the image's bytes are ", digest.empty() ? "others" : digest);
       continue;
     }
     std::size_t blank = line.find(' ');
@@ -78,7 +83,7 @@ Result<std::vector<ImageSigner>> SignersOf(const std::string& image_dir, std::st
   if (!IsDigest(digest)) return Fail(Code::kInvalidArgument, "not a digest: ", digest.substr(0, 80));
   auto text = ReadFile(Cat(image_dir, "/", SignersFile(digest)), kSignersBytesMax);
   if (!text && text.error().code == Code::kNotFound) return std::vector<ImageSigner>{};
-  return ParseSigners(TRY(std::move(text)));
+  return ParseSigners(TRY(std::move(text)), digest);
 }
 
 Result<std::vector<std::string>> SignedBy(const std::string& image_dir, std::string_view digest) {

@@ -12,6 +12,10 @@
 // A key is in it when its good signature covered the partition that this blob was packed from, every object
 // of that partition's group was covered, and no key of the site had a wrong signature. No document: nobody is
 // known to have signed it.
+//
+// What slipway-import tells the broker of an image that is kept as it is has the same form, and
+// "slipway-signers 1 DIGEST" in the first line: the signatures are of bytes with that digest, and whoever
+// takes them over has to compare it, for nobody did. So each byte is digested once.
 #pragma once
 
 #include <string>
@@ -30,10 +34,11 @@ void Fields(auto& archive, IsA<ImageSigner> auto& v) { archive(v.key, v.name); }
 
 inline constexpr std::size_t kSignersMax = 64, kSignersBytesMax = 64 << 10;
 
-// Names lose what would break a line or a terminal.
-std::string SignersText(const std::vector<ImageSigner>& signers);
-// kDataLoss names the line that is none.
-Result<std::vector<ImageSigner>> ParseSigners(std::string_view text);
+// Names lose what would break a line or a terminal. `digest`: see above.
+std::string SignersText(const std::vector<ImageSigner>& signers, std::string_view digest = {});
+// kDataLoss names the line that is none; kPermissionDenied when they signed other bytes than those of
+// `digest`.
+Result<std::vector<ImageSigner>> ParseSigners(std::string_view text, std::string_view digest);
 // Each key once, the first's name.
 std::vector<ImageSigner> MergeSigners(std::vector<ImageSigner> first, const std::vector<ImageSigner>& second);
 

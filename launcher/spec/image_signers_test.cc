@@ -13,11 +13,11 @@ const std::string kPgp(40, 'A');
 
 TEST(ImageSigners, AreReadAsTheyWereWritten) {
   std::vector<ImageSigner> signers = {{kPgp, "Alice <a@example.org>"}, {DigestOf("key"), ""}};
-  auto read = ParseSigners(SignersText(signers));
+  auto read = ParseSigners(SignersText(signers), "");
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(*read, signers);
-  EXPECT_TRUE(ParseSigners(SignersText({}))->empty());
-  EXPECT_EQ(ParseSigners(SignersText({{kPgp, "two\nlines\x1b[2J"}}))->at(0).name, "two?lines?[2J");
+  EXPECT_TRUE(ParseSigners(SignersText({}), "")->empty());
+  EXPECT_EQ(ParseSigners(SignersText({{kPgp, "two\nlines\x1b[2J"}}), "")->at(0).name, "two?lines?[2J");
 }
 
 TEST(ImageSigners, ADamagedRecordMakesNobodyASigner) {
@@ -27,7 +27,19 @@ TEST(ImageSigners, ADamagedRecordMakesNobodyASigner) {
         std::string("slipway-signers 1\nABCD x\n"), Cat("slipway-signers 1\n", std::string(40, 'a'), " x\n"),
         std::string("slipway-signers 1\n\n"), Cat("slipway-signers 1\n", kPgp, " a\tb\n"),
         Cat("slipway-signers 1\n", kPgp, " ", std::string(201, 'x'), "\n")})
-    EXPECT_EQ(ParseSigners(text).error().code, Code::kDataLoss) << text;
+    EXPECT_EQ(ParseSigners(text, "").error().code, Code::kDataLoss) << text;
+}
+
+TEST(ImageSigners, OfAnImageThatIsKeptAsItIsSignedNothingElse) {
+  std::string digest = DigestOf("image"), told = SignersText({{kPgp, "x"}}, digest);
+  EXPECT_EQ(ParseSigners(told, digest)->size(), 1U);
+  auto other = ParseSigners(told, DigestOf("another"));
+  EXPECT_EQ(other.error().code, Code::kPermissionDenied);
+  EXPECT_EQ(other.error().message,
+            Cat("what was signed is ", digest, ", and the image's bytes are ", DigestOf("another")));
+  EXPECT_FALSE(ParseSigners(told, "")) << "it has to be compared";
+  EXPECT_EQ(ParseSigners(Cat("slipway-signers 1 ", digest, "x\n"), digest).error().code, Code::kDataLoss);
+  EXPECT_EQ(ParseSigners(Cat("slipway-signers 1", digest, "\n"), digest).error().code, Code::kDataLoss);
 }
 
 TEST(ImageSigners, AreOfOneBlobAndNobodyWithoutARecord) {

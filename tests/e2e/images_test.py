@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The catalogue as a user and an administrator work with it: slipway image …"""
+import hashlib
 import json
 import os
 import pathlib
@@ -173,24 +174,72 @@ class Images(t.ClusterTest):
         self.addCleanup(other.remove)
         return other.entry
 
-    @t.need_root
-    def test_a_signature_of_the_sites_key_may_be_wanted(self):
-        key = self.home / "site"
+    def new_key(self, name):
+        """Files NAME.pem and NAME.pub of a key pair; returns their common part."""
+        key = self.home / name
         t.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", f"{key}.pem"], check=0)
         t.run(["openssl", "pkey", "-in", f"{key}.pem", "-pubout", "-out", f"{key}.pub"], check=0)
+        return key
+
+    def site_key(self, name):
+        """One whose signatures count here, until the test ends."""
+        key = self.new_key(name)
         keys = self.cluster.state / "cluster" / "image-keys"
         keys.write_text(pathlib.Path(f"{key}.pub").read_text())
         self.addCleanup(keys.unlink)
-        sif = self.home / "signed.sif"
-        shutil.copy(self.tiny, sif)
-        os.chown(sif, self.account.entry.pw_uid, self.account.entry.pw_gid)
+        return key, keys
+
+    def mine(self, source, name):
+        """A copy of the file that is the user's."""
+        path = self.home / name
+        shutil.copy(source, path)
+        os.chown(path, self.account.entry.pw_uid, self.account.entry.pw_gid)
+        self.addCleanup(path.unlink)
+        return path
+
+    @t.need_root
+    def test_what_a_key_of_the_site_signed_is_kept_as_it_is(self):
+        sif = self.mine(self.tiny, "vendor.sif")
+        root = self.home / "vendor.sqsh"
+        offset, size = next((d["offset"], d["size"]) for d in json.loads(
+            t.run([t.SLIPWAY, "sif", "list", "--json", sif], check=0).stdout)["objects"] if d["type"] == "FS")
+        root.write_bytes(sif.read_bytes()[offset:offset + size])
+        os.chown(root, self.account.entry.pw_uid, self.account.entry.pw_gid)
+        self.addCleanup(root.unlink)
+        signed = "sha256:" + hashlib.sha256(root.read_bytes()).hexdigest()
+        self.refused("image", "add", "--as-is", str(sif), "asis/x", names=["image-keys"])
+        key, _ = self.site_key("vendor")
+        self.refused("image", "add", "--as-is", str(sif), "asis/x", names=[
+            "--as-is needs a signature by a key of this site", "it is not signed; without --as-is it is packed anew"])
+        self.refused("image", "add", "--as-is", str(root), "asis/x", names=["--as-is needs a SIF, which a key of the site has signed"])
+        t.run([t.SLIPWAY, "sign", "--key", f"{self.new_key('stranger')}.pem", sif], check=0)
+        self.refused("image", "add", "--as-is", str(sif), "asis/x", names=["a key of this site"])
+        self.refused("image", "show", "asis/x", names=["no image is called"])
+        t.run([t.SLIPWAY, "sign", "--key", f"{key}.pem", sif], check=0)
+        self.cluster("image", "add", "--as-is", str(sif), "asis/x", check=0)
+        shown = self.show("asis/x")
+        self.assertEqual(shown["digest"], signed, "the store has the very bytes that were signed")
+        self.assertEqual(len(shown["signers"]), 1)
+        self.assertRegex(shown["libc"], "glibc")
+        self.cluster("launch", "-n1", "--image", "asis/x", "--", "true", check=0)
+        self.admin("verify", "asis/x", check=0)
+        with open(sif, "r+b") as file:  # of the partition's bytes
+            file.seek(offset + size // 2)
+            byte = file.read(1)
+            file.seek(offset + size // 2)
+            file.write(bytes([byte[0] ^ 1]))
+        self.refused("image", "add", "--as-is", str(sif), "asis/y", names=[f"what was signed is {signed}"])
+        self.refused("image", "show", "asis/y", names=["no image is called"])
+
+    @t.need_root
+    def test_a_signature_of_the_sites_key_may_be_wanted(self):
+        key, keys = self.site_key("site")
+        sif = self.mine(self.tiny, "signed.sif")
         t.run([t.SLIPWAY, "sign", "--key", f"{key}.pem", sif], check=0)
         self.cluster("image", "add", str(sif), "signed/tiny", check=0)
         signers = self.show("signed/tiny")["signers"]
         self.assertEqual(len(signers), 1, "who of the site signed it is known")
-        more = self.home / "more"
-        t.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", f"{more}.pem"], check=0)
-        t.run(["openssl", "pkey", "-in", f"{more}.pem", "-pubout", "-out", f"{more}.pub"], check=0)
+        more = self.new_key("more")
         keys.write_text(pathlib.Path(f"{more}.pub").read_text() + pathlib.Path(f"{key}.pub").read_text())
         t.run([t.SLIPWAY, "sign", "--key", f"{more}.pem", sif], check=0)
         self.cluster("image", "add", "--again", str(sif), "signed/tiny", check=0)

@@ -6,11 +6,13 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace slipway;
-  auto signers = ParseSigners({reinterpret_cast<const char*>(data), size});
+  constexpr std::string_view kDigest =
+      "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+  auto signers = ParseSigners({reinterpret_cast<const char*>(data), size}, kDigest);
   if (!signers) return 0;
   CHECK(signers->size() <= kSignersMax);
   for (const ImageSigner& one : *signers) CHECK(!one.key.empty());
-  auto again = ParseSigners(SignersText(MergeSigners({}, *signers)));
+  auto again = ParseSigners(SignersText(MergeSigners({}, *signers), kDigest), kDigest);
   CHECK(again && *again == MergeSigners({}, *signers));
   return 0;
 }
