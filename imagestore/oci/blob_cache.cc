@@ -9,10 +9,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <ctime>
 #include <thread>
 #include <tuple>
 
 #include "base/crypto/crypto.h"
+#include "base/text/units.h"
 
 namespace slipway::oci {
 
@@ -27,9 +29,40 @@ Result<std::string> BlobCache::DefaultFolder() {
   return Cat(home, "/.cache/slipway");
 }
 
-Result<BlobCache> BlobCache::Open(const std::string& folder, const std::atomic<bool>* cancelled) {
+Result<std::uint64_t> BlobCache::DefaultBytes() {
+  const char* text = std::getenv("SLIPWAY_CACHE_MAX");
+  if (text == nullptr || *text == '\0') return kBytes;
+  return TRY_CONTEXT(ParseBytes(text), "SLIPWAY_CACHE_MAX");
+}
+
+Result<BlobCache> BlobCache::Open(const std::string& folder, const std::atomic<bool>* cancelled,
+                                  std::uint64_t bytes_max) {
   for (const char* part : {"/blobs/sha256", "/images", "/locks"}) TRY(MakeDirectories(folder + part, 0700));
-  return BlobCache(folder, cancelled);
+  return BlobCache(folder, cancelled, bytes_max);
+}
+
+namespace {
+
+// By hand: mounts may be noatime.
+void NoteUse(int fd) {
+  timespec used[2] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
+  ::futimens(fd, used);
+}
+
+}  // namespace
+
+// A cache that cannot be tidied is still one: whatever keeps a file here, the next call tries again.
+void BlobCache::MakeRoom(std::uint64_t bytes) const {
+  auto items = bytes_max_ > 0 ? Items() : std::vector<Item>();
+  if (!items) return;
+  std::erase_if(*items, [](const Item& item) { return item.kind == "build"; });
+  for (const Item& item : *items) bytes += item.bytes;
+  const std::int64_t recent = std::time(nullptr) - kStays;
+  for (const Item& item : *items) {
+    if (bytes <= bytes_max_ || item.used > recent) return;
+    auto gone = Remove(item);
+    if (gone && *gone) bytes -= item.bytes;
+  }
 }
 
 Result<UniqueFd> BlobCache::LockFile(const std::string& name) const {
@@ -54,6 +87,7 @@ Result<UniqueFd> BlobCache::Get(const std::string& digest, std::uint64_t size, c
     UniqueFd fd = TRY(slipway::Open(path, O_RDONLY));
     if (TRY(SizeOfFile(fd.get())) != size)
       return Fail(Code::kDataLoss, path, " has another size than it should");
+    NoteUse(fd.get());
     return fd;
   };
   if (auto fd = there()) return fd;
@@ -65,6 +99,7 @@ Result<UniqueFd> BlobCache::Get(const std::string& digest, std::uint64_t size, c
     if (::ftruncate(fd.get(), 0) < 0) return ErrnoFail("ftruncate", part);
     have = 0;
   }
+  MakeRoom(size - have);
   TRY(fetch(fd.get(), have));
   std::uint64_t got = TRY(SizeOfFile(fd.get()));
   if (got != size || TRY(DigestOfFile(fd.get())) != digest) {
@@ -80,13 +115,19 @@ Result<UniqueFd> BlobCache::Get(const std::string& digest, std::uint64_t size, c
 Result<std::string> BlobCache::Made(const std::string& key,
                                     const std::function<Result<>(const std::string& path)>& make) {
   std::string path = Cat(folder_, "/images/", key);
-  if (::access(path.c_str(), R_OK) == 0) return path;
+  auto there = [&] {
+    auto fd = slipway::Open(path, O_RDONLY);
+    if (fd) NoteUse(fd->get());
+    return static_cast<bool>(fd);
+  };
+  if (there()) return path;
   UniqueFd lock = TRY(Lock(key));
-  if (::access(path.c_str(), R_OK) == 0) return path;
+  if (there()) return path;
   std::string unfinished = path + ".new";
   ::unlink(unfinished.c_str());
   TRY(make(unfinished));
   if (::rename(unfinished.c_str(), path.c_str()) < 0) return ErrnoFail("rename", unfinished);
+  MakeRoom(0);
   return path;
 }
 

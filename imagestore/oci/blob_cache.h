@@ -19,7 +19,16 @@ class BlobCache {
  public:
   // $SLIPWAY_CACHE, else $XDG_CACHE_HOME/slipway, else ~/.cache/slipway.
   static Result<std::string> DefaultFolder();
-  static Result<BlobCache> Open(const std::string& folder, const std::atomic<bool>* cancelled = nullptr);
+  // $SLIPWAY_CACHE_MAX, else kBytes; 0: no bound. kInvalidArgument when it is no size.
+  static constexpr std::uint64_t kBytes = std::uint64_t{20} << 30;
+  static Result<std::uint64_t> DefaultBytes();
+  // What was used within so many seconds stays however much there is: somebody may be about to open it.
+  static constexpr std::int64_t kStays = 600;
+
+  // Layers and images take up at most `bytes_max`: what was used longest ago goes when more comes (0: nothing
+  // does). Builds bound their own.
+  static Result<BlobCache> Open(const std::string& folder, const std::atomic<bool>* cancelled = nullptr,
+                                std::uint64_t bytes_max = 0);
 
   // Brings the bytes of `digest`: `fetch` gets the file with what is there of it (from byte 0, `have` bytes)
   // and leaves all of it there. Size and digest are checked after it; kDataLoss when they are others.
@@ -47,12 +56,14 @@ class BlobCache {
   const std::string& folder() const { return folder_; }
 
  private:
-  BlobCache(std::string folder, const std::atomic<bool>* cancelled)
-      : folder_(std::move(folder)), cancelled_(cancelled) {}
+  BlobCache(std::string folder, const std::atomic<bool>* cancelled, std::uint64_t bytes_max)
+      : folder_(std::move(folder)), cancelled_(cancelled), bytes_max_(bytes_max) {}
+  void MakeRoom(std::uint64_t bytes) const;
   Result<UniqueFd> Lock(const std::string& name) const;
   Result<UniqueFd> LockFile(const std::string& name) const;
   std::string folder_;
   const std::atomic<bool>* cancelled_;
+  std::uint64_t bytes_max_;
 };
 
 }  // namespace slipway::oci

@@ -209,6 +209,51 @@ TEST_F(Cache, WhatBrokeOffGoesOnWhereItWas) {
   EXPECT_TRUE(fd) << fd.error().message;
 }
 
+TEST_F(Cache, IsBoundedAndLetsTheLongestUnusedGo) {
+  auto cache = BlobCache::Open(top_, nullptr, 250);
+  auto bring = [&](const std::string& body) {
+    return cache->Get(DigestOf(body), body.size(),
+                      [&](int out, std::uint64_t) { return WriteAll(out, body); });
+  };
+  auto used = [&](const std::string& path, std::int64_t seconds_ago) {
+    timespec times[2] = {};
+    times[0].tv_sec = times[1].tv_sec = std::time(nullptr) - seconds_ago;
+    ASSERT_EQ(::utimensat(AT_FDCWD, path.c_str(), times, 0), 0) << path;
+  };
+  auto blob = [&](const std::string& body) { return Cat(top_, "/blobs/sha256/", DigestOf(body).substr(7)); };
+  auto is_there = [](const std::string& path) { return ::access(path.c_str(), F_OK) == 0; };
+  std::string old(100, 'o'), busy(100, 'b'), fresh(100, 'f'), last(100, 'l');
+  auto held = bring(old);
+  ASSERT_TRUE(held && bring(busy));
+  used(blob(old), 5000);
+  used(blob(busy), 9000);
+  ASSERT_TRUE(bring(busy)) << "it counts as used now, also on a mount without access times";
+  ASSERT_TRUE(bring(fresh));
+  EXPECT_FALSE(is_there(blob(old)));
+  EXPECT_TRUE(is_there(blob(busy)) && is_there(blob(fresh)));
+  EXPECT_EQ(*ReadAll(held->get(), 200), old) << "who has it open goes on reading";
+  auto image = cache->Made(
+      "k.sif", [](const std::string& path) { return WriteFileAtomically(path, std::string(100, 'i')); });
+  EXPECT_TRUE(is_there(blob(busy)) && is_there(blob(fresh))) << "what was used just now stays";
+  used(*image, 7000);
+  used(blob(busy), 6000);
+  ASSERT_TRUE(bring(last));
+  EXPECT_FALSE(is_there(*image) || is_there(blob(busy))) << "images and layers have one bound";
+  EXPECT_TRUE(is_there(blob(fresh)) && is_there(blob(last)));
+  EXPECT_TRUE(BlobCache::Open(top_)->Get(DigestOf("x"), 1,
+                                         [](int out, std::uint64_t) { return WriteAll(out, "x"); }));
+}
+
+TEST_F(Cache, HasTheBoundThatTheEnvironmentSays) {
+  ::unsetenv("SLIPWAY_CACHE_MAX");
+  EXPECT_EQ(*BlobCache::DefaultBytes(), BlobCache::kBytes);
+  ::setenv("SLIPWAY_CACHE_MAX", "3G", 1);
+  EXPECT_EQ(*BlobCache::DefaultBytes(), 3ULL << 30);
+  ::setenv("SLIPWAY_CACHE_MAX", "much", 1);
+  EXPECT_EQ(BlobCache::DefaultBytes().error().code, Code::kInvalidArgument);
+  ::unsetenv("SLIPWAY_CACHE_MAX");
+}
+
 TEST_F(Cache, WhatIsMadeIsThereWholeOrNotAtAll) {
   auto cache = BlobCache::Open(top_);
   EXPECT_FALSE(cache->Made("k.sif", [](const std::string& path) -> Result<> {

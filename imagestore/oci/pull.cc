@@ -41,7 +41,7 @@ SourceOptions WithProgress(const PullOptions& options) {
 
 Result<BlobCache> OpenCache(const PullOptions& options) {
   std::string folder = options.cache_folder.empty() ? TRY(BlobCache::DefaultFolder()) : options.cache_folder;
-  return BlobCache::Open(folder, options.source.registry.http.cancelled);
+  return BlobCache::Open(folder, options.source.registry.http.cancelled, TRY(BlobCache::DefaultBytes()));
 }
 
 squashfs::LayerPackOptions PackOptionsFor(const Image& image, const build::Labels& labels,

@@ -50,11 +50,14 @@ Command DeclareBuild() {
 }
 
 Command DeclareCacheLs() {
-  return {.name = "slipway cache ls",
-          .summary = "list what pulls and builds have kept",
-          .examples = {{"slipway cache ls", "used longest ago first"}},
-          .options = {Json()},
-          .notes = "It is in $SLIPWAY_CACHE, else $XDG_CACHE_HOME/slipway, else ~/.cache/slipway.\n"};
+  return {
+      .name = "slipway cache ls",
+      .summary = "list what pulls and builds have kept",
+      .examples = {{"slipway cache ls", "used longest ago first"}},
+      .options = {Json()},
+      .notes =
+          "It is in $SLIPWAY_CACHE, else $XDG_CACHE_HOME/slipway, else ~/.cache/slipway. Layers and images\n"
+          "take up at most $SLIPWAY_CACHE_MAX (20G; 0: no bound): those used longest ago go first.\n"};
 }
 
 Command DeclareCacheClean() {
