@@ -4,10 +4,12 @@
 
 #include "base/text/units.h"
 #include "cli/remote/cluster.h"
+#include "cli/remote/host_images.h"
 #include "cli/remote/subcommand.h"
 #include "cli/show/image_json.h"
 #include "cli/show/progress.h"
 #include "cli/show/table.h"
+#include "launcher/client/store_image.h"
 #include "slipway/v1/catalogue.grpc.pb.h"
 
 namespace slipway::cli {
@@ -19,32 +21,33 @@ Command DeclareGc() {
       .summary = "find images that nobody needs; take them away only with --run",
       .examples = {{"slipway image gc", "what would go"},
                    {"slipway image gc --run", "what was not used for a week"},
-                   {"slipway image gc --run --unused 30d --history", "what names meant before, too"}},
+                   {"slipway image gc --run --unused 30d --history", "what names meant before, too"},
+                   {"slipway image gc --host --unused 30d --max 100G --run",
+                    "root: what users of this host imported for `exec`"}},
       .options = {{.name = "run", .help = "take them away"},
                   {.name = "unused",
                    .type = Option::kString,
                    .value_name = "TIME",
                    .help = "only what was neither stored nor used for so long (7d)"},
                   {.name = "history", .help = "what names meant before, too; it cannot be run again then"},
+                  {.name = "host", .help = "of this host's own store, not of the cluster; needs root"},
+                  {.name = "max",
+                   .type = Option::kString,
+                   .value_name = "SIZE",
+                   .help = "with --host: leave at most so much; those used longest ago go first"},
                   JsonOption(),
                   ContextOption()},
       .notes =
           "What a queued or running job needs stays in any case. Without administrator's rights only what "
           "you\n"
-          "alone brought is found.\n"};
+          "alone brought is found. With --host, what root gave a name and what was used within the last ten "
+          "minutes\n"
+          "stays; running containers keep what they have.\n"};
 }
 
-Result<int> Gc(const Parsed& options) {
-  auto unused = ParseTimeLimit(options.Value("unused", "7d"));
-  if (!unused) return UsageExit(std::move(unused).error().Context("--unused"));
-  Cluster cluster = TRY(Cluster::Of(options));
-  v1::CollectRequest request;
-  request.set_run(options.Has("run"));
-  request.set_unused_s(unused->count());
-  request.set_history(options.Has("history"));
-  auto reply = TRY(cluster.Call<v1::Catalogue>(&v1::Catalogue::Stub::Collect, request));
+int ShowCollected(const Parsed& options, const v1::CollectReply& reply) {
   if (options.Has("json")) {
-    Print(CollectedJson(reply, request.run()));
+    Print(CollectedJson(reply, options.Has("run")));
     return 0;
   }
   Table table({{"DIGEST"}, {"SIZE", true}, {"LAST NEEDED"}, {"WHY"}});
@@ -54,8 +57,50 @@ Result<int> Gc(const Parsed& options) {
     table.Add({one.digest(), FormatBytes(one.bytes()), FormatMoment(one.last_needed_ms()), one.why()});
   }
   Print(Cat(table.empty() ? "" : table.Text(WantsColour(1)), reply.images_size(), " images, ",
-            FormatBytes(bytes), request.run() ? ", taken away\n" : "; nothing was done (--run does it)\n"));
+            FormatBytes(bytes),
+            options.Has("run") ? ", taken away\n" : "; nothing was done (--run does it)\n"));
   return 0;
+}
+
+Result<int> GcOfHost(const Parsed& options, std::chrono::seconds unused) {
+  BrokerConf conf = ReadStarterConf();
+  HostImages store(conf);
+  HostGarbageRule rule{.now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                                     std::chrono::system_clock::now().time_since_epoch())
+                                     .count(),
+                       .unused_ms = unused.count() * 1000,
+                       .named = TRY(store.Named())};
+  if (options.Has("max")) rule.bytes_max = TRY_CONTEXT(ParseBytes(options.Value("max")), "--max");
+  std::vector<StoredImage> garbage = HostGarbage(TRY(store.List()), rule);
+  HostImages::Outcome outcome{garbage, {}};
+  if (options.Has("run")) outcome = TRY(store.Remove(garbage));
+  v1::CollectReply reply;
+  for (const StoredImage& one : outcome.gone) {
+    v1::CollectedImage* told = reply.add_images();
+    told->set_digest(one.digest);
+    told->set_bytes(one.bytes);
+    told->set_last_needed_ms(one.used_ms);
+    told->set_why(rule.now_ms - one.used_ms < rule.unused_ms ? "there are more than --max"
+                                                             : "it was not used");
+  }
+  for (const std::string& why : outcome.kept) PrintError(Error{Code::kFailedPrecondition, 0, why});
+  return ShowCollected(options, reply);
+}
+
+Result<int> Gc(const Parsed& options) {
+  auto unused = ParseTimeLimit(options.Value("unused", "7d"));
+  if (!unused) return UsageExit(std::move(unused).error().Context("--unused"));
+  if (options.Has("host") ? options.Has("history") : options.Has("max"))
+    return UsageExit(Error{Code::kInvalidArgument, 0,
+                           "slipway image gc: --max goes with --host, and --history without it"});
+  if (options.Has("host")) return GcOfHost(options, *unused);
+  Cluster cluster = TRY(Cluster::Of(options));
+  v1::CollectRequest request;
+  request.set_run(options.Has("run"));
+  request.set_unused_s(unused->count());
+  request.set_history(options.Has("history"));
+  auto reply = TRY(cluster.Call<v1::Catalogue>(&v1::Catalogue::Stub::Collect, request));
+  return ShowCollected(options, reply);
 }
 
 Command DeclareVerify() {

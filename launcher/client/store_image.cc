@@ -15,7 +15,13 @@ BrokerConf ReadStarterConf() {
   return conf ? std::move(*conf) : ParseConf("").value();
 }
 
-Result<std::string> DigestOfName(std::string_view names, std::string_view name) {
+namespace {
+
+struct Named {
+  std::string name, digest;
+};
+Result<std::vector<Named>> ParseNames(std::string_view names) {
+  std::vector<Named> all;
   int number = 0;
   for (const std::string& line : Split(std::string(names), '\n')) {
     ++number;
@@ -24,8 +30,22 @@ Result<std::string> DigestOfName(std::string_view names, std::string_view name) 
     std::string digest = space == std::string::npos ? "" : line.substr(space + 1);
     if (space == 0 || !IsDigest(digest))
       return Fail(Code::kInvalidArgument, "line ", number, " is not 'NAME sha256:…'");
-    if (std::string_view(line).substr(0, space) == name) return digest;
+    all.push_back({line.substr(0, space), std::move(digest)});
   }
+  return all;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> NamedDigests(std::string_view names) {
+  std::vector<std::string> digests;
+  for (Named& one : TRY(ParseNames(names))) digests.push_back(std::move(one.digest));
+  return digests;
+}
+
+Result<std::string> DigestOfName(std::string_view names, std::string_view name) {
+  for (Named& one : TRY(ParseNames(names)))
+    if (one.name == name) return std::move(one.digest);
   return Fail(Code::kNotFound, "no image of the node's store is named '", name.substr(0, 128), "'");
 }
 

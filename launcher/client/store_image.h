@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "launcher/client/image_file.h"
 #include "launcher/spec/starter_conf.h"
@@ -19,6 +20,7 @@ BrokerConf ReadStarterConf();
 Result<std::string> DigestInStore(const BrokerConf& conf, const std::string& text);
 // Pure: of the names file's content. A line that is not "NAME DIGEST" is an error with its number.
 Result<std::string> DigestOfName(std::string_view names, std::string_view name);
+Result<std::vector<std::string>> NamedDigests(std::string_view names);  // all that have one
 
 // To be mounted by a privileged half; `name` as the user gave it.
 ImageFile StoreImage(const std::string& name);
