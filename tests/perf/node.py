@@ -121,13 +121,15 @@ def report(times):
 
 
 class Node:
-    """`path`: makes an image file, as users have them; the store has what slipway-import makes of it."""
+    """`path`: makes an image file, as users have them; the store has what slipway-import makes of it. `imports`: users may
+    bring their own."""
 
-    def __init__(self, programs, path):
+    def __init__(self, programs, path, imports=False):
         self.top = pathlib.Path(tempfile.mkdtemp(prefix="slipway-perf-"))
         self.top.chmod(0o755)
-        for name in ("slipway", "slipway-starter", "slipway-broker", "slipway-holder"):
+        for name in ("slipway", "slipway-starter", "slipway-broker", "slipway-holder", *(["slipway-import"] if imports else [])):
             shutil.copy(programs / name, self.top / name)
+        self.conf = f"import_uid = {UID + 1}\nimport_gid = {UID + 1}\nimport = {self.top}/slipway-import\n" if imports else ""
         shutil.copy(programs / "slipway-starter", self.top / "slipway-starter-plain")
         (self.top / "slipway-starter").chmod(0o4755)
         self.slipway = str(self.top / "slipway")
@@ -156,7 +158,7 @@ class Node:
             passwd.write(f"user:x:{UID}:{UID}::/:/bin/sh\n")
             group.write(f"user:x:{UID}:\n")
         (self.top / "key").write_text("")
-        (etc / "slipway/starter.conf").write_text(f"node = n\ncluster = c\nagent_uid = 0\nrun_dir = {self.run}\nstate_dir = {self.top}/state\n")
+        (etc / "slipway/starter.conf").write_text(f"node = n\ncluster = c\nagent_uid = 0\nrun_dir = {self.run}\nstate_dir = {self.top}/state\n{self.conf}")
         subprocess.run(["mount", "--bind", etc, "/etc"], check=True)
         try:
             for program, name in (("slipway-holder", "holder.sock"), ("slipway-broker", "exec.sock")):
