@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "base/os/fd.h"
@@ -47,6 +48,10 @@ Option JsonOption() { return {.name = "json", .help = "print one JSON object"}; 
 
 void PrintError(const Error& error) {
   std::string line = error.message.starts_with("slipway") ? error.message : "slipway: " + error.message;
+  // Names and words of strangers (images, registries) are in it: they must not talk to a terminal.
+  std::replace_if(
+      line.begin(), line.end(),
+      [](unsigned char c) { return (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f; }, '?');
   if (line.empty() || line.back() != '\n') line += '\n';
   [[maybe_unused]] auto written = WriteAll(2, line);
 }

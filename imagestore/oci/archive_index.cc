@@ -11,6 +11,7 @@
 
 #include "base/crypto/crypto.h"
 #include "base/text/text.h"
+#include "base/text/units.h"
 #include "imagestore/oci/unprivileged.h"
 
 namespace slipway::oci {
@@ -18,7 +19,6 @@ namespace slipway::oci {
 namespace {
 
 constexpr std::size_t kMembersMax = 100'000;
-constexpr std::uint64_t kUnpackedMax = std::uint64_t{1} << 40;
 
 // "./a//b/../c" → "a/c".
 std::string Normal(const std::string& name) {
@@ -32,7 +32,7 @@ std::string Normal(const std::string& name) {
 }
 
 // The archive without its compression.
-Result<> Decompress(int fd, int out_fd) {
+Result<> Decompress(int fd, int out_fd, std::uint64_t bytes_max) {
   struct Free {
     void operator()(archive* a) const { archive_read_free(a); }
   };
@@ -54,8 +54,9 @@ Result<> Decompress(int fd, int out_fd) {
     if (n < 0) return Fail(Code::kInvalidArgument, "no usable archive");
     if (n == 0) return {};
     written += static_cast<std::uint64_t>(n);
-    if (written > kUnpackedMax)
-      return Fail(Code::kOutOfRange, "the archive unpacks to more than ", kUnpackedMax, " bytes");
+    if (written > bytes_max)
+      return Fail(Code::kOutOfRange, "the archive unpacks to more than ", FormatBytes(bytes_max),
+                  "; --max-bytes allows more");
     TRY(WriteAll(out_fd, {buffer.data(), static_cast<std::size_t>(n)}));
   }
 }
@@ -91,7 +92,8 @@ std::unique_ptr<squashfs::ByteSource> CheckedSource(std::unique_ptr<squashfs::By
 }
 
 // Runs without root's rights; what it found comes back as text.
-Result<ArchiveIndex> ArchiveIndex::Open(const std::string& path, const std::string& scratch_folder) {
+Result<ArchiveIndex> ArchiveIndex::Open(const std::string& path, const std::string& scratch_folder,
+                                        std::uint64_t bytes_max) {
   ArchiveIndex index;
   index.path_ = path;
   index.file_ = TRY(slipway::Open(path, O_RDONLY | O_NONBLOCK));
@@ -101,7 +103,7 @@ Result<ArchiveIndex> ArchiveIndex::Open(const std::string& path, const std::stri
     auto tar = TRY(squashfs::TarStream::Open(squashfs::FilePart(index.file_.get(), 0, size)));
     TRY(tar.Next());
     bool compressed = tar.is_compressed();
-    if (compressed) TRY(Decompress(index.file_.get(), scratch.get()));
+    if (compressed) TRY(Decompress(index.file_.get(), scratch.get(), bytes_max));
     TRY(index.Scan(compressed ? scratch.get() : index.file_.get()));
     return index.Encoded(compressed);
   };

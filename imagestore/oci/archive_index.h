@@ -17,7 +17,8 @@ namespace slipway::oci {
 class ArchiveIndex {
  public:
   // `scratch_folder` for the unnamed file.
-  static Result<ArchiveIndex> Open(const std::string& path, const std::string& scratch_folder);
+  static Result<ArchiveIndex> Open(const std::string& path, const std::string& scratch_folder,
+                                   std::uint64_t bytes_max);
 
   struct Member {
     std::uint64_t offset = 0, size = 0;

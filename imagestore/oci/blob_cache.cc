@@ -101,8 +101,19 @@ Result<UniqueFd> BlobCache::Get(const std::string& digest, std::uint64_t size, c
   }
   MakeRoom(size - have);
   TRY(fetch(fd.get(), have));
-  std::uint64_t got = TRY(SizeOfFile(fd.get()));
-  if (got != size || TRY(DigestOfFile(fd.get())) != digest) {
+  auto is_whole = [&]() -> Result<bool> {
+    return TRY(SizeOfFile(fd.get())) == size && TRY(DigestOfFile(fd.get())) == digest;
+  };
+  bool whole = TRY(is_whole());
+  // What was left of an earlier try may be damaged: a crash loses bytes that nobody had flushed.
+  if (!whole && have > 0) {
+    if (::ftruncate(fd.get(), 0) < 0 || ::lseek(fd.get(), 0, SEEK_SET) < 0)
+      return ErrnoFail("ftruncate", part);
+    TRY(fetch(fd.get(), 0));
+    whole = TRY(is_whole());
+  }
+  if (!whole) {
+    std::uint64_t got = TRY(SizeOfFile(fd.get()));
     ::unlink(part.c_str());
     return Fail(Code::kDataLoss, "what came is not ", digest, " (", got, " bytes of ", size,
                 "): the server lies, or something on the way changed it");
@@ -126,6 +137,8 @@ Result<std::string> BlobCache::Made(const std::string& key,
   std::string unfinished = path + ".new";
   ::unlink(unfinished.c_str());
   TRY(make(unfinished));
+  UniqueFd made = TRY(slipway::Open(unfinished, O_RDONLY));
+  if (::fsync(made.get()) < 0) return ErrnoFail("fsync", unfinished);
   if (::rename(unfinished.c_str(), path.c_str()) < 0) return ErrnoFail("rename", unfinished);
   MakeRoom(0);
   return path;

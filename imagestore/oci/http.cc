@@ -53,20 +53,6 @@ bool IsOfTheLine(CURLcode code) {
   }
 }
 
-std::string Absolute(const std::string& base, const std::string& location) {
-  CURLU* url = curl_url();
-  std::string made;
-  char* text = nullptr;
-  if (curl_url_set(url, CURLUPART_URL, base.c_str(), 0) == CURLUE_OK &&
-      curl_url_set(url, CURLUPART_URL, location.c_str(), 0) == CURLUE_OK &&
-      curl_url_get(url, CURLUPART_URL, &text, 0) == CURLUE_OK) {
-    made = text;
-    curl_free(text);
-  }
-  curl_url_cleanup(url);
-  return made;
-}
-
 }  // namespace
 
 HttpOptions HttpOptions::FromEnvironment() {
@@ -79,6 +65,20 @@ HttpOptions HttpOptions::FromEnvironment() {
     if (auto seconds = ParseNumber(stall, 1, 3600)) options.stall_timeout = std::chrono::seconds(*seconds);
   }
   return options;
+}
+
+std::string AbsoluteUrl(const std::string& base, const std::string& location) {
+  CURLU* url = curl_url();
+  std::string made;
+  char* text = nullptr;
+  if (curl_url_set(url, CURLUPART_URL, base.c_str(), 0) == CURLUE_OK &&
+      curl_url_set(url, CURLUPART_URL, location.c_str(), 0) == CURLUE_OK &&
+      curl_url_get(url, CURLUPART_URL, &text, 0) == CURLUE_OK) {
+    made = text;
+    curl_free(text);
+  }
+  curl_url_cleanup(url);
+  return made;
 }
 
 std::string OriginOf(std::string_view text) {
@@ -135,7 +135,7 @@ struct Http::Transfer {
     long status = self.Status();
     if (self.request->sink && status >= 200 && status < 300) {
       if (!std::exchange(self.sink_touched, true) && self.request->begin) {
-        if (auto begun = self.request->begin(status); !begun) {
+        if (auto begun = self.request->begin(status, self.response.headers); !begun) {
           self.failed = begun.error();
           return 0;
         }
@@ -256,7 +256,7 @@ Result<HttpResponse> Http::FollowingRedirects(const HttpRequest& request, bool& 
     if (followed >= options_.redirects_max)
       return Fail(Code::kFailedPrecondition, OriginOf(request.url), ": more than ", options_.redirects_max,
                   " redirects");
-    std::string next = Absolute(url, location->second);
+    std::string next = AbsoluteUrl(url, location->second);
     if (next.empty())
       return Fail(Code::kFailedPrecondition, OriginOf(url), ": redirects to no usable address");
     if (url.starts_with("https://") && !next.starts_with("https://"))
@@ -264,6 +264,9 @@ Result<HttpResponse> Http::FollowingRedirects(const HttpRequest& request, bool& 
                   "; refused");
     // Once away from the host it was meant for, a password is not sent again, not even on the way back.
     if (OriginOf(next) != origin) with_authorization = false;
+    if (!with_authorization && request.body_is_secret)
+      return Fail(Code::kPermissionDenied, OriginOf(request.url), ": redirects what only it may read to ",
+                  OriginOf(next), "; refused");
     url = next;
   }
 }

@@ -41,17 +41,19 @@ struct HttpRequest {
   std::vector<std::string> headers;  // "Name: value"
   std::string authorization;         // value of that header; stays with the host it was meant for
   std::string body;                  // POST, PUT
+  bool body_is_secret = false;       // then it stays with that host, too: a redirect away is refused
   int upload_fd = -1;                // PUT from here instead (borrowed), by pread from upload_offset on
   std::uint64_t upload_offset = 0, upload_size = 0;
   std::size_t body_max = 8 << 20;  // of the answer, when there is no sink
-  // Bytes of a good answer (2xx) as they come; `begin` before the first, with the status (200, 206).
-  std::function<Result<>(long)> begin;
+  // Bytes of a good answer (2xx) as they come; `begin` before the first, with status (200, 206) and headers.
+  using Headers = std::map<std::string, std::string>;  // names in lower case
+  std::function<Result<>(long, const Headers&)> begin;
   std::function<Result<>(std::string_view)> sink;
 };
 
 struct HttpResponse {
   long status = 0;
-  std::map<std::string, std::string> headers;  // names in lower case
+  HttpRequest::Headers headers;
   std::string body;
   std::string url;  // where it came from in the end
 };
@@ -79,6 +81,8 @@ class Http {
   std::unique_ptr<void, void (*)(void*)> curl_;
 };
 
+// What `location`, an address or a path, is when `base` says it; empty: nothing usable.
+std::string AbsoluteUrl(const std::string& base, const std::string& location);
 // "https://host:port": equal when a password for one may go to the other.
 std::string OriginOf(std::string_view url);
 // Seconds, or an HTTP date; zero when it is neither.

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/crypto/crypto.h"
 #include "base/os/fd.h"
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
@@ -178,7 +179,12 @@ Result<> Repository::GetBlob(const Descriptor& blob, int fd, std::uint64_t have,
     got = now;
     if (progress) progress(now);
   };
-  return FirstThatGives([&](Registry& place) { return place.GetBlob(blob, fd, got, seen); });
+  return FirstThatGives([&](Registry& place) -> Result<> {
+    TRY(place.GetBlob(blob, fd, got, seen));
+    if (&place == &places_.back() || TRY(DigestOfFile(fd)) == blob.digest) return {};
+    got = 0;
+    return Fail(Code::kDataLoss, "what came is not ", blob.digest);
+  });
 }
 
 }  // namespace slipway::oci

@@ -118,6 +118,7 @@ TEST_F(MirrorServers, AMirrorThatHasNothingStumblesOrLiesIsDoneWithout) {
   FakeServer liar([](const std::string&, int) -> FakeServer::Answer { return {FakeServer::Ok("y")}; });
   Repository repository = Of(liar, registry);
   EXPECT_EQ(repository.GetSmallBlob({.digest = DigestOf("x"), .size = 1}).value_or(""), "x");
+  EXPECT_EQ(Blob(repository, "x").value_or(""), "x") << "the registry is asked for it from the start";
 }
 
 TEST_F(MirrorServers, ABlobThatTheMirrorBreaksOffTheRegistryGoesOnWith) {

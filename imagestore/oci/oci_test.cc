@@ -254,6 +254,21 @@ TEST_F(Cache, HasTheBoundThatTheEnvironmentSays) {
   ::unsetenv("SLIPWAY_CACHE_MAX");
 }
 
+TEST_F(Cache, WhatACrashDamagedIsBroughtAnew) {
+  auto cache = BlobCache::Open(top_);
+  std::string digest = DigestOf("0123456789");
+  ASSERT_TRUE(
+      WriteFileAtomically(Cat(top_, "/blobs/sha256/", digest.substr(7), ".part"), std::string(5, '\0')));
+  std::vector<std::uint64_t> had;
+  auto fd = cache->Get(digest, 10, [&](int out, std::uint64_t have) -> Result<> {
+    had.push_back(have);
+    ::lseek(out, static_cast<off_t>(have), SEEK_SET);
+    return WriteAll(out, std::string("0123456789").substr(have));
+  });
+  EXPECT_TRUE(fd) << fd.error().message;
+  EXPECT_EQ(had, (std::vector<std::uint64_t>{5, 0}));
+}
+
 TEST_F(Cache, WhatIsMadeIsThereWholeOrNotAtAll) {
   auto cache = BlobCache::Open(top_);
   EXPECT_FALSE(cache->Made("k.sif", [](const std::string& path) -> Result<> {

@@ -32,6 +32,7 @@ bool IsSifAlready(const Reference& reference) {
 
 SourceOptions WithProgress(const PullOptions& options) {
   SourceOptions source = options.source;
+  source.archive_bytes_max = options.limits.bytes_max;
   if (options.progress)
     source.progress = [&options](std::uint64_t done, std::uint64_t total) {
       options.progress("downloading", done, total);

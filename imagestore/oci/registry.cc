@@ -105,6 +105,7 @@ Result<std::string> Registry::Authorization(const Challenge& challenge, bool pus
   } else {
     request.method = "POST";
     request.url = challenge.realm;
+    request.body_is_secret = true;
     request.headers = {"Content-Type: application/x-www-form-urlencoded"};
     request.body = Cat("grant_type=refresh_token&client_id=slipway&service=", Escaped(challenge.service),
                        "&scope=", Escaped(scope), "&refresh_token=", Escaped(credentials.identity_token));
@@ -125,7 +126,8 @@ Result<HttpResponse> Registry::Send(HttpRequest request, bool push) {
   bool known_origin = OriginOf(request.url) == OriginOf(Url(""));
   if (known_origin && (!push || authorized_for_push_)) request.authorization = authorization_;
   HttpResponse response = TRY(http_.Send(request));
-  if (response.status != 401 || !known_origin) return response;
+  // Who was only redirected to does not say where a password goes.
+  if (response.status != 401 || !known_origin || OriginOf(response.url) != OriginOf(Url(""))) return response;
   authorization_ = TRY(Authorization(ParseChallenge(response.headers["www-authenticate"]), push));
   authorized_for_push_ = push;
   request.authorization = authorization_;
@@ -181,7 +183,7 @@ Result<> Registry::GetBlob(const Descriptor& blob, int fd, std::uint64_t have,
     HttpRequest request;
     request.url = Url(Cat("blobs/", blob.digest));
     if (have > 0) request.headers = {Cat("Range: bytes=", have, "-")};
-    request.begin = [&](long status) -> Result<> {
+    request.begin = [&](long status, const HttpRequest::Headers&) -> Result<> {
       if (status != 206) have = 0;  // it gives the whole again
       return {};
     };
@@ -228,7 +230,10 @@ Result<> Registry::PutBlob(int fd, std::uint64_t offset, std::uint64_t size, con
   HttpResponse begun = TRY(Send(std::move(begin), true));
   std::string location = begun.headers["location"];
   if (begun.status != 202 || location.empty()) return Refused(begun, "an upload");
-  if (location.starts_with("/")) location = OriginOf(begun.url) + location;
+  location = AbsoluteUrl(begun.url, location);
+  if (location.empty() || (begun.url.starts_with("https://") && !location.starts_with("https://")))
+    return Fail(Code::kFailedPrecondition, reference_.registry, ": wants the upload at ",
+                location.empty() ? "no usable address" : OriginOf(location), ", which is not https; refused");
   HttpRequest put;
   put.method = "PUT";
   put.url = Cat(location, location.find('?') == std::string::npos ? "?" : "&", "digest=", Escaped(digest));

@@ -9,6 +9,8 @@
 #include "base/crypto/base64.h"
 #include "base/crypto/crypto.h"
 #include "imagestore/oci/fake_server_test.h"
+#include "imagestore/oci/source.h"
+#include "imagestore/sif/sif.h"
 
 namespace slipway::oci {
 namespace {
@@ -174,6 +176,84 @@ TEST_F(BadRegistry, ATokenIsAskedForWithThePasswordAndUsed) {
       Cat(R"({"auths":{")", server.host(), R"(":{"auth":")", Base64("user:geheim"), R"("}}})")));
   EXPECT_EQ(Blob(server, "x").value_or(""), "x");
   EXPECT_THAT(tokens.heads()[0], HasSubstr("scope=repository%3Aa%2Fb%3Apull"));
+}
+
+TEST_F(BadRegistry, WhoIsRedirectedToDoesNotSayWhereAPasswordGoes) {
+  FakeServer thief(
+      [](const std::string&, int) -> FakeServer::Answer { return {FakeServer::Ok(R"({"token":"x"})")}; });
+  FakeServer other([&](const std::string&, int) -> FakeServer::Answer {
+    return {FakeServer::Status(
+        401, Cat("WWW-Authenticate: Bearer realm=\"", thief.url("/t"), "\",service=\"s\"\r\n"))};
+  });
+  FakeServer server([&](const std::string&, int) -> FakeServer::Answer {
+    return {FakeServer::Status(307, Cat("Location: ", other.url("/blob"), "\r\n"))};
+  });
+  ASSERT_TRUE(WriteFileAtomically(
+      top_ + "/config.json",
+      Cat(R"({"auths":{")", server.host(), R"(":{"auth":")", Base64("user:geheim"), R"("}}})")));
+  EXPECT_EQ(Blob(server, "x").error().code, Code::kUnauthenticated);
+  EXPECT_TRUE(thief.heads().empty());
+}
+
+TEST_F(BadRegistry, ARefreshTokenIsNotCarriedToAnotherHost) {
+  FakeServer thief(
+      [](const std::string&, int) -> FakeServer::Answer { return {FakeServer::Ok(R"({"token":"x"})")}; });
+  FakeServer server([&](const std::string& head, int) -> FakeServer::Answer {
+    if (head.starts_with("POST"))
+      return {FakeServer::Status(307, Cat("Location: ", thief.url("/t"), "\r\n"))};
+    return {
+        FakeServer::Status(401, Cat("WWW-Authenticate: Bearer realm=\"http://127.0.0.1:",
+                                    head.substr(head.find("127.0.0.1:") + 10, 5), "/t\",service=\"s\"\r\n"))};
+  });
+  ASSERT_TRUE(WriteFileAtomically(top_ + "/config.json",
+                                  Cat(R"({"auths":{")", server.host(), R"(":{"auth":")", Base64("<token>:"),
+                                      R"(","identitytoken":"geheim"}}})")));
+  auto refused = Blob(server, "x");
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("redirects what only it may read"));
+  EXPECT_TRUE(thief.heads().empty());
+}
+
+TEST_F(BadRegistry, AFileOfTheWebIsResumedOnlyWhileItIsTheSame) {
+  auto fetch = [&](const FakeServer& server) -> Result<std::string> {
+    BlobCache cache = TRY(BlobCache::Open(top_ + "/cache"));
+    SourceOptions source{.registry = options_};
+    UniqueFd file = TRY(FetchSif(*ParseReference(server.url("/x.sif")), cache, source));
+    ::lseek(file.get(), 0, SEEK_SET);
+    return ReadAll(file.get(), 1 << 20);
+  };
+  std::string sif = top_ + "/x.sif";
+  sif::Writer writer = *sif::Writer::Create(sif, {});
+  ASSERT_TRUE(writer.AddObject(sif::DataType::kGeneric, "x", Body(30'000)));
+  ASSERT_TRUE(writer.Commit());
+  std::string body = *ReadFile(sif, 1 << 20);
+  for (bool same : {true, false}) {
+    FakeServer server([&](const std::string& head, int number) -> FakeServer::Answer {
+      std::string tag = same || number == 0 ? "ETag: \"1\"\r\n" : "ETag: \"2\"\r\n";
+      std::string old(body.size(), 'x');
+      if (number == 0) return {FakeServer::Ok(same ? body : old, tag).substr(0, 20'000)};
+      bool asked = head.find("If-Range: \"1\"") != std::string::npos;
+      EXPECT_TRUE(asked) << head;
+      if (!same) return {FakeServer::Ok(body, tag)};
+      std::size_t from = RangeIn(head);
+      return {Cat("HTTP/1.1 206 X\r\nContent-Range: bytes ", from, "-", body.size() - 1, "/", body.size(),
+                  "\r\nContent-Length: ", body.size() - from, "\r\n\r\n", body.substr(from))};
+    });
+    auto got = fetch(server);
+    ASSERT_TRUE(got) << got.error().message;
+    EXPECT_TRUE(*got == body) << same;
+  }
+  FakeServer unversioned([&](const std::string& head, int number) -> FakeServer::Answer {
+    EXPECT_EQ(head.find("Range:"), std::string::npos);
+    return {FakeServer::Ok(body).substr(0, number == 0 ? 20'000 : std::string::npos)};
+  });
+  EXPECT_TRUE(fetch(unversioned).value_or("") == body);
+  FakeServer another([&](const std::string&, int number) -> FakeServer::Answer {
+    if (number == 0) return {FakeServer::Ok(body, "ETag: \"1\"\r\n").substr(0, 20'000)};
+    return {Cat("HTTP/1.1 206 X\r\nContent-Range: bytes 5-9/", body.size(),
+                "\r\nContent-Length: 5\r\n\r\nhello")};
+  });
+  EXPECT_THAT(fetch(another).error().message, HasSubstr("another part than was asked for"));
 }
 
 TEST_F(BadRegistry, AManifestWhoseDigestLiesIsRefused) {

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/crypto/crypto.h"
+#include "base/text/units.h"
 #include "imagestore/oci/archive_index.h"
 #include "imagestore/oci/mirrors.h"
 #include "imagestore/sif/sif.h"
@@ -255,8 +256,18 @@ Result<SavedImage> ChooseSaved(const std::vector<SavedImage>& images, const std:
               known.empty() ? "" : "; there is", known);
 }
 
-Result<Image> FromSaved(const Reference& reference, const std::string& scratch_folder) {
-  ArchiveBlobs blobs(TRY(ArchiveIndex::Open(reference.path, scratch_folder)));
+// Newer `docker save`s write layers as blobs whose names are their digests, older ones tars of which the
+// configuration has the digest.
+std::string DigestOfSaved(const std::string& name, bool compressed, const std::string& diff_id) {
+  constexpr std::string_view kBlobs = "blobs/sha256/";
+  std::string digest = name.starts_with(kBlobs) ? "sha256:" + name.substr(kBlobs.size()) : std::string();
+  if (IsDigest(digest)) return digest;
+  return compressed ? std::string() : diff_id;
+}
+
+Result<Image> FromSaved(const Reference& reference, const std::string& scratch_folder,
+                        std::uint64_t bytes_max) {
+  ArchiveBlobs blobs(TRY(ArchiveIndex::Open(reference.path, scratch_folder, bytes_max)));
   SavedImage saved =
       TRY(ChooseSaved(TRY(ParseSavedImages(TRY(blobs.Small("manifest.json")))), reference.selector));
   Image image;
@@ -268,15 +279,13 @@ Result<Image> FromSaved(const Reference& reference, const std::string& scratch_f
                 "manifest.json and the configuration disagree on the number of layers");
   for (std::size_t i = 0; i < saved.layers.size(); ++i) {
     std::uint64_t size = 0;
-    // Its only digest is that of the uncompressed tar, which `docker save` writes.
     auto probe = TRY(blobs.Layer(saved.layers[i], "", size, image.files));
     char magic[2] = {};
     TRY(TRY(probe.open())->Read(magic));
     bool compressed =
         (magic[0] == '\x1f' && magic[1] == '\x8b') || (magic[0] == '\x28' && magic[1] == '\xb5');
-    image.layers.push_back(
-        compressed ? std::move(probe)
-                   : TRY(blobs.Layer(saved.layers[i], image.config.diff_ids[i], size, image.files)));
+    std::string digest = DigestOfSaved(saved.layers[i], compressed, image.config.diff_ids[i]);
+    image.layers.push_back(TRY(blobs.Layer(saved.layers[i], digest, size, image.files)));
     image.bytes += size;
   }
   return image;
@@ -302,12 +311,24 @@ Result<UniqueFd> FromHttp(const Reference& reference, BlobCache& cache, const So
   UniqueFd file = TRY(cache.Temporary());
   Http http(options.registry.http);
   std::uint64_t have = 0, furthest = 0, total = 0;
+  std::string version;  // of the file: nothing else tells whether a rest belongs to what is here
   for (unsigned tried = 0;;) {
     HttpRequest request;
     request.url = reference.url;
-    if (have > 0) request.headers = {Cat("Range: bytes=", have, "-")};
-    request.begin = [&](long status) -> Result<> {
-      if (status == 206) return {};
+    if (have > 0 && !version.empty())
+      request.headers = {Cat("Range: bytes=", have, "-"), Cat("If-Range: ", version)};
+    request.begin = [&](long status, const HttpRequest::Headers& headers) -> Result<> {
+      auto text = [&](const char* name) {
+        auto header = headers.find(name);
+        return header == headers.end() ? std::string() : header->second;
+      };
+      if (status == 206 && text("content-range").starts_with(Cat("bytes ", have, "-"))) return {};
+      if (status == 206)
+        return Fail(Code::kUnavailable, reference.url, ": the server gives another part than was asked for");
+      version = text("etag");
+      if (version.starts_with("W/")) version.clear();
+      if (version.empty()) version = text("last-modified");
+      total = ParseNumber(text("content-length"), 0, INT64_MAX).value_or(0);
       have = 0;
       if (::ftruncate(file.get(), 0) < 0 || ::lseek(file.get(), 0, SEEK_SET) < 0)
         return ErrnoFail("ftruncate");
@@ -342,11 +363,11 @@ Result<Image> OpenImage(const Reference& reference, BlobCache& cache, const Sour
       return TRY_CONTEXT(FromLayout(blobs, reference, ArchOf(options)), reference.path);
     }
     case Scheme::kOciArchive: {
-      ArchiveBlobs blobs(TRY(ArchiveIndex::Open(reference.path, cache.folder())));
+      ArchiveBlobs blobs(TRY(ArchiveIndex::Open(reference.path, cache.folder(), options.archive_bytes_max)));
       return TRY_CONTEXT(FromLayout(blobs, reference, ArchOf(options)), reference.path);
     }
     case Scheme::kDockerArchive:
-      return TRY_CONTEXT(FromSaved(reference, cache.folder()), reference.path);
+      return TRY_CONTEXT(FromSaved(reference, cache.folder(), options.archive_bytes_max), reference.path);
     case Scheme::kOras:
     case Scheme::kHttp:
       break;

@@ -19,7 +19,8 @@ namespace slipway::oci {
 struct SourceOptions {
   std::string arch;  // "amd64", "arm/v7"; empty: this machine's
   RegistryOptions registry;
-  unsigned downloads = 4;  // at once
+  unsigned downloads = 4;                                      // at once
+  std::uint64_t archive_bytes_max = std::uint64_t{256} << 30;  // that a compressed archive may unpack to
   // Bytes of blobs that are here, of all; from any thread, one at a time.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
 };
