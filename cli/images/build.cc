@@ -92,19 +92,31 @@ Result<Built> BuildFromRecipe(const Parsed& options, const std::string& output) 
   return Built{summary.digest, summary.size, summary.entries};
 }
 
+bool IsSif(const std::string& path) {
+  auto file = Open(path, O_RDONLY | O_NONBLOCK);
+  return file && sif::LooksLikeSif(file->get());
+}
+
 Result<Built> BuildTo(const Parsed& options, const std::string& output) {
   bool from_source = oci::LooksLikeReference(options.positionals()[1]);
+  if (!from_source && IsSif(options.positionals()[1]))
+    return Fail(Code::kInvalidArgument, options.positionals()[1],
+                ": it is a SIF already; --sandbox unpacks it, and a recipe with 'Bootstrap: localimage' builds on it");
   return from_source ? BuildFromSource(options, output) : BuildFromRecipe(options, output);
 }
 
-// A SIF beside it, unpacked: so the files are the caller's own, whoever they were in the build.
+// A SIF, which is made beside it when none was given, unpacked: so the files are the caller's own, whoever they were in the build.
 Result<Built> BuildSandbox(const Parsed& options, const std::string& output) {
   std::size_t slash = output.rfind('/');
   std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : output.substr(0, slash);
   std::string folder = TRY(MakeTempDirectory(parent, ".slipway-sandbox-"));
   auto make = [&]() -> Result<Built> {
-    Built built = TRY(BuildTo(options, folder + "/image.sif"));
-    UniqueFd sif_file = TRY(Open(folder + "/image.sif", O_RDONLY));
+    bool given = IsSif(options.positionals()[1]);
+    std::string file = given ? options.positionals()[1] : folder + "/image.sif";
+    Built built;
+    if (!given) built = TRY(BuildTo(options, file));
+    UniqueFd sif_file = TRY(Open(file, O_RDONLY));
+    if (given) built = {TRY(DigestOfFile(sif_file.get())), TRY(SizeOfFile(sif_file.get()))};
     auto image = TRY(sif::Read(sif_file.get()));
     auto partition = TRY(sif::PrimarySystemPartition(image, sif_file.get()));
     TRY(MakeDirectories(folder + "/root"));
