@@ -8,6 +8,7 @@
 #include <atomic>
 #include <csignal>
 
+#include "base/crypto/crypto.h"
 #include "base/os/fd.h"
 #include "base/text/units.h"
 #include "cli/images/pull_options.h"
@@ -101,11 +102,13 @@ Result<Built> BuildTo(const Parsed& options, const std::string& output) {
   bool from_source = oci::LooksLikeReference(options.positionals()[1]);
   if (!from_source && IsSif(options.positionals()[1]))
     return Fail(Code::kInvalidArgument, options.positionals()[1],
-                ": it is a SIF already; --sandbox unpacks it, and a recipe with 'Bootstrap: localimage' builds on it");
+                ": it is a SIF already; --sandbox unpacks it, and a recipe with 'Bootstrap: localimage' "
+                "builds on it");
   return from_source ? BuildFromSource(options, output) : BuildFromRecipe(options, output);
 }
 
-// A SIF, which is made beside it when none was given, unpacked: so the files are the caller's own, whoever they were in the build.
+// A SIF, which is made beside it when none was given, unpacked: so the files are the caller's own, whoever
+// they were in the build.
 Result<Built> BuildSandbox(const Parsed& options, const std::string& output) {
   std::size_t slash = output.rfind('/');
   std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : output.substr(0, slash);
