@@ -19,6 +19,14 @@ std::int32_t NumaNodeOf(const HostTree& host, const std::string& pci) {
   return static_cast<std::int32_t>(host.Number(Cat("/sys/bus/pci/devices/", pci, "/numa_node")).value_or(-1));
 }
 
+bool IsOffTheBus(const HostTree& host, const std::string& pci) {
+  std::string device = Cat("/sys/bus/pci/devices/", pci);
+  if (!host.Has(device)) return true;
+  // What a configuration space answers when there is no device: ones.
+  auto config = host.Read(device + "/config", 4096);
+  return config && config->starts_with("\xff\xff\xff\xff");
+}
+
 GpuInventory DiscoverGpus(const HostTree& host, NvmlSource* nvml) {
   GpuInventory inventory;
   DiscoverNvidia(host, nvml, inventory);
@@ -35,6 +43,8 @@ std::string GpuFingerprint(const HostTree& host) {
   for (const char* folder :
        {"/dev/dri", "/dev/nvidia-caps", "/proc/driver/nvidia/gpus", "/sys/class/kfd/kfd/topology/nodes"})
     print += Cat(folder, " ", Join(host.Names(folder), ","), "\n");
+  for (const std::string& pci : host.Names("/proc/driver/nvidia/gpus"))
+    print += Cat(pci, IsOffTheBus(host, pci) ? " off\n" : " on\n");
   for (const std::string& name : host.Names("/dev")) {
     if (name.starts_with("nvidia") || name == "kfd") print += Cat(name, "\n");
   }

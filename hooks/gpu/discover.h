@@ -65,5 +65,7 @@ void DiscoverIntel(const HostTree& host, GpuInventory& inventory);
 // The render and card nodes of a PCI device that are in /dev/dri, as paths.
 std::vector<std::string> DrmNodesOf(const HostTree& host, const std::string& pci);
 std::int32_t NumaNodeOf(const HostTree& host, const std::string& pci);
+// Nobody answers at that address any more.
+bool IsOffTheBus(const HostTree& host, const std::string& pci);
 
 }  // namespace slipway

@@ -77,10 +77,11 @@ struct GpuInventory {
   std::vector<Gpu> gpus;  // by vendor, then index
   std::vector<GpuDriver> drivers;
   std::vector<std::string> notes;  // what could not be found out, one sentence each
+  bool incomplete = false;         // a driver did not answer: asked again it may
 
   const GpuDriver* DriverOf(GpuVendor vendor) const;
 };
-void Fields(auto& archive, IsA<GpuInventory> auto& v) { archive(v.gpus, v.drivers, v.notes); }
+void Fields(auto& archive, IsA<GpuInventory> auto& v) { archive(v.gpus, v.drivers, v.notes, v.incomplete); }
 
 // What can be given to a task: a usable GPU, or a slice of one. Its number is its place in UnitsOf().
 struct GpuUnit {

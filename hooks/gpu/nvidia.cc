@@ -86,14 +86,6 @@ std::vector<GpuSlice> SlicesInFiles(const HostTree& host, std::uint32_t minor) {
   return slices;
 }
 
-// What its configuration space answers when nobody is there: ones.
-bool IsOffTheBus(const HostTree& host, const std::string& pci) {
-  std::string device = Cat("/sys/bus/pci/devices/", pci);
-  if (!host.Has(device)) return true;
-  auto config = host.Read(device + "/config", 4096);
-  return config && config->size() >= 4 && config->substr(0, 4) == "\xff\xff\xff\xff";
-}
-
 std::string FaultInFiles(const HostTree& host, const std::string& pci, const std::string& node,
                          const std::map<std::string, std::string>& keys) {
   if (IsOffTheBus(host, pci))
@@ -238,6 +230,7 @@ void DiscoverNvidia(const HostTree& host, NvmlSource* nvml, GpuInventory& invent
     if (said) {
       TakeNvml(*said, inventory, driver);
     } else {
+      inventory.incomplete = said.error().code != Code::kNotFound;
       inventory.notes.push_back(
           Cat("NVML: ", said.error().message, "; models, UUIDs of MIG devices and links may be unknown"));
     }
