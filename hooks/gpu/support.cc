@@ -19,9 +19,10 @@ const VendorFiles* FilesOf(const GpuSupport& support, GpuVendor vendor) {
   return nullptr;
 }
 
-ContainerEdits DevicesOf(const GpuUnit& unit) {
+// `root` ends with a slash.
+ContainerEdits DevicesOf(const GpuUnit& unit, const std::string& root) {
   ContainerEdits edits;
-  for (const std::string& node : unit.device_nodes) edits.devices.push_back({node, node});
+  for (const std::string& node : unit.device_nodes) edits.devices.push_back({node, root + node.substr(1)});
   return edits;
 }
 
@@ -75,7 +76,7 @@ Result<ContainerEdits> EditsOfUnits(const GpuSupport& support, const std::vector
         std::any_of(units.begin(), units.end(), [&](const GpuUnit* u) { return u->vendor == vendor; });
     if (used) TRY(AddVendor(support, vendor, image, edits, notes));
   }
-  for (const GpuUnit* unit : units) TRY(MergeEdits(edits, DevicesOf(*unit)));
+  for (const GpuUnit* unit : units) TRY(MergeEdits(edits, DevicesOf(*unit, support.root)));
   if (name_them) edits.env = VisibleOf(units);
   return edits;
 }
@@ -122,7 +123,7 @@ Result<CdiSpec> CdiOf(const GpuSupport& support, GpuVendor vendor) {
   TRY(AddVendor(support, vendor, {}, spec.edits, notes));
   CdiDevice everything{.name = "all"};
   for (const GpuUnit* unit : *all) {
-    ContainerEdits edits = DevicesOf(*unit);
+    ContainerEdits edits = DevicesOf(*unit, support.root);
     TRY(MergeEdits(everything.edits, edits));
     spec.devices.push_back({unit->name, edits});
     if (!unit->uuid.empty()) spec.devices.push_back({unit->uuid, edits});
