@@ -34,6 +34,7 @@ struct HeadOptions {
   Duration reattach_within = std::chrono::seconds(5);
   std::shared_ptr<const Site> site;  // as configured; null: an empty one
   std::string gpus_file;             // where the GPUs that nodes said they have are kept; empty: nowhere
+  std::function<std::string(const std::string& digest)> libc_of;  // an image's C library; null: not known
 };
 
 // Loop's thread only.

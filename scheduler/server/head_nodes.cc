@@ -197,6 +197,9 @@ void Head::SendToNode(Session& session, const NodeMessage& message) {
     ToProto(*launch, {options_.cluster_id, options_.cluster_name, &state(), &site()},
             SignCredential(CredentialOf(*launch, options_.cluster_id, options_.processes_per_core_max), key_),
             &out);
+    // What a driver's libraries have to fit.
+    if (out.launch().gpu_ids_size() != 0 && options_.libc_of)
+      out.mutable_launch()->set_image_libc(options_.libc_of(launch->image_digest));
   } else if (auto* kill = std::get_if<KillStep>(&message)) {
     ToProto(kill->step, out.mutable_kill());
   } else if (auto* end = std::get_if<EndJob>(&message)) {
