@@ -41,7 +41,7 @@ Result<> AddDevices(const v1::LaunchStep& launch, const EditFolders& folders, La
 EditFolders EditFolders::OfTheHost() { return {kCdiFolders, kHookFolders}; }
 
 Result<std::vector<std::string>> AddNodeEdits(const v1::LaunchStep& launch, const EditFolders& folders,
-                                              const NodeDevices& devices, LaunchPlan& plan) {
+                                              NodeDevices& devices, LaunchPlan& plan) {
   std::vector<std::string> notes;
   TRY(AddNodeDevices(launch, devices, folders.cdi, plan, notes));
   if (launch.program().devices_size() != 0) TRY_CONTEXT(AddDevices(launch, folders, plan, notes), "--device");

@@ -23,6 +23,6 @@ struct EditFolders {
 // createRuntime, poststart, poststop) are an error when a device that was asked for wants them, and left out
 // when an admin's file does.
 Result<std::vector<std::string>> AddNodeEdits(const v1::LaunchStep& launch, const EditFolders& folders,
-                                              const NodeDevices& devices, LaunchPlan& plan);
+                                              NodeDevices& devices, LaunchPlan& plan);
 
 }  // namespace slipway

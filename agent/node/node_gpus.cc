@@ -28,12 +28,21 @@ Result<Units> UnitsById(const v1::LaunchStep& launch, const NodeDevices& devices
   return units;
 }
 
-// Where the driver or the MIG instances are others than when the agent started, ids and libraries are wrong.
-Result<> CheckUnchanged(const NodeDevices& devices) {
+// Where the driver or the MIG instances are others than when the agent started, ids are wrong; where only
+// files moved (any package may run ldconfig), they are looked for again.
+Result<> CheckUnchanged(NodeDevices& devices, const Units& units) {
   HostTree host = TRY(HostTree::At(devices.host_root));
-  if (GpuFingerprint(host) == devices.gpus.fingerprint) return {};
-  return Fail(Code::kFailedPrecondition,
-              "the GPUs or their driver are not those that slipway-agent found when it started: restart it");
+  if (HardwareFingerprint(host) != devices.gpus.hardware)
+    return Fail(
+        Code::kFailedPrecondition,
+        "the GPUs or their driver are not those that slipway-agent found when it started: restart it");
+  if (GpuFingerprint(host) != devices.gpus.fingerprint) RefreshDriverFiles(host, devices.gpus);
+  for (const GpuUnit* unit : units) {
+    if (unit->vendor == GpuVendor::kNvidia && IsOffTheBus(host, unit->pci))
+      return Fail(Code::kFailedPrecondition, "GPU ", GpuIdOf(*unit), " (", unit->pci,
+                  ") has fallen off the bus: it needs a reset or a reboot");
+  }
+  return {};
 }
 
 // By UUID where the site's file has that name, else by index.
@@ -135,13 +144,13 @@ void AddGpuUnits(const NodeDevices& devices, v1::Node& facts) {
   }
 }
 
-Result<> AddNodeDevices(const v1::LaunchStep& launch, const NodeDevices& devices,
+Result<> AddNodeDevices(const v1::LaunchStep& launch, NodeDevices& devices,
                         const std::vector<std::string>& cdi_folders, LaunchPlan& plan,
                         std::vector<std::string>& notes) {
   ContainerEdits edits = devices.fabrics;
   if (launch.gpu_ids_size() != 0) {
-    TRY(CheckUnchanged(devices));
     Units units = TRY(UnitsById(launch, devices));
+    TRY(CheckUnchanged(devices, units));
     TRY(MergeEdits(edits, TRY(EditsOf(units, devices, {.libc = launch.image_libc()}, cdi_folders, notes))));
     NameGpus(units, launch.gpus_per_task(), devices.host_root, plan);
   }

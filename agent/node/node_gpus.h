@@ -2,7 +2,7 @@
 // The GPUs and fabrics of this node: found when the agent starts, told to the controller when it registers,
 // given to steps by the ids that the controller then knows them by.
 //
-// Built before the process has a second thread (the driver is asked in a child); then immutable.
+// Built before the process has a second thread (the driver is asked in a child). Loop's thread only.
 #pragma once
 
 #include <string>
@@ -37,9 +37,10 @@ void AddGpuUnits(const NodeDevices& devices, v1::Node& facts);
 
 // What of it every step gets, and the GPUs that its job has here; and for each rank its own, where the job
 // asked for GPUs per task. `cdi_folders`: a site's file that speaks of a vendor's GPUs wins over what we
-// found. kFailedPrecondition names a GPU that is not there any more, a driver that was changed, or a C
-// library of the image that is too old. Lines for the log go to `notes`.
-Result<> AddNodeDevices(const v1::LaunchStep& launch, const NodeDevices& devices,
+// found. kFailedPrecondition names a GPU that is not there any more or does not answer, a driver that was
+// changed, or a C library of the image that is too old. Drivers' files that have moved are found anew. Lines
+// for the log go to `notes`.
+Result<> AddNodeDevices(const v1::LaunchStep& launch, NodeDevices& devices,
                         const std::vector<std::string>& cdi_folders, LaunchPlan& plan,
                         std::vector<std::string>& notes);
 

@@ -86,6 +86,25 @@ TEST_F(NodeGpusTest, OneThatIsGoneAndADriverThatChangedAreNamed) {
   EXPECT_THAT(Add({"GPU-1"}).error().message, HasSubstr("restart it"));
 }
 
+TEST_F(NodeGpusTest, OneThatFellOffTheBusIsRefusedAndTheOtherIsNot) {
+  Find();
+  host_.File("/sys/bus/pci/devices/0000:47:00.0/config", std::string(64, '\xff'));
+  EXPECT_THAT(Add({"GPU-2"}).error().message, HasSubstr("GPU GPU-2 (0000:47:00.0) has fallen off the bus"));
+  EXPECT_TRUE(Add({"GPU-1"}));
+}
+
+TEST_F(NodeGpusTest, FilesThatMovedAreFoundAgain) {
+  Find();
+  host_.Remove(kLibraryFolder);
+  PutNvidiaLibraries(host_, "550.54.14", "/usr/lib64");
+  host_.File("/etc/ld.so.cache", "written anew");
+  ASSERT_TRUE(Add({"GPU-1"}));
+  bool moved = false;
+  for (const Mount& mount : plan_.spec.mounts)
+    moved = moved || mount.source == host_.root() + "/usr/lib64/libcuda.so.550.54.14";
+  EXPECT_TRUE(moved);
+}
+
 TEST_F(NodeGpusTest, AnImageThatIsTooOldIsRefused) {
   Find();
   libc_ = "glibc 2.12";

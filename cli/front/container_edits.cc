@@ -15,6 +15,8 @@
 #include "cli/front/security_options.h"
 #include "hooks/edits/folders.h"
 #include "hooks/edits/request.h"
+#include "hooks/fabric/fabric.h"
+#include "hooks/host/host_tree.h"
 #include "launcher/client/container_run.h"
 #include "launcher/client/user.h"
 
@@ -62,7 +64,36 @@ Result<EditsAnswer> Ask(const EditsRequest& request) {
 constexpr std::uint32_t kGpusMax = 4096;
 
 // For tests: the root of a recorded host's tree, whose GPUs are taken for this host's.
-constexpr const char* kHostVariable = "SLIPWAY_GPU_HOST";
+constexpr const char* kHostVariable = "SLIPWAY_HOST_TREE";
+
+std::string HostRoot() {
+  const char* host = std::getenv(kHostVariable);
+  return host == nullptr ? "/" : host;
+}
+
+// Five names, so that a start on a host without any costs nothing more.
+bool MayHaveFabrics(const std::string& root) {
+  std::string prefix = root == "/" ? "" : root;
+  for (const char* path :
+       {"/sys/class/infiniband_verbs", "/sys/class/cxi", "/dev/hfi1_0", "/dev/xpmem", "/dev/gdrdrv"}) {
+    if (::access((prefix + path).c_str(), F_OK) == 0) return true;
+  }
+  return false;
+}
+
+// As Apptainer, whose containers see all of /dev unless they are contained.
+Result<> AddFabrics(const Parsed& parsed, LaunchSpec& spec) {
+  std::string setting = parsed.Value("fabrics", "auto");
+  if (setting != "auto" && setting != "none")
+    return Fail(Code::kInvalidArgument, "--fabrics '", setting.substr(0, 64), "': auto or none");
+  bool contained = parsed.Has("contain") || parsed.Has("containall") || parsed.Has("compat");
+  bool dev = std::any_of(spec.mounts.begin(), spec.mounts.end(),
+                         [](const Mount& mount) { return mount.type == Mount::kDev; });
+  if (setting == "none" || contained || !dev || !MayHaveFabrics(HostRoot())) return {};
+  HostTree host = TRY(HostTree::At(HostRoot()));
+  ApplyEdits(EditsOfFabrics(FindFabrics(host), host), spec);
+  return {};
+}
 
 std::string CacheFile() {
   const char* cache = std::getenv("XDG_CACHE_HOME");
@@ -88,7 +119,7 @@ Result<GpuWish> WishOf(const Parsed& parsed, const ImageFile& image) {
   std::vector<std::string> devices = parsed.List("device");
   bool any = wish.nvidia || wish.amd || wish.count != 0 || std::any_of(devices.begin(), devices.end(), IsGpu);
   if (!any) return wish;
-  if (const char* host = std::getenv(kHostVariable)) wish.host = host;
+  wish.host = HostRoot();
   wish.cache_file = CacheFile();
   wish.image_is_directory = image.source.kind == ImageKind::kDirectory;
   if (wish.image_is_directory || image.file) wish.image_path = image.path;
@@ -100,27 +131,36 @@ Result<GpuWish> WishOf(const Parsed& parsed, const ImageFile& image) {
 }  // namespace
 
 std::vector<Option> EditsOptionList() {
-  return {{.name = "nv",
-           .help = "NVIDIA's GPUs of this host, with its driver's libraries and programs",
-           .variables = {"NV"}},
-          {.name = "rocm", .help = "the same for AMD's", .variables = {"ROCM"}},
-          {.name = "gpus",
-           .type = Option::kString,
-           .value_name = "N",
-           .help = "only the first N GPUs of this host, whoever made them, or all",
-           .variables = {"GPUS"}},
-          {.name = "device",
-           .type = Option::kList,
-           .value_name = "VENDOR/CLASS=NAME",
-           .help = "a device of this node by its CDI name (\"all\" for every one of its kind); "
-                   "nvidia.com/gpu=0, amd.com/gpu=0 and intel.com/gpu=0 need no CDI file",
-           .variables = {"DEVICE"}}};
+  return {
+      {.name = "nv",
+       .help = "NVIDIA's GPUs of this host, with its driver's libraries and programs",
+       .variables = {"NV"}},
+      {.name = "rocm", .help = "the same for AMD's", .variables = {"ROCM"}},
+      {.name = "gpus",
+       .type = Option::kString,
+       .value_name = "N",
+       .help = "only the first N GPUs of this host, whoever made them, or all",
+       .variables = {"GPUS"}},
+      {.name = "fabrics",
+       .type = Option::kString,
+       .value_name = "auto|none",
+       .help = "devices of InfiniBand, Slingshot, EFA, XPMEM and GDRCopy that this host has: all of them, "
+               "unless --contain is given, or none",
+       .complete = "auto|none",
+       .variables = {"FABRICS"}},
+      {.name = "device",
+       .type = Option::kList,
+       .value_name = "VENDOR/CLASS=NAME",
+       .help = "a device of this node by its CDI name (\"all\" for every one of its kind); "
+               "nvidia.com/gpu=0, amd.com/gpu=0 and intel.com/gpu=0 need no CDI file",
+       .variables = {"DEVICE"}}};
 }
 
 Result<> AddEdits(const Parsed& parsed, const ImageFile& image, LaunchSpec& spec,
                   const std::function<void(const std::string&)>& say) {
   Security security = TRY(SecurityOf(parsed, spec.confinement.capabilities));
   spec.confinement = security.confinement;
+  TRY(AddFabrics(parsed, spec));
   EditsRequest request{.seccomp_file = security.seccomp_file,
                        .capabilities = spec.confinement.capabilities,
                        .devices = parsed.List("device"),

@@ -17,7 +17,7 @@ class GpuFrontTest : public FrontTest {
     options.insert(options.begin(), "exec");
     options.push_back(path_ + "/root");
     options.insert(options.end(), command.begin(), command.end());
-    return Slipway(options, {.env = {{"SLIPWAY_GPU_HOST", host_.root()},
+    return Slipway(options, {.env = {{"SLIPWAY_HOST_TREE", host_.root()},
                                      {"XDG_CACHE_HOME", MakeFolder("/cache-" + Name())}}});
   }
   static std::string Name() { return testing::UnitTest::GetInstance()->current_test_info()->name(); }
@@ -71,6 +71,14 @@ TEST_F(GpuFrontTest, RocmGivesRenderNodes) {
   EXPECT_THAT(ended.err, HasSubstr("the image must bring its own"));
 }
 
+TEST_F(GpuFrontTest, FabricsAreThereUnlessTheContainerIsContainedOrTheyAreNotWanted) {
+  host_.File("/dev/xpmem");
+  EXPECT_THAT(On({}, {"ls", "/dev"}).out, HasSubstr("xpmem"));
+  EXPECT_THAT(On({"--fabrics", "none"}, {"ls", "/dev"}).out, Not(HasSubstr("xpmem")));
+  EXPECT_THAT(On({"--contain"}, {"ls", "/dev"}).out, Not(HasSubstr("xpmem")));
+  EXPECT_THAT(On({"--fabrics", "some"}, {"true"}).err, HasSubstr("--fabrics 'some': auto or none"));
+}
+
 // The image is made of this host's programs, so its C library is this host's.
 TEST_F(GpuFrontTest, ADriverThatNeedsANewerCLibraryIsRefusedBeforeTheStart) {
   PutTwoA100(host_);
@@ -82,7 +90,7 @@ TEST_F(GpuFrontTest, ADriverThatNeedsANewerCLibraryIsRefusedBeforeTheStart) {
   EXPECT_THAT(ended.err,
               HasSubstr("libcuda.so.1 (NVIDIA driver 550.54.14) needs GLIBC_2.99 and the image has glibc"));
   std::vector<std::string> packed = {"exec", "--nv", path_ + "/image.sif", "true"};
-  Besides besides{.env = {{"SLIPWAY_GPU_HOST", host_.root()}, {"XDG_CACHE_HOME", MakeFolder("/cache-sif")}}};
+  Besides besides{.env = {{"SLIPWAY_HOST_TREE", host_.root()}, {"XDG_CACHE_HOME", MakeFolder("/cache-sif")}}};
   EXPECT_THAT(Slipway(packed, besides).err, HasSubstr("needs GLIBC_2.99 and the image has glibc"));
 }
 

@@ -35,23 +35,29 @@ GpuInventory DiscoverGpus(const HostTree& host, NvmlSource* nvml) {
   return inventory;
 }
 
-std::string GpuFingerprint(const HostTree& host) {
+std::string HardwareFingerprint(const HostTree& host) {
   std::string print = Cat("1\n", host.Text("/proc/sys/kernel/random/boot_id").value_or(""), "\n");
   for (const char* file : {"/proc/driver/nvidia/version", "/sys/module/nvidia/version",
                            "/sys/module/amdgpu/version", "/proc/sys/kernel/osrelease"})
     print += Cat(file, " ", host.Text(file).value_or("-"), "\n");
-  for (const char* folder :
-       {"/dev/dri", "/dev/nvidia-caps", "/proc/driver/nvidia/gpus", "/sys/class/kfd/kfd/topology/nodes"})
+  for (const char* folder : {"/proc/driver/nvidia/gpus", "/sys/class/kfd/kfd/topology/nodes"})
     print += Cat(folder, " ", Join(host.Names(folder), ","), "\n");
-  for (const std::string& pci : host.Names("/proc/driver/nvidia/gpus"))
-    print += Cat(pci, IsOffTheBus(host, pci) ? " off\n" : " on\n");
-  for (const std::string& name : host.Names("/dev")) {
-    if (name.starts_with("nvidia") || name == "kfd") print += Cat(name, "\n");
-  }
   for (const std::string& gpu : host.Names("/proc/driver/nvidia/capabilities")) {
     std::string mig = Cat("/proc/driver/nvidia/capabilities/", gpu, "/mig");
     for (const std::string& instance : host.Names(mig))
       print += Cat(gpu, " ", instance, " ", Join(host.Names(Cat(mig, "/", instance)), ","), "\n");
+  }
+  return print;
+}
+
+std::string GpuFingerprint(const HostTree& host) {
+  std::string print = HardwareFingerprint(host);
+  for (const std::string& pci : host.Names("/proc/driver/nvidia/gpus"))
+    print += Cat(pci, IsOffTheBus(host, pci) ? " off\n" : " on\n");
+  for (const char* folder : {"/dev/dri", "/dev/nvidia-caps"})
+    print += Cat(folder, " ", Join(host.Names(folder), ","), "\n");
+  for (const std::string& name : host.Names("/dev")) {
+    if (name.starts_with("nvidia") || name == "kfd") print += Cat(name, "\n");
   }
   print += Cat("ld.so.cache ", host.Identity("/etc/ld.so.cache"), "\n");
   return print;

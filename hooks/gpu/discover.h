@@ -53,8 +53,11 @@ class NvmlSource {
 // `nvml` null: files only. Never fails: what is not there is not in it, what is broken says so.
 GpuInventory DiscoverGpus(const HostTree& host, NvmlSource* nvml);
 
-// Changes whenever DiscoverGpus or the drivers' files would say something else: boot, driver versions,
-// device nodes, MIG instances, the loader's cache. Cheap: a dozen small files.
+// Changes when units are others than they were, or belong to another driver: boot, driver versions, the GPUs'
+// addresses, MIG instances.
+std::string HardwareFingerprint(const HostTree& host);
+// Changes whenever DiscoverGpus or the drivers' files would say something else: beside the above, which of
+// them answer, device nodes and the loader's cache. Cheap: a dozen small files.
 std::string GpuFingerprint(const HostTree& host);
 
 // Each vendor's part; appended to `inventory`.

@@ -243,8 +243,12 @@ TEST(GpuFingerprint, ChangesWithTheDriverAndTheMigInstancesAndOnlyThen) {
   host.Remove("/proc/driver/nvidia/capabilities/gpu0/mig/gi9/ci0");
   std::string fewer = GpuFingerprint(host.tree());
   EXPECT_NE(fewer, before);
-  PutNvidiaModule(host, "550.90.07");
+  std::string hardware = HardwareFingerprint(host.tree());
+  host.File("/etc/ld.so.cache", "written anew");
   EXPECT_NE(GpuFingerprint(host.tree()), fewer);
+  EXPECT_EQ(HardwareFingerprint(host.tree()), hardware);
+  PutNvidiaModule(host, "550.90.07");
+  EXPECT_NE(HardwareFingerprint(host.tree()), hardware);
 }
 
 }  // namespace

@@ -42,6 +42,14 @@ Result<std::string> ReadBy(int fd, Clock::time_point deadline) {
   }
 }
 
+// One that hangs in the kernel would not let us go.
+void Reap(Process& child) {
+  constexpr int kPatience_ms = 1000;
+  pollfd ended{.fd = child.pidfd(), .events = POLLIN};
+  if (::poll(&ended, 1, kPatience_ms) == 1) [[maybe_unused]]
+    auto status = child.Wait();
+}
+
 }  // namespace
 
 Result<NvmlAnswer> NvmlInChild::Ask() {
@@ -55,8 +63,7 @@ Result<NvmlAnswer> NvmlInChild::Ask() {
   pipe.write.reset();
   auto bytes = ReadBy(pipe.read.get(), Clock::now() + deadline_);
   [[maybe_unused]] auto killed = child.Signal(SIGKILL);
-  if (bytes) [[maybe_unused]]
-    auto ended = child.Wait();
+  Reap(child);
   if (!bytes) return Failure(std::move(bytes).error());
   if (bytes->empty()) return Fail(Code::kInternal, "the driver's library ended the process that asked it");
   Framed framed = TRY(Decode<Framed>(*bytes, "NVML's answer"));

@@ -39,9 +39,9 @@ Result<> AddVendor(const GpuSupport& support, GpuVendor vendor, const ImageLibra
 
 }  // namespace
 
-GpuSupport FindGpuSupport(const HostTree& host, NvmlSource* nvml) {
-  GpuSupport support{.root = host.FromHere("/"), .fingerprint = GpuFingerprint(host)};
-  support.inventory = DiscoverGpus(host, nvml);
+void RefreshDriverFiles(const HostTree& host, GpuSupport& support) {
+  support.fingerprint = GpuFingerprint(host);
+  support.files.clear();
   for (const GpuDriver& driver : support.inventory.drivers) {
     VendorFiles files{.vendor = driver.vendor};
     if (auto found = FindDriverFiles(host, driver))
@@ -50,6 +50,12 @@ GpuSupport FindGpuSupport(const HostTree& host, NvmlSource* nvml) {
       files.fault = found.error().message;
     support.files.push_back(std::move(files));
   }
+}
+
+GpuSupport FindGpuSupport(const HostTree& host, NvmlSource* nvml) {
+  GpuSupport support{.root = host.FromHere("/"), .hardware = HardwareFingerprint(host)};
+  support.inventory = DiscoverGpus(host, nvml);
+  RefreshDriverFiles(host, support);
   return support;
 }
 

@@ -21,18 +21,21 @@ void Fields(auto& archive, IsA<VendorFiles> auto& v) { archive(v.vendor, v.files
 
 struct GpuSupport {
   std::uint32_t format = 1;
-  std::string root, fingerprint;  // of the host that it was found on
+  std::string root, fingerprint, hardware;  // of the host that it was found on
   GpuInventory inventory;
   std::vector<VendorFiles> files;
 };
 void Fields(auto& archive, IsA<GpuSupport> auto& v) {
-  archive(v.format, v.root, v.fingerprint, v.inventory, v.files);
+  archive(v.format, v.root, v.fingerprint, v.hardware, v.inventory, v.files);
 }
 
 GpuSupport FindGpuSupport(const HostTree& host, NvmlSource* nvml);
 // The same from `cache_file` while the fingerprint holds; written anew when it does not. A file that cannot
 // be read or written, or is another user's, only costs time.
 GpuSupport CachedGpuSupport(const HostTree& host, NvmlSource* nvml, const std::string& cache_file);
+
+// Looks for the drivers' files anew, where these may have moved and the GPUs are the same. Asks no driver.
+void RefreshDriverFiles(const HostTree& host, GpuSupport& support);
 
 // Devices, files and, where `name_them`, the variables of these units. kFailedPrecondition says why a
 // vendor's cannot be used here or in that image. `notes` gets lines for people.

@@ -38,6 +38,15 @@ TEST_F(GpuCluster, AJobGetsOfTheTypeThatItAsksForByTheNodesOwnNames) {
   EXPECT_EQ(message.launch().gpu_ids(0), "GPU-b");
 }
 
+TEST_F(GpuCluster, AJobCannotNameAGpuThatTheSchedulerDidNotGiveIt) {
+  auto node = Join("n1", {Gpu("GPU-a", "h100")});
+  v1::SubmitRequest request = Batch(folder_.image);
+  request.mutable_spec()->mutable_program()->add_devices("nvidia.com/gpu=all");
+  auto refused = Submit(kAnn, request);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("asks for GPUs with --gpus"), std::string::npos);
+}
+
 TEST_F(GpuCluster, ANodeThatClaimsOneGpuTwiceIsRefused) {
   FakeNode node(folder_, server_->port(), "n1", "n1", 4, {}, {Gpu("GPU-a", "h100"), Gpu("GPU-a", "h100")});
   EXPECT_EQ(node.Finish().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
