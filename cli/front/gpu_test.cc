@@ -81,12 +81,14 @@ TEST_F(GpuFrontTest, FabricsAreThereUnlessTheContainerIsContainedOrTheyAreNotWan
 
 TEST_F(GpuFrontTest, WhoEntersAnInstanceFindsItsDriver) {
   PutTwoA100(host_);
-  Besides besides{.env = {{"SLIPWAY_HOST_TREE", host_.root()}, {"XDG_CACHE_HOME", MakeFolder("/cache-instance")}}};
+  Besides besides{
+      .env = {{"SLIPWAY_HOST_TREE", host_.root()}, {"XDG_CACHE_HOME", MakeFolder("/cache-instance")}}};
   Ended started = Slipway({"instance", "start", "--nv", path_ + "/root", "gpu"}, besides);
   ASSERT_EQ(started.code, 0) << started.err;
   Ended inside = Slipway({"exec", "--env", "LD_LIBRARY_PATH=/own", "instance://gpu", "sh", "-c",
                           "ls /dev; echo $LD_LIBRARY_PATH"});
-  EXPECT_THAT(inside.out, AllOf(HasSubstr("nvidia1\n"), HasSubstr("/own:/.singularity.d/libs\n"))) << inside.err;
+  EXPECT_THAT(inside.out, AllOf(HasSubstr("nvidia1\n"), HasSubstr("/own:/.singularity.d/libs\n")))
+      << inside.err;
   EXPECT_EQ(Slipway({"instance", "stop", "gpu"}).code, 0);
 }
 
