@@ -6,7 +6,6 @@
 
 #include "base/log/log.h"
 #include "base/os/fd.h"
-#include "scheduler/plan/vec.h"
 
 namespace slipway::scheduler {
 namespace {
@@ -35,6 +34,12 @@ Result<File> ReadRecords(const std::string& file) {
   File read = TRY(Decode<File>(bytes, file));
   if (read.version != 1) return Fail(Code::kUnimplemented, file, ": version ", read.version);
   return read;
+}
+
+// How many kinds the planner can tell apart is the core's to judge.
+bool HasRoomFor(Site site, const std::string& type) {
+  site.nodes["one more"].gpus = {{type, 1}};
+  return CheckSite(site).has_value();
 }
 
 }  // namespace
@@ -75,18 +80,16 @@ bool DiscoveredGpus::Learn(const std::string& node, std::vector<DiscoveredGpu> g
 Site DiscoveredGpus::AddedTo(const Site& configured, std::vector<std::string>* untyped) const {
   Site site = configured;
   std::vector<std::string> known = configured.GresKinds();
-  std::set<std::string> kinds(known.begin(), known.end());
+  std::set<std::string> kinds(known.begin(), known.end()), too_many;
   for (const auto& [node, gpus] : nodes_) {
     NodeTraits& traits = site.nodes[node];
     if (!traits.gpus.empty()) continue;
     for (const DiscoveredGpu& gpu : gpus) {
-      std::string kind = Cat("gpu:", gpu.type), type = gpu.type;
-      if (!kinds.contains(kind) && kinds.size() >= plan::kGpuTypes) {
-        if (untyped != nullptr) untyped->push_back(gpu.type);
-        type.clear();
-      } else {
-        kinds.insert(kind);
-      }
+      std::string kind = Cat("gpu:", gpu.type);
+      if (!kinds.contains(kind) && !too_many.contains(kind))
+        (HasRoomFor(site, gpu.type) ? kinds : too_many).insert(kind);
+      std::string type = kinds.contains(kind) ? gpu.type : std::string();
+      if (type.empty() && untyped != nullptr) untyped->push_back(gpu.type);
       if (traits.gpus.empty() || traits.gpus.back().name != type) traits.gpus.push_back({type, 0});
       ++traits.gpus.back().count;
       traits.gpu_ids.push_back(gpu.id);
