@@ -157,6 +157,20 @@ const Settings& DaemonSettings() {
        .type = S::kBytes,
        .fallback = "0",
        .doc = "Memory to offer, bytes; 0: all that hwloc finds."},
+      {.key = "agent.gpus",
+       .type = S::kString,
+       .fallback = "auto",
+       .doc = "auto: GPUs that are found are offered; none: they are not."},
+      {.key = "agent.fabrics",
+       .type = S::kString,
+       .fallback = "auto",
+       .doc =
+           "auto: containers of jobs get the devices of InfiniBand, Slingshot, EFA, XPMEM and GDRCopy that "
+           "the node has; none: they do not."},
+      {.key = "agent.host_root",
+       .type = S::kString,
+       .fallback = "/",
+       .doc = "Root of the tree in which devices and drivers are looked for; another than / for tests."},
   };
   static const Settings settings = [] {
     Settings all = own, site = SiteSettings();

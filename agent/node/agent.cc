@@ -208,6 +208,7 @@ void Agent::Parts::FillRegister(v1::FromNode& first) {
   registration.set_protocol(kProtocol);
   v1::Node& facts = *registration.mutable_facts();
   facts = ToProto(options.facts);
+  AddGpuUnits(options.devices, facts);
   facts.set_name(options.node);
   facts.set_address(options.address);
   facts.set_boot_id(options.boot_id);
@@ -282,7 +283,7 @@ void Agent::Parts::Launch(const v1::LaunchStep& launch) {
                 .agent_uid = ::getuid()};
   auto plan = PlanOf(launch, side);
   if (!plan) return steps->Refuse(FromProto(launch.step()), plan.error().message);
-  auto notes = AddNodeEdits(launch, EditFolders::OfTheHost(), *plan);
+  auto notes = AddNodeEdits(launch, EditFolders::OfTheHost(), options.devices, *plan);
   if (!notes) return steps->Refuse(FromProto(launch.step()), notes.error().message);
   images->Used(plan->spec.image_digest);
   for (const std::string& note : *notes) Log(Level::kWarn, note, {{"step", ToString(plan->spec.step)}});

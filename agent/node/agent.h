@@ -9,6 +9,7 @@
 #include <string>
 
 #include "agent/node/facts.h"
+#include "agent/node/node_gpus.h"
 #include "api/tls.h"
 #include "base/loop/loop.h"
 
@@ -27,6 +28,7 @@ struct AgentOptions {
   std::string token_socket, client_dir;  // empty: none
   std::string boot_id;
   NodeFacts facts;
+  NodeDevices devices;
 };
 Result<AgentOptions> AgentOptionsOf(const Config& config);
 

@@ -10,6 +10,7 @@
 #include "base/loop/epoll_loop.h"
 #include "base/os/slices.h"
 #include "base/os/socket.h"
+#include "base/text/text.h"
 
 namespace slipway {
 namespace {
@@ -23,7 +24,12 @@ Result<> Run(const std::string& config_file) {
   AskForShortSlices();
   AgentOptions options = TRY(AgentOptionsOf(config));
   Log(Level::kInfo, "starting",
-      {{"node", options.node}, {"cores", options.facts.cores}, {"memory_bytes", options.facts.memory_bytes}});
+      {{"node", options.node},
+       {"cores", options.facts.cores},
+       {"memory_bytes", options.facts.memory_bytes},
+       {"gpus", options.devices.units.size()},
+       {"fabrics", Join(options.devices.fabric_names, ",")}});
+  for (const std::string& note : options.devices.gpus.inventory.notes) Log(Level::kWarn, note);
   auto agent = TRY(Agent::Start(*loop, std::move(options)));
   NotifyReady();
   loop->Run();

@@ -41,8 +41,9 @@ Result<> AddDevices(const v1::LaunchStep& launch, const EditFolders& folders, La
 EditFolders EditFolders::OfTheHost() { return {kCdiFolders, kHookFolders}; }
 
 Result<std::vector<std::string>> AddNodeEdits(const v1::LaunchStep& launch, const EditFolders& folders,
-                                              LaunchPlan& plan) {
+                                              NodeDevices& devices, LaunchPlan& plan) {
   std::vector<std::string> notes;
+  TRY(AddNodeDevices(launch, devices, folders.cdi, plan, notes));
   if (launch.program().devices_size() != 0) TRY_CONTEXT(AddDevices(launch, folders, plan, notes), "--device");
   HookOccasion occasion{.command = plan.spec.argv.empty() ? "" : plan.spec.argv[0],
                         .has_bind_mounts = launch.program().binds_size() != 0};

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What this node's own files add to a step: the devices that its job asked for (CDI), the admin's hooks for
-// every container (OCI hooks.d). Read when the step comes, by the agent, which has no privilege; what they
-// say is run with the job's user's rights only.
+// What this node adds to a step: its GPUs and fabrics, and by its own files the devices that its job asked
+// for (CDI), the admin's hooks for every container (OCI hooks.d). Read when the step comes, by the agent,
+// which has no privilege; what they say is run with the job's user's rights only.
 #pragma once
 
 #include <string>
 #include <vector>
 
+#include "agent/node/node_gpus.h"
 #include "agent/steps/plan.h"
 #include "slipway/v1/node.pb.h"
 
@@ -22,6 +23,6 @@ struct EditFolders {
 // createRuntime, poststart, poststop) are an error when a device that was asked for wants them, and left out
 // when an admin's file does.
 Result<std::vector<std::string>> AddNodeEdits(const v1::LaunchStep& launch, const EditFolders& folders,
-                                              LaunchPlan& plan);
+                                              NodeDevices& devices, LaunchPlan& plan);
 
 }  // namespace slipway

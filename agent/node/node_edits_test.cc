@@ -39,9 +39,10 @@ class NodeEditsTest : public testing::Test {
         Cat(R"({"version": "1.0.0", "hook": {"path": "/h"}, "when": {"commands": ["^lmp$"]}, "stages": [)",
             stages, "]}")));
   }
-  auto Add() { return AddNodeEdits(launch_, folders_, plan_); }
+  auto Add() { return AddNodeEdits(launch_, folders_, devices_, plan_); }
   std::string path_;
   EditFolders folders_;
+  NodeDevices devices_;
   v1::LaunchStep launch_;
   LaunchPlan plan_;
 };

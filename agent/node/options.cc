@@ -22,6 +22,14 @@ Result<AgentOptions> AgentOptionsOf(const Config& config) {
   options.boot_id = TRY(FindBootId(options.state_dir));
   options.facts = TRY(
       FindNodeFacts(static_cast<std::uint32_t>(config.Integer("agent.cores")), config.Bytes("agent.memory")));
+  for (const char* key : {"agent.gpus", "agent.fabrics"}) {
+    if (config.String(key) != "auto" && config.String(key) != "none")
+      return Fail(Code::kInvalidArgument, key, " is auto or none, not \"", config.String(key), "\"");
+  }
+  options.devices = TRY(FindNodeDevices({.gpus = config.String("agent.gpus") == "auto",
+                                         .fabrics = config.String("agent.fabrics") == "auto",
+                                         .host_root = config.String("agent.host_root"),
+                                         .cache_file = options.state_dir + "/gpus"}));
   return options;
 }
 

@@ -102,6 +102,9 @@ Result<LaunchSpec> PlanLaunch(const StepSpec& spec) {
   for (std::uint32_t local = 0; local < ranks.size(); ++local) {
     launch.tasks.push_back(
         {.rank = ranks[local], .env = RankEnvironment(spec, local), .cpus = ProcessorsOf(spec, local)});
+    if (local >= spec.task_devices.size()) continue;
+    const std::vector<std::string>& env = spec.task_devices[local].env;
+    launch.tasks.back().env.insert(launch.tasks.back().env.end(), env.begin(), env.end());
   }
   return launch;
 }

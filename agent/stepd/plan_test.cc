@@ -55,6 +55,15 @@ TEST(RankEnvironment, DropsWhatAnEnclosingJobLeft) {
     EXPECT_THAT(env, Contains(line));
 }
 
+TEST(LaunchPlan, EachRankIsToldOfItsOwnDevices) {
+  StepSpec spec = TwoNodes();
+  spec.task_devices = {{.env = {"CUDA_VISIBLE_DEVICES=GPU-1"}}, {.env = {"CUDA_VISIBLE_DEVICES=GPU-2"}}};
+  auto launch = PlanLaunch(spec);
+  ASSERT_TRUE(launch) << launch.error().message;
+  EXPECT_THAT(launch->tasks[0].env, Contains("CUDA_VISIBLE_DEVICES=GPU-1"));
+  EXPECT_THAT(launch->tasks[1].env, Contains("CUDA_VISIBLE_DEVICES=GPU-2"));
+}
+
 TEST(LaunchPlan, MountsWhatAUserOfApptainerExpects) {
   StepSpec spec = TwoNodes();
   spec.mounts = {{.source = "/data", .target = "/data"}};

@@ -43,6 +43,9 @@ std::string AgentToml(const Layout& layout, const Options& options, const std::s
           Line("key", Cat(layout.cluster(), "/nodes/", name, ".key")), Line("state_dir", dir + "/state"),
           Line("broker_socket", dir + "/run/broker.sock"), Line("client_dir", dir + "/client"),
           Line("token_socket", dir + "/client/token.sock"));
+  // Virtual nodes share the machine: several that offer its GPUs would offer each one several times.
+  if (options.nodes > 1) text += Line("gpus", "none");
+  if (!options.host_tree.empty()) text += Line("host_root", options.host_tree);
   if (options.cores != 0) text += Cat("cores = ", options.cores, "\n");
   if (options.memory_bytes != 0) text += Cat("memory = ", options.memory_bytes, "\n");
   return text;

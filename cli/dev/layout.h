@@ -23,6 +23,7 @@ struct Options {
   unsigned cores = 0;              // of each node; 0: what hwloc finds
   std::uint64_t memory_bytes = 0;  // of each node; 0: what hwloc finds
   std::vector<std::string> share;  // host folders that nodes see although they lie under /tmp
+  std::string host_tree;           // where the nodes look for devices; empty: this machine
   bool daemons = true;             // off: namespaces only, for tests of them
 };
 

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/os/fd.h"
+#include "cli/edits/gpus.h"
 #include "hooks/cdi/devices.h"
 #include "hooks/edits/request.h"
 #include "hooks/oci/hooks_d.h"
@@ -23,10 +24,11 @@ Result<> Seccomp(const EditsRequest& request, EditsAnswer& answer) {
   return {};
 }
 
-Result<> Fill(const EditsRequest& request, EditsAnswer& answer) {
+Result<> Fill(EditsRequest request, EditsAnswer& answer) {
   TRY_CONTEXT(Seccomp(request, answer), Cat("--security seccomp:", request.seccomp_file));
+  TRY(AddGpus(request, kCdiFolders, answer));
   CdiAnswer devices = TRY_CONTEXT(ResolveDevices(request.devices), "--device");
-  answer.edits = std::move(devices.edits);
+  TRY(MergeEdits(answer.edits, devices.edits));
   for (std::string& warning : devices.warnings) answer.warnings.push_back(std::move(warning));
   if (!request.hooks) return {};
   HookOccasion occasion{.command = request.command, .has_bind_mounts = request.has_bind_mounts};
@@ -39,7 +41,7 @@ Result<EditsAnswer> Answer() {
   EditsRequest request = TRY(Decode<EditsRequest>(bytes, "request"));
   if (request.version != 1) return Fail(Code::kInvalidArgument, "request of version ", request.version);
   EditsAnswer answer;
-  if (auto filled = Fill(request, answer); !filled) {
+  if (auto filled = Fill(std::move(request), answer); !filled) {
     answer.code = static_cast<std::int32_t>(filled.error().code);
     answer.message = filled.error().message;
   }

@@ -144,7 +144,7 @@ Result<int> Run(const Command& command, const std::string& name, Parsed parsed) 
       }));
   ContainerRun& run = prepared.run;
   run.spec.argv = ArgvFor(name, parsed, std::move(rest));
-  TRY(AddEdits(parsed, run.spec, run.say));
+  TRY(AddEdits(parsed, prepared.image, run.spec, run.say));
   if (parsed.Has("explain")) {
     run.ready = [&](const Entered& entered, const InitReady& ready) {
       std::fputs(Explained(entered, prepared.image, run.spec, ready, prepared.caller_variables).c_str(),

@@ -47,6 +47,12 @@ constexpr Foreign kForeign[] = {
     {"dmtcp-launch", Option::kString, "DMTCP_LAUNCH", Verdict::kRefuse, "start dmtcp_launch as the command"},
     {"dmtcp-restart", Option::kString, "DMTCP_RESTART", Verdict::kRefuse,
      "start dmtcp_restart as the command"},
+    {"nvccli", Option::kFlag, "NVCCLI", Verdict::kWarn,
+     "nvidia-container-cli is never used; --nv gives the GPUs"},
+    {"no-nv", Option::kFlag, "NV_OFF", Verdict::kNothing, "without --nv there is none"},
+    {"no-rocm", Option::kFlag, "ROCM_OFF", Verdict::kNothing, "without --rocm there is none"},
+    {"intel-hpu", Option::kFlag, "INTEL_HPU", Verdict::kRefuse,
+     "Gaudi accelerators are had by --device and a CDI file of the site"},
     {"vm", Option::kFlag, "VM", Verdict::kRefuse, "containers only"},
 };
 

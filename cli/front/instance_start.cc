@@ -63,7 +63,7 @@ Result<InstancePlan> PlanOf(bool start, const std::string& name, const std::vect
   plan.first_optional = start;
   plan.spec = prepared.run.spec;
   plan.spec.argv = plan.first;
-  TRY(AddEdits(parsed, plan.spec, prepared.run.say));
+  TRY(AddEdits(parsed, prepared.image, plan.spec, prepared.run.say));
   plan.fds = prepared.run.fds;
   std::string logs = TRY(InstanceLogFolder(CallingUser()));
   plan.state = {.name = name,

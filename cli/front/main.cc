@@ -11,6 +11,7 @@
 
 #include "cli/front/container_commands.h"
 #include "cli/front/instance_commands.h"
+#include "cli/gpu/declared/declared.h"
 #include "cli/images/declared/declared.h"
 #include "launcher/client/container_run.h"
 
@@ -30,7 +31,9 @@ int main(int argc, char** argv) {
   if (command == "instance") {
     return slipway::cli::RunInstanceCommand(std::vector<std::string>(argv + 2, argv + argc));
   }
-  const char* companion = slipway::cli::IsImageFileCommand(command) ? "slipway-images" : "slipway-remote";
+  const char* companion = slipway::cli::IsImageFileCommand(command) ? "slipway-images"
+                          : command == slipway::cli::kGpuWord       ? "slipway-gpu"
+                                                                    : "slipway-remote";
   auto remote = slipway::FindCompanion(companion);
   if (!remote) {
     std::fprintf(stderr, "slipway: exec, run, shell and instance work without it, but '%s' needs %s: %s\n",

@@ -5,6 +5,7 @@
 #include "api/context.h"
 #include "cli/front/container_commands.h"
 #include "cli/front/instance_commands.h"
+#include "cli/gpu/declared/declared.h"
 #include "cli/images/declared/declared.h"
 #include "cli/remote/cluster.h"
 #include "cli/remote/subcommand.h"
@@ -32,6 +33,7 @@ Result<int> Completion(const Parsed& options) {
     if (!subcommand->hidden) commands.push_back(subcommand->declare());
   }
   for (Command& command : ImageFileCommands()) commands.push_back(std::move(command));
+  for (Command& command : GpuCommands()) commands.push_back(std::move(command));
   Print(BashCompletion("slipway", commands));
   return 0;
 }

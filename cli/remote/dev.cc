@@ -56,6 +56,12 @@ std::vector<Option> ShapeOptions() {
            .value_name = "DIR",
            .help = "a folder under /tmp that nodes see, too",
            .complete = "dir"},
+          {.name = "host-tree",
+           .type = Option::kString,
+           .value_name = "DIR",
+           .help = "take the devices of a recorded host's tree for the node's",
+           .complete = "dir",
+           .hidden = true},
           {.name = "no-daemons", .help = "namespaces only", .hidden = true}};
 }
 
@@ -83,6 +89,7 @@ Result<dev::Options> OptionsOf(const Parsed& options) {
   if (options.Has("memory"))
     shape.memory_bytes = TRY_CONTEXT(ParseBytes(options.Value("memory"), 1 << 20), "--memory");
   shape.share = options.List("share");
+  shape.host_tree = options.Value("host-tree");
   shape.daemons = !options.Has("no-daemons");
   return shape;
 }

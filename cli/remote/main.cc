@@ -10,6 +10,7 @@
 #include "base/text/text.h"
 #include "cli/front/container_commands.h"
 #include "cli/front/instance_commands.h"
+#include "cli/gpu/declared/declared.h"
 #include "cli/images/declared/declared.h"
 #include "cli/remote/subcommand.h"
 #include "launcher/client/container_run.h"
@@ -31,13 +32,14 @@ int ListCommands() {
     if (!subcommand->hidden) text += SummaryLine(subcommand->declare());
   }
   for (const Command& command : ImageFileCommands()) text += SummaryLine(command);
+  for (const Command& command : GpuCommands()) text += SummaryLine(command);
   Print(text + "\n`slipway COMMAND --help` says more.\n");
   return 0;
 }
 
 // They are another program's: this one is linked statically, and their libraries cannot be.
-int BecomeImages(const std::vector<std::string>& words) {
-  auto program = FindCompanion("slipway-images");
+int Become(const char* companion, const std::vector<std::string>& words) {
+  auto program = FindCompanion(companion);
   if (!program) return UsageExit(program.error());
   std::vector<char*> argv = {program->data()};
   for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
@@ -59,8 +61,11 @@ int Main(int argc, char** argv) {
   }
   if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") return ListCommands();
   if (words[0] == "--version") words[0] = "version";
-  if (IsImageFileCommand(words[0])) return BecomeImages(words);
-  return Dispatch(words, AllSubcommands(), ImageFileWords());
+  if (IsImageFileCommand(words[0])) return Become("slipway-images", words);
+  if (words[0] == kGpuWord) return Become("slipway-gpu", words);
+  std::vector<std::string> also = ImageFileWords();
+  also.push_back(kGpuWord);
+  return Dispatch(words, AllSubcommands(), also);
 }
 
 }  // namespace

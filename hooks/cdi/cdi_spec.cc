@@ -140,6 +140,7 @@ class CdiReader {
       return Fail(Code::kUnimplemented, where,
                   ".netDevices: containers here use the host's network, where every device is there already");
     edits.env = TRY(Env(json, where + ".env"));
+    TakeLibraryFolders(edits);
     ContainerEdits more;
     TRY(ForEach(json, "deviceNodes", where, [&](const Json& one, const std::string& here) -> Result<> {
       more.devices.push_back(TRY(DeviceNodeOf(one, here)));
@@ -156,6 +157,18 @@ class CdiReader {
     more.additional_gids = TRY(Gids(json, where + ".additionalGids"));
     TRY_CONTEXT(MergeEdits(edits, more), where);
     return edits;
+  }
+
+  // As a variable it would replace the image's own folders, or be replaced by them.
+  static void TakeLibraryFolders(ContainerEdits& edits) {
+    constexpr std::string_view kVariable = "LD_LIBRARY_PATH=";
+    for (const std::string& entry : edits.env) {
+      if (!entry.starts_with(kVariable)) continue;
+      for (std::string& folder : Split(std::string_view(entry).substr(kVariable.size()), ':')) {
+        if (folder.starts_with('/')) edits.library_folders.push_back(std::move(folder));
+      }
+    }
+    std::erase_if(edits.env, [&](const std::string& entry) { return entry.starts_with(kVariable); });
   }
 
   template <class Body>

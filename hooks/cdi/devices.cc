@@ -9,6 +9,7 @@
 
 #include "base/os/fd.h"
 #include "hooks/cdi/cdi_spec.h"
+#include "hooks/cdi/declared_hooks.h"
 
 namespace slipway {
 namespace {
@@ -92,6 +93,14 @@ class Registry {
     return {};
   }
 
+  std::vector<std::string> DevicesOf(const std::string& kind) const {
+    std::vector<std::string> names;
+    auto found = kinds_.find(kind);
+    if (found == kinds_.end()) return names;
+    for (const auto& [device, by] : found->second) names.push_back(device);
+    return names;
+  }
+
   const std::vector<std::string>& useless() const { return useless_; }
 
  private:
@@ -134,6 +143,13 @@ class Registry {
 
 }  // namespace
 
+Result<std::vector<std::string>> DevicesOfKind(const std::string& kind,
+                                               const std::vector<std::string>& folders) {
+  Registry registry;
+  TRY(registry.Load(folders));
+  return registry.DevicesOf(kind);
+}
+
 Result<CdiAnswer> ResolveDevices(const std::vector<std::string>& names,
                                  const std::vector<std::string>& folders) {
   CdiAnswer answer;
@@ -145,6 +161,7 @@ Result<CdiAnswer> ResolveDevices(const std::vector<std::string>& names,
   for (const CdiName& name : wanted) {
     for (const std::string& device : TRY(registry.Names(name))) TRY(registry.Add(name.kind, device, answer));
   }
+  TRY(DeclareKnownHooks(answer.edits, answer.warnings));
   for (const std::string& line : registry.useless()) answer.warnings.push_back(Cat("ignored: ", line));
   return answer;
 }

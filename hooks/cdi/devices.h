@@ -21,8 +21,13 @@ struct CdiAnswer {
 
 // All of `names`; NAME "all" is every device of its kind, unless one is called so. Two files of one folder
 // that both define a wanted device are an error that names both. kNotFound says where was looked and which
-// files were no use. Device nodes must be there and be device nodes.
+// files were no use. Device nodes must be there and be device nodes. Hooks of NVIDIA's that only make links
+// and a loader's cache are taken as declarations (declared_hooks.h).
 Result<CdiAnswer> ResolveDevices(const std::vector<std::string>& names,
                                  const std::vector<std::string>& folders = kCdiFolders);
+
+// The names of all devices of a kind ("nvidia.com/gpu"); none when no file of the site speaks of it.
+Result<std::vector<std::string>> DevicesOfKind(const std::string& kind,
+                                               const std::vector<std::string>& folders = kCdiFolders);
 
 }  // namespace slipway

@@ -64,6 +64,12 @@ std::vector<Mount> MountsOf(const ContainerEdits& edits) {
   return mounts;
 }
 
+// The container's init adds it once the image's own environment is known.
+void AddLibraryFolders(const ContainerEdits& edits, std::vector<std::string>& env) {
+  if (!edits.library_folders.empty())
+    env.push_back(Cat("SLIPWAYENV_APPEND_LD_LIBRARY_PATH=", Join(edits.library_folders, ":")));
+}
+
 Result<> CheckPath(std::string_view path, std::string_view bind) {
   if (path.empty() || path.front() != '/')
     return Fail(Code::kInvalidArgument, "--bind ", bind, ": \"", path, "\" is not an absolute path");
@@ -95,6 +101,11 @@ Result<> MergeEdits(ContainerEdits& edits, const ContainerEdits& more) {
         merged.additional_gids.end())
       merged.additional_gids.push_back(gid);
   }
+  for (const std::string& folder : more.library_folders) {
+    if (std::find(merged.library_folders.begin(), merged.library_folders.end(), folder) ==
+        merged.library_folders.end())
+      merged.library_folders.push_back(folder);
+  }
   edits = std::move(merged);
   return {};
 }
@@ -116,6 +127,7 @@ void ApplyEdits(const ContainerEdits& edits, StepSpec& spec) {
                            [&](const std::string& v) { return NameOf(v) == NameOf(variable); });
     if (!set) spec.env.push_back(variable);
   }
+  AddLibraryFolders(edits, spec.env);
   spec.hooks.insert(spec.hooks.end(), edits.hooks.begin(), edits.hooks.end());
 }
 
@@ -130,6 +142,7 @@ void ApplyEdits(const ContainerEdits& edits, LaunchSpec& spec) {
     std::erase_if(spec.env, [&](const std::string& v) { return NameOf(v) == NameOf(variable); });
     spec.env.push_back(variable);
   }
+  AddLibraryFolders(edits, spec.env);
   spec.hooks.insert(spec.hooks.end(), edits.hooks.begin(), edits.hooks.end());
 }
 

@@ -28,9 +28,12 @@ struct ContainerEdits {
   std::vector<DeviceNode> devices;
   std::vector<Hook> hooks;
   std::vector<std::uint32_t> additional_gids;
+  // Folders inside that the loader searches behind everything that the image names itself: the image's own
+  // library wins over the host's.
+  std::vector<std::string> library_folders;
 };
 void Fields(auto& archive, IsA<ContainerEdits> auto& v) {
-  archive(v.mounts, v.env, v.devices, v.hooks, v.additional_gids);
+  archive(v.mounts, v.env, v.devices, v.hooks, v.additional_gids, v.library_folders);
 }
 
 // Adds `more` to `edits`. The same mount, device, variable, hook or group twice is one; two different ones

@@ -92,5 +92,17 @@ TEST(ContainerEdits, TheUsersWordWins) {
   EXPECT_EQ(spec.mounts.back().source, "/mine");
 }
 
+TEST(ContainerEdits, LibraryFoldersComeBehindWhatTheImageNames) {
+  ContainerEdits edits{.library_folders = {"/a"}};
+  ASSERT_TRUE(MergeEdits(edits, {.library_folders = {"/b", "/a"}}));
+  StepSpec step;
+  step.env = {"SLIPWAYENV_LD_LIBRARY_PATH=/own"};
+  ApplyEdits(edits, step);
+  EXPECT_EQ(step.env.back(), "SLIPWAYENV_APPEND_LD_LIBRARY_PATH=/a:/b");
+  LaunchSpec launch;
+  ApplyEdits({}, launch);
+  EXPECT_TRUE(launch.env.empty());
+}
+
 }  // namespace
 }  // namespace slipway

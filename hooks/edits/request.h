@@ -12,6 +12,23 @@
 
 namespace slipway {
 
+// What `slipway exec` was asked about GPUs.
+struct GpuWish {
+  bool nvidia = false, amd = false;  // --nv, --rocm
+  std::uint32_t count = 0;           // --gpus; kAllGpus: all; 0: not given
+  std::string host;                  // root of the host's tree; empty: this host
+  std::string cache_file;            // where what was found is kept
+  // The image, for what its C library is; empty: not to be had.
+  std::string image_path;
+  bool image_is_directory = false;
+  std::uint64_t image_offset = 0, image_bytes = 0;  // of the squashfs within its file
+};
+void Fields(auto& archive, IsA<GpuWish> auto& v) {
+  archive(v.nvidia, v.amd, v.count, v.host, v.cache_file, v.image_path, v.image_is_directory, v.image_offset,
+          v.image_bytes);
+}
+inline constexpr std::uint32_t kAllGpus = 0xffffffff;
+
 struct EditsRequest {
   std::uint32_t version = 1;
   std::string seccomp_file;        // empty: none
@@ -20,9 +37,11 @@ struct EditsRequest {
   bool hooks = false;   // look into the folders of OCI hooks
   std::string command;  // what hooks may be chosen by
   bool has_bind_mounts = false;
+  GpuWish gpus;
 };
 void Fields(auto& archive, IsA<EditsRequest> auto& v) {
-  archive(v.version, v.seccomp_file, v.capabilities, v.devices, v.hooks, v.command, v.has_bind_mounts);
+  archive(v.version, v.seccomp_file, v.capabilities, v.devices, v.hooks, v.command, v.has_bind_mounts,
+          v.gpus);
 }
 
 struct EditsAnswer {

@@ -12,6 +12,17 @@
 #include "launcher/container/tasks.h"
 
 namespace slipway {
+namespace {
+
+// Where the libraries of its devices lie is the container's, whoever enters it.
+Environment WithLibraryFolders(Environment env, const LaunchSpec& spec) {
+  for (const std::string& entry : spec.env) {
+    if (entry.starts_with("SLIPWAYENV_APPEND_LD_LIBRARY_PATH=")) env.push_back(entry);
+  }
+  return env;
+}
+
+}  // namespace
 
 Result<AddedTasks> AddedTasks::Make(const LaunchSpec& spec, const Environment& env, Report& report) {
   PipeEnds failures = TRY(MakePipe());
@@ -56,10 +67,11 @@ Result<Environment> AddedTasks::EnvironmentOf(const TaskOrder& order) const {
     }
     return env;
   }
-  auto env = ConfinedEnvironment(spec_->confinement, order.env, {spec_->image_environment, spec_->app});
+  Environment given = WithLibraryFolders(order.env, *spec_);
+  auto env = ConfinedEnvironment(spec_->confinement, given, {spec_->image_environment, spec_->app});
   if (env || env.error().code == Code::kCancelled) return env;
   report_->Warn(Cat("warning: ", env.error().message));
-  return ContainerEnvironment(order.env, {.environment = false});
+  return ContainerEnvironment(given, {.environment = false});
 }
 
 void AddedTasks::Become(std::uint32_t number, const TaskOrder& order, const std::vector<UniqueFd>& streams) {

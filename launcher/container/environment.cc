@@ -163,6 +163,10 @@ void SetForTheContainer(Environment& env, std::string_view name, std::string_vie
   std::string path(Lookup(env, "PATH"));
   if (name == "PREPEND_PATH") return SetVariable(env, "PATH", Cat(value, ":", path));
   if (name == "APPEND_PATH") return SetVariable(env, "PATH", Cat(path, ":", value));
+  if (name == "APPEND_LD_LIBRARY_PATH") {
+    std::string libraries(Lookup(env, "LD_LIBRARY_PATH"));
+    return SetVariable(env, "LD_LIBRARY_PATH", Cat(libraries, libraries.empty() ? "" : ":", value));
+  }
   SetVariable(env, name, value);
 }
 

@@ -11,6 +11,9 @@ if(NOT SLIPWAY_SANITIZE)
   target_link_options(slipway-starter PRIVATE -static)
 endif()
 
+if(SLIPWAY_LAUNCHER_ONLY)
+  return()  # the tests are of all ways, with the broker's programs
+endif()
 slipway_gtest(launcher_main_ways_test LABEL unit SOURCES ways_test.cc ways_policy_test.cc
   DEPS launcher_broker imagestore_sif imagestore_trust base_text util TIMEOUT 180)
 add_dependencies(launcher_main_ways_test slipway slipway-starter slipway-broker slipway-holder slipway-import broker_fake_stepd broker_fake_import)

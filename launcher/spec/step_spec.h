@@ -20,6 +20,13 @@ namespace slipway {
 // and others left without.
 enum class MpiKind : std::uint8_t { kNone = 1, kPmix = 2, kAuto = 3, kPmi = 4 };
 
+// What a rank may use of the devices that its container has.
+struct TaskDevices {
+  std::vector<std::string> env;    // NAME=value: which of them its libraries shall see
+  std::vector<std::string> nodes;  // paths on the host; other ranks' are not among them
+};
+void Fields(auto& archive, IsA<TaskDevices> auto& v) { archive(v.env, v.nodes); }
+
 struct StepSpec {
   std::uint32_t version = 1;
   StepId step;
@@ -68,13 +75,16 @@ struct StepSpec {
   // none.
   std::string client_dir;
   std::uint32_t agent_uid = 0;  // informational; stepd trusts only the one the broker names
+  // By local rank; empty: every rank has all of the container's.
+  std::vector<TaskDevices> task_devices;
 };
 void Fields(auto& archive, IsA<StepSpec> auto& v) {
   archive(v.version, v.step, v.cluster, v.job_name, v.user, v.home, v.shell, v.uid, v.gid, v.nodes,
           v.tasks_per_node, v.node_index, v.ranks, v.cores_per_task, v.cores, v.memory_bytes, v.cpus, v.argv,
           v.script, v.env, v.cwd, v.umask, v.mpi, v.image_digest, v.image_path, v.mounts, v.writable_tmpfs,
           v.hooks, v.stdin_path, v.stdout_path, v.stderr_path, v.append_output, v.interactive_stdin,
-          v.time_limit_s, v.kill_grace_s, v.wireup_timeout_s, v.kill_on_bad_exit, v.client_dir, v.agent_uid);
+          v.time_limit_s, v.kill_grace_s, v.wireup_timeout_s, v.kill_on_bad_exit, v.client_dir, v.agent_uid,
+          v.task_devices);
 }
 
 inline constexpr std::size_t kStepSpecBytesMax = 64 << 20;

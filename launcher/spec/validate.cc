@@ -195,6 +195,10 @@ Result<StepSpec> DecodeStepSpec(std::string_view bytes) {
     if (!spec.cwd.empty()) TRY(CheckTarget("cwd", spec.cwd));
     if (spec.mpi < MpiKind::kNone || spec.mpi > MpiKind::kPmi)
       return Fail(Code::kInvalidArgument, "mpi: unknown kind");
+    for (const TaskDevices& task : spec.task_devices) {
+      TRY(CheckEnvironment(task.env));
+      for (const std::string& node : task.nodes) TRY(CheckTarget("task_devices", node));
+    }
     return {};
   }();
   if (!check) return Failure(std::move(check).error().Context("step spec"));

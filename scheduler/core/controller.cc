@@ -46,6 +46,12 @@ std::vector<Effect> Controller::Handle(const Input& input, Time now) {
   return turn.Finish();
 }
 
+void Controller::SetSite(std::shared_ptr<const Site> site) {
+  options_.site = std::move(site);
+  policy_ = MakePlanningPolicy(nullptr, options_.site);
+  policy_->Reset(state_);
+}
+
 PendingReason Controller::ReasonOf(JobId job) const { return policy_->ReasonOf(state_, job); }
 
 std::uint64_t Controller::SessionOf(std::string_view node) const {

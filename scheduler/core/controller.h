@@ -53,6 +53,8 @@ class Controller {
   }
   FairTree Shares() const { return policy_->Shares(state_); }
   const Site& site() const { return *options_.site; }
+  // As a restart with other settings: the next turn plans anew. For a controller with the site's own policy.
+  void SetSite(std::shared_ptr<const Site> site);
   const Policy& policy() const { return *policy_; }
   // The stream on which a node is registered now; 0: none.
   std::uint64_t SessionOf(std::string_view node) const;

@@ -24,8 +24,9 @@ struct NodeTraits {
   std::uint32_t weight = 1;  // nodes of less weight are used first
   // By type, in the order of their indices: {a100, 2}, {h100, 2} are GPUs 0, 1 and 2, 3. Type "" is allowed.
   std::vector<Amount> gpus;
-  std::vector<Amount> gres;  // other countable things
-  std::string gpu_devices;   // CDI kind, such as "nvidia.com/gpu": GPU 3 is "nvidia.com/gpu=3"; empty: none
+  std::vector<Amount> gres;          // other countable things
+  std::vector<std::string> gpu_ids;  // by number: what its agent calls them; empty: they are the settings'
+  std::string gpu_devices;  // CDI kind, such as "nvidia.com/gpu": GPU 3 is "nvidia.com/gpu=3"; empty: none
 
   std::uint32_t gpu_count() const;
 };

@@ -11,6 +11,7 @@
 #include "base/result/result.h"
 #include "launcher/spec/credential.h"
 #include "scheduler/core/controller.h"
+#include "scheduler/server/discovered_gpus.h"
 
 namespace slipway::v1 {
 class ChangeJobRequest;
@@ -81,6 +82,9 @@ std::optional<StepReport> ReportOf(const v1::StepReport& message);
 // ---- To nodes
 
 // What only the daemon knows of a launch.
+// The GPUs that an agent says it found. kInvalidArgument: too many, or ids that are not one's own.
+Result<std::vector<DiscoveredGpu>> GpusOf(const v1::Node& facts);
+
 struct LaunchContext {
   std::string cluster_id, cluster_name;
   const State* state = nullptr;  // addresses of the nodes

@@ -2,6 +2,7 @@
 // What nodes say, and what they are told. A node is trusted with its own steps and with nothing else:
 // whatever it claims of others is refused here or by the core.
 #include <algorithm>
+#include <set>
 
 #include "base/crypto/crypto.h"
 #include "base/text/text.h"
@@ -14,7 +15,8 @@ namespace {
 
 constexpr std::uint32_t kCoresMax = 65536;
 constexpr std::uint64_t kMemoryBytesMax = std::uint64_t{1} << 50;
-constexpr std::size_t kLineBytesMax = 1024;
+constexpr std::size_t kLineBytesMax = 1024, kGpuIdBytesMax = 128;
+constexpr int kGpusMax = 1024;
 
 std::string Line(const std::string& text) {
   std::string line = text.substr(0, kLineBytesMax);
@@ -100,17 +102,41 @@ void AddCpus(const LaunchStep& launch, const Node* node, v1::LaunchStep* out) {
   }
 }
 
-// The job's GPUs here: by their CDI names where the site gives these, and by number for those who look.
-void AddGpus(const LaunchStep& launch, const NodeTraits& traits, v1::Program* out) {
+// The job's GPUs here: as the agent named them, or by their CDI names where the site gives these; and by
+// number for those who look.
+void AddGpus(const LaunchStep& launch, const NodeTraits& traits, v1::LaunchStep* out) {
   std::vector<std::string> numbers;
+  v1::Program* program = out->mutable_program();
   for (std::uint32_t gpu : launch.allocation.gpus.Numbers()) {
     numbers.push_back(Cat(gpu));
-    if (!traits.gpu_devices.empty()) out->add_devices(Cat(traits.gpu_devices, '=', gpu));
+    if (gpu < traits.gpu_ids.size())
+      out->add_gpu_ids(traits.gpu_ids[gpu]);
+    else if (!traits.gpu_devices.empty())
+      program->add_devices(Cat(traits.gpu_devices, '=', gpu));
   }
-  if (!numbers.empty()) out->add_env(Cat("SLIPWAY_GPUS=", Join(numbers, ",")));
+  if (out->gpu_ids_size() != 0) out->set_gpus_per_task(launch.job->resources.gpus_per_task);
+  if (!numbers.empty()) program->add_env(Cat("SLIPWAY_GPUS=", Join(numbers, ",")));
+}
+
+bool IsTypeName(std::string_view name) {
+  return !name.empty() && name.size() <= 64 &&
+         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789._-") == std::string_view::npos;
 }
 
 }  // namespace
+
+Result<std::vector<DiscoveredGpu>> GpusOf(const v1::Node& facts) {
+  std::vector<DiscoveredGpu> gpus;
+  std::set<std::string> ids;
+  if (facts.gpu_units_size() > kGpusMax)
+    return Fail(Code::kInvalidArgument, "register: ", facts.gpu_units_size(), " GPUs");
+  for (const v1::GpuUnit& unit : facts.gpu_units()) {
+    if (unit.id().empty() || unit.id().size() > kGpuIdBytesMax || !ids.insert(unit.id()).second)
+      return Fail(Code::kInvalidArgument, "register: a GPU without an id of its own");
+    gpus.push_back({Line(unit.id()), IsTypeName(unit.type()) ? unit.type() : "gpu"});
+  }
+  return gpus;
+}
 
 StepId StepIdOf(const v1::StepKey& key) { return {{key.job()}, key.attempt(), key.step()}; }
 void ToProto(const StepId& id, v1::StepKey* out) {
@@ -217,7 +243,7 @@ void ToProto(const LaunchStep& launch, const LaunchContext& context, const Signe
   PathNames names{launch.step.job, launch.array, launch.array_task, mine.node, std::nullopt};
   if (mine.tasks == 1) names.rank = mine.first_rank;
   ToProto(*launch.command, launch, names, out->mutable_program());
-  AddGpus(launch, context.site->TraitsOf(mine.node), out->mutable_program());
+  AddGpus(launch, context.site->TraitsOf(mine.node), out);
   out->set_cores_per_task(launch.cores_per_task);
   out->set_cores(static_cast<std::uint32_t>(launch.allocation.cores.Numbers().size()));
   out->set_memory_bytes(launch.allocation.memory_bytes);

@@ -115,6 +115,11 @@ Result<Command> CommandOf(const v1::Program& in, std::uint64_t tasks) {
     TRY(CheckLine("a device", device, kPathBytesMax));
     if (device.find('/') == std::string::npos || device.find('=') == std::string::npos)
       return Fail(Code::kInvalidArgument, "device \"", device, "\" is not VENDOR/CLASS=NAME");
+    // Whose they are is the scheduler's to say.
+    for (const char* kind : {"nvidia.com/gpu=", "amd.com/gpu=", "intel.com/gpu="}) {
+      if (device.starts_with(kind))
+        return Fail(Code::kInvalidArgument, "--device ", device, ": a job asks for GPUs with --gpus");
+    }
     out.devices.push_back(device);
   }
   out.writable_tmpfs = in.writable_tmpfs();

@@ -13,6 +13,7 @@
 #include "base/crypto/crypto.h"
 #include "base/loop/loop.h"
 #include "scheduler/core/controller.h"
+#include "scheduler/server/discovered_gpus.h"
 #include "scheduler/server/ports.h"
 #include "scheduler/server/relay.h"
 #include "scheduler/store/executor.h"
@@ -31,7 +32,9 @@ struct HeadOptions {
   Duration heartbeat = std::chrono::seconds(5);
   std::uint64_t snapshot_every = 20'000;  // records
   Duration reattach_within = std::chrono::seconds(5);
-  std::shared_ptr<const Site> site;  // null: an empty one
+  std::shared_ptr<const Site> site;  // as configured; null: an empty one
+  std::string gpus_file;             // where the GPUs that nodes said they have are kept; empty: nowhere
+  std::function<std::string(const std::string& digest)> libc_of;  // an image's C library; null: not known
 };
 
 // Loop's thread only.
@@ -121,6 +124,8 @@ class Head final : public EffectSink {
   ClientToken Await(AnswerCallback done);
   void AskOnce(RequestKey key, AnswerCallback done, std::function<void(AnswerCallback)> ask);
   void CheckPresence();
+  std::shared_ptr<const Site> SiteWithGpus() const;
+  void LearnGpus(const std::string& node, std::vector<DiscoveredGpu> gpus);
   void SendToNode(Session& session, const NodeMessage& message);
   bool SendNow(const std::string& node, const v1::ToNode& message);
   void GrantRunning(const std::string& node, std::uint64_t session);
@@ -133,6 +138,7 @@ class Head final : public EffectSink {
   Loop& loop_;
   SigningKey key_;
   HeadOptions options_;
+  DiscoveredGpus gpus_;
   std::function<void(const Error&)> failed_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Controller> controller_;

@@ -31,6 +31,29 @@ void LogImage(const std::string& node, const v1::ImageState& image) {
 
 }  // namespace
 
+std::shared_ptr<const Site> Head::SiteWithGpus() const {
+  Site configured = options_.site == nullptr ? Site() : *options_.site;
+  std::vector<std::string> untyped;
+  auto site = std::make_shared<const Site>(gpus_.AddedTo(configured, &untyped));
+  if (!untyped.empty())
+    Log(Level::kWarn, "GPUs of more types than can be told apart: these can only be asked for without a type",
+        {{"type", untyped[0]}, {"gpus", untyped.size()}});
+  return site;
+}
+
+// Numbers that jobs hold must go on meaning the same GPUs.
+void Head::LearnGpus(const std::string& node, std::vector<DiscoveredGpu> gpus) {
+  if (gpus_.Knows(node, gpus)) return;
+  const Node* known = state().FindNode(node);
+  if (known != nullptr && known->gpus_allotted.count() != 0) {
+    return Log(Level::kWarn,
+               "the node has other GPUs than before; taken over when it registers without jobs on them",
+               {{"node", node}, {"gpus", gpus.size()}});
+  }
+  Log(Level::kInfo, "GPUs of a node", {{"node", node}, {"gpus", gpus.size()}});
+  if (gpus_.Learn(node, std::move(gpus))) controller_->SetSite(SiteWithGpus());
+}
+
 Result<std::uint64_t> Head::NodeJoins(const std::string& node, NodePort* port, const v1::FromNode& first) {
   if (!first.has_register_())
     return Fail(Code::kInvalidArgument, "the first message of a node's stream must be Register");
@@ -39,6 +62,7 @@ Result<std::uint64_t> Head::NodeJoins(const std::string& node, NodePort* port, c
                 first.register_().node().substr(0, 64), "\"");
   }
   RegisterNode input = TRY(RegisterOf(first.register_()));
+  std::vector<DiscoveredGpu> gpus = TRY(GpusOf(first.register_().facts()));
   std::uint64_t number = next_session_++;
   Presence& presence = presence_of_[node];
   if (auto old = sessions_.find(presence.session); old != sessions_.end()) {
@@ -49,6 +73,7 @@ Result<std::uint64_t> Head::NodeJoins(const std::string& node, NodePort* port, c
   input.session = number;
   Log(Level::kInfo, "node joined",
       {{"node", node}, {"session", number}, {"cores", input.facts.cores}, {"steps", input.steps.size()}});
+  LearnGpus(node, std::move(gpus));
   Feed(input);
   // Reports of steps that it brings along are reports like any other.
   for (const v1::StepReport& report : first.register_().steps()) {
@@ -172,6 +197,9 @@ void Head::SendToNode(Session& session, const NodeMessage& message) {
     ToProto(*launch, {options_.cluster_id, options_.cluster_name, &state(), &site()},
             SignCredential(CredentialOf(*launch, options_.cluster_id, options_.processes_per_core_max), key_),
             &out);
+    // What a driver's libraries have to fit.
+    if (out.launch().gpu_ids_size() != 0 && options_.libc_of)
+      out.mutable_launch()->set_image_libc(options_.libc_of(launch->image_digest));
   } else if (auto* kill = std::get_if<KillStep>(&message)) {
     ToProto(kill->step, out.mutable_kill());
   } else if (auto* end = std::get_if<EndJob>(&message)) {

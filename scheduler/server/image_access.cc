@@ -133,6 +133,15 @@ Result<> ImageDesk::CheckMpi(const ImageRef& image, MpiKind mpi) {
               "; --mpi=none starts the tasks without MPI, --mpi=pmix those that bring their own");
 }
 
+std::string ImageDesk::LibcOf(const std::string& digest) {
+  std::lock_guard lock(mutex_);
+  if (auto known = libc_of_.find(digest); known != libc_of_.end()) return known->second;
+  auto facts = catalogue_.FindImage(digest);
+  if (!facts || !*facts || !(*facts)->content) return {};
+  if (libc_of_.size() >= kMpiKeptMax) libc_of_.clear();
+  return libc_of_[digest] = (*facts)->content->libc;
+}
+
 void ImageDesk::NoteUse(const std::string& digest) {
   std::lock_guard lock(mutex_);
   bool writing = !uses_.empty();

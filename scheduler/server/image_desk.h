@@ -53,6 +53,8 @@ class ImageDesk {
   // kFailedPrecondition when no MPI of the image can be started here. Who asks for a kind by name
   // (--mpi=pmix) is believed: his program may bring its own. What is wrong then, the step says when it runs.
   Result<> CheckMpi(const ImageRef& image, MpiKind mpi);
+  // "glibc 2.36", as at import; empty when it is not known.
+  std::string LibcOf(const std::string& digest);
   void NoteUse(const std::string& digest);  // by a job that was accepted; written down a little later
 
   // ---- Names
@@ -173,6 +175,7 @@ class ImageDesk {
   store::Projects projects_;              // the same
   std::map<std::string, std::shared_ptr<const store::ChunkManifest>> manifests_;
   std::map<std::string, std::vector<content::Mpi>> mpi_of_;
+  std::map<std::string, std::string> libc_of_;
   std::map<std::string, std::chrono::steady_clock::time_point> pinned_;
   std::map<std::string, PendingUse> uses_;
   std::unique_ptr<BrokerClient> broker_;       // loop's thread

@@ -96,7 +96,8 @@ inline v1::SubmitRequest Batch(const std::string& image) {
 class FakeNode {
  public:
   FakeNode(const ClusterFolder& folder, int port, const std::string& certificate, const std::string& name,
-           std::uint32_t cores = 4, const std::optional<v1::StepKey>& running = {})
+           std::uint32_t cores = 4, const std::optional<v1::StepKey>& running = {},
+           const std::vector<v1::GpuUnit>& gpus = {})
       : stub_(v1::NodeLink::NewStub(
             *DialTls(Cat("127.0.0.1:", port), folder.NodeFiles(certificate), kControllerTlsName))) {
     Prepare(call_, "");
@@ -109,6 +110,7 @@ class FakeNode {
     reg->mutable_facts()->set_cores(cores);
     reg->mutable_facts()->set_memory_bytes(4ull << 30);
     reg->mutable_facts()->set_address("127.0.0.1:1");
+    for (const v1::GpuUnit& gpu : gpus) *reg->mutable_facts()->add_gpu_units() = gpu;
     if (running) {
       *reg->add_steps()->mutable_step() = *running;
       reg->mutable_steps(0)->set_kind(v1::StepReport::STARTED);
@@ -259,8 +261,9 @@ class Cluster : public ::testing::Test {
     return ResultOf(jobs_->Cancel(&call, request, &reply));
   }
   // The node has registered: jobs may be placed.
-  std::unique_ptr<FakeNode> Join(const std::string& name) {
-    auto node = std::make_unique<FakeNode>(folder_, server_->port(), name, name);
+  std::unique_ptr<FakeNode> Join(const std::string& name, const std::vector<v1::GpuUnit>& gpus = {}) {
+    auto node = std::make_unique<FakeNode>(folder_, server_->port(), name, name, 4,
+                                           std::optional<v1::StepKey>(), gpus);
     v1::ToNode message;
     EXPECT_TRUE(node->Next(v1::ToNode::kRegistered, message)) << node->Finish().error_message();
     return node;

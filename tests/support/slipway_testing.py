@@ -177,13 +177,14 @@ class ClusterTest(unittest.TestCase):
     NODES = 2
     IMAGES = ("mpi", "tiny")
     ROOTLESS = False  # also when root runs the tests: the account brings its own cluster up
+    OPTIONS = {}  # of dev up, besides
 
     @classmethod
     def setUpClass(cls):
         cls.account = Account()
         cls.addClassCleanup(cls.account.remove)
         files = {name: image(name) for name in cls.IMAGES}
-        cls.cluster = Cluster(nodes=cls.NODES, user=cls.account.entry, rootless=cls.ROOTLESS, cores=8)
+        cls.cluster = Cluster(nodes=cls.NODES, user=cls.account.entry, rootless=cls.ROOTLESS, cores=8, **cls.OPTIONS)
         cls.addClassCleanup(cls.cluster.down)
         for name, file in files.items():
             setattr(cls, name, file)

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs on a node with two GPUs that its agent found: a made-up host's tree, no setting that speaks of them."""
+import json
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import unittest
+
+import slipway_testing as t
+
+VERSION = "550.54.14"
+
+
+def put(path, text=""):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def make_host(root):
+    put(root / "proc/driver/nvidia/version", f"NVRM version: NVIDIA UNIX x86_64 Kernel Module  {VERSION}  Thu Feb 22\n")
+    for minor in (0, 1):
+        pci = f"0000:0{minor + 1}:00.0"
+        put(root / f"proc/driver/nvidia/gpus/{pci}/information", f"Model: \t NVIDIA A100-SXM4-40GB\nGPU UUID: \t GPU-{minor}\nDevice Minor: \t {minor}\n")
+        put(root / f"sys/bus/pci/devices/{pci}/numa_node", "0\n")
+        put(root / f"dev/nvidia{minor}")
+    for node in ("nvidiactl", "nvidia-uvm", "xpmem"):
+        put(root / f"dev/{node}")
+    library = root / f"usr/lib/x86_64-linux-gnu/libcuda.so.{VERSION}"
+    library.parent.mkdir(parents=True)
+    source = pathlib.Path(__file__).parents[2] / "tools/gpu/fake_cuda.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", library, source], check=True)
+
+
+class Gpus(t.ClusterTest):
+    NODES = 1
+    IMAGES = ("tiny",)
+
+    @classmethod
+    def setUpClass(cls):
+        # /tmp is a node's own; what dev up shares is not.
+        cls.tree = pathlib.Path(tempfile.mkdtemp(prefix="slipway-gpus-"))
+        os.chmod(cls.tree, 0o755)
+        cls.addClassCleanup(t.shutil.rmtree, cls.tree)
+        make_host(cls.tree)
+        cls.OPTIONS = {"host-tree": cls.tree, "share": cls.tree}
+        super().setUpClass()
+
+    def devices(self, said):
+        return sorted(re.findall(r"^(nvidia\d)$", said, re.M))
+
+    def test_the_scheduler_knows_them_without_a_setting(self):
+        nodes = json.loads(self.cluster("nodes", "--json", check=0).stdout)
+        self.assertIn('"a100"', json.dumps(nodes))
+
+    def test_a_job_has_the_gpus_that_it_asked_for_and_the_drivers_library(self):
+        done = self.cluster("launch", "-n1", "--gpus", "1", "--image", "tiny", "--", "sh", "-c", "ls /dev /.singularity.d/libs; env", check=0)
+        self.assertEqual(self.devices(done.stdout), ["nvidia0"], done.stdout)
+        self.assertIn("CUDA_VISIBLE_DEVICES=GPU-0\n", done.stdout)
+        self.assertIn("libcuda.so.1\n", done.stdout)
+        self.assertIn("xpmem\n", done.stdout)
+        none = self.cluster("launch", "-n1", "--image", "tiny", "--", "ls", "/dev", check=0)
+        self.assertEqual(self.devices(none.stdout), [])
+
+    def test_two_jobs_at_once_have_different_ones(self):
+        first = self.cluster.popen("launch", "-n1", "-c1", "--gpus", "1", "--image", "tiny", "--", "sh", "-c", "ls /dev; echo there; read line")
+        said = ""
+        while "there\n" not in said:
+            line = first.stdout.readline()
+            self.assertTrue(line, said)
+            said += line
+        second = self.cluster("launch", "-n1", "-c1", "--gpus", "1", "--image", "tiny", "--", "ls", "/dev", check=0)
+        first.communicate("go\n", timeout=60)
+        self.assertEqual(sorted(self.devices(said) + self.devices(second.stdout)), ["nvidia0", "nvidia1"])
+
+    def test_each_rank_is_told_of_its_own(self):
+        done = self.cluster("launch", "-n2", "-c1", "--gpus-per-task", "1", "--image", "tiny", "--", "sh", "-c", "echo $CUDA_VISIBLE_DEVICES", check=0)
+        self.assertEqual(sorted(done.stdout.split()), ["GPU-0", "GPU-1"])
+
+    def test_a_job_cannot_name_one_by_itself(self):
+        done = self.cluster("launch", "-n1", "--image", "tiny", "--device", "nvidia.com/gpu=all", "--", "true")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("asks for GPUs with --gpus", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
