@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "scheduler/core/apply_accounts.h"
+#include "scheduler/core/apply_dependencies.h"
 #include "scheduler/core/derived.h"
 #include "scheduler/core/usage.h"
 
@@ -55,10 +56,10 @@ class Applier {
     array->cancelled = e.uid;
     array->pattern.ended = at_;
     IndexUnmade(state_, *array);
-    ResolveOn(array->id);
+    ResolveOn(state_, at_, array->id);
     for (auto at = state_.dependents.lower_bound(array->TaskId(array->made));
          at != state_.dependents.end() && at->first < array->TaskId(array->tasks); ++at)
-      ResolveOn(at->first);
+      ResolveOn(state_, at_, at->first);
   }
 
   void operator()(const JobStarted& e) {
@@ -83,7 +84,7 @@ class Applier {
     Index(state_, *job);
     CountRunning(*job, +1);
     MakePrimaryStep(*job);
-    Resolve(*job);
+    Resolve(state_, at_, *job);
     MakeNext(job->array);
   }
 
@@ -137,7 +138,7 @@ class Applier {
       ++array->second.ended;
       array->second.failed += job->state == JobState::kCompleted ? 0 : 1;
     }
-    Resolve(*job);
+    Resolve(state_, at_, *job);
     MakeNext(job->array);
   }
 
@@ -362,7 +363,7 @@ class Applier {
     Job& job = state_.jobs[id];
     Describe(job, id, std::move(spec), array);
     job.array_task = array_task;
-    for (const Dependency& dependency : job.spec->dependencies) AddDependency(job, dependency);
+    for (const Dependency& dependency : job.spec->dependencies) AddDependency(state_, at_, job, dependency);
     Index(state_, job);
   }
 
@@ -381,7 +382,8 @@ class Applier {
       return;
     }
     Describe(array.pattern, id, spec, id);
-    for (const Dependency& dependency : spec->dependencies) AddDependency(array.pattern, dependency);
+    for (const Dependency& dependency : spec->dependencies)
+      AddDependency(state_, at_, array.pattern, dependency);
     CountLive(state_, *spec, array.tasks);
     MakeNext(id);
   }
@@ -410,100 +412,6 @@ class Applier {
       SkipMade(*array);
     }
     IndexUnmade(state_, *array);
-  }
-
-  // All earlier jobs of the user and name; of an array whose tasks are not all made, the array.
-  void AddSingleton(Job& job) {
-    auto same = [&](const JobSpec& other) {
-      return other.name == job.spec->name && other.user.uid == job.spec->user.uid;
-    };
-    for (JobId id : state_.unmade) {
-      if (id < job.id && id != job.array && same(*state_.arrays.at(id).spec))
-        job.dependencies.push_back({{DependencyKind::kAfterAny, id, 0}});
-    }
-    for (JobId id : state_.live) {
-      const Job& other = state_.jobs.at(id);
-      bool counted = state_.unmade.contains(other.array);
-      if (same(*other.spec) && id < job.id && !counted && (job.array.value == 0 || other.array != job.array))
-        job.dependencies.push_back({{DependencyKind::kAfterAny, id, 0}});
-    }
-  }
-
-  // Singletons and tasks of an array are turned into the jobs that they mean.
-  void AddDependency(Job& job, const Dependency& what) {
-    if (what.kind == DependencyKind::kSingleton) return AddSingleton(job);
-    JobDependency dependency{what};
-    auto array = state_.arrays.find(what.on);
-    if (what.kind == DependencyKind::kAfterCorr && array != state_.arrays.end()) {
-      const std::vector<std::uint32_t>& indices = array->second.spec->array->indices;
-      auto place = std::ranges::lower_bound(indices, job.array_task);
-      if (place != indices.end() && *place == job.array_task)
-        dependency.what.on = {array->second.first_task.value +
-                              static_cast<std::uint64_t>(place - indices.begin())};
-    }
-    Evaluate(job, dependency);
-    job.dependencies.push_back(dependency);
-  }
-
-  // Brings a dependency up to date with what it is on; a job that is forgotten leaves it as it was.
-  void Evaluate(Job& job, JobDependency& dependency) const {
-    if (dependency.state != DependencyState::kWaiting) return;
-    bool started = false, ended = false, ok = false;
-    Time since = at_;
-    if (auto on = state_.jobs.find(dependency.what.on); on != state_.jobs.end()) {
-      ended = IsTerminal(on->second.state);
-      started = ended || on->second.attempt > 0;
-      ok = on->second.state == JobState::kCompleted;
-      if (on->second.attempt > 0) since = on->second.started;
-    } else if (auto array = state_.arrays.find(dependency.what.on); array != state_.arrays.end()) {
-      ended = array->second.ended == array->second.tasks;
-      started = array->second.ended + array->second.running == array->second.tasks;
-      ok = ended && array->second.failed == 0;
-    } else if (auto unmade = state_.FindUnmade(dependency.what.on); unmade && IsTerminal(unmade->state)) {
-      started = ended = true;
-    } else {
-      return;
-    }
-    auto met = [&](bool yes) { dependency.state = yes ? DependencyState::kMet : DependencyState::kNever; };
-    switch (dependency.what.kind) {
-      case DependencyKind::kAfter:
-        if (!started) return;
-        met(true);
-        if (dependency.what.delay_s > 0)
-          job.begin = std::max(job.begin, since.PlusSeconds(dependency.what.delay_s));
-        return;
-      case DependencyKind::kAfterOk:
-      case DependencyKind::kAfterCorr:
-        if (ended) met(ok);
-        return;
-      case DependencyKind::kAfterNotOk:
-        if (ended) met(!ok);
-        return;
-      case DependencyKind::kAfterAny:
-      case DependencyKind::kSingleton:
-        if (ended) met(true);
-    }
-  }
-
-  // Something of this job has changed that others may wait for.
-  void Resolve(const Job& job) {
-    for (JobId on : {job.id, job.array}) ResolveOn(on);
-  }
-
-  void ResolveOn(JobId on) {
-    auto dependents = state_.dependents.find(on);
-    if (dependents == state_.dependents.end()) return;
-    for (JobId id : dependents->second) {
-      Array* array = FindArray(id);
-      Job& waiting = array != nullptr ? array->pattern : state_.jobs.at(id);
-      // Where one is enough and was met, the others do not put it off any more.
-      if (waiting.DependenciesState() == DependencyState::kMet) continue;
-      for (JobDependency& dependency : waiting.dependencies) {
-        if (dependency.what.on == on) Evaluate(waiting, dependency);
-      }
-      if (waiting.state == JobState::kPending && waiting.DependenciesState() == DependencyState::kMet)
-        waiting.eligible = std::max({waiting.eligible, waiting.begin, at_});
-    }
   }
 
   void MakePrimaryStep(Job& job) {

@@ -24,6 +24,12 @@ double CpuMs() {
   return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) * 1e-6;
 }
 
+// Of the heap in use; large vectors are mapped, which the C library counts by themselves.
+std::size_t HeapBytes() {
+  struct mallinfo2 info = mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
 double Quantile(std::vector<double> values, double at) {
   if (values.empty()) return 0;
   std::ranges::sort(values);
@@ -42,10 +48,9 @@ class Load {
   }
 
   LoadFigures Run() {
-    std::size_t before = mallinfo2().uordblks;
+    std::size_t before = HeapBytes();
     for (std::uint32_t i = 0; i < options_.queued; ++i) Add();
-    figures_.bytes_per_job =
-        static_cast<double>(mallinfo2().uordblks - before) / std::max<double>(1, options_.queued);
+    figures_.bytes_per_job = static_cast<double>(HeapBytes() - before) / std::max<double>(1, options_.queued);
     planner_.Advance(now_);
     figures_.fill_ms = Timed([&] { figures_.started_first = Pass(); });
     Live(200);
