@@ -121,7 +121,10 @@ class Cluster {
   std::size_t CollectFit(const Request& request, const Vec& need, Instant end, std::size_t wanted);
   bool LicencesFit(const Request& request, Instant length) const;
   std::vector<std::uint32_t> Capacities(const Request& request, Instant from, Instant length);
-  std::optional<Placement> SpreadTasks(const Request& request, Instant from, Instant length);
+  std::vector<NodeNumber> InOrder(const NodeBits& nodes, const NodeBits* prefer) const;
+  // Of nodes between which ChooseCounts would not distinguish, those in `prefer` (null: none).
+  std::optional<Placement> SpreadTasks(const Request& request, Instant from, Instant length,
+                                       const NodeBits* prefer);
   std::optional<Placement> ChooseFixed(const Request& request, std::size_t count,
                                        const NodeBits* prefer) const;
   Planned EarliestFixed(const Request& request, Instant length);

@@ -128,7 +128,7 @@ Planned Cluster::EarliestSpread(const Request& request, Instant length) {
   times.erase(std::unique(times.begin(), times.end()), times.end());
   auto fits = [&](Instant at) {
     if (!request.licences.empty() && !licences_.Fits(request.licences, at, After(at, length))) return false;
-    return SpreadTasks(request, at, length).has_value();
+    return SpreadTasks(request, at, length, nullptr).has_value();
   };
   // Every time is tried where that is cheap; elsewhere halving finds one that fits while the change before it
   // does not: the earliest when nothing is planned, a valid one always.
@@ -141,7 +141,7 @@ Planned Cluster::EarliestSpread(const Request& request, Instant length) {
     start = *std::ranges::partition_point(times, [&](Instant at) { return !fits(at); });
   }
   if (start >= kNever) return {};
-  return {start, SpreadTasks(request, start, length).value_or(Placement{})};
+  return {start, SpreadTasks(request, start, length, nullptr).value_or(Placement{})};
 }
 
 }  // namespace slipway::plan

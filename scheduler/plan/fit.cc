@@ -76,6 +76,16 @@ std::vector<const NodeBits*> Cluster::SetsOf(const Pattern& pattern) const {
   return sets;
 }
 
+// Those in `prefer` (null: none) first.
+std::vector<NodeNumber> Cluster::InOrder(const NodeBits& nodes, const NodeBits* prefer) const {
+  std::vector<NodeNumber> order;
+  nodes.Each([&](NodeNumber node) { return order.push_back(node), true; });
+  if (prefer != nullptr)
+    std::ranges::stable_partition(
+        order, [&](NodeNumber node) { return node < prefer->size() && prefer->Has(node); });
+  return order;
+}
+
 std::optional<Placement> Cluster::PlaceCounted(const Request& request,
                                                std::span<const NodeNumber> in_order) const {
   const Pattern& pattern = patterns_[request.pattern];
@@ -90,24 +100,16 @@ std::optional<Placement> Cluster::PlaceCounted(const Request& request,
 bool Cluster::FitsNow(const Request& request, Instant length) {
   if (request.pattern != 0) return PlaceNow(request, length, nullptr).has_value();
   if (!LicencesFit(request, length)) return false;
-  if (request.tasks > 0) return SpreadTasks(request, now_, length).has_value();
+  if (request.tasks > 0) return SpreadTasks(request, now_, length, nullptr).has_value();
   return CollectFit(request, request.node, After(now_, length), request.nodes_min) >= request.nodes_min;
 }
 
 std::optional<Placement> Cluster::ChooseFixed(const Request& request, std::size_t count,
                                               const NodeBits* prefer) const {
-  std::size_t wanted = std::min<std::size_t>(count, std::max(request.nodes_max, request.nodes_min));
+  std::vector<NodeNumber> order = InOrder(fit_, prefer);
+  order.resize(std::min({order.size(), count, std::size_t{std::max(request.nodes_max, request.nodes_min)}}));
   Placement nodes;
-  auto take = [&](bool preferred) {
-    fit_.Each([&](NodeNumber node) {
-      if (nodes.size() == wanted) return false;
-      if (prefer == nullptr || (node < prefer->size() && prefer->Has(node)) == preferred)
-        nodes.push_back({node, 0});
-      return true;
-    });
-  };
-  if (prefer != nullptr) take(true);
-  take(false);
+  for (NodeNumber node : order) nodes.push_back({node, 0});
   std::ranges::sort(nodes);
   return nodes;
 }
@@ -119,11 +121,9 @@ std::optional<Placement> Cluster::PlaceNow(const Request& request, Instant lengt
     if (!patterns_[request.pattern].one_of.empty())
       return FirstOf(request, [&](const Request& one) { return PlaceNow(one, length, prefer); });
     CollectFit(request, request.node, After(now_, length), SIZE_MAX);
-    std::vector<NodeNumber> in_order;
-    fit_.Each([&](NodeNumber node) { return in_order.push_back(node), true; });
-    return PlaceCounted(request, in_order);
+    return PlaceCounted(request, InOrder(fit_, prefer));
   }
-  if (request.tasks > 0) return SpreadTasks(request, now_, length);
+  if (request.tasks > 0) return SpreadTasks(request, now_, length, prefer);
   std::size_t wanted = std::max(request.nodes_max, request.nodes_min);
   std::size_t count = CollectFit(request, request.node, After(now_, length), wanted);
   if (count < request.nodes_min) return std::nullopt;
@@ -154,14 +154,20 @@ Counts Cluster::Capacities(const Request& request, Instant from, Instant length)
   return capacity;
 }
 
-std::optional<Placement> Cluster::SpreadTasks(const Request& request, Instant from, Instant length) {
+std::optional<Placement> Cluster::SpreadTasks(const Request& request, Instant from, Instant length,
+                                              const NodeBits* prefer) {
   Spread spread{request.tasks, 1, request.nodes_min, request.nodes_max, request.nodes_min > 1};
-  std::optional<Counts> counts = ChooseCounts(spread, Capacities(request, from, length));
+  const Counts capacity = Capacities(request, from, length);
+  std::vector<NodeNumber> order = InOrder(base_, prefer);
+  Counts in_order;
+  for (NodeNumber node : order) in_order.push_back(capacity[node]);
+  std::optional<Counts> counts = ChooseCounts(spread, in_order);
   if (!counts) return std::nullopt;
   Placement nodes;
-  for (NodeNumber node = 0; node < counts->size(); ++node) {
-    if ((*counts)[node] > 0) nodes.push_back({node, (*counts)[node]});
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if ((*counts)[i] > 0) nodes.push_back({order[i], (*counts)[i]});
   }
+  std::ranges::sort(nodes);
   return nodes;
 }
 

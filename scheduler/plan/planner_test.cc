@@ -448,6 +448,27 @@ TEST(Placement, ImageLocalityWinsTies) {
   EXPECT_EQ(starts[0].nodes, (Placement{{0, 0}, {2, 0}}));
 }
 
+TEST(Placement, ImageLocalityWinsTiesOfJobsThatGiveOnlyTasks) {
+  auto placed = [](std::uint32_t tasks, std::vector<std::int64_t> cores, std::vector<NodeNumber> have) {
+    Planner planner(MakePolicy("easy"));
+    for (std::int64_t one : cores) planner.cluster().AddNode(Of(one));
+    NodeBits bits(cores.size());
+    for (NodeNumber node : have) bits.Set(node);
+    PlanJob job = JobOf(1, 10, Vec());
+    job.request.task = Of(1);
+    job.request.tasks = tasks;
+    job.request.nodes_max = static_cast<std::uint32_t>(cores.size());
+    job.prefer = planner.cluster().AddSet(bits);
+    planner.Add(job);
+    std::vector<PlanStart> starts = planner.Pass();
+    return starts.empty() ? Placement() : starts[0].nodes;
+  };
+  EXPECT_EQ(placed(2, {4, 4, 4}, {2}), (Placement{{2, 2}})) << "one node that holds all";
+  EXPECT_EQ(placed(6, {4, 4, 4}, {1, 2}), (Placement{{1, 4}, {2, 2}})) << "several that are alike";
+  EXPECT_EQ(placed(6, {4, 4, 3}, {2}), (Placement{{0, 4}, {1, 2}})) << "it is a tie or it is nothing";
+  EXPECT_EQ(placed(2, {4, 4}, {}), (Placement{{0, 2}}));
+}
+
 TEST(Policies, AreKnownByName) {
   for (const std::string& name : PolicyNames()) {
     ASSERT_NE(MakePolicy(name), nullptr) << name;
