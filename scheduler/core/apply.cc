@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "scheduler/core/apply_accounts.h"
 #include "scheduler/core/apply_dependencies.h"
@@ -79,6 +80,11 @@ class Applier {
     job->running = job->ended = {};
     job->outcome.reset();
     job->billing = e.billing;
+    job->partition = e.partition;
+    if (e.time_limit_s > 0 && e.time_limit_s < job->time_limit_s)
+      job->limit_asked_s = std::exchange(job->time_limit_s, e.time_limit_s);
+    job->suspended_us = 0;
+    job->kill_at = {};
     job->charged_until = e.billing > 0 ? at_ : Time{};
     for (const NodeAllocation& held : job->nodes) Allot(state_.nodes.find(held.node)->second, job->id, held);
     Index(state_, *job);
@@ -98,6 +104,7 @@ class Applier {
     if (job == nullptr || job->state == JobState::kCompleting) return;
     job->state = JobState::kCompleting;
     job->outcome = e.outcome;
+    job->suspended_at = {};  // its processes are to end; cores that it has lent it does not get back
   }
 
   void operator()(const NodeReleased& e) {
@@ -106,7 +113,7 @@ class Applier {
     auto held = std::ranges::find(job->nodes, e.node, &NodeAllocation::node);
     if (held == job->nodes.end() || held->released) return;
     held->released = true;
-    Release(state_.nodes.find(e.node)->second, job->id, *held);
+    Release(state_.nodes.find(e.node)->second, job->id, *held, !job->lent_to);
     for (Step& step : job->steps) {
       for (StepNode& part : step.nodes) {
         if (part.node == e.node && part.state != StepState::kEnded)
@@ -153,6 +160,9 @@ class Applier {
     job->requeue_wanted = false;
     job->preempted_by.reset();
     job->preempted_at = {};
+    job->partition.clear();
+    if (job->limit_asked_s > 0) job->time_limit_s = std::exchange(job->limit_asked_s, 0);
+    job->lent_to.reset();
     job->eligible = at_;
     Index(state_, *job);
   }
@@ -277,7 +287,31 @@ class Applier {
     if (job == nullptr || job->state == JobState::kCompleting || job->preempted_by) return;
     job->preempted_by = e.by;
     job->preempted_at = at_;
+    job->kill_at = e.kill_at;
     job->requeue_wanted = job->requeue_wanted || e.requeue;
+  }
+  void operator()(const JobSuspended& e) {
+    Job* job = FindAttempt(e.job, e.attempt);
+    if (job == nullptr || job->state != JobState::kRunning || job->suspended()) return;
+    job->suspended_at = at_;
+    if (e.by.value == 0) return;
+    job->lent_to = e.by;
+    EachHeld(*job, [](Node& node, const NodeAllocation& held) { node.cores_allotted.Remove(held.cores); });
+  }
+  void operator()(const JobResumed& e) {
+    Job* job = FindAttempt(e.job, e.attempt);
+    if (job == nullptr || !job->suspended()) return;
+    if (job->lent_to) {
+      bool free = true;
+      EachHeld(*job, [&](Node& node, const NodeAllocation& held) {
+        free = free && !node.cores_allotted.Intersects(held.cores);
+      });
+      if (!free) return;
+      EachHeld(*job, [](Node& node, const NodeAllocation& held) { node.cores_allotted.Insert(held.cores); });
+    }
+    job->lent_to.reset();
+    job->suspended_us += at_.us - job->suspended_at.us;
+    job->suspended_at = {};
   }
   void operator()(const StartPlanned& e) {
     Job* job = Find(e.job);
@@ -298,6 +332,16 @@ class Applier {
   void operator()(const ReservationRemoved& e) { state_.reservations.erase(e.reservation); }
 
  private:
+  // What of the job is not released, with its nodes' free resources brought up to date after it.
+  template <class See>
+  void EachHeld(const Job& job, See see) {
+    for (const NodeAllocation& held : job.nodes) {
+      if (held.released) continue;
+      Node& node = state_.nodes.find(held.node)->second;
+      see(node, held);
+      RefreshFree(node);
+    }
+  }
   Job* Find(JobId id) {
     auto found = state_.jobs.find(id);
     return found == state_.jobs.end() ? nullptr : &found->second;

@@ -32,7 +32,7 @@ PendingReason PlanningPolicy::ReasonOf(const State& state, JobId id) {
 std::string PlanningPolicy::ReasonText(const State& state, JobId id) {
   PendingReason reason = ReasonOf(state, id);
   if (reason == PendingReason::kLimit) {
-    const plan::Request& request = RequestFor(state.FindJob(id)->spec->resources).request;
+    const plan::Request& request = RequestFor(*state.FindJob(id)).request;
     if (auto limit = planner_.BlockingLimit(id.value)) return limits_.Text(*limit, planner_, request);
   }
   if (reason != PendingReason::kNone) {

@@ -12,7 +12,11 @@ struct PlanningPolicy::Follow {
   const State& state;
   void operator()(const EpochBegan&) const { policy.SyncAllNodes(state); }
   void operator()(const JobSubmitted& e) const { policy.SyncSubmitted(state, e.job); }
-  void operator()(const JobStarted& e) const { policy.SyncWithDependents(state, e.job); }
+  void operator()(const JobStarted& e) const {
+    // Which of its partitions' limits it counts against is known only now.
+    if (!e.partition.empty()) policy.planner_.Remove(e.job.value);
+    policy.SyncWithDependents(state, e.job);
+  }
   void operator()(const JobEnded& e) const { policy.SyncWithDependents(state, e.job); }
   void operator()(const JobUpdated& e) const { policy.SyncJob(state, e.job); }
   void operator()(const JobRequeued& e) const { policy.SyncJob(state, e.job); }
@@ -49,6 +53,8 @@ struct PlanningPolicy::Follow {
   void operator()(const ReservationSet&) const { policy.stale_ = policy.disturbed_ = true; }
   void operator()(const ReservationRemoved&) const { policy.stale_ = policy.disturbed_ = true; }
   void operator()(const JobPreempted&) const {}
+  void operator()(const JobSuspended&) const {}
+  void operator()(const JobResumed&) const {}
   void operator()(const JobCancelRequested&) const {}
   void operator()(const JobCompleting&) const {}
   void operator()(const JobsForgotten&) const {}
@@ -165,6 +171,8 @@ void PlanningPolicy::SyncJob(const State& state, JobId id) {
 
 void PlanningPolicy::Enqueue(const State& state, const Job& job) {
   planner_.Add(PlanJobOf(state, job));
+  if (job.spec->resources.switches > 0 && !AsksOtherwiseNow(job))
+    switch_waits_.insert({SwitchesUntil(job), job.id});
   if (CanPreempt(*job.spec)) preemptors_.insert(job.id);
 }
 

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "scheduler/core/network_order.h"
+
 namespace slipway::scheduler {
 namespace {
 
@@ -18,6 +20,13 @@ constexpr std::size_t kShortQueue = 1000;         // a queue that is always plan
 constexpr plan::Instant kReplan =
     10 * kSecond;  // a longer one is so often; in between only what changed is looked at
 constexpr std::uint32_t kPrefetchJobsMax = 8;  // planned jobs whose images are fetched ahead
+
+// The time limit of a job that was started with less than it asked for; else 0.
+std::uint32_t LimitGiven(const Job& job, const plan::PlanStart& start) {
+  if (job.spec->time_min_s == 0) return 0;
+  plan::Instant given = start.length / kSecond;
+  return job.time_limit_s == 0 || given < job.time_limit_s ? static_cast<std::uint32_t>(given) : 0;
+}
 
 }  // namespace
 
@@ -79,13 +88,14 @@ PlannedRequest& PlanningPolicy::RequestFor(const Resources& resources) {
 plan::PlanJob PlanningPolicy::PlanJobOf(const State& state, const Job& job) {
   const JobSpec& spec = *job.spec;
   plan::PlanJob planned;
-  planned.request = RequestFor(spec.resources).request;
+  planned.request = RequestFor(job).request;
   std::int64_t tasks = spec.resources.tasks > 0 ? spec.resources.tasks : planned.request.nodes_min;
   planned.facts = {job.id.value, job.submitted.us, LengthOf(job), tasks * spec.resources.cores_per_task, 0};
   PriorityOrder::Place place = priorities_.PlaceOf(job, planner_);
   planned.facts.priority = place.priority;
   planned.lane = place.lane;
   planned.limits = limits_.Of(state, job, planner_);
+  if (spec.time_min_s > 0) planned.least = std::min(spec.time_min_s * kSecond, planned.facts.length);
   planned.prefer = ImageSet(state, spec.command.image.digest);
   return planned;
 }
@@ -124,14 +134,19 @@ void PlanningPolicy::Rebuild(const State& state) {
   limits_.Clear();
   image_sets_.clear();
   wheres_.clear();
+  switch_waits_.clear();
   preemptors_.clear();
   not_yet_.clear();
   begins_.clear();
   // The planner takes nodes in the order of their numbers.
   std::vector<const Node*> nodes;
   for (const auto& [name, node] : state.nodes) nodes.push_back(&node);
-  std::ranges::stable_sort(nodes, {}, [&](const Node* node) { return site_->TraitsOf(node->name).weight; });
+  NetworkOrder network(site_->network);
+  std::ranges::stable_sort(nodes, {}, [&](const Node* node) {
+    return std::pair(site_->TraitsOf(node->name).weight, network.PositionOf(node->name));
+  });
   for (const Node* node : nodes) AddNode(*node);
+  planner_.cluster().SetTopology(network.TopologyOf(names_));
   AddReservations(state);
   priorities_.Reset(state, TotalsOf(state));
   made_.clear();
@@ -173,6 +188,7 @@ Plan PlanningPolicy::Decide(const State& state, Time now) {
   if (!preemptors_.empty()) YieldPromises(state);
   if (std::exchange(disturbed_, false)) ++disturbances_;
   BeginJobs(state, now);
+  GiveSwitchesUp(state, now);
   priorities_.Update(state, planner_, now);
   limits_.Update(state, planner_, now);
   std::map<plan::NodeNumber, FreeNode> touched;
@@ -182,7 +198,8 @@ Plan PlanningPolicy::Decide(const State& state, Time now) {
     for (const plan::PlanStart& start : starts) {
       const Job& job = *state.FindJob({start.job});
       preemptors_.erase(job.id);
-      plan.starts.push_back({job.id, job.attempt + 1, AllotAll(state, job, start.nodes, touched)});
+      plan.starts.push_back({job.id, job.attempt + 1, AllotAll(state, job, start.nodes, touched),
+                             PartitionOf(job, start.nodes), LimitGiven(job, start)});
     }
   };
   take(whole ? planner_.Pass() : planner_.QuickPass());
@@ -195,6 +212,7 @@ Plan PlanningPolicy::Decide(const State& state, Time now) {
     if (window) plan.next = std::min(plan.next, now < window->from ? window->from : window->to);
   }
   if (awaits_until_) plan.next = std::min(plan.next, *awaits_until_);
+  if (!switch_waits_.empty()) plan.next = std::min(plan.next, switch_waits_.begin()->first);
   if (!not_yet_.empty()) plan.next = std::min(plan.next, not_yet_.begin()->first);
   if (planner_.waiting() > 0) plan.next = std::min({plan.next, priorities_.next(), limits_.next()});
   Prefetch(state, plan);
@@ -205,7 +223,7 @@ std::vector<NodeAllocation> PlanningPolicy::AllotAll(const State& state, const J
                                                      const plan::Placement& nodes,
                                                      std::map<plan::NodeNumber, FreeNode>& touched) {
   const Resources& resources = job.spec->resources;
-  std::uint32_t each = RequestFor(resources).tasks_each;
+  std::uint32_t each = RequestFor(job).tasks_each;
   std::vector<NodeAllocation> allocation;
   std::uint32_t rank = 0;
   for (const plan::NodeShare& share : nodes) {

@@ -67,6 +67,7 @@ class PlanningPolicy final : public Policy {
   // Puts a job into the queue.
   void Enqueue(const State& state, const Job& job);
   bool CanPreempt(const JobSpec& spec) const;
+  const Partition* LowestOf(const JobSpec& spec) const;
   PreemptMode PreemptModeOf(const JobSpec& by, const JobSpec& victim) const;
   std::vector<plan::JobNumber> CandidatesFor(const State& state, const Job& job, Time now) const;
   bool PreemptFor(const State& state, const Job& job, Time now, Plan& plan);
@@ -79,8 +80,20 @@ class PlanningPolicy final : public Policy {
     std::uint32_t set = 0, pattern = 0;
   };
   Where WhereOf(const Resources& resources);
+  Where MakeWhere(const Resources& resources, const Constraint& constraint);
+  Where MakeWhereIn(const std::string& partition, const Resources& resources, const Constraint& constraint);
   plan::NodeBits NodesWith(const Resources& resources, const FeatureTest& every,
                            const FeatureTest* also) const;
+  plan::Nearness NearnessOf(const Resources& resources) const;
+  // Of the job's partitions those that could start it as it is now.
+  std::vector<const Partition*> OpenPartitions(const Job& job) const;
+  // As the job is planned now: of several partitions the open ones, and without a wish about switches that
+  // it has waited for long enough.
+  bool AsksOtherwiseNow(const Job& job) const;
+  PlannedRequest& RequestFor(const Job& job);
+  Time SwitchesUntil(const Job& job) const;
+  void GiveSwitchesUp(const State& state, Time now);
+  std::string PartitionOf(const Job& job, const plan::Placement& nodes) const;
   Tres TotalsOf(const State& state) const;
   void Rebuild(const State& state);
   PlannedStart ToPlannedStart(const plan::Planner::Promise& promise) const;
@@ -130,8 +143,9 @@ class PlanningPolicy final : public Policy {
   std::map<std::pair<std::string, std::string>, plan::NodeNumber> views_;  // by reservation and node
   Time windows_change_{Time::kNeverUs};           // a window is over: all is made anew
   std::map<Resources, PlannedRequest> requests_;  // asked for since the nodes changed
-  // By partition, constraint, kind of GPU ("" none, "?" any) and reservation.
-  std::map<std::tuple<std::string, std::string, std::string, std::string>, Where> wheres_;
+  // By partitions, constraint, kind of GPU ("" none, "?" any), reservation and nearness.
+  std::map<std::tuple<std::string, std::string, std::string, std::string, plan::Nearness>, Where> wheres_;
+  std::set<std::pair<Time, JobId>> switch_waits_;    // when a wish about switches is given up
   std::map<std::string, std::uint32_t> image_sets_;  // by digest
   std::map<JobId, std::uint32_t> made_;              // of arrays: tasks before this one are known
   std::set<JobId> preemptors_;                       // waiting jobs that may preempt

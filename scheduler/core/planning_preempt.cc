@@ -21,14 +21,21 @@ std::int64_t WorkOf(const Job& job, Time now) {
 
 }  // namespace
 
+// Of a job that may be in several partitions only what it may do in all of them is sure.
+const Partition* PlanningPolicy::LowestOf(const JobSpec& spec) const {
+  std::vector<const Partition*> all = site_->PartitionsOf(spec.resources.partition);
+  auto lowest = std::ranges::min_element(all, {}, &Partition::tier);
+  return lowest == all.end() ? nullptr : *lowest;
+}
+
 PreemptMode PlanningPolicy::PreemptModeOf(const JobSpec& by, const JobSpec& victim) const {
   const Qos* own = site_->FindQos(by.qos);
   const Qos* other = site_->FindQos(victim.qos);
   if (own != nullptr && other != nullptr && own->preempts.contains(other->name) &&
       other->preempt != PreemptMode::kOff)
     return other->preempt;
-  const Partition* from = site_->FindPartition(by.resources.partition);
-  const Partition* of = site_->FindPartition(victim.resources.partition);
+  const Partition* from = LowestOf(by);
+  const Partition* of = LowestOf(victim);
   if (from != nullptr && of != nullptr && from->tier > of->tier) return of->preempt;
   return PreemptMode::kOff;
 }
@@ -36,7 +43,7 @@ PreemptMode PlanningPolicy::PreemptModeOf(const JobSpec& by, const JobSpec& vict
 bool PlanningPolicy::CanPreempt(const JobSpec& spec) const {
   const Qos* qos = site_->FindQos(spec.qos);
   if (qos != nullptr && !qos->preempts.empty()) return true;
-  const Partition* own = site_->FindPartition(spec.resources.partition);
+  const Partition* own = LowestOf(spec);
   return own != nullptr && std::ranges::any_of(site_->partitions, [&](const Partition& other) {
            return other.tier < own->tier && other.preempt != PreemptMode::kOff;
          });

@@ -42,6 +42,8 @@ struct Start {
   JobId job;
   std::uint32_t attempt = 0;
   std::vector<NodeAllocation> nodes;
+  std::string partition;           // of several that it may be in; empty: its only one
+  std::uint32_t time_limit_s = 0;  // less than what it asked for; 0: all of it
   bool operator==(const Start&) const = default;
 };
 

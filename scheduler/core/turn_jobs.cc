@@ -267,7 +267,8 @@ void Controller::Turn::RunPass() {
     JobId id = start.job;
     const Qos* qos = c_.site().FindQos(state().FindJob(id)->spec->qos);
     std::uint64_t billing = BillingOf(c_.site().usage, start.nodes, qos == nullptr ? 1000 : qos->usage_milli);
-    Record(JobStarted{id, start.attempt, std::move(start.nodes), billing});
+    Record(JobStarted{id, start.attempt, std::move(start.nodes), billing, std::move(start.partition),
+                      start.time_limit_s});
     const Job& job = *state().FindJob(id);
     CHECK(job.state == JobState::kStarting);
     LaunchParts(job, job.steps.front());

@@ -95,6 +95,7 @@ Planner::Job& Planner::Insert(const PlanJob& from) {
   job.lane = from.lane;
   job.limits = SetOfLimits(from.limits);
   job.length = After(from.facts.length, grace_);
+  job.least = from.least > 0 ? std::min(After(from.least, grace_), job.length) : job.length;
   Rank rank = policy_->RankOf(from.facts);
   job.entry = {rank, from.facts.id, backfill_order_ ? policy_->BackfillRankOf(from.facts) : rank,
                from.prefer};
@@ -103,7 +104,7 @@ Planner::Job& Planner::Insert(const PlanJob& from) {
 
 void Planner::Enqueue(Job& job) {
   job.state = JobState::kWaiting;
-  job.group = queue_.Insert(job.shape, job.length, job.lane, job.limits, job.entry);
+  job.group = queue_.Insert(job.shape, job.length, job.least, job.lane, job.limits, job.entry);
 }
 
 void Planner::Add(const PlanJob& job) {

@@ -25,6 +25,7 @@ struct PlanJob {
   LaneNumber lane = 0;
   std::vector<std::uint32_t> limits;  // numbers from AddLimit that it counts against
   std::uint32_t prefer = 0;           // a set of nodes that win ties; 0: none
+  Instant least = 0;                  // it may be started for as short, where that starts it now; 0: no
 };
 
 struct Limit {
@@ -38,6 +39,7 @@ struct Limit {
 struct PlanStart {
   JobNumber job = 0;
   Placement nodes;
+  Instant length = 0;  // for which it was started, without the grace
 };
 
 enum class Waits : std::uint8_t {
@@ -157,7 +159,7 @@ class Planner {
     LimitSet limits = 0;
     JobState state = JobState::kWaiting;
     Entry entry;
-    Instant length = 0;
+    Instant length = 0, least = 0;
     Instant start = 0, end = 0;    // planned or running
     std::uint64_t planned_at = 0;  // gains_ when it was planned last
     Placement nodes;

@@ -20,8 +20,9 @@ std::uint64_t HashOf(const Request& request) {
     mix(static_cast<std::uint64_t>(request.task[i]));
     mix(static_cast<std::uint64_t>(request.licences[i]));
   }
-  for (std::uint32_t value : {request.where, request.pattern, request.nodes_min, request.nodes_max,
-                              request.tasks, request.tasks_per_node})
+  for (std::uint32_t value :
+       {request.where, request.pattern, request.nodes_min, request.nodes_max, request.tasks,
+        request.tasks_per_node, static_cast<std::uint32_t>(request.spreading)})
     mix(value);
   return hash;
 }
@@ -62,9 +63,9 @@ void Queue::DropShape(ShapeNumber number) {
   free_shapes_.push_back(number);
 }
 
-GroupNumber Queue::Insert(ShapeNumber shape, Instant length, LaneNumber lane, LimitSet limits,
+GroupNumber Queue::Insert(ShapeNumber shape, Instant length, Instant least, LaneNumber lane, LimitSet limits,
                           const Entry& entry) {
-  auto [place, added] = by_key_.try_emplace({shape, length, lane, limits}, 0);
+  auto [place, added] = by_key_.try_emplace({shape, length, least, lane, limits}, 0);
   if (added) {
     if (free_groups_.empty()) {
       place->second = static_cast<GroupNumber>(groups_.size());
@@ -77,6 +78,7 @@ GroupNumber Queue::Insert(ShapeNumber shape, Instant length, LaneNumber lane, Li
     Group& group = groups_[place->second];
     group.shape = shape;
     group.length = length;
+    group.least = least;
     group.lane = lane;
     group.limits = limits;
     group.entries.clear();
@@ -119,7 +121,7 @@ void Queue::Remove(GroupNumber number, const Entry& entry) {
   active_[place] = active_.back();
   place_[active_[place]] = place;
   active_.pop_back();
-  by_key_.erase({group.shape, group.length, group.lane, group.limits});
+  by_key_.erase({group.shape, group.length, group.least, group.lane, group.limits});
   free_groups_.push_back(number);
 }
 

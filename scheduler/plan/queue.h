@@ -43,7 +43,7 @@ struct Entry {
 
 struct Group {
   ShapeNumber shape = 0;
-  Instant length = 0;
+  Instant length = 0, least = 0;  // least: may be started for as short
   LaneNumber lane = 0;
   LimitSet limits = 0;
   std::vector<Entry> entries;  // ascending from `head`
@@ -61,7 +61,8 @@ class Queue {
   std::vector<Shape>& shapes() { return shapes_; }
   std::size_t shape_count() const { return by_hash_.size(); }
 
-  GroupNumber Insert(ShapeNumber shape, Instant length, LaneNumber lane, LimitSet limits, const Entry& entry);
+  GroupNumber Insert(ShapeNumber shape, Instant length, Instant least, LaneNumber lane, LimitSet limits,
+                     const Entry& entry);
   void Remove(GroupNumber group, const Entry& entry);
   Group& group(GroupNumber number) { return groups_[number]; }
   const Group& group(GroupNumber number) const { return groups_[number]; }
@@ -70,7 +71,7 @@ class Queue {
   std::size_t jobs() const { return jobs_; }
 
  private:
-  using GroupKey = std::tuple<ShapeNumber, Instant, LaneNumber, LimitSet>;
+  using GroupKey = std::tuple<ShapeNumber, Instant, Instant, LaneNumber, LimitSet>;
   std::vector<Shape> shapes_;
   std::vector<ShapeNumber> free_shapes_;
   std::unordered_multimap<std::uint64_t, ShapeNumber> by_hash_;  // looked up only; requests are in shapes_

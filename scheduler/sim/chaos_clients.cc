@@ -24,6 +24,7 @@ JobSpec World::RandomJob() {
   spec.command.kill_on_bad_exit = rng_.Chance(800);
   if (rng_.Chance(300)) spec.command.image.digest = "sha256:aa";
   if (rng_.Chance(700)) spec.time_limit_s = rng_.Between(1, 90);
+  if (spec.time_limit_s > 1 && rng_.Chance(200)) spec.time_min_s = rng_.Between(1, spec.time_limit_s);
   if (rng_.Chance(100) && controller_)
     spec.begin = controller_->controller().state().now.PlusSeconds(static_cast<std::int64_t>(rng_.Below(60)));
   if (spec.time_limit_s > 0 && rng_.Chance(100) && controller_)
