@@ -112,7 +112,8 @@ void NetworkOrder::AddTree(const NetworkRules& rules) {
   std::ranges::stable_sort(by_height, {}, [](const auto& entry) { return entry.first; });
   std::map<std::string, std::uint32_t> numbers;
   other_leaf_ = 0;
-  for (const auto& [height, one] : by_height) numbers[one->name] = static_cast<std::uint32_t>(numbers.size()) + 1;
+  for (const auto& [height, one] : by_height)
+    numbers[one->name] = static_cast<std::uint32_t>(numbers.size()) + 1;
   auto root = static_cast<std::uint32_t>(numbers.size()) + 1;
   parent_.assign(root + 1, root);
   for (const auto& [below, over] : above) parent_[numbers.at(below)] = numbers.at(over);

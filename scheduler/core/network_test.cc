@@ -12,8 +12,8 @@ namespace {
 Site Tree(NetworkKind kind = NetworkKind::kTree) {
   Site site;
   site.network.kind = kind;
-  site.network.switches = {{"l1", {"n1", "n2"}, {}}, {"l2", {"n3", "n4"}, {}}, {"l3", {"n5", "n6"}, {}},
-                           {"l4", {"n7", "n8"}, {}}};
+  site.network.switches = {
+      {"l1", {"n1", "n2"}, {}}, {"l2", {"n3", "n4"}, {}}, {"l3", {"n5", "n6"}, {}}, {"l4", {"n7", "n8"}, {}}};
   if (kind != NetworkKind::kBlock) {
     site.network.switches.push_back({"s1", {}, {"l1", "l2"}});
     site.network.switches.push_back({"s2", {}, {"l3", "l4"}});

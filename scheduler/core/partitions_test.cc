@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Jobs that may be in several partitions, partitions with a QOS, and jobs that take less time to start sooner.
+// Jobs that may be in several partitions, partitions with a QOS, and jobs that take less time to start
+// sooner.
 #include <gtest/gtest.h>
 
 #include "scheduler/core/test_cluster.h"
@@ -68,8 +69,9 @@ TEST(SeveralPartitions, ALimitThatIsRaisedLaterLeavesThoseThatStillAllowIt) {
 
 TEST(PartitionQos, ItsLimitsHoldForJobsOfAnyQos) {
   Site site = TwoPartitions();
-  site.qos = {{.name = "normal"}, {.name = "narrow", .limits = {.grp_jobs = 1, .max_submit_per_user = 2,
-                                                                .max_per_job = {.cores = 2}}}};
+  site.qos = {
+      {.name = "normal"},
+      {.name = "narrow", .limits = {.grp_jobs = 1, .max_submit_per_user = 2, .max_per_job = {.cores = 2}}}};
   site.partitions[0].qos = "narrow";
   TestCluster c(2, 4, 8 << 20, site);
   Result<JobId> wide = c.TrySubmit(In("a", 3));
@@ -78,7 +80,8 @@ TEST(PartitionQos, ItsLimitsHoldForJobsOfAnyQos) {
   JobId one = c.Submit(In("a", 1)), two = c.Submit(In("a", 1));
   EXPECT_EQ(c.StateOf(one), "STARTING");
   EXPECT_EQ(c.StateOf(two), "PENDING");
-  EXPECT_TRUE(c.controller().ReasonText(two).starts_with("QOSGrpJobsLimit:")) << c.controller().ReasonText(two);
+  EXPECT_TRUE(c.controller().ReasonText(two).starts_with("QOSGrpJobsLimit:"))
+      << c.controller().ReasonText(two);
   Result<JobId> third = c.TrySubmit(In("a", 1));
   ASSERT_FALSE(third.has_value());
   EXPECT_TRUE(third.error().message.starts_with("QOSMaxSubmitJobPerUserLimit:")) << third.error().message;

@@ -12,11 +12,11 @@ namespace slipway::plan {
 namespace {
 
 struct Pieces {
-  std::vector<std::uint32_t> of;       // by node
-  std::vector<std::uint64_t> room;     // by piece, then by the switches above
-  std::vector<std::uint32_t> parent;   // as in Topology
-  std::vector<std::uint32_t> height;   // of switches above the pieces
-  std::size_t count = 0;               // pieces: the first so many numbers
+  std::vector<std::uint32_t> of;      // by node
+  std::vector<std::uint64_t> room;    // by piece, then by the switches above
+  std::vector<std::uint32_t> parent;  // as in Topology
+  std::vector<std::uint32_t> height;  // of switches above the pieces
+  std::size_t count = 0;              // pieces: the first so many numbers
 };
 
 void AddUp(Pieces& pieces) {
@@ -91,9 +91,10 @@ std::vector<std::uint32_t> Greedy(const Pieces& pieces, std::uint32_t below, std
       chosen.push_back(*first++);
       continue;
     }
-    auto smallest = std::prev(std::upper_bound(first, open.end(), want, [&](std::uint64_t least, std::uint32_t piece) {
-      return pieces.room[piece] < least;
-    }));
+    auto smallest =
+        std::prev(std::upper_bound(first, open.end(), want, [&](std::uint64_t least, std::uint32_t piece) {
+          return pieces.room[piece] < least;
+        }));
     // Of equal ones the first.
     while (smallest != first && pieces.room[*std::prev(smallest)] == pieces.room[*smallest]) --smallest;
     chosen.push_back(*smallest);
@@ -111,9 +112,8 @@ std::vector<std::uint32_t> ChoosePieces(const Pieces& pieces, const Nearness& ne
     bool wrong_height = near.below_height > 0 && pieces.height[at] > near.below_height;
     return pieces.room[at] < want || wrong_height;
   });
-  std::ranges::stable_sort(candidates, {}, [&](std::uint32_t at) {
-    return std::pair(pieces.height[at], pieces.room[at]);
-  });
+  std::ranges::stable_sort(candidates, {},
+                           [&](std::uint32_t at) { return std::pair(pieces.height[at], pieces.room[at]); });
   for (std::uint32_t at : candidates) {
     std::vector<std::uint32_t> chosen = Greedy(pieces, at, want, pieces_max);
     if (!chosen.empty()) return chosen;
@@ -131,14 +131,16 @@ std::optional<std::vector<NodeNumber>> ChooseNear(const Topology& topology, cons
   if (chosen.empty()) return std::nullopt;
   constexpr std::uint32_t kNotChosen = UINT32_MAX;
   std::vector<std::uint32_t> place(pieces.parent.size(), kNotChosen);
-  bool in_turn = topology.network == Network::kDragonfly && chosen.size() > 1 && near.leaves_max == 0 && !near.contiguous;
+  bool in_turn = topology.network == Network::kDragonfly && chosen.size() > 1 && near.leaves_max == 0 &&
+                 !near.contiguous;
   if (in_turn) {  // of all leaves of the group
     std::uint32_t above = chosen.front();
     while (std::ranges::any_of(chosen, [&](std::uint32_t piece) { return !IsBelow(pieces, piece, above); }))
       above = pieces.parent[above];
     chosen.clear();
     for (std::uint32_t piece = 0; piece < pieces.count; ++piece) {
-      if (pieces.height[piece] == 0 && pieces.room[piece] > 0 && IsBelow(pieces, piece, above)) chosen.push_back(piece);
+      if (pieces.height[piece] == 0 && pieces.room[piece] > 0 && IsBelow(pieces, piece, above))
+        chosen.push_back(piece);
     }
   }
   for (std::uint32_t i = 0; i < chosen.size(); ++i) place[chosen[i]] = i;
@@ -154,7 +156,8 @@ std::optional<std::vector<NodeNumber>> ChooseNear(const Topology& topology, cons
         return node < topology.position.size() ? topology.position[node] : node;
       });
     } else if (prefer != nullptr) {
-      std::ranges::stable_partition(nodes, [&](NodeNumber node) { return node < prefer->size() && prefer->Has(node); });
+      std::ranges::stable_partition(
+          nodes, [&](NodeNumber node) { return node < prefer->size() && prefer->Has(node); });
     }
   }
   std::vector<NodeNumber> nodes;

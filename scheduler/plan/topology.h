@@ -38,8 +38,9 @@ struct Nearness {
   bool any() const { return leaves_max > 0 || contiguous; }
 };
 
-// Of the nodes in `able` the `want` that lie closest together; those in `prefer` (null: none) come first among
-// equals. Nothing when there are not so many, or none that are as near as is wanted. The answer ascends.
+// Of the nodes in `able` the `want` that lie closest together; those in `prefer` (null: none) come first
+// among equals. Nothing when there are not so many, or none that are as near as is wanted. The answer
+// ascends.
 std::optional<std::vector<NodeNumber>> ChooseNear(const Topology& topology, const NodeBits& able,
                                                   const Nearness& near, std::size_t want,
                                                   const NodeBits* prefer);
