@@ -104,6 +104,7 @@ class Applier {
     if (job == nullptr || job->state == JobState::kCompleting) return;
     job->state = JobState::kCompleting;
     job->outcome = e.outcome;
+    if (job->suspended()) job->charged_until = std::max(job->charged_until, at_);
     job->suspended_at = {};  // its processes are to end; cores that it has lent it does not get back
   }
 
@@ -131,6 +132,7 @@ class Applier {
     }
     Unqueue(state_, *job);
     state_.active.erase(job->id);
+    state_.lenders.erase(job->id);
     if (state_.live.erase(job->id) > 0) CountLive(state_, *job->spec, -1);
     job->outcome = e.outcome;
     job->state = e.outcome.state;
@@ -163,6 +165,8 @@ class Applier {
     job->partition.clear();
     if (job->limit_asked_s > 0) job->time_limit_s = std::exchange(job->limit_asked_s, 0);
     job->lent_to.reset();
+    state_.lenders.erase(job->id);
+    job->kill_at = {};
     job->eligible = at_;
     Index(state_, *job);
   }
@@ -293,9 +297,11 @@ class Applier {
   void operator()(const JobSuspended& e) {
     Job* job = FindAttempt(e.job, e.attempt);
     if (job == nullptr || job->state != JobState::kRunning || job->suspended()) return;
+    ChargeJob(state_, *job, at_);
     job->suspended_at = at_;
     if (e.by.value == 0) return;
     job->lent_to = e.by;
+    state_.lenders.insert(job->id);
     EachHeld(*job, [](Node& node, const NodeAllocation& held) { node.cores_allotted.Remove(held.cores); });
   }
   void operator()(const JobResumed& e) {
@@ -310,6 +316,8 @@ class Applier {
       EachHeld(*job, [](Node& node, const NodeAllocation& held) { node.cores_allotted.Insert(held.cores); });
     }
     job->lent_to.reset();
+    state_.lenders.erase(job->id);
+    job->charged_until = std::max(job->charged_until, at_);
     job->suspended_us += at_.us - job->suspended_at.us;
     job->suspended_at = {};
   }

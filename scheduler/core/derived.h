@@ -78,6 +78,7 @@ inline void Index(State& state, const Job& job) {
   if (job.state == JobState::kPending && state.pending.insert({-job.priority(), job.id}).second)
     CountWaiting(state, job, +1);
   if (IsActive(job.state)) state.active.insert(job.id);
+  if (IsActive(job.state) && job.lent_to) state.lenders.insert(job.id);
   if (IsTerminal(job.state)) return;
   if (state.live.insert(job.id).second) CountLive(state, *job.spec, +1);
   for (const JobDependency& dependency : job.dependencies)

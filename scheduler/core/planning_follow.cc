@@ -53,8 +53,10 @@ struct PlanningPolicy::Follow {
   void operator()(const ReservationSet&) const { policy.stale_ = policy.disturbed_ = true; }
   void operator()(const ReservationRemoved&) const { policy.stale_ = policy.disturbed_ = true; }
   void operator()(const JobPreempted&) const {}
-  void operator()(const JobSuspended&) const {}
-  void operator()(const JobResumed&) const {}
+  void operator()(const JobSuspended& e) const {
+    if (e.by.value == 0) policy.SyncSuspended(state, e.job);  // else as we proposed
+  }
+  void operator()(const JobResumed& e) const { policy.SyncSuspended(state, e.job); }
   void operator()(const JobCancelRequested&) const {}
   void operator()(const JobCompleting&) const {}
   void operator()(const JobsForgotten&) const {}
@@ -148,9 +150,11 @@ void PlanningPolicy::SyncJob(const State& state, JobId id) {
     if (known.request.tasks == 0) {
       for (plan::NodeShare& share : nodes) share.tasks = 0;
     }
-    plan::Instant end = job->started.us + known.facts.length + grace();
-    if (job->preempted_by) end = std::min(end, job->preempted_at.us + grace());
-    planner_.AddRunning(known, nodes, std::max(end, planner_.cluster().now() + 1));
+    planner_.AddRunning(known, nodes, EndOf(*job));
+    if (!job->lent_to) return;
+    const Job* borrower = state.FindJob(*job->lent_to);
+    bool runs = borrower != nullptr && IsActive(borrower->state);
+    planner_.Lend(id.value, runs ? EndOf(*borrower) : planner_.cluster().now() + 1);
     return;
   }
   planner_.Remove(id.value);
@@ -167,6 +171,13 @@ void PlanningPolicy::SyncJob(const State& state, JobId id) {
   } else {
     Enqueue(state, *job);
   }
+}
+
+// A job stands still or goes on: its end is another one.
+void PlanningPolicy::SyncSuspended(const State& state, JobId id) {
+  planner_.Remove(id.value);
+  SyncJob(state, id);
+  disturbed_ = true;
 }
 
 void PlanningPolicy::Enqueue(const State& state, const Job& job) {

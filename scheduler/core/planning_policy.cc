@@ -42,6 +42,17 @@ plan::Instant PlanningPolicy::LengthOf(const Job& job) {
   return job.time_limit_s > 0 ? job.time_limit_s * kSecond : kNoLimit;
 }
 
+plan::Instant PlanningPolicy::EndOf(const Job& job) const {
+  plan::Instant now = planner_.cluster().now();
+  plan::Instant end = job.started.us + LengthOf(job) + job.suspended_us + grace();
+  if (job.suspended()) end += job.lent_to ? now - job.suspended_at.us : kNoLimit;  // nobody knows how long
+  if (job.preempted_by) {
+    plan::Instant from = std::max(job.preempted_at, job.kill_at).us;
+    end = std::min(end, from + grace());
+  }
+  return std::max(end, now + 1);
+}
+
 void PlanningPolicy::Reset(const State& state) {
   (void)state;
   takes_over_ = true;
@@ -191,7 +202,7 @@ Plan PlanningPolicy::Decide(const State& state, Time now) {
   GiveSwitchesUp(state, now);
   priorities_.Update(state, planner_, now);
   limits_.Update(state, planner_, now);
-  std::map<plan::NodeNumber, FreeNode> touched;
+  Touched touched;
   bool whole = planner_.waiting() <= kShortQueue || now.us >= planned_whole_at_ + kReplan;
   if (whole) planned_whole_at_ = now.us;
   auto take = [&](const std::vector<plan::PlanStart>& starts) {
@@ -203,7 +214,7 @@ Plan PlanningPolicy::Decide(const State& state, Time now) {
     }
   };
   take(whole ? planner_.Pass() : planner_.QuickPass());
-  while (!preemptors_.empty() && Preempt(state, now, plan)) take(planner_.Pass());
+  while (!preemptors_.empty() && Preempt(state, now, plan, touched)) take(planner_.Pass());
   plan::Instant next = planner_.NextStart();
   if (!whole) next = std::min(next, planned_whole_at_ + kReplan);
   if (next < plan::kNever) plan.next = {next};
@@ -219,21 +230,25 @@ Plan PlanningPolicy::Decide(const State& state, Time now) {
   return plan;
 }
 
+FreeNode& PlanningPolicy::FreeAt(const State& state, plan::NodeNumber number, Touched& touched) const {
+  auto [free, first] = touched.try_emplace(number);
+  if (first) {
+    const Node& node = *state.FindNode(names_[number]);
+    free->second = FreeOn(node, site_->TraitsOf(node.name));
+  }
+  return free->second;
+}
+
 std::vector<NodeAllocation> PlanningPolicy::AllotAll(const State& state, const Job& job,
                                                      const plan::Placement& nodes,
-                                                     std::map<plan::NodeNumber, FreeNode>& touched) {
+                                                     Touched& touched) {
   const Resources& resources = job.spec->resources;
   std::uint32_t each = RequestFor(job).tasks_each;
   std::vector<NodeAllocation> allocation;
   std::uint32_t rank = 0;
   for (const plan::NodeShare& share : nodes) {
     std::uint32_t tasks = each > 0 ? each : share.tasks;
-    auto [free, first] = touched.try_emplace(MachineOf(share.node));
-    if (first) {
-      const Node& node = *state.FindNode(names_[share.node]);
-      free->second = FreeOn(node, site_->TraitsOf(node.name));
-    }
-    allocation.push_back(AllotOn(free->second, resources, rank, tasks));
+    allocation.push_back(AllotOn(FreeAt(state, MachineOf(share.node), touched), resources, rank, tasks));
     rank += tasks;
   }
   return allocation;

@@ -70,11 +70,16 @@ class PlanningPolicy final : public Policy {
   const Partition* LowestOf(const JobSpec& spec) const;
   PreemptMode PreemptModeOf(const JobSpec& by, const JobSpec& victim) const;
   std::vector<plan::JobNumber> CandidatesFor(const State& state, const Job& job, Time now) const;
-  bool PreemptFor(const State& state, const Job& job, Time now, Plan& plan);
+  PreemptMode ModeFor(const Job& by, const Job& victim) const;
+  std::uint32_t GraceOf(const JobSpec& by, const JobSpec& victim) const;
+  // What is free on nodes while one Decide allots.
+  using Touched = std::map<plan::NodeNumber, FreeNode>;
+  FreeNode& FreeAt(const State& state, plan::NodeNumber number, Touched& touched) const;
+  bool PreemptFor(const State& state, const Job& job, Time now, Plan& plan, Touched& touched);
   std::vector<JobId> FirstPreemptors() const;
   void YieldPromises(const State& state);
   // Whether somebody has to go: then another pass plans who may start in his place.
-  bool Preempt(const State& state, Time now, Plan& plan);
+  bool Preempt(const State& state, Time now, Plan& plan, Touched& touched);
   PlannedRequest PlanRequest(const Resources& resources, bool uneven = false);
   struct Where {
     std::uint32_t set = 0, pattern = 0;
@@ -121,11 +126,14 @@ class PlanningPolicy final : public Policy {
   void BeginJobs(const State& state, Time now);
   PlannedRequest& RequestFor(const Resources& resources);
   static plan::Instant LengthOf(const Job& job);
+  // When a job that holds nodes is expected to have cleared them.
+  plan::Instant EndOf(const Job& job) const;
+  void SyncSuspended(const State& state, JobId id);
   plan::PlanJob PlanJobOf(const State& state, const Job& job);
   void AccountsChanged();
   std::uint32_t ImageSet(const State& state, const std::string& digest);
   std::vector<NodeAllocation> AllotAll(const State& state, const Job& job, const plan::Placement& nodes,
-                                       std::map<plan::NodeNumber, FreeNode>& touched);
+                                       Touched& touched);
   void Prefetch(const State& state, Plan& plan) const;
 
   std::shared_ptr<const Site> site_;
