@@ -46,8 +46,8 @@ struct EndJob {
   JobId job;
   std::uint32_t attempt = 0;
 };
-// All that runs of the step stands still, or goes on; its time limit with it. Said again until the step or its
-// suspension ends; nothing changes when it is so already.
+// All that runs of the step stands still, or goes on; its time limit with it. Said again until the step or
+// its suspension ends; nothing changes when it is so already.
 struct SuspendStep {
   StepId step;
   bool suspended = false;
@@ -193,8 +193,8 @@ struct ReportImage {
 struct Tick {};  // a timer asked for by StartTimer is due (or any other time)
 
 using Input =
-    std::variant<SubmitJob, CancelJob, ChangeJob, SuspendJob, ChangeAccount, ChangeReservation, CreateStep, CancelStep,
-                 ChangeNode, StepReport, JobReleased, RegisterNode, LoseNode, ReportImage, Tick>;
+    std::variant<SubmitJob, CancelJob, ChangeJob, SuspendJob, ChangeAccount, ChangeReservation, CreateStep,
+                 CancelStep, ChangeNode, StepReport, JobReleased, RegisterNode, LoseNode, ReportImage, Tick>;
 
 // ---- Effects, to be performed in order. What follows a Persist waits until that is committed.
 

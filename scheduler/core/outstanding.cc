@@ -41,9 +41,9 @@ LaunchStep MakeLaunch(const State& state, const Job& job, const Step& step, std:
 }
 
 std::vector<NodeMessage> Outstanding(const State& state, std::string_view node, Time now) {
-  std::vector<NodeMessage> launches, others;
+  std::vector<NodeMessage> first, launches, others;  // who is to stand still lends to who is launched
   const Node* receiver = state.FindNode(node);
-  if (receiver == nullptr) return launches;
+  if (receiver == nullptr) return first;
   for (JobId id : receiver->jobs) {
     const Job& job = *state.FindJob(id);
     if (job.state == JobState::kCompleting) {
@@ -62,11 +62,13 @@ std::vector<NodeMessage> Outstanding(const State& state, std::string_view node, 
       }
       bool stood = job.suspended() || job.suspended_us > 0;
       if (stood && !step.kill_requested)
-        others.emplace_back(SuspendStep{{id, job.attempt, step.number}, job.suspended()});
+        (job.suspended() ? first : others)
+            .emplace_back(SuspendStep{{id, job.attempt, step.number}, job.suspended()});
     }
   }
-  std::ranges::move(others, std::back_inserter(launches));
-  return launches;
+  std::ranges::move(launches, std::back_inserter(first));
+  std::ranges::move(others, std::back_inserter(first));
+  return first;
 }
 
 std::string Describe(const NodeMessage& message) {

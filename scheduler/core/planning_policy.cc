@@ -240,8 +240,7 @@ FreeNode& PlanningPolicy::FreeAt(const State& state, plan::NodeNumber number, To
 }
 
 std::vector<NodeAllocation> PlanningPolicy::AllotAll(const State& state, const Job& job,
-                                                     const plan::Placement& nodes,
-                                                     Touched& touched) {
+                                                     const plan::Placement& nodes, Touched& touched) {
   const Resources& resources = job.spec->resources;
   std::uint32_t each = RequestFor(job).tasks_each;
   std::vector<NodeAllocation> allocation;

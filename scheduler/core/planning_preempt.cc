@@ -44,7 +44,8 @@ PreemptMode PlanningPolicy::PreemptModeOf(const JobSpec& by, const JobSpec& vict
 // run again instead, or end. A launch cannot run again: it ends.
 PreemptMode PlanningPolicy::ModeFor(const Job& by, const Job& victim) const {
   PreemptMode mode = PreemptModeOf(*by.spec, *victim.spec);
-  if (mode == PreemptMode::kSuspend && (victim.spec->resources.exclusive || victim.state != JobState::kRunning))
+  if (mode == PreemptMode::kSuspend &&
+      (victim.spec->resources.exclusive || victim.state != JobState::kRunning))
     mode = PreemptMode::kRequeue;
   if (mode == PreemptMode::kRequeue && victim.spec->interactive) mode = PreemptMode::kCancel;
   return mode;
@@ -53,7 +54,8 @@ PreemptMode PlanningPolicy::ModeFor(const Job& by, const Job& victim) const {
 std::uint32_t PlanningPolicy::GraceOf(const JobSpec& by, const JobSpec& victim) const {
   const Qos* own = site_->FindQos(by.qos);
   const Qos* other = site_->FindQos(victim.qos);
-  if (own != nullptr && other != nullptr && own->preempts.contains(other->name)) return other->preempt_grace_s;
+  if (own != nullptr && other != nullptr && own->preempts.contains(other->name))
+    return other->preempt_grace_s;
   const Partition* of = LowestOf(victim);
   return of == nullptr ? 0 : of->preempt_grace_s;
 }

@@ -310,8 +310,8 @@ struct State {
   // Derived.
   std::set<PendingKey> pending;
   std::set<JobId> active;
-  std::set<JobId> live;     // pending or active
-  std::set<JobId> lenders;  // active, and another job may have their cores
+  std::set<JobId> live;                                        // pending or active
+  std::set<JobId> lenders;                                     // active, and another job may have their cores
   std::map<AssociationKey, std::int64_t> live_by_association;  // how many jobs are live
   std::map<QosUser, std::int64_t> live_by_qos;
   // Of a job or array: live jobs, and arrays of which not all tasks are made, that depend(ed) on it.

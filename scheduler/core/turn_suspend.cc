@@ -30,7 +30,8 @@ void Controller::Turn::operator()(const SuspendJob& input) {
     if (input.suspended && job.suspended()) return refuse(" stands still already");
     if (!input.suspended && !job.suspended()) return refuse(" does not stand still");
     if (!input.suspended && job.lent_to)
-      return refuse(" has lent its cores to job ", job.lent_to->value, "; it goes on when that one has ended");
+      return refuse(" has lent its cores to job ", job.lent_to->value,
+                    "; it goes on when that one has ended");
     return {};
   };
   std::vector<JobId> ids = TasksMeant(input.job);

@@ -21,7 +21,7 @@ v1::JobState StateOf(const Job& job) {
     case JobState::kStarting:
       return v1::JOB_STATE_STARTING;
     case JobState::kRunning:
-      return v1::JOB_STATE_RUNNING;
+      return job.suspended() ? v1::JOB_STATE_SUSPENDED : v1::JOB_STATE_RUNNING;
     case JobState::kCompleting:
       return v1::JOB_STATE_COMPLETING;
     case JobState::kCompleted:

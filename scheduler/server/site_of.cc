@@ -90,7 +90,8 @@ Result<PreemptMode> PreemptModeOf(const Row& row) {
   if (text == "off") return PreemptMode::kOff;
   if (text == "cancel") return PreemptMode::kCancel;
   if (text == "requeue") return PreemptMode::kRequeue;
-  return Wrong(row, "preempt_mode", "\"", text, "\" is none of off, cancel, requeue");
+  if (text == "suspend") return PreemptMode::kSuspend;
+  return Wrong(row, "preempt_mode", "\"", text, "\" is none of off, cancel, requeue, suspend");
 }
 
 Result<Partition> PartitionOf(const Row& row) {
@@ -110,6 +111,7 @@ Result<Partition> PartitionOf(const Row& row) {
   out.exclusive = row.Bool("exclusive");
   out.preempt = TRY(PreemptModeOf(row));
   out.qos = row.String("qos");
+  out.preempt_grace_s = SecondsOf(row, "preempt_grace");
   out.allow_accounts = SetOf(row.List("allow_accounts"));
   out.allow_qos = SetOf(row.List("allow_qos"));
   for (const std::string& group : row.List("allow_groups")) out.allow_groups.insert(TRY(GidOf(row, group)));
@@ -161,6 +163,7 @@ Result<Qos> QosOf(const Row& row) {
   out.usage_milli = static_cast<std::uint32_t>(*factor);
   out.preempts = SetOf(row.List("preempts"));
   out.preempt = TRY(PreemptModeOf(row));
+  out.preempt_grace_s = SecondsOf(row, "preempt_grace");
   out.limits.grp = TRY(TresOf(row, "grp_tres"));
   out.limits.max_per_user = TRY(TresOf(row, "max_tres_per_user"));
   out.limits.max_per_job = TRY(TresOf(row, "max_tres_per_job"));

@@ -83,7 +83,7 @@ void World::Meddle() {
         rng_.Chance(500) ? array->id : array->TaskId(static_cast<std::uint32_t>(rng_.Below(array->tasks))),
         array->spec->user.uid);
   const std::uint32_t owner = state.FindJob(job)->spec->user.uid;
-  switch (rng_.Below(14)) {
+  switch (rng_.Below(16)) {
     case 0:
       return Feed(CancelJob{{1}, job, {owner, false}});
     case 1:
@@ -108,6 +108,10 @@ void World::Meddle() {
           {1}, {0, true}, RandomReservation(rng_, controller_->controller().state().now, NodeNames())});
     case 10:
       return Feed(ChangeReservation{{1}, {0, true}, ReservationRemoved{rng_.Chance(500) ? "r" : "m"}});
+    case 11:
+      return Feed(SuspendJob{{1}, job, {0, true}, true});
+    case 12:
+      return Feed(SuspendJob{{1}, job, {0, true}, false});
     default: {
       CreateStep step{{1}, job, {owner, false}, {}, {}, 0};
       step.command.argv = {"step"};

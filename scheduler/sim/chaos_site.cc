@@ -37,7 +37,10 @@ NetworkRules RandomNetwork(Rng& rng, const std::vector<std::string>& nodes) {
   return network;
 }
 
-PreemptMode RandomMode(Rng& rng) { return rng.Chance(500) ? PreemptMode::kCancel : PreemptMode::kRequeue; }
+PreemptMode RandomMode(Rng& rng) {
+  constexpr PreemptMode kModes[] = {PreemptMode::kCancel, PreemptMode::kRequeue, PreemptMode::kSuspend};
+  return kModes[rng.Below(std::size(kModes))];
+}
 
 }  // namespace
 
@@ -64,6 +67,7 @@ Site RandomSite(Rng& rng, const std::vector<std::string>& nodes) {
     some.max_nodes = rng.Between(0, 2);
     site.partitions.push_back(std::move(some));
     if (rng.Chance(500)) site.partitions.front().preempt = RandomMode(rng);
+    site.partitions.front().preempt_grace_s = rng.Chance(300) ? rng.Between(1, 20) : 0;
   }
   if (rng.Chance(400)) site.licences = {{"l", rng.Between(1, 4)}};
   if (rng.Chance(500)) {
@@ -71,6 +75,7 @@ Site RandomSite(Rng& rng, const std::vector<std::string>& nodes) {
     site.weights.qos = rng.Between(0, 3);
     if (rng.Chance(500)) {
       site.qos[0].preempt = RandomMode(rng);
+      site.qos[0].preempt_grace_s = rng.Chance(300) ? rng.Between(1, 20) : 0;
       site.qos[1].preempts = {"normal"};
     }
   }

@@ -8,10 +8,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
+#include <fstream>
 #include <map>
 
 #include "base/text/text.h"
 #include "scheduler/sim/arguments.h"
+#include "scheduler/sim/gantt.h"
 
 namespace slipway::scheduler {
 namespace {
@@ -39,11 +41,12 @@ double Quantile(std::vector<double> values, double at) {
 
 class Load {
  public:
-  explicit Load(const LoadOptions& options)
+  Load(const LoadOptions& options, Gantt* gantt)
       : options_(options),
         mix_(options.mix, options.nodes, options.seed),
         rng_(options.seed + 1),
-        planner_(plan::MakePolicy(Cat("multifactor:", options.reservations))) {
+        planner_(plan::MakePolicy(Cat("multifactor:", options.reservations))),
+        gantt_(gantt) {
     mix_.AddNodes(planner_.cluster());
   }
 
@@ -81,7 +84,10 @@ class Load {
 
   void Add() { planner_.Add(mix_.Next(next_++, now_)); }
   std::size_t Record(const std::vector<plan::PlanStart>& starts) {
-    for (const plan::PlanStart& start : starts) running_.push_back(start.job);
+    for (const plan::PlanStart& start : starts) {
+      running_.push_back(start.job);
+      if (gantt_ != nullptr) gantt_->Started(start.job, start.nodes, now_);
+    }
     return starts.size();
   }
   std::size_t Pass() { return Record(planner_.Pass()); }
@@ -89,8 +95,9 @@ class Load {
   // Time goes on to the next thing that is planned, or by a second.
   void Step() {
     planner_.Advance(now_ += kSecond);
+    SampleNow();
     for (plan::JobNumber job : planner_.Overdue()) {
-      planner_.Remove(job);
+      End(job);
       std::erase(running_, job);
     }
   }
@@ -102,7 +109,22 @@ class Load {
     return job;
   }
   void EndSome(std::uint32_t count) {
-    for (std::uint32_t i = 0; i < count && !running_.empty(); ++i) planner_.Remove(AnyRunning());
+    for (std::uint32_t i = 0; i < count && !running_.empty(); ++i) End(AnyRunning());
+  }
+  void End(plan::JobNumber job) {
+    planner_.Remove(job);
+    if (gantt_ != nullptr) gantt_->Ended(job, now_);
+  }
+  void SampleNow() {
+    if (gantt_ == nullptr) return;
+    const plan::Cluster& cluster = planner_.cluster();
+    double all = 0, free = 0;
+    for (plan::NodeNumber node = 0; node < cluster.size(); ++node) {
+      bool whole = cluster.Free(node)[plan::kToken] <= 0;  // given to one job, however little it asked for
+      all += static_cast<double>(cluster.Total(node)[plan::kCores]);
+      free += whole ? 0 : static_cast<double>(cluster.Free(node)[plan::kCores]);
+    }
+    gantt_->Sampled(now_, all > 0 ? 1 - free / all : 0, planner_.waiting());
   }
   void Refill() {
     while (planner_.waiting() < options_.queued) Add();
@@ -152,15 +174,17 @@ class Load {
   Mix mix_;
   Rng rng_;
   plan::Planner planner_;
+  Gantt* gantt_;
   plan::Instant now_ = kSecond;
   plan::JobNumber next_ = 1;
   std::vector<plan::JobNumber> running_;
   LoadFigures figures_;
 };
 
-Result<LoadOptions> Parse(const std::vector<std::string>& words) {
+Result<LoadOptions> Parse(const std::vector<std::string>& words, std::string& chart) {
   Arguments given = TRY(Arguments::Parse(
-      words, {"--nodes", "--queued", "--mix", "--reservations", "--rounds", "--seed"}, {"--json"}));
+      words, {"--nodes", "--queued", "--mix", "--reservations", "--rounds", "--seed", "--gantt"},
+      {"--json"}));
   LoadOptions options;
   options.nodes = static_cast<std::uint32_t>(TRY(given.Number("--nodes", options.nodes, 1, 1'000'000)));
   options.queued = static_cast<std::uint32_t>(TRY(given.Number("--queued", options.queued, 1, 10'000'000)));
@@ -168,6 +192,7 @@ Result<LoadOptions> Parse(const std::vector<std::string>& words) {
   options.rounds = static_cast<std::uint32_t>(TRY(given.Number("--rounds", options.rounds, 1, 100'000)));
   options.seed = TRY(given.Number("--seed", 1, 0, UINT64_MAX / 2));
   options.mix = given.Text("--mix", "trace");
+  chart = given.Text("--gantt");
   if (!Mix::Known(options.mix))
     return Fail(Code::kInvalidArgument, "--mix is trace, centre or distinct, not ", options.mix);
   return options;
@@ -175,15 +200,24 @@ Result<LoadOptions> Parse(const std::vector<std::string>& words) {
 
 }  // namespace
 
-LoadFigures RunLoad(const LoadOptions& options) { return Load(options).Run(); }
+LoadFigures RunLoad(const LoadOptions& options, Gantt* gantt) { return Load(options, gantt).Run(); }
 
 int LoadCommand(const std::vector<std::string>& words) {
-  Result<LoadOptions> options = Parse(words);
+  std::string chart;
+  Result<LoadOptions> options = Parse(words, chart);
   if (!options) {
     std::fprintf(stderr, "slipway-sim load: %s; see slipway-sim --help\n", options.error().message.c_str());
     return 2;
   }
-  LoadFigures f = RunLoad(*options);
+  Gantt gantt(options->nodes);
+  LoadFigures f = RunLoad(*options, chart.empty() ? nullptr : &gantt);
+  if (!chart.empty()) {
+    std::ofstream file(chart);
+    if (!(file << gantt.Svg() << std::flush)) {
+      std::fprintf(stderr, "slipway-sim load: --gantt %s cannot be written\n", chart.c_str());
+      return 1;
+    }
+  }
   std::printf(
       "{\"mix\": \"%s\", \"nodes\": %u, \"queued\": %u, \"reservations\": %u, \"shapes\": %llu, \"planned\": "
       "%llu, "

@@ -39,7 +39,8 @@ constexpr char kHelp[] =
     "  --json       one JSON object\n"
     "\n"
     "  --nodes N --queued Q --mix trace|centre|distinct   a cluster and its queue, timed (CPU, medians)\n"
-    "  --reservations K (100)   --rounds R (30)\n";
+    "  --reservations K (100)   --rounds R (30)\n"
+    "  --gantt OUT.svg   a chart of it: cores in use, the queue, jobs on nodes\n";
 
 struct ChaosArguments {
   std::uint64_t seed = 1, seeds = 1;
