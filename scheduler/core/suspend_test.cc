@@ -52,7 +52,8 @@ TEST(Suspend, AnAdministratorLetsAJobStandStillAndItsTimeLimitWithIt) {
   c.Restart();
   std::size_t before = c.Sent("n1", Cat("SuspendStep ", job.value));
   c.Register("n1", "boot-1", {c.PrimaryOf(job)});
-  EXPECT_EQ(c.Sent("n1", Cat("SuspendStep ", job.value)), before + 1) << "said again to a node that comes back";
+  EXPECT_EQ(c.Sent("n1", Cat("SuspendStep ", job.value)), before + 1)
+      << "said again to a node that comes back";
   ASSERT_TRUE(Suspend(c, job, false).has_value());
   EXPECT_EQ(c.Sent("n1", Cat("ResumeStep ", job.value)), 1U);
   c.Pass(38);

@@ -28,7 +28,8 @@ int MsUntil(Clock::time_point end) {
 
 // Both ways at once: a program that answers before it has read all must not stop us, nor one that reads
 // nothing. Until its output ends.
-Result<std::string> Converse(int to, UniqueFd& input_end, int from, std::string_view input, Clock::time_point end) {
+Result<std::string> Converse(int to, UniqueFd& input_end, int from, std::string_view input,
+                             Clock::time_point end) {
   std::string output;
   for (;;) {
     pollfd fds[2] = {{from, POLLIN, 0}, {input_end ? to : -1, POLLOUT, 0}};
@@ -120,7 +121,8 @@ Result<v1::HookAnswer> SiteHooks::RunOne(const std::string& program, const v1::H
   v1::HookAnswer answer;
   auto read = json::JsonStringToMessage(output.empty() ? "{}" : output, &answer);
   if (!read.ok())
-    return Fail(Code::kInvalidArgument, program, " gave a bad answer: ", std::string(read.message()).substr(0, 200));
+    return Fail(Code::kInvalidArgument, program,
+                " gave a bad answer: ", std::string(read.message()).substr(0, 200));
   if (answer.priority() < -kPriorityMax || answer.priority() > kPriorityMax)
     return Fail(Code::kInvalidArgument, program, " gave a bad answer: priority ", answer.priority());
   return answer;

@@ -36,8 +36,8 @@ class SiteHooks {
   explicit SiteHooks(HookRules rules);
   bool any() const { return !rules_.submit_filter.empty() || !rules_.priority.empty(); }
 
-  // Any thread. `done` is called once, on a thread of the hooks: with the submission as it is to be, or why it
-  // is refused. kUnavailable when too many wait already.
+  // Any thread. `done` is called once, on a thread of the hooks: with the submission as it is to be, or why
+  // it is refused. kUnavailable when too many wait already.
   using Done = std::function<void(Result<v1::JobSpec>)>;
   void Ask(v1::HookQuestion question, Done done);
 

@@ -68,7 +68,8 @@ TEST_F(HooksTest, AFilterThatSaysNothingLetsItPass) {
 }
 
 TEST_F(HooksTest, APriorityProgramGivesAPriorityAndCannotChangeAnythingElse) {
-  auto spec = Ask({.priority = Program("echo '{\"priority\": 42, \"refuse\": \"no\", \"spec\": {\"name\": \"x\"}}'")});
+  auto spec = Ask(
+      {.priority = Program("echo '{\"priority\": 42, \"refuse\": \"no\", \"spec\": {\"name\": \"x\"}}'")});
   ASSERT_TRUE(spec.has_value()) << spec.error().message;
   EXPECT_EQ(spec->priority(), 42U);
   EXPECT_EQ(spec->name(), "work");

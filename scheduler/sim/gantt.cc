@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Neighbouring nodes of one job are one bar, so that a chart of ten thousand nodes stays a file that a browser
-// opens.
+// Neighbouring nodes of one job are one bar, so that a chart of ten thousand nodes stays a file that a
+// browser opens.
 #include "scheduler/sim/gantt.h"
 
 #include <algorithm>
@@ -11,7 +11,8 @@
 namespace slipway::scheduler {
 namespace {
 
-constexpr double kWidth = 1200, kLeft = 70, kRight = 20, kPanel = 120, kGap = 40, kRowsHeight = 600, kTop = 30;
+constexpr double kWidth = 1200, kLeft = 70, kRight = 20, kPanel = 120, kGap = 40, kRowsHeight = 600,
+                 kTop = 30;
 
 std::string Number(double value) {
   char text[32];
@@ -25,7 +26,8 @@ std::string ColourOf(plan::JobNumber job) {
 }
 
 std::string Text(double x, double y, std::string_view text, std::string_view anchor = "start") {
-  return Cat("<text x=\"", Number(x), "\" y=\"", Number(y), "\" text-anchor=\"", anchor, "\">", text, "</text>\n");
+  return Cat("<text x=\"", Number(x), "\" y=\"", Number(y), "\" text-anchor=\"", anchor, "\">", text,
+             "</text>\n");
 }
 
 }  // namespace
@@ -67,9 +69,10 @@ std::string Gantt::Svg() const {
   std::size_t waiting_most = 1;
   for (const Sample& sample : samples_) waiting_most = std::max(waiting_most, sample.waiting);
   double height = kTop + 2 * (kPanel + kGap) + kRowsHeight + kGap;
-  std::string svg =
-      Cat("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"", Number(kWidth), "\" height=\"", Number(height),
-          "\" font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n");
+  std::string svg = Cat("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"", Number(kWidth), "\" height=\"",
+                        Number(height),
+                        "\" font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" "
+                        "height=\"100%\" fill=\"white\"/>\n");
   auto line = [&](double top, std::string_view title, std::string_view most, auto value) {
     svg += Text(kLeft, top - 6, title) + Text(kLeft - 6, top + 10, most, "end") +
            Text(kLeft - 6, top + kPanel, "0", "end");
@@ -89,8 +92,8 @@ std::string Gantt::Svg() const {
     double y = top + row * static_cast<double>(bar.first_node);
     double tall = row * static_cast<double>(bar.last_node - bar.first_node + 1);
     svg += Cat("<rect x=\"", Number(x_of(bar.from)), "\" y=\"", Number(y), "\" width=\"",
-               Number(std::max(x_of(bar.to) - x_of(bar.from), 0.1)), "\" height=\"", Number(tall), "\" fill=\"",
-               ColourOf(bar.job), "\"><title>job ", bar.job, "</title></rect>\n");
+               Number(std::max(x_of(bar.to) - x_of(bar.from), 0.1)), "\" height=\"", Number(tall),
+               "\" fill=\"", ColourOf(bar.job), "\"><title>job ", bar.job, "</title></rect>\n");
   }
   return svg + "</svg>\n";
 }

@@ -19,7 +19,7 @@ class Gantt {
 
   // `at` never runs backwards.
   void Started(plan::JobNumber job, const plan::Placement& nodes, plan::Instant at);
-  void Ended(plan::JobNumber job, plan::Instant at);  // nothing for one that did not start
+  void Ended(plan::JobNumber job, plan::Instant at);                 // nothing for one that did not start
   void Sampled(plan::Instant at, double used, std::size_t waiting);  // used: 0 … 1
 
   // What still runs is drawn until the last time that was named.

@@ -10,6 +10,7 @@
 #include <ctime>
 #include <fstream>
 #include <map>
+#include <memory>
 
 #include "base/text/text.h"
 #include "scheduler/sim/arguments.h"
@@ -158,14 +159,17 @@ class Load {
   }
 
   void Ends() {
-    std::vector<double> times;
-    for (std::uint32_t i = 0; i < 500 && !running_.empty(); ++i) {
+    constexpr std::uint32_t kEnds = 500;
+    std::vector<double> times(kEnds, 0);
+    std::uint32_t timed = 0;
+    for (; timed < kEnds && !running_.empty(); ++timed) {
       plan::JobNumber job = AnyRunning();
-      times.push_back(Timed([&] {
+      times[timed] = Timed([&] {
         planner_.Remove(job);
         Record(planner_.QuickPass());
-      }));
+      });
     }
+    times.resize(timed);
     figures_.end_ms = Quantile(times, 0.5);
     figures_.end_p99_ms = Quantile(times, 0.99);
   }
@@ -200,7 +204,9 @@ Result<LoadOptions> Parse(const std::vector<std::string>& words, std::string& ch
 
 }  // namespace
 
-LoadFigures RunLoad(const LoadOptions& options, Gantt* gantt) { return Load(options, gantt).Run(); }
+LoadFigures RunLoad(const LoadOptions& options, Gantt* gantt) {
+  return std::make_unique<Load>(options, gantt)->Run();
+}
 
 int LoadCommand(const std::vector<std::string>& words) {
   std::string chart;

@@ -30,7 +30,8 @@ class Load {
     spec.mutable_resources()->set_time_limit_s(60);
     spec.mutable_program()->set_script("#!/bin/sh\ntrue\n");
     spec.mutable_program()->set_cwd("/");
-    for (const char* entry : {"PATH=/usr/bin:/bin", "HOME=/", "LANG=C"}) spec.mutable_program()->add_env(entry);
+    for (const char* entry : {"PATH=/usr/bin:/bin", "HOME=/", "LANG=C"})
+      spec.mutable_program()->add_env(entry);
   }
 
   // The slowest call in milliseconds, or the first error.
@@ -61,17 +62,20 @@ class Load {
     slot.call = std::make_unique<grpc::ClientContext>();
     slot.call->AddMetadata("authorization", authorization_);
     slot.begun = std::chrono::steady_clock::now();
-    stub_->async()->Submit(slot.call.get(), &request_, &slot.reply, [this, number](const grpc::Status& status) {
-      double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - slots_[number].begun).count();
-      {
-        std::lock_guard lock(mutex_);
-        if (!status.ok() && error_.empty()) error_ = status.error_message();
-        slowest_ms_ = std::max(slowest_ms_, ms);
-      }
-      Next(number);
-      std::lock_guard lock(mutex_);
-      if (--running_ == 0) done_.notify_one();
-    });
+    stub_->async()->Submit(
+        slot.call.get(), &request_, &slot.reply, [this, number](const grpc::Status& status) {
+          double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() -
+                                                                slots_[number].begun)
+                          .count();
+          {
+            std::lock_guard lock(mutex_);
+            if (!status.ok() && error_.empty()) error_ = status.error_message();
+            slowest_ms_ = std::max(slowest_ms_, ms);
+          }
+          Next(number);
+          std::lock_guard lock(mutex_);
+          if (--running_ == 0) done_.notify_one();
+        });
   }
 
   std::unique_ptr<v1::Jobs::Stub> stub_;
@@ -92,8 +96,8 @@ Result<> Main(std::size_t jobs, std::size_t at_once) {
   auto begin = std::chrono::steady_clock::now();
   double slowest_ms = TRY(Load(client, jobs, at_once).Run());
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  std::printf("{\"jobs\": %zu, \"at_once\": %zu, \"seconds\": %.4f, \"slowest_ms\": %.2f}\n", jobs, at_once, seconds,
-              slowest_ms);
+  std::printf("{\"jobs\": %zu, \"at_once\": %zu, \"seconds\": %.4f, \"slowest_ms\": %.2f}\n", jobs, at_once,
+              seconds, slowest_ms);
   return {};
 }
 
