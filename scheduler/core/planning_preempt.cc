@@ -45,7 +45,7 @@ PreemptMode PlanningPolicy::PreemptModeOf(const JobSpec& by, const JobSpec& vict
 PreemptMode PlanningPolicy::ModeFor(const Job& by, const Job& victim) const {
   PreemptMode mode = PreemptModeOf(*by.spec, *victim.spec);
   if (mode == PreemptMode::kSuspend &&
-      (victim.spec->resources.exclusive || victim.state != JobState::kRunning))
+      (victim.spec->resources.exclusive || victim.state != JobState::kRunning || !victim.AllStarted()))
     mode = PreemptMode::kRequeue;
   if (mode == PreemptMode::kRequeue && victim.spec->interactive) mode = PreemptMode::kCancel;
   return mode;

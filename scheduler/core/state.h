@@ -243,6 +243,8 @@ struct Job {
   std::int64_t priority() const { return std::int64_t{base_priority} - nice; }
   DependencyState DependenciesState() const;
   const Step* FindStep(std::uint32_t number) const;  // of the last attempt; nullptr
+  // Whether nothing of its steps is still being started.
+  bool AllStarted() const;
   const NodeAllocation* FindNode(std::string_view node) const;
 };
 

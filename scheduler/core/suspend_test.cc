@@ -77,6 +77,20 @@ TEST(Suspend, OnlyWhatRunsCanStandStillAndAnArrayMeansItsRunningTasks) {
   EXPECT_FALSE(Suspend(c, {99}, true).has_value());
 }
 
+// slipway-sim chaos, seed 303: a step that began in a suspended job ran on cores that it had lent.
+TEST(Suspend, NoStepBeginsInAJobThatStandsStillAndNoneIsCaughtAtItsStart) {
+  TestCluster c(1);
+  JobId job = Running(c, JobOf("", 4));
+  Result<StepId> step = c.TryStep(job, {.tasks = 1});
+  ASSERT_TRUE(step.has_value());
+  EXPECT_FALSE(Suspend(c, job, true).has_value()) << "the step is being started";
+  c.Started(*step, "n1");
+  ASSERT_TRUE(Suspend(c, job, true).has_value());
+  EXPECT_FALSE(c.TryStep(job, {.tasks = 1}).has_value());
+  ASSERT_TRUE(Suspend(c, job, false).has_value());
+  EXPECT_TRUE(c.TryStep(job, {.tasks = 1}).has_value());
+}
+
 TEST(Suspend, AJobThatStandsStillCanBeCancelled) {
   TestCluster c(1);
   JobId job = Running(c, JobOf("", 4));

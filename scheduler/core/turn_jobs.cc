@@ -138,6 +138,9 @@ void Controller::Turn::operator()(const CreateStep& input) {
       return Fail(Code::kFailedPrecondition, "job ", JobName(*job), " is ", JobStateName(job->state),
                   ": steps need a running one");
     }
+    if (job->suspended())
+      return Fail(Code::kFailedPrecondition, "job ", JobName(*job),
+                  " is SUSPENDED: steps need one that goes on");
     if (input.command.argv.empty()) return Fail(Code::kInvalidArgument, "no command to run");
     std::vector<StepNode> nodes = TRY(PlaceStep(*job, input.resources));
     StepId id{job->id, job->attempt, job->next_step};

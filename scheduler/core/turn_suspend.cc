@@ -26,6 +26,7 @@ void Controller::Turn::operator()(const SuspendJob& input) {
                   ": suspending and resuming is for administrators; hold it or requeue it");
     if (job.state != JobState::kRunning)
       return refuse(" is ", JobStateName(job.state), ": only one that runs can stand still");
+    if (input.suspended && !job.AllStarted()) return refuse(" has steps that are being started; try again");
     if (input.suspended && job.preempted_by) return refuse(" has to go for another one already");
     if (input.suspended && job.suspended()) return refuse(" stands still already");
     if (!input.suspended && !job.suspended()) return refuse(" does not stand still");

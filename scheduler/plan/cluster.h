@@ -125,6 +125,7 @@ class Cluster {
   // as are wanted; returns how many.
   std::size_t CollectFit(const Request& request, const Vec& need, Instant end, std::size_t wanted);
   bool LicencesFit(const Request& request, Instant length) const;
+  bool SurelyCould(const Request& request, bool usable_only) const;
   std::vector<std::uint32_t> Capacities(const Request& request, Instant from, Instant length);
   std::vector<NodeNumber> InOrder(const NodeBits& nodes, const NodeBits* prefer) const;
   // Of nodes between which ChooseCounts would not distinguish, those in `prefer` (null: none).

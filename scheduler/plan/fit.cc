@@ -208,6 +208,24 @@ std::optional<Placement> Cluster::SpreadTasks(const Request& request, Instant fr
   return nodes;
 }
 
+// Most requests fit the first few nodes that are looked at.
+bool Cluster::SurelyCould(const Request& request, bool usable_only) const {
+  std::uint64_t tasks = 0;
+  std::uint32_t nodes = 0;
+  bool enough = false;
+  const Vec least = request.tasks == 0 ? request.node : request.node + request.task;
+  const std::int64_t most = request.tasks_per_node > 0 ? request.tasks_per_node : request.tasks;
+  sets_[request.where].Each([&](NodeNumber node) {
+    if ((usable_only && !usable_.Has(node)) || !total_[node].Holds(least)) return true;
+    ++nodes;
+    if (request.tasks > 0)
+      tasks += static_cast<std::uint64_t>(TimesIn(request.task, total_[node] - request.node, most));
+    enough = nodes >= request.nodes_min && tasks >= request.tasks;
+    return !enough && nodes < std::max(request.nodes_max, request.nodes_min);
+  });
+  return enough && request.tasks >= (request.tasks > 0 ? request.nodes_min : 0);
+}
+
 bool Cluster::CouldRun(const Request& request, bool usable_only) {
   if (!request.licences.empty()) {
     Timeline line = licences_;
@@ -216,6 +234,7 @@ bool Cluster::CouldRun(const Request& request, bool usable_only) {
   }
   if (!patterns_[request.pattern].one_of.empty())
     return FirstOf(request, [&](const Request& one) { return CouldRun(one, usable_only); });
+  if (request.pattern == 0 && SurelyCould(request, usable_only)) return true;
   Counts capacity(total_.size(), 0);
   std::int64_t most = request.tasks == 0           ? 1
                       : request.tasks_per_node > 0 ? request.tasks_per_node

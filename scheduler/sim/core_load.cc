@@ -26,7 +26,8 @@ class CoreLoad {
     Site site;
     site.plan.reservations = 100;
     site.weights = {.age = 100, .fair_share = 1000};
-    controller_ = std::make_unique<Controller>(State{}, ControllerOptions{.site = std::make_shared<Site>(site)});
+    controller_ =
+        std::make_unique<Controller>(State{}, ControllerOptions{.site = std::make_shared<Site>(site)});
     (void)controller_->Begin(1, now_);
     for (std::uint32_t i = 0; i < nodes_; ++i) {
       NodeFacts facts{.cores = 64, .memory_bytes = std::uint64_t{256} << 30};
@@ -45,7 +46,8 @@ class CoreLoad {
       Do(ChangeAccount{{}, {0, true}, AccountSet{{"physics", kRootAccount, 2, "", {}}}});
       Do(Tick{});
     });
-    Reservation reservation{.name = "maint", .nodes = {"n1"}, .start = now_.PlusSeconds(86400), .duration_s = 3600};
+    Reservation reservation{
+        .name = "maint", .nodes = {"n1"}, .start = now_.PlusSeconds(4 * 86400), .duration_s = 3600};
     reservation.maintenance = true;
     double reservation_ms = Timed([&] {
       Do(ChangeReservation{{}, {0, true}, ReservationRequest{.wanted = reservation, .create = true}});
@@ -55,9 +57,11 @@ class CoreLoad {
     double snapshot_ms = Timed([&] { bytes = EncodeState(controller_->state()).size(); });
     std::printf(
         "{\"nodes\": %u, \"pending\": %zu, \"active\": %zu, \"submit_us\": %.2f, \"pass_ms\": %.1f, "
-        "\"account_change_ms\": %.1f, \"reservation_change_ms\": %.1f, \"snapshot_ms\": %.1f, \"snapshot_mb\": %.1f}\n",
-        nodes_, controller_->state().pending.size(), controller_->state().active.size(), 1000 * submit_ms / queued_,
-        pass_ms, account_ms, reservation_ms, snapshot_ms, static_cast<double>(bytes) / 1e6);
+        "\"account_change_ms\": %.1f, \"reservation_change_ms\": %.1f, \"snapshot_ms\": %.1f, "
+        "\"snapshot_mb\": %.1f}\n",
+        nodes_, controller_->state().pending.size(), controller_->state().active.size(),
+        1000 * submit_ms / queued_, pass_ms, account_ms, reservation_ms, snapshot_ms,
+        static_cast<double>(bytes) / 1e6);
   }
 
  private:
