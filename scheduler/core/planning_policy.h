@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <tuple>
+#include <unordered_map>
 
 #include "scheduler/core/constraint.h"
 #include "scheduler/core/placement.h"
@@ -18,6 +19,10 @@
 namespace slipway::scheduler {
 
 constexpr plan::Instant kSecond = 1'000'000;
+
+struct HashOfResources {
+  std::size_t operator()(const Resources& resources) const;
+};
 
 inline bool MayRun(const Job& job) {
   return job.hold == Hold::kNone && job.DependenciesState() == DependencyState::kMet;
@@ -149,8 +154,9 @@ class PlanningPolicy final : public Policy {
   std::vector<std::string> names_;    // by number
   std::vector<std::string> view_of_;  // by number: the reservation whose jobs see it; empty: others
   std::map<std::pair<std::string, std::string>, plan::NodeNumber> views_;  // by reservation and node
-  Time windows_change_{Time::kNeverUs};           // a window is over: all is made anew
-  std::map<Resources, PlannedRequest> requests_;  // asked for since the nodes changed
+  Time windows_change_{Time::kNeverUs};  // a window is over: all is made anew
+  // Asked for since the nodes changed; looked up only.
+  std::unordered_map<Resources, PlannedRequest, HashOfResources> requests_;
   // By partitions, constraint, kind of GPU ("" none, "?" any), reservation and nearness.
   std::map<std::tuple<std::string, std::string, std::string, std::string, plan::Nearness>, Where> wheres_;
   std::set<std::pair<Time, JobId>> switch_waits_;    // when a wish about switches is given up

@@ -8,6 +8,26 @@
 
 namespace slipway::scheduler {
 
+std::size_t HashOfResources::operator()(const Resources& r) const {
+  std::uint64_t hash = 0;
+  auto mix = [&hash](std::uint64_t value) {
+    hash = (hash ^ value) * 0x9fb21c651e98df25;
+    hash ^= hash >> 32;
+  };
+  for (std::uint64_t value :
+       {std::uint64_t{r.nodes_min}, std::uint64_t{r.nodes_max}, std::uint64_t{r.tasks},
+        std::uint64_t{r.cores_per_task}, std::uint64_t{r.tasks_per_node}, r.memory_bytes_per_node,
+        r.memory_bytes_per_core, std::uint64_t{r.exclusive}, std::uint64_t{r.gpus_per_node},
+        std::uint64_t{r.gpus_per_task}, std::uint64_t{r.switches}})
+    mix(value);
+  for (const std::string* text : {&r.partition, &r.constraint, &r.gpu_type, &r.reservation})
+    mix(std::hash<std::string>()(*text));
+  for (const std::vector<Amount>* amounts : {&r.gres, &r.licences}) {
+    for (const Amount& amount : *amounts) mix(std::hash<std::string>()(amount.name) + amount.count);
+  }
+  return hash;
+}
+
 Tres PlanningPolicy::TotalsOf(const State& state) const {
   Tres totals{0, 0, 0, 0};
   for (const auto& [name, node] : state.nodes) {

@@ -84,8 +84,8 @@ Result<std::string> RunHook(const std::string& program, std::string_view input,
   out.write.reset();
   Result<std::string> output = Converse(in.write.get(), in.write, out.read.get(), input, end);
   Result<ExitStatus> status = EndOf(child, output ? end : Clock::now());
-  if (!output) return std::move(output).error().Context(program);
-  if (!status) return std::move(status).error().Context(program);
+  if (!output) return Failure(std::move(output).error().Context(program));
+  if (!status) return Failure(std::move(status).error().Context(program));
   if (status->wait_status != 0)
     return Fail(Code::kInternal, program, status->signaled() ? " was ended by signal " : " ended with code ",
                 status->signaled() ? status->signal() : status->exit_code());
