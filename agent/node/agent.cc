@@ -6,6 +6,7 @@
 #include <grpcpp/impl/service_type.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+#include <csignal>
 
 #include <algorithm>
 
@@ -260,6 +261,11 @@ void Agent::Parts::OnMessage(const v1::ToNode& message) {
       return steps->Kill(FromProto(message.kill()), "CANCELLED");
     case v1::ToNode::kSignal:
       return steps->Signal(FromProto(message.signal().step()), message.signal().signal());
+    case v1::ToNode::kSuspend:
+      return steps->Suspend(FromProto(message.suspend().step()), message.suspend().suspended());
+    case v1::ToNode::kWarn:
+      steps->Signal(FromProto(message.warn()), SIGCONT);
+      return steps->Signal(FromProto(message.warn()), SIGTERM);
     case v1::ToNode::kEndJob:
       return EndJob(message.end_job());
     case v1::ToNode::kPrefetch:

@@ -136,13 +136,29 @@ Result<> Stepd::Launch() {
   launched_ = true;
   TRY(init_.Launch(launch, std::move(fds)));
   MarkLap("launch sent");
-  if (spec_.time_limit_s > 0) {
-    limit_timer_ = loop_.After(std::chrono::seconds(spec_.time_limit_s), [this] {
-      Terminate(Cat("TIMEOUT: the step ran longer than its limit of ", spec_.time_limit_s, " s"),
-                std::chrono::seconds(spec_.kill_grace_s));
-    });
-  }
+  if (spec_.time_limit_s > 0) ArmLimit(std::chrono::seconds(spec_.time_limit_s));
   return {};
+}
+
+void Stepd::ArmLimit(std::chrono::nanoseconds left) {
+  limit_at_ = loop_.Now() + left;
+  limit_timer_ = loop_.After(left, [this] {
+    Terminate(Cat("TIMEOUT: the step ran longer than its limit of ", spec_.time_limit_s, " s"),
+              std::chrono::seconds(spec_.kill_grace_s));
+  });
+}
+
+void Stepd::Suspend(bool suspended) {
+  if (suspended == suspended_ || !launched_ || taking_down_ || ranks_ended_) return;
+  suspended_ = suspended;
+  init_.Signal(-1, suspended ? SIGSTOP : SIGCONT);
+  if (spec_.time_limit_s == 0) return;
+  if (suspended) {
+    limit_left_ = limit_at_ - loop_.Now();
+    loop_.Cancel(limit_timer_);
+  } else {
+    ArmLimit(std::max<std::chrono::nanoseconds>(limit_left_, std::chrono::seconds(1)));
+  }
 }
 
 Result<> Stepd::GiveImage(LaunchSpec& launch, std::vector<UniqueFd>& fds) {

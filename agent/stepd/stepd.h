@@ -108,6 +108,9 @@ class Stepd {
   void FailStep(std::int32_t exit_code, const std::string& reason);
   void OnFirstFailure(bool take_down);
   void TakeDown(std::chrono::nanoseconds grace);
+  // All that runs of the step stands still, or goes on; its limit as well. Again: nothing.
+  void Suspend(bool suspended);
+  void ArmLimit(std::chrono::nanoseconds left);
   void Kill();
   void MaybeFinish();
   void Finish();
@@ -153,6 +156,9 @@ class Stepd {
   MonotonicTime last_lap_;
   bool launched_ = false, ready_ = false, wired_up_ = false, taking_down_ = false, init_gone_ = false,
        ranks_ended_ = false;
+  bool suspended_ = false;
+  MonotonicTime limit_at_;                  // when the step's time is over
+  std::chrono::nanoseconds limit_left_{0};  // while it stands still
   std::optional<StepResult> result_;
   std::vector<std::string> warnings_waiting_;
   Loop::TimerId wireup_timer_, limit_timer_, kill_timer_, exchange_timer_;

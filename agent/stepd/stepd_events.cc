@@ -134,6 +134,9 @@ Result<> Stepd::OnAgentFrame(StepFrame kind, std::string_view payload) {
       if (launched_) init_.Signal(-1, number);
       return {};
     }
+    case StepFrame::kSuspend:
+      Suspend(TRY(Decode<bool>(payload, "suspend")));
+      return {};
     case StepFrame::kStdin: {
       auto input = TRY(Decode<StepStdin>(payload, "stdin"));
       if (!input_.Write(input.bytes, input.eof)) Warn("rank 0 does not read its input: it is cut off here");

@@ -128,6 +128,11 @@ void StepTable::Signal(const StepId& step, std::int32_t signal_number) {
   entry->link->Send(StepFrame::kSignal, signal_number);
 }
 
+void StepTable::Suspend(const StepId& step, bool suspended) {
+  Entry* entry = Find(step);
+  if (entry != nullptr && entry->attached) entry->link->Send(StepFrame::kSuspend, suspended);
+}
+
 void StepTable::Input(const StepId& step, std::string bytes, bool eof) {
   constexpr std::size_t kEarlyBytesMax = 16 << 20;
   Entry* entry = Find(step);

@@ -27,6 +27,7 @@ std::vector<Option> LimitOptions() {
           text("max-jobs-per-user", "N", "running jobs of each user"),
           text("max-submit-jobs-per-user", "N", "running and pending jobs of each user"),
           text("max-tres-per-job", "TRES", "of each job"),
+          text("min-tres-per-job", "TRES", "of each job, at least"),
           text("max-wall", "LIMIT", "the longest time limit")};
 }
 
@@ -54,6 +55,8 @@ Result<v1::Limits> LimitsOf(const Parsed& options) {
     *limits.mutable_max_tres_per_user() = TRY(TresOrNone(options, "max-tres-per-user"));
   if (options.Has("max-tres-per-job"))
     *limits.mutable_max_tres_per_job() = TRY(TresOrNone(options, "max-tres-per-job"));
+  if (options.Has("min-tres-per-job"))
+    *limits.mutable_min_tres_per_job() = TRY(TresOrNone(options, "min-tres-per-job"));
   if (options.Has("grp-jobs")) limits.set_grp_jobs(TRY(NumberOrNone(options, "grp-jobs")));
   if (options.Has("grp-submit-jobs"))
     limits.set_grp_submit_jobs(TRY(NumberOrNone(options, "grp-submit-jobs")));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// slipway hold, release, requeue, update: what may be changed of a job after its submission.
+// slipway hold, release, requeue, suspend, resume, update: what may be changed of a job after its submission.
 #include <chrono>
 #include <functional>
 
@@ -34,6 +34,20 @@ Command DeclareRequeue() {
   return {.name = "slipway requeue",
           .summary = "end running batch jobs and start them again",
           .examples = {{"slipway requeue 12", "it is pending again, its next attempt runs in its turn"}},
+          .options = {ContextOption()},
+          .positionals = Jobs()};
+}
+Command DeclareSuspend() {
+  return {.name = "slipway suspend",
+          .summary = "let running jobs stand still; they keep their nodes (for administrators)",
+          .examples = {{"slipway suspend 12", "its processes are stopped, and its time limit with them"}},
+          .options = {ContextOption()},
+          .positionals = Jobs()};
+}
+Command DeclareResume() {
+  return {.name = "slipway resume",
+          .summary = "let jobs that stand still go on (for administrators)",
+          .examples = {{"slipway resume 12", ""}},
           .options = {ContextOption()},
           .positionals = Jobs()};
 }
@@ -131,6 +145,16 @@ Result<int> RunRequeue(const Parsed& options) {
   request.set_requeue(true);
   return ChangeAll(options, request, "requeue");
 }
+Result<int> RunSuspend(const Parsed& options) {
+  v1::ChangeJobRequest request;
+  request.set_suspend(true);
+  return ChangeAll(options, request, "suspend");
+}
+Result<int> RunResume(const Parsed& options) {
+  v1::ChangeJobRequest request;
+  request.set_suspend(false);
+  return ChangeAll(options, request, "resume");
+}
 Result<int> RunUpdate(const Parsed& options) { return ChangeAll(options, UpdateOf(options), "update"); }
 
 }  // namespace
@@ -138,6 +162,8 @@ Result<int> RunUpdate(const Parsed& options) { return ChangeAll(options, UpdateO
 const Subcommand kHold{{"hold"}, DeclareHold, RunHold};
 const Subcommand kRelease{{"release"}, DeclareRelease, RunRelease};
 const Subcommand kRequeue{{"requeue"}, DeclareRequeue, RunRequeue};
+const Subcommand kSuspend{{"suspend"}, DeclareSuspend, RunSuspend};
+const Subcommand kResume{{"resume"}, DeclareResume, RunResume};
 const Subcommand kUpdate{{"update"}, DeclareUpdate, RunUpdate};
 
 }  // namespace slipway::cli

@@ -83,6 +83,36 @@ Result<> ReadGpus(const Parsed& options, v1::Resources& resources) {
   return {};
 }
 
+Result<std::uint32_t> SecondsOf(const std::string& text, const char* option) {
+  auto limit = TRY_CONTEXT(ParseTimeLimit(text), option);
+  if (limit.count() <= 0 || limit.count() > UINT32_MAX)
+    return Fail(Code::kInvalidArgument, option, " ", text, ": must be longer than nothing");
+  return static_cast<std::uint32_t>(limit.count());
+}
+
+Result<> ReadLayout(const Parsed& options, v1::Resources& resources) {
+  if (options.Has("switches")) {
+    std::string text = options.Value("switches");
+    std::size_t at = text.find('@');
+    resources.set_switches(static_cast<std::uint32_t>(
+        TRY_CONTEXT(ParseNumber(std::string_view(text).substr(0, at), 1, kCountMax), "--switches")));
+    if (at != std::string::npos)
+      resources.set_switch_wait_s(TRY(SecondsOf(text.substr(at + 1), "--switches")));
+  }
+  resources.set_contiguous(options.Has("contiguous"));
+  resources.set_fewest_nodes(options.Has("use-min-nodes"));
+  if (options.Has("spread-job")) resources.set_layout(v1::LAYOUT_SPREAD);
+  if (!options.Has("distribution")) return {};
+  std::string how = options.Value("distribution");
+  if (how != "pack" && how != "nopack")
+    return Fail(Code::kInvalidArgument, "--distribution ", how,
+                ": pack or nopack; ranks are always in blocks, node after node");
+  if (how == "pack" && options.Has("spread-job"))
+    return Fail(Code::kInvalidArgument, "--spread-job and --distribution pack contradict each other");
+  if (how == "pack") resources.set_layout(v1::LAYOUT_PACK);
+  return {};
+}
+
 }  // namespace
 
 std::vector<Option> SiteOptions() {
@@ -94,7 +124,14 @@ std::vector<Option> SiteOptions() {
                   .help = std::move(help)};
   };
   return {
-      text("partition", 'p', "NAME", "which part of the cluster; default: the site's"),
+      text("partition", 'p', "NAME[,NAME…]",
+           "which part of the cluster (of several: which starts it first); default: the site's"),
+      text("time-min", 0, "LIMIT", "may be started with as little time, where that starts it now"),
+      text("switches", 0, "N[@LIMIT]", "nodes of at most so many leaf switches, for so long as it waits"),
+      Option{.name = "contiguous", .help = "nodes that follow one another in the network's order"},
+      Option{.name = "spread-job", .help = "ranks on as many nodes as there are, evenly"},
+      Option{.name = "use-min-nodes", .help = "of a range of nodes (-N 2-8) the least"},
+      text("distribution", 'm', "HOW", "pack: ranks fill node after node; nopack: evenly over the nodes"),
       text("constraint", 'C', "LIST", "features of the nodes: a&b, a|b, !a, (a|b)&c, [rack1|rack2], a*2&b*1"),
       text("gpus", 'G', "[TYPE:]N", "GPUs of the whole job"),
       text("gpus-per-node", 0, "[TYPE:]N", "GPUs of each node"),
@@ -110,9 +147,9 @@ Result<> ReadSiteResources(const Parsed& options, v1::Resources& resources) {
   resources.set_partition(options.Value("partition"));
   resources.set_constraint(options.Value("constraint"));
   resources.set_reservation(options.Value("reservation"));
-  if (resources.partition().find(',') != std::string::npos)
-    return Fail(Code::kInvalidArgument, "--partition ", resources.partition(),
-                ": one of them; choosing among several is not supported");
+  TRY(ReadLayout(options, resources));
+  if (options.Has("time-min"))
+    resources.set_time_min_s(TRY(SecondsOf(options.Value("time-min"), "--time-min")));
   TRY(ReadGres(options, resources));
   TRY(ReadGpus(options, resources));
   if (!options.Has("licenses")) return {};

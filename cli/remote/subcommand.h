@@ -14,10 +14,10 @@ namespace slipway::cli {
 extern const Subcommand kSubmit, kLaunch, kJobs, kJob, kCancel, kLogs, kNodes, kInit, kDevUp, kDevDown,
     kDevStatus, kDevSupervise, kImageAdd, kImagePull, kImageLs, kImageRm, kImageShow, kImageHistory,
     kImageTag, kImageUntag, kImageShare, kImageAllow, kImageDeny, kImageGc, kImageVerify, kImageDu,
-    kImageProject, kCompletion, kComplete, kVersion, kExecJob, kShellJob, kHold, kRelease, kRequeue, kUpdate,
-    kWhy, kInspect, kConfigCheck, kConfigShow, kConfigHost, kPartitions, kShare, kAccountLs, kAccountSet,
-    kAccountRm, kAccountAddUser, kAccountRmUser, kReservationCreate, kReservationUpdate, kReservationDelete,
-    kReservationShow, kNodeDrain, kNodeResume, kNodeFenced, kNodeShow;
+    kImageProject, kCompletion, kComplete, kVersion, kExecJob, kShellJob, kHold, kRelease, kRequeue, kSuspend,
+    kResume, kUpdate, kWhy, kInspect, kConfigCheck, kConfigShow, kConfigHost, kPartitions, kShare, kAccountLs,
+    kAccountSet, kAccountRm, kAccountAddUser, kAccountRmUser, kReservationCreate, kReservationUpdate,
+    kReservationDelete, kReservationShow, kNodeDrain, kNodeResume, kNodeFenced, kNodeShow;
 const std::vector<const Subcommand*>& AllSubcommands();
 
 // Options that many have.

@@ -177,9 +177,12 @@ class Supervisor {
 
   void SignalAll(int number) {
     // In a PID namespace "all" is everything inside but us; the image's server ignores what it is not to act
-    // upon.
-    if (supervised_.pid_namespace && number != SIGSTOP && number != SIGKILL) {
+    // upon. It cannot ignore that it is stopped: it goes on at once.
+    if (supervised_.pid_namespace && number != SIGKILL) {
       ::kill(-1, number);
+      for (const FuseServer& server : supervised_.servers) {
+        if (number == SIGSTOP && server.pid > 0) ::kill(server.pid, SIGCONT);
+      }
       return;
     }
     for (pid_t pid : supervised_.tasks.pids) {

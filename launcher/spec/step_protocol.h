@@ -29,6 +29,7 @@ enum class StepFrame : std::uint16_t {
   kCredit = 6,       // std::uint32_t: that many more bytes of kOutput may be sent
   kTerminate = 7,    // StepTerminate
   kAcknowledge = 8,  // no payload: the result is safe; stepd may go
+  kSuspend = 9,      // bool: all that runs of the step stands still, or goes on; its time limit with it
   // stepd → agent
   kState = 32,        // StepState
   kOutput = 33,       // StepOutput

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "scheduler/core/apply_accounts.h"
+#include "scheduler/core/apply_dependencies.h"
 #include "scheduler/core/derived.h"
 #include "scheduler/core/usage.h"
 
@@ -55,10 +57,10 @@ class Applier {
     array->cancelled = e.uid;
     array->pattern.ended = at_;
     IndexUnmade(state_, *array);
-    ResolveOn(array->id);
+    ResolveOn(state_, at_, array->id);
     for (auto at = state_.dependents.lower_bound(array->TaskId(array->made));
          at != state_.dependents.end() && at->first < array->TaskId(array->tasks); ++at)
-      ResolveOn(at->first);
+      ResolveOn(state_, at_, at->first);
   }
 
   void operator()(const JobStarted& e) {
@@ -78,12 +80,17 @@ class Applier {
     job->running = job->ended = {};
     job->outcome.reset();
     job->billing = e.billing;
+    job->partition = e.partition;
+    if (e.time_limit_s > 0 && e.time_limit_s < job->time_limit_s)
+      job->limit_asked_s = std::exchange(job->time_limit_s, e.time_limit_s);
+    job->suspended_us = 0;
+    job->kill_at = {};
     job->charged_until = e.billing > 0 ? at_ : Time{};
     for (const NodeAllocation& held : job->nodes) Allot(state_.nodes.find(held.node)->second, job->id, held);
     Index(state_, *job);
     CountRunning(*job, +1);
     MakePrimaryStep(*job);
-    Resolve(*job);
+    Resolve(state_, at_, *job);
     MakeNext(job->array);
   }
 
@@ -97,6 +104,8 @@ class Applier {
     if (job == nullptr || job->state == JobState::kCompleting) return;
     job->state = JobState::kCompleting;
     job->outcome = e.outcome;
+    if (job->suspended()) job->charged_until = std::max(job->charged_until, at_);
+    job->suspended_at = {};  // its processes are to end; cores that it has lent it does not get back
   }
 
   void operator()(const NodeReleased& e) {
@@ -105,7 +114,7 @@ class Applier {
     auto held = std::ranges::find(job->nodes, e.node, &NodeAllocation::node);
     if (held == job->nodes.end() || held->released) return;
     held->released = true;
-    Release(state_.nodes.find(e.node)->second, job->id, *held);
+    Release(state_.nodes.find(e.node)->second, job->id, *held, !job->lent_to);
     for (Step& step : job->steps) {
       for (StepNode& part : step.nodes) {
         if (part.node == e.node && part.state != StepState::kEnded)
@@ -123,6 +132,7 @@ class Applier {
     }
     Unqueue(state_, *job);
     state_.active.erase(job->id);
+    state_.lenders.erase(job->id);
     if (state_.live.erase(job->id) > 0) CountLive(state_, *job->spec, -1);
     job->outcome = e.outcome;
     job->state = e.outcome.state;
@@ -137,7 +147,7 @@ class Applier {
       ++array->second.ended;
       array->second.failed += job->state == JobState::kCompleted ? 0 : 1;
     }
-    Resolve(*job);
+    Resolve(state_, at_, *job);
     MakeNext(job->array);
   }
 
@@ -152,6 +162,11 @@ class Applier {
     job->requeue_wanted = false;
     job->preempted_by.reset();
     job->preempted_at = {};
+    job->partition.clear();
+    if (job->limit_asked_s > 0) job->time_limit_s = std::exchange(job->limit_asked_s, 0);
+    job->lent_to.reset();
+    state_.lenders.erase(job->id);
+    job->kill_at = {};
     job->eligible = at_;
     Index(state_, *job);
   }
@@ -276,7 +291,35 @@ class Applier {
     if (job == nullptr || job->state == JobState::kCompleting || job->preempted_by) return;
     job->preempted_by = e.by;
     job->preempted_at = at_;
+    job->kill_at = e.kill_at;
     job->requeue_wanted = job->requeue_wanted || e.requeue;
+  }
+  void operator()(const JobSuspended& e) {
+    Job* job = FindAttempt(e.job, e.attempt);
+    if (job == nullptr || job->state != JobState::kRunning || job->suspended()) return;
+    ChargeJob(state_, *job, at_);
+    job->suspended_at = at_;
+    if (e.by.value == 0) return;
+    job->lent_to = e.by;
+    state_.lenders.insert(job->id);
+    EachHeld(*job, [](Node& node, const NodeAllocation& held) { node.cores_allotted.Remove(held.cores); });
+  }
+  void operator()(const JobResumed& e) {
+    Job* job = FindAttempt(e.job, e.attempt);
+    if (job == nullptr || !job->suspended()) return;
+    if (job->lent_to) {
+      bool free = true;
+      EachHeld(*job, [&](Node& node, const NodeAllocation& held) {
+        free = free && !node.cores_allotted.Intersects(held.cores);
+      });
+      if (!free) return;
+      EachHeld(*job, [](Node& node, const NodeAllocation& held) { node.cores_allotted.Insert(held.cores); });
+    }
+    job->lent_to.reset();
+    state_.lenders.erase(job->id);
+    job->charged_until = std::max(job->charged_until, at_);
+    job->suspended_us += at_.us - job->suspended_at.us;
+    job->suspended_at = {};
   }
   void operator()(const StartPlanned& e) {
     Job* job = Find(e.job);
@@ -297,6 +340,16 @@ class Applier {
   void operator()(const ReservationRemoved& e) { state_.reservations.erase(e.reservation); }
 
  private:
+  // What of the job is not released, with its nodes' free resources brought up to date after it.
+  template <class See>
+  void EachHeld(const Job& job, See see) {
+    for (const NodeAllocation& held : job.nodes) {
+      if (held.released) continue;
+      Node& node = state_.nodes.find(held.node)->second;
+      see(node, held);
+      RefreshFree(node);
+    }
+  }
   Job* Find(JobId id) {
     auto found = state_.jobs.find(id);
     return found == state_.jobs.end() ? nullptr : &found->second;
@@ -362,7 +415,7 @@ class Applier {
     Job& job = state_.jobs[id];
     Describe(job, id, std::move(spec), array);
     job.array_task = array_task;
-    for (const Dependency& dependency : job.spec->dependencies) AddDependency(job, dependency);
+    for (const Dependency& dependency : job.spec->dependencies) AddDependency(state_, at_, job, dependency);
     Index(state_, job);
   }
 
@@ -381,7 +434,8 @@ class Applier {
       return;
     }
     Describe(array.pattern, id, spec, id);
-    for (const Dependency& dependency : spec->dependencies) AddDependency(array.pattern, dependency);
+    for (const Dependency& dependency : spec->dependencies)
+      AddDependency(state_, at_, array.pattern, dependency);
     CountLive(state_, *spec, array.tasks);
     MakeNext(id);
   }
@@ -410,100 +464,6 @@ class Applier {
       SkipMade(*array);
     }
     IndexUnmade(state_, *array);
-  }
-
-  // All earlier jobs of the user and name; of an array whose tasks are not all made, the array.
-  void AddSingleton(Job& job) {
-    auto same = [&](const JobSpec& other) {
-      return other.name == job.spec->name && other.user.uid == job.spec->user.uid;
-    };
-    for (JobId id : state_.unmade) {
-      if (id < job.id && id != job.array && same(*state_.arrays.at(id).spec))
-        job.dependencies.push_back({{DependencyKind::kAfterAny, id, 0}});
-    }
-    for (JobId id : state_.live) {
-      const Job& other = state_.jobs.at(id);
-      bool counted = state_.unmade.contains(other.array);
-      if (same(*other.spec) && id < job.id && !counted && (job.array.value == 0 || other.array != job.array))
-        job.dependencies.push_back({{DependencyKind::kAfterAny, id, 0}});
-    }
-  }
-
-  // Singletons and tasks of an array are turned into the jobs that they mean.
-  void AddDependency(Job& job, const Dependency& what) {
-    if (what.kind == DependencyKind::kSingleton) return AddSingleton(job);
-    JobDependency dependency{what};
-    auto array = state_.arrays.find(what.on);
-    if (what.kind == DependencyKind::kAfterCorr && array != state_.arrays.end()) {
-      const std::vector<std::uint32_t>& indices = array->second.spec->array->indices;
-      auto place = std::ranges::lower_bound(indices, job.array_task);
-      if (place != indices.end() && *place == job.array_task)
-        dependency.what.on = {array->second.first_task.value +
-                              static_cast<std::uint64_t>(place - indices.begin())};
-    }
-    Evaluate(job, dependency);
-    job.dependencies.push_back(dependency);
-  }
-
-  // Brings a dependency up to date with what it is on; a job that is forgotten leaves it as it was.
-  void Evaluate(Job& job, JobDependency& dependency) const {
-    if (dependency.state != DependencyState::kWaiting) return;
-    bool started = false, ended = false, ok = false;
-    Time since = at_;
-    if (auto on = state_.jobs.find(dependency.what.on); on != state_.jobs.end()) {
-      ended = IsTerminal(on->second.state);
-      started = ended || on->second.attempt > 0;
-      ok = on->second.state == JobState::kCompleted;
-      if (on->second.attempt > 0) since = on->second.started;
-    } else if (auto array = state_.arrays.find(dependency.what.on); array != state_.arrays.end()) {
-      ended = array->second.ended == array->second.tasks;
-      started = array->second.ended + array->second.running == array->second.tasks;
-      ok = ended && array->second.failed == 0;
-    } else if (auto unmade = state_.FindUnmade(dependency.what.on); unmade && IsTerminal(unmade->state)) {
-      started = ended = true;
-    } else {
-      return;
-    }
-    auto met = [&](bool yes) { dependency.state = yes ? DependencyState::kMet : DependencyState::kNever; };
-    switch (dependency.what.kind) {
-      case DependencyKind::kAfter:
-        if (!started) return;
-        met(true);
-        if (dependency.what.delay_s > 0)
-          job.begin = std::max(job.begin, since.PlusSeconds(dependency.what.delay_s));
-        return;
-      case DependencyKind::kAfterOk:
-      case DependencyKind::kAfterCorr:
-        if (ended) met(ok);
-        return;
-      case DependencyKind::kAfterNotOk:
-        if (ended) met(!ok);
-        return;
-      case DependencyKind::kAfterAny:
-      case DependencyKind::kSingleton:
-        if (ended) met(true);
-    }
-  }
-
-  // Something of this job has changed that others may wait for.
-  void Resolve(const Job& job) {
-    for (JobId on : {job.id, job.array}) ResolveOn(on);
-  }
-
-  void ResolveOn(JobId on) {
-    auto dependents = state_.dependents.find(on);
-    if (dependents == state_.dependents.end()) return;
-    for (JobId id : dependents->second) {
-      Array* array = FindArray(id);
-      Job& waiting = array != nullptr ? array->pattern : state_.jobs.at(id);
-      // Where one is enough and was met, the others do not put it off any more.
-      if (waiting.DependenciesState() == DependencyState::kMet) continue;
-      for (JobDependency& dependency : waiting.dependencies) {
-        if (dependency.what.on == on) Evaluate(waiting, dependency);
-      }
-      if (waiting.state == JobState::kPending && waiting.DependenciesState() == DependencyState::kMet)
-        waiting.eligible = std::max({waiting.eligible, waiting.begin, at_});
-    }
   }
 
   void MakePrimaryStep(Job& job) {

@@ -81,6 +81,17 @@ std::int64_t LiveIn(const State& state, const std::string& account, std::size_t 
   return jobs;
 }
 
+// Pending and running jobs in the QOS, by their own choice or by their partition's; of one user or of all.
+std::int64_t LiveIn(const Site& site, const State& state, const Qos& qos, std::optional<std::uint32_t> uid) {
+  std::int64_t jobs = 0;
+  for (const auto& [key, live] : state.live_by_qos) {
+    if (uid && key.uid != *uid) continue;
+    std::vector<const Qos*> counted = QosOf(site, key.qos, key.partition);
+    if (std::ranges::find(counted, &qos) != counted.end()) jobs += live;
+  }
+  return jobs;
+}
+
 template <class Map, class Key>
 std::int64_t CountOf(const Map& map, const Key& key) {
   auto found = map.find(key);
@@ -88,6 +99,17 @@ std::int64_t CountOf(const Map& map, const Key& key) {
 }
 
 }  // namespace
+
+std::vector<const Qos*> QosOf(const Site& site, std::string_view own, std::string_view partitions) {
+  std::vector<const Qos*> all;
+  auto add = [&](std::string_view name) {
+    const Qos* qos = site.FindQos(name);
+    if (qos != nullptr && std::ranges::find(all, qos) == all.end()) all.push_back(qos);
+  };
+  add(own);
+  for (const Partition* partition : site.PartitionsOf(partitions)) add(partition->qos);
+  return all;
+}
 
 void EachAccountUp(const State& state, const std::string& account,
                    const std::function<void(const Account&)>& see) {
@@ -115,6 +137,7 @@ Limits LimitsOfUser(const State& state, const AssociationKey& key) {
   EachAccountUp(state, key.account, [&](const Account& account) {
     inherit_tres(limits.max_per_user, account.limits.max_per_user);
     inherit_tres(limits.max_per_job, account.limits.max_per_job);
+    inherit_tres(limits.min_per_job, account.limits.min_per_job);
     inherit(limits.max_jobs_per_user, account.limits.max_jobs_per_user);
     inherit(limits.max_submit_per_user, account.limits.max_submit_per_user);
     inherit(limits.max_wall_s, account.limits.max_wall_s);
@@ -122,11 +145,14 @@ Limits LimitsOfUser(const State& state, const AssociationKey& key) {
   return limits;
 }
 
+Result<> CheckQos(const Qos& qos, const JobSpec& spec, std::uint32_t time_limit_s) {
+  return CheckAll({"QOS", Cat("QOS ", qos.name)}, qos.limits, AskedOf(spec.resources), time_limit_s);
+}
+
 Result<> CheckJobLimits(const Site& site, const State& state, const JobSpec& spec,
                         std::uint32_t time_limit_s) {
   Tres asked = AskedOf(spec.resources);
-  if (const Qos* qos = site.FindQos(spec.qos))
-    TRY(CheckAll({"QOS", Cat("QOS ", qos->name)}, qos->limits, asked, time_limit_s));
+  if (const Qos* qos = site.FindQos(spec.qos)) TRY(CheckQos(*qos, spec, time_limit_s));
   if (spec.account.empty()) return {};
   Limits own = LimitsOfUser(state, {spec.account, spec.user.uid});
   TRY(CheckAll({"Assoc", Cat(spec.user.name, "'s part of account ", spec.account)}, own, asked,
@@ -147,19 +173,13 @@ Result<> CheckSubmitLimits(const Site& site, const State& state, const JobSpec& 
                 " jobs pending and running; ", tasks == 1 ? "one more is" : Cat(tasks, " more are"),
                 " too many");
   };
-  if (const Qos* qos = site.FindQos(spec.qos)) {
+  for (const Qos* qos : QosOf(site, spec.qos, spec.resources.partition)) {
     TRY(check(
-        qos->limits.max_submit_per_user,
-        [&] { return CountOf(state.live_by_qos, std::pair(qos->name, spec.user.uid)); },
+        qos->limits.max_submit_per_user, [&] { return LiveIn(site, state, *qos, spec.user.uid); },
         "QOSMaxSubmitJobPerUserLimit", Cat(spec.user.name, " in QOS ", qos->name)));
-    auto in_qos = [&] {
-      std::int64_t jobs = 0;
-      for (auto at = state.live_by_qos.lower_bound({qos->name, 0});
-           at != state.live_by_qos.end() && at->first.first == qos->name; ++at)
-        jobs += at->second;
-      return jobs;
-    };
-    TRY(check(qos->limits.grp_submit, in_qos, "QOSGrpSubmitJobsLimit", Cat("QOS ", qos->name)));
+    TRY(check(
+        qos->limits.grp_submit, [&] { return LiveIn(site, state, *qos, std::nullopt); },
+        "QOSGrpSubmitJobsLimit", Cat("QOS ", qos->name)));
   }
   if (spec.account.empty()) return {};
   AssociationKey key{spec.account, spec.user.uid};

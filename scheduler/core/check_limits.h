@@ -9,6 +9,11 @@
 
 namespace slipway::scheduler {
 
+// Whose limits hold for a job: its own QOS and its partitions', each once.
+std::vector<const Qos*> QosOf(const Site& site, std::string_view own, std::string_view partitions);
+// Whether the QOS allows a job of that size, were it alone.
+Result<> CheckQos(const Qos& qos, const JobSpec& spec, std::uint32_t time_limit_s);
+
 // Calls see(account) for the account and those above it, up to root.
 void EachAccountUp(const State& state, const std::string& account,
                    const std::function<void(const Account&)>& see);

@@ -50,6 +50,10 @@ Result<> CheckNumbers(const Resources& r) {
   if (r.nodes_max > 0 && r.nodes_max < r.nodes_min) {
     return Refuse("at least ", r.nodes_min, " nodes but at most ", r.nodes_max);
   }
+  if (r.switches > kNodesMax) return Refuse("more than ", kNodesMax, " switches");
+  if (r.layout > Layout::kPack) return Refuse("an unknown layout of tasks");
+  if (r.layout == Layout::kSpread && r.fewest_nodes)
+    return Refuse("tasks are to be spread over as many nodes as there are, and over as few");
   if (r.tasks > 0 && r.nodes_min > r.tasks)
     return Refuse(r.tasks, " task(s) cannot be spread over ", r.nodes_min, " nodes");
   std::uint64_t nodes_most = std::max(r.nodes_min, r.nodes_max);

@@ -25,6 +25,16 @@ std::string NamesOf(const Items& items) {
   return names.empty() ? "none" : names;
 }
 
+std::vector<std::string> NamesIn(std::string_view list) {
+  std::vector<std::string> names;
+  for (std::size_t at = 0; at <= list.size();) {
+    std::size_t end = std::min(list.find(',', at), list.size());
+    names.emplace_back(list.substr(at, end - at));
+    at = end + 1;
+  }
+  return names;
+}
+
 // A job that leaves its number of nodes open gets no more of them, and of each, than the partition allows.
 void BoundNodes(const Partition& partition, Resources& asked) {
   bool open = asked.nodes_min == 0 && asked.nodes_max == 0 && asked.tasks > 0;
@@ -40,12 +50,60 @@ void BoundNodes(const Partition& partition, Resources& asked) {
   asked.tasks_per_node = asked.tasks_per_node == 0 ? most : std::min(asked.tasks_per_node, most);
 }
 
+// What the partition adds to the request, and what it puts in where the user left it open.
+void TakeFromPartition(const Site& site, const Partition& partition, JobSpec& spec) {
+  spec.resources.exclusive = spec.resources.exclusive || partition.exclusive;
+  BoundNodes(partition, spec.resources);
+  if (spec.time_limit_s > 0) return;
+  spec.time_limit_s = partition.default_time_s > 0 ? partition.default_time_s : site.default_time_limit_s;
+  bool over =
+      partition.max_time_s > 0 && (spec.time_limit_s == 0 || spec.time_limit_s > partition.max_time_s);
+  if (over) spec.time_limit_s = partition.max_time_s;
+}
+
+Result<> CheckOpen(const Partition& partition) {
+  if (partition.state == PartitionState::kDrain || partition.state == PartitionState::kInactive)
+    return Fail(Code::kFailedPrecondition, "PartitionInactive: partition ", partition.name,
+                " takes no jobs at present");
+  return {};
+}
+
+// Of several those stay that would have the job by itself; what they add and bound adds up.
+Result<> ChooseAmong(const Site& site, const std::vector<std::string>& names, JobSpec& spec) {
+  std::vector<const Partition*> kept;
+  Result<> refused;
+  for (const std::string& name : names) {
+    const Partition* partition = site.FindPartition(name);
+    if (partition == nullptr)
+      return Refuse("there is no partition ", name, "; there are ", NamesOf(site.partitions));
+    if (std::ranges::find(kept, partition) != kept.end()) continue;
+    Result<> allowed = CheckOpen(*partition);
+    JobSpec alone = spec;
+    alone.resources.partition = partition->name;
+    TakeFromPartition(site, *partition, alone);
+    if (allowed) allowed = CheckPartition(site, alone, alone.time_limit_s);
+    if (allowed) {
+      kept.push_back(partition);
+    } else if (refused) {
+      refused = std::move(allowed);
+    }
+  }
+  if (kept.empty()) return refused;
+  spec.resources.partition.clear();
+  for (const Partition* partition : kept) {
+    TakeFromPartition(site, *partition, spec);
+    spec.resources.partition += Cat(spec.resources.partition.empty() ? "" : ",", partition->name);
+  }
+  return {};
+}
+
 Result<> CompletePartition(const Site& site, JobSpec& spec) {
   std::string& name = spec.resources.partition;
   if (site.partitions.empty()) {
     if (!name.empty()) return Refuse("partition ", name, ": this cluster has no partitions");
     return {};
   }
+  if (name.find(',') != std::string::npos) return ChooseAmong(site, NamesIn(name), spec);
   const Partition* partition = name.empty() ? site.DefaultPartition() : site.FindPartition(name);
   if (partition == nullptr && name.empty())
     return Refuse("there is no default partition: choose one with --partition (there are ",
@@ -53,17 +111,8 @@ Result<> CompletePartition(const Site& site, JobSpec& spec) {
   if (partition == nullptr)
     return Refuse("there is no partition ", name, "; there are ", NamesOf(site.partitions));
   name = partition->name;
-  if (partition->state == PartitionState::kDrain || partition->state == PartitionState::kInactive)
-    return Fail(Code::kFailedPrecondition, "PartitionInactive: partition ", name,
-                " takes no jobs at present");
-  spec.resources.exclusive = spec.resources.exclusive || partition->exclusive;
-  BoundNodes(*partition, spec.resources);
-  if (spec.time_limit_s == 0) {
-    spec.time_limit_s = partition->default_time_s > 0 ? partition->default_time_s : site.default_time_limit_s;
-    bool over =
-        partition->max_time_s > 0 && (spec.time_limit_s == 0 || spec.time_limit_s > partition->max_time_s);
-    if (over) spec.time_limit_s = partition->max_time_s;
-  }
+  TRY(CheckOpen(*partition));
+  TakeFromPartition(site, *partition, spec);
   return {};
 }
 
@@ -125,6 +174,8 @@ Result<> CheckFeatures(const Site& site, Resources& asked) {
     if (!site.HasFeature(feature)) return Refuse("BadConstraints: no node has the feature ", feature);
   }
   if (constraint.counts.empty()) return {};
+  if (asked.switches > 0 || asked.contiguous)
+    return Refuse("counts in the constraint do not go with --switches and --contiguous");
   if (constraint.counts.size() > plan::kCountsMax)
     return Refuse("constraint: at most ", plan::kCountsMax, " counts");
   std::uint64_t sum = 0;
@@ -146,10 +197,13 @@ Result<> CheckFeatures(const Site& site, Resources& asked) {
 Result<> CompleteSpec(const Site& site, const State& state, JobSpec& spec) {
   std::ranges::sort(spec.resources.gres);
   std::ranges::sort(spec.resources.licences);
-  TRY(CompletePartition(site, spec));
-  if (spec.time_limit_s == 0) spec.time_limit_s = site.default_time_limit_s;
   TRY(CompleteAccount(site, state, spec));
   TRY(CompleteQos(site, spec));
+  TRY(CompletePartition(site, spec));  // who may be in it is a matter of account and QOS too
+  if (spec.time_limit_s == 0) spec.time_limit_s = site.default_time_limit_s;
+  if (spec.time_limit_s > 0 && spec.time_min_s > spec.time_limit_s)
+    return Refuse("the least time, ", spec.time_min_s, " s, is more than the limit, ", spec.time_limit_s,
+                  " s");
   TRY(CheckKinds(site, spec.resources));
   TRY(CheckFeatures(site, spec.resources));
   TRY(CheckReservation(state, site, spec, spec.time_limit_s));

@@ -20,8 +20,9 @@ Controller::Controller(State state, ControllerOptions options, std::unique_ptr<P
     if (job.planned) promised_.insert(id);
     if (auto by = StartBy(job)) start_by_.insert({*by, id});
     if (IsActive(job.state) && job.time_limit_s > 0) {
-      deadlines_.insert({job.started.PlusSeconds(job.time_limit_s), id});
+      deadlines_.insert({job.LimitAt(state_.now), id});
     }
+    if (IsActive(job.state) && job.kill_at.us != 0) kill_at_.insert({job.kill_at, id});
   }
 }
 
@@ -85,6 +86,7 @@ void Controller::Turn::Answer(ClientToken client, Result<slipway::scheduler::Ans
 
 void Controller::Turn::operator()(const Tick&) {
   c_.timer_ = {Time::kNeverUs};
+  EndPreempted();
   EndOverdue();
   EndLate();
   EndReservations();
@@ -107,6 +109,7 @@ std::vector<Effect> Controller::Turn::Finish() {
   }
   Time wanted = std::min(c_.next_pass_, c_.next_resend_);
   if (c_.pass_wanted_ || c_.ended_.size() > c_.options_.keep_ended_jobs) wanted = now_;
+  if (!c_.kill_at_.empty()) wanted = std::min(wanted, c_.kill_at_.begin()->first);
   if (!c_.start_by_.empty()) wanted = std::min(wanted, c_.start_by_.begin()->first);
   if (!c_.deadlines_.empty()) wanted = std::min(wanted, c_.deadlines_.begin()->first);
   wanted = std::min(wanted, c_.reservation_over_);

@@ -74,6 +74,7 @@ class Controller {
   std::set<PrefetchHint> prefetch_sent_;
   std::set<std::pair<Time, JobId>> deadlines_;  // of active jobs with a time limit
   std::set<std::pair<Time, JobId>> start_by_;   // of pending jobs with a deadline
+  std::set<std::pair<Time, JobId>> kill_at_;    // of preempted jobs with a grace
   std::set<std::pair<Time, JobId>> ended_;      // oldest first, for forgetting
   Time reservation_over_{Time::kNeverUs};       // when the first of them is over, at the earliest
   std::set<JobId> promised_;                    // jobs that the state has a planned start of

@@ -16,18 +16,20 @@ inline void RefreshFree(Node& node) {
       node.facts.memory_bytes - std::min(node.facts.memory_bytes, node.memory_allotted_bytes);
 }
 
-inline void Allot(Node& node, JobId job, const NodeAllocation& held) {
-  CHECK(!node.cores_allotted.Intersects(held.cores) && !node.gpus_allotted.Intersects(held.gpus));
-  node.cores_allotted.Insert(held.cores);
+// `with_cores` false: they are lent to another job.
+inline void Allot(Node& node, JobId job, const NodeAllocation& held, bool with_cores = true) {
+  CHECK(!with_cores || !node.cores_allotted.Intersects(held.cores));
+  CHECK(!node.gpus_allotted.Intersects(held.gpus));
+  if (with_cores) node.cores_allotted.Insert(held.cores);
   node.gpus_allotted.Insert(held.gpus);
   node.memory_allotted_bytes += held.memory_bytes;
   node.jobs.insert(job);
   RefreshFree(node);
 }
 
-inline void Release(Node& node, JobId job, const NodeAllocation& held) {
+inline void Release(Node& node, JobId job, const NodeAllocation& held, bool with_cores = true) {
   CHECK(node.memory_allotted_bytes >= held.memory_bytes);
-  node.cores_allotted.Remove(held.cores);
+  if (with_cores) node.cores_allotted.Remove(held.cores);
   node.gpus_allotted.Remove(held.gpus);
   node.memory_allotted_bytes -= held.memory_bytes;
   node.jobs.erase(job);
@@ -43,7 +45,8 @@ inline void CountLive(State& state, const JobSpec& spec, std::int64_t change) {
     if (place->second == 0) map.erase(place);
   };
   if (!spec.account.empty()) count(state.live_by_association, AssociationKey{spec.account, spec.user.uid});
-  if (!spec.qos.empty()) count(state.live_by_qos, std::pair(spec.qos, spec.user.uid));
+  if (!spec.qos.empty() || !spec.resources.partition.empty())
+    count(state.live_by_qos, QosUser{spec.qos, spec.resources.partition, spec.user.uid});
 }
 
 inline void CountWaiting(State& state, const Job& job, int change) {
@@ -75,6 +78,7 @@ inline void Index(State& state, const Job& job) {
   if (job.state == JobState::kPending && state.pending.insert({-job.priority(), job.id}).second)
     CountWaiting(state, job, +1);
   if (IsActive(job.state)) state.active.insert(job.id);
+  if (IsActive(job.state) && job.lent_to) state.lenders.insert(job.id);
   if (IsTerminal(job.state)) return;
   if (state.live.insert(job.id).second) CountLive(state, *job.spec, +1);
   for (const JobDependency& dependency : job.dependencies)

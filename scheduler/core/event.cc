@@ -2,12 +2,19 @@
 // Events as bytes: docs/formats/events.md.
 #include "scheduler/core/event.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace slipway::scheduler {
 namespace {
 
-constexpr std::uint16_t kVersion = 4;
+constexpr std::uint16_t kVersion = 5;
+
+// The kinds on disk, in the order of the variant.
+constexpr std::uint16_t kKinds[] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17,
+                                    18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34};
+static_assert(std::size(kKinds) == std::variant_size_v<EventBody>);
 
 struct Header {
   std::uint16_t version = kVersion, kind = 0;
@@ -15,7 +22,7 @@ struct Header {
 };
 void Fields(auto& archive, IsA<Header> auto& v) { archive(v.version, v.kind, v.at); }
 
-// Tries the kinds in turn; the index in the variant is the kind less one.
+// Tries the kinds in turn.
 template <std::size_t kIndex = 0>
 bool ReadBody(WireReader& reader, std::size_t index, EventBody& body) {
   if constexpr (kIndex < std::variant_size_v<EventBody>) {
@@ -43,6 +50,21 @@ struct JobStartedV2 {
   std::vector<NodeAllocationV2> nodes;
 };
 void Fields(auto& archive, IsA<JobStartedV2> auto& v) { archive(v.job, v.attempt, v.nodes); }
+// As these were since version 3.
+template <class Body>
+struct InV3 {
+  Body body;
+};
+template <class Body>
+void Fields(WireReader& archive, InV3<Body>& v) {
+  FieldsV3(archive, v.body);
+}
+struct JobSubmittedV4 {
+  JobId job;
+  JobSpecV4 spec;
+  std::uint32_t window = 0;
+};
+void Fields(auto& archive, IsA<JobSubmittedV4> auto& v) { archive(v.job, v.spec, v.window); }
 
 template <class Spec>
 void ReadJobSubmitted(WireReader& reader, EventBody& body) {
@@ -51,23 +73,43 @@ void ReadJobSubmitted(WireReader& reader, EventBody& body) {
   body = JobSubmitted{read.job, std::move(read.spec.spec)};
 }
 
+void ReadJobSubmittedV4(WireReader& reader, EventBody& body) {
+  JobSubmittedV4 read;
+  reader(read);
+  body = JobSubmitted{read.job, std::move(read.spec.spec), read.window};
+}
+
+void ReadJobStartedV2(WireReader& reader, EventBody& body) {
+  JobStartedV2 read;
+  reader(read);
+  JobStarted started{.job = read.job, .attempt = read.attempt};
+  for (NodeAllocationV2& node : read.nodes) started.nodes.push_back(std::move(node.allocation));
+  body = std::move(started);
+}
+
+template <class Body>
+bool ReadV3(WireReader& reader, EventBody& body) {
+  InV3<Body> read;
+  reader(read);
+  body = std::move(read.body);
+  return true;
+}
+
 bool ReadOldBody(WireReader& reader, std::uint16_t version, std::size_t index, EventBody& body) {
-  constexpr std::size_t kJobSubmitted = 1, kJobStarted = 2;
-  constexpr std::size_t kKinds[] = {0, 19, 20, 26};  // by version
-  if (index >= kKinds[version]) return false;
+  constexpr std::size_t kJobSubmitted = 1, kJobStarted = 2, kJobPreempted = 25;
+  constexpr std::size_t kKnown[] = {0, 19, 20, 26, 32};  // by version
+  if (index >= kKnown[version]) return false;
   if (index == kJobSubmitted) {
     version == 1   ? ReadJobSubmitted<JobSpecV1>(reader, body)
     : version == 2 ? ReadJobSubmitted<JobSpecV2>(reader, body)
-                   : ReadJobSubmitted<JobSpecV3>(reader, body);
+    : version == 3 ? ReadJobSubmitted<JobSpecV3>(reader, body)
+                   : ReadJobSubmittedV4(reader, body);
     return true;
   }
-  if (index != kJobStarted || version > 2) return ReadBody(reader, index, body);
-  JobStartedV2 read;
-  reader(read);
-  JobStarted started{read.job, read.attempt, {}, 0};
-  for (NodeAllocationV2& node : read.nodes) started.nodes.push_back(std::move(node.allocation));
-  body = std::move(started);
-  return true;
+  if (index == kJobStarted && version <= 2) return ReadJobStartedV2(reader, body), true;
+  if (index == kJobStarted) return ReadV3<JobStarted>(reader, body);
+  if (index == kJobPreempted) return ReadV3<JobPreempted>(reader, body);
+  return ReadBody(reader, index, body);
 }
 
 struct Describer {
@@ -123,6 +165,11 @@ struct Describer {
   std::string operator()(const JobPreempted& e) {
     return Cat("JobPreempted ", e.job.value, '.', e.attempt, " by ", e.by.value);
   }
+  std::string operator()(const JobSuspended& e) {
+    return Cat("JobSuspended ", e.job.value, '.', e.attempt, e.by.value == 0 ? "" : " for ",
+               e.by.value == 0 ? "" : Cat(e.by.value));
+  }
+  std::string operator()(const JobResumed& e) { return Cat("JobResumed ", e.job.value, '.', e.attempt); }
   std::string operator()(const AccountSet& e) { return Cat("AccountSet ", e.account.name); }
   std::string operator()(const AccountRemoved& e) { return Cat("AccountRemoved ", e.account); }
   std::string operator()(const AssociationSet& e) {
@@ -157,7 +204,7 @@ struct Describer {
 
 std::string EncodeEvent(const Event& event) {
   WireWriter writer;
-  writer(Header{kVersion, static_cast<std::uint16_t>(event.body.index() + 1), event.at});
+  writer(Header{kVersion, kKinds[event.body.index()], event.at});
   std::visit([&](const auto& body) { writer(body); }, event.body);
   return writer.Take();
 }
@@ -176,7 +223,8 @@ Result<Event> DecodeEvent(std::string_view record) {
     return header.version == kVersion ? ReadBody(reader, index, event.body)
                                       : ReadOldBody(reader, header.version, index, event.body);
   };
-  if (header.kind == 0 || !read(header.kind - 1U)) {
+  const auto* kind = std::ranges::find(kKinds, header.kind);
+  if (kind == std::end(kKinds) || !read(static_cast<std::size_t>(kind - std::begin(kKinds)))) {
     return Fail(Code::kInvalidArgument, "event: kind ", header.kind, " is not known to this release");
   }
   if (reader.failed() || reader.bytes_left() != 0) {

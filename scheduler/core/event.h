@@ -38,8 +38,15 @@ struct JobStarted {
   std::uint32_t attempt = 0;
   std::vector<NodeAllocation> nodes;
   std::uint64_t billing = 0;  // what a second of it costs; since version 3
+  // Since version 5.
+  std::string partition;           // of those that it may be in; empty: its only one
+  std::uint32_t time_limit_s = 0;  // that it was given of what it asked for; 0: all
 };
-void Fields(auto& archive, IsA<JobStarted> auto& v) { archive(v.job, v.attempt, v.nodes, v.billing); }
+void FieldsV3(auto& archive, IsA<JobStarted> auto& v) { archive(v.job, v.attempt, v.nodes, v.billing); }
+void Fields(auto& archive, IsA<JobStarted> auto& v) {
+  FieldsV3(archive, v);
+  archive(v.partition, v.time_limit_s);
+}
 
 struct JobCancelRequested {
   JobId job;
@@ -178,14 +185,36 @@ struct JobUpdated {
 };
 void Fields(auto& archive, IsA<JobUpdated> auto& v) { archive(v.job, v.uid, v.update); }
 
-// A running job has to go: its steps are ended, its nodes cleared.
+// A running job has to go: its processes are told (SIGCONT and SIGTERM), its steps are ended, its nodes
+// cleared.
 struct JobPreempted {
   JobId job;
   std::uint32_t attempt = 0;
   JobId by;
   bool requeue = false;  // it runs again later
+  Time kill_at;          // its steps are ended then; 0: at once. Since version 5
 };
-void Fields(auto& archive, IsA<JobPreempted> auto& v) { archive(v.job, v.attempt, v.by, v.requeue); }
+void FieldsV3(auto& archive, IsA<JobPreempted> auto& v) { archive(v.job, v.attempt, v.by, v.requeue); }
+void Fields(auto& archive, IsA<JobPreempted> auto& v) {
+  FieldsV3(archive, v);
+  archive(v.kill_at);
+}
+
+// A running job stands still: its processes are stopped, and its time with them. It keeps its nodes; for a
+// job that needs its cores (`by`) it lends them.
+struct JobSuspended {
+  JobId job;
+  std::uint32_t attempt = 0;
+  JobId by;               // 0: an administrator wished it
+  std::uint32_t uid = 0;  // who, with `by` 0
+};
+void Fields(auto& archive, IsA<JobSuspended> auto& v) { archive(v.job, v.attempt, v.by, v.uid); }
+
+struct JobResumed {
+  JobId job;
+  std::uint32_t attempt = 0;
+};
+void Fields(auto& archive, IsA<JobResumed> auto& v) { archive(v.job, v.attempt); }
 
 struct UsageClockSet {  // how usage is kept from now on; `at` of it is the event's own time
   UsageClock clock;
@@ -248,14 +277,14 @@ struct ImageDropped {  // the node has let the image go
 };
 void Fields(auto& archive, IsA<ImageDropped> auto& v) { archive(v.node, v.digest); }
 
-// In the order of their kinds on disk (1, 2, …): new ones go to the end.
+// New ones go to the end, and into the list of kinds on disk (event.cc).
 using EventBody =
     std::variant<EpochBegan, JobSubmitted, JobStarted, JobCancelRequested, JobCompleting, NodeReleased,
                  JobEnded, JobRequeued, JobsForgotten, StepCreated, StepKillRequested, StepNodeStarted,
                  StepNodeEnded, NodeRegistered, NodeLost, NodeDrained, NodeResumed, NodeDeclaredDown,
                  ImageStaged, JobUpdated, UsageClockSet, AccountSet, AccountRemoved, AssociationSet,
                  AssociationRemoved, JobPreempted, ReservationSet, ReservationRemoved, ArrayTaskMade,
-                 ArrayCancelled, StartPlanned, ImageDropped>;
+                 ArrayCancelled, StartPlanned, ImageDropped, JobSuspended, JobResumed>;
 
 struct Event {
   Time at;  // the controller's clock; never smaller than the event's before

@@ -61,7 +61,7 @@ void PlanningPolicy::AddReasons(const State& state, const Job& job, Explanation&
     to.reasons.push_back(site.text);
   if (begins_.contains(job.id) || job.begin > state.now)
     to.reasons.emplace_back(PendingReasonText(PendingReason::kBeginTime));
-  const plan::Request& request = RequestFor(job.spec->resources).request;
+  const plan::Request& request = RequestFor(job).request;
   if (planner_.Knows(job.id.value)) {
     if (auto limit = planner_.BlockingLimit(job.id.value))
       to.reasons.push_back(limits_.Text(*limit, planner_, request));
@@ -182,11 +182,10 @@ Explanation PlanningPolicy::Explain(const State& state, JobId id, Time now) {
   }
   explanation.planned = PlannedStartOf(id);
   if (!explanation.planned && MayRun(*job)) {
-    plan::Planned earliest =
-        planner_.WhenIf(RequestFor(job->spec->resources).request, LengthOf(*job) + grace());
+    plan::Planned earliest = planner_.WhenIf(RequestFor(*job).request, LengthOf(*job) + grace());
     if (earliest.start < plan::kNever) explanation.not_before = Time{std::max(earliest.start, job->begin.us)};
   }
-  if (!planner_.cluster().FitsNow(RequestFor(job->spec->resources).request, LengthOf(*job) + grace()))
+  if (!planner_.cluster().FitsNow(RequestFor(*job).request, LengthOf(*job) + grace()))
     AddSuggestions(*job, explanation);
   explanation.priority = priorities_.Text(*job, now);
   return explanation;

@@ -38,6 +38,13 @@ struct Amount {
 };
 void Fields(auto& archive, IsA<Amount> auto& v) { archive(v.name, v.count); }
 
+// How tasks are laid out where the request leaves it open.
+enum class Layout : std::uint8_t {
+  kDefault = 0,  // evenly over a given number of nodes; else on as few nodes as hold them
+  kSpread = 1,   // on as many nodes as there are, evenly
+  kPack = 2      // node after node is filled
+};
+
 // The shape of a request. Placement reads nothing else, so two jobs with equal Resources fit or do not fit
 // together.
 //   -N only: that many nodes, tasks_per_node (or one) tasks on each.   -n only: as few nodes as hold the
@@ -61,6 +68,11 @@ struct Resources {
   std::vector<Amount> licences;                        // of the whole job; by name, each once
   // Since version 4.
   std::string reservation;  // the job runs in it; empty: outside of all
+  // Since version 5. `partition` may name several, with ',' between: the one that starts the job first.
+  std::uint32_t switches = 0;  // at most so many leaf switches (blocks) of the site's topology; 0: any number
+  bool contiguous = false;     // nodes that follow one another in the topology's order
+  Layout layout = Layout::kDefault;
+  bool fewest_nodes = false;  // of a range of nodes the least
   auto operator<=>(const Resources&) const = default;
 };
 void Fields(auto& archive, IsA<Resources> auto& v) {
@@ -73,6 +85,10 @@ void FieldsV3(auto& archive, IsA<Resources> auto& v) {
 }
 
 void FieldsV4(auto& archive, IsA<Resources> auto& v) { archive(v.reservation); }
+
+void FieldsV5(auto& archive, IsA<Resources> auto& v) {
+  archive(v.switches, v.contiguous, v.layout, v.fewest_nodes);
+}
 
 enum class MpiKind : std::uint8_t {
   kNone = 1,
@@ -156,6 +172,9 @@ struct JobSpec {
   // Since version 3. The account is empty in jobs of before: their use is nobody's.
   std::string account, qos;
   Time deadline;  // is to have ended by then; 0: none
+  // Since version 5.
+  std::uint32_t time_min_s = 0;     // may be started with as little, where that starts it now; 0: no
+  std::uint32_t switch_wait_s = 0;  // resources.switches is given up after so long; 0: the site's default
 };
 void FieldsV1(auto& archive, IsA<JobSpec> auto& v) {
   archive(v.name, v.user, v.resources, v.time_limit_s, v.priority, v.nice, v.begin, v.array, v.command,
@@ -170,9 +189,14 @@ void FieldsV3(auto& archive, IsA<JobSpec> auto& v) {
   FieldsV3(archive, v.resources);
   archive(v.account, v.qos, v.deadline);
 }
-void Fields(auto& archive, IsA<JobSpec> auto& v) {
+void FieldsV4(auto& archive, IsA<JobSpec> auto& v) {
   FieldsV3(archive, v);
   FieldsV4(archive, v.resources);
+}
+void Fields(auto& archive, IsA<JobSpec> auto& v) {
+  FieldsV4(archive, v);
+  FieldsV5(archive, v.resources);
+  archive(v.time_min_s, v.switch_wait_s);
 }
 struct JobSpecV1 {
   JobSpec spec;
@@ -186,6 +210,10 @@ struct JobSpecV3 {
   JobSpec spec;
 };
 void Fields(auto& archive, IsA<JobSpecV3> auto& v) { FieldsV3(archive, v.spec); }
+struct JobSpecV4 {
+  JobSpec spec;
+};
+void Fields(auto& archive, IsA<JobSpecV4> auto& v) { FieldsV4(archive, v.spec); }
 
 // The number of the step that `command` becomes.
 inline std::uint32_t PrimaryStep(const JobSpec& spec) { return spec.interactive ? 0 : kBatchStep; }

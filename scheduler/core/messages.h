@@ -46,6 +46,16 @@ struct EndJob {
   JobId job;
   std::uint32_t attempt = 0;
 };
+// All that runs of the step stands still, or goes on; its time limit with it. Said again until the step or
+// its suspension ends; nothing changes when it is so already.
+struct SuspendStep {
+  StepId step;
+  bool suspended = false;
+};
+// SIGCONT and SIGTERM to all that runs of the step: it will be ended soon.
+struct WarnStep {
+  StepId step;
+};
 struct Prefetch {
   std::string digest;
 };
@@ -58,7 +68,8 @@ struct Registered {
   std::uint64_t epoch = 0;
   JobId oldest_live_job;
 };
-using NodeMessage = std::variant<LaunchStep, KillStep, EndJob, Prefetch, AckReport, Registered>;
+using NodeMessage =
+    std::variant<LaunchStep, KillStep, EndJob, SuspendStep, WarnStep, Prefetch, AckReport, Registered>;
 std::string Describe(const NodeMessage& message);
 
 // ---- Inputs
@@ -88,6 +99,13 @@ struct ChangeJob {  // → Done. An array's id: all its tasks that have not ende
   JobId job;
   Requester by;
   JobUpdate update;
+};
+// The job stands still, or goes on. Administrators only.
+struct SuspendJob {  // → Done. An array's id: all its tasks that run (are suspended).
+  ClientToken client;
+  JobId job;
+  Requester by;
+  bool suspended = true;
 };
 // Accounts and users in them, as they are to be. Administrators only.
 using AccountChange = std::variant<AccountSet, AccountRemoved, AssociationSet, AssociationRemoved>;
@@ -175,8 +193,8 @@ struct ReportImage {
 struct Tick {};  // a timer asked for by StartTimer is due (or any other time)
 
 using Input =
-    std::variant<SubmitJob, CancelJob, ChangeJob, ChangeAccount, ChangeReservation, CreateStep, CancelStep,
-                 ChangeNode, StepReport, JobReleased, RegisterNode, LoseNode, ReportImage, Tick>;
+    std::variant<SubmitJob, CancelJob, ChangeJob, SuspendJob, ChangeAccount, ChangeReservation, CreateStep,
+                 CancelStep, ChangeNode, StepReport, JobReleased, RegisterNode, LoseNode, ReportImage, Tick>;
 
 // ---- Effects, to be performed in order. What follows a Persist waits until that is committed.
 

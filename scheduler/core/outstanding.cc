@@ -13,7 +13,7 @@ std::uint32_t SecondsLeft(const Job& job, const Step& step, Time now) {
   auto bound = [&](std::uint32_t limit_s, Time from) {
     if (limit_s > 0) left = std::min(left, (from.PlusSeconds(limit_s).us - now.us) / 1'000'000);
   };
-  bound(job.time_limit_s, job.started);
+  if (job.time_limit_s > 0) left = (job.LimitAt(now).us - now.us) / 1'000'000;
   bound(step.time_limit_s, step.created);
   return left == INT64_MAX ? 0 : static_cast<std::uint32_t>(std::max<std::int64_t>(left, 1));
 }
@@ -41,9 +41,9 @@ LaunchStep MakeLaunch(const State& state, const Job& job, const Step& step, std:
 }
 
 std::vector<NodeMessage> Outstanding(const State& state, std::string_view node, Time now) {
-  std::vector<NodeMessage> launches, others;
+  std::vector<NodeMessage> first, launches, others;  // who is to stand still lends to who is launched
   const Node* receiver = state.FindNode(node);
-  if (receiver == nullptr) return launches;
+  if (receiver == nullptr) return first;
   for (JobId id : receiver->jobs) {
     const Job& job = *state.FindJob(id);
     if (job.state == JobState::kCompleting) {
@@ -60,10 +60,15 @@ std::vector<NodeMessage> Outstanding(const State& state, std::string_view node, 
         auto index = static_cast<std::uint32_t>(part - step.nodes.begin());
         launches.emplace_back(MakeLaunch(state, job, step, index, now));
       }
+      bool stood = job.suspended() || job.suspended_us > 0;
+      if (stood && !step.kill_requested)
+        (job.suspended() ? first : others)
+            .emplace_back(SuspendStep{{id, job.attempt, step.number}, job.suspended()});
     }
   }
-  std::ranges::move(others, std::back_inserter(launches));
-  return launches;
+  std::ranges::move(launches, std::back_inserter(first));
+  std::ranges::move(others, std::back_inserter(first));
+  return first;
 }
 
 std::string Describe(const NodeMessage& message) {
@@ -73,6 +78,10 @@ std::string Describe(const NodeMessage& message) {
     }
     std::string operator()(const KillStep& m) { return Cat("KillStep ", ToString(m.step)); }
     std::string operator()(const EndJob& m) { return Cat("EndJob ", m.job.value, '.', m.attempt); }
+    std::string operator()(const SuspendStep& m) {
+      return Cat(m.suspended ? "SuspendStep " : "ResumeStep ", ToString(m.step));
+    }
+    std::string operator()(const WarnStep& m) { return Cat("WarnStep ", ToString(m.step)); }
     std::string operator()(const Prefetch& m) { return Cat("Prefetch ", m.digest); }
     std::string operator()(const AckReport& m) { return Cat("AckReport ", m.seq); }
     std::string operator()(const Registered& m) { return Cat("Registered with epoch ", m.epoch); }

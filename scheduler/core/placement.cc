@@ -83,14 +83,19 @@ PlannedRequest RequestOf(const Resources& want, const Dimensions& dims, bool une
     if (auto dim = dims.OfLicence(licence.name)) request.licences[*dim] += licence.count;
   }
   request.nodes_min = range.least;
-  request.nodes_max = range.most;
+  request.nodes_max = want.fewest_nodes ? range.least : range.most;
+  if (want.layout == Layout::kSpread) request.spreading = plan::Spreading::kMany;
+  if (want.layout == Layout::kPack) request.spreading = plan::Spreading::kFill;
   if (want.tasks == 0) {
     planned.tasks_each = std::max(want.tasks_per_node, 1U);
   } else {
-    request.nodes_max = std::min(range.most, want.tasks);
+    // Of tasks no number of nodes follows, unless it is given.
+    bool least = want.fewest_nodes && want.nodes_min > 0;
+    request.nodes_max = least ? range.least : std::min(range.most, want.tasks);
     std::uint32_t each = want.tasks / range.least;
     bool even = range.least == request.nodes_max && want.tasks % range.least == 0;
-    if (even && !uneven && (want.tasks_per_node == 0 || each <= want.tasks_per_node))
+    bool equal = want.layout != Layout::kPack;
+    if (even && equal && !uneven && (want.tasks_per_node == 0 || each <= want.tasks_per_node))
       planned.tasks_each = each;
   }
   if (planned.tasks_each > 0) {
@@ -164,8 +169,12 @@ Result<std::vector<StepNode>> PlaceStep(const Job& job, const Resources& resourc
     capacity.push_back(resources.tasks_per_node > 0 ? std::min(tasks, resources.tasks_per_node) : tasks);
   }
   NodeRange range = NodesWanted(resources);
-  plan::Spread want{resources.tasks, resources.tasks_per_node, range.least, range.most,
-                    resources.nodes_min > 0};
+  plan::Spread want{resources.tasks,
+                    resources.tasks_per_node,
+                    range.least,
+                    range.most,
+                    resources.nodes_min > 0 && resources.layout != Layout::kPack,
+                    resources.layout == Layout::kSpread};
   std::optional<plan::Counts> counts = plan::ChooseCounts(want, capacity);
   if (!counts) {
     return Fail(Code::kInvalidArgument, "job ", JobName(job), " holds ", job.nodes.size(),

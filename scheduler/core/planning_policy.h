@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <tuple>
+#include <unordered_map>
 
 #include "scheduler/core/constraint.h"
 #include "scheduler/core/placement.h"
@@ -18,6 +19,10 @@
 namespace slipway::scheduler {
 
 constexpr plan::Instant kSecond = 1'000'000;
+
+struct HashOfResources {
+  std::size_t operator()(const Resources& resources) const;
+};
 
 inline bool MayRun(const Job& job) {
   return job.hold == Hold::kNone && job.DependenciesState() == DependencyState::kMet;
@@ -67,20 +72,38 @@ class PlanningPolicy final : public Policy {
   // Puts a job into the queue.
   void Enqueue(const State& state, const Job& job);
   bool CanPreempt(const JobSpec& spec) const;
+  const Partition* LowestOf(const JobSpec& spec) const;
   PreemptMode PreemptModeOf(const JobSpec& by, const JobSpec& victim) const;
   std::vector<plan::JobNumber> CandidatesFor(const State& state, const Job& job, Time now) const;
-  bool PreemptFor(const State& state, const Job& job, Time now, Plan& plan);
+  PreemptMode ModeFor(const Job& by, const Job& victim) const;
+  std::uint32_t GraceOf(const JobSpec& by, const JobSpec& victim) const;
+  // What is free on nodes while one Decide allots.
+  using Touched = std::map<plan::NodeNumber, FreeNode>;
+  FreeNode& FreeAt(const State& state, plan::NodeNumber number, Touched& touched) const;
+  bool PreemptFor(const State& state, const Job& job, Time now, Plan& plan, Touched& touched);
   std::vector<JobId> FirstPreemptors() const;
   void YieldPromises(const State& state);
   // Whether somebody has to go: then another pass plans who may start in his place.
-  bool Preempt(const State& state, Time now, Plan& plan);
+  bool Preempt(const State& state, Time now, Plan& plan, Touched& touched);
   PlannedRequest PlanRequest(const Resources& resources, bool uneven = false);
   struct Where {
     std::uint32_t set = 0, pattern = 0;
   };
   Where WhereOf(const Resources& resources);
+  Where MakeWhere(const Resources& resources, const Constraint& constraint);
+  Where MakeWhereIn(const std::string& partition, const Resources& resources, const Constraint& constraint);
   plan::NodeBits NodesWith(const Resources& resources, const FeatureTest& every,
                            const FeatureTest* also) const;
+  plan::Nearness NearnessOf(const Resources& resources) const;
+  // Of the job's partitions those that could start it as it is now.
+  std::vector<const Partition*> OpenPartitions(const Job& job) const;
+  // As the job is planned now: of several partitions the open ones, and without a wish about switches that
+  // it has waited for long enough.
+  bool AsksOtherwiseNow(const Job& job) const;
+  PlannedRequest& RequestFor(const Job& job);
+  Time SwitchesUntil(const Job& job) const;
+  void GiveSwitchesUp(const State& state, Time now);
+  std::string PartitionOf(const Job& job, const plan::Placement& nodes) const;
   Tres TotalsOf(const State& state) const;
   void Rebuild(const State& state);
   PlannedStart ToPlannedStart(const plan::Planner::Promise& promise) const;
@@ -108,11 +131,14 @@ class PlanningPolicy final : public Policy {
   void BeginJobs(const State& state, Time now);
   PlannedRequest& RequestFor(const Resources& resources);
   static plan::Instant LengthOf(const Job& job);
+  // When a job that holds nodes is expected to have cleared them.
+  plan::Instant EndOf(const Job& job) const;
+  void SyncSuspended(const State& state, JobId id);
   plan::PlanJob PlanJobOf(const State& state, const Job& job);
   void AccountsChanged();
   std::uint32_t ImageSet(const State& state, const std::string& digest);
   std::vector<NodeAllocation> AllotAll(const State& state, const Job& job, const plan::Placement& nodes,
-                                       std::map<plan::NodeNumber, FreeNode>& touched);
+                                       Touched& touched);
   void Prefetch(const State& state, Plan& plan) const;
 
   std::shared_ptr<const Site> site_;
@@ -128,10 +154,12 @@ class PlanningPolicy final : public Policy {
   std::vector<std::string> names_;    // by number
   std::vector<std::string> view_of_;  // by number: the reservation whose jobs see it; empty: others
   std::map<std::pair<std::string, std::string>, plan::NodeNumber> views_;  // by reservation and node
-  Time windows_change_{Time::kNeverUs};           // a window is over: all is made anew
-  std::map<Resources, PlannedRequest> requests_;  // asked for since the nodes changed
-  // By partition, constraint, kind of GPU ("" none, "?" any) and reservation.
-  std::map<std::tuple<std::string, std::string, std::string, std::string>, Where> wheres_;
+  Time windows_change_{Time::kNeverUs};  // a window is over: all is made anew
+  // Asked for since the nodes changed; looked up only.
+  std::unordered_map<Resources, PlannedRequest, HashOfResources> requests_;
+  // By partitions, constraint, kind of GPU ("" none, "?" any), reservation and nearness.
+  std::map<std::tuple<std::string, std::string, std::string, std::string, plan::Nearness>, Where> wheres_;
+  std::set<std::pair<Time, JobId>> switch_waits_;    // when a wish about switches is given up
   std::map<std::string, std::uint32_t> image_sets_;  // by digest
   std::map<JobId, std::uint32_t> made_;              // of arrays: tasks before this one are known
   std::set<JobId> preemptors_;                       // waiting jobs that may preempt

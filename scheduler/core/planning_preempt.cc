@@ -21,22 +21,49 @@ std::int64_t WorkOf(const Job& job, Time now) {
 
 }  // namespace
 
+// Of a job that may be in several partitions only what it may do in all of them is sure.
+const Partition* PlanningPolicy::LowestOf(const JobSpec& spec) const {
+  std::vector<const Partition*> all = site_->PartitionsOf(spec.resources.partition);
+  auto lowest = std::ranges::min_element(all, {}, &Partition::tier);
+  return lowest == all.end() ? nullptr : *lowest;
+}
+
 PreemptMode PlanningPolicy::PreemptModeOf(const JobSpec& by, const JobSpec& victim) const {
   const Qos* own = site_->FindQos(by.qos);
   const Qos* other = site_->FindQos(victim.qos);
   if (own != nullptr && other != nullptr && own->preempts.contains(other->name) &&
       other->preempt != PreemptMode::kOff)
     return other->preempt;
-  const Partition* from = site_->FindPartition(by.resources.partition);
-  const Partition* of = site_->FindPartition(victim.resources.partition);
+  const Partition* from = LowestOf(by);
+  const Partition* of = LowestOf(victim);
   if (from != nullptr && of != nullptr && from->tier > of->tier) return of->preempt;
   return PreemptMode::kOff;
+}
+
+// A whole node's memory cannot be lent, and what has not begun yet cannot stand still: such jobs are made to
+// run again instead, or end. A launch cannot run again: it ends.
+PreemptMode PlanningPolicy::ModeFor(const Job& by, const Job& victim) const {
+  PreemptMode mode = PreemptModeOf(*by.spec, *victim.spec);
+  if (mode == PreemptMode::kSuspend &&
+      (victim.spec->resources.exclusive || victim.state != JobState::kRunning || !victim.AllStarted()))
+    mode = PreemptMode::kRequeue;
+  if (mode == PreemptMode::kRequeue && victim.spec->interactive) mode = PreemptMode::kCancel;
+  return mode;
+}
+
+std::uint32_t PlanningPolicy::GraceOf(const JobSpec& by, const JobSpec& victim) const {
+  const Qos* own = site_->FindQos(by.qos);
+  const Qos* other = site_->FindQos(victim.qos);
+  if (own != nullptr && other != nullptr && own->preempts.contains(other->name))
+    return other->preempt_grace_s;
+  const Partition* of = LowestOf(victim);
+  return of == nullptr ? 0 : of->preempt_grace_s;
 }
 
 bool PlanningPolicy::CanPreempt(const JobSpec& spec) const {
   const Qos* qos = site_->FindQos(spec.qos);
   if (qos != nullptr && !qos->preempts.empty()) return true;
-  const Partition* own = site_->FindPartition(spec.resources.partition);
+  const Partition* own = LowestOf(spec);
   return own != nullptr && std::ranges::any_of(site_->partitions, [&](const Partition& other) {
            return other.tier < own->tier && other.preempt != PreemptMode::kOff;
          });
@@ -49,6 +76,7 @@ std::vector<plan::JobNumber> PlanningPolicy::CandidatesFor(const State& state, c
   for (JobId id : state.active) {
     const Job& other = *state.FindJob(id);
     bool runs = other.state == JobState::kStarting || other.state == JobState::kRunning;
+    if (other.suspended()) continue;
     if (!runs || other.preempted_by || other.cancelled_by || !planner_.IsRunning(id.value)) continue;
     if (PreemptModeOf(*job.spec, *other.spec) == PreemptMode::kOff) continue;
     candidates.emplace_back(WorkOf(other, now), UINT64_MAX - id.value);
@@ -59,7 +87,7 @@ std::vector<plan::JobNumber> PlanningPolicy::CandidatesFor(const State& state, c
   return jobs;
 }
 
-bool PlanningPolicy::PreemptFor(const State& state, const Job& job, Time now, Plan& plan) {
+bool PlanningPolicy::PreemptFor(const State& state, const Job& job, Time now, Plan& plan, Touched& touched) {
   // Who was made to go for it is still going, or is just being told.
   if (std::ranges::find(plan.preempt, job.id, &Preemption::by) != plan.preempt.end()) return false;
   bool waits = std::ranges::any_of(state.active, [&](JobId id) {
@@ -76,14 +104,25 @@ bool PlanningPolicy::PreemptFor(const State& state, const Job& job, Time now, Pl
     if (PreemptModeOf(*job.spec, *other.spec) != PreemptMode::kOff) planned.push_back(promise.job);
   }
   if (running.empty() && planned.empty()) return false;
-  auto victims = planner_.VictimsFor(job.id.value, running, planned);
+  std::vector<plan::Victim> candidates;
+  for (plan::JobNumber number : running)
+    candidates.push_back({number, ModeFor(job, *state.FindJob({number})) == PreemptMode::kSuspend});
+  auto victims = planner_.VictimsFor(job.id.value, candidates, planned);
   if (!victims || victims->empty()) return false;
   for (plan::JobNumber other : planned) planner_.DropPromise(other);
   for (plan::JobNumber victim : *victims) {
     const Job& other = *state.FindJob({victim});
-    bool again = PreemptModeOf(*job.spec, *other.spec) == PreemptMode::kRequeue && !other.spec->interactive;
-    plan.preempt.push_back({other.id, other.attempt, job.id, again});
-    planner_.EndsBy(victim, now.us + grace());
+    PreemptMode mode = ModeFor(job, other);
+    std::uint32_t grace_s = GraceOf(*job.spec, *other.spec);
+    plan.preempt.push_back({other.id, other.attempt, job.id, mode, grace_s});
+    if (mode == PreemptMode::kSuspend) {
+      planner_.Lend(victim, now.us + LengthOf(job) + grace());
+      for (const NodeAllocation& held : other.nodes) {
+        if (!held.released) FreeAt(state, numbers_.at(held.node), touched).cores.Insert(held.cores);
+      }
+    } else {
+      planner_.EndsBy(victim, now.us + grace_s * kSecond + grace());
+    }
   }
   if (!planned.empty()) ++disturbances_;
   return true;
@@ -118,10 +157,10 @@ void PlanningPolicy::YieldPromises(const State& state) {
   }
 }
 
-bool PlanningPolicy::Preempt(const State& state, Time now, Plan& plan) {
+bool PlanningPolicy::Preempt(const State& state, Time now, Plan& plan, Touched& touched) {
   for (JobId id : FirstPreemptors()) {
     // One at a time: what the next may still take is known only when this one is planned.
-    if (PreemptFor(state, *state.FindJob(id), now, plan)) return true;
+    if (PreemptFor(state, *state.FindJob(id), now, plan, touched)) return true;
   }
   return false;
 }

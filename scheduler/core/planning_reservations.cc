@@ -103,7 +103,7 @@ void PlanningPolicy::AddReservedNodes(const State& state, const Job& job, Explan
     Window window = *WindowAt(state.reservations.at(own), state.now);
     to.reasons.push_back(Cat("Reservation: ", own, " begins in ", InMinutes(window.from.us - state.now.us)));
   }
-  const plan::NodeBits& may = planner_.cluster().SetOf(RequestFor(job.spec->resources).request.where);
+  const plan::NodeBits& may = planner_.cluster().SetOf(RequestFor(job).request.where);
   Time end = {state.now.us + LengthOf(job) + grace()};
   for (const auto& [name, reservation] : state.reservations) {
     std::optional<Window> window = WindowAt(reservation, state.now);

@@ -42,6 +42,8 @@ struct Start {
   JobId job;
   std::uint32_t attempt = 0;
   std::vector<NodeAllocation> nodes;
+  std::string partition;           // of several that it may be in; empty: its only one
+  std::uint32_t time_limit_s = 0;  // less than what it asked for; 0: all of it
   bool operator==(const Start&) const = default;
 };
 
@@ -55,7 +57,10 @@ struct Preemption {
   JobId victim;
   std::uint32_t attempt = 0;
   JobId by;
-  bool requeue = false;  // it runs again later; else it ends
+  // kCancel: it ends; kRequeue: it runs again later; kSuspend: it stands still while `by` runs, which may
+  // have its cores.
+  PreemptMode mode = PreemptMode::kCancel;
+  std::uint32_t grace_s = 0;  // from its warning to its end
 };
 
 struct Plan {

@@ -55,6 +55,13 @@ std::int64_t PriorityOrder::FairPoints(const AssociationKey& key) const {
   return Part(site_->weights.fair_share, user->second.rank, user->second.of);
 }
 
+std::int64_t PriorityOrder::TierOf(const Job& job) const {
+  std::int64_t tier = 0;
+  for (const Partition* partition : site_->PartitionsOf(job.PartitionName()))
+    tier = std::max<std::int64_t>(tier, partition->tier);
+  return tier;
+}
+
 PriorityParts PriorityOrder::StaticParts(const Job& job) const {
   const PriorityWeights& weights = site_->weights;
   const Resources& asked = job.spec->resources;
@@ -67,8 +74,9 @@ PriorityParts PriorityOrder::StaticParts(const Job& job) const {
     if (asked.exclusive) size = std::max(size, Part(weights.size, needs.nodes, totals_.nodes));
     parts.size = weights.favour_small ? weights.size * kPriorityUnit - size : size;
   }
-  if (const Partition* partition = site_->FindPartition(asked.partition))
-    parts.partition = Part(weights.partition, partition->priority, HighestPriority(site_->partitions));
+  for (const Partition* partition : site_->PartitionsOf(asked.partition))
+    parts.partition = std::max(
+        parts.partition, Part(weights.partition, partition->priority, HighestPriority(site_->partitions)));
   if (const Qos* qos = site_->FindQos(job.spec->qos))
     parts.qos = Part(weights.qos, qos->priority, HighestPriority(site_->qos));
   for (const auto& [name, weight] : weights.tres) {
@@ -112,8 +120,7 @@ PriorityOrder::Lanes& PriorityOrder::LanesOf(const Job& job, plan::Planner& plan
 PriorityOrder::Place PriorityOrder::PlaceOf(const Job& job, plan::Planner& planner) {
   Place place;
   place.priority = StaticParts(job).sum();
-  const Partition* partition = site_->FindPartition(job.spec->resources.partition);
-  if (partition != nullptr) place.priority += kTier * partition->tier;
+  place.priority += kTier * TierOf(job);
   const Qos* qos = site_->FindQos(job.spec->qos);
   if (qos != nullptr && !qos->preempts.empty()) place.priority += kTier * kTiers;
   if (flat() || !planner.policy().follows_priority()) return place;
@@ -181,9 +188,7 @@ std::string PriorityOrder::Text(const Job& job, Time now) const {
   for (const auto& [name, weight] : weights.tres) tres += weight;
   add(parts.tres, tres, "TRES");
   text += Cat(parts.nice < 0 ? " + " : " - ", Points(std::abs(parts.nice)), " nice");
-  if (const Partition* partition = site_->FindPartition(job.spec->resources.partition);
-      partition != nullptr && partition->tier != 1)
-    text += Cat("; tier ", partition->tier);
+  if (!job.PartitionName().empty() && TierOf(job) != 1) text += Cat("; tier ", TierOf(job));
   return text;
 }
 

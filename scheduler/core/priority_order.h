@@ -51,6 +51,7 @@ class PriorityOrder {
   const FairTree& fair_tree() const { return tree_; }
 
  private:
+  std::int64_t TierOf(const Job& job) const;  // the highest of its partitions'; 0: it has none
   struct Lanes {
     plan::LaneNumber growing = 0, old = 0;
   };

@@ -34,7 +34,7 @@ std::vector<std::uint32_t> RunningLimits::Of(const State& state, const Job& job,
     std::uint32_t most = array->second.spec->array->max_running;
     if (most > 0) Add({Kind::kArray, "", array->first.value}, {}, most, planner, numbers);
   }
-  if (const Qos* qos = site_->FindQos(spec.qos)) {
+  for (const Qos* qos : QosOf(*site_, spec.qos, job.PartitionName())) {
     Add({Kind::kQos, qos->name, 0}, qos->limits.grp, qos->limits.grp_jobs, planner, numbers);
     Add({Kind::kQosUser, qos->name, spec.user.uid}, qos->limits.max_per_user, qos->limits.max_jobs_per_user,
         planner, numbers);

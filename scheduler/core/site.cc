@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "scheduler/core/check_limits.h"
+#include "scheduler/core/network_order.h"
 #include "scheduler/plan/policy.h"
 
 namespace slipway::scheduler {
@@ -37,6 +39,16 @@ std::uint32_t NodeTraits::gpu_count() const {
 
 const Partition* Site::FindPartition(std::string_view name) const { return Find(partitions, name); }
 const Qos* Site::FindQos(std::string_view name) const { return Find(qos, name); }
+
+std::vector<const Partition*> Site::PartitionsOf(std::string_view names) const {
+  std::vector<const Partition*> found;
+  for (std::size_t at = 0; at <= names.size() && !names.empty();) {
+    std::size_t end = std::min(names.find(',', at), names.size());
+    if (const Partition* one = FindPartition(names.substr(at, end - at))) found.push_back(one);
+    at = end + 1;
+  }
+  return found;
+}
 
 const Partition* Site::DefaultPartition() const {
   if (partitions.size() == 1) return &partitions.front();
@@ -81,6 +93,8 @@ Result<> CheckSite(const Site& site) {
       return wrong("min_nodes is greater than max_nodes");
     if (partition.max_time_s > 0 && partition.default_time_s > partition.max_time_s)
       return wrong("default_time is longer than max_time");
+    if (!partition.qos.empty() && site.FindQos(partition.qos) == nullptr)
+      return wrong("there is no QOS ", partition.qos);
     for (const std::string& name : partition.allow_qos) {
       if (site.FindQos(name) == nullptr) return wrong("there is no QOS ", name);
     }
@@ -92,6 +106,7 @@ Result<> CheckSite(const Site& site) {
       if (name == qos.name) return Fail(Code::kInvalidArgument, "QOS ", qos.name, " preempts itself");
     }
   }
+  TRY(CheckNetwork(site.network));
   std::size_t kinds = site.GresKinds().size();
   if (kinds > plan::kGpuTypes)
     return Fail(Code::kInvalidArgument, "nodes have ", kinds,
@@ -111,12 +126,11 @@ Result<> CheckSite(const Site& site) {
   return {};
 }
 
-Result<> CheckPartition(const Site& site, const JobSpec& spec, std::uint32_t time_limit_s) {
+namespace {
+
+Result<> CheckOne(const Site& site, const Partition* partition, const JobSpec& spec,
+                  std::uint32_t time_limit_s) {
   const Resources& asked = spec.resources;
-  if (asked.partition.empty()) return {};
-  const Partition* partition = site.FindPartition(asked.partition);
-  if (partition == nullptr)
-    return Fail(Code::kFailedPrecondition, "PartitionConfig: there is no partition ", asked.partition);
   auto refuse = [&](std::string_view reason, const auto&... why) {
     return Fail(Code::kFailedPrecondition, reason, ": partition ", partition->name, " ", why...);
   };
@@ -145,7 +159,23 @@ Result<> CheckPartition(const Site& site, const JobSpec& spec, std::uint32_t tim
     if (!in(spec.user.gid) && !std::ranges::any_of(spec.user.groups, in))
       return deny("is open to certain groups only, and ", spec.user.name, " is in none of them");
   }
-  return {};
+  const Qos* qos = partition->qos == spec.qos ? nullptr : site.FindQos(partition->qos);
+  return qos == nullptr ? Result<>() : CheckQos(*qos, spec, time_limit_s);
+}
+
+}  // namespace
+
+Result<> CheckPartition(const Site& site, const JobSpec& spec, std::uint32_t time_limit_s) {
+  const std::string& names = spec.resources.partition;
+  if (names.empty()) return {};
+  Result<> first = Fail(Code::kFailedPrecondition, "PartitionConfig: there is no partition ", names);
+  std::vector<const Partition*> partitions = site.PartitionsOf(names);
+  for (const Partition* partition : partitions) {
+    Result<> allowed = CheckOne(site, partition, spec, time_limit_s);
+    if (allowed) return {};
+    if (partition == partitions.front()) first = std::move(allowed);
+  }
+  return first;
 }
 
 }  // namespace slipway::scheduler

@@ -4,6 +4,7 @@
 // controller runs; it is not part of the State, and nothing that Apply does depends on it.
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstdint>
 #include <map>
@@ -31,7 +32,7 @@ struct NodeTraits {
   std::uint32_t gpu_count() const;
 };
 
-enum class PreemptMode : std::uint8_t { kOff, kCancel, kRequeue };
+enum class PreemptMode : std::uint8_t { kOff, kCancel, kRequeue, kSuspend };
 
 enum class PartitionState : std::uint8_t {
   kUp,
@@ -56,6 +57,8 @@ struct Partition {
   std::set<std::string> allow_accounts, allow_qos;
   std::set<std::uint32_t> allow_groups;
   PreemptMode preempt = PreemptMode::kOff;  // what happens to its jobs when a higher tier needs their nodes
+  std::uint32_t preempt_grace_s = 0;        // from SIGTERM to their end then
+  std::string qos;                          // whose limits hold for its jobs, beside those of their own
 
   bool Has(std::string_view node) const { return all_nodes || nodes.contains(node); }
 };
@@ -67,6 +70,7 @@ struct Qos {
   std::uint32_t usage_milli = 1000;         // what its jobs use counts so many thousandths
   std::set<std::string> preempts;           // QOS whose jobs may be preempted by jobs of this one
   PreemptMode preempt = PreemptMode::kOff;  // what happens to its own jobs then
+  std::uint32_t preempt_grace_s = 0;        // from SIGTERM to their end then
 };
 
 // What each factor (0 … 1) counts. All 0: the administrator's number less nice decides, then submission.
@@ -90,6 +94,23 @@ struct PlanRules {
   std::uint32_t reservations = 1;            // so many waiting jobs are planned ahead
   std::uint32_t grace_s = 60;                // from a time limit to the release of the nodes
   std::uint32_t horizon_s = 30 * 24 * 3600;  // starts beyond are not promised
+  std::uint32_t switch_wait_s = 300;         // for so few switches, where a job does not say how long
+};
+
+enum class NetworkKind : std::uint8_t { kFlat, kTree, kDragonfly, kBlock, kTorus };
+
+struct Switch {
+  std::string name;
+  std::vector<std::string> nodes;     // of a leaf (a block, in order)
+  std::vector<std::string> switches;  // of one above others
+};
+
+// How the nodes hang together.
+struct NetworkRules {
+  NetworkKind kind = NetworkKind::kFlat;
+  std::vector<Switch> switches;                 // tree, dragonfly (groups are switches above leaves), block
+  std::array<std::uint32_t, 3> torus{0, 0, 0};  // its sides
+  std::vector<std::string> torus_nodes;         // at (0,0,0), (1,0,0), …: x runs fastest
 };
 
 struct Site {
@@ -100,10 +121,13 @@ struct Site {
   PriorityWeights weights;
   UsageRules usage;
   PlanRules plan;
+  NetworkRules network;
   std::uint32_t default_time_limit_s =
       0;  // of a job that asks for none, where its partition has none; 0: none
 
   const Partition* FindPartition(std::string_view name) const;
+  // Of "a,b" those that there are, in that order.
+  std::vector<const Partition*> PartitionsOf(std::string_view names) const;
   const Partition* DefaultPartition() const;  // null: a job has to name one
   const Qos* FindQos(std::string_view name) const;
   const NodeTraits& TraitsOf(std::string_view node) const;
@@ -117,8 +141,9 @@ struct Site {
 // tell apart, unknown policies, QOS that preempt ones that do not exist.
 Result<> CheckSite(const Site& site);
 
-// Whether the job may be in its partition, by the partition's limits and who may use it.
-// kFailedPrecondition or kPermissionDenied, with Slurm's name of the reason in front.
+// Whether the job may be in its partition, by the partition's limits, its QOS and who may use it; of several
+// whether it may be in one. kFailedPrecondition or kPermissionDenied, with Slurm's name of the reason in
+// front.
 Result<> CheckPartition(const Site& site, const JobSpec& spec, std::uint32_t time_limit_s);
 
 }  // namespace slipway::scheduler

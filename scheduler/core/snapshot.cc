@@ -9,7 +9,7 @@
 namespace slipway::scheduler {
 namespace {
 
-constexpr std::uint16_t kVersion = 4;
+constexpr std::uint16_t kVersion = 5;
 
 struct NodeImage {
   std::string name;
@@ -55,10 +55,19 @@ void FieldsV3(auto& archive, IsA<JobImage> auto& v) {
   FieldsV2(archive, v, v.job.nodes);
   archive(v.job.billing, v.job.charged_until, v.job.preempted_by, v.job.preempted_at);
 }
-void Fields(auto& archive, IsA<JobImage> auto& v) {
+void FieldsV4(auto& archive, IsA<JobImage> auto& v) {
   FieldsV3(archive, v);
   archive(v.job.planned);
 }
+void Fields(auto& archive, IsA<JobImage> auto& v) {
+  FieldsV4(archive, v);
+  archive(v.job.partition, v.job.limit_asked_s, v.job.suspended_at, v.job.suspended_us, v.job.lent_to,
+          v.job.kill_at);
+}
+struct JobImageV4 {
+  JobImage image;
+};
+void Fields(auto& archive, IsA<JobImageV4> auto& v) { FieldsV4(archive, v.image); }
 struct JobImageV3 {
   JobImage image;
 };
@@ -155,6 +164,16 @@ void Fields(auto& archive, IsA<StateImage> auto& v) {
   archive(v.reservations);
 }
 
+struct StateImageV4 {
+  StateImage image;
+  std::vector<JobSpecV4> specs;
+  std::vector<JobImageV4> jobs;
+};
+void Fields(auto& archive, IsA<StateImageV4> auto& v) {
+  FieldsV3(archive, v.image, v.specs, v.image.arrays, v.jobs);
+  archive(v.image.reservations);
+}
+
 struct StateImageV3 {
   StateImage image;
   std::vector<JobSpecV3> specs;
@@ -204,11 +223,19 @@ Result<StateImage> ReadImageV3(std::string_view bytes) {
   return std::move(old.image);
 }
 
+Result<StateImage> ReadImageV4(std::string_view bytes) {
+  StateImageV4 old = TRY(Decode<StateImageV4>(bytes, "snapshot"));
+  for (JobSpecV4& spec : old.specs) old.image.specs.push_back(std::move(spec.spec));
+  for (JobImageV4& job : old.jobs) old.image.jobs.push_back(std::move(job.image));
+  return std::move(old.image);
+}
+
 // A snapshot of this version or an earlier one.
 Result<StateImage> ReadImage(std::string_view bytes) {
   std::uint16_t version = 0;
   WireReader(bytes.substr(0, sizeof version))(version);
   if (version == kVersion) return Decode<StateImage>(bytes, "snapshot");
+  if (version == 4) return ReadImageV4(bytes);
   if (version == 3) return ReadImageV3(bytes);
   if (version == 2) return ReadImageV2(bytes);
   if (version != 1)
@@ -308,11 +335,11 @@ Result<> AddJob(State& state, JobImage image, const std::vector<std::shared_ptr<
     auto node = state.nodes.find(held.node);
     if (node == state.nodes.end())
       return Fail(Code::kDataLoss, "snapshot: a job on node ", held.node, ", which is not in it");
-    if (node->second.cores_allotted.Intersects(held.cores) ||
+    if ((!job.lent_to && node->second.cores_allotted.Intersects(held.cores)) ||
         node->second.gpus_allotted.Intersects(held.gpus)) {
       return Fail(Code::kDataLoss, "snapshot: a core or GPU of ", held.node, " is allotted twice");
     }
-    Allot(node->second, job.id, held);
+    Allot(node->second, job.id, held, !job.lent_to);
   }
   return {};
 }

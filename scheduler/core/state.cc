@@ -101,6 +101,12 @@ DependencyState Job::DependenciesState() const {
   return hopeless ? DependencyState::kNever : DependencyState::kWaiting;
 }
 
+bool Job::AllStarted() const {
+  return std::ranges::none_of(steps, [](const Step& step) {
+    return std::ranges::find(step.nodes, StepState::kStarting, &StepNode::state) != step.nodes.end();
+  });
+}
+
 const Step* Job::FindStep(std::uint32_t number) const {
   for (const Step& step : steps) {
     if (step.number == number) return &step;

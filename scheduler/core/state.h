@@ -222,10 +222,29 @@ struct Job {
   std::optional<JobId> preempted_by;  // this attempt of it had to go for that job
   Time preempted_at;
   std::optional<PlannedStart> planned;  // since version 4: while it is pending
+  // Since version 5, of the last attempt.
+  std::string partition;            // of those that it may be in; empty: its only one
+  std::uint32_t limit_asked_s = 0;  // its time limit is less, as it started sooner so; 0: it is not
+  Time suspended_at;                // stands still since then; 0: it does not
+  std::int64_t suspended_us = 0;    // stood still before, in all
+  std::optional<JobId> lent_to;     // suspended for that job, which may have its cores
+  Time kill_at;                     // preempted: its steps are ended then
 
+  bool suspended() const { return suspended_at.us != 0; }
+  // When its time is over, were it to go on from now on.
+  Time LimitAt(Time now) const {
+    std::int64_t stood = suspended_us + (suspended() ? now.us - suspended_at.us : 0);
+    return {started.PlusSeconds(time_limit_s).us + stood};
+  }
+  // The partition it is in; of one that waits all that it may be in.
+  const std::string& PartitionName() const {
+    return partition.empty() ? spec->resources.partition : partition;
+  }
   std::int64_t priority() const { return std::int64_t{base_priority} - nice; }
   DependencyState DependenciesState() const;
   const Step* FindStep(std::uint32_t number) const;  // of the last attempt; nullptr
+  // Whether nothing of its steps is still being started.
+  bool AllStarted() const;
   const NodeAllocation* FindNode(std::string_view node) const;
 };
 
@@ -270,6 +289,13 @@ struct PendingKey {
   auto operator<=>(const PendingKey&) const = default;
 };
 
+// Jobs that count together in a QOS: of their own, or of one of their partitions (as in the specification).
+struct QosUser {
+  std::string qos, partition;
+  std::uint32_t uid = 0;
+  auto operator<=>(const QosUser&) const = default;
+};
+
 struct State {
   std::uint64_t epoch = 0;
   JobId next_job{1};
@@ -286,9 +312,10 @@ struct State {
   // Derived.
   std::set<PendingKey> pending;
   std::set<JobId> active;
-  std::set<JobId> live;                                                       // pending or active
-  std::map<AssociationKey, std::int64_t> live_by_association;                 // how many jobs are live
-  std::map<std::pair<std::string, std::uint32_t>, std::int64_t> live_by_qos;  // by QOS and uid
+  std::set<JobId> live;                                        // pending or active
+  std::set<JobId> lenders;                                     // active, and another job may have their cores
+  std::map<AssociationKey, std::int64_t> live_by_association;  // how many jobs are live
+  std::map<QosUser, std::int64_t> live_by_qos;
   // Of a job or array: live jobs, and arrays of which not all tasks are made, that depend(ed) on it.
   std::map<JobId, std::set<JobId>> dependents;
   std::set<JobId> unmade;  // arrays of which not all tasks are made

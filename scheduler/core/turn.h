@@ -19,6 +19,7 @@ class Controller::Turn {
   void operator()(const SubmitJob& input);
   void operator()(const CancelJob& input);
   void operator()(const ChangeJob& input);
+  void operator()(const SuspendJob& input);
   void operator()(const ChangeAccount& input);
   void operator()(const ChangeReservation& input);
   void operator()(const CreateStep& input);
@@ -58,6 +59,11 @@ class Controller::Turn {
   void EndUnwanted(const RegisterNode& input);
   void SendOutstanding(const std::string& node);
 
+  void SaySuspended(const Job& job);
+  // Those whose cores are free again go on.
+  void ResumeLenders();
+  void Preempt(const Preemption& preemption);
+  void EndPreempted();
   void EndOverdue();
   void EndLate();
   void EndReservations();

@@ -138,6 +138,9 @@ void Controller::Turn::operator()(const CreateStep& input) {
       return Fail(Code::kFailedPrecondition, "job ", JobName(*job), " is ", JobStateName(job->state),
                   ": steps need a running one");
     }
+    if (job->suspended())
+      return Fail(Code::kFailedPrecondition, "job ", JobName(*job),
+                  " is SUSPENDED: steps need one that goes on");
     if (input.command.argv.empty()) return Fail(Code::kInvalidArgument, "no command to run");
     std::vector<StepNode> nodes = TRY(PlaceStep(*job, input.resources));
     StepId id{job->id, job->attempt, job->next_step};
@@ -241,7 +244,8 @@ void Controller::Turn::EndOverdue() {
     const Job* job = state().FindJob(c_.deadlines_.begin()->second);
     c_.deadlines_.erase(c_.deadlines_.begin());
     if (job == nullptr || (job->state != JobState::kStarting && job->state != JobState::kRunning)) continue;
-    if (now_ < job->started.PlusSeconds(job->time_limit_s)) continue;  // an entry of an earlier attempt
+    // An entry of an earlier attempt, or of before it stood still: going on makes another one.
+    if (job->suspended() || now_ < job->LimitAt(now_)) continue;
     Complete(*job, {JobState::kTimeout, kCancelledExit, EndReason::kTimeLimit,
                     Cat("ran for its limit of ", job->time_limit_s, " s")});
     Advance(job->id);
@@ -262,21 +266,24 @@ void Controller::Turn::ForgetOld() {
 
 void Controller::Turn::RunPass() {
   c_.pass_wanted_ = false;
+  ResumeLenders();
   Plan plan = c_.policy_->Decide(state(), now_);
+  // Before the starts: some of these take over what the suspended lend.
+  for (const Preemption& preemption : plan.preempt) {
+    if (preemption.mode == PreemptMode::kSuspend) Preempt(preemption);
+  }
   for (Start& start : plan.starts) {
     JobId id = start.job;
     const Qos* qos = c_.site().FindQos(state().FindJob(id)->spec->qos);
     std::uint64_t billing = BillingOf(c_.site().usage, start.nodes, qos == nullptr ? 1000 : qos->usage_milli);
-    Record(JobStarted{id, start.attempt, std::move(start.nodes), billing});
+    Record(JobStarted{id, start.attempt, std::move(start.nodes), billing, std::move(start.partition),
+                      start.time_limit_s});
     const Job& job = *state().FindJob(id);
     CHECK(job.state == JobState::kStarting);
     LaunchParts(job, job.steps.front());
   }
   for (const Preemption& preemption : plan.preempt) {
-    Record(JobPreempted{preemption.victim, preemption.attempt, preemption.by, preemption.requeue});
-    const Job& victim = *state().FindJob(preemption.victim);
-    for (const Step& step : victim.steps) KillStepParts(victim, step);
-    Advance(preemption.victim);
+    if (preemption.mode != PreemptMode::kSuspend) Preempt(preemption);
   }
   for (const PrefetchHint& hint : plan.prefetch) {
     if (c_.prefetch_sent_.insert(hint).second) Say(hint.node, Prefetch{hint.digest});

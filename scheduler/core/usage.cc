@@ -67,7 +67,7 @@ std::uint64_t BillingOf(const UsageRules& rules, const std::vector<NodeAllocatio
 }
 
 void ChargeJob(State& state, Job& job, Time now) {
-  if (job.billing == 0) return;
+  if (job.billing == 0 || job.suspended()) return;  // what stands still costs nothing
   AddUsage(state, job, Product(job.billing, now.us - job.charged_until.us));
   job.charged_until = std::max(job.charged_until, now);
 }
@@ -86,7 +86,7 @@ void AdvanceUsage(State& state, Time now) {
   // What runs has been charged up to the start of the first of these periods, or since its own start in it.
   for (JobId id : state.active) {
     Job& job = state.jobs.at(id);
-    if (job.billing == 0) continue;
+    if (job.billing == 0 || job.suspended()) continue;
     std::uint64_t charge = TimesQ32(Product(job.billing, first_end.us - job.charged_until.us), after_first);
     std::uint64_t whole = Product(job.billing, period_us);
     AddUsage(state, job, charge);

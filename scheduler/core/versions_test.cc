@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What earlier releases wrote is read. testdata/log-v2.hex and log-v3.hex were written by the last releases
+// What earlier releases wrote is read. testdata/log-v2.hex to log-v4.hex were written by the last releases
 // of these versions: a launch that ended, an array, a job that waits (of version 3 also a job with a GPU and
-// an account); one record a line, then a snapshot of the state they make.
+// an account, of version 4 a reservation); one record a line, then a snapshot of the state they make.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -66,6 +66,20 @@ TEST(Versions, ALogOfVersionThreeGivesTheStateOfItsSnapshot) {
   std::string reservation = EncodeEvent({{5}, ReservationSet{}});
   reservation[0] = 3;
   EXPECT_FALSE(DecodeEvent(reservation).has_value()) << "there was no such kind then";
+}
+
+TEST(Versions, ALogOfVersionFourGivesTheStateOfItsSnapshot) {
+  OldLog old("log-v4.hex");
+  ASSERT_EQ(old.records.size(), 26U);
+  State state;
+  ASSERT_NO_FATAL_FAILURE(Replay(old, state));
+  EXPECT_EQ(state.FindJob({1})->spec->comment, "of version 4");
+  EXPECT_EQ(state.reservations.at("course").nodes.size(), 1U);
+  EXPECT_EQ(state.FindJob({10})->spec->resources.reservation, "course");
+  EXPECT_TRUE(state.FindJob({2})->partition.empty());
+  std::string suspended = EncodeEvent({{5}, JobSuspended{}});
+  suspended[0] = 4;
+  EXPECT_FALSE(DecodeEvent(suspended).has_value()) << "there was no such kind then";
 }
 
 TEST(Versions, AnOldLogGoesOnWithANewController) {

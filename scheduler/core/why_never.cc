@@ -21,11 +21,13 @@ struct Room {
 };
 
 Room RoomOf(const State& state, const Site& site, const Resources& r, const Constraint& constraint) {
-  const Partition* partition = r.partition.empty() ? nullptr : site.FindPartition(r.partition);
+  const std::vector<const Partition*> partitions = site.PartitionsOf(r.partition);
   Room room;
   for (const auto& [name, node] : state.nodes) {
     const NodeTraits& traits = site.TraitsOf(name);
-    if (partition != nullptr && !partition->Has(name)) continue;
+    bool in = std::ranges::any_of(
+        partitions, [&, &node_name = name](const Partition* one) { return one->Has(node_name); });
+    if (!partitions.empty() && !in) continue;
     if (!constraint.every.Holds(traits.features)) continue;
     ++room.nodes;
     room.cores = std::max<std::uint64_t>(room.cores, node.facts.cores);
@@ -77,6 +79,9 @@ Failure WhyNever(const State& state, const Site& site, const Resources& r) {
   if (cores_wanted > room.cores_all)
     return Never(r.tasks, " tasks of ", r.cores_per_task, " core(s) are asked for, ", where, " has ",
                  room.cores_all, " cores");
+  if (r.switches > 0 || r.contiguous)
+    return Never("no set of the ", room.nodes, " node(s) of ", where, " meets the request ",
+                 r.contiguous ? "without a gap" : Cat("on ", r.switches, " switch(es)"));
   return Never("no set of the ", room.nodes, " node(s) of ", where,
                " meets the request: its nodes, tasks, cores, ",
                "memory and other resources each exist, but not together");

@@ -31,6 +31,10 @@ NodeNumber Cluster::AddView(NodeNumber of) {
   NodeNumber view = AddNode(Vec(total_[of]));
   sets_[0].Clear(view);
   next_view_[view] = std::exchange(next_view_[of], view);
+  if (!topology_.flat()) {
+    topology_.position.push_back(topology_.position[of]);
+    topology_.leaf.push_back(topology_.leaf[of]);
+  }
   usable_.Put(view, usable_.Has(of));
   return view;
 }

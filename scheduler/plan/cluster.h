@@ -15,6 +15,7 @@
 #include "scheduler/plan/request.h"
 #include "scheduler/plan/thresholds.h"
 #include "scheduler/plan/timeline.h"
+#include "scheduler/plan/topology.h"
 #include "scheduler/plan/vec.h"
 
 namespace slipway::plan {
@@ -62,6 +63,10 @@ class Cluster {
   std::uint32_t AddSet(NodeBits nodes);
   void PutInSet(std::uint32_t set, NodeNumber node, bool in) { sets_[set].Put(node, in); }
   const NodeBits& SetOf(std::uint32_t set) const { return sets_[set]; }
+
+  // Of the nodes that there are, and of no view yet.
+  void SetTopology(Topology topology) { topology_ = std::move(topology); }
+  const Topology& topology() const { return topology_; }
 
   std::uint32_t AddPattern(Pattern pattern);
   const Pattern& PatternOf(std::uint32_t number) const { return patterns_[number]; }
@@ -120,6 +125,7 @@ class Cluster {
   // as are wanted; returns how many.
   std::size_t CollectFit(const Request& request, const Vec& need, Instant end, std::size_t wanted);
   bool LicencesFit(const Request& request, Instant length) const;
+  bool SurelyCould(const Request& request, bool usable_only) const;
   std::vector<std::uint32_t> Capacities(const Request& request, Instant from, Instant length);
   std::vector<NodeNumber> InOrder(const NodeBits& nodes, const NodeBits* prefer) const;
   // Of nodes between which ChooseCounts would not distinguish, those in `prefer` (null: none).
@@ -132,6 +138,8 @@ class Cluster {
   // In each node of base_ that is large enough: since when it could be used.
   void CollectEarliest(const Request& request, Instant length);
   bool CollectCounted(const Request& request, Instant start, Instant length);
+  std::optional<Placement> PlaceNear(const Request& request, const NodeBits& able, std::size_t count,
+                                     const NodeBits* prefer) const;
   std::optional<Placement> PlaceCounted(const Request& request, std::span<const NodeNumber> in_order) const;
   std::vector<const NodeBits*> SetsOf(const Pattern& pattern) const;
   template <class Try>
@@ -144,6 +152,7 @@ class Cluster {
   NodeBits usable_, awaited_;
   std::vector<NodeBits> sets_{NodeBits()};
   std::vector<Pattern> patterns_{{}};
+  Topology topology_;
   Timeline licences_;
   Thresholds thresholds_;
   Instant now_ = 0;

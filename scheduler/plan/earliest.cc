@@ -12,12 +12,14 @@ namespace slipway::plan {
 Planned Cluster::Earliest(const Request& request, Instant length) {
   if (request.pattern == 0)
     return request.tasks > 0 ? EarliestSpread(request, length) : EarliestFixed(request, length);
-  if (!patterns_[request.pattern].counts.empty()) return EarliestCounted(request, length);
+  const Pattern& pattern = patterns_[request.pattern];
+  if (pattern.near.any() && request.tasks > 0) return EarliestSpread(request, length);
+  if (pattern.near.any() || !pattern.counts.empty()) return EarliestCounted(request, length);
   Planned first;
   Request one = request;
-  one.pattern = 0;
-  for (std::uint32_t set : patterns_[request.pattern].one_of) {
-    one.where = set;
+  for (std::size_t i = 0; i < patterns_[request.pattern].one_of.size(); ++i) {
+    one.where = patterns_[request.pattern].one_of[i].where;
+    one.pattern = patterns_[request.pattern].one_of[i].pattern;
     Planned here = Earliest(one, length);
     if (here.start < first.start) first = std::move(here);
   }
@@ -94,6 +96,11 @@ Planned Cluster::EarliestCounted(const Request& request, Instant length) {
     if (!request.licences.empty() && !licences_.Fits(request.licences, start, After(start, length)))
       return std::nullopt;
     if (!CollectCounted(request, start, length)) return std::nullopt;
+    if (patterns_[request.pattern].near.any()) {
+      NodeBits able(total_.size());
+      for (const auto& [since, node] : again_) able.Set(node);
+      return PlaceNear(least, able, again_.size(), nullptr);
+    }
     std::vector<NodeNumber> in_order;
     for (const auto& [since, node] : again_) in_order.push_back(node);
     return PlaceCounted(least, in_order);

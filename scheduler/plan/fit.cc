@@ -60,11 +60,11 @@ bool Cluster::LicencesFit(const Request& request, Instant length) const {
 template <class Try>
 auto Cluster::FirstOf(const Request& request, Try attempt) {
   Request one = request;
-  one.pattern = 0;
   decltype(attempt(one)) answer{};
   const std::size_t sets = patterns_[request.pattern].one_of.size();
   for (std::size_t i = 0; i < sets && !answer; ++i) {
-    one.where = patterns_[request.pattern].one_of[i];
+    one.where = patterns_[request.pattern].one_of[i].where;
+    one.pattern = patterns_[request.pattern].one_of[i].pattern;
     answer = attempt(one);
   }
   return answer;
@@ -97,6 +97,21 @@ std::optional<Placement> Cluster::PlaceCounted(const Request& request,
   return nodes;
 }
 
+// Of `count` nodes that are able. A range of nodes that cannot be had near one another is tried at its least.
+std::optional<Placement> Cluster::PlaceNear(const Request& request, const NodeBits& able, std::size_t count,
+                                            const NodeBits* prefer) const {
+  std::size_t least = request.nodes_min;
+  std::size_t most = std::min(count, std::max<std::size_t>(request.nodes_max, least));
+  if (count < least) return std::nullopt;
+  const Nearness& near = patterns_[request.pattern].near;
+  auto chosen = ChooseNear(topology_, able, near, most, prefer);
+  if (!chosen && most > least) chosen = ChooseNear(topology_, able, near, least, prefer);
+  if (!chosen) return std::nullopt;
+  Placement nodes;
+  for (NodeNumber node : *chosen) nodes.push_back({node, 0});
+  return nodes;
+}
+
 bool Cluster::FitsNow(const Request& request, Instant length) {
   if (request.pattern != 0) return PlaceNow(request, length, nullptr).has_value();
   if (!LicencesFit(request, length)) return false;
@@ -120,13 +135,20 @@ std::optional<Placement> Cluster::PlaceNow(const Request& request, Instant lengt
     last_count_ = 0;
     if (!patterns_[request.pattern].one_of.empty())
       return FirstOf(request, [&](const Request& one) { return PlaceNow(one, length, prefer); });
+    if (patterns_[request.pattern].near.any()) {
+      if (request.tasks > 0) return SpreadTasks(request, now_, length, prefer);
+      return PlaceNear(request, fit_, CollectFit(request, request.node, After(now_, length), SIZE_MAX),
+                       prefer);
+    }
     CollectFit(request, request.node, After(now_, length), SIZE_MAX);
     return PlaceCounted(request, InOrder(fit_, prefer));
   }
   if (request.tasks > 0) return SpreadTasks(request, now_, length, prefer);
   std::size_t wanted = std::max(request.nodes_max, request.nodes_min);
+  if (!topology_.flat()) wanted = std::max<std::size_t>(wanted, total_.size());
   std::size_t count = CollectFit(request, request.node, After(now_, length), wanted);
   if (count < request.nodes_min) return std::nullopt;
+  if (!topology_.flat()) return PlaceNear(request, fit_, count, prefer);
   return ChooseFixed(request, count, prefer);
 }
 
@@ -156,8 +178,23 @@ Counts Cluster::Capacities(const Request& request, Instant from, Instant length)
 
 std::optional<Placement> Cluster::SpreadTasks(const Request& request, Instant from, Instant length,
                                               const NodeBits* prefer) {
-  Spread spread{request.tasks, 1, request.nodes_min, request.nodes_max, request.nodes_min > 1};
-  const Counts capacity = Capacities(request, from, length);
+  Spread spread{request.tasks,
+                1,
+                request.nodes_min,
+                request.nodes_max,
+                request.nodes_min > 1 && request.spreading != Spreading::kFill,
+                request.spreading == Spreading::kMany};
+  Counts capacity = Capacities(request, from, length);
+  const Nearness& near = patterns_[request.pattern].near;
+  if (near.any() || (!topology_.flat() && !spread.widely)) {
+    NodeBits close = ChooseNearRoom(topology_, capacity, near, request.tasks, request.nodes_min);
+    if (close.Count() > 0) {
+      if (near.contiguous) spread.nodes_min = static_cast<std::uint32_t>(close.Count());
+      base_ &= close;
+    } else if (near.any()) {
+      return std::nullopt;
+    }
+  }
   std::vector<NodeNumber> order = InOrder(base_, prefer);
   Counts in_order;
   for (NodeNumber node : order) in_order.push_back(capacity[node]);
@@ -171,6 +208,24 @@ std::optional<Placement> Cluster::SpreadTasks(const Request& request, Instant fr
   return nodes;
 }
 
+// Most requests fit the first few nodes that are looked at.
+bool Cluster::SurelyCould(const Request& request, bool usable_only) const {
+  std::uint64_t tasks = 0;
+  std::uint32_t nodes = 0;
+  bool enough = false;
+  const Vec least = request.tasks == 0 ? request.node : request.node + request.task;
+  const std::int64_t most = request.tasks_per_node > 0 ? request.tasks_per_node : request.tasks;
+  sets_[request.where].Each([&](NodeNumber node) {
+    if ((usable_only && !usable_.Has(node)) || !total_[node].Holds(least)) return true;
+    ++nodes;
+    if (request.tasks > 0)
+      tasks += static_cast<std::uint64_t>(TimesIn(request.task, total_[node] - request.node, most));
+    enough = nodes >= request.nodes_min && tasks >= request.tasks;
+    return !enough && nodes < std::max(request.nodes_max, request.nodes_min);
+  });
+  return enough && request.tasks >= (request.tasks > 0 ? request.nodes_min : 0);
+}
+
 bool Cluster::CouldRun(const Request& request, bool usable_only) {
   if (!request.licences.empty()) {
     Timeline line = licences_;
@@ -179,6 +234,7 @@ bool Cluster::CouldRun(const Request& request, bool usable_only) {
   }
   if (!patterns_[request.pattern].one_of.empty())
     return FirstOf(request, [&](const Request& one) { return CouldRun(one, usable_only); });
+  if (request.pattern == 0 && SurelyCould(request, usable_only)) return true;
   Counts capacity(total_.size(), 0);
   std::int64_t most = request.tasks == 0           ? 1
                       : request.tasks_per_node > 0 ? request.tasks_per_node
@@ -192,6 +248,15 @@ bool Cluster::CouldRun(const Request& request, bool usable_only) {
             : static_cast<std::uint32_t>(TimesIn(request.task, total_[node] - request.node, most));
     return true;
   });
+  if (patterns_[request.pattern].near.any()) {
+    if (request.tasks > 0)
+      return ChooseNearRoom(topology_, capacity, patterns_[request.pattern].near, request.tasks,
+                            request.nodes_min)
+                 .Count() > 0;
+    NodeBits able(capacity.size());
+    for (NodeNumber node = 0; node < capacity.size(); ++node) able.Put(node, capacity[node] > 0);
+    return PlaceNear(request, able, able.Count(), nullptr).has_value();
+  }
   if (request.pattern != 0) {
     std::vector<NodeNumber> able;
     for (NodeNumber node = 0; node < capacity.size(); ++node) {

@@ -180,20 +180,41 @@ class PassWalk {
     std::ranges::make_heap(heads_, Later());
   }
 
+  struct Room {
+    Placement nodes;
+    Instant length = 0;
+  };
+  // Where the job fits now: for all of its time, else for as long as it can be, which may be a little as
+  // `least`.
+  std::optional<Room> RoomFor(const Request& request, Instant length, Instant least, const Entry& entry) {
+    if (auto nodes = p_.cluster_.PlaceNow(request, length, Prefer(entry)))
+      return Room{std::move(*nodes), length};
+    if (least >= length || !p_.cluster_.FitsNow(request, least)) return std::nullopt;
+    constexpr Instant kSecond = 1'000'000;
+    Instant low = least, high = length;
+    while (high - low > kSecond) {
+      Instant middle = low + (high - low) / 2;
+      (p_.cluster_.FitsNow(request, middle) ? low : high) = middle;
+    }
+    auto nodes = p_.cluster_.PlaceNow(request, low, Prefer(entry));
+    if (!nodes) return std::nullopt;
+    return Room{std::move(*nodes), low};
+  }
+
   // Starts it if it fits now; else it stays as it is planned.
   void StartPlanned(Planner::Job& job) {
     Planned before{job.start, job.nodes};
     std::uint64_t planned_at = job.planned_at;
     const Request& request = p_.queue_.shape(job.shape).request;
-    if (!p_.cluster_.FitsNowWithout(request, job.length, before)) return;
+    if (!p_.cluster_.FitsNowWithout(request, job.least, before)) return;
     p_.Unhold(job);
     if (p_.LimitsAllow(job.limits, request)) {
-      if (auto nodes = p_.cluster_.PlaceNow(request, job.length, Prefer(job.entry))) {
+      if (auto room = RoomFor(request, job.length, job.least, job.entry)) {
         for (const NodeShare& share : before.nodes)
           p_.cluster_.EachView(share.node, [&](NodeNumber view) { freed_.push_back(view); });
         freed_licences_ = freed_licences_ || !request.licences.empty();
         p_.Gain();
-        Start(job, std::move(*nodes));
+        Start(job, std::move(*room));
         stop_ = !p_.EnoughPlanned();  // nothing may overtake those that are to be planned now
         return;
       }
@@ -217,11 +238,11 @@ class PassWalk {
     Planned before{job.start, job.nodes};
     p_.Unhold(job);
     if (!p_.LimitsAllow(job.limits, request)) return Unplan(job);
-    if (auto nodes = p_.cluster_.PlaceNow(request, job.length, Prefer(job.entry))) {
-      if (promised > now_ || *nodes != before.nodes) Moved();
+    if (auto room = RoomFor(request, job.length, job.least, job.entry)) {
+      if (promised > now_ || room->nodes != before.nodes) Moved();
       stop_ = false;
       --planned_count_;
-      return Start(job, std::move(*nodes));
+      return Start(job, std::move(*room));
     }
     ++p_.statistics_.plans;
     Planned planned = p_.cluster_.Earliest(request, job.length);
@@ -252,23 +273,23 @@ class PassWalk {
     Shape& shape = p_.queue_.shape(group.shape);
     if (!p_.LimitsAllow(group.limits, shape.request)) return;  // nor any other of the group
     bool full = planned_count_ >= p_.rules_.reservations;
-    if (group.length >= shape.blocked_length && full && p_.rules_.backfill != Backfill::kNone) {
+    if (group.least >= shape.blocked_length && full && p_.rules_.backfill != Backfill::kNone) {
       blocked_any_ = true;
       return;
     }
     if (quick_ && StillMissing(group, shape)) {
-      shape.blocked_length = group.length;
+      shape.blocked_length = group.least;
       return;
     }
     if (MayStart(group, shape)) {
-      if (auto nodes = p_.cluster_.PlaceNow(shape.request, group.length, Prefer(group.front()))) {
+      if (auto room = RoomFor(shape.request, group.length, group.least, group.front())) {
         Planner::Job& job = p_.jobs_.at(group.front().job);
         Dequeue(number, job);
-        return Start(job, std::move(*nodes));
+        return Start(job, std::move(*room));
       }
-      shape.blocked_length = group.length;
+      shape.blocked_length = group.least;
       shape.gain = 0;
-      shape.deficit_length = group.length;
+      shape.deficit_length = group.least;
       std::size_t found = shape.request.tasks > 0 ? shape.request.nodes_min : p_.cluster_.last_count();
       shape.deficit = shape.request.nodes_min -
                       static_cast<std::uint32_t>(std::min<std::size_t>(found, shape.request.nodes_min));
@@ -290,7 +311,7 @@ class PassWalk {
   // Of what was freed others have taken so much that it cannot make up for what was missing.
   bool StillMissing(const Group& group, Shape& shape) const {
     if (quick_freed_ == nullptr || shape.deficit == 0 || shape.gain < shape.more ||
-        group.length < shape.deficit_length)
+        group.least < shape.deficit_length)
       return false;
     std::uint32_t left = shape.gain - shape.more;
     for (NodeNumber node : *quick_freed_) {
@@ -304,7 +325,7 @@ class PassWalk {
   }
 
   bool MayStart(const Group& group, const Shape& shape) const {
-    if (group.length >= shape.blocked_length) return false;
+    if (group.least >= shape.blocked_length) return false;
     bool first = planned_count_ == 0 || p_.rules_.backfill != Backfill::kBeforeFirst;
     return first || After(now_, group.length) < first_start_;
   }
@@ -324,9 +345,9 @@ class PassWalk {
     if (!last) Push(number, true);
   }
 
-  void Start(Planner::Job& job, Placement nodes) {
-    starts_.push_back({job.entry.job, nodes});
-    p_.Start(job, std::move(nodes), After(now_, job.length));
+  void Start(Planner::Job& job, Room room) {
+    starts_.push_back({job.entry.job, room.nodes, room.length - p_.grace_});
+    p_.Start(job, std::move(room.nodes), After(now_, room.length));
   }
 
   const NodeBits* Prefer(const Entry& entry) const {

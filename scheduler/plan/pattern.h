@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "scheduler/plan/node_bits.h"
+#include "scheduler/plan/topology.h"
 
 namespace slipway::plan {
 
@@ -20,12 +21,19 @@ struct NodeCount {
 };
 inline constexpr std::size_t kCountsMax = 4;
 
-// A request has one of the two.
+// Another way in which a request may be met: nodes of that set, with that pattern.
+struct Alternative {
+  std::uint32_t where = 0, pattern = 0;
+  auto operator<=>(const Alternative&) const = default;
+};
+
+// A request has one of the three.
 struct Pattern {
-  std::vector<NodeCount> counts;      // at most kCountsMax
-  std::vector<std::uint32_t> one_of;  // sets: all nodes are of the same one, whichever
+  std::vector<NodeCount> counts;    // at most kCountsMax
+  std::vector<Alternative> one_of;  // the first that can be met now, or the one that can be met first
+  Nearness near;                    // of the nodes to one another
   auto operator<=>(const Pattern&) const = default;
-  bool empty() const { return counts.empty() && one_of.empty(); }
+  bool empty() const { return counts.empty() && one_of.empty() && !near.any(); }
 };
 
 // `least` nodes, as far as `most` where there are as many, the first in order that meet the counts; sets[i]

@@ -76,7 +76,7 @@ TEST(Pattern, TheEarliestStartWaitsForTheNodesOfEachCount) {
   EXPECT_EQ(planned.start, 50);
   EXPECT_EQ(planned.nodes, (Placement{{0, 0}, {3, 0}}));
   Pattern same;
-  same.one_of = {each.counts[0].set, each.counts[1].set};
+  same.one_of = {{each.counts[0].set, 0}, {each.counts[1].set, 0}};
   request.pattern = cluster.AddPattern(same);
   EXPECT_TRUE(cluster.FitsNow(request, 10));
   cluster.Take(0, total, 0, 200, Use::kRunning);

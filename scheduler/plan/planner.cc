@@ -16,6 +16,14 @@ Vec WholeOf(const Request& request) {
   return request.task * request.tasks + request.node * request.nodes_min;
 }
 
+// What of it can be lent: cores and the share of the node.
+Vec LentOf(const Vec& what) {
+  Vec lent;
+  lent[kCores] = what[kCores];
+  lent[kToken] = what[kToken];
+  return lent;
+}
+
 }  // namespace
 
 Planner::Planner(std::shared_ptr<const Policy> policy)
@@ -95,6 +103,7 @@ Planner::Job& Planner::Insert(const PlanJob& from) {
   job.lane = from.lane;
   job.limits = SetOfLimits(from.limits);
   job.length = After(from.facts.length, grace_);
+  job.least = from.least > 0 ? std::min(After(from.least, grace_), job.length) : job.length;
   Rank rank = policy_->RankOf(from.facts);
   job.entry = {rank, from.facts.id, backfill_order_ ? policy_->BackfillRankOf(from.facts) : rank,
                from.prefer};
@@ -103,7 +112,7 @@ Planner::Job& Planner::Insert(const PlanJob& from) {
 
 void Planner::Enqueue(Job& job) {
   job.state = JobState::kWaiting;
-  job.group = queue_.Insert(job.shape, job.length, job.lane, job.limits, job.entry);
+  job.group = queue_.Insert(job.shape, job.length, job.least, job.lane, job.limits, job.entry);
 }
 
 void Planner::Add(const PlanJob& job) {
@@ -134,9 +143,17 @@ bool Planner::IsRunning(JobNumber job) const {
 void Planner::TakeOrGiveOn(Cluster& cluster, const Job& job, const NodeShare& share, Use use,
                            bool take) const {
   Vec what = TakenOn(queue_.shape(job.shape).request, share);
+  Vec lent = LentOf(what);
   cluster.EachView(share.node, [&](NodeNumber view) {
-    take ? cluster.Take(view, what, job.start, job.end, use)
-         : cluster.Give(view, what, job.start, job.end, use);
+    if (job.lent_until == 0) {
+      take ? cluster.Take(view, what, job.start, job.end, use)
+           : cluster.Give(view, what, job.start, job.end, use);
+      return;
+    }
+    take ? cluster.Take(view, what - lent, job.start, job.end, use)
+         : cluster.Give(view, what - lent, job.start, job.end, use);
+    take ? cluster.Take(view, lent, job.lent_until, job.end, Use::kHold)
+         : cluster.Give(view, lent, job.lent_until, job.end, Use::kHold);
   });
 }
 
@@ -241,6 +258,15 @@ std::size_t Planner::ExtendOverdue(Instant more) {
     ends_.erase(ends_.begin());
     Job& job = jobs_.at(id);
     // As if the next `more` were all that it takes: what it took until now is past.
+    if (job.lent_until != 0) {
+      TakeOrGive(cluster_, job, Use::kRunning, false);
+      job.end = After(now, more);
+      job.lent_until = std::min(job.lent_until, job.end);
+      TakeOrGive(cluster_, job, Use::kRunning, true);
+      ends_.emplace(job.end, id);
+      ++count;
+      continue;
+    }
     Instant start = std::exchange(job.start, job.end);
     job.end = After(now, more);
     TakeOrGive(cluster_, job, Use::kRunning, true);

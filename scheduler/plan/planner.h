@@ -25,6 +25,7 @@ struct PlanJob {
   LaneNumber lane = 0;
   std::vector<std::uint32_t> limits;  // numbers from AddLimit that it counts against
   std::uint32_t prefer = 0;           // a set of nodes that win ties; 0: none
+  Instant least = 0;                  // it may be started for as short, where that starts it now; 0: no
 };
 
 struct Limit {
@@ -38,6 +39,13 @@ struct Limit {
 struct PlanStart {
   JobNumber job = 0;
   Placement nodes;
+  Instant length = 0;  // for which it was started, without the grace
+};
+
+// A running job that may be given up.
+struct Victim {
+  JobNumber job = 0;
+  bool lends = false;  // only its cores, and only for a time
 };
 
 enum class Waits : std::uint8_t {
@@ -78,10 +86,13 @@ class Planner {
   // Of the running jobs (in order: the ones to be given up first) those that have to go so that the waiting
   // job fits now, beside all promises but its own and those of the jobs in `planned`. None: these promises
   // alone are in its way. nullopt: not even with all of them gone, or a limit is in its way.
-  std::optional<std::vector<JobNumber>> VictimsFor(JobNumber job, const std::vector<JobNumber>& running,
+  std::optional<std::vector<JobNumber>> VictimsFor(JobNumber job, const std::vector<Victim>& running,
                                                    const std::vector<JobNumber>& planned) const;
   // It waits like others again.
   void DropPromise(JobNumber job);
+  // A running job lends its cores (and its share of nodes, not memory and GPUs) until then; its own end is as
+  // much later.
+  void Lend(JobNumber job, Instant until);
   // A running job is expected to have ended by then, earlier than by its limit.
   void EndsBy(JobNumber job, Instant end);
 
@@ -157,8 +168,9 @@ class Planner {
     LimitSet limits = 0;
     JobState state = JobState::kWaiting;
     Entry entry;
-    Instant length = 0;
+    Instant length = 0, least = 0;
     Instant start = 0, end = 0;    // planned or running
+    Instant lent_until = 0;        // running: its cores are others' until then; 0: they are its own
     std::uint64_t planned_at = 0;  // gains_ when it was planned last
     Placement nodes;
   };
@@ -167,6 +179,8 @@ class Planner {
   // What a running or planned job takes of these books.
   void TakeOrGive(Cluster& cluster, const Job& job, Use use, bool take) const;
   void TakeOrGiveOn(Cluster& cluster, const Job& job, const NodeShare& share, Use use, bool take) const;
+  // Of a running job on all its nodes: what it would lend.
+  void TakeOrGiveLent(Cluster& cluster, const Job& job, bool take) const;
   LimitSet SetOfLimits(std::vector<std::uint32_t> limits);
   std::optional<std::uint32_t> FirstReached(LimitSet set, const Request& request) const;
   bool LimitsAllow(LimitSet set, const Request& request) const {

@@ -8,7 +8,7 @@
 
 namespace slipway::plan {
 
-std::optional<std::vector<JobNumber>> Planner::VictimsFor(JobNumber id, const std::vector<JobNumber>& running,
+std::optional<std::vector<JobNumber>> Planner::VictimsFor(JobNumber id, const std::vector<Victim>& running,
                                                           const std::vector<JobNumber>& planned) const {
   const Job& job = jobs_.at(id);
   const Request& request = queue_.shape(job.shape).request;
@@ -19,17 +19,19 @@ std::optional<std::vector<JobNumber>> Planner::VictimsFor(JobNumber id, const st
     if (other != id && jobs_.at(other).state == JobState::kPlanned)
       TakeOrGive(trial, jobs_.at(other), Use::kHold, false);
   }
-  for (JobNumber victim : running) {
-    CHECK(jobs_.at(victim).state == JobState::kRunning);
-    TakeOrGive(trial, jobs_.at(victim), Use::kRunning, false);
-  }
+  auto put = [&](const Victim& victim, bool back) {
+    const Job& other = jobs_.at(victim.job);
+    CHECK(other.state == JobState::kRunning);
+    victim.lends ? TakeOrGiveLent(trial, other, back) : TakeOrGive(trial, other, Use::kRunning, back);
+  };
+  for (const Victim& victim : running) put(victim, false);
   if (!trial.FitsNow(request, job.length)) return std::nullopt;
   std::vector<JobNumber> needed;
   for (auto victim = running.rbegin(); victim != running.rend(); ++victim) {
-    TakeOrGive(trial, jobs_.at(*victim), Use::kRunning, true);
+    put(*victim, true);
     if (trial.FitsNow(request, job.length)) continue;
-    TakeOrGive(trial, jobs_.at(*victim), Use::kRunning, false);
-    needed.push_back(*victim);
+    put(*victim, false);
+    needed.push_back(victim->job);
   }
   return needed;
 }
@@ -42,6 +44,33 @@ void Planner::DropPromise(JobNumber id) {
   GainEverywhere();
 }
 
+void Planner::TakeOrGiveLent(Cluster& cluster, const Job& job, bool take) const {
+  const Request& request = queue_.shape(job.shape).request;
+  for (const NodeShare& share : job.nodes) {
+    Vec what = TakenOn(request, share), lent;
+    lent[kCores] = what[kCores];
+    lent[kToken] = what[kToken];
+    cluster.EachView(share.node, [&](NodeNumber view) {
+      take ? cluster.Take(view, lent, job.start, job.end, Use::kRunning)
+           : cluster.Give(view, lent, job.start, job.end, Use::kRunning);
+    });
+  }
+}
+
+void Planner::Lend(JobNumber id, Instant until) {
+  auto found = jobs_.find(id);
+  if (found == jobs_.end() || found->second.state != JobState::kRunning) return;
+  Job& job = found->second;
+  TakeOrGive(cluster_, job, Use::kRunning, false);
+  ends_.erase({job.end, id});
+  Instant later = std::max<Instant>(until - cluster_.now(), 1);
+  job.lent_until = std::max(until, cluster_.now() + 1);
+  job.end = After(job.end, later);
+  TakeOrGive(cluster_, job, Use::kRunning, true);
+  ends_.emplace(job.end, id);
+  GainEverywhere();
+}
+
 void Planner::EndsBy(JobNumber id, Instant end) {
   auto found = jobs_.find(id);
   if (found == jobs_.end() || found->second.state != JobState::kRunning || found->second.end <= end) return;
@@ -49,6 +78,7 @@ void Planner::EndsBy(JobNumber id, Instant end) {
   TakeOrGive(cluster_, job, Use::kRunning, false);
   ends_.erase({job.end, id});
   job.end = end;
+  job.lent_until = std::min(job.lent_until, job.end);
   TakeOrGive(cluster_, job, Use::kRunning, true);
   ends_.emplace(job.end, id);
   GainEverywhere();

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <tuple>
+#include <unordered_map>
 #include <vector>
 
 #include "scheduler/plan/policy.h"
@@ -42,7 +43,7 @@ struct Entry {
 
 struct Group {
   ShapeNumber shape = 0;
-  Instant length = 0;
+  Instant length = 0, least = 0;  // least: may be started for as short
   LaneNumber lane = 0;
   LimitSet limits = 0;
   std::vector<Entry> entries;  // ascending from `head`
@@ -58,9 +59,10 @@ class Queue {
   Shape& shape(ShapeNumber number) { return shapes_[number]; }
   const Shape& shape(ShapeNumber number) const { return shapes_[number]; }
   std::vector<Shape>& shapes() { return shapes_; }
-  std::size_t shape_count() const { return by_request_.size(); }
+  std::size_t shape_count() const { return by_hash_.size(); }
 
-  GroupNumber Insert(ShapeNumber shape, Instant length, LaneNumber lane, LimitSet limits, const Entry& entry);
+  GroupNumber Insert(ShapeNumber shape, Instant length, Instant least, LaneNumber lane, LimitSet limits,
+                     const Entry& entry);
   void Remove(GroupNumber group, const Entry& entry);
   Group& group(GroupNumber number) { return groups_[number]; }
   const Group& group(GroupNumber number) const { return groups_[number]; }
@@ -69,10 +71,10 @@ class Queue {
   std::size_t jobs() const { return jobs_; }
 
  private:
-  using GroupKey = std::tuple<ShapeNumber, Instant, LaneNumber, LimitSet>;
+  using GroupKey = std::tuple<ShapeNumber, Instant, Instant, LaneNumber, LimitSet>;
   std::vector<Shape> shapes_;
   std::vector<ShapeNumber> free_shapes_;
-  std::map<Request, ShapeNumber> by_request_;
+  std::unordered_multimap<std::uint64_t, ShapeNumber> by_hash_;  // looked up only; requests are in shapes_
   std::vector<Group> groups_;
   std::vector<GroupNumber> free_groups_;
   std::map<GroupKey, GroupNumber> by_key_;

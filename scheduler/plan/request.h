@@ -15,11 +15,17 @@ namespace slipway::plan {
 
 // Without `tasks`: nodes_min … nodes_max nodes, each with `node`. With `tasks`: that many tasks of `task`
 // each on nodes that also give `node` once, one at least and at most tasks_per_node (0: any number) on each.
+// How tasks are spread over nodes, where the request leaves it open.
+enum class Spreading : std::uint32_t { kFew, kMany, kFill };
+
 struct Request {
   std::uint32_t where = 0;  // the set of nodes that may be used: Cluster::SetOf
   // What the nodes must be together: Cluster::PatternOf; 0: nothing. `where` then has all nodes that may take
   // part. With counts the request has no `tasks`.
   std::uint32_t pattern = 0;
+  // With `tasks`: evenly over a given number of nodes, else over few; over as many as there are; or one node
+  // after another.
+  Spreading spreading = Spreading::kFew;
   Vec node;
   Vec task;
   std::uint32_t nodes_min = 1, nodes_max = 1;

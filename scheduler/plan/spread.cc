@@ -39,10 +39,15 @@ void SpreadEvenly(std::uint32_t tasks, const Counts& limit, Counts& counts) {
   }
 }
 
+// One on each node at least.
 void FillInOrder(std::uint32_t tasks, const Counts& limit, Counts& counts) {
+  auto others = static_cast<std::uint32_t>(std::ranges::count_if(limit, [](auto n) { return n > 0; }));
   for (std::size_t i = 0; i < limit.size(); ++i) {
-    counts[i] = std::min(limit[i], tasks);
+    if (limit[i] == 0) continue;
+    others = std::min(others - 1, tasks - 1);
+    counts[i] = std::min(limit[i], tasks - others);
     tasks -= counts[i];
+    if (tasks == 0) return;
   }
 }
 
@@ -54,13 +59,13 @@ std::optional<Counts> EmptiestFirst(const Spread& want, std::uint32_t most, cons
   std::uint64_t room = 0;
   std::uint32_t used = 0;
   Counts limit(capacity.size(), 0);
-  while (used < order.size() && used < most && (used < want.nodes_min || room < want.tasks)) {
+  while (used < order.size() && used < most && (want.widely || used < want.nodes_min || room < want.tasks)) {
     limit[order[used]] = capacity[order[used]];
     room += capacity[order[used++]];
   }
   if (used < want.nodes_min || room < want.tasks) return std::nullopt;
   Counts counts(capacity.size(), 0);
-  if (want.evenly) {
+  if (want.evenly || want.widely) {
     SpreadEvenly(want.tasks, limit, counts);
   } else {
     FillInOrder(want.tasks, limit, counts);
@@ -75,10 +80,10 @@ std::optional<Counts> ChooseCounts(const Spread& want, const Counts& capacity) {
   if (want.tasks == 0) return FirstWith(std::max(want.each, 1U), least, most, capacity);
   if (want.tasks < least) return std::nullopt;
   most = std::min(most, want.tasks);  // one task at least on each
-  if (least == most && want.tasks % least == 0) {
+  if (least == most && want.evenly && want.tasks % least == 0) {
     if (auto even = FirstWith(want.tasks / least, least, most, capacity)) return even;
   }
-  if (least == 1) {
+  if (least == 1 && !want.widely) {
     if (auto one = FirstWith(want.tasks, 1, 1, capacity)) return one;
   }
   return EmptiestFirst(want, most, capacity);

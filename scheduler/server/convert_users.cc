@@ -48,6 +48,10 @@ Resources ResourcesOf(const v1::Resources& in) {
   out.partition = in.partition();
   out.constraint = in.constraint();
   out.reservation = in.reservation();
+  out.switches = in.switches();
+  out.contiguous = in.contiguous();
+  out.layout = static_cast<Layout>(in.layout() < 0 || in.layout() > 2 ? 3 : in.layout());  // 3: refused
+  out.fewest_nodes = in.fewest_nodes();
   out.gpus_per_node = in.gpus_per_node();
   out.gpus_per_task = in.gpus_per_task();
   out.gpu_type = in.gpu_type();
@@ -156,6 +160,8 @@ Result<JobSpec> JobSpecOf(const v1::JobSpec& in) {
                    : "batch";
   TRY(CheckLine("the job's name", out.name, kNameBytesMax));
   out.time_limit_s = in.resources().time_limit_s();
+  out.time_min_s = in.resources().time_min_s();
+  out.switch_wait_s = in.resources().switch_wait_s();
   out.account = in.account();
   out.qos = in.qos();
   if (in.deadline_ms() < 0 || in.deadline_ms() > kTimeMsMax)

@@ -21,7 +21,7 @@ v1::JobState StateOf(const Job& job) {
     case JobState::kStarting:
       return v1::JOB_STATE_STARTING;
     case JobState::kRunning:
-      return v1::JOB_STATE_RUNNING;
+      return job.suspended() ? v1::JOB_STATE_SUSPENDED : v1::JOB_STATE_RUNNING;
     case JobState::kCompleting:
       return v1::JOB_STATE_COMPLETING;
     case JobState::kCompleted:
@@ -112,6 +112,10 @@ void ToProto(const Resources& in, std::uint32_t time_limit_s, v1::Resources* out
   out->set_partition(in.partition);
   out->set_constraint(in.constraint);
   out->set_reservation(in.reservation);
+  out->set_switches(in.switches);
+  out->set_contiguous(in.contiguous);
+  out->set_layout(static_cast<v1::Layout>(in.layout));
+  out->set_fewest_nodes(in.fewest_nodes);
   out->set_gpus_per_node(in.gpus_per_node);
   out->set_gpus_per_task(in.gpus_per_task);
   out->set_gpu_type(in.gpu_type);
@@ -191,6 +195,8 @@ void ToProto(const Job& job, const JobView& view, v1::Job* out) {
   }
   out->set_ended(IsTerminal(job.state));
   out->mutable_resources()->set_time_limit_s(job.time_limit_s);
+  out->mutable_resources()->set_time_min_s(spec.time_min_s);
+  out->mutable_resources()->set_partition(job.PartitionName());
   out->set_priority(job.priority());
   out->set_held(job.hold != Hold::kNone);
   if (view.planned) {

@@ -160,6 +160,10 @@ void Head::Change(JobId job, Requester by, JobUpdate update, AnswerCallback done
   Feed(ChangeJob{Await(std::move(done)), job, by, update});
 }
 
+void Head::Suspend(JobId job, Requester by, bool suspended, AnswerCallback done) {
+  Feed(SuspendJob{Await(std::move(done)), job, by, suspended});
+}
+
 void Head::ChangeAccounts(Requester by, AccountChange change, AnswerCallback done) {
   Feed(scheduler::ChangeAccount{Await(std::move(done)), by, std::move(change)});
 }

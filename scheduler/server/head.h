@@ -52,6 +52,7 @@ class Head final : public EffectSink {
   void Create(CreateStep request, AnswerCallback done);
   void Cancel(JobId job, Requester by, AnswerCallback done);
   void Change(JobId job, Requester by, JobUpdate update, AnswerCallback done);
+  void Suspend(JobId job, Requester by, bool suspended, AnswerCallback done);
   // An account or a user's part in one. `change` is made from the state as it is when this is called.
   void ChangeAccounts(Requester by, AccountChange change, AnswerCallback done);
   void ChangeNodes(const std::string& node, NodeChange change, const std::string& reason,

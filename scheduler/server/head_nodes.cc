@@ -205,6 +205,11 @@ void Head::SendToNode(Session& session, const NodeMessage& message) {
   } else if (auto* end = std::get_if<EndJob>(&message)) {
     out.mutable_end_job()->set_job(end->job.value);
     out.mutable_end_job()->set_attempt(end->attempt);
+  } else if (auto* suspend = std::get_if<SuspendStep>(&message)) {
+    ToProto(suspend->step, out.mutable_suspend()->mutable_step());
+    out.mutable_suspend()->set_suspended(suspend->suspended);
+  } else if (auto* warn = std::get_if<WarnStep>(&message)) {
+    ToProto(warn->step, out.mutable_warn());
   } else if (auto* prefetch = std::get_if<Prefetch>(&message)) {
     out.mutable_prefetch()->set_digest(prefetch->digest);
   } else if (auto* ack = std::get_if<AckReport>(&message)) {

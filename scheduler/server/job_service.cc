@@ -6,6 +6,7 @@
 #include "scheduler/server/image_desk.h"
 #include "scheduler/server/outbox.h"
 #include "scheduler/server/services.h"
+#include "scheduler/server/site_hooks.h"
 #include "scheduler/server/users.h"
 #include "slipway/v1/job.grpc.pb.h"
 
@@ -216,8 +217,32 @@ class JobService final : public v1::Jobs::CallbackService {
   grpc::ServerUnaryReactor* Submit(grpc::CallbackServerContext* call, const v1::SubmitRequest* request,
                                    v1::SubmitReply* reply) override {
     auto* reactor = call->DefaultReactor();
-    auto spec = Prepare(*call, *request);
-    if (!spec) return Refuse(reactor, spec.error());
+    auto by = Authenticate(*call, *request);
+    if (!by) return Refuse(reactor, by.error());
+    if (!context_.hooks.any()) {
+      Enter(reactor, reply, Prepare(*by, *request));
+      return reactor;
+    }
+    auto user = LookUpUser(by->uid);
+    if (!user) return Refuse(reactor, user.error());
+    v1::HookQuestion question;
+    question.set_user(user->name);
+    question.set_uid(by->uid);
+    question.set_admin(by->admin);
+    *question.mutable_spec() = request->spec();
+    context_.hooks.Ask(std::move(question),
+                       [this, reactor, reply, by = *by, request](Result<v1::JobSpec> spec) {
+                         if (!spec) return reactor->Finish(ToStatus(spec.error()));
+                         v1::SubmitRequest changed;
+                         *changed.mutable_spec() = std::move(*spec);
+                         changed.set_request_id(request->request_id());
+                         Enter(reactor, reply, Prepare(by, changed));
+                       });
+    return reactor;
+  }
+
+  void Enter(grpc::ServerUnaryReactor* reactor, v1::SubmitReply* reply, Result<JobSpec> spec) {
+    if (!spec) return reactor->Finish(ToStatus(spec.error()));
     context_.loop.Post([this, reactor, reply, spec = std::make_shared<JobSpec>(std::move(*spec))] {
       std::string digest = spec->command.image.digest;
       context_.head.Submit(std::move(*spec), [this, reactor, reply, digest](Result<Answer> answer) {
@@ -232,7 +257,6 @@ class JobService final : public v1::Jobs::CallbackService {
         reactor->Finish(grpc::Status::OK);
       });
     });
-    return reactor;
   }
 
   grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* call, const v1::ListJobsRequest* request,
@@ -298,6 +322,14 @@ class JobService final : public v1::Jobs::CallbackService {
     auto* reactor = call->DefaultReactor();
     auto by = context_.authenticator.User(*call);
     if (!by) return Refuse(reactor, by.error());
+    if (request->has_suspend()) {
+      context_.loop.Post([this, reactor, job = JobId{request->job_id()}, by = *by, on = request->suspend()] {
+        context_.head.Suspend(job, by, on, [reactor](Result<Answer> answer) {
+          reactor->Finish(answer ? grpc::Status::OK : ToStatus(answer.error()));
+        });
+      });
+      return reactor;
+    }
     auto update = JobUpdateOf(*request, *by);
     if (!update) return Refuse(reactor, update.error());
     context_.loop.Post([this, reactor, job = JobId{request->job_id()}, by = *by, update = *update] {
@@ -371,16 +403,20 @@ class JobService final : public v1::Jobs::CallbackService {
   }
 
   // All that needs no state: who he is, what he may ask for, which image that is.
-  Result<JobSpec> Prepare(const grpc::CallbackServerContext& call, const v1::SubmitRequest& request) {
+  Result<Requester> Authenticate(const grpc::CallbackServerContext& call, const v1::SubmitRequest& request) {
     Requester by = TRY(context_.authenticator.User(call));
     if (by.uid == 0)
       return Fail(Code::kPermissionDenied, "jobs of uid 0 are refused: submit as an ordinary user");
-    JobSpec spec = TRY(JobSpecOf(request.spec()));
-    if (!by.admin && spec.nice < 0)
+    if (!by.admin && request.spec().nice() < 0)
       return Fail(Code::kPermissionDenied, "a negative nice is for administrators");
-    if (!by.admin && spec.priority > 0)
+    if (!by.admin && request.spec().priority() > 0)
       return Fail(Code::kPermissionDenied, "raising the priority is for administrators");
     if (request.request_id().size() > 64) return Fail(Code::kInvalidArgument, "request_id: at most 64 bytes");
+    return by;
+  }
+
+  Result<JobSpec> Prepare(const Requester& by, const v1::SubmitRequest& request) {
+    JobSpec spec = TRY(JobSpecOf(request.spec()));
     spec.command.request_id = request.request_id();
     spec.user = TRY(LookUpUser(by.uid));
     spec.command.image = TRY(context_.images.Resolve(request.spec().image(), by));

@@ -15,6 +15,7 @@
 #include "scheduler/server/auth.h"
 #include "scheduler/server/image_desk.h"
 #include "scheduler/server/services.h"
+#include "scheduler/server/site_hooks.h"
 #include "scheduler/server/site_of.h"
 #include "scheduler/store/sqlite_store.h"
 
@@ -78,8 +79,11 @@ Result<> Server::OpenState(const Config& config, SigningKey key, const std::stri
   options.gpus_file = state_dir + "/gpus";
   options.libc_of = [images = images_.get()](const std::string& digest) { return images->LibcOf(digest); };
   head_ = TRY(Head::Start(loop_, std::move(store), key, options, std::move(failed)));
+  hooks_ = std::make_unique<SiteHooks>(
+      HookRules{config.String("hooks.submit_filter"), config.String("hooks.priority"),
+                config.Seconds("hooks.deadline"), config.Bool("hooks.failure_refuses")});
   context_.reset(
-      new ServiceContext{loop_, *head_, *authenticator_, *images_, std::move(key), cluster_id,
+      new ServiceContext{loop_, *head_, *authenticator_, *images_, std::move(key), cluster_id, *hooks_,
                          std::chrono::milliseconds(config.Seconds("controller.token_lifetime")).count(),
                          config.Integer("controller.watchers_max")});
   return {};

@@ -24,6 +24,7 @@ namespace slipway::scheduler {
 struct ServiceContext;
 class Authenticator;
 class ImageDesk;
+class SiteHooks;
 
 // Loop's thread only.
 class Server {
@@ -53,6 +54,7 @@ class Server {
   std::unique_ptr<Authenticator> authenticator_;
   std::unique_ptr<ImageDesk> images_;
   std::unique_ptr<Head> head_;
+  std::unique_ptr<SiteHooks> hooks_;
   std::unique_ptr<ServiceContext> context_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<TokenSocket> tokens_;

@@ -20,6 +20,7 @@ namespace slipway::scheduler {
 class Authenticator;
 class Head;
 class ImageDesk;
+class SiteHooks;
 
 // Borrowed by every service; outlives the gRPC server.
 struct ServiceContext {
@@ -29,6 +30,7 @@ struct ServiceContext {
   ImageDesk& images;
   SigningKey key;
   std::string cluster_id;
+  SiteHooks& hooks;
   std::int64_t token_lifetime_ms = 3'600'000;
   std::int64_t watchers_max = 4096;
   std::atomic<std::int64_t> watchers{0};

@@ -53,11 +53,11 @@ Result<Amount> AmountOf(const Row& row, std::string_view column, const std::stri
   return Amount{name, static_cast<std::uint32_t>(*count)};
 }
 
-Result<std::vector<std::string>> NodesOf(const Row& row) {
+Result<std::vector<std::string>> NodesOf(const Row& row, std::string_view column = "nodes") {
   std::vector<std::string> names;
-  for (const std::string& text : row.List("nodes")) {
+  for (const std::string& text : row.List(column)) {
     auto some = ExpandHostlist(text);
-    if (!some) return Wrong(row, "nodes", some.error().message);
+    if (!some) return Wrong(row, column, some.error().message);
     names.insert(names.end(), some->begin(), some->end());
   }
   return names;
@@ -90,7 +90,8 @@ Result<PreemptMode> PreemptModeOf(const Row& row) {
   if (text == "off") return PreemptMode::kOff;
   if (text == "cancel") return PreemptMode::kCancel;
   if (text == "requeue") return PreemptMode::kRequeue;
-  return Wrong(row, "preempt_mode", "\"", text, "\" is none of off, cancel, requeue");
+  if (text == "suspend") return PreemptMode::kSuspend;
+  return Wrong(row, "preempt_mode", "\"", text, "\" is none of off, cancel, requeue, suspend");
 }
 
 Result<Partition> PartitionOf(const Row& row) {
@@ -109,6 +110,8 @@ Result<Partition> PartitionOf(const Row& row) {
   out.priority = Number(row, "priority");
   out.exclusive = row.Bool("exclusive");
   out.preempt = TRY(PreemptModeOf(row));
+  out.qos = row.String("qos");
+  out.preempt_grace_s = SecondsOf(row, "preempt_grace");
   out.allow_accounts = SetOf(row.List("allow_accounts"));
   out.allow_qos = SetOf(row.List("allow_qos"));
   for (const std::string& group : row.List("allow_groups")) out.allow_groups.insert(TRY(GidOf(row, group)));
@@ -160,6 +163,7 @@ Result<Qos> QosOf(const Row& row) {
   out.usage_milli = static_cast<std::uint32_t>(*factor);
   out.preempts = SetOf(row.List("preempts"));
   out.preempt = TRY(PreemptModeOf(row));
+  out.preempt_grace_s = SecondsOf(row, "preempt_grace");
   out.limits.grp = TRY(TresOf(row, "grp_tres"));
   out.limits.max_per_user = TRY(TresOf(row, "max_tres_per_user"));
   out.limits.max_per_job = TRY(TresOf(row, "max_tres_per_job"));
@@ -223,6 +227,40 @@ Result<> ReadUsage(const Config& config, UsageRules& out) {
                     });
 }
 
+Result<NetworkKind> NetworkKindOf(const Config& config) {
+  constexpr std::pair<std::string_view, NetworkKind> kKinds[] = {{"flat", NetworkKind::kFlat},
+                                                                 {"tree", NetworkKind::kTree},
+                                                                 {"dragonfly", NetworkKind::kDragonfly},
+                                                                 {"block", NetworkKind::kBlock},
+                                                                 {"torus", NetworkKind::kTorus}};
+  for (const auto& [name, kind] : kKinds) {
+    if (config.String("topology.kind") == name) return kind;
+  }
+  return Fail(Code::kInvalidArgument, config.Origin("topology.kind"), ": topology.kind: \"",
+              config.String("topology.kind"), "\" is none of flat, tree, dragonfly, block, torus");
+}
+
+Result<NetworkRules> NetworkOf(const Config& config) {
+  NetworkRules out;
+  out.kind = TRY(NetworkKindOf(config));
+  for (const Row& row : config.Rows("switch"))
+    out.switches.push_back({TRY(NameOf(row)), TRY(NodesOf(row)), TRY(NodesOf(row, "switches"))});
+  for (const std::string& text : config.List("topology.torus_nodes")) {
+    auto some = ExpandHostlist(text);
+    if (!some)
+      return Fail(Code::kInvalidArgument, config.Origin("topology.torus_nodes"), ": ", some.error().message);
+    out.torus_nodes.insert(out.torus_nodes.end(), some->begin(), some->end());
+  }
+  if (out.kind != NetworkKind::kTorus) return out;
+  std::vector<std::string> sides = config.List("topology.torus");
+  if (sides.size() != out.torus.size())
+    return Fail(Code::kInvalidArgument, config.Origin("topology.torus"), ": a torus has three sides");
+  for (std::size_t i = 0; i < sides.size(); ++i)
+    out.torus[i] = static_cast<std::uint32_t>(
+        TRY_CONTEXT(ParseNumber(sides[i], 1, 1'000'000), Cat(config.Origin("topology.torus"), ": a side")));
+  return out;
+}
+
 }  // namespace
 
 Result<Site> SiteOf(const Config& config) {
@@ -233,6 +271,8 @@ Result<Site> SiteOf(const Config& config) {
   site.plan.horizon_s = static_cast<std::uint32_t>(config.Seconds("scheduler.horizon").count());
   site.default_time_limit_s =
       static_cast<std::uint32_t>(config.Seconds("controller.default_time_limit").count());
+  site.plan.switch_wait_s = static_cast<std::uint32_t>(config.Seconds("scheduler.switch_wait").count());
+  site.network = TRY(NetworkOf(config));
   TRY(ReadPriority(config, site.weights));
   TRY(ReadUsage(config, site.usage));
   for (const Row& row : config.Rows("node")) TRY(AddNodes(row, site));

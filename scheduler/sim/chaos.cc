@@ -127,6 +127,7 @@ void World::ReleaseAndGiveUp() {
   const std::set<JobId> live = controller_->controller().state().live;
   for (JobId id : live) {
     const Job* job = controller_ ? controller_->controller().state().FindJob(id) : nullptr;
+    if (job != nullptr && job->suspended() && !job->lent_to) Feed(SuspendJob{{0}, id, {0, true}, false});
     if (job == nullptr || job->state != JobState::kPending) continue;
     if (job->hold != Hold::kNone) Feed(ChangeJob{{0}, id, {0, true}, {.hold = Hold::kNone}});
     const std::string& reservation = job->spec->resources.reservation;

@@ -21,12 +21,29 @@ void World::OnStepStarts(ModelNode& node, const LaunchStep& launch) {
         Broken(Cat("job ", id.job.value, " runs twice at once: ", ToString(id), " on ", other->name(),
                    " still"));
       }
-      if (other.get() == &node && id.job != launch.step.job &&
+      if (other.get() == &node && id.job != launch.step.job && !HasLent(id) &&
           (step.cores.Intersects(launch.allocation.cores) || step.gpus.Intersects(launch.allocation.gpus))) {
         Broken(Cat("two jobs run on the same core or GPU of ", node.name(), ": ", ToString(id), " and ",
                    ToString(launch.step)));
       }
     }
+  }
+}
+
+// That its cores are another's was decided; the node may learn it a moment later. Without a controller nobody
+// knows.
+bool World::HasLent(const StepId& id) const {
+  const Job* job = controller_ ? controller_->controller().state().FindJob(id.job) : nullptr;
+  return !controller_ || (job != nullptr && job->attempt == id.attempt && job->lent_to);
+}
+
+void World::OnStepResumes(ModelNode& node, const StepId& id) {
+  if (HasLent(id)) return;  // an old message that was late; it is told again to stand still
+  const CoreSet& cores = node.steps().at(id).cores;
+  for (const auto& [other, step] : node.steps()) {
+    if (other.job != id.job && !step.ended && !HasLent(other) && step.cores.Intersects(cores))
+      Broken(
+          Cat("step ", ToString(id), " goes on, and ", ToString(other), " has its cores on ", node.name()));
   }
 }
 

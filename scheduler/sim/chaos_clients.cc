@@ -24,6 +24,7 @@ JobSpec World::RandomJob() {
   spec.command.kill_on_bad_exit = rng_.Chance(800);
   if (rng_.Chance(300)) spec.command.image.digest = "sha256:aa";
   if (rng_.Chance(700)) spec.time_limit_s = rng_.Between(1, 90);
+  if (spec.time_limit_s > 1 && rng_.Chance(200)) spec.time_min_s = rng_.Between(1, spec.time_limit_s);
   if (rng_.Chance(100) && controller_)
     spec.begin = controller_->controller().state().now.PlusSeconds(static_cast<std::int64_t>(rng_.Below(60)));
   if (spec.time_limit_s > 0 && rng_.Chance(100) && controller_)
@@ -82,7 +83,7 @@ void World::Meddle() {
         rng_.Chance(500) ? array->id : array->TaskId(static_cast<std::uint32_t>(rng_.Below(array->tasks))),
         array->spec->user.uid);
   const std::uint32_t owner = state.FindJob(job)->spec->user.uid;
-  switch (rng_.Below(14)) {
+  switch (rng_.Below(16)) {
     case 0:
       return Feed(CancelJob{{1}, job, {owner, false}});
     case 1:
@@ -107,6 +108,10 @@ void World::Meddle() {
           {1}, {0, true}, RandomReservation(rng_, controller_->controller().state().now, NodeNames())});
     case 10:
       return Feed(ChangeReservation{{1}, {0, true}, ReservationRemoved{rng_.Chance(500) ? "r" : "m"}});
+    case 11:
+      return Feed(SuspendJob{{1}, job, {0, true}, true});
+    case 12:
+      return Feed(SuspendJob{{1}, job, {0, true}, false});
     default: {
       CreateStep step{{1}, job, {owner, false}, {}, {}, 0};
       step.command.argv = {"step"};

@@ -22,7 +22,25 @@ Limits RandomLimits(Rng& rng) {
   return limits;
 }
 
-PreemptMode RandomMode(Rng& rng) { return rng.Chance(500) ? PreemptMode::kCancel : PreemptMode::kRequeue; }
+NetworkRules RandomNetwork(Rng& rng, const std::vector<std::string>& nodes) {
+  NetworkRules network;
+  if (nodes.size() < 2) return network;
+  constexpr NetworkKind kKinds[] = {NetworkKind::kTree, NetworkKind::kDragonfly, NetworkKind::kBlock};
+  network.kind = kKinds[rng.Below(std::size(kKinds))];
+  network.switches = {{"l1", {}, {}}, {"l2", {}, {}}};
+  for (std::size_t i = 0; i < nodes.size(); ++i) network.switches[i % 2].nodes.push_back(nodes[i]);
+  if (network.kind != NetworkKind::kBlock && rng.Chance(500))
+    network.switches.push_back({"s", {}, {"l1", "l2"}});
+  if (network.kind == NetworkKind::kTree && rng.Chance(300)) {
+    network = {NetworkKind::kTorus, {}, {static_cast<std::uint32_t>(nodes.size()), 1, 1}, nodes};
+  }
+  return network;
+}
+
+PreemptMode RandomMode(Rng& rng) {
+  constexpr PreemptMode kModes[] = {PreemptMode::kCancel, PreemptMode::kRequeue, PreemptMode::kSuspend};
+  return kModes[rng.Below(std::size(kModes))];
+}
 
 }  // namespace
 
@@ -49,6 +67,7 @@ Site RandomSite(Rng& rng, const std::vector<std::string>& nodes) {
     some.max_nodes = rng.Between(0, 2);
     site.partitions.push_back(std::move(some));
     if (rng.Chance(500)) site.partitions.front().preempt = RandomMode(rng);
+    site.partitions.front().preempt_grace_s = rng.Chance(300) ? rng.Between(1, 20) : 0;
   }
   if (rng.Chance(400)) site.licences = {{"l", rng.Between(1, 4)}};
   if (rng.Chance(500)) {
@@ -56,6 +75,7 @@ Site RandomSite(Rng& rng, const std::vector<std::string>& nodes) {
     site.weights.qos = rng.Between(0, 3);
     if (rng.Chance(500)) {
       site.qos[0].preempt = RandomMode(rng);
+      site.qos[0].preempt_grace_s = rng.Chance(300) ? rng.Between(1, 20) : 0;
       site.qos[1].preempts = {"normal"};
     }
   }
@@ -65,6 +85,9 @@ Site RandomSite(Rng& rng, const std::vector<std::string>& nodes) {
     site.weights.fair_share = rng.Between(0, 5);
     site.weights.size = rng.Between(0, 2);
   }
+  if (rng.Chance(400)) site.network = RandomNetwork(rng, nodes);
+  site.plan.switch_wait_s = rng.Between(1, 60);
+  if (!site.qos.empty() && !site.partitions.empty() && rng.Chance(300)) site.partitions.back().qos = "q";
   site.usage.recalculate_s = rng.Between(5, 60);
   site.usage.half_life_s = rng.Between(0, 300);
   if (rng.Chance(500)) site.plan.grace_s = rng.Between(1, 30);
@@ -76,7 +99,8 @@ void AskOfSite(Rng& rng, const Site& site, JobSpec& spec) {
   spec.user.uid += static_cast<std::uint32_t>(rng.Below(3));
   spec.user.name = Cat("user", spec.user.uid);
   Resources& asked = spec.resources;
-  if (!site.partitions.empty() && rng.Chance(500)) asked.partition = "some";
+  if (!site.partitions.empty() && rng.Chance(500))
+    asked.partition = rng.Chance(600) ? "some" : rng.Chance(500) ? "some,all" : "all,some";
   if (!site.nodes.empty() && rng.Chance(250)) {
     constexpr const char* kConstraints[] = {"a", "a|b", "!c", "a&!b", "[a|b]", "a*1&b*1", "(a|b)&c", "a*1"};
     asked.constraint = kConstraints[rng.Below(std::size(kConstraints))];
@@ -88,6 +112,9 @@ void AskOfSite(Rng& rng, const Site& site, JobSpec& spec) {
   if (!site.nodes.empty() && rng.Chance(100)) asked.gres = {{"nic", 1}};
   if (!site.licences.empty() && rng.Chance(300)) asked.licences = {{"l", rng.Between(1, 2)}};
   if (!site.qos.empty() && rng.Chance(500)) spec.qos = "q";
+  if (rng.Chance(150)) asked.switches = rng.Between(1, 2);
+  if (rng.Chance(100)) asked.contiguous = true;
+  if (rng.Chance(150)) asked.layout = rng.Chance(500) ? Layout::kSpread : Layout::kPack;
 }
 
 Account RandomAccount(Rng& rng) {
@@ -118,6 +145,10 @@ ReservationRequest RandomReservation(Rng& rng, Time now, const std::vector<std::
 bool IsLimited(const Site& site, const State& state, const Job& job) {
   const Qos* qos = site.FindQos(job.spec->qos);
   if (qos != nullptr && AnyLimit(qos->limits)) return true;
+  for (const Partition* partition : site.PartitionsOf(job.spec->resources.partition)) {
+    qos = site.FindQos(partition->qos);
+    if (qos != nullptr && AnyLimit(qos->limits)) return true;
+  }
   if (job.spec->array && job.spec->array->max_running > 0) return true;
   return std::ranges::any_of(state.accounts, [](const auto& entry) { return AnyLimit(entry.second.limits); });
 }
@@ -145,7 +176,19 @@ std::optional<std::string> FindExceeded(const Site& site, const State& state) {
   std::map<std::string, std::int64_t> licences, qos_jobs;
   std::map<std::pair<std::string, std::uint32_t>, std::int64_t> user_jobs;
   for (JobId id : state.active) {
-    const JobSpec& spec = *state.jobs.at(id).spec;
+    const Job& job = state.jobs.at(id);
+    const JobSpec& spec = *job.spec;
+    if (job.nodes.empty()) return Cat("job ", id.value, " runs nowhere");
+    for (const Partition* partition : site.PartitionsOf(job.PartitionName())) {
+      for (const NodeAllocation& held : job.nodes) {
+        if (!partition->Has(held.node))
+          return Cat("job ", id.value, " is in ", job.PartitionName(), " and holds ", held.node);
+      }
+      if (!partition->qos.empty() && partition->qos != spec.qos) {
+        ++qos_jobs[partition->qos];
+        ++user_jobs[{partition->qos, spec.user.uid}];
+      }
+    }
     for (const Amount& licence : spec.resources.licences) licences[licence.name] += licence.count;
     ++qos_jobs[spec.qos];
     ++user_jobs[{spec.qos, spec.user.uid}];

@@ -30,6 +30,8 @@ class World final : public NodeSurroundings, public ControllerSurroundings {
   std::uint64_t OpenStream(ModelNode& node) override;
   void ToController(ModelNode& node, std::uint64_t session, Input input) override;
   void OnStepStarts(ModelNode& node, const LaunchStep& launch) override;
+  void OnStepResumes(ModelNode& node, const StepId& step) override;
+  bool HasLent(const StepId& step) const;
   bool calm() const override { return calm_; }
   // ControllerSurroundings
   void ToNode(const Send& send) override;

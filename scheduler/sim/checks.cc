@@ -64,11 +64,11 @@ std::optional<std::string> FindWrong(const State& state, const Site& site) {
     for (const NodeAllocation& part : job.nodes) {
       if (part.released) continue;
       Held& node = held[part.node];
-      if (node.cores.Intersects(part.cores))
+      if (!job.lent_to && node.cores.Intersects(part.cores))
         return Cat("a core of ", part.node, " is allotted twice, to job ", id.value, " too");
       if (node.gpus.Intersects(part.gpus))
         return Cat("a GPU of ", part.node, " is allotted twice, to job ", id.value, " too");
-      node.cores.Insert(part.cores);
+      if (!job.lent_to) node.cores.Insert(part.cores);
       node.gpus.Insert(part.gpus);
       node.memory_bytes += part.memory_bytes;
       node.jobs.insert(id);

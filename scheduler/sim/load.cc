@@ -8,10 +8,13 @@
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
+#include <fstream>
 #include <map>
+#include <memory>
 
 #include "base/text/text.h"
 #include "scheduler/sim/arguments.h"
+#include "scheduler/sim/gantt.h"
 
 namespace slipway::scheduler {
 namespace {
@@ -24,6 +27,12 @@ double CpuMs() {
   return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) * 1e-6;
 }
 
+// Of the heap in use; large vectors are mapped, which the C library counts by themselves.
+std::size_t HeapBytes() {
+  struct mallinfo2 info = mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
 double Quantile(std::vector<double> values, double at) {
   if (values.empty()) return 0;
   std::ranges::sort(values);
@@ -33,19 +42,19 @@ double Quantile(std::vector<double> values, double at) {
 
 class Load {
  public:
-  explicit Load(const LoadOptions& options)
+  Load(const LoadOptions& options, Gantt* gantt)
       : options_(options),
         mix_(options.mix, options.nodes, options.seed),
         rng_(options.seed + 1),
-        planner_(plan::MakePolicy(Cat("multifactor:", options.reservations))) {
+        planner_(plan::MakePolicy(Cat("multifactor:", options.reservations))),
+        gantt_(gantt) {
     mix_.AddNodes(planner_.cluster());
   }
 
   LoadFigures Run() {
-    std::size_t before = mallinfo2().uordblks;
+    std::size_t before = HeapBytes();
     for (std::uint32_t i = 0; i < options_.queued; ++i) Add();
-    figures_.bytes_per_job =
-        static_cast<double>(mallinfo2().uordblks - before) / std::max<double>(1, options_.queued);
+    figures_.bytes_per_job = static_cast<double>(HeapBytes() - before) / std::max<double>(1, options_.queued);
     planner_.Advance(now_);
     figures_.fill_ms = Timed([&] { figures_.started_first = Pass(); });
     Live(200);
@@ -76,7 +85,10 @@ class Load {
 
   void Add() { planner_.Add(mix_.Next(next_++, now_)); }
   std::size_t Record(const std::vector<plan::PlanStart>& starts) {
-    for (const plan::PlanStart& start : starts) running_.push_back(start.job);
+    for (const plan::PlanStart& start : starts) {
+      running_.push_back(start.job);
+      if (gantt_ != nullptr) gantt_->Started(start.job, start.nodes, now_);
+    }
     return starts.size();
   }
   std::size_t Pass() { return Record(planner_.Pass()); }
@@ -84,8 +96,9 @@ class Load {
   // Time goes on to the next thing that is planned, or by a second.
   void Step() {
     planner_.Advance(now_ += kSecond);
+    SampleNow();
     for (plan::JobNumber job : planner_.Overdue()) {
-      planner_.Remove(job);
+      End(job);
       std::erase(running_, job);
     }
   }
@@ -97,7 +110,22 @@ class Load {
     return job;
   }
   void EndSome(std::uint32_t count) {
-    for (std::uint32_t i = 0; i < count && !running_.empty(); ++i) planner_.Remove(AnyRunning());
+    for (std::uint32_t i = 0; i < count && !running_.empty(); ++i) End(AnyRunning());
+  }
+  void End(plan::JobNumber job) {
+    planner_.Remove(job);
+    if (gantt_ != nullptr) gantt_->Ended(job, now_);
+  }
+  void SampleNow() {
+    if (gantt_ == nullptr) return;
+    const plan::Cluster& cluster = planner_.cluster();
+    double all = 0, free = 0;
+    for (plan::NodeNumber node = 0; node < cluster.size(); ++node) {
+      bool whole = cluster.Free(node)[plan::kToken] <= 0;  // given to one job, however little it asked for
+      all += static_cast<double>(cluster.Total(node)[plan::kCores]);
+      free += whole ? 0 : static_cast<double>(cluster.Free(node)[plan::kCores]);
+    }
+    gantt_->Sampled(now_, all > 0 ? 1 - free / all : 0, planner_.waiting());
   }
   void Refill() {
     while (planner_.waiting() < options_.queued) Add();
@@ -131,14 +159,17 @@ class Load {
   }
 
   void Ends() {
-    std::vector<double> times;
-    for (std::uint32_t i = 0; i < 500 && !running_.empty(); ++i) {
+    constexpr std::uint32_t kEnds = 500;
+    std::vector<double> times(kEnds, 0);
+    std::uint32_t timed = 0;
+    for (; timed < kEnds && !running_.empty(); ++timed) {
       plan::JobNumber job = AnyRunning();
-      times.push_back(Timed([&] {
+      times[timed] = Timed([&] {
         planner_.Remove(job);
         Record(planner_.QuickPass());
-      }));
+      });
     }
+    times.resize(timed);
     figures_.end_ms = Quantile(times, 0.5);
     figures_.end_p99_ms = Quantile(times, 0.99);
   }
@@ -147,15 +178,17 @@ class Load {
   Mix mix_;
   Rng rng_;
   plan::Planner planner_;
+  Gantt* gantt_;
   plan::Instant now_ = kSecond;
   plan::JobNumber next_ = 1;
   std::vector<plan::JobNumber> running_;
   LoadFigures figures_;
 };
 
-Result<LoadOptions> Parse(const std::vector<std::string>& words) {
+Result<LoadOptions> Parse(const std::vector<std::string>& words, std::string& chart) {
   Arguments given = TRY(Arguments::Parse(
-      words, {"--nodes", "--queued", "--mix", "--reservations", "--rounds", "--seed"}, {"--json"}));
+      words, {"--nodes", "--queued", "--mix", "--reservations", "--rounds", "--seed", "--gantt"},
+      {"--json"}));
   LoadOptions options;
   options.nodes = static_cast<std::uint32_t>(TRY(given.Number("--nodes", options.nodes, 1, 1'000'000)));
   options.queued = static_cast<std::uint32_t>(TRY(given.Number("--queued", options.queued, 1, 10'000'000)));
@@ -163,6 +196,7 @@ Result<LoadOptions> Parse(const std::vector<std::string>& words) {
   options.rounds = static_cast<std::uint32_t>(TRY(given.Number("--rounds", options.rounds, 1, 100'000)));
   options.seed = TRY(given.Number("--seed", 1, 0, UINT64_MAX / 2));
   options.mix = given.Text("--mix", "trace");
+  chart = given.Text("--gantt");
   if (!Mix::Known(options.mix))
     return Fail(Code::kInvalidArgument, "--mix is trace, centre or distinct, not ", options.mix);
   return options;
@@ -170,15 +204,26 @@ Result<LoadOptions> Parse(const std::vector<std::string>& words) {
 
 }  // namespace
 
-LoadFigures RunLoad(const LoadOptions& options) { return Load(options).Run(); }
+LoadFigures RunLoad(const LoadOptions& options, Gantt* gantt) {
+  return std::make_unique<Load>(options, gantt)->Run();
+}
 
 int LoadCommand(const std::vector<std::string>& words) {
-  Result<LoadOptions> options = Parse(words);
+  std::string chart;
+  Result<LoadOptions> options = Parse(words, chart);
   if (!options) {
     std::fprintf(stderr, "slipway-sim load: %s; see slipway-sim --help\n", options.error().message.c_str());
     return 2;
   }
-  LoadFigures f = RunLoad(*options);
+  Gantt gantt(options->nodes);
+  LoadFigures f = RunLoad(*options, chart.empty() ? nullptr : &gantt);
+  if (!chart.empty()) {
+    std::ofstream file(chart);
+    if (!(file << gantt.Svg() << std::flush)) {
+      std::fprintf(stderr, "slipway-sim load: --gantt %s cannot be written\n", chart.c_str());
+      return 1;
+    }
+  }
   std::printf(
       "{\"mix\": \"%s\", \"nodes\": %u, \"queued\": %u, \"reservations\": %u, \"shapes\": %llu, \"planned\": "
       "%llu, "

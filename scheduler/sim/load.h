@@ -13,6 +13,8 @@
 
 namespace slipway::scheduler {
 
+class Gantt;
+
 struct LoadOptions {
   std::uint32_t nodes = 10'000, queued = 100'000, reservations = 100, rounds = 30;
   std::string mix = "trace";
@@ -43,7 +45,8 @@ struct LoadFigures {
   double arrival_us = 0, end_ms = 0, end_p99_ms = 0;
   double bytes_per_job = 0;
 };
-LoadFigures RunLoad(const LoadOptions& options);
+// `gantt` null: nothing is drawn.
+LoadFigures RunLoad(const LoadOptions& options, Gantt* gantt = nullptr);
 
 int LoadCommand(const std::vector<std::string>& words);
 

@@ -10,6 +10,7 @@
 
 #include "scheduler/sim/arguments.h"
 #include "scheduler/sim/chaos.h"
+#include "scheduler/sim/core_load.h"
 #include "scheduler/sim/load.h"
 #include "scheduler/sim/replay.h"
 
@@ -39,7 +40,10 @@ constexpr char kHelp[] =
     "  --json       one JSON object\n"
     "\n"
     "  --nodes N --queued Q --mix trace|centre|distinct   a cluster and its queue, timed (CPU, medians)\n"
-    "  --reservations K (100)   --rounds R (30)\n";
+    "  --reservations K (100)   --rounds R (30)\n"
+    "  --gantt OUT.svg   a chart of it: cores in use, the queue, jobs on nodes\n"
+    "slipway-sim core, which times the whole controller:\n"
+    "  --nodes N (10000) --queued Q (100000)   a submission, a changed account or reservation, a snapshot\n";
 
 struct ChaosArguments {
   std::uint64_t seed = 1, seeds = 1;
@@ -111,6 +115,7 @@ int Main(int argc, char** argv) {
   words.erase(words.begin());
   if (command == "replay") return ReplayCommand(words);
   if (command == "load") return LoadCommand(words);
+  if (command == "core") return CoreLoadCommand(words);
   if (command != "chaos") {
     std::fprintf(stderr, "slipway-sim: unknown command %s; see slipway-sim --help\n", command.c_str());
     return 2;

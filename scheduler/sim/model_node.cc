@@ -88,6 +88,17 @@ void ModelNode::OnMessage(std::uint64_t session, const NodeMessage& message) {
   if (const auto* launch = std::get_if<LaunchStep>(&message)) return Launch(*launch);
   if (const auto* kill = std::get_if<KillStep>(&message)) return Kill(kill->step);
   if (const auto* end = std::get_if<EndJob>(&message)) return Finish(*end);
+  if (const auto* suspend = std::get_if<SuspendStep>(&message)) {
+    auto step = steps_.find(suspend->step);
+    if (step == steps_.end() || step->second.ended || step->second.suspended == suspend->suspended) return;
+    step->second.suspended = suspend->suspended;
+    if (!suspend->suspended) world_.OnStepResumes(*this, suspend->step);
+    return;
+  }
+  if (const auto* warn = std::get_if<WarnStep>(&message)) {  // some programs end when they are warned
+    if (rng_.Chance(500)) Later(1000, [this, id = warn->step] { End(id, 143, EndReason::kExited); });
+    return;
+  }
   if (const auto* ack = std::get_if<AckReport>(&message)) reports_.erase(ack->seq);
   if (const auto* fetch = std::get_if<Prefetch>(&message)) {
     Later(3000, [this, digest = fetch->digest] {
@@ -107,8 +118,16 @@ void ModelNode::Launch(const LaunchStep& launch) {
     auto step = steps_.find(id);
     if (step == steps_.end() || step->second.ended) return;
     Report(id, ReportKind::kStarted, 0, EndReason::kNone);
-    Later(rng_.Chance(300) ? 60'000 : 5'000,
-          [this, id] { End(id, rng_.Chance(150) ? 7 : 0, EndReason::kExited); });
+    Work(id, rng_.Chance(300) ? 60'000 : 5'000);
+  });
+}
+
+// What stands still does not end by itself.
+void ModelNode::Work(const StepId& id, std::uint32_t ms_max) {
+  Later(ms_max, [this, id] {
+    auto step = steps_.find(id);
+    if (step != steps_.end() && step->second.suspended && !step->second.ended) return Work(id, 5'000);
+    End(id, rng_.Chance(150) ? 7 : 0, EndReason::kExited);
   });
 }
 

@@ -25,6 +25,7 @@ class NodeSurroundings {
   virtual std::uint64_t OpenStream(ModelNode& node) = 0;  // 0: no controller answers
   virtual void ToController(ModelNode& node, std::uint64_t session, Input input) = 0;
   virtual void OnStepStarts(ModelNode& node, const LaunchStep& launch) = 0;
+  virtual void OnStepResumes(ModelNode& node, const StepId& step) = 0;
   virtual bool calm() const = 0;  // no failures any more, short delays
 };
 
@@ -47,6 +48,7 @@ class ModelNode {
     bool ended = false;
     CoreSet cores;
     CoreSet gpus;
+    bool suspended = false;
   };
   const std::map<StepId, ModelStep>& steps() const { return steps_; }
   std::size_t unacknowledged() const { return reports_.size(); }
@@ -55,6 +57,7 @@ class ModelNode {
   void Connect();
   void Launch(const LaunchStep& launch);
   void Kill(const StepId& step);
+  void Work(const StepId& step, std::uint32_t ms_max);
   void End(const StepId& step, std::int32_t exit_code, EndReason reason);
   void Finish(const EndJob& end);
   void ReleaseIfClear(const EndJob& end);
