@@ -3,8 +3,10 @@
 // survives a kill. The hierarchy is found by its mount (a hybrid host has it elsewhere than /sys/fs/cgroup);
 // what a node's kernel or delegation does not give is said (cannot()), not pretended.
 //
-//   BASE/JOB.ATTEMPT/STEP/{tasks,stepd}    limits are on tasks: stepd is ours and must not die of the user's
-//   memory
+//   BASE/JOB.ATTEMPT/STEP/{tasks,stepd}    what all steps share is limited at the job; what ranks use up at
+//   tasks: stepd is ours and must not die of the user's memory
+//   …/tasks/N                              rank N's, where each has devices of its own; the user may move his
+//   processes within tasks, not out of it
 #pragma once
 
 #include <set>
@@ -13,13 +15,14 @@
 
 #include "base/os/fd.h"
 #include "launcher/broker/conf.h"
-#include "launcher/spec/credential.h"
+#include "launcher/spec/broker_protocol.h"
 
 namespace slipway {
 
 struct StepCgroup {
   std::string path;       // absolute, of the step; empty: there are no cgroups here
   UniqueFd tasks, stepd;  // directories, for CLONE_INTO_CGROUP
+  std::vector<UniqueFd> of_tasks;
 };
 
 class CgroupTree {
@@ -29,13 +32,19 @@ class CgroupTree {
   bool usable() const { return !base_.empty(); }
   const std::vector<std::string>& cannot() const { return cannot_; }
 
-  Result<StepCgroup> Make(const StepId& step, const StepLimits& limits) const;
+  // A limit that cannot() does not name holds, or this fails. `owner`: of the ranks.
+  Result<StepCgroup> Make(const StepId& step, const StepLimits& limits, const StepDevices& devices = {},
+                          uid_t owner = 0) const;
   void RemoveJob(const StepId& step) const;
   // Ends and removes every step's cgroup that is not in `known` (paths): what a killed broker had begun to
   // make.
   void Sweep(const std::set<std::string>& known) const;
 
  private:
+  bool Announced(std::string_view name) const;
+  void FindWhatIsMissing(const std::string& probe);
+  Result<> Limit(const std::string& directory, const CgroupSetting& setting) const;
+  Result<> Allow(StepCgroup& made, const StepDevices& devices, uid_t owner) const;
   std::string JobPath(const StepId& step) const { return Cat(base_, "/", step.job, ".", step.attempt); }
   std::string base_;
   std::vector<std::string> cannot_;
@@ -43,6 +52,7 @@ class CgroupTree {
 
 // Of a path that Make gave. An empty path is nobody's: killed, not populated, removed.
 Result<> KillCgroup(const std::string& path);
+Result<> FreezeCgroup(const std::string& path, bool frozen);
 bool IsPopulated(const std::string& path);
 Result<UniqueFd> OpenCgroupEvents(const std::string& path);  // EPOLLPRI when `populated` changes
 // The step's directories, and the job's when it was the last.

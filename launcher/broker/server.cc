@@ -121,6 +121,8 @@ Result<> BrokerServer::Handle(ConnectionId id, BrokerFrame kind, std::string_vie
     case BrokerFrame::kEndJob:
     case BrokerFrame::kListSteps:
     case BrokerFrame::kForgetStep:
+    case BrokerFrame::kFreezeStep:
+    case BrokerFrame::kThawStep:
       return HandleSteps(id, kind, payload, std::move(fds));
     default:
       return Fail(Code::kInvalidArgument, "unknown frame ", static_cast<int>(kind));
@@ -175,7 +177,7 @@ Result<> BrokerServer::HandleSteps(ConnectionId id, BrokerFrame kind, std::strin
   if (kind == BrokerFrame::kStartStep) {
     auto request = TRY(Decode<StartStep>(payload, "start"));
     if (fds.size() != 1) return Fail(Code::kInvalidArgument, "a start comes with one descriptor");
-    AnswerDone(id, request.id, steps_->Start(request.credential, std::move(fds[0])), BrokerFrame::kStarted);
+    AnswerDone(id, request.id, steps_->Start(request, std::move(fds[0])), BrokerFrame::kStarted);
     return {};
   }
   auto request = TRY(Decode<StepRequest>(payload, "step request"));
@@ -184,8 +186,10 @@ Result<> BrokerServer::HandleSteps(ConnectionId id, BrokerFrame kind, std::strin
                  [this, id, number = request.id](Result<> result) { AnswerDone(id, number, result); });
   } else if (kind == BrokerFrame::kEndJob) {
     AnswerDone(id, request.id, steps_->EndJob(request.step));
-  } else {
+  } else if (kind == BrokerFrame::kForgetStep) {
     AnswerDone(id, request.id, steps_->Forget(request.step));
+  } else {
+    AnswerDone(id, request.id, steps_->Freeze(request.step, kind == BrokerFrame::kFreezeStep));
   }
   return {};
 }

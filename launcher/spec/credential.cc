@@ -28,9 +28,10 @@ Result<LaunchCredential> VerifyCredential(const SignedCredential& credential,
   if (!signed_by_us)
     return Fail(Code::kPermissionDenied, "the launch credential is not signed by this cluster's controller");
   LaunchCredential decoded = TRY(Decode<LaunchCredential>(credential.body, "launch credential"));
-  if (decoded.version != 1)
+  if (decoded.version != 2)
     return Fail(Code::kInvalidArgument, "launch credential of version ", decoded.version,
-                ", this node reads 1");
+                ", this node reads 2");
+  TRY_CONTEXT(CheckCgroupSettings(decoded.limits.cgroup), "launch credential");
   return decoded;
 }
 

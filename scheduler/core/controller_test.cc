@@ -41,8 +41,9 @@ TEST(Controller, StartsInteractiveStepOnAllNodesWithItsRanks) {
   JobId job = c.Submit(LaunchJob(2, 4));
   EXPECT_EQ(c.Sent("n1", "LaunchStep 1.1.0 part 0"), 1U);
   EXPECT_EQ(c.Sent("n2", "LaunchStep 1.1.0 part 1"), 1U);
-  auto ranks = RankMap(c.Of(job).steps[0].nodes);
-  EXPECT_EQ(ranks, (std::vector<std::vector<std::uint32_t>>{{0, 1}, {2, 3}}));
+  const auto& parts = c.Of(job).steps[0].nodes;
+  EXPECT_EQ(std::tuple(parts[0].first_rank, parts[0].tasks, parts[1].first_rank, parts[1].tasks),
+            std::tuple(0, 2, 2, 2));
   c.Finish(job);
   EXPECT_EQ(c.StateOf(job), "COMPLETED");
 }

@@ -2,12 +2,30 @@
 // Events as bytes: docs/formats/events.md.
 #include "scheduler/core/event.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace slipway::scheduler {
 namespace {
 
 constexpr std::uint16_t kVersion = 4;
+
+// The kinds behind the first ones, which are numbered by their place.
+constexpr std::size_t kFirstKinds = 32;
+constexpr std::uint16_t kLaterKinds[] = {45};
+static_assert(kFirstKinds + std::size(kLaterKinds) == std::variant_size_v<EventBody>);
+
+std::uint16_t KindOf(std::size_t index) {
+  return index < kFirstKinds ? static_cast<std::uint16_t>(index + 1) : kLaterKinds[index - kFirstKinds];
+}
+
+// Of a kind that is not known: one that no alternative has.
+std::size_t IndexOf(std::uint16_t kind) {
+  if (kind <= kFirstKinds) return kind - std::size_t{1};
+  auto at = std::find(std::begin(kLaterKinds), std::end(kLaterKinds), kind);
+  return kFirstKinds + static_cast<std::size_t>(at - std::begin(kLaterKinds));
+}
 
 struct Header {
   std::uint16_t version = kVersion, kind = 0;
@@ -103,6 +121,9 @@ struct Describer {
     return Cat("StepNodeEnded ", ToString(e.step), " on ", e.node, ": ", EndReasonName(e.reason), ' ',
                e.exit_code);
   }
+  std::string operator()(const StepFactsNoted& e) {
+    return Cat("StepFactsNoted ", ToString(e.step), " on ", e.node);
+  }
   std::string operator()(const NodeRegistered& e) {
     return Cat("NodeRegistered ", e.node, " boot ", e.boot_id);
   }
@@ -157,7 +178,7 @@ struct Describer {
 
 std::string EncodeEvent(const Event& event) {
   WireWriter writer;
-  writer(Header{kVersion, static_cast<std::uint16_t>(event.body.index() + 1), event.at});
+  writer(Header{kVersion, KindOf(event.body.index()), event.at});
   std::visit([&](const auto& body) { writer(body); }, event.body);
   return writer.Take();
 }
@@ -176,7 +197,7 @@ Result<Event> DecodeEvent(std::string_view record) {
     return header.version == kVersion ? ReadBody(reader, index, event.body)
                                       : ReadOldBody(reader, header.version, index, event.body);
   };
-  if (header.kind == 0 || !read(header.kind - 1U)) {
+  if (header.kind == 0 || !read(IndexOf(header.kind))) {
     return Fail(Code::kInvalidArgument, "event: kind ", header.kind, " is not known to this release");
   }
   if (reader.failed() || reader.bytes_left() != 0) {

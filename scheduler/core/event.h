@@ -124,6 +124,13 @@ void Fields(auto& archive, IsA<StepNodeEnded> auto& v) {
   archive(v.step, v.node, v.exit_code, v.reason, v.message, v.ended, v.timings);
 }
 
+struct StepFactsNoted {  // of one node's part
+  StepId step;
+  std::string node;
+  StepFacts facts;
+};
+void Fields(auto& archive, IsA<StepFactsNoted> auto& v) { archive(v.step, v.node, v.facts); }
+
 struct NodeRegistered {
   std::string node;
   NodeFacts facts;
@@ -248,14 +255,14 @@ struct ImageDropped {  // the node has let the image go
 };
 void Fields(auto& archive, IsA<ImageDropped> auto& v) { archive(v.node, v.digest); }
 
-// In the order of their kinds on disk (1, 2, …): new ones go to the end.
+// In the order of their kinds on disk (1, 2, … 32, then kLaterKinds of event.cc): new ones go to the end.
 using EventBody =
     std::variant<EpochBegan, JobSubmitted, JobStarted, JobCancelRequested, JobCompleting, NodeReleased,
                  JobEnded, JobRequeued, JobsForgotten, StepCreated, StepKillRequested, StepNodeStarted,
                  StepNodeEnded, NodeRegistered, NodeLost, NodeDrained, NodeResumed, NodeDeclaredDown,
                  ImageStaged, JobUpdated, UsageClockSet, AccountSet, AccountRemoved, AssociationSet,
                  AssociationRemoved, JobPreempted, ReservationSet, ReservationRemoved, ArrayTaskMade,
-                 ArrayCancelled, StartPlanned, ImageDropped>;
+                 ArrayCancelled, StartPlanned, ImageDropped, StepFactsNoted>;
 
 struct Event {
   Time at;  // the controller's clock; never smaller than the event's before
