@@ -223,6 +223,7 @@ Result<LaunchCredential> CredentialOf(const LaunchStep& launch, const Credential
     out.groups.insert(out.groups.begin(), user.gid);
   out.user = user.name;
   out.image_digest = launch.image_digest;
+  out.changes_image = launch.command->writable_tmpfs;
   out.limits.time_limit_s = launch.time_limit_s;
   CgroupShare share{.cores = launch.allocation.cores.count(),
                     .memory_bytes = launch.allocation.memory_bytes,
