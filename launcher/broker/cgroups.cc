@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 
 #include "base/crypto/crypto.h"
-#include "base/os/cgroup.h"
 #include "base/os/device_policy.h"
 #include "base/os/process.h"
 
@@ -44,15 +43,6 @@ Result<> MakeBase(const std::string& base, Inhabited inhabited) {
     if (last ? inhabited == Inhabited::kNo : made) EnableControllers(part);
     if (last) return {};
   }
-}
-
-// Directories alone prove nothing: a user may make them and yet not be allowed to move a process there.
-Result<> ProveBirth(const std::string& probe) {
-  UniqueFd folder = TRY(Open(probe, O_RDONLY | O_DIRECTORY));
-  Process child = TRY(Clone3({.cgroup_fd = folder.get()}));
-  if (!child) ::_exit(0);
-  TRY(child.Wait());
-  return {};
 }
 
 // Not with those above it: whoever took BASE away took its controllers, too.
@@ -167,23 +157,6 @@ Result<StepCgroup> CgroupTree::Make(const StepId& step, const StepLimits& limits
 void CgroupTree::RemoveJob(const StepId& step) const {
   if (usable()) ::rmdir(JobPath(step).c_str());
 }
-
-Result<> KillCgroup(const std::string& path) {
-  if (path.empty()) return {};
-  return WriteInto(path + "/cgroup.kill", "1");
-}
-
-Result<> FreezeCgroup(const std::string& path, bool frozen) {
-  return WriteInto(path + "/cgroup.freeze", frozen ? "1" : "0");
-}
-
-bool IsPopulated(const std::string& path) {
-  if (path.empty()) return false;
-  auto events = ReadFile(path + "/cgroup.events");
-  return events && events->find("populated 1") != std::string::npos;
-}
-
-Result<UniqueFd> OpenCgroupEvents(const std::string& path) { return Open(path + "/cgroup.events", O_RDONLY); }
 
 void RemoveStepCgroup(const std::string& path) {
   if (path.empty()) return;

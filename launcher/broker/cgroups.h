@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/os/cgroup.h"
 #include "base/os/fd.h"
 #include "launcher/broker/conf.h"
 #include "launcher/spec/broker_protocol.h"
@@ -50,12 +51,8 @@ class CgroupTree {
   std::vector<std::string> cannot_;
 };
 
-// Of a path that Make gave. An empty path is nobody's: killed, not populated, removed.
-Result<> KillCgroup(const std::string& path);
-Result<> FreezeCgroup(const std::string& path, bool frozen);
-bool IsPopulated(const std::string& path);
-Result<UniqueFd> OpenCgroupEvents(const std::string& path);  // EPOLLPRI when `populated` changes
-// The step's directories, and the job's when it was the last.
+// Of a path that Make gave; an empty one is nobody's. The step's directories, and the job's when it was the
+// last.
 void RemoveStepCgroup(const std::string& path);
 // Kills what is in it, waits until that is gone (bounded: a process may hang in the kernel), removes it.
 void EndStepCgroup(const std::string& path);

