@@ -107,10 +107,11 @@ void PlaceFds(std::vector<std::pair<int, int>>& fds, int& report_fd) {
     if (::getppid() != parent) ::_exit(127);
   }
   if (!options.cwd.empty() && ::chdir(options.cwd.c_str()) < 0) ChildFails(report_fd);
+  const char* program = options.program.empty() ? argv[0] : options.program.c_str();
   if (envp != nullptr) {
-    ::execvpe(argv[0], argv, envp);
+    ::execvpe(program, argv, envp);
   } else {
-    ::execvp(argv[0], argv);
+    ::execvp(program, argv);
   }
   ChildFails(report_fd);
 }

@@ -59,6 +59,7 @@ Result<Process> Clone3(const CloneOptions& options);
 
 struct SpawnOptions {
   std::vector<std::string> argv;                // argv[0] is looked up in PATH when it has no slash
+  std::string program;                          // what is run instead of argv[0]; empty: that
   std::optional<std::vector<std::string>> env;  // unset: ours
   std::string cwd;                              // empty: ours
   // {theirs, ours}: descriptor `ours` becomes number `theirs`; 0, 1, 2 are inherited unless named; all others

@@ -63,6 +63,7 @@ HostFacts ReadHost() {
   facts.apparmor_restricts = Sysctl("kernel/apparmor_restrict_unprivileged_userns");
   struct stat info;
   facts.fuse_usable = ::stat("/dev/fuse", &info) == 0 && (info.st_mode & 06) == 06;
+  facts.squashfuse = FindCompanion("slipway-squashfuse").has_value();
   for (const char* path : {"/usr/bin/squashfuse_ll", "/usr/local/bin/squashfuse_ll"})
     facts.squashfuse = facts.squashfuse || ::access(path, X_OK) == 0;
   if (auto starter = FindCompanion("slipway-starter"); starter && ::stat(starter->c_str(), &info) == 0) {

@@ -15,7 +15,7 @@ struct HostFacts {
   // Sysctls; absent: this kernel has no such setting.
   std::optional<std::string> userns_clone, userns_max, apparmor_restricts;
   bool fuse_usable = false;  // /dev/fuse is there and everybody may open it
-  bool squashfuse = false;   // squashfuse_ll is installed
+  bool squashfuse = false;   // slipway-squashfuse or squashfuse_ll is installed
   std::string starter;       // its path; empty: not found
   bool starter_setuid = false, starter_nosuid_mount = false;
   std::string conf_path;

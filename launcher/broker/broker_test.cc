@@ -36,7 +36,9 @@ TEST_F(RealBroker, StartsStepdAndTheContainerAsTheUser) {
 TEST_F(RealBroker, TheImagesFlagsAreLockedInEveryStepOfAJob) {
   for (std::uint32_t number : {0, 1, 2}) {
     StepId step{1, 1, number};
-    Reply started = Start(Credential(step));
+    LaunchCredential credential = Credential(step);
+    credential.changes_image = number == 2;  // a mount of its own
+    Reply started = Start(credential);
     ASSERT_EQ(started.kind, BrokerFrame::kStarted) << started.message();
     EXPECT_EQ(Line(step, "init attack"), kLocked) << "step " << number;
   }

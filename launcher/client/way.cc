@@ -185,7 +185,7 @@ Result<StarterProcess> SpawnStarter(const std::string& starter, const std::strin
   // A setuid one is root's and cannot be written; a copy of it would have no rights.
   UniqueFd copy = TRY(SealedCopyIfWritable(starter));
   if (copy) {
-    options.argv[0] = "/proc/self/fd/4";
+    options.program = "/proc/self/fd/4";
     options.fds.emplace_back(4, copy.get());
   }
   StarterProcess started;

@@ -46,6 +46,9 @@ Result<FuseServer> StartFuseServer(const FuseCommand& command);
 Result<std::string> FindFuseProgram(const std::string& program, const std::string& package,
                                     const std::string& purpose);
 
+// One that was installed with the program that we are; empty: it was not.
+std::string OwnFuseProgram(const std::string& program);
+
 // /dev/fuse, opened inside the user namespace: the mount refuses one from outside.
 Result<UniqueFd> OpenFuseDevice();
 

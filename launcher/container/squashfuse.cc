@@ -85,16 +85,19 @@ Result<Channel> MakeChannelOwnedByUser() {
 
 Result<FuseImage> ServeSquashfs(const ImageSource& image, int image_fd, ImageOwner owner) {
   FuseCommand command;
-  command.program =
-      TRY(FindFuseProgram("squashfuse_ll", "squashfuse", "shows a SIF or a squashfs without privilege"));
+  command.program = OwnFuseProgram("slipway-squashfuse");
+  bool ours = !command.program.empty();
+  if (!ours)
+    command.program =
+        TRY(FindFuseProgram("squashfuse_ll", "squashfuse", "shows a SIF or a squashfs without privilege"));
   Channel channel = TRY(owner == ImageOwner::kUser ? MakeChannelOwnedByUser()
                                                    : MakeChannel(owner == ImageOwner::kEveryones));
-  command.argv = {command.program,
-                  "-f",
-                  "-o",
-                  Cat("offset=", image.offset),
-                  Cat("/proc/self/fd/", image_fd),
-                  Cat("/dev/fd/", channel.fuse.get())};
+  std::string file = Cat("/proc/self/fd/", image_fd), connection = Cat("/dev/fd/", channel.fuse.get());
+  if (ours) {
+    command.argv = {command.program, std::to_string(image.offset), file, connection};
+  } else {
+    command.argv = {command.program, "-f", "-o", Cat("offset=", image.offset), file, connection};
+  }
   command.fds = {image_fd, channel.fuse.get()};
   FuseImage served;
   served.mount = std::move(channel.mount);

@@ -21,7 +21,7 @@ namespace slipway {
 
 enum class ImageKind : std::uint8_t {
   kInherited = 1,   // attached by the privileged half in the mount namespace the child was born with
-  kSquashfuse = 2,  // a squashfs in the file `fd`, at `offset`: served by squashfuse_ll inside
+  kSquashfuse = 2,  // a squashfs in the file `fd`, at `offset`: served by squashfuse inside
   kDirectory = 3,   // an unpacked root at `path`
   kFuse2fs = 4,  // an ext2/3/4 file system in the file `fd`, at `offset`: served by fuse2fs; never the root
 };

@@ -365,6 +365,14 @@ profile slipway-vm flags=(attach_disconnected, mediate_deleted) {
 """
 
 
+def a_layer_over_an_image_that_this_kernel_cannot_map_says_so():
+    """Debian 12's squashfs takes no map of ids: root's files in the store's image stay root's, and the user is told."""
+    job_id = submit("--writable-tmpfs", wrap="echo x > /tmp/made && cat /tmp/made; test -O /bin || echo not mine")
+    ends(job_id, "COMPLETED", 0)
+    told = output(job_id)
+    assert "x\nnot mine" in told and "Linux 6.2 or newer" in told, told
+
+
 def an_apparmor_profile_confines():
     """Debian's kernel has AppArmor. The label is on the program in the container, and what cannot be had is refused."""
     equal(pathlib.Path("/sys/module/apparmor/parameters/enabled").read_text().strip(), "Y")
@@ -382,6 +390,34 @@ def an_apparmor_profile_confines():
         unknown = sh(f"{start} --security apparmor:nobodys /var/tmp/image true", USER, check=False)
         assert unknown.returncode == 125 and "AppArmor label 'nobodys'" in unknown.stderr, f"{way}: {unknown}"
     sh(f"apparmor_parser -R {profile}")
+
+
+def an_selinux_label_confines():
+    """The second boot has SELinux in AppArmor's place, without a policy until now."""
+    image = "/var/tmp/image"
+    sh("checkpolicy -U allow -c 33 -o /run/policy /mnt/site/selinux.conf")
+    pathlib.Path("/sys/fs/selinux/load").write_bytes(pathlib.Path("/run/policy").read_bytes())
+    pathlib.Path("/sys/fs/selinux/enforce").write_text("1")
+    (HOME / "written").write_text("whole\n")
+    sh(f"chown {USER} {HOME}/written")
+    write = "sh -c 'echo changed > /tmp/written'"
+    for way in ("brokered", "rootless"):
+        start = f"slipway exec --way {way} --bind {HOME}:/tmp"
+        security = f"{start} --security selinux:system_u:system_r:"
+        label = sh(f"{security}contained_t {image} cat /proc/self/attr/current", USER).stdout
+        equal(label.strip("\0\n"), "system_u:system_r:contained_t")
+        denied = sh(f"{security}contained_t {image} {write}", USER, check=False)
+        assert denied.returncode != 0 and "Permission denied" in denied.stderr, f"{way}: {denied}"
+        equal((HOME / "written").read_text(), "whole\n")
+        sh(f"{start} {image} {write} && echo whole > {HOME}/written", USER)
+        unknown = sh(f"{security}nobodys_t {image} true", USER, check=False)
+        assert unknown.returncode == 125 and "SELinux label 'system_u:system_r:nobodys_t'" in unknown.stderr, f"{way}: {unknown}"
+        refused = sh(f"{security}refused_t {image} true", USER, check=False)
+        assert refused.returncode in (125, 126) and refused.stderr, f"{way}: {refused}"
+        told = refused.stderr.strip()
+    a_job_runs_in_a_container()
+    pathlib.Path("/sys/fs/selinux/enforce").write_text("0")
+    return told
 
 
 def survives_restart_of(unit):
@@ -431,7 +467,8 @@ FIRST_BOOT = [installs, units_come_up, nothing_restarted, all_limits_are_held, a
               the_memory_limit_bites, memory_used_up_by_a_child_is_told_too, a_fork_bomb_stays_in_its_job, the_cpu_limit_bites,
               out_of_memory_takes_the_whole_step, what_a_step_used_is_kept, ranks_see_the_cpuset_of_their_job,
               a_stopped_job_is_frozen_and_goes_on, a_device_opens_only_for_who_was_given_it, nothing_is_beyond_this_node,
-              a_users_own_container_is_limited, an_apparmor_profile_confines,
+              a_users_own_container_is_limited, a_layer_over_an_image_that_this_kernel_cannot_map_says_so,
+              an_apparmor_profile_confines,
               *map(survives_restart_of, ["slipway-agent", "slipway-broker", "slipwayd"]),
               a_job_survives_daemon_reload_and_kill_of_all, users_read_no_secret,
               the_agents_account_cannot_exchange_what_the_broker_trusts, nothing_is_left]
@@ -463,7 +500,8 @@ def second_boot(facts):
     def one_that_may_be_requeued_runs_again():
         ends(facts["again"], "COMPLETED", 0)
     return [units_are_up, nothing_restarted, every_acknowledged_job_is_there, a_job_that_the_power_loss_ended_is_NODE_FAIL,
-            one_that_may_be_requeued_runs_again, a_job_runs_in_a_container, nothing_is_left]
+            one_that_may_be_requeued_runs_again, a_job_runs_in_a_container,
+            an_selinux_label_confines, nothing_is_left]
 
 
 def run(checks):
