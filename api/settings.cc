@@ -76,6 +76,12 @@ const Settings& DaemonSettings() {
        .high = 1 << 16,
        .doc =
            "Processes and threads that a step may have on a node, for each core it has there; 0: no limit."},
+      {.key = "controller.job_cgroup",
+       .type = S::kStringList,
+       .doc =
+           "More limits of every job on every node, lines FILE=VALUE for files of cgroup v2's memory, pids, "
+           "cpu, cpuset, io and hugetlb; they come over Slipway's own. N% is of the job's memory there: "
+           "memory.high=95%, memory.swap.max=20%, io.weight=50, hugetlb.1GB.max=0."},
       {.key = "controller.reattach_within",
        .type = S::kDuration,
        .fallback = "5s",
@@ -148,6 +154,13 @@ const Settings& DaemonSettings() {
       {.key = "agent.client_dir",
        .type = S::kString,
        .doc = "What is bound into batch containers at /run/slipway/client; empty: nothing."},
+      {.key = "agent.devices",
+       .type = S::kStringList,
+       .fallback = "/dev/infiniband/*,/dev/hfi1*,/dev/cxi*,/dev/xpmem,/dev/knem,/dev/gdrdrv,/dev/kvm,"
+                   "/dev/net/tun",
+       .doc =
+           "Device nodes (patterns) that every step may open, if its user may, beside null, zero, full, "
+           "random, urandom, terminals and fuse. Others only if the step was given them (GPUs, --device)."},
       {.key = "agent.cores",
        .type = S::kInteger,
        .fallback = "0",

@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "agent/images/images.h"
+#include "agent/node/bind_ranks.h"
 #include "agent/node/controller_link.h"
 #include "agent/node/convert.h"
 #include "agent/node/node_edits.h"
@@ -174,6 +175,8 @@ void Agent::Parts::OnBrokerLost(const std::string& why) {
 
 void Agent::Parts::OnWelcome(const BrokerWelcome& hello) {
   welcome = hello;
+  for (const std::string& limit : welcome.cannot)
+    Log(Level::kWarn, "this node cannot hold a limit", {{"what", limit}});
   if (welcome.node != options.node) {
     // Credentials name the node: nothing would ever start.
     Log(Level::kError, "the broker is another node's", {{"broker", welcome.node}, {"agent", options.node}});
@@ -289,6 +292,9 @@ void Agent::Parts::Launch(const v1::LaunchStep& launch) {
                 .agent_uid = ::getuid()};
   auto plan = PlanOf(launch, side);
   if (!plan) return steps->Refuse(FromProto(launch.step()), plan.error().message);
+  if (auto bound = BindRanks(options.facts.topology, plan->spec); !bound)
+    return steps->Refuse(FromProto(launch.step()), bound.error().message);
+  plan->devices.of_step = DevicesAt(options.allowed_devices);
   auto notes = AddNodeEdits(launch, EditFolders::OfTheHost(), options.devices, *plan);
   if (!notes) return steps->Refuse(FromProto(launch.step()), notes.error().message);
   images->Used(plan->spec.image_digest);

@@ -27,6 +27,7 @@ struct AgentOptions {
   std::uint64_t image_cache_bytes = 0;   // what all images may take; 0: half of state_dir's file system
   std::string token_socket, client_dir;  // empty: none
   std::string boot_id;
+  std::vector<std::string> allowed_devices;  // glob patterns: what every step may open beside the usual ones
   NodeFacts facts;
   NodeDevices devices;
 };

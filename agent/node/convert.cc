@@ -68,6 +68,21 @@ v1::StepKey ToProto(const StepId& step) {
   return key;
 }
 
+static v1::StepUsage ToProto(const StepUsage& usage) {
+  v1::StepUsage out;
+  out.set_cpu_us(usage.cpu_us);
+  out.set_cpu_user_us(usage.cpu_user_us);
+  out.set_cpu_system_us(usage.cpu_system_us);
+  out.set_memory_peak_bytes(usage.memory_peak_bytes);
+  out.set_swap_peak_bytes(usage.swap_peak_bytes);
+  out.set_io_read_bytes(usage.io_read_bytes);
+  out.set_io_write_bytes(usage.io_write_bytes);
+  out.set_pressure_cpu_us(usage.pressure_cpu_us);
+  out.set_pressure_memory_us(usage.pressure_memory_us);
+  out.set_pressure_io_us(usage.pressure_io_us);
+  return out;
+}
+
 v1::StepReport ToProto(const StepNews& news) {
   v1::StepReport report;
   *report.mutable_step() = ToProto(news.step);
@@ -96,8 +111,8 @@ v1::StepReport ToProto(const StepNews& news) {
   }
   report.set_time_ms(news.time_ms);
   report.set_first_failure_ms(news.first_failure_ms);
-  report.set_cpu_us(news.cpu_us);
-  report.set_rss_peak_bytes(news.rss_peak_bytes);
+  if (news.usage != StepUsage()) *report.mutable_usage() = ToProto(news.usage);
+  report.set_binding(news.binding);
   return report;
 }
 
@@ -145,6 +160,13 @@ v1::Node ToProto(const NodeFacts& facts) {
   node.set_numa_nodes(facts.numa_nodes);
   node.set_memory_bytes(facts.memory_bytes);
   node.set_arch(facts.arch);
+  for (const Processor& processor : facts.topology.processors) {
+    v1::Processor* to = node.add_processors();
+    to->set_cpu(processor.cpu);
+    to->set_core(processor.core);
+    to->set_socket(processor.socket);
+    to->set_numa(processor.numa);
+  }
   for (const auto& cpus : facts.core_cpus) {
     v1::CpuList* list = node.add_core_cpus();
     for (std::uint32_t cpu : cpus) list->add_cpus(cpu);

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/node/facts.h"
 
-#include <hwloc.h>
 #include <sys/utsname.h>
-
-#include <algorithm>
-#include <memory>
 
 #include "base/os/fd.h"
 #include "base/text/text.h"
@@ -13,28 +9,11 @@
 namespace slipway {
 namespace {
 
-using Topology = std::unique_ptr<hwloc_topology, decltype(&hwloc_topology_destroy)>;
-
-Result<Topology> LoadTopology() {
-  hwloc_topology_t raw = nullptr;
-  if (::hwloc_topology_init(&raw) < 0) return ErrnoFail("hwloc_topology_init");
-  Topology topology(raw, &hwloc_topology_destroy);
-  if (::hwloc_topology_load(raw) < 0) return ErrnoFail("hwloc_topology_load");
-  return topology;
-}
-
-std::uint32_t CountOf(hwloc_topology_t topology, hwloc_obj_type_t type) {
-  return static_cast<std::uint32_t>(std::max(0, ::hwloc_get_nbobjs_by_type(topology, type)));
-}
-
-std::vector<std::vector<std::uint32_t>> CoreCpus(hwloc_topology_t topology) {
+std::vector<std::vector<std::uint32_t>> CoreCpus(const Topology& topology) {
   std::vector<std::vector<std::uint32_t>> cores;
-  hwloc_obj_t core = nullptr;
-  while ((core = ::hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_CORE, core)) != nullptr) {
-    std::vector<std::uint32_t> cpus;
-    for (int cpu = ::hwloc_bitmap_first(core->cpuset); cpu >= 0; cpu = ::hwloc_bitmap_next(core->cpuset, cpu))
-      cpus.push_back(static_cast<std::uint32_t>(cpu));
-    cores.push_back(std::move(cpus));
+  for (const Processor& processor : topology.processors) {
+    if (processor.core >= cores.size()) cores.resize(processor.core + 1);
+    cores[processor.core].push_back(processor.cpu);
   }
   return cores;
 }
@@ -48,18 +27,17 @@ std::string DebianArch(const std::string& machine) {
 }  // namespace
 
 Result<NodeFacts> FindNodeFacts(std::uint32_t cores, std::uint64_t memory_bytes) {
-  Topology topology = TRY(LoadTopology());
   NodeFacts facts;
-  facts.core_cpus = CoreCpus(topology.get());
-  facts.cores = static_cast<std::uint32_t>(facts.core_cpus.size());
-  // Some virtual machines show processors but no cores.
-  if (facts.cores == 0) facts.cores = CountOf(topology.get(), HWLOC_OBJ_PU);
-  facts.sockets = CountOf(topology.get(), HWLOC_OBJ_PACKAGE);
-  facts.numa_nodes = CountOf(topology.get(), HWLOC_OBJ_NUMANODE);
-  facts.memory_bytes = ::hwloc_get_root_obj(topology.get())->total_memory;
+  facts.topology = TRY(FindTopology());
+  facts.core_cpus = CoreCpus(facts.topology);
+  facts.cores = facts.topology.cores;
+  facts.sockets = facts.topology.sockets;
+  facts.numa_nodes = facts.topology.numa_nodes;
+  facts.memory_bytes = facts.topology.memory_bytes;
   if (cores != 0 && cores != facts.cores) {
     facts.cores = cores;
     facts.core_cpus.clear();
+    facts.topology.processors.clear();
   }
   if (memory_bytes != 0) facts.memory_bytes = memory_bytes;
   utsname system{};

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a node offers, as hwloc and the kernel see it. The only place that knows hwloc.
+// What a node offers, as hwloc (agent/binding) and the kernel see it.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "agent/binding/topology.h"
 #include "base/result/result.h"
 
 namespace slipway {
@@ -14,8 +15,9 @@ struct NodeFacts {
   std::uint32_t cores = 0, sockets = 0, numa_nodes = 0;
   std::uint64_t memory_bytes = 0;
   std::vector<std::vector<std::uint32_t>>
-      core_cpus;     // by core; the kernel's numbers; empty: cores are not bound
-  std::string arch;  // as Debian calls it: amd64, arm64
+      core_cpus;      // by core; the kernel's numbers; empty: cores are not bound
+  Topology topology;  // no processors: cores are only counted
+  std::string arch;   // as Debian calls it: amd64, arm64
 };
 
 // `cores` and `memory_bytes` other than 0 replace what is found; cores that are only counted are not bound.

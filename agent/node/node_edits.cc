@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/node/node_edits.h"
 
+#include <glob.h>
+
 #include "hooks/cdi/devices.h"
 #include "hooks/edits/edits.h"
 #include "hooks/oci/hooks_d.h"
@@ -32,11 +34,27 @@ Result<> AddDevices(const v1::LaunchStep& launch, const EditFolders& folders, La
                   ", which a step of a job does not have");
   }
   TRY(CheckSignedGroups(devices.edits, plan.credential));
+  for (const DeviceNode& device : devices.edits.devices)
+    plan.devices.of_step.push_back(TRY(DeviceAt(device.host_path)));
   ApplyEdits(devices.edits, plan.spec);
   return {};
 }
 
 }  // namespace
+
+std::vector<DeviceRule> DevicesAt(const std::vector<std::string>& patterns) {
+  std::vector<DeviceRule> rules;
+  for (const std::string& pattern : patterns) {
+    glob_t found{};
+    if (::glob(pattern.c_str(), GLOB_NOSORT, nullptr, &found) == 0) {
+      for (std::size_t i = 0; i < found.gl_pathc; ++i) {
+        if (auto rule = DeviceAt(found.gl_pathv[i])) rules.push_back(*rule);
+      }
+    }
+    ::globfree(&found);
+  }
+  return rules;
+}
 
 EditFolders EditFolders::OfTheHost() { return {kCdiFolders, kHookFolders}; }
 
@@ -57,6 +75,8 @@ Result<std::vector<std::string>> AddNodeEdits(const v1::LaunchStep& launch, cons
     }
   }
   ApplyEdits(hooks, plan.spec);
+  for (std::vector<DeviceRule>& own : plan.devices.of_tasks)
+    own.insert(own.end(), plan.devices.of_step.begin(), plan.devices.of_step.end());
   return notes;
 }
 

@@ -18,10 +18,13 @@ struct EditFolders {
   static EditFolders OfTheHost();
 };
 
-// Adds them to the plan; lines for the log of what had to be left out. Errors name the device, the file or
-// the hook. A step has nobody outside its container to run hooks in between: stages that run there (prestart,
-// createRuntime, poststart, poststop) are an error when a device that was asked for wants them, and left out
-// when an admin's file does.
+// Those that the patterns (glob(7)) lead to; what is no device is left out.
+std::vector<DeviceRule> DevicesAt(const std::vector<std::string>& patterns);
+
+// Adds them to the plan, and their devices to those that it may open; lines for the log of what had to be
+// left out. Errors name the device, the file or the hook. A step has nobody outside its container to run
+// hooks in between: stages that run there (prestart, createRuntime, poststart, poststop) are an error when a
+// device that was asked for wants them, and left out when an admin's file does.
 Result<std::vector<std::string>> AddNodeEdits(const v1::LaunchStep& launch, const EditFolders& folders,
                                               NodeDevices& devices, LaunchPlan& plan);
 

@@ -95,6 +95,26 @@ void NameGpus(const Units& units, std::uint32_t per_task, const std::string& roo
   }
 }
 
+// What the kernel lets each rank open: what several need is the step's, a GPU's own nodes are its rank's
+// alone.
+void FenceDevices(const ContainerEdits& edits, LaunchPlan& plan) {
+  const std::vector<TaskDevices>& tasks = plan.spec.task_devices;
+  bool apart = tasks.size() <= kDeviceTasksMax;
+  if (apart) plan.devices.of_tasks.resize(tasks.size());
+  for (const DeviceNode& node : edits.devices) {
+    auto rule = DeviceAt(node.host_path);
+    if (!rule) continue;  // of a recorded host, or gone: then the container says so
+    bool owned = false;
+    for (std::size_t task = 0; apart && task < tasks.size(); ++task) {
+      const std::vector<std::string>& own = tasks[task].nodes;
+      if (std::find(own.begin(), own.end(), node.host_path) == own.end()) continue;
+      plan.devices.of_tasks[task].push_back(*rule);
+      owned = true;
+    }
+    if (!owned) plan.devices.of_step.push_back(*rule);
+  }
+}
+
 }  // namespace
 
 std::string GpuIdOf(const GpuUnit& unit) {
@@ -154,6 +174,7 @@ Result<> AddNodeDevices(const v1::LaunchStep& launch, NodeDevices& devices,
     TRY(MergeEdits(edits, TRY(EditsOf(units, devices, {.libc = launch.image_libc()}, cdi_folders, notes))));
     NameGpus(units, launch.gpus_per_task(), devices.host_root, plan);
   }
+  FenceDevices(edits, plan);
   ApplyEdits(edits, plan.spec);
   return {};
 }

@@ -19,6 +19,7 @@ Result<AgentOptions> AgentOptionsOf(const Config& config) {
       .token_socket = config.String("agent.token_socket"),
       .client_dir = config.String("agent.client_dir")};
   options.image_cache_bytes = config.Bytes("agent.image_cache");
+  options.allowed_devices = config.List("agent.devices");
   options.boot_id = TRY(FindBootId(options.state_dir));
   options.facts = TRY(
       FindNodeFacts(static_cast<std::uint32_t>(config.Integer("agent.cores")), config.Bytes("agent.memory")));

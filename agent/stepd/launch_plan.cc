@@ -75,13 +75,6 @@ Result<> CheckScript(std::string_view script) {
   return {};
 }
 
-std::vector<std::uint32_t> ProcessorsOf(const StepSpec& spec, std::size_t local_rank) {
-  std::size_t ranks = spec.ranks[spec.node_index].size(), each = spec.cores_per_task;
-  if (ranks <= 1 || each == 0 || ranks * each != spec.cpus.size()) return spec.cpus;
-  auto first = spec.cpus.begin() + static_cast<std::ptrdiff_t>(local_rank * each);
-  return {first, first + static_cast<std::ptrdiff_t>(each)};
-}
-
 Result<LaunchSpec> PlanLaunch(const StepSpec& spec) {
   LaunchSpec launch;
   if (!spec.script.empty()) {
@@ -96,12 +89,14 @@ Result<LaunchSpec> PlanLaunch(const StepSpec& spec) {
   launch.env = StepEnvironment(spec);
   launch.cwd = spec.cwd;
   launch.umask = spec.umask;
+  launch.resource_limits = TRY(ResourceLimitsOf(spec.env));
   const auto& ranks = spec.ranks[spec.node_index];
   if (ranks.empty())
     return Fail(Code::kInvalidArgument, "the step has no rank on ", spec.nodes[spec.node_index]);
   for (std::uint32_t local = 0; local < ranks.size(); ++local) {
-    launch.tasks.push_back(
-        {.rank = ranks[local], .env = RankEnvironment(spec, local), .cpus = ProcessorsOf(spec, local)});
+    launch.tasks.push_back({.rank = ranks[local],
+                            .env = RankEnvironment(spec, local),
+                            .cpus = spec.rank_cpus.empty() ? spec.cpus : spec.rank_cpus[local]});
     if (local >= spec.task_devices.size()) continue;
     const std::vector<std::string>& env = spec.task_devices[local].env;
     launch.tasks.back().env.insert(launch.tasks.back().env.end(), env.begin(), env.end());

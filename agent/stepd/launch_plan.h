@@ -18,7 +18,4 @@ Result<> CheckScript(std::string_view script);
 // Everything but standard streams, image and the ranks' MPI environment.
 Result<LaunchSpec> PlanLaunch(const StepSpec& spec);
 
-// The processors of the n-th rank here: its block of the job's, or all of them where they do not divide up.
-std::vector<std::uint32_t> ProcessorsOf(const StepSpec& spec, std::size_t local_rank);
-
 }  // namespace slipway

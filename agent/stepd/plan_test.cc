@@ -79,13 +79,21 @@ TEST(LaunchPlan, MountsWhatAUserOfApptainerExpects) {
   EXPECT_TRUE(DecodeLaunchSpec(EncodeLaunchSpec(*launch)));
 }
 
-TEST(LaunchPlan, GivesEachRankItsBlockOfProcessors) {
+TEST(LaunchPlan, GivesEachRankItsOwnProcessorsOrAllOfTheStep) {
   StepSpec spec = TwoNodes();
-  spec.cores_per_task = 2;
   spec.cpus = {4, 5, 6, 7};
-  EXPECT_EQ(ProcessorsOf(spec, 1), (std::vector<std::uint32_t>{6, 7}));
-  spec.cpus = {4, 5, 6};  // does not divide up
-  EXPECT_EQ(ProcessorsOf(spec, 1), spec.cpus);
+  EXPECT_EQ(PlanLaunch(spec)->tasks[1].cpus, spec.cpus);
+  spec.rank_cpus = {{4, 5}, {6, 7}};
+  EXPECT_EQ(PlanLaunch(spec)->tasks[1].cpus, (std::vector<std::uint32_t>{6, 7}));
+}
+
+TEST(LaunchPlan, LimitsThatTheSubmitterSentAlongAreTheRanks) {
+  StepSpec spec = TwoNodes();
+  spec.env = {"SLIPWAY_RESOURCE_LIMITS=CORE=0,NOFILE=512"};
+  ASSERT_EQ(PlanLaunch(spec)->resource_limits.size(), 2u);
+  EXPECT_EQ(PlanLaunch(spec)->resource_limits[1].value, 512u);
+  spec.env = {"SLIPWAY_RESOURCE_LIMITS=FILES=512"};
+  EXPECT_THAT(PlanLaunch(spec).error().message, HasSubstr("FILES=512"));
 }
 
 TEST(Script, MustNameItsInterpreter) {
@@ -152,10 +160,19 @@ TEST(Usage, IsReadBesideOurOwnCgroup) {
   ASSERT_TRUE(WriteFileAtomically(dir + "/cpu.stat", "usage_usec 123\nuser_usec 100\n"));
   ASSERT_TRUE(WriteFileAtomically(dir + "/memory.peak", "4096\n"));
   ASSERT_TRUE(WriteFileAtomically(dir + "/memory.events", "low 0\noom 2\noom_kill 1\n"));
-  Usage usage = UsageOf(dir);
-  EXPECT_EQ(usage.cpu_us, 123u);
-  EXPECT_EQ(usage.rss_peak_bytes, 4096u);
-  EXPECT_EQ(usage.oom_kills, 1u);
+  ASSERT_TRUE(WriteFileAtomically(
+      dir + "/io.stat", "8:0 rbytes=10 wbytes=3 rios=1\n253:0 rbytes=5 wbytes=4 rios=1\nwbytes=x\n"));
+  ASSERT_TRUE(WriteFileAtomically(
+      dir + "/io.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=77\nfull avg10=0.00 total=5\n"));
+  EXPECT_EQ(UsageOf(dir), (StepUsage{.cpu_us = 123,
+                                     .cpu_user_us = 100,
+                                     .memory_peak_bytes = 4096,
+                                     .io_read_bytes = 15,
+                                     .io_write_bytes = 7,
+                                     .pressure_io_us = 77}));
+  EXPECT_EQ(OutOfMemoryKills(dir), 1u);
+  EXPECT_EQ(UsageOf(""), StepUsage());
+  EXPECT_EQ(OutOfMemoryKills(""), 0u);
   ASSERT_TRUE(RemoveTree(dir));
 }
 

@@ -10,6 +10,7 @@
 
 #include "agent/stepd/launch_plan.h"
 #include "agent/stepd/usage.h"
+#include "launcher/spec/cgroup_settings.h"
 
 namespace slipway {
 namespace {
@@ -78,7 +79,8 @@ void Stepd::MarkLap(std::string name) {
 
 void Stepd::EnterPhase(StepPhase phase) {
   phase_ = phase;
-  agent_.Send(StepFrame::kState, StepState{.step = spec_.step, .phase = phase_, .laps = laps_});
+  agent_.Send(StepFrame::kState,
+              StepState{.step = spec_.step, .phase = phase_, .laps = laps_, .binding = spec_.binding});
 }
 
 // A line for the user, where the ranks' stderr goes.
@@ -132,6 +134,7 @@ Result<> Stepd::Launch() {
   TRY(GiveImage(launch, fds));
   TRY(GiveStreams(launch, fds));
   if (mpi()) TRY(GiveMpi(launch, fds));
+  if (spec_.tell_binding) TellBinding();
   launch.fd_count = static_cast<std::uint32_t>(fds.size());
   launched_ = true;
   TRY(init_.Launch(launch, std::move(fds)));
@@ -159,6 +162,14 @@ void Stepd::Suspend(bool suspended) {
   } else {
     ArmLimit(std::max<std::chrono::nanoseconds>(limit_left_, std::chrono::seconds(1)));
   }
+}
+
+void Stepd::TellBinding() {
+  const std::string& node = spec_.nodes[spec_.node_index];
+  if (spec_.rank_cpus.empty()) return Warn(Cat("cpu-bind: ", node, ": ", spec_.binding));
+  for (std::size_t local = 0; local < spec_.rank_cpus.size(); ++local)
+    Warn(Cat("cpu-bind: ", node, ", rank ", LocalRanks()[local], " (", local, " here): processors ",
+             NumberList(spec_.rank_cpus[local])));
 }
 
 Result<> Stepd::GiveImage(LaunchSpec& launch, std::vector<UniqueFd>& fds) {

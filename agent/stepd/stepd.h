@@ -52,6 +52,7 @@ class Stepd {
   Result<> Launch();
   Result<> GiveImage(LaunchSpec& launch, std::vector<UniqueFd>& fds);
   Result<> GiveStreams(LaunchSpec& launch, std::vector<UniqueFd>& fds);
+  void TellBinding();
   void MarkLap(std::string name);
   void EnterPhase(StepPhase phase);
   void Warn(std::string_view line);
@@ -67,6 +68,7 @@ class Stepd {
   Result<> OnAgentFrame(StepFrame kind, std::string_view payload);
   void OnReady(InitReady ready);
   void OnRankExited(std::uint32_t task, std::int32_t wait_status);
+  std::string OutOfMemory() const;
   void OnRanksEnded();
   void OnInitGone(const std::string& why);
   // stepd_mpi.cc: how ranks find one another

@@ -69,9 +69,8 @@ void Stepd::Finish() {
   MarkLap("output written");
   phase_ = StepPhase::kEnded;
   result_ = outcome_.Result(laps_);
-  Usage usage = UsageOf(ranks_cgroup_);
-  result_->cpu_us = usage.cpu_us;
-  result_->rss_peak_bytes = usage.rss_peak_bytes;
+  result_->usage = UsageOf(ranks_cgroup_);
+  result_->binding = spec_.binding;
   // A client prints the reason itself; who reads a file later has only the file. A lone rank's code says
   // enough.
   bool lone_code =

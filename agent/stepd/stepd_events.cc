@@ -9,6 +9,7 @@
 #include "base/log/log.h"
 #include "base/os/process.h"
 #include "base/text/text.h"
+#include "base/text/units.h"
 
 namespace slipway {
 InitLink::Events Stepd::InitEvents() {
@@ -103,7 +104,8 @@ ExchangeCallbacks Stepd::ExchangeEvents() {
 }
 
 void Stepd::OnAgentAttached() {
-  agent_.Send(StepFrame::kState, StepState{.step = spec_.step, .phase = phase_, .laps = laps_});
+  agent_.Send(StepFrame::kState,
+              StepState{.step = spec_.step, .phase = phase_, .laps = laps_, .binding = spec_.binding});
   std::vector<std::string> warnings;
   warnings.swap(warnings_waiting_);
   for (const std::string& line : warnings) Warn(line);
@@ -168,14 +170,19 @@ void Stepd::OnReady(InitReady ready) {
   if (demanded) ArmWireupTimer();
 }
 
+// Why the kernel killed, if it did.
+std::string Stepd::OutOfMemory() const {
+  if (OutOfMemoryKills(ranks_cgroup_) == 0) return {};
+  std::uint64_t peak = UsageOf(ranks_cgroup_).memory_peak_bytes;
+  return Cat("OUT_OF_MEMORY: the job's memory on this node was used up (--mem)",
+             peak == 0 ? "" : Cat("; at most ", FormatBytes(peak), " were in use"));
+}
+
 void Stepd::OnRankExited(std::uint32_t task, std::int32_t wait_status) {
   std::uint32_t rank = LocalRanks()[task];
   if (outcome_.Exited(rank)) return;
-  std::string why;
   // Mostly it is not the rank that the kernel chose but a child of it, whose death the rank then fails of.
-  if (wait_status != 0 && UsageOf(ranks_cgroup_).oom_kills > 0) {
-    why = "OUT_OF_MEMORY: the job's memory on this node was used up (--mem)";
-  }
+  std::string why = wait_status == 0 ? std::string() : OutOfMemory();
   if (wait_status == 0 && left_in_fence_.contains(rank)) FailForEndInFence(rank);
   if (outcome_.RankExited(rank, wait_status, why)) {
     OnFirstFailure(spec_.kill_on_bad_exit);
@@ -206,7 +213,13 @@ void Stepd::OnInitGone(const std::string& why) {
   visitors_.OnInitGone();
   loop_.Post([this] { spawner_.OnInitGone(); });
   if ((!outcome_.all_exited() || spawner_.running()) && !outcome_.failed()) {
-    FailStep(125, Cat("the container's init ended unexpectedly", why == "closed" ? "" : Cat(" (", why, ")")));
+    // Memory takes the whole step at once: nobody is left to say which rank it was.
+    if (std::string memory = OutOfMemory(); !memory.empty()) {
+      FailStep(128 + SIGKILL, memory);
+    } else {
+      FailStep(125,
+               Cat("the container's init ended unexpectedly", why == "closed" ? "" : Cat(" (", why, ")")));
+    }
   }
   loop_.Cancel(kill_timer_);
   output_.LastCall();

@@ -6,13 +6,14 @@
 #include <cstdint>
 #include <string>
 
+#include "launcher/spec/step_usage.h"
+
 namespace slipway {
 
-struct Usage {
-  std::uint64_t cpu_us = 0, rss_peak_bytes = 0, oom_kills = 0;  // 0: not known
-};
-// Of the cgroup v2 folder `path`.
-Usage UsageOf(const std::string& path);
+// Of the cgroup v2 folder `path`; empty: nothing is known.
+StepUsage UsageOf(const std::string& path);
+// How many processes of it the kernel has killed for memory.
+std::uint64_t OutOfMemoryKills(const std::string& path);
 // The folder of the ranks' cgroup as the broker lays them out (…/stepd is ours, …/tasks theirs); empty where
 // there is none. The parameters are what /proc/self/cgroup and /proc/self/mountinfo say.
 std::string RanksCgroup(const std::string& self_cgroup, const std::string& mountinfo);

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "launcher/spec/credential.h"
+#include "launcher/spec/broker_protocol.h"
 #include "launcher/spec/step_spec.h"
 
 namespace slipway {
@@ -30,6 +30,7 @@ void Fields(auto& archive, IsA<KnownStep> auto& v) {
 struct LaunchPlan {
   StepSpec spec;
   SignedCredential credential;  // passed on to the broker unchanged
+  StepDevices devices;          // that the ranks may open
   std::vector<std::string> addresses;
   std::uint64_t image_bytes = 0;
   bool stream_output = false;

@@ -58,6 +58,7 @@ StepMachine::Effects StepMachine::OnState(const StepState& state) {
     effects.push_back({Kind::kReport});
   }
   news_.laps = state.laps;
+  news_.binding = state.binding;
   if (!kill_reason_.empty())
     effects.push_back({.kind = Kind::kTerminate, .grace_s = grace_s_, .reason = kill_reason_});
   return effects;
@@ -110,8 +111,8 @@ StepMachine::Effects StepMachine::OnStatus(const std::optional<StepResult>& resu
 
 StepMachine::Effects StepMachine::EndWith(const StepResult& result) {
   news_.laps = result.laps;
-  news_.cpu_us = result.cpu_us;
-  news_.rss_peak_bytes = result.rss_peak_bytes;
+  news_.usage = result.usage;
+  news_.binding = result.binding;
   // A step that was asked to end may still have ended by itself just before; only success tells.
   bool killed = !kill_reason_.empty() && result.exit_code != 0;
   auto end = killed                                                   ? StepNews::kKilled

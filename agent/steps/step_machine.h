@@ -38,7 +38,8 @@ struct StepNews {
   std::string reason;
   std::vector<Lap> laps;
   std::int64_t time_ms = 0, first_failure_ms = 0;  // since 1970 UTC; 0: none
-  std::uint64_t cpu_us = 0, rss_peak_bytes = 0;
+  StepUsage usage;
+  std::string binding;  // in words
   std::uint64_t sequence() const { return kind == kRefused ? 3 : kind; }
   bool last() const { return kind == kEnded || kind == kRefused; }
 };

@@ -2,6 +2,7 @@
 #include "agent/steps/step_table.h"
 
 #include <algorithm>
+#include <csignal>
 
 #include "agent/steps/user_word.h"
 #include "base/log/log.h"
@@ -125,12 +126,30 @@ void StepTable::Kill(const StepId& step, const std::string& reason) {
 void StepTable::Signal(const StepId& step, std::int32_t signal_number) {
   Entry* entry = Find(step);
   if (entry == nullptr || !entry->attached || signal_number < 1 || signal_number > 64) return;
+  if (signal_number == SIGSTOP || (signal_number == SIGCONT && entry->frozen))
+    return Freeze(step, *entry, signal_number == SIGSTOP);
   entry->link->Send(StepFrame::kSignal, signal_number);
 }
 
 void StepTable::Suspend(const StepId& step, bool suspended) {
   Entry* entry = Find(step);
-  if (entry != nullptr && entry->attached) entry->link->Send(StepFrame::kSuspend, suspended);
+  if (entry == nullptr || !entry->attached) return;
+  entry->link->Send(StepFrame::kSuspend, suspended);  // its limit stands still with it
+  Freeze(step, *entry, suspended);
+}
+
+// All of it at once, whatever it has forked; where there are no cgroups the ranks alone get the signal.
+void StepTable::Freeze(const StepId& step, Entry& entry, bool frozen) {
+  entry.frozen = frozen;
+  auto signal = [this, step, frozen] {
+    Entry* entry = Find(step);
+    if (entry != nullptr && entry->attached)
+      entry->link->Send(StepFrame::kSignal, frozen ? SIGSTOP : SIGCONT);
+  };
+  if (broker_ == nullptr) return signal();
+  broker_->FreezeStep(step, frozen, Guarded([signal](const Result<>& done) {
+                        if (!done) signal();
+                      }));
 }
 
 void StepTable::Input(const StepId& step, std::string bytes, bool eof) {
@@ -263,6 +282,7 @@ void StepTable::PerformOne(const StepId& step, Entry& entry, const StepEffect& e
     case StepEffect::kReadStatus:
       return ReadStatus(step, entry);
     case StepEffect::kTerminate:
+      if (entry.frozen) Freeze(step, entry, false);  // who stands still cannot be asked to end
       if (entry.attached)
         entry.link->Send(StepFrame::kTerminate, StepTerminate{effect.reason, effect.grace_s});
       return;
@@ -321,7 +341,7 @@ void StepTable::AskBroker(const StepId& step, Entry& entry) {
     return MakeSealedMemfd("slipway-step-spec", bytes);
   }();
   if (!memfd) return answer(Failure(std::move(memfd).error()));
-  broker_->StartStep(entry.plan->credential, std::move(*memfd), Guarded(answer));
+  broker_->StartStep(entry.plan->credential, entry.plan->devices, std::move(*memfd), Guarded(answer));
 }
 
 void StepTable::Connect(const StepId& step) {

@@ -78,6 +78,7 @@ class StepTable {
     std::optional<LaunchPlan> plan;  // until it has started
     std::unique_ptr<StepdLink> link;
     bool attached = false;  // stepd has answered; it may be told things
+    bool frozen = false;    // by a SIGSTOP of ours
     Loop::TimerId timer, connect_timer, end_timer;
     std::deque<StepOutput> held_output;
     std::size_t held_bytes = 0;
@@ -101,6 +102,7 @@ class StepTable {
   void PerformOne(const StepId& step, Entry& entry, const StepEffect& effect);
   void AskBroker(const StepId& step, Entry& entry);
   void Connect(const StepId& step);
+  void Freeze(const StepId& step, Entry& entry, bool frozen);
   void CloseLink(Entry& entry);
   void ReadStatus(const StepId& step, Entry& entry);
   void Report(const StepId& step, Entry& entry);

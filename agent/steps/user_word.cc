@@ -40,6 +40,7 @@ Result<StepState> ReadStepState(std::string_view payload, const StepId& step) {
   if (state.phase < StepPhase::kStarting || state.phase > StepPhase::kEnded)
     return Fail(Code::kInvalidArgument, "stepd's state: unknown phase ", static_cast<int>(state.phase));
   BoundLaps(state.laps);
+  state.binding = OneLine(state.binding);
   return state;
 }
 
@@ -52,6 +53,7 @@ Result<StepResult> ReadStepResult(std::string_view payload, const StepId& step,
     return Fail(Code::kInvalidArgument, "stepd's result: exit code ", result.exit_code);
   for (const RankResult& rank : result.ranks) TRY(CheckRank(rank.rank, ranks));
   result.reason = OneLine(result.reason);
+  result.binding = OneLine(result.binding);
   BoundLaps(result.laps);
   return result;
 }

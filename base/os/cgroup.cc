@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/os/cgroup.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <sstream>
 
 #include "base/os/fd.h"
+#include "base/os/process.h"
 
 namespace slipway {
 
@@ -28,5 +32,30 @@ Result<std::string> OwnCgroup() {
   }
   return Fail(Code::kNotFound, "this process is in no cgroup v2");
 }
+
+Result<> ProveBirth(const std::string& probe) {
+  UniqueFd folder = TRY(Open(probe, O_RDONLY | O_DIRECTORY));
+  Process child = TRY(Clone3({.cgroup_fd = folder.get()}));
+  if (!child) ::_exit(0);
+  TRY(child.Wait());
+  return {};
+}
+
+Result<> KillCgroup(const std::string& path) {
+  if (path.empty()) return {};
+  return WriteInto(path + "/cgroup.kill", "1");
+}
+
+Result<> FreezeCgroup(const std::string& path, bool frozen) {
+  return WriteInto(path + "/cgroup.freeze", frozen ? "1" : "0");
+}
+
+bool IsPopulated(const std::string& path) {
+  if (path.empty()) return false;
+  auto events = ReadFile(path + "/cgroup.events");
+  return events && events->find("populated 1") != std::string::npos;
+}
+
+Result<UniqueFd> OpenCgroupEvents(const std::string& path) { return Open(path + "/cgroup.events", O_RDONLY); }
 
 }  // namespace slipway

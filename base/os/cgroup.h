@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "base/os/fd.h"
 #include "base/result/result.h"
 
 namespace slipway {
@@ -12,5 +13,14 @@ namespace slipway {
 Result<std::string> CgroupMount();
 // Our own, below it, beginning with a slash.
 Result<std::string> OwnCgroup();
+
+// Directories alone prove nothing: a user may make them and yet not be allowed to move a process there.
+Result<> ProveBirth(const std::string& path);
+
+// Of a cgroup's absolute path. An empty one is nobody's: killed, and not populated.
+Result<> KillCgroup(const std::string& path);
+Result<> FreezeCgroup(const std::string& path, bool frozen);  // with all below it; returns before they stand
+bool IsPopulated(const std::string& path);
+Result<UniqueFd> OpenCgroupEvents(const std::string& path);  // EPOLLPRI when `populated` or `frozen` changes
 
 }  // namespace slipway

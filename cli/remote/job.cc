@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // slipway job: all that is known about one job, and where its time went.
+#include <algorithm>
+
 #include "base/text/hostlist.h"
+#include "base/text/text.h"
 #include "base/text/units.h"
 #include "cli/remote/cluster.h"
 #include "cli/remote/job_wait.h"
@@ -72,6 +75,33 @@ std::string Facts(const v1::Job& job) {
   return text;
 }
 
+// Of all its nodes: processor time is a sum, memory the worst node's.
+struct StepSums {
+  std::uint64_t cpu_us = 0, memory_peak_bytes = 0;
+};
+StepSums SumsOf(const v1::Step& step) {
+  StepSums sums;
+  for (const v1::StepPart& part : step.parts()) {
+    sums.cpu_us += part.usage().cpu_us();
+    sums.memory_peak_bytes =
+        std::max<std::uint64_t>(sums.memory_peak_bytes, part.usage().memory_peak_bytes());
+  }
+  return sums;
+}
+
+// "binding  0 on n1: cores 0:0-1 1:2-3"
+std::string Bindings(const v1::Job& job) {
+  std::string text;
+  for (const v1::Step& step : job.steps()) {
+    for (const v1::StepPart& part : step.parts()) {
+      if (!part.binding().empty())
+        text += Cat("binding     ", StepIdText(step.step_id()), " on ", part.node(), ": ",
+                    Printable(part.binding()), "\n");
+    }
+  }
+  return text.empty() ? text : "\n" + text;
+}
+
 Result<int> Run(const Parsed& options) {
   Cluster cluster = TRY(Cluster::Of(options));
   v1::Job job = TRY(FindJob(cluster, options.positionals()[0]));
@@ -81,16 +111,26 @@ Result<int> Run(const Parsed& options) {
   }
   std::string text = Facts(job);
   if (!job.steps().empty()) {
-    Table steps(
-        {{"STEP", true}, {"STATE"}, {"TASKS", true}, {"NODES"}, {"EXIT", true}, {"TIME", true}, {"WHY"}});
+    Table steps({{"STEP", true},
+                 {"STATE"},
+                 {"TASKS", true},
+                 {"NODES"},
+                 {"EXIT", true},
+                 {"TIME", true},
+                 {"CPU", true},
+                 {"MEMORY", true},
+                 {"WHY"}});
     for (const v1::Step& step : job.steps()) {
       auto took = step.end_ms() > step.start_ms() && step.start_ms() != 0
                       ? FormatMilliseconds(static_cast<std::uint64_t>(step.end_ms() - step.start_ms()))
                       : "-";
+      StepSums sums = SumsOf(step);
       steps.Add({StepIdText(step.step_id()), step.state(), Cat(step.tasks()), Hosts(step.nodes()),
-                 step.end_ms() != 0 ? Cat(step.exit_code()) : "-", took, step.reason()});
+                 step.end_ms() != 0 ? Cat(step.exit_code()) : "-", took,
+                 sums.cpu_us == 0 ? "-" : FormatMilliseconds(sums.cpu_us / 1000),
+                 sums.memory_peak_bytes == 0 ? "-" : FormatBytes(sums.memory_peak_bytes), step.reason()});
     }
-    text += "\n" + steps.Text(WantsColour(1));
+    text += "\n" + steps.Text(WantsColour(1)) + Bindings(job);
   }
   Print(text);
   return 0;

@@ -12,6 +12,8 @@
 #include "base/text/text.h"
 #include "base/text/units.h"
 #include "cli/remote/site_options.h"
+#include "launcher/spec/resource_limits.h"
+#include "launcher/spec/task_binding.h"
 
 namespace slipway::cli {
 namespace {
@@ -74,6 +76,26 @@ Result<> DescribeMpi(const Parsed& options, v1::Program& program) {
   return {};
 }
 
+// So does how ranks are dealt out and bound; what means nothing is refused here, where the user is.
+Result<> DescribeBinding(const Parsed& options, v1::Program& program) {
+  auto add = [&](const char* option, const char* variable, const auto& checked) -> Result<> {
+    if (!options.Has(option)) return {};
+    if (!checked) return Fail(Code::kInvalidArgument, "--", checked.error().message);
+    program.add_env(Cat(variable, "=", options.Value(option)));
+    return {};
+  };
+  std::string bind = options.Value("cpu-bind"), hint = options.Value("hint");
+  TRY(add("cpu-bind", kCpuBindVariable, ParseCpuBind(bind)));
+  TRY(add("distribution", kDistributionVariable, ParseDistribution(options.Value("distribution"))));
+  TRY(add("hint", kHintVariable, ParseHint(hint)));
+  TRY(add("mem-bind", kMemBindVariable, CheckMemBind(options.Value("mem-bind"))));
+  TRY(BindRequestOf({Cat(kCpuBindVariable, "=", bind), Cat(kHintVariable, "=", hint)}));
+  if (!options.Has("propagate")) return {};
+  std::string limits = TRY_CONTEXT(OwnResourceLimits(options.Value("propagate")), "--propagate");
+  if (!limits.empty()) program.add_env(Cat(kResourceLimitsVariable, "=", limits));
+  return {};
+}
+
 }  // namespace
 
 std::vector<Option> ResourceOptions() {
@@ -115,6 +137,34 @@ std::vector<Option> ResourceOptions() {
        .type = Option::kList,
        .value_name = "VENDOR/CLASS=NAME",
        .help = "a device of the node by its CDI name (\"all\" for every one of its kind)"},
+      {.name = "cpu-bind",
+       .type = Option::kString,
+       .value_name = "[verbose,]HOW",
+       .help = "what each rank is bound to: none, threads, cores, sockets, ldoms, rank, map_cpu:LIST, "
+               "mask_cpu:LIST",
+       .complete = "none|threads|cores|sockets|ldoms|rank|verbose,cores"},
+      {.name = "distribution",
+       .letter = 'm',
+       .type = Option::kString,
+       .value_name = "NODES[:SOCKETS[:CORES]]",
+       .help = "how ranks are dealt out: block, cyclic or plane=N to nodes, then block, cyclic or fcyclic to "
+               "sockets",
+       .complete = "block|cyclic|block:cyclic|plane="},
+      {.name = "hint",
+       .type = Option::kString,
+       .value_name = "KIND",
+       .help = "bind as suits: compute_bound, memory_bound, multithread or nomultithread",
+       .complete = "compute_bound|memory_bound|multithread|nomultithread"},
+      {.name = "mem-bind",
+       .type = Option::kString,
+       .value_name = "HOW",
+       .help = "local: no memory but that beside the job's cores; none",
+       .complete = "local|none"},
+      {.name = "propagate",
+       .type = Option::kString,
+       .value_name = "LIMITS",
+       .help = "limits of this shell that the ranks get: ALL, NONE, or AS, CORE, NOFILE, STACK …, and NICE",
+       .complete = "ALL|NONE|CORE|NOFILE|STACK"},
       {.name = "mpi",
        .type = Option::kString,
        .value_name = "KIND",
@@ -188,6 +238,7 @@ Result<void> DescribeProgram(const Parsed& options, v1::Program& program) {
   TRY(ReadBinds(options, program));
   for (const std::string& device : options.List("device")) program.add_devices(device);
   TRY(DescribeMpi(options, program));
+  TRY(DescribeBinding(options, program));
   program.set_cwd(Absolute(options.Value("chdir")));
   mode_t mask = ::umask(0);
   ::umask(mask);

@@ -23,12 +23,37 @@ Json OfResources(const v1::Resources& r) {
           {"time_limit_s", r.time_limit_s()}};
 }
 
+Json OfPart(const v1::StepPart& part) {
+  const v1::StepUsage& u = part.usage();
+  return {{"node", part.node()},
+          {"binding", part.binding()},
+          {"cpu_us", u.cpu_us()},
+          {"cpu_user_us", u.cpu_user_us()},
+          {"cpu_system_us", u.cpu_system_us()},
+          {"memory_peak_bytes", u.memory_peak_bytes()},
+          {"swap_peak_bytes", u.swap_peak_bytes()},
+          {"io_read_bytes", u.io_read_bytes()},
+          {"io_write_bytes", u.io_write_bytes()},
+          {"pressure_cpu_us", u.pressure_cpu_us()},
+          {"pressure_memory_us", u.pressure_memory_us()},
+          {"pressure_io_us", u.pressure_io_us()}};
+}
+
 Json OfStep(const v1::Step& s) {
+  Json parts = Json::array();
+  for (const v1::StepPart& part : s.parts()) parts.push_back(OfPart(part));
   Json laps = Json::array();
   for (const v1::Lap& lap : s.laps()) laps.push_back({{"name", lap.name()}, {"us", lap.us()}});
-  return {{"step_id", s.step_id()},   {"state", s.state()},         {"tasks", s.tasks()},
-          {"nodes", List(s.nodes())}, {"exit_code", s.exit_code()}, {"reason", s.reason()},
-          {"start_ms", s.start_ms()}, {"end_ms", s.end_ms()},       {"laps", laps}};
+  return {{"step_id", s.step_id()},
+          {"state", s.state()},
+          {"tasks", s.tasks()},
+          {"nodes", List(s.nodes())},
+          {"exit_code", s.exit_code()},
+          {"reason", s.reason()},
+          {"start_ms", s.start_ms()},
+          {"end_ms", s.end_ms()},
+          {"laps", laps},
+          {"parts", parts}};
 }
 
 Json OfJob(const v1::Job& j) {

@@ -171,7 +171,7 @@ struct BrokerWithoutCgroups : RealBroker {
 TEST_F(BrokerWithoutCgroups, SaysWhatItCannotHoldAndStillEndsAStep) {
   auto welcome = Decode<BrokerWelcome>(
       agent->Ask(EncodeFrame(BrokerFrame::kHello, BrokerHello{})).value().payload, "welcome");
-  ASSERT_EQ(welcome.value().cannot.size(), 4u);
+  ASSERT_EQ(welcome.value().cannot.size(), 8u);
   EXPECT_NE(welcome->cannot[0].find("no cgroup v2 hierarchy"), std::string::npos) << welcome->cannot[0];
   StepId step{1, 1, 0}, other{1, 1, 1};
   ASSERT_EQ(Start(Credential(step)).kind, BrokerFrame::kStarted);

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/crypto/crypto.h"
-#include "base/os/cgroup.h"
+#include "base/os/device_policy.h"
 #include "base/os/process.h"
 
 namespace slipway {
@@ -21,20 +21,13 @@ Result<std::string> BasePath(const BrokerConf& conf) {
   return Cat(mount, own.substr(0, own.rfind('/')), "/slipway-", id);
 }
 
-constexpr const char* kControllers[] = {"memory", "pids", "cpu"};
-
 // One by one: a controller that is not delegated must not take the others with it.
 void EnableControllers(const std::string& path) {
-  for (const char* controller : kControllers)
-    [[maybe_unused]] auto enabled = WriteInto(path + "/cgroup.subtree_control", Cat("+", controller));
+  for (const CgroupController& controller : kCgroupControllers)
+    [[maybe_unused]] auto enabled = WriteInto(path + "/cgroup.subtree_control", Cat("+", controller.name));
 }
 
-// A limit whose file is not there was announced by cannot(); one that cannot be written is an error.
-Result<> Limit(const std::string& directory, const char* file, std::uint64_t value, const std::string& text) {
-  std::string path = Cat(directory, "/", file);
-  if (value == 0 || ::access(path.c_str(), F_OK) < 0) return {};
-  return WriteInto(path, text);
-}
+bool Exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
 // Controllers reach a directory only through all those above it. Those that we make we open up; what stands
 // above them is systemd's or the admin's to delegate.
@@ -52,66 +45,109 @@ Result<> MakeBase(const std::string& base, Inhabited inhabited) {
   }
 }
 
-// Directories alone prove nothing: a user may make them and yet not be allowed to move a process there.
-Result<> ProveBirth(const std::string& base) {
-  std::string probe = Cat(base, "/probe-", ::getpid());
-  TRY(MakeDirectories(probe));
-  auto born = [&]() -> Result<> {
-    UniqueFd folder = TRY(Open(probe, O_RDONLY | O_DIRECTORY));
-    Process child = TRY(Clone3({.cgroup_fd = folder.get()}));
-    if (!child) ::_exit(0);
-    TRY(child.Wait());
-    return {};
-  }();
-  ::rmdir(probe.c_str());
-  if (!born) ::rmdir(base.c_str());
-  return born;
+// Not with those above it: whoever took BASE away took its controllers, too.
+Result<> MakeOne(const std::string& path) {
+  if (::mkdir(path.c_str(), 0755) == 0 || errno == EEXIST) return {};
+  return ErrnoFail("another program has taken away the cgroup above", path);
 }
 
 }  // namespace
 
+bool CgroupTree::Announced(std::string_view name) const {
+  for (const std::string& what : cannot_) {
+    if (what.starts_with(Cat(name, ":")) || what.starts_with(Cat(name.substr(0, name.find('.')), ":")))
+      return true;
+  }
+  return false;
+}
+
+void CgroupTree::FindWhatIsMissing(const std::string& probe) {
+  for (const CgroupController& controller : kCgroupControllers) {
+    if (!Exists(Cat(probe, "/", controller.file)))
+      cannot_.push_back(Cat(controller.name, ": no cgroup v2 controller"));
+  }
+  for (const char* file : kCgroupFurther) {
+    if (!Announced(file) && !Exists(Cat(probe, "/", file)))
+      cannot_.push_back(Cat(file, ": this kernel has no such limit"));
+  }
+  auto folder = slipway::Open(probe, O_RDONLY | O_DIRECTORY);
+  auto attached =
+      folder ? AttachDevicePolicy(folder->get(), UsualDevices()) : Failure(std::move(folder).error());
+  if (!attached) cannot_.push_back(Cat("devices: ", attached.error().message));
+}
+
 CgroupTree CgroupTree::Open(const BrokerConf& conf) {
   CgroupTree tree;
   auto opened = [&]() -> Result<> {
-    std::string base = TRY(BasePath(conf));
+    std::string base = TRY(BasePath(conf)), probe = Cat(base, "/probe-", ::getpid());
     TRY(MakeBase(base, Inhabited::kNo));
-    TRY(ProveBirth(base));
-    tree.base_ = base;
-    return {};
+    TRY(MakeDirectories(probe));
+    auto born = ProveBirth(probe);
+    if (born) tree.FindWhatIsMissing(probe);
+    ::rmdir(probe.c_str());
+    if (!born) ::rmdir(base.c_str());
+    if (born) tree.base_ = base;
+    return born;
   }();
-  if (!opened) {
-    tree.cannot_.push_back(
-        Cat("processes: ", opened.error().message, "; a step's processes are ended one by one"));
-    for (const char* controller : kControllers)
-      tree.cannot_.push_back(Cat(controller, ": no cgroup v2 hierarchy that we may use"));
-    return tree;
-  }
-  std::string enabled = " " + ReadFile(tree.base_ + "/cgroup.subtree_control").value_or("") + " ";
-  for (char& c : enabled) c = c == '\n' ? ' ' : c;
-  for (const char* controller : kControllers) {
-    if (enabled.find(Cat(" ", controller, " ")) == std::string::npos)
-      tree.cannot_.push_back(Cat(controller, ": no cgroup v2 controller"));
-  }
+  if (opened) return tree;
+  tree.cannot_.push_back(
+      Cat("processes: ", opened.error().message, "; a step's processes are ended one by one"));
+  for (const CgroupController& controller : kCgroupControllers)
+    tree.cannot_.push_back(Cat(controller.name, ": no cgroup v2 hierarchy that we may use"));
+  tree.cannot_.push_back("devices: no cgroup v2 hierarchy that we may use");
   return tree;
 }
 
-Result<StepCgroup> CgroupTree::Make(const StepId& step, const StepLimits& limits) const {
+Result<> CgroupTree::Limit(const std::string& directory, const CgroupSetting& setting) const {
+  std::string path = Cat(directory, "/", setting.file);
+  if (Exists(path)) return WriteInto(path, setting.value);
+  if (Announced(setting.file)) return {};
+  return Fail(Code::kFailedPrecondition, path,
+              " is not there: another program has taken the controller away, or ",
+              "this kernel has no such limit; once that is mended, restart slipway-broker");
+}
+
+// Ranks that the kernel refuses others' devices live below tasks; their user must be able to be born there.
+Result<> CgroupTree::Allow(StepCgroup& made, const StepDevices& devices, uid_t owner) const {
+  if (Announced("devices")) return {};
+  auto allow = [](int folder, std::vector<DeviceRule> rules) {
+    for (const DeviceRule& usual : UsualDevices()) rules.push_back(usual);
+    return AttachDevicePolicy(folder, rules);
+  };
+  std::vector<DeviceRule> all = devices.of_step;
+  for (const auto& own : devices.of_tasks) all.insert(all.end(), own.begin(), own.end());
+  TRY(allow(made.tasks.get(), all));
+  std::string tasks = made.path + "/tasks";
+  auto give = [owner](const std::string& path) -> Result<> {
+    return ::chown(path.c_str(), owner, -1) < 0 ? ErrnoFail("chown", path) : Result<>();
+  };
+  if (!devices.of_tasks.empty()) TRY(give(tasks + "/cgroup.procs"));
+  for (const auto& own : devices.of_tasks) {
+    std::string path = Cat(tasks, "/", made.of_tasks.size());
+    TRY(MakeOne(path));
+    made.of_tasks.push_back(TRY(slipway::Open(path, O_RDONLY | O_DIRECTORY)));
+    TRY(allow(made.of_tasks.back().get(), own));
+    TRY(give(path + "/cgroup.procs"));
+  }
+  return {};
+}
+
+Result<StepCgroup> CgroupTree::Make(const StepId& step, const StepLimits& limits, const StepDevices& devices,
+                                    uid_t owner) const {
   StepCgroup made;
   if (!usable()) return made;
   std::string job = JobPath(step);
   made.path = Cat(job, "/", step.step);
   auto fill = [&]() -> Result<> {
     for (const std::string& path : {job, made.path, made.path + "/tasks", made.path + "/stepd"}) {
-      TRY(MakeDirectories(path));
+      TRY(MakeOne(path));
       if (path == job || path == made.path) EnableControllers(path);
     }
-    std::string tasks = made.path + "/tasks";
-    TRY(Limit(tasks, "memory.max", limits.memory_bytes_max, std::to_string(limits.memory_bytes_max)));
-    TRY(Limit(tasks, "pids.max", limits.pids_max, std::to_string(limits.pids_max)));
-    TRY(Limit(tasks, "cpu.max", limits.cores, Cat(std::uint64_t{limits.cores} * 100000, " 100000")));
-    made.tasks = TRY(slipway::Open(tasks, O_RDONLY | O_DIRECTORY));
+    for (const CgroupSetting& setting : limits.cgroup)
+      TRY(Limit(setting.level == CgroupSetting::kJob ? job : made.path + "/tasks", setting));
+    made.tasks = TRY(slipway::Open(made.path + "/tasks", O_RDONLY | O_DIRECTORY));
     made.stepd = TRY(slipway::Open(made.path + "/stepd", O_RDONLY | O_DIRECTORY));
-    return {};
+    return Allow(made, devices, owner);
   }();
   if (fill) return made;
   RemoveStepCgroup(made.path);
@@ -122,21 +158,10 @@ void CgroupTree::RemoveJob(const StepId& step) const {
   if (usable()) ::rmdir(JobPath(step).c_str());
 }
 
-Result<> KillCgroup(const std::string& path) {
-  if (path.empty() || ::access(path.c_str(), F_OK) < 0) return {};
-  return WriteInto(path + "/cgroup.kill", "1");
-}
-
-bool IsPopulated(const std::string& path) {
-  if (path.empty()) return false;
-  auto events = ReadFile(path + "/cgroup.events");
-  return events && events->find("populated 1") != std::string::npos;
-}
-
-Result<UniqueFd> OpenCgroupEvents(const std::string& path) { return Open(path + "/cgroup.events", O_RDONLY); }
-
 void RemoveStepCgroup(const std::string& path) {
   if (path.empty()) return;
+  for (const std::string& child : NamesIn(path + "/tasks").value_or(std::vector<std::string>()))
+    ::rmdir(Cat(path, "/tasks/", child).c_str());  // of a file: refused
   for (const char* child : {"/tasks", "/stepd", ""}) ::rmdir((path + child).c_str());
   ::rmdir(path.substr(0, path.rfind('/')).c_str());  // the job's: refused while another step is in it
 }

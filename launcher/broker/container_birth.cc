@@ -49,7 +49,8 @@ void EnterJobNamespaces(const JobNamespaces& job, const Gate& gate) {
 }  // namespace
 
 Result<HalfBorn> BearContainer(const BirthPlan& plan, const ContainerEntry& entry) {
-  std::vector<int> keep{plan.birth.control_fd};
+  std::vector<int> keep = plan.birth.task_cgroups;
+  keep.push_back(plan.birth.control_fd);
   if (plan.join != nullptr) keep.insert(keep.end(), {plan.join->user.get(), plan.join->ipc.get()});
   HalfBornOptions options{{.cgroup_fd = plan.cgroup_fd}, keep, plan.surroundings, plan.log_fd};
   options.takes_limits = static_cast<bool>(plan.prepare);

@@ -119,7 +119,7 @@ Result<> BrokerServer::Handle(ConnectionId id, BrokerFrame kind, std::string_vie
   if (kind == kImportImage) return Import(id, TRY(Decode<ImportRequest>(payload, "import")), std::move(fd));
   if (kind == kStartStep) {
     auto start = TRY(Decode<StartStep>(payload, "start"));
-    AnswerDone(id, start.id, steps_->Start(start.credential, std::move(fd)), kStarted);
+    AnswerDone(id, start.id, steps_->Start(start, std::move(fd)), kStarted);
     return {};
   }
   auto answer = [this, id](std::uint64_t request) {
@@ -131,11 +131,14 @@ Result<> BrokerServer::Handle(ConnectionId id, BrokerFrame kind, std::string_vie
     images_.Admit(image.digest, std::move(fd), connections_.at(id).uid, answer(image.id));
     return {};
   }
-  if (kind != kKillStep && kind != kEndJob && kind != kForgetStep)
+  bool freezes = kind == kFreezeStep || kind == kThawStep;
+  if (kind != kKillStep && kind != kEndJob && kind != kForgetStep && !freezes)
     return Fail(Code::kInvalidArgument, "unknown frame ", static_cast<int>(kind));
   auto step = TRY(Decode<StepRequest>(payload, "step request"));
   if (kind == kKillStep) return steps_->Kill(step.step, "KILLED", answer(step.id)), Result<>{};
-  answer(step.id)(kind == kEndJob ? steps_->EndJob(step.step) : steps_->Forget(step.step));
+  answer(step.id)(kind == kEndJob ? steps_->EndJob(step.step)
+                  : freezes       ? steps_->Freeze(step.step, kind == kFreezeStep)
+                                  : steps_->Forget(step.step));
   return {};
 }
 

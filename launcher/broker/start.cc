@@ -41,6 +41,7 @@ struct StepKeeper::Made {
   bool kept = false, folder_made = false, new_job = false;
   StepCgroup cgroup;
   std::string image_path;
+  const StepDevices* devices = nullptr;
   UniqueFd listen, status, log;
   std::optional<HalfBorn> init, stepd;
 };
@@ -51,8 +52,10 @@ Result<LaunchCredential> StepKeeper::Authorise(const SignedCredential& signed_cr
   return credential;
 }
 
-Result<> StepKeeper::Start(const SignedCredential& signed_credential, UniqueFd spec) {
-  LaunchCredential credential = TRY(Authorise(signed_credential));
+Result<> StepKeeper::Start(const slipway::StartStep& request, UniqueFd spec) {
+  LaunchCredential credential = TRY(Authorise(request.credential));
+  if (request.devices.of_tasks.size() > kDeviceTasksMax)
+    return Fail(Code::kInvalidArgument, "devices of ", request.devices.of_tasks.size(), " ranks");
   if (!spec) return Fail(Code::kInvalidArgument, "a start without a step spec");
   // It goes to the user's stepd unread; only that it cannot change any more is ours to ask.
   TRY_CONTEXT(CheckSealed(spec.get()), "the step spec");
@@ -60,6 +63,7 @@ Result<> StepKeeper::Start(const SignedCredential& signed_credential, UniqueFd s
   TRY(OpenStoreImage(world_.conf, credential.image_digest));
   TRY(world_.marks.Use({credential.epoch, credential.step, credential.oldest_live_job}));
   Made made(*this, credential.step);
+  made.devices = &request.devices;
   TRY_CONTEXT(Make(credential, spec.get(), made), Cat("step ", ToString(credential.step)));
   return {};
 }
@@ -69,7 +73,7 @@ Result<> StepKeeper::Make(const LaunchCredential& credential, int spec_fd, Made&
   made.image_path = TRY(world_.images.Use(credential.image_digest, credential.step,
                                           credential.changes_image ? &user : nullptr));
   TRY(MakeFolder(credential, made));
-  made.cgroup = TRY(world_.cgroups.Make(credential.step, credential.limits));
+  made.cgroup = TRY(world_.cgroups.Make(credential.step, credential.limits, *made.devices, credential.uid));
   TRY(BearBoth(credential, spec_fd, made));
   RunRecord record = RecordOf(credential, made);
   record.init = TRY(NameOf(made.init->pid()));
@@ -134,6 +138,7 @@ Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, M
                            .policy = PolicyForJobs(world_.conf)},
                  .cgroup_fd = made.cgroup.tasks.get(),
                  .log_fd = made.log.get()};
+  for (const UniqueFd& own : made.cgroup.of_tasks) plan.birth.task_cgroups.push_back(own.get());
   if (world_.conf.rootless) {
     made.init = TRY(BearRootless(plan, world_.entry));
   } else {

@@ -185,6 +185,13 @@ Result<> StepKeeper::Forget(const StepId& id) {
   return {};
 }
 
+Result<> StepKeeper::Freeze(const StepId& id, bool frozen) {
+  auto at = steps_.find(id);
+  if (at == steps_.end() || at->second.record.ended || at->second.record.cgroup.empty())
+    return Fail(Code::kFailedPrecondition, "step ", ToString(id), " does not run here, or in no cgroup");
+  return FreezeCgroup(at->second.record.cgroup + "/tasks", frozen);
+}
+
 std::vector<StepRecord> StepKeeper::List() const {
   std::vector<StepRecord> list;
   for (auto& [id, step] : steps_) list.push_back({id, step.record.uid, !step.record.ended});

@@ -47,10 +47,11 @@ class StepKeeper {
 
   // What a killed broker left: running steps are watched, ended ones listed, half-made ones removed.
   Result<> Recover();
-  Result<> Start(const SignedCredential& credential, UniqueFd spec);
+  Result<> Start(const slipway::StartStep& request, UniqueFd spec);
   void Kill(const StepId& step, const std::string& reason, Done done);  // done when nothing of it is left
   Result<> EndJob(const StepId& job);
   Result<> Forget(const StepId& step);
+  Result<> Freeze(const StepId& step, bool frozen);
   std::vector<StepRecord> List() const;
 
  private:

@@ -63,14 +63,18 @@ void BrokerClient::RemoveImage(const std::string& digest, Done done) {
   Ask(BrokerFrame::kRemoveImage, ImageRequest{.digest = digest}, {},
       Expect(BrokerFrame::kDone, std::move(done)));
 }
-void BrokerClient::StartStep(const SignedCredential& credential, UniqueFd step_spec_memfd, Done done) {
-  slipway::StartStep request{.credential = credential};
+void BrokerClient::StartStep(const SignedCredential& credential, StepDevices devices,
+                             UniqueFd step_spec_memfd, Done done) {
+  slipway::StartStep request{.credential = credential, .devices = std::move(devices)};
   Ask(BrokerFrame::kStartStep, std::move(request), std::move(step_spec_memfd),
       Expect(BrokerFrame::kStarted, std::move(done)));
 }
 
 void BrokerClient::AskDone(BrokerFrame kind, StepId step, Done done) {
   Ask(kind, StepRequest{.step = step}, {}, Expect(BrokerFrame::kDone, std::move(done)));
+}
+void BrokerClient::FreezeStep(StepId step, bool frozen, Done done) {
+  AskDone(frozen ? BrokerFrame::kFreezeStep : BrokerFrame::kThawStep, step, std::move(done));
 }
 void BrokerClient::KillStep(StepId step, Done done) {
   AskDone(BrokerFrame::kKillStep, step, std::move(done));

@@ -38,6 +38,7 @@ struct Order {
   LaunchSpec spec;
   bool idle = false;
   std::vector<UniqueFd> fds;
+  std::vector<UniqueFd> task_cgroups;
 };
 
 Result<Order> ReceiveOrder(int control_fd) {
@@ -127,11 +128,12 @@ Result<Standing> BuildContainer(const Birth& birth, const Order& order, Brought 
   auto added = AddedTasks::Make(order.spec, env, report);
   if (!added) report.Die(added.error().message);
   if (!order.idle) {
-    auto tasks = StartTasks(order.spec, order.fds, program, env, report);
+    auto tasks = StartTasks(order.spec, order.fds, program, env, order.task_cgroups, report);
     if (!tasks) report.Die(tasks.error().message);
     supervised.tasks = std::move(*tasks);
   }
   order.fds.clear();  // a pipe must end when its last task goes, not when we do
+  order.task_cgroups.clear();
   supervised.control = std::move(control);
   supervised.added.emplace(std::move(*added));
   supervised.idle = order.idle;
@@ -145,11 +147,14 @@ void RunInit(const Birth& birth) {
   Report report(control.get());
   // The one who forked us may have had anything open: the other end of our socket (we would never see it
   // close), a database, another user's files.
-  if (auto closed = CloseAllBut({control.get()}); !closed) report.Die(closed.error().message);
+  std::vector<int> keep = birth.task_cgroups;
+  keep.push_back(control.get());
+  if (auto closed = CloseAllBut(std::move(keep)); !closed) report.Die(closed.error().message);
   if (auto blocked = BlockAllSignals(); !blocked) report.Die(blocked.error().message);
   if (auto hidden = StayUndumpable(); !hidden) report.Die(hidden.error().message);
   auto order = ReceiveOrder(control.get());
   if (!order) report.Die(order.error().message);
+  for (int fd : birth.task_cgroups) order->task_cgroups.emplace_back(fd);
   for (Mount& mount : ForcedBinds(birth.policy)) order->spec.mounts.push_back(std::move(mount));
   const LaunchSpec& spec = order->spec;
   if (auto allowed = JudgeLayers(birth.policy, spec); !allowed) report.Die(allowed.error().message);

@@ -39,12 +39,15 @@ class TaskStarter {
         argv_(Pointers(spec.argv)),
         envp_(Pointers(env)) {}
 
-  // `number`: what it is called in a failure.
-  [[noreturn]] void Become(std::uint32_t index, std::uint32_t number) {
+  // `number`: what it is called in a failure. `cgroup_fd`: -1 where it stays in ours.
+  [[noreturn]] void Become(std::uint32_t index, std::uint32_t number, int cgroup_fd) {
     number_ = number;
     const Task& task = spec_.tasks[index];
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (cgroup_fd >= 0) Enter(cgroup_fd);
     if (!task.cpus.empty()) SetAffinity(task);
+    if (auto set = SetResourceLimits(spec_.resource_limits); !set)
+      FailTask(number_, kExitOurs, set.error().message, failure_fd_);
     PlaceStdio(task);
     if (task.controlling_terminal && (::setsid() < 0 || ::ioctl(0, TIOCSCTTY, 0) < 0))
       Fail("controlling terminal");
@@ -70,6 +73,13 @@ class TaskStarter {
     bool at_exec = std::string_view(stage) == "exec";
     Error error = at_exec ? ExecError(program_, errno) : ErrnoErrorOf(errno, stage);
     FailTask(number_, at_exec ? ExitCodeFor(error) : kExitOurs, error.message, failure_fd_);
+  }
+
+  // Not by CLONE_INTO_CGROUP: the filter that confines us refuses clone3, whose flags it could not see.
+  void Enter(int cgroup_fd) {
+    int procs = ::openat(cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+    if (procs < 0 || ::write(procs, "0", 1) != 1) Fail("the rank's own cgroup");
+    ::close(procs);
   }
 
   void SetAffinity(const Task& task) {
@@ -148,24 +158,27 @@ void FailTask(std::uint32_t task, int exit_code, const std::string& line, int fa
 
 void BecomeTask(const LaunchSpec& spec, const std::vector<UniqueFd>& fds, const std::string& program,
                 const Environment& env, std::uint32_t index, std::uint32_t number, int failure_fd) {
-  TaskStarter(spec, fds, program, env, failure_fd).Become(index, number);
+  TaskStarter(spec, fds, program, env, failure_fd).Become(index, number, -1);
 }
 
 // A single task borrows our memory until its exec, which spares the copy of the page tables; many begin side
 // by side. A frame of its own: vfork returns into it twice.
-[[gnu::noinline]] static pid_t Begin(TaskStarter& starter, std::uint32_t index, bool alone) {
+[[gnu::noinline]] static pid_t Begin(TaskStarter& starter, std::uint32_t index, int cgroup_fd, bool alone) {
   pid_t pid = alone ? ::vfork() : ::fork();
-  if (pid == 0) starter.Become(index, index);
+  if (pid == 0) starter.Become(index, index, cgroup_fd);
   return pid;
 }
 
 Result<StartedTasks> StartTasks(const LaunchSpec& spec, const std::vector<UniqueFd>& fds,
-                                const std::string& program, const Environment& env, Report& report) {
+                                const std::string& program, const Environment& env,
+                                const std::vector<UniqueFd>& cgroups, Report& report) {
+  if (!cgroups.empty() && cgroups.size() != spec.tasks.size())
+    return Fail(Code::kInvalidArgument, cgroups.size(), " cgroups for ", spec.tasks.size(), " tasks");
   PipeEnds failures = TRY(MakePipe());
   TaskStarter starter(spec, fds, program, env, failures.write.get());
   StartedTasks started;
   for (std::uint32_t index = 0; index < spec.tasks.size(); ++index) {
-    pid_t pid = Begin(starter, index, spec.tasks.size() == 1);
+    pid_t pid = Begin(starter, index, cgroups.empty() ? -1 : cgroups[index].get(), spec.tasks.size() == 1);
     if (pid < 0) return ErrnoFail("fork of task", std::to_string(spec.tasks[index].rank));
     started.pids.push_back(pid);
   }

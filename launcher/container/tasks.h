@@ -31,9 +31,11 @@ struct StartedTasks {
 };
 
 // Forks all of them and reports kStarted for each. `program` is the path of argv[0], the same for all.
-// Called without privilege, signals blocked; the tasks get none blocked and the default dispositions.
+// `cgroups`: by task, the folder that it moves itself into first; empty: all stay in ours. Called without
+// privilege, signals blocked; the tasks get none blocked and the default dispositions.
 Result<StartedTasks> StartTasks(const LaunchSpec& spec, const std::vector<UniqueFd>& fds,
-                                const std::string& program, const Environment& env, Report& report);
+                                const std::string& program, const Environment& env,
+                                const std::vector<UniqueFd>& cgroups, Report& report);
 
 // Makes the calling process, a fork of the init, task `index` of the spec. `number` names it in a failure.
 [[noreturn]] void BecomeTask(const LaunchSpec& spec, const std::vector<UniqueFd>& fds,

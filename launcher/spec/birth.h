@@ -12,7 +12,8 @@
 namespace slipway {
 
 struct Birth {
-  int control_fd = -1;     // SEQPACKET; init_protocol.h; the child owns it
+  int control_fd = -1;              // SEQPACKET; init_protocol.h; the child owns it
+  std::vector<int> task_cgroups{};  // folders, by task; empty: tasks are born where the child is. The child's
   std::string image_path;  // ImageKind::kInherited: where the image is attached in the mount namespace we are
                            // in; empty: none (rootless, or an image of the user's own)
   std::vector<std::string> image_signed_by{};  // with image_path: whose keys signed it (image_signers.h)

@@ -9,13 +9,14 @@
 #include <string>
 #include <vector>
 
+#include "base/os/device_policy.h"
 #include "base/wire/wire.h"
 #include "launcher/spec/credential.h"
 #include "launcher/spec/image_signers.h"
 
 namespace slipway {
 
-inline constexpr std::uint32_t kBrokerProtocolVersion = 2;
+inline constexpr std::uint32_t kBrokerProtocolVersion = 3;
 
 enum class BrokerFrame : std::uint16_t {
   // requests
@@ -31,6 +32,9 @@ enum class BrokerFrame : std::uint16_t {
   kImportImage =
       9,  // ImportRequest + fd of a SIF or squashfs that nobody trusts → kImported + fd of our squashfs
   kForgetStep = 10,  // StepRequest → kDone: its report is safe with the controller, the run folder may go
+  kFreezeStep =
+      11,  // StepRequest → kDone: its ranks get no processor any more; kFailedPrecondition: no cgroup
+  kThawStep = 12,  // StepRequest → kDone: they go on
   // requests of users, on a socket of their own (exec.sock), one a connection: kExec, or kImportImage as
   // above
   kExec =
@@ -85,11 +89,23 @@ struct ImportRequest {
 };
 void Fields(auto& archive, IsA<ImportRequest> auto& v) { archive(v.id, v.as_is); }
 
+// Devices beside the usual ones that the step's ranks may open. The agent's word: without it they could open
+// whatever their user may.
+struct StepDevices {
+  std::vector<DeviceRule> of_step;  // any rank of it
+  // By task here; not empty: each of that many ranks may open only its own and the usual ones.
+  std::vector<std::vector<DeviceRule>> of_tasks;
+};
+void Fields(auto& archive, IsA<DeviceRule> auto& v) { archive(v.type, v.major, v.minor); }
+void Fields(auto& archive, IsA<StepDevices> auto& v) { archive(v.of_step, v.of_tasks); }
+inline constexpr std::size_t kDeviceTasksMax = 128;  // of StepDevices::of_tasks
+
 struct StartStep {
   std::uint64_t id = 0;
   SignedCredential credential;
+  StepDevices devices;
 };
-void Fields(auto& archive, IsA<StartStep> auto& v) { archive(v.id, v.credential); }
+void Fields(auto& archive, IsA<StartStep> auto& v) { archive(v.id, v.credential, v.devices); }
 
 struct StepRequest {
   std::uint64_t id = 0;

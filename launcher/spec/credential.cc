@@ -31,6 +31,7 @@ Result<LaunchCredential> VerifyCredential(const SignedCredential& credential,
   if (decoded.version != kCredentialVersion)
     return Fail(Code::kInvalidArgument, "launch credential of version ", decoded.version,
                 ", this node reads ", kCredentialVersion);
+  TRY_CONTEXT(CheckCgroupSettings(decoded.limits.cgroup), "launch credential");
   return decoded;
 }
 

@@ -15,21 +15,18 @@
 
 #include "base/crypto/crypto.h"
 #include "base/wire/wire.h"
+#include "launcher/spec/cgroup_settings.h"
 #include "launcher/spec/step_id.h"
 
 namespace slipway {
 
 struct StepLimits {
-  std::uint32_t cores = 0;             // 0: none
-  std::uint64_t memory_bytes_max = 0;  // 0: none
-  std::uint32_t pids_max = 0;          // 0: none
-  std::uint32_t time_limit_s = 0;      // 0: none; the broker kills a little after it, should stepd not have
+  std::uint32_t time_limit_s = 0;  // 0: none; the broker kills a little after it, should stepd not have
+  std::vector<CgroupSetting> cgroup;
 };
-void Fields(auto& archive, IsA<StepLimits> auto& v) {
-  archive(v.cores, v.memory_bytes_max, v.pids_max, v.time_limit_s);
-}
+void Fields(auto& archive, IsA<StepLimits> auto& v) { archive(v.time_limit_s, v.cgroup); }
 
-inline constexpr std::uint32_t kCredentialVersion = 2;
+inline constexpr std::uint32_t kCredentialVersion = 3;
 struct LaunchCredential {
   std::uint32_t version = kCredentialVersion;
   std::string cluster;      // id of the cluster, as `slipway init` made it

@@ -15,6 +15,7 @@
 #include "base/wire/wire.h"
 #include "launcher/spec/confinement.h"
 #include "launcher/spec/hook.h"
+#include "launcher/spec/resource_limits.h"
 
 namespace slipway {
 
@@ -130,12 +131,14 @@ struct LaunchSpec {
   std::uint32_t fd_count = 0;  // how many descriptors travel with the spec
   std::vector<Task> tasks;     // at least one
   Confinement confinement;
-  std::vector<Hook> hooks;  // in order within each stage
+  std::vector<Hook> hooks;                     // in order within each stage
+  std::vector<ResourceLimit> resource_limits;  // of every task
 };
 void Fields(auto& archive, IsA<LaunchSpec> auto& v) {
   archive(v.version, v.image, v.pid_namespace, v.writable_tmpfs, v.writing, v.hostname, v.uts_namespace,
           v.net_namespace, v.fakeroot, v.app, v.explain, v.mounts, v.files, v.argv, v.env,
-          v.image_environment, v.cwd, v.umask, v.fd_count, v.tasks, v.confinement, v.hooks);
+          v.image_environment, v.cwd, v.umask, v.fd_count, v.tasks, v.confinement, v.hooks,
+          v.resource_limits);
 }
 
 inline constexpr std::size_t kLaunchSpecBytesMax = 32 << 20;

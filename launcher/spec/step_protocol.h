@@ -16,6 +16,7 @@
 #include "base/wire/wire.h"
 #include "launcher/spec/init_protocol.h"
 #include "launcher/spec/step_id.h"
+#include "launcher/spec/step_usage.h"
 
 namespace slipway {
 
@@ -73,8 +74,9 @@ struct StepState {
   StepId step;
   StepPhase phase = StepPhase::kStarting;
   std::vector<Lap> laps;  // so far
+  std::string binding;    // StepSpec::binding
 };
-void Fields(auto& archive, IsA<StepState> auto& v) { archive(v.step, v.phase, v.laps); }
+void Fields(auto& archive, IsA<StepState> auto& v) { archive(v.step, v.phase, v.laps, v.binding); }
 
 struct StepOutput {
   std::uint32_t rank = 0;
@@ -99,10 +101,11 @@ struct StepResult {
   std::string reason;          // empty when every rank exited 0; else one line for the user
   std::vector<RankResult> ranks;
   std::vector<Lap> laps;
-  std::uint64_t cpu_us = 0, rss_peak_bytes = 0;  // of the ranks, as far as known
+  StepUsage usage;      // of the ranks
+  std::string binding;  // StepSpec::binding
 };
 void Fields(auto& archive, IsA<StepResult> auto& v) {
-  archive(v.step, v.exit_code, v.reason, v.ranks, v.laps, v.cpu_us, v.rss_peak_bytes);
+  archive(v.step, v.exit_code, v.reason, v.ranks, v.laps, v.usage, v.binding);
 }
 
 }  // namespace slipway

@@ -44,6 +44,9 @@ struct StepSpec {
   std::uint32_t cores = 0;          // that the job has on this node; 0: not known
   std::uint64_t memory_bytes = 0;   // of the job on this node; 0: not limited
   std::vector<std::uint32_t> cpus;  // of the job on this node, as the kernel numbers them; empty: all
+  std::vector<std::vector<std::uint32_t>> rank_cpus;  // of these, by rank here; empty: all of them for each
+  std::string binding;                                // rank_cpus in words, for reports
+  bool tell_binding = false;                          // to the user too (--cpu-bind=verbose)
 
   // What to run.
   std::vector<std::string> argv;
@@ -80,11 +83,11 @@ struct StepSpec {
 };
 void Fields(auto& archive, IsA<StepSpec> auto& v) {
   archive(v.version, v.step, v.cluster, v.job_name, v.user, v.home, v.shell, v.uid, v.gid, v.nodes,
-          v.tasks_per_node, v.node_index, v.ranks, v.cores_per_task, v.cores, v.memory_bytes, v.cpus, v.argv,
-          v.script, v.env, v.cwd, v.umask, v.mpi, v.image_digest, v.image_path, v.mounts, v.writable_tmpfs,
-          v.hooks, v.stdin_path, v.stdout_path, v.stderr_path, v.append_output, v.interactive_stdin,
-          v.time_limit_s, v.kill_grace_s, v.wireup_timeout_s, v.kill_on_bad_exit, v.client_dir, v.agent_uid,
-          v.task_devices);
+          v.tasks_per_node, v.node_index, v.ranks, v.cores_per_task, v.cores, v.memory_bytes, v.cpus,
+          v.rank_cpus, v.binding, v.tell_binding, v.argv, v.script, v.env, v.cwd, v.umask, v.mpi,
+          v.image_digest, v.image_path, v.mounts, v.writable_tmpfs, v.hooks, v.stdin_path, v.stdout_path,
+          v.stderr_path, v.append_output, v.interactive_stdin, v.time_limit_s, v.kill_grace_s,
+          v.wireup_timeout_s, v.kill_on_bad_exit, v.client_dir, v.agent_uid, v.task_devices);
 }
 
 inline constexpr std::size_t kStepSpecBytesMax = 64 << 20;

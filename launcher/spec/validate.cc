@@ -134,6 +134,7 @@ Result<LaunchSpec> DecodeLaunchSpec(std::string_view bytes) {
         if (cpu >= 8192) return Fail(Code::kInvalidArgument, "tasks: processor ", cpu);
       }
     }
+    TRY(CheckResourceLimits(spec.resource_limits));
     TRY(CheckConfinement(spec.confinement));
     return CheckHooks(spec.hooks);
   }();
@@ -188,6 +189,8 @@ Result<StepSpec> DecodeStepSpec(std::string_view bytes) {
       if (all[i] != i) return Fail(Code::kInvalidArgument, "ranks are not 0…n-1, each once");
     }
     if (all.empty()) return Fail(Code::kInvalidArgument, "no ranks");
+    if (!spec.rank_cpus.empty() && spec.rank_cpus.size() != spec.ranks[spec.node_index].size())
+      return Fail(Code::kInvalidArgument, "ranks and rank_cpus do not agree");
     if (spec.script.empty()) TRY(CheckArguments(spec.argv));
     TRY(CheckEnvironment(spec.env));
     TRY(CheckMounts(spec.mounts, 0));  // it brings no descriptors

@@ -240,6 +240,11 @@ class Applier {
     End(*step, *part, e.exit_code, e.reason, e.message, e.ended);
   }
 
+  void operator()(const StepFactsNoted& e) {
+    if (StepNode* part = FindPart(FindStep(e.step), e.node); part != nullptr)
+      part->facts = std::make_shared<const StepFacts>(e.facts);
+  }
+
   void operator()(const NodeRegistered& e) {
     Node& node = state_.nodes[e.node];
     bool rebooted = node.boot_id != e.boot_id;

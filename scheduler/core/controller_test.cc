@@ -41,8 +41,9 @@ TEST(Controller, StartsInteractiveStepOnAllNodesWithItsRanks) {
   JobId job = c.Submit(LaunchJob(2, 4));
   EXPECT_EQ(c.Sent("n1", "LaunchStep 1.1.0 part 0"), 1U);
   EXPECT_EQ(c.Sent("n2", "LaunchStep 1.1.0 part 1"), 1U);
-  auto ranks = RankMap(c.Of(job).steps[0].nodes);
-  EXPECT_EQ(ranks, (std::vector<std::vector<std::uint32_t>>{{0, 1}, {2, 3}}));
+  const auto& parts = c.Of(job).steps[0].nodes;
+  EXPECT_EQ(std::tuple(parts[0].first_rank, parts[0].tasks, parts[1].first_rank, parts[1].tasks),
+            std::tuple(0, 2, 2, 2));
   c.Finish(job);
   EXPECT_EQ(c.StateOf(job), "COMPLETED");
 }
@@ -351,6 +352,29 @@ TEST_F(Promises, TheyAreInTheStateAsLongAsTheyHold) {
   EXPECT_EQ(again->FindJob(wide)->planned, cluster.Of(wide).planned);
   cluster.Do(CancelJob{{1}, wide, {20001, false}});
   EXPECT_FALSE(cluster.Of(wide).planned.has_value());
+}
+
+TEST(Controller, WhatAStepUsedIsKeptByLogAndSnapshot) {
+  TestCluster c(2);
+  JobId job = c.Submit(LaunchJob(2, 4));
+  StepId step = c.PrimaryOf(job);
+  c.facts.binding = "cores 0:0 1:1";
+  c.Started(step, "n1");
+  c.Started(step, "n1");  // again: nothing new
+  c.facts.usage = {.cpu_us = 7, .memory_peak_bytes = 4096};
+  c.Ended(step, "n1");
+  auto kept = [](const State& state, JobId job) { return state.FindJob(job)->steps[0].nodes[0].facts; };
+  ASSERT_TRUE(kept(c.state(), job));
+  EXPECT_EQ(*kept(c.state(), job), c.facts);
+  EXPECT_FALSE(c.Of(job).steps[0].nodes[1].facts) << "nothing is known of the other node";
+  std::size_t noted = 0;
+  for (const std::string& record : c.log)
+    noted += std::holds_alternative<StepFactsNoted>(DecodeEvent(record)->body) ? 1 : 0;
+  EXPECT_EQ(noted, 2u);
+  auto again = DecodeState(EncodeState(c.state()));
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(*kept(*again, job), c.facts);
+  EXPECT_EQ(EncodeState(*again), EncodeState(c.state()));
 }
 
 }  // namespace

@@ -131,6 +131,13 @@ void Fields(auto& archive, IsA<StepNodeEnded> auto& v) {
   archive(v.step, v.node, v.exit_code, v.reason, v.message, v.ended, v.timings);
 }
 
+struct StepFactsNoted {  // of one node's part
+  StepId step;
+  std::string node;
+  StepFacts facts;
+};
+void Fields(auto& archive, IsA<StepFactsNoted> auto& v) { archive(v.step, v.node, v.facts); }
+
 struct NodeRegistered {
   std::string node;
   NodeFacts facts;
@@ -284,7 +291,7 @@ using EventBody =
                  StepNodeEnded, NodeRegistered, NodeLost, NodeDrained, NodeResumed, NodeDeclaredDown,
                  ImageStaged, JobUpdated, UsageClockSet, AccountSet, AccountRemoved, AssociationSet,
                  AssociationRemoved, JobPreempted, ReservationSet, ReservationRemoved, ArrayTaskMade,
-                 ArrayCancelled, StartPlanned, ImageDropped, JobSuspended, JobResumed>;
+                 ArrayCancelled, StartPlanned, ImageDropped, JobSuspended, JobResumed, StepFactsNoted>;
 
 struct Event {
   Time at;  // the controller's clock; never smaller than the event's before

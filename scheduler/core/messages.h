@@ -29,7 +29,7 @@ struct LaunchStep {
   std::string image_digest;  // resolved: the step's, else the job's; empty: no image
   JobId array;               // 0: none
   std::uint32_t array_task = 0;
-  std::vector<StepNode> nodes;   // the whole placement; ranks by RankMap
+  std::vector<StepNode> nodes;   // the whole placement; ranks in blocks, or as the command asks
   std::uint32_t node_index = 0;  // in nodes: the receiver
   NodeAllocation allocation;     // of the job on this node
   std::uint32_t cores_per_task = 1;
@@ -164,6 +164,7 @@ struct StepReport {
   std::string message;
   Time at;  // the node's clock; for kEnded the moment of its first failure, or of its end
   Timings timings;
+  StepFacts facts;
 };
 struct JobReleased {  // answer to EndJob; not acknowledged: it is asked for again until it comes
   std::string node;

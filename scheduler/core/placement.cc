@@ -202,13 +202,4 @@ Tres AskedOf(const Resources& r) {
   return asked;
 }
 
-std::vector<std::vector<std::uint32_t>> RankMap(const std::vector<StepNode>& nodes) {
-  std::vector<std::vector<std::uint32_t>> map;
-  for (const StepNode& node : nodes) {
-    std::vector<std::uint32_t>& ranks = map.emplace_back(node.tasks);
-    std::ranges::generate(ranks, [rank = node.first_rank]() mutable { return rank++; });
-  }
-  return map;
-}
-
 }  // namespace slipway::scheduler

@@ -55,9 +55,6 @@ NodeAllocation AllotOn(FreeNode& node, const Resources& resources, std::uint32_t
 // when the allocation is too small. Steps of a job share its resources: what other steps use does not count.
 Result<std::vector<StepNode>> PlaceStep(const Job& job, const Resources& resources);
 
-// ranks[i]: the global ranks on nodes[i].
-std::vector<std::vector<std::uint32_t>> RankMap(const std::vector<StepNode>& nodes);
-
 // Whether a job may be submitted at all. Refused with the reason: uid 0, nothing to run, contradictory or
 // absurd requests (kInvalidArgument).
 Result<> CheckSubmit(const JobSpec& spec);

@@ -64,6 +64,7 @@ struct PlanningPolicy::Follow {
   void operator()(const StepKillRequested&) const {}
   void operator()(const StepNodeStarted&) const {}
   void operator()(const StepNodeEnded&) const {}
+  void operator()(const StepFactsNoted&) const {}
   template <class NodeEvent>
   void operator()(const NodeEvent& e) const {
     policy.SyncNode(state, e.node);

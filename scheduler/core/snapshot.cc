@@ -140,6 +140,13 @@ struct AssociationImage {
 };
 void Fields(auto& archive, IsA<AssociationImage> auto& v) { archive(v.key, v.association, v.usage); }
 
+struct StepFactsImage {
+  JobId job;
+  std::uint32_t step = 0, part = 0;  // part: index into the step's nodes
+  StepFacts facts;
+};
+void Fields(auto& archive, IsA<StepFactsImage> auto& v) { archive(v.job, v.step, v.part, v.facts); }
+
 struct StateImage {
   std::uint16_t version = kVersion;
   std::uint64_t epoch = 0;
@@ -153,6 +160,7 @@ struct StateImage {
   std::vector<AssociationImage> associations;
   UsageClock usage_clock;
   std::vector<Reservation> reservations;
+  std::vector<StepFactsImage> step_facts;  // behind the rest, and only where there are some
 };
 // `specs`, `arrays` and `jobs`: the image's, or as they were in an earlier version.
 void FieldsV3(auto& archive, IsA<StateImage> auto& v, auto& specs, auto& arrays, auto& jobs) {
@@ -215,6 +223,16 @@ Result<StateImage> ReadImageV2(std::string_view bytes) {
   return image;
 }
 
+Result<StateImage> ReadPresentImage(std::string_view bytes) {
+  WireReader reader(bytes);
+  StateImage image;
+  reader(image);
+  if (!reader.failed() && reader.bytes_left() > 0) reader(image.step_facts);
+  if (reader.failed() || reader.bytes_left() > 0)
+    return Fail(Code::kInvalidArgument, "snapshot: malformed (", bytes.size(), " bytes)");
+  return image;
+}
+
 Result<StateImage> ReadImageV3(std::string_view bytes) {
   StateImageV3 old = TRY(Decode<StateImageV3>(bytes, "snapshot"));
   for (JobSpecV3& spec : old.specs) old.image.specs.push_back(std::move(spec.spec));
@@ -234,7 +252,7 @@ Result<StateImage> ReadImageV4(std::string_view bytes) {
 Result<StateImage> ReadImage(std::string_view bytes) {
   std::uint16_t version = 0;
   WireReader(bytes.substr(0, sizeof version))(version);
-  if (version == kVersion) return Decode<StateImage>(bytes, "snapshot");
+  if (version == kVersion) return ReadPresentImage(bytes);
   if (version == 4) return ReadImageV4(bytes);
   if (version == 3) return ReadImageV3(bytes);
   if (version == 2) return ReadImageV2(bytes);
@@ -378,7 +396,28 @@ std::string EncodeState(const State& state) {
     image.associations.push_back({key, association, state.usage.at(key)});
   image.usage_clock = state.usage_clock;
   for (const auto& [name, reservation] : state.reservations) image.reservations.push_back(reservation);
-  return Encode(image);
+  for (const auto& [id, job] : state.jobs) {
+    for (const Step& step : job.steps) {
+      for (std::uint32_t part = 0; part < step.nodes.size(); ++part) {
+        if (step.nodes[part].facts)
+          image.step_facts.push_back({id, step.number, part, *step.nodes[part].facts});
+      }
+    }
+  }
+  return image.step_facts.empty() ? Encode(image) : Encode(image) + Encode(image.step_facts);
+}
+
+// Of a state whose jobs are there already.
+static Result<> TakeFacts(State& state, std::vector<StepFactsImage> all) {
+  for (StepFactsImage& from : all) {
+    auto job = state.jobs.find(from.job);
+    auto wrong = [&] { return Fail(Code::kDataLoss, "snapshot: facts of a step that is not there"); };
+    if (job == state.jobs.end()) return wrong();
+    auto step = std::ranges::find(job->second.steps, from.step, &Step::number);
+    if (step == job->second.steps.end() || from.part >= step->nodes.size()) return wrong();
+    step->nodes[from.part].facts = std::make_shared<const StepFacts>(std::move(from.facts));
+  }
+  return {};
 }
 
 Result<State> DecodeState(std::string_view bytes) {
@@ -411,6 +450,7 @@ Result<State> DecodeState(std::string_view bytes) {
   state.usage_clock = image.usage_clock;
   for (Reservation& from : image.reservations) state.reservations[from.name] = std::move(from);
   for (JobImage& from : image.jobs) TRY(AddJob(state, std::move(from), specs));
+  TRY(TakeFacts(state, std::move(image.step_facts)));
   return state;
 }
 

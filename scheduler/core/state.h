@@ -112,6 +112,27 @@ void Fields(auto& archive, IsA<Timings> auto& v) { archive(v.stage_us, v.start_u
 enum class StepState : std::uint8_t { kStarting = 1, kRunning = 2, kEnded = 3 };
 std::string_view StepStateName(StepState state);
 
+// What the ranks of a step used on one node. 0: nothing, or not known there.
+struct StepUsage {
+  std::uint64_t cpu_us = 0, cpu_user_us = 0, cpu_system_us = 0;
+  std::uint64_t memory_peak_bytes = 0, swap_peak_bytes = 0;
+  std::uint64_t io_read_bytes = 0, io_write_bytes = 0;
+  std::uint64_t pressure_cpu_us = 0, pressure_memory_us = 0,
+                pressure_io_us = 0;  // something of it waited so long
+  bool operator==(const StepUsage&) const = default;
+};
+void Fields(auto& archive, IsA<StepUsage> auto& v) {
+  archive(v.cpu_us, v.cpu_user_us, v.cpu_system_us, v.memory_peak_bytes, v.swap_peak_bytes, v.io_read_bytes,
+          v.io_write_bytes, v.pressure_cpu_us, v.pressure_memory_us, v.pressure_io_us);
+}
+// And how they were bound there: the node's word, for people and accounting.
+struct StepFacts {
+  StepUsage usage;      // once it has ended
+  std::string binding;  // one line
+  bool operator==(const StepFacts&) const = default;
+};
+void Fields(auto& archive, IsA<StepFacts> auto& v) { archive(v.usage, v.binding); }
+
 struct StepNode {
   std::string node;
   std::uint32_t first_rank = 0, tasks = 0;
@@ -121,6 +142,8 @@ struct StepNode {
   std::string message;  // one line, of a failure
   Time started, ended;  // by the node's clock; 0: not
   Timings timings;
+  std::shared_ptr<const StepFacts>
+      facts;  // null: none are known. Not of an event's bytes: StepFactsNoted brings them
   bool operator==(const StepNode&) const = default;
 };
 void Fields(auto& archive, IsA<StepNode> auto& v) {

@@ -154,6 +154,7 @@ class TestCluster {
   }
 
   Time now{1'700'000'000'000'000};
+  StepFacts facts;               // of the next reports
   std::vector<std::string> log;  // records
   std::vector<Send> sent;
   Result<Answer> answer = Done{};
@@ -162,7 +163,8 @@ class TestCluster {
   void Report(const StepId& step, const std::string& node, ReportKind kind, std::int32_t exit_code,
               EndReason reason) {
     now.us += 1000;
-    Do(StepReport{node, controller_->SessionOf(node), ++seq_, step, kind, exit_code, reason, "", now, {}});
+    Do(StepReport{
+        node, controller_->SessionOf(node), ++seq_, step, kind, exit_code, reason, "", now, {}, facts});
   }
   void Run(std::vector<Effect> effects) {
     for (Effect& effect : effects) {

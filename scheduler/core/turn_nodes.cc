@@ -22,6 +22,8 @@ void Controller::Turn::operator()(const StepReport& input) {
   if (step != nullptr) {
     auto part = std::ranges::find(step->nodes, input.node, &StepNode::node);
     bool counts = part != step->nodes.end() && part->state != StepState::kEnded;
+    if (counts && input.facts != (part->facts ? *part->facts : StepFacts()))
+      Record(StepFactsNoted{input.step, input.node, input.facts});
     if (counts && input.kind == ReportKind::kEnded) {
       EndReason reason = input.reason == EndReason::kNone ? EndReason::kExited : input.reason;
       Record(StepNodeEnded{input.step, input.node, input.exit_code, reason, input.message, input.at,

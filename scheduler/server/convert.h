@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -76,6 +77,10 @@ StepId StepIdOf(const v1::StepKey& key);
 void ToProto(const StepId& id, v1::StepKey* out);
 // `session` and the checked node name are the caller's. kInvalidArgument for facts that cannot be.
 Result<RegisterNode> RegisterOf(const v1::Register& message);
+// What of it is true for as long as the node is there and is not the core's: cannot, numa_nodes, processors;
+// bounded.
+std::shared_ptr<const v1::Node> PresentFactsOf(const v1::Register& message);
+void AddPresentFacts(const v1::Node& facts, v1::Node* out);
 // Nothing for a report that only says how far a start has come (STAGING).
 std::optional<StepReport> ReportOf(const v1::StepReport& message);
 
@@ -90,9 +95,15 @@ struct LaunchContext {
   const State* state = nullptr;  // addresses of the nodes
   const Site* site = nullptr;    // names of their GPUs
 };
-// `processes_per_core_max` 0: as many processes as the node gives.
-LaunchCredential CredentialOf(const LaunchStep& launch, const std::string& cluster_id,
-                              std::uint32_t processes_per_core_max);
+struct CredentialTerms {
+  std::string cluster_id;
+  std::uint32_t processes_per_core_max = 0;  // 0: as many processes as the node gives
+  std::vector<std::string> job_cgroup;       // CgroupShare::site
+  const Node* node = nullptr;                // the receiver; null: no processors are bound
+  const v1::Node* present = nullptr;         // its present facts; null: no memory nodes are
+};
+// An error only where job_cgroup means nothing.
+Result<LaunchCredential> CredentialOf(const LaunchStep& launch, const CredentialTerms& terms);
 void ToProto(const LaunchStep& launch, const LaunchContext& context, const SignedCredential& credential,
              v1::ToNode* out);
 

@@ -6,6 +6,7 @@
 
 #include "base/crypto/crypto.h"
 #include "base/text/text.h"
+#include "launcher/spec/task_binding.h"
 #include "scheduler/core/placement.h"
 #include "scheduler/server/convert.h"
 #include "slipway/v1/node.pb.h"
@@ -16,7 +17,7 @@ namespace {
 constexpr std::uint32_t kCoresMax = 65536;
 constexpr std::uint64_t kMemoryBytesMax = std::uint64_t{1} << 50;
 constexpr std::size_t kLineBytesMax = 1024, kGpuIdBytesMax = 128;
-constexpr int kGpusMax = 1024;
+constexpr int kGpusMax = 1024, kCannotMax = 64, kProcessorsMax = 8192;
 
 std::string Line(const std::string& text) {
   std::string line = text.substr(0, kLineBytesMax);
@@ -94,12 +95,28 @@ void ToProto(const Command& in, const LaunchStep& launch, const PathNames& names
 }
 
 // Cores to the kernel's processors; none where the node only counts its cores.
-void AddCpus(const LaunchStep& launch, const Node* node, v1::LaunchStep* out) {
-  if (node == nullptr) return;
+std::vector<std::uint32_t> CpusOf(const LaunchStep& launch, const Node* node) {
+  std::vector<std::uint32_t> cpus;
+  if (node == nullptr) return cpus;
   for (std::uint32_t core : launch.allocation.cores.Numbers()) {
-    if (core >= node->facts.core_cpus.size()) return out->clear_cpus();
-    for (std::uint32_t cpu : node->facts.core_cpus[core]) out->add_cpus(cpu);
+    if (core >= node->facts.core_cpus.size()) return {};
+    cpus.insert(cpus.end(), node->facts.core_cpus[core].begin(), node->facts.core_cpus[core].end());
   }
+  return cpus;
+}
+
+// Memory of other nodes is a last resort of the kernel's; that there is none is for the user to say: his job
+// then ends when the memory beside its cores, which others may use as well, is used up.
+bool WantsLocalMemory(const std::vector<std::string>& env) {
+  return StepVariable(env, kMemBindVariable) == "local";
+}
+
+std::vector<std::uint32_t> MemoryNodesOf(const v1::Node& facts, const std::vector<std::uint32_t>& cpus) {
+  std::vector<std::uint32_t> nodes;
+  for (const v1::Processor& processor : facts.processors()) {
+    if (std::ranges::find(cpus, processor.cpu()) != cpus.end()) nodes.push_back(processor.numa());
+  }
+  return nodes;
 }
 
 // The job's GPUs here: as the agent named them, or by their CDI names where the site gives these; and by
@@ -173,8 +190,17 @@ Result<RegisterNode> RegisterOf(const v1::Register& in) {
   return out;
 }
 
+static StepFacts FactsOf(const v1::StepReport& in) {
+  const v1::StepUsage& usage = in.usage();
+  return {{usage.cpu_us(), usage.cpu_user_us(), usage.cpu_system_us(), usage.memory_peak_bytes(),
+           usage.swap_peak_bytes(), usage.io_read_bytes(), usage.io_write_bytes(), usage.pressure_cpu_us(),
+           usage.pressure_memory_us(), usage.pressure_io_us()},
+          Line(in.binding())};
+}
+
 std::optional<StepReport> ReportOf(const v1::StepReport& in) {
   StepReport out;
+  out.facts = FactsOf(in);
   out.step = StepIdOf(in.step());
   out.timings = TimingsOf(in);
   switch (in.kind()) {
@@ -195,11 +221,22 @@ std::optional<StepReport> ReportOf(const v1::StepReport& in) {
   }
 }
 
-LaunchCredential CredentialOf(const LaunchStep& launch, const std::string& cluster_id,
-                              std::uint32_t processes_per_core_max) {
+std::shared_ptr<const v1::Node> PresentFactsOf(const v1::Register& in) {
+  auto out = std::make_shared<v1::Node>();
+  for (const std::string& what : in.facts().cannot()) {
+    if (out->cannot_size() < kCannotMax) out->add_cannot(Line(what));
+  }
+  out->set_numa_nodes(in.facts().numa_nodes());
+  if (in.facts().processors_size() <= kProcessorsMax) *out->mutable_processors() = in.facts().processors();
+  return out;
+}
+
+void AddPresentFacts(const v1::Node& facts, v1::Node* out) { out->MergeFrom(facts); }
+
+Result<LaunchCredential> CredentialOf(const LaunchStep& launch, const CredentialTerms& terms) {
   const User& user = launch.job->user;
   LaunchCredential out;
-  out.cluster = cluster_id;
+  out.cluster = terms.cluster_id;
   out.node = launch.nodes.at(launch.node_index).node;
   out.epoch = launch.epoch;
   out.step = {launch.step.job.value, launch.step.attempt, launch.step.step};
@@ -212,10 +249,15 @@ LaunchCredential CredentialOf(const LaunchStep& launch, const std::string& clust
   out.user = user.name;
   out.image_digest = launch.image_digest;
   out.changes_image = launch.command->writable_tmpfs;
-  out.limits.cores = launch.allocation.cores.count();
-  out.limits.memory_bytes_max = launch.allocation.memory_bytes;
-  out.limits.pids_max = out.limits.cores * processes_per_core_max;
   out.limits.time_limit_s = launch.time_limit_s;
+  CgroupShare share{.cores = launch.allocation.cores.count(),
+                    .memory_bytes = launch.allocation.memory_bytes,
+                    .cpus = CpusOf(launch, terms.node),
+                    .site = terms.job_cgroup};
+  share.processes_max = share.cores * terms.processes_per_core_max;
+  if (terms.present != nullptr && WantsLocalMemory(launch.command->env))
+    share.memory_nodes = MemoryNodesOf(*terms.present, share.cpus);
+  out.limits.cgroup = TRY_CONTEXT(CgroupSettingsOf(share), "controller.job_cgroup");
   return out;
 }
 
@@ -235,19 +277,22 @@ void ToProto(const LaunchStep& launch, const LaunchContext& context, const Signe
     out->add_node_addresses(facts != nullptr ? facts->address : std::string());
   }
   out->set_node_index(launch.node_index);
-  for (const auto& ranks : RankMap(launch.nodes)) {
+  std::vector<std::uint32_t> tasks;
+  for (const StepNode& node : launch.nodes) tasks.push_back(node.tasks);
+  auto map = DealRanks(tasks, DistributionOf(launch.command->env));
+  for (const auto& ranks : map) {
     v1::RankList* list = out->add_ranks();
     for (std::uint32_t rank : ranks) list->add_ranks(rank);
   }
   const StepNode& mine = launch.nodes.at(launch.node_index);
   PathNames names{launch.step.job, launch.array, launch.array_task, mine.node, std::nullopt};
-  if (mine.tasks == 1) names.rank = mine.first_rank;
+  if (mine.tasks == 1) names.rank = map[launch.node_index].front();
   ToProto(*launch.command, launch, names, out->mutable_program());
   AddGpus(launch, context.site->TraitsOf(mine.node), out);
   out->set_cores_per_task(launch.cores_per_task);
   out->set_cores(static_cast<std::uint32_t>(launch.allocation.cores.Numbers().size()));
   out->set_memory_bytes(launch.allocation.memory_bytes);
-  AddCpus(launch, context.state->FindNode(mine.node), out);
+  for (std::uint32_t cpu : CpusOf(launch, context.state->FindNode(mine.node))) out->add_cpus(cpu);
   out->set_time_limit_s(launch.time_limit_s);
   out->set_job_name(launch.job->name);
   const User& user = launch.job->user;

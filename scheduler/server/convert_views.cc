@@ -75,6 +75,23 @@ std::string EndText(EndReason reason, const std::string& message) {
                                                                     : std::string(EndReasonName(reason));
 }
 
+void ToProto(const StepNode& node, v1::StepPart* out) {
+  const StepUsage& used = node.facts->usage;
+  out->set_node(node.node);
+  out->set_binding(node.facts->binding);
+  v1::StepUsage& usage = *out->mutable_usage();
+  usage.set_cpu_us(used.cpu_us);
+  usage.set_cpu_user_us(used.cpu_user_us);
+  usage.set_cpu_system_us(used.cpu_system_us);
+  usage.set_memory_peak_bytes(used.memory_peak_bytes);
+  usage.set_swap_peak_bytes(used.swap_peak_bytes);
+  usage.set_io_read_bytes(used.io_read_bytes);
+  usage.set_io_write_bytes(used.io_write_bytes);
+  usage.set_pressure_cpu_us(used.pressure_cpu_us);
+  usage.set_pressure_memory_us(used.pressure_memory_us);
+  usage.set_pressure_io_us(used.pressure_io_us);
+}
+
 void ToProto(const Step& step, v1::Step* out) {
   out->set_step_id(step.number);
   out->set_state(StepStateText(step));
@@ -92,6 +109,9 @@ void ToProto(const Step& step, v1::Step* out) {
   AddLap(out, "start", step.timings.start_us);
   AddLap(out, "wireup", step.timings.wireup_us);
   AddLap(out, "run", step.timings.run_us);
+  for (const StepNode& node : step.nodes) {
+    if (node.facts) ToProto(node, out->add_parts());
+  }
 }
 
 void ToProto(const Amount& in, v1::Amount* out) {

@@ -21,13 +21,15 @@
 
 namespace slipway::v1 {
 class FromNode;
-}
+class Node;
+}  // namespace slipway::v1
 
 namespace slipway::scheduler {
 
 struct HeadOptions {
   std::string cluster_id, cluster_name;
   std::uint32_t processes_per_core_max = 0;  // 0: no limit
+  std::vector<std::string> job_cgroup;       // CgroupShare::site
   Duration node_lost_after = std::chrono::seconds(30);
   Duration heartbeat = std::chrono::seconds(5);
   std::uint64_t snapshot_every = 20'000;  // records
@@ -70,6 +72,8 @@ class Head final : public EffectSink {
   Explanation Explain(JobId job) const { return controller_->Explain(job, Now()); }
   FairTree Shares() const { return controller_->Shares(); }
   const Site& site() const { return controller_->site(); }
+  const v1::Node* PresentFactsOf(
+      const std::string& node) const;  // null: it has not been here since our start
   Time Now() const;
   Result<> CheckOwner(JobId job, Requester by) const;  // of a job or an array
   // Does a job that has not ended use this image?
@@ -107,6 +111,7 @@ class Head final : public EffectSink {
     std::uint64_t session = 0;  // the newest
     MonotonicTime heard;
     bool lost = false;
+    std::shared_ptr<const v1::Node> facts;  // of the newest registration
   };
   struct Watching {
     JobId job;

@@ -68,7 +68,9 @@ Result<std::uint64_t> Head::NodeJoins(const std::string& node, NodePort* port, c
   if (auto old = sessions_.find(presence.session); old != sessions_.end()) {
     old->second.port->Close(Error{Code::kAborted, 0, "a later stream of this node has taken over"});
   }
-  presence = {number, loop_.Now(), false};
+  presence = {number, loop_.Now(), false, scheduler::PresentFactsOf(first.register_())};
+  for (const std::string& what : presence.facts->cannot())
+    Log(Level::kWarn, "node cannot hold a limit", {{"node", node}, {"what", what}});
   sessions_.emplace(number, Session{node, port});
   input.session = number;
   Log(Level::kInfo, "node joined",
@@ -82,6 +84,11 @@ Result<std::uint64_t> Head::NodeJoins(const std::string& node, NodePort* port, c
     NodeReports(sessions_.at(number), number, message);
   }
   return number;
+}
+
+const v1::Node* Head::PresentFactsOf(const std::string& node) const {
+  auto at = presence_of_.find(node);
+  return at == presence_of_.end() ? nullptr : at->second.facts.get();
 }
 
 void Head::NodeSays(std::uint64_t number, const v1::FromNode& message) {
@@ -194,9 +201,12 @@ void Head::SendToNode(Session& session, const NodeMessage& message) {
   v1::ToNode out;
   out.set_epoch(state().epoch);
   if (auto* launch = std::get_if<LaunchStep>(&message)) {
+    auto credential =
+        CredentialOf(*launch, {options_.cluster_id, options_.processes_per_core_max, options_.job_cgroup,
+                               state().FindNode(session.node), PresentFactsOf(session.node)});
+    CHECK(credential.has_value());  // job_cgroup was read at our start
     ToProto(*launch, {options_.cluster_id, options_.cluster_name, &state(), &site()},
-            SignCredential(CredentialOf(*launch, options_.cluster_id, options_.processes_per_core_max), key_),
-            &out);
+            SignCredential(*credential, key_), &out);
     // What a driver's libraries have to fit.
     if (out.launch().gpu_ids_size() != 0 && options_.libc_of)
       out.mutable_launch()->set_image_libc(options_.libc_of(launch->image_digest));

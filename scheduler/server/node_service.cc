@@ -196,7 +196,9 @@ class NodeService final : public v1::Nodes::CallbackService {
  private:
   void Show(const std::string& name, v1::ListNodesReply* reply) {
     const State& state = context_.head.state();
-    ToProto(*state.FindNode(name), state, context_.head.site(), context_.head.Now(), reply->add_nodes());
+    v1::Node* out = reply->add_nodes();
+    ToProto(*state.FindNode(name), state, context_.head.site(), context_.head.Now(), out);
+    if (const v1::Node* facts = context_.head.PresentFactsOf(name)) AddPresentFacts(*facts, out);
   }
   template <class Fill>
   grpc::ServerUnaryReactor* Read(grpc::CallbackServerContext* call, Fill fill) {

@@ -5,6 +5,7 @@
 
 #include "base/log/log.h"
 #include "base/text/hostlist.h"
+#include "launcher/spec/task_binding.h"
 #include "scheduler/server/convert.h"
 #include "slipway/v1/job.pb.h"
 #include "slipway/v1/node.pb.h"
@@ -139,6 +140,15 @@ void Relays::Grant(const std::string& node, std::uint64_t session, const StepId&
   world_.send(node, message);
 }
 
+// Ranks that were dealt out otherwise than in blocks are only known to be the step's.
+static bool RankIsOf(std::uint32_t rank, const StepNode& part, const Step& step) {
+  if (DistributionOf(step.command->env).nodes == Distribution::kBlock)
+    return rank >= part.first_rank && rank - part.first_rank < part.tasks;
+  std::uint64_t tasks = 0;
+  for (const StepNode& node : step.nodes) tasks += node.tasks;
+  return rank < tasks;
+}
+
 bool Relays::TakeOutput(const std::string& node, std::uint64_t session, OutputPiece output) {
   const Job* job = world_.state().FindJob(output.step.job);
   const Step* step =
@@ -146,9 +156,7 @@ bool Relays::TakeOutput(const std::string& node, std::uint64_t session, OutputPi
   if (step == nullptr) return true;  // late: of an attempt that is over
   auto part =
       std::find_if(step->nodes.begin(), step->nodes.end(), [&](const StepNode& n) { return n.node == node; });
-  if (part == step->nodes.end() || output.rank < part->first_rank ||
-      output.rank - part->first_rank >= part->tasks)
-    return false;
+  if (part == step->nodes.end() || !RankIsOf(output.rank, *part, *step)) return false;
   if (output.stream != 1 && output.stream != 2) return false;
   Key key{output.step.job, output.step.step};
   auto at = relays_.find(key);

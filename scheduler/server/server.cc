@@ -72,6 +72,9 @@ Result<> Server::OpenState(const Config& config, SigningKey key, const std::stri
   HeadOptions options{.cluster_id = cluster_id, .cluster_name = config.String("cluster.name")};
   options.processes_per_core_max =
       static_cast<std::uint32_t>(config.Integer("controller.processes_per_core_max"));
+  options.job_cgroup = config.List("controller.job_cgroup");
+  TRY_CONTEXT(CgroupSettingsOf({.memory_bytes = 1 << 30, .site = options.job_cgroup}),
+              "controller.job_cgroup");
   options.node_lost_after = config.Seconds("controller.node_lost_after");
   options.heartbeat = config.Seconds("controller.heartbeat");
   options.reattach_within = config.Seconds("controller.reattach_within");

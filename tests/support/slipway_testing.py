@@ -176,6 +176,7 @@ class ClusterTest(unittest.TestCase):
     """A module's cluster of NODES nodes, an ordinary user on it, IMAGES in its catalogue."""
     NODES = 2
     IMAGES = ("mpi", "tiny")
+    CORES = 8  # of each node; None: the machine's own, which ranks are then bound to
     ROOTLESS = False  # also when root runs the tests: the account brings its own cluster up
     OPTIONS = {}  # of dev up, besides
 
@@ -184,7 +185,8 @@ class ClusterTest(unittest.TestCase):
         cls.account = Account()
         cls.addClassCleanup(cls.account.remove)
         files = {name: image(name) for name in cls.IMAGES}
-        cls.cluster = Cluster(nodes=cls.NODES, user=cls.account.entry, rootless=cls.ROOTLESS, cores=8, **cls.OPTIONS)
+        cls.cluster = Cluster(nodes=cls.NODES, user=cls.account.entry, rootless=cls.ROOTLESS,
+                              **({"cores": cls.CORES} if cls.CORES else {}), **cls.OPTIONS)
         cls.addClassCleanup(cls.cluster.down)
         for name, file in files.items():
             setattr(cls, name, file)

@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What a step is given of a node, and what is kept of its use: binding, distribution, limits of the shell, figures."""
+import resource
+import unittest
+
+import slipway_testing as t
+
+
+class Resources(t.ClusterTest):
+    NODES = 2
+    CORES = None
+    IMAGES = ("tiny",)
+
+    def launch(self, *options, command=("true",), **how):
+        return self.cluster("launch", "--mpi=none", "--image", "tiny", *options, "--", *command, **how)
+
+    def last_job(self):
+        return max(job["job_id"] for job in self.cluster.json("jobs", "--all")["jobs"])
+
+    def test_nodes_say_what_they_cannot_hold(self):
+        """Here no controller may be there at all; whatever is missing has a line, and what is there has none."""
+        for node in self.cluster.json("nodes")["nodes"]:
+            said = {line.split(":")[0] for line in node["cannot"]}
+            self.assertLessEqual(said, {"processes", "memory", "pids", "cpu", "cpuset", "io", "hugetlb", "devices", "io.weight",
+                                        "memory.oom.group", "memory.swap.max", "memory.high", "cpu.weight", "cpuset.mems"})
+            text = self.cluster("nodes").stdout
+            for limit in said:
+                self.assertIn(limit + ":", text)
+
+    def test_ranks_are_dealt_to_nodes_as_asked(self):
+        script = ("sh", "-c", "echo $SLIPWAY_RANK $SLIPWAY_NODE_INDEX")
+        lines = self.launch("-N2", "-n2", command=script).stdout.splitlines()
+        self.assertEqual(sorted(lines), ["0 0", "1 1"])
+        lines = self.launch("-N2", "-n4", "--ntasks-per-node=2", "-m", "cyclic", command=script).stdout.splitlines()
+        self.assertEqual(sorted(lines), ["0 0", "1 1", "2 0", "3 1"])
+        lines = self.launch("-N2", "-n4", "--ntasks-per-node=2", "-m", "block", command=script).stdout.splitlines()
+        self.assertEqual(sorted(lines), ["0 0", "1 0", "2 1", "3 1"])
+
+    def test_a_bound_rank_has_its_processors_and_everybody_can_see_them(self):
+        done = self.launch("-n1", "--cpu-bind=verbose,threads", command=("grep", "Cpus_allowed_list", "/proc/self/status"))
+        cpu = done.stdout.split()[1]
+        self.assertTrue(cpu.isdigit(), done.stdout)
+        self.assertIn(f"rank 0 (0 here): processors {cpu}", done.stderr)
+        step = self.cluster.job(self.last_job())["steps"][0]
+        self.assertEqual(step["parts"][0]["binding"], f"threads 0:{cpu}")
+        self.assertIn(f"threads 0:{cpu}", self.cluster("job", str(self.last_job())).stdout)
+
+    def test_processors_of_others_are_refused_by_number(self):
+        done = self.launch("-n1", "--cpu-bind=map_cpu:8000", check=125)
+        self.assertIn("processor 8000 is not one of the step's here", done.stderr)
+
+    def test_words_that_mean_nothing_are_refused_before_anything_is_asked(self):
+        for option in ("--cpu-bind=core", "--distribution=spread", "--hint=fast", "--mem-bind=far", "--propagate=FILES"):
+            done = self.launch("-n1", option)
+            self.assertNotEqual(done.returncode, 0, done)
+            self.assertIn(option.split("=")[0], done.stderr)
+
+    def test_what_a_step_used_is_kept(self):
+        self.launch("-n1", command=("sh", "-c", "n=0; while [ $n -lt 200000 ]; do n=$((n+1)); done"))
+        job = self.cluster.job(self.last_job())
+        [part] = job["steps"][0]["parts"]
+        self.assertEqual(part["node"], job["nodes"][0])
+        if any(line.startswith("processes:") for node in self.cluster.json("nodes")["nodes"] for line in node["cannot"]):
+            self.skipTest("no cgroup v2 here: nothing is known")
+        self.assertGreater(part["cpu_us"], 10_000)
+
+    def test_limits_of_the_shell_go_along_when_they_are_asked_to(self):
+        soft = min(333, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        own = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, own[1]))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, own)
+        self.assertEqual(self.launch("-n1", "--propagate=NOFILE", command=("sh", "-c", "ulimit -n")).stdout.strip(), str(soft))
+        self.assertNotEqual(self.launch("-n1", command=("sh", "-c", "ulimit -n")).stdout.strip(), str(soft))
+
+
+if __name__ == "__main__":
+    unittest.main()
