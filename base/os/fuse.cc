@@ -47,7 +47,8 @@ std::set<std::uint32_t> FuseConnectionsIn(std::string_view mountinfo) {
     mountinfo.remove_prefix(std::min(mountinfo.size(), line.size() + 1));
     // "id parent major:minor root mountpoint … - type source options"
     std::size_t type = line.find(" - fuse");
-    if (type == line.npos || std::string_view(" .b").find(line[std::min(type + 7, line.size() - 1)]) == line.npos)
+    if (type == line.npos ||
+        std::string_view(" .b").find(line[std::min(type + 7, line.size() - 1)]) == line.npos)
       continue;  // fuse, fuse.sshfs, fuseblk; not fusectl
     std::size_t device = line.find(" 0:");
     if (device == line.npos) continue;

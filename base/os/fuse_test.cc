@@ -41,7 +41,8 @@ class DeafServer : public testing::Test {
       if (::read(mapped.read.get(), &word, 1) != 1) ::_exit(1);
       if (::setresgid(0, 0, 0) < 0 || ::setresuid(0, 0, 0) < 0) ::_exit(6);
       if (::mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr) < 0) ::_exit(2);
-      AnswerNobody(folder_, Asker::kOurselves, [&] { [[maybe_unused]] auto n = ::write(asked.write.get(), &word, 1); });
+      AnswerNobody(folder_, Asker::kOurselves,
+                   [&] { [[maybe_unused]] auto n = ::write(asked.write.get(), &word, 1); });
     }
     std::string proc = Cat("/proc/", server_.pid());
     ASSERT_TRUE(WriteInto(proc + "/setgroups", "deny"));

@@ -33,9 +33,8 @@ struct BrokerBesideADeafFileSystem : RealBroker {
     }
     asked = std::move(pipe.read);
     // Not by a look at the folder: that would be the question.
-    ASSERT_TRUE(Eventually([&] {
-      return ReadFile("/proc/self/mountinfo").value().find(dir + "/deaf ") != std::string::npos;
-    }));
+    ASSERT_TRUE(Eventually(
+        [&] { return ReadFile("/proc/self/mountinfo").value().find(dir + "/deaf ") != std::string::npos; }));
   }
   void TearDown() override {
     if (dir.empty()) return;

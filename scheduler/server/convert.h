@@ -77,6 +77,7 @@ void ToProto(const StepId& id, v1::StepKey* out);
 Result<RegisterNode> RegisterOf(const v1::Register& message);
 // Nothing for a report that only says how far a start has come (STAGING).
 std::optional<StepReport> ReportOf(const v1::StepReport& message);
+ReportCondition ConditionOf(const v1::NodeCondition& message);
 
 // ---- To nodes
 

@@ -37,6 +37,8 @@ EndReason EndReasonOf(const v1::StepReport& in) {
       return EndReason::kOutOfMemory;
     case v1::StepReport::LAUNCH_FAILED:
       return EndReason::kLaunchFailed;
+    case v1::StepReport::NODE_UNFIT:
+      return EndReason::kNodeUnfit;
     default:
       break;
   }
@@ -145,6 +147,10 @@ Result<RegisterNode> RegisterOf(const v1::Register& in) {
   }
   for (const v1::StepReport& step : in.steps()) out.steps.push_back(StepIdOf(step.step()));
   return out;
+}
+
+ReportCondition ConditionOf(const v1::NodeCondition& in) {
+  return {.node = {}, .session = 0, .reason = Line(in.reason()), .keep = in.keep()};
 }
 
 std::optional<StepReport> ReportOf(const v1::StepReport& in) {

@@ -125,6 +125,8 @@ class Head final : public EffectSink {
   bool SendNow(const std::string& node, const v1::ToNode& message);
   void GrantRunning(const std::string& node, std::uint64_t session);
   void NodeReports(Session& session, std::uint64_t number, const v1::FromNode& message);
+  void NodeFinds(const Session& session, std::uint64_t number, const v1::NodeCondition& condition);
+  void AnswerHeartbeat(Session& session, std::uint64_t sequence);
   void ExpectClients();
   void WakeJob(JobId job);
   void WakeTasks(JobId array);

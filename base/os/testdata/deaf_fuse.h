@@ -16,8 +16,8 @@
 
 namespace slipway {
 
-// In a process that may mount: never returns. `asked` is called once a question (of a thread of our own, or of
-// whoever comes) has been taken from the kernel; it is never answered.
+// In a process that may mount: never returns. `asked` is called once a question (of a thread of our own, or
+// of whoever comes) has been taken from the kernel; it is never answered.
 enum class Asker { kOurselves, kOthers };
 [[noreturn]] inline void AnswerNobody(const std::string& mount_point, Asker asker,
                                       const std::function<void()>& asked) {
@@ -34,7 +34,8 @@ enum class Asker { kOurselves, kOthers };
     std::thread([&] { ::access((mount_point + "/name").c_str(), F_OK); }).detach();
   alignas(8) static char request[1 << 18];
   for (;;) {
-    if (::read(fuse.get(), request, sizeof request) < static_cast<ssize_t>(sizeof(fuse_in_header))) ::_exit(4);
+    if (::read(fuse.get(), request, sizeof request) < static_cast<ssize_t>(sizeof(fuse_in_header)))
+      ::_exit(4);
     fuse_in_header header;
     std::memcpy(&header, request, sizeof header);
     if (header.opcode != FUSE_INIT) break;
