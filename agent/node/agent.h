@@ -8,6 +8,8 @@
 #include <memory>
 #include <string>
 
+#include "agent/health/health.h"
+#include "agent/health/job_gate.h"
 #include "agent/node/facts.h"
 #include "api/tls.h"
 #include "base/loop/loop.h"
@@ -27,6 +29,8 @@ struct AgentOptions {
   std::string token_socket, client_dir;  // empty: none
   std::string boot_id;
   NodeFacts facts;
+  HealthOptions health;  // folders and node are filled in
+  GateOptions gate;      // so are node and state_dir
 };
 Result<AgentOptions> AgentOptionsOf(const Config& config);
 

@@ -27,6 +27,7 @@ namespace slipway::scheduler {
 struct HeadOptions {
   std::string cluster_id, cluster_name;
   std::uint32_t processes_per_core_max = 0;  // 0: no limit
+  std::uint32_t drain_after_users = 3;       // scheduler/core/node_failures.h
   Duration node_lost_after = std::chrono::seconds(30);
   Duration heartbeat = std::chrono::seconds(5);
   std::uint64_t snapshot_every = 20'000;  // records

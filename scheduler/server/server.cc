@@ -68,6 +68,7 @@ Result<> Server::OpenState(const Config& config, SigningKey key, const std::stri
                                                 config.Bytes("controller.image_quota_project")}),
                         state_dir);
   HeadOptions options{.cluster_id = cluster_id, .cluster_name = config.String("cluster.name")};
+  options.drain_after_users = static_cast<std::uint32_t>(config.Integer("controller.drain_after_users"));
   options.processes_per_core_max =
       static_cast<std::uint32_t>(config.Integer("controller.processes_per_core_max"));
   options.node_lost_after = config.Seconds("controller.node_lost_after");
