@@ -159,6 +159,17 @@ const Settings& DaemonSettings() {
        .type = S::kBytes,
        .fallback = "0",
        .doc = "Memory to offer, bytes; 0: all that hwloc finds."},
+      {.key = "agent.private_shm",
+       .type = S::kBool,
+       .fallback = "true",
+       .doc =
+           "Each step of a job has a /dev/shm of its own, which goes with it; else the node's, where what a "
+           "job leaves stays."},
+      {.key = "agent.private_tmp",
+       .type = S::kBytes,
+       .fallback = "0",
+       .doc = "Each step has a /tmp and a /var/tmp of its own in memory, so large at most, which go with it; "
+              "0: the node's, where what a job leaves stays."},
       {.key = "agent.health_check",
        .type = S::kString,
        .doc = "A program that says how the node is, as Nagios' plugins do: 0 OK, 1 WARNING, 2 CRITICAL (the "

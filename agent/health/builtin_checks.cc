@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/health/builtin_checks.h"
 
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -31,6 +33,21 @@ void JudgeFileSystem(const FileSystemFacts& facts, const HealthLimits& limits,
 
 }  // namespace
 
+bool IsReadOnly(const std::string& mountinfo, const std::string& device) {
+  std::istringstream lines(mountinfo);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream fields(line);
+    std::string id, parent, number, type, source, options;
+    fields >> id >> parent >> number;
+    std::size_t behind = line.find(" - ");
+    if (number != device || behind == line.npos) continue;
+    std::istringstream rest(line.substr(behind + 3));
+    rest >> type >> source >> options;
+    return options == "ro" || options.starts_with("ro,");
+  }
+  return false;
+}
+
 std::vector<std::string> JudgeHost(const HostFacts& facts, const HealthLimits& limits) {
   std::vector<std::string> findings;
   for (const FileSystemFacts& one : facts.file_systems) JudgeFileSystem(one, limits, findings);
@@ -50,6 +67,7 @@ std::vector<std::string> JudgeHost(const HostFacts& facts, const HealthLimits& l
 
 HostFacts LookAtHost(const std::vector<std::string>& folders) {
   HostFacts facts;
+  std::string mounts = ReadFile("/proc/self/mountinfo").value_or(std::string());
   for (const std::string& folder : folders) {
     FileSystemFacts& one = facts.file_systems.emplace_back();
     one.path = folder;
@@ -62,7 +80,9 @@ HostFacts LookAtHost(const std::vector<std::string>& folders) {
     one.bytes_free = std::uint64_t{status.f_bavail} * status.f_frsize;
     one.files = status.f_files;
     one.files_free = status.f_favail;
-    one.read_only = (status.f_flag & ST_RDONLY) != 0;
+    struct stat place {};
+    if (::stat(folder.c_str(), &place) == 0)
+      one.read_only = IsReadOnly(mounts, Cat(major(place.st_dev), ":", minor(place.st_dev)));
   }
   std::istringstream lines(ReadFile("/proc/meminfo", 65536).value_or(std::string()));
   for (std::string name, rest; lines >> name && std::getline(lines, rest);) {

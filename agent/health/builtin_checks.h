@@ -34,6 +34,10 @@ struct HealthLimits {
 // so. Empty: all is well.
 std::vector<std::string> JudgeHost(const HostFacts& facts, const HealthLimits& limits);
 
+// Pure: whether the file system of that device ("8:1") is, by the text of mountinfo. Not one mount of it: a
+// daemon in a sandbox sees most of the host's read-only.
+bool IsReadOnly(const std::string& mountinfo, const std::string& device);
+
 // Local folders only: a file system of the network's that does not answer would hold the daemon.
 HostFacts LookAtHost(const std::vector<std::string>& folders);
 

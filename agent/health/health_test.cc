@@ -141,6 +141,17 @@ TEST(BuiltInChecks, NameWhatIsWrongAndNothingElse) {
   EXPECT_EQ(JudgeHost(facts, limits), Lines{"image store: gone"});
 }
 
+TEST(BuiltInChecks, AFileSystemIsReadOnlyWhereverItIsMounted) {
+  std::string mounts =
+      "36 35 8:1 / / ro,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro\n"
+      "37 35 8:2 / /var rw,relatime - ext4 /dev/sda2 ro,data=ordered\n"
+      "38 35 0:30 / /run rw - tmpfs tmpfs ro\n";
+  EXPECT_FALSE(IsReadOnly(mounts, "8:1")) << "a sandbox sees it so";
+  EXPECT_TRUE(IsReadOnly(mounts, "8:2")) << "after an error of its disk";
+  EXPECT_TRUE(IsReadOnly(mounts, "0:30"));
+  EXPECT_FALSE(IsReadOnly(mounts, "8:3"));
+}
+
 TEST(BuiltInChecks, LookAtTheHostAsItIs) {
   HostFacts facts = LookAtHost({"/tmp", "/nonexistent/folder"});
   EXPECT_GT(facts.file_systems.at(0).bytes, 0u);

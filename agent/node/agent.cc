@@ -274,7 +274,7 @@ void Agent::Parts::OnRegistered(const v1::Registered& registered) {
   loop.Cancel(heartbeat_timer);
   heartbeat_timer = loop.After(heartbeat, [this] { Beat(); });
   steps->SetConnected(true);
-  if (health->known()) SendCondition(health->reason(), false);
+  if (health->known() || !health->reason().empty()) SendCondition(health->reason(), false);
   if (!drain_reason.empty()) SendCondition(drain_reason, true);
 }
 
@@ -326,7 +326,9 @@ void Agent::Parts::OnMessage(const v1::ToNode& message) {
 void Agent::Parts::Launch(const v1::LaunchStep& launch) {
   NodeSide side{.client_dir = options.client_dir,
                 .image_dir = welcome.rootless ? welcome.image_dir : std::string(),
-                .agent_uid = ::getuid()};
+                .agent_uid = ::getuid(),
+                .private_shm = options.private_shm,
+                .private_tmp_bytes = options.private_tmp_bytes};
   auto plan = PlanOf(launch, side);
   if (!plan) return steps->Refuse(FromProto(launch.step()), plan.error().message);
   auto notes = AddNodeEdits(launch, EditFolders::OfTheHost(), *plan);

@@ -27,6 +27,8 @@ struct AgentOptions {
   std::string state_dir, broker_socket;
   std::uint64_t image_cache_bytes = 0;   // what all images may take; 0: half of state_dir's file system
   std::string token_socket, client_dir;  // empty: none
+  bool private_shm = false;              // StepSpec's
+  std::uint64_t private_tmp_bytes = 0;   // StepSpec's
   std::string boot_id;
   NodeFacts facts;
   HealthOptions health;  // folders and node are filled in

@@ -19,6 +19,8 @@ Result<AgentOptions> AgentOptionsOf(const Config& config) {
       .token_socket = config.String("agent.token_socket"),
       .client_dir = config.String("agent.client_dir")};
   options.image_cache_bytes = config.Bytes("agent.image_cache");
+  options.private_shm = config.Bool("agent.private_shm");
+  options.private_tmp_bytes = config.Bytes("agent.private_tmp");
   options.health = {
       .program = config.String("agent.health_check"),
       .around_jobs = config.Bool("agent.health_around_jobs"),

@@ -25,6 +25,7 @@ class Register;
 class Reservation;
 class ReservationSpec;
 class StepKey;
+class NodeCondition;
 class StepReport;
 class ToNode;
 }  // namespace slipway::v1

@@ -20,7 +20,8 @@
 
 namespace slipway::v1 {
 class FromNode;
-}
+class NodeCondition;
+}  // namespace slipway::v1
 
 namespace slipway::scheduler {
 
