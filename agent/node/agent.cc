@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <grpcpp/channel.h>
 #include <grpcpp/impl/service_type.h>
+#include <malloc.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -368,6 +369,8 @@ void Agent::Parts::SendImageState(const ImageNews& news) {
   image.set_from_controller(news.counts.from_controller);
   image.set_from_peers(news.counts.from_peers);
   image.set_resumed(news.counts.resumed);
+  // What a fetch took would stay with us as long as we live.
+  ::malloc_trim(0);
   link->Send(std::move(message));
 }
 
