@@ -15,8 +15,8 @@ class NodeLife(t.ClusterTest):
     IMAGES = ("tiny",)
 
     def setUp(self):
-        # Where the agents' account can read and write.
-        self.site = pathlib.Path(tempfile.mkdtemp(prefix="slipway-site-"))
+        # A dev node has a /tmp of its own, so not there. The agents' account reads and writes it.
+        self.site = pathlib.Path(tempfile.mkdtemp(prefix="site-", dir=self.cluster.state))
         self.addCleanup(shutil.rmtree, self.site)
         self.site.chmod(0o777)
 
