@@ -66,6 +66,32 @@ Result<> SetMountAttributes(int mount_fd, std::uint64_t set, std::uint64_t clear
   return Setattr(mount_fd, attributes, recursive);
 }
 
+Result<> MapRootOfMount(int mount_fd, std::uint32_t uid, std::uint32_t gid) {
+  // The kernel takes the map from a user namespace, and that from a process that was born in one. It lives
+  // until its end of the pipe says that ours, or we, are gone.
+  PipeEnds pipe = TRY(MakePipe());
+  Process helper = TRY(Clone3({.flags = CLONE_NEWUSER}));
+  if (!helper) {
+    char none;
+    ::close(pipe.write.get());
+    [[maybe_unused]] auto gone = ::read(pipe.read.get(), &none, 1);
+    ::_exit(0);
+  }
+  std::string proc = Cat("/proc/", helper.pid());
+  auto mapped = [&]() -> Result<> {
+    TRY(WriteInto(proc + "/uid_map", Cat("0 ", uid, " 1\n")));
+    TRY(WriteInto(proc + "/gid_map", Cat("0 ", gid, " 1\n")));
+    UniqueFd space = TRY(Open(proc + "/ns/user", O_RDONLY));
+    mount_attr attributes{};
+    attributes.attr_set = MOUNT_ATTR_IDMAP;
+    attributes.userns_fd = static_cast<std::uint64_t>(space.get());
+    return Setattr(mount_fd, attributes, false);
+  }();
+  pipe.write.reset();
+  TRY(helper.Wait());
+  return mapped;
+}
+
 Result<> SetPropagation(int mount_fd, std::uint64_t propagation, bool recursive) {
   mount_attr attributes{};
   attributes.propagation = propagation;

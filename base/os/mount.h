@@ -26,6 +26,9 @@ Result<UniqueFd> OpenTreeClone(int dir_fd, const std::string& path, bool recursi
 // Attaches a detached mount to the object that target_fd (O_PATH) refers to.
 Result<> AttachMount(int mount_fd, int target_fd, const char* name = "");  // on it, or on `name` in it
 Result<> SetMountAttributes(int mount_fd, std::uint64_t set, std::uint64_t clear, bool recursive);
+// Shows what lies on a detached mount as owned by 0:0 as owned by uid:gid instead, and everything else as
+// nobody's; sys_errno EINVAL where the kernel cannot for this file system (squashfs before Linux 6.2).
+Result<> MapRootOfMount(int mount_fd, std::uint32_t uid, std::uint32_t gid);
 Result<> SetPropagation(int mount_fd, std::uint64_t propagation /* MS_SLAVE … */, bool recursive);
 
 // An O_PATH descriptor of `path` inside `root_fd`; symlinks cannot lead out (RESOLVE_IN_ROOT), magic links

@@ -207,6 +207,7 @@ Result<PreparedRun> PrepareRun(const Command& command, const std::string& image,
   prepared.image = std::move(image_chosen.image);
   prepared.way.digest = std::move(image_chosen.digest);
   ContainerOptions options = ContainerOptionsOf(parsed);
+  prepared.way.changes_image = ChangesImage(options.writing);
   prepared.way.why_own_namespace = WhyOwnNamespace(prepared.image, options.writing);
   TRY(chosen(prepared.way));
   prepared.caller_variables = caller_env.size();

@@ -106,7 +106,8 @@ Result<> ExecServer::Exec(Id id, Connection& connection, std::string_view payloa
       .prepare = [&](pid_t child) -> Result<> { return TRY(JudgeCaller(caller, world_.host)).GiveTo(child); },
       .goes_on = true};
   if (!request.digest.empty()) {
-    plan.birth.image_path = TRY(world_.images.Use(request.digest, UserOf(id)));
+    plan.birth.image_path = TRY(
+        world_.images.Use(request.digest, UserOf(id), request.changes_image ? &caller.identity : nullptr));
     if (!plan.birth.policy.signed_by.empty())
       plan.birth.image_signed_by = TRY(SignedBy(world_.conf.image_dir, request.digest));
   }

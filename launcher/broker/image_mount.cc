@@ -24,8 +24,13 @@ std::string ContentPath(const BrokerConf& conf, const std::string& digest) {
   return ImageFilePath(conf, digest) + ".content";
 }
 
-std::string ImageMountPath(const BrokerConf& conf, const std::string& digest) {
-  return Cat(conf.mounts_dir(), "/", digest.substr(7));
+std::string MountName(const std::string& digest, const UserIds* owner) {
+  std::string name = digest.substr(7);
+  return owner == nullptr ? name : Cat(name, "-", owner->uid, "-", owner->gid);
+}
+
+std::string ImageMountPath(const BrokerConf& conf, const std::string& mount_name) {
+  return Cat(conf.mounts_dir(), "/", mount_name);
 }
 
 Result<UniqueFd> OpenStoreImage(const BrokerConf& conf, const std::string& digest) {
@@ -61,11 +66,17 @@ Result<UniqueFd> MountStoreImage(const BrokerConf& conf, const std::string& dige
 }
 
 Result<UniqueFd> CloneStoreMount(const BrokerConf& conf, const std::string& digest) {
-  return OpenTreeClone(AT_FDCWD, ImageMountPath(conf, digest), false);
+  return OpenTreeClone(AT_FDCWD, ImageMountPath(conf, MountName(digest)), false);
 }
 
-Result<> AttachStoreImage(const BrokerConf& conf, const std::string& digest, int mount_fd) {
-  std::string path = ImageMountPath(conf, digest);
+Result<bool> GiveToUser(int mount_fd, const UserIds& owner) {
+  auto given = MapRootOfMount(mount_fd, owner.uid, owner.gid);
+  if (!given && given.error().sys_errno != EINVAL) return Failure(std::move(given).error());
+  return given.has_value();
+}
+
+Result<> AttachStoreImage(const BrokerConf& conf, const std::string& mount_name, int mount_fd) {
+  std::string path = ImageMountPath(conf, mount_name);
   if (::mkdir(path.c_str(), 0755) < 0 && errno != EEXIST) return ErrnoFail("mkdir", path);
   UniqueFd target = TRY(Open(path, O_PATH | O_DIRECTORY));
   auto attached = AttachMount(mount_fd, target.get());

@@ -7,6 +7,7 @@
 
 #include "base/os/fd.h"
 #include "launcher/broker/conf.h"
+#include "launcher/broker/identity.h"
 
 namespace slipway {
 
@@ -18,7 +19,9 @@ Result<> CheckDigest(const std::string& digest);
 std::string ImageFilePath(const BrokerConf& conf, const std::string& digest);
 // What slipway-import found inside it (imagestore/content); nothing that runs as root reads it.
 std::string ContentPath(const BrokerConf& conf, const std::string& digest);
-std::string ImageMountPath(const BrokerConf& conf, const std::string& digest);
+// What its mount is called: of the image as it is, or of one whose root is shown as `owner`.
+std::string MountName(const std::string& digest, const UserIds* owner = nullptr);
+std::string ImageMountPath(const BrokerConf& conf, const std::string& mount_name);
 
 Result<UniqueFd> OpenStoreImage(const BrokerConf& conf, const std::string& digest);  // read-only; kNotFound
 
@@ -33,7 +36,10 @@ Result<> EnterPrivateMounts(const BrokerConf& conf);
 Result<UniqueFd> MountStoreImage(const BrokerConf& conf, const std::string& digest);
 // A detached copy of one that is attached in the mount namespace we are in.
 Result<UniqueFd> CloneStoreMount(const BrokerConf& conf, const std::string& digest);
+// Shows root's files on the detached mount as the user's, so that he can change them in a layer above; false
+// where this kernel cannot.
+Result<bool> GiveToUser(int mount_fd, const UserIds& owner);
 // At ImageMountPath, which is made.
-Result<> AttachStoreImage(const BrokerConf& conf, const std::string& digest, int mount_fd);
+Result<> AttachStoreImage(const BrokerConf& conf, const std::string& mount_name, int mount_fd);
 
 }  // namespace slipway

@@ -21,13 +21,20 @@ Result<std::string> HashUnwritable(int fd) {
   return DigestOfFile(fd);
 }
 
+namespace {
+std::string DigestOf(const std::string& mount_name) {
+  constexpr std::size_t kHexDigits = 64;
+  return "sha256:" + mount_name.substr(0, kHexDigits);
+}
+}  // namespace
+
 Result<> ImageKeeper::Open() {
   if (conf_.rootless) return {};
   for (const std::string& name : TRY(NamesIn(conf_.mounts_dir()))) {
-    if (!IsDigest("sha256:" + name)) continue;
+    if (!IsDigest(DigestOf(name))) continue;
     std::string path = Cat(conf_.mounts_dir(), "/", name);
     if (TRY(IsMountPoint(path, conf_.mounts_dir())))
-      mounted_.push_back("sha256:" + name);
+      mounted_.push_back(name);
     else
       ::rmdir(path.c_str());
   }
@@ -97,14 +104,17 @@ void ImageKeeper::Import(UniqueFd source, bool as_is, std::function<void(Result<
   });
 }
 
-bool ImageKeeper::InUse(const std::string& digest) const {
-  return std::any_of(users_.begin(), users_.end(), [&](auto& entry) { return entry.second == digest; });
+// An image is in use as long as it is in anybody's form.
+bool ImageKeeper::InUse(const std::string& name) const {
+  return std::ranges::any_of(users_, [&](auto& entry) { return entry.second.starts_with(name); });
 }
 
 Result<> ImageKeeper::Remove(const std::string& digest) {
   TRY(CheckDigest(digest));
-  if (InUse(digest)) return Fail(Code::kFailedPrecondition, "a step uses the image ", digest);
-  if (auto at = std::find(mounted_.begin(), mounted_.end(), digest); at != mounted_.end()) TRY(Unmount(at));
+  std::string name = MountName(digest);
+  if (InUse(name)) return Fail(Code::kFailedPrecondition, "a step uses the image ", digest);
+  for (auto at = mounted_.begin(); at != mounted_.end();)
+    at = at->starts_with(name) ? TRY(Unmount(at)) : ++at;
   for (const std::string& path : {ImageFilePath(conf_, digest), ContentPath(conf_, digest),
                                   Cat(conf_.image_dir, "/", SignersFile(digest))})
     if (::unlink(path.c_str()) < 0 && errno != ENOENT) return ErrnoFail("unlink", path);
@@ -141,30 +151,35 @@ Result<> ImageKeeper::MakeRoom() {
   return {};
 }
 
-Result<std::string> ImageKeeper::Use(const std::string& digest, const StepId& step) {
-  TRY(CheckDigest(digest));
-  if (conf_.rootless) {
-    TRY(OpenStoreImage(conf_, digest));
-    users_[step] = digest;
-    return ImageFilePath(conf_, digest);
-  }
-  auto at = std::find(mounted_.begin(), mounted_.end(), digest);
+Result<std::string> ImageKeeper::Mounted(const std::string& digest, const UserIds* owner) {
+  std::string name = MountName(digest, owner);
+  auto at = std::find(mounted_.begin(), mounted_.end(), name);
   if (at != mounted_.end()) {
     mounted_.splice(mounted_.begin(), mounted_, at);
-  } else {
-    TRY(MakeRoom());
-    UniqueFd mount = TRY(MountStoreImage(conf_, digest));
-    TRY(AttachStoreImage(conf_, digest, mount.get()));
-    mounted_.push_front(digest);
+    return name;
   }
-  users_[step] = digest;
-  return ImageMountPath(conf_, digest);
+  std::string plain;
+  if (owner != nullptr) plain = TRY(Mounted(digest, nullptr));  // one page cache for both
+  UniqueFd mount = TRY(owner != nullptr ? CloneStoreMount(conf_, digest) : MountStoreImage(conf_, digest));
+  if (owner != nullptr && !TRY(GiveToUser(mount.get(), *owner))) return plain;
+  TRY(MakeRoom());
+  TRY(AttachStoreImage(conf_, name, mount.get()));
+  mounted_.push_front(name);
+  return name;
+}
+
+Result<std::string> ImageKeeper::Use(const std::string& digest, const StepId& step, const UserIds* owner) {
+  TRY(CheckDigest(digest));
+  if (conf_.rootless) TRY(OpenStoreImage(conf_, digest));
+  std::string name = conf_.rootless ? MountName(digest) : TRY(Mounted(digest, owner));
+  users_[step] = name;
+  return conf_.rootless ? ImageFilePath(conf_, digest) : ImageMountPath(conf_, name);
 }
 
 void ImageKeeper::Release(const StepId& step) {
   auto at = users_.find(step);
   if (at == users_.end()) return;
-  NoteUse(conf_, at->second);  // now, when nobody waits; until now it was in use
+  NoteUse(conf_, DigestOf(at->second));  // now, when nobody waits; until now it was in use
   users_.erase(at);
 }
 

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "launcher/broker/identity.h"
 #include "launcher/broker/importer.h"
 #include "launcher/broker/worker.h"
 #include "launcher/spec/step_id.h"
@@ -41,21 +42,22 @@ class ImageKeeper {
   Result<std::vector<StoredImage>> List() const;
 
   // The path at which the step's mount namespace will find the image (rootless: the file's). Mounted if it is
-  // not.
-  Result<std::string> Use(const std::string& digest, const StepId& step);
+  // not. With an `owner`: root's files in it are shown as his, where the kernel can.
+  Result<std::string> Use(const std::string& digest, const StepId& step, const UserIds* owner = nullptr);
   void Release(const StepId& step);
 
  private:
   Result<std::list<std::string>::iterator> Unmount(std::list<std::string>::iterator at);  // the one behind it
   Result<> MakeRoom();
-  bool InUse(const std::string& digest) const;
+  Result<std::string> Mounted(const std::string& digest, const UserIds* owner);  // its name
+  bool InUse(const std::string& name) const;
 
   const BrokerConf& conf_;
   Workers workers_, importers_;  // an import takes minutes: hashing does not wait for it
   std::size_t mounts_max_;
   int host_store_fd_ = -1;
-  std::list<std::string> mounted_;  // digests, the one used last in front
-  std::map<StepId, std::string> users_;
+  std::list<std::string> mounted_;       // names (MountName), the one used last in front
+  std::map<StepId, std::string> users_;  // likewise
 };
 
 // A file in the store's file system that has no name yet.

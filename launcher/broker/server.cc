@@ -109,47 +109,49 @@ Result<> BrokerServer::Greet(ConnectionId id, std::string_view payload) {
 
 Result<> BrokerServer::Handle(ConnectionId id, BrokerFrame kind, std::string_view payload,
                               std::vector<UniqueFd> fds) {
-  switch (kind) {
-    case BrokerFrame::kAdmitImage:
-    case BrokerFrame::kRemoveImage:
-    case BrokerFrame::kListImages:
-      return HandleImages(id, kind, payload, std::move(fds));
-    case BrokerFrame::kImportImage:
-      return Import(id, payload, std::move(fds));
-    case BrokerFrame::kStartStep:
-    case BrokerFrame::kKillStep:
-    case BrokerFrame::kEndJob:
-    case BrokerFrame::kListSteps:
-    case BrokerFrame::kForgetStep:
-      return HandleSteps(id, kind, payload, std::move(fds));
-    default:
-      return Fail(Code::kInvalidArgument, "unknown frame ", static_cast<int>(kind));
-  }
-}
-
-Result<> BrokerServer::HandleImages(ConnectionId id, BrokerFrame kind, std::string_view payload,
-                                    std::vector<UniqueFd> fds) {
-  if (kind == BrokerFrame::kListImages) {
-    auto request = TRY(Decode<PlainRequest>(payload, "request"));
-    auto list = images_.List();
-    Send(id, list ? EncodeFrame(BrokerFrame::kImages, ImageList{request.id, *list})
-                  : ErrorFrame(request.id, list.error()));
+  using enum BrokerFrame;
+  std::size_t carried = kind == kAdmitImage || kind == kImportImage || kind == kStartStep ? 1 : 0;
+  if (fds.size() != carried)
+    return Fail(Code::kInvalidArgument, "frame ", static_cast<int>(kind), " comes with ", carried,
+                " descriptors");
+  UniqueFd fd = carried == 1 ? std::move(fds[0]) : UniqueFd();
+  if (kind == kListImages || kind == kListSteps) return List(id, kind, payload);
+  if (kind == kImportImage) return Import(id, TRY(Decode<ImportRequest>(payload, "import")), std::move(fd));
+  if (kind == kStartStep) {
+    auto start = TRY(Decode<StartStep>(payload, "start"));
+    AnswerDone(id, start.id, steps_->Start(start.credential, std::move(fd)), kStarted);
     return {};
   }
-  auto request = TRY(Decode<ImageRequest>(payload, "image request"));
-  if (kind == BrokerFrame::kRemoveImage) {
-    AnswerDone(id, request.id, images_.Remove(request.digest));
+  auto answer = [this, id](std::uint64_t request) {
+    return [this, id, request](const Result<>& result) { AnswerDone(id, request, result); };
+  };
+  if (kind == kAdmitImage || kind == kRemoveImage) {
+    auto image = TRY(Decode<ImageRequest>(payload, "image request"));
+    if (kind == kRemoveImage) return answer(image.id)(images_.Remove(image.digest)), Result<>{};
+    images_.Admit(image.digest, std::move(fd), connections_.at(id).uid, answer(image.id));
     return {};
   }
-  if (fds.size() != 1) return Fail(Code::kInvalidArgument, "an admission comes with one descriptor");
-  images_.Admit(request.digest, std::move(fds[0]), connections_.at(id).uid,
-                [this, id, number = request.id](Result<> result) { AnswerDone(id, number, result); });
+  if (kind != kKillStep && kind != kEndJob && kind != kForgetStep)
+    return Fail(Code::kInvalidArgument, "unknown frame ", static_cast<int>(kind));
+  auto step = TRY(Decode<StepRequest>(payload, "step request"));
+  if (kind == kKillStep) return steps_->Kill(step.step, "KILLED", answer(step.id)), Result<>{};
+  answer(step.id)(kind == kEndJob ? steps_->EndJob(step.step) : steps_->Forget(step.step));
   return {};
 }
 
-Result<> BrokerServer::Import(ConnectionId id, std::string_view payload, std::vector<UniqueFd> fds) {
-  auto asked = TRY(Decode<ImportRequest>(payload, "import"));
-  if (fds.size() != 1) return Fail(Code::kInvalidArgument, "an import comes with one descriptor");
+Result<> BrokerServer::List(ConnectionId id, BrokerFrame kind, std::string_view payload) {
+  auto request = TRY(Decode<PlainRequest>(payload, "request"));
+  if (kind == BrokerFrame::kListSteps) {
+    Send(id, EncodeFrame(BrokerFrame::kSteps, StepList{request.id, steps_->List()}));
+    return {};
+  }
+  auto images = images_.List();
+  Send(id, images ? EncodeFrame(BrokerFrame::kImages, ImageList{request.id, *images})
+                  : ErrorFrame(request.id, images.error()));
+  return {};
+}
+
+Result<> BrokerServer::Import(ConnectionId id, const ImportRequest& asked, UniqueFd source) {
   auto told = [this, id, request = asked.id](Result<ImportedImage> imported) {
     auto file = imported ? OpenStoreImage(conf_, imported->digest) : Failure(std::move(imported).error());
     if (!file) {
@@ -161,32 +163,7 @@ Result<> BrokerServer::Import(ConnectionId id, std::string_view payload, std::ve
     Send(id, EncodeFrame(BrokerFrame::kImported, *imported),
          content ? std::vector<int>{file->get(), content.get()} : std::vector<int>{file->get()});
   };
-  images_.Import(std::move(fds[0]), asked.as_is, told);
-  return {};
-}
-
-Result<> BrokerServer::HandleSteps(ConnectionId id, BrokerFrame kind, std::string_view payload,
-                                   std::vector<UniqueFd> fds) {
-  if (kind == BrokerFrame::kListSteps) {
-    auto request = TRY(Decode<PlainRequest>(payload, "request"));
-    Send(id, EncodeFrame(BrokerFrame::kSteps, StepList{request.id, steps_->List()}));
-    return {};
-  }
-  if (kind == BrokerFrame::kStartStep) {
-    auto request = TRY(Decode<StartStep>(payload, "start"));
-    if (fds.size() != 1) return Fail(Code::kInvalidArgument, "a start comes with one descriptor");
-    AnswerDone(id, request.id, steps_->Start(request.credential, std::move(fds[0])), BrokerFrame::kStarted);
-    return {};
-  }
-  auto request = TRY(Decode<StepRequest>(payload, "step request"));
-  if (kind == BrokerFrame::kKillStep) {
-    steps_->Kill(request.step, "KILLED",
-                 [this, id, number = request.id](Result<> result) { AnswerDone(id, number, result); });
-  } else if (kind == BrokerFrame::kEndJob) {
-    AnswerDone(id, request.id, steps_->EndJob(request.step));
-  } else {
-    AnswerDone(id, request.id, steps_->Forget(request.step));
-  }
+  images_.Import(std::move(source), asked.as_is, told);
   return {};
 }
 

@@ -38,11 +38,8 @@ class BrokerServer {
   void Serve(ConnectionId id);
   Result<> Handle(ConnectionId id, BrokerFrame kind, std::string_view payload, std::vector<UniqueFd> fds);
   Result<> Greet(ConnectionId id, std::string_view payload);
-  Result<> HandleImages(ConnectionId id, BrokerFrame kind, std::string_view payload,
-                        std::vector<UniqueFd> fds);
-  Result<> HandleSteps(ConnectionId id, BrokerFrame kind, std::string_view payload,
-                       std::vector<UniqueFd> fds);
-  Result<> Import(ConnectionId id, std::string_view payload, std::vector<UniqueFd> fds);
+  Result<> List(ConnectionId id, BrokerFrame kind, std::string_view payload);
+  Result<> Import(ConnectionId id, const ImportRequest& asked, UniqueFd source);
   void AnswerDone(ConnectionId id, std::uint64_t request, const Result<>& result,
                   BrokerFrame good = BrokerFrame::kDone);
   void Send(ConnectionId id, const std::string& frame, const std::vector<int>& fds = {});

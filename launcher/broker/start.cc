@@ -65,7 +65,9 @@ Result<> StepKeeper::Start(const SignedCredential& signed_credential, UniqueFd s
 }
 
 Result<> StepKeeper::Make(const LaunchCredential& credential, int spec_fd, Made& made) {
-  made.image_path = TRY(world_.images.Use(credential.image_digest, credential.step));
+  UserIds user{credential.uid, credential.gid, credential.groups};
+  made.image_path = TRY(world_.images.Use(credential.image_digest, credential.step,
+                                          credential.changes_image ? &user : nullptr));
   TRY(MakeFolder(credential, made));
   made.cgroup = TRY(world_.cgroups.Make(credential.step, credential.limits));
   TRY(BearBoth(credential, spec_fd, made));

@@ -70,6 +70,12 @@ Result<> CheckTmpfsSize(const std::string& size) {
 
 }  // namespace
 
+bool ChangesImage(const WriteOptions& options) {
+  return options.tmpfs || std::ranges::any_of(options.overlays, [](const std::string& overlay) {
+           return !overlay.ends_with(":ro");
+         });
+}
+
 std::string WhyOwnNamespace(const ImageFile& image, const WriteOptions& options) {
   constexpr const char* kWhy =
       " is an ext3 file system, served by programs with rights that only a namespace of your own gives";

@@ -22,6 +22,9 @@ struct WriteOptions {
 // are added to `files`. Every refusal names the option and the one that would do.
 Result<> SetWriting(const ImageFile& image, const WriteOptions& options, SpecFiles& files, LaunchSpec& spec);
 
+// Whether what a container writes into the image itself is to succeed, in a layer above it.
+bool ChangesImage(const WriteOptions& options);
+
 // Not empty: why only a user namespace of the user's own can have these overlays (for WayRequest). What
 // cannot be opened is SetWriting's to refuse.
 std::string WhyOwnNamespace(const ImageFile& image, const WriteOptions& options);

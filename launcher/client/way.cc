@@ -50,7 +50,8 @@ Result<Entered> BeginBrokered(const WayRequest& request) {
   begun.broker =
       TRY(AskBroker(request.exec_socket,
                     EncodeFrame(BrokerFrame::kExec, ExecRequest{.digest = request.digest,
-                                                                .pid_namespace = request.pid_namespace}),
+                                                                .pid_namespace = request.pid_namespace,
+                                                                .changes_image = request.changes_image}),
                     ends.b.get()));
   begun.control = std::move(ends.a);
   return begun;
@@ -73,6 +74,7 @@ Result<> CheckSetuid(const std::string& starter) {
 Result<Entered> StartStarter(const WayRequest& request, Way way) {
   std::vector<std::string> arguments;
   if (!request.digest.empty()) arguments.push_back(request.digest);
+  if (!request.digest.empty() && request.changes_image) arguments.push_back("changes");
   if (way == Way::kRootless) arguments = request.rootless_arguments;
   StarterProcess started =
       TRY(SpawnStarter(request.starter, way == Way::kSetuid ? "exec" : "rootless", arguments));

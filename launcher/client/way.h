@@ -30,6 +30,7 @@ struct WayRequest {
   std::string exec_socket;        // the broker's
   std::string digest;             // of an image of the store; empty: the user's own file or directory
   bool pid_namespace = false;     // as the LaunchSpec will have it
+  bool changes_image = false;     // a writable layer will lie over it
   std::string why_own_namespace;  // not empty: only the rootless way will do, for this reason
 };
 

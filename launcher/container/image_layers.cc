@@ -238,11 +238,14 @@ Result<UniqueFd> ImageLayers::CloneImage(bool read_only) {
 void ImageLayers::WarnOfOthersFiles() {
   struct stat info {};
   if (::fstat(image_.root.get(), &info) < 0 || info.st_uid != kOverflowUid) return;
+  const char* cure = InFile(spec_.image) ? "--fakeroot"
+                     : spec_.image.kind == ImageKind::kInherited
+                         ? "Linux 6.2 or newer, which can show them as yours"
+                         : "a copy of the image that is yours";
   report_.Warn(
       Cat("warning: files of this image that belong to root can be seen but not changed or removed, and in "
-          "most of its "
-          "folders nothing can be made: their owner does not exist in this container. It takes ",
-          InFile(spec_.image) ? "--fakeroot" : "a copy of the image that is yours"));
+          "most of its folders nothing can be made: their owner does not exist in this container. It takes ",
+          cure));
 }
 
 Result<UniqueFd> ImageLayers::MakeRoot(bool layer_used) {

@@ -39,7 +39,7 @@ Result<UniqueFd> KeptMount(const BrokerConf& conf, const std::string& digest) {
   UniqueFd root = TRY(Open("/", O_PATH | O_DIRECTORY)), folder = TRY(Open(".", O_PATH | O_DIRECTORY));
   if (::setns((*kept)[0].get(), CLONE_NEWNS) < 0) return none();
   auto tree = [&]() -> Result<UniqueFd> {
-    if (!TRY(IsMountPoint(ImageMountPath(conf, digest), conf.mounts_dir()))) return none();
+    if (!TRY(IsMountPoint(ImageMountPath(conf, MountName(digest)), conf.mounts_dir()))) return none();
     return CloneStoreMount(conf, digest);
   }();
   if (::setns(home.get(), CLONE_NEWNS) < 0 || ::fchdir(root.get()) < 0 || ::chroot(".") < 0 ||
@@ -48,21 +48,23 @@ Result<UniqueFd> KeptMount(const BrokerConf& conf, const std::string& digest) {
   return tree ? std::move(tree) : none();
 }
 
-// Where the image of the store is attached in a mount namespace of our own.
-Result<std::string> BringImage(const BrokerConf& conf, const std::string& digest) {
+// Where the image of the store is attached in a mount namespace of our own; with an `owner`, root's files in
+// it are shown as his, where the kernel can.
+Result<std::string> BringImage(const BrokerConf& conf, const std::string& digest, const UserIds* owner) {
   TRY(CheckDigest(digest));
   NoteUse(conf, digest);
   auto mount = KeptMount(conf, digest);
   if (!mount && mount.error().code == Code::kInternal) return Failure(std::move(mount).error());
   if (!mount) mount = MountStoreImage(conf, digest);
   UniqueFd image = TRY(std::move(mount));
+  if (owner != nullptr) TRY(GiveToUser(image.get(), *owner));
   TRY(EnterPrivateMounts(conf));
-  TRY(AttachStoreImage(conf, digest, image.get()));
-  return ImageMountPath(conf, digest);
+  TRY(AttachStoreImage(conf, MountName(digest), image.get()));
+  return ImageMountPath(conf, MountName(digest));
 }
 
 // All that is done as root, and the proof that it is over.
-Result<HalfBorn> BearAndDrop(int control_fd, const std::string& digest) {
+Result<HalfBorn> BearAndDrop(int control_fd, const std::string& digest, bool changes_image) {
   UserIds who = TRY(CallerForPrivileged());
   TRY(CloseAllBut({control_fd}));
   BrokerConf conf = TRY(LoadConf(kStarterConf));
@@ -71,7 +73,7 @@ Result<HalfBorn> BearAndDrop(int control_fd, const std::string& digest) {
                  .birth = {.control_fd = control_fd, .rules = RulesOfThisHost(), .policy = conf.container},
                  .surroundings = Surroundings::kCallers};
   if (!digest.empty()) {
-    plan.birth.image_path = TRY(BringImage(conf, digest));
+    plan.birth.image_path = TRY(BringImage(conf, digest, changes_image ? &who : nullptr));
     if (!plan.birth.policy.signed_by.empty())
       plan.birth.image_signed_by = TRY(SignedBy(conf.image_dir, digest));
   }
@@ -136,9 +138,9 @@ Result<UserIds> CallerForPrivileged() {
   return UserIds{real, gid[0], {groups.begin(), groups.end()}};
 }
 
-void ExecAsSetuid(int control_fd, const std::string& digest) {
+void ExecAsSetuid(int control_fd, const std::string& digest, bool changes_image) {
   pid_t front = ::getppid();
-  auto born = BearAndDrop(control_fd, digest);
+  auto born = BearAndDrop(control_fd, digest, changes_image);
   if (!born) {
     [[maybe_unused]] auto said =
         SendMessage(control_fd, EncodeFrame(InitFrame::kRefused, born.error().message));

@@ -23,7 +23,7 @@ void DistrustCaller();
 Result<UserIds> CallerForPrivileged();
 
 // Neither returns. Errors go to the control socket as kRefused (nothing was started), or to stderr.
-[[noreturn]] void ExecAsSetuid(int control_fd, const std::string& digest);
+[[noreturn]] void ExecAsSetuid(int control_fd, const std::string& digest, bool changes_image);
 [[noreturn]] void ImportAsSetuid(int image_fd, bool as_is);
 
 }  // namespace slipway

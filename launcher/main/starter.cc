@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // slipway-starter: makes a container without a daemon. Started by `slipway exec`:
 //
-//   slipway-starter exec FD [DIGEST]
-//     the setuid way; an image of the root-owned store, or one of the user's own
+//   slipway-starter exec FD [DIGEST [changes]]
+//     the setuid way; an image of the root-owned store (a writable layer will lie over it), or one of the
+//     user's own
 //   slipway-starter rootless FD [root [NAME]|root-only]
 //     with the caller's rights alone, also where it is setuid; what he is inside: root, with the ids that
 //     /etc/subuid lends to NAME, or none; himself if nothing is said
@@ -82,14 +83,14 @@ uid_t OwnerOfTheHostsFiles() {
   std::string_view verb = argc > 2 ? argv[1] : "";
   int fd = argc > 2 ? (verb.starts_with("import") ? FdOf(argv[2]) : ControlFd(argv[2])) : -1;
   auto wanted = WantedOf(argc, argv);
-  bool known = verb == "rootless" ? argc <= 5 && wanted : argc <= (verb == "exec" ? 4 : 3);
+  bool known = verb == "rootless" ? argc <= 5 && wanted : argc <= (verb == "exec" ? 5 : 3);
   if (fd < 0 || !known) Refuse("started by `slipway exec`, not by hand");
   if (verb == "rootless") ExecAsUser(fd, *wanted);
   if (!IsSetuidRoot())
     Refuse(
         "not setuid root for this caller (a nosuid mount? no_new_privs? root himself?): the rootless way "
         "remains");
-  if (verb == "exec") ExecAsSetuid(fd, argc == 4 ? argv[3] : "");
+  if (verb == "exec") ExecAsSetuid(fd, argc > 3 ? argv[3] : "", argc > 4);
   if (verb == "import" || verb == "import-as-is") ImportAsSetuid(fd, verb != "import");
   Refuse("started by `slipway exec`, not by hand");
 }

@@ -45,6 +45,33 @@ TEST_F(Ways, TheSetuidWayNeedsNoBrokerAndTakesAKeptMountWhereThereIsOne) {
   EXPECT_TRUE(Eventually([&] { return Loops().empty(); }));
 }
 
+// Of the image as it is, too: the next container's is whole, and no other user sees them as his.
+TEST_F(Ways, RootsFilesOfAnImageOfTheStoreAreTheUsersToChangeInALayerAboveIt) {
+  const std::string change =
+      "set -e; test -O /hello; test -G /hello; echo changed > /hello; > /bin/made; cat /hello; exit 3";
+  for (const char* way : kPrivileged) {
+    for (int round : {1, 2}) {
+      Ended changed = Shell(way, digest, change, {"--writable-tmpfs"});
+      EXPECT_EQ(changed.code, 3) << way << round << changed.err;
+      EXPECT_EQ(changed.out, "changed\n") << way;
+      EXPECT_THAT(changed.err, Not(HasSubstr("warning"))) << way;
+    }
+    std::string kept = Cat(dir, "/home/kept-", way);
+    ASSERT_TRUE(MakeDirectories(kept));
+    ASSERT_EQ(::chown(kept.c_str(), kUser, kUser), 0);
+    EXPECT_EQ(Shell(way, digest, change, {"--overlay", kept}).code, 3) << way;
+    Ended again = Shell(way, digest, "cat /hello; test -e /bin/made", {"--overlay", kept + ":ro"});
+    EXPECT_EQ(again.out, "changed\n") << way << again.err;
+    EXPECT_EQ(again.code, 0) << way << again.err;
+    Ended plain = Shell(way, digest, "cat /hello; test -O /hello || test -e /bin/made || exit 4");
+    EXPECT_EQ(plain.out, "from the image\n") << way;
+    EXPECT_EQ(plain.code, 4) << way << plain.err;
+  }
+  RestartBrokerWith("");
+  EXPECT_EQ(Shell("brokered", digest, change, {"--writable-tmpfs"}).code, 3) << "a kept mount is found again";
+  EXPECT_EQ(Loops().size(), 1u) << "one device and one page cache for both forms";
+}
+
 TEST_F(Ways, AutoTakesTheFirstThatIsThereAndSaysWhyNotTheOthers) {
   EXPECT_THAT(Shell("auto", digest, "exit 0", {"--explain"}).err, StartsWith("way: brokered"));
   StopBroker();

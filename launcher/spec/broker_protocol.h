@@ -100,13 +100,17 @@ void Fields(auto& archive, IsA<StepRequest> auto& v) { archive(v.id, v.step); }
 
 // `slipway exec` asks for a container's birth. Who asks is the kernel's word, what runs goes to the init by
 // the control socket, and the broker sees neither. kStarted answers with the pid of the container's init.
-inline constexpr std::uint32_t kExecProtocolVersion = 2;
+inline constexpr std::uint32_t kExecProtocolVersion = 3;
 struct ExecRequest {
   std::uint32_t version = kExecProtocolVersion;
   std::string digest;          // of an image of the store; empty: the user brings his own in the LaunchSpec
   bool pid_namespace = false;  // as the LaunchSpec will have it
+  bool changes_image =
+      false;  // a writable layer will lie over it: root's files in it are shown as the user's
 };
-void Fields(auto& archive, IsA<ExecRequest> auto& v) { archive(v.version, v.digest, v.pid_namespace); }
+void Fields(auto& archive, IsA<ExecRequest> auto& v) {
+  archive(v.version, v.digest, v.pid_namespace, v.changes_image);
+}
 
 struct BrokerError {
   std::uint64_t id = 0;

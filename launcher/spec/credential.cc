@@ -28,9 +28,9 @@ Result<LaunchCredential> VerifyCredential(const SignedCredential& credential,
   if (!signed_by_us)
     return Fail(Code::kPermissionDenied, "the launch credential is not signed by this cluster's controller");
   LaunchCredential decoded = TRY(Decode<LaunchCredential>(credential.body, "launch credential"));
-  if (decoded.version != 1)
+  if (decoded.version != kCredentialVersion)
     return Fail(Code::kInvalidArgument, "launch credential of version ", decoded.version,
-                ", this node reads 1");
+                ", this node reads ", kCredentialVersion);
   return decoded;
 }
 

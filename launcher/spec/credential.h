@@ -29,8 +29,9 @@ void Fields(auto& archive, IsA<StepLimits> auto& v) {
   archive(v.cores, v.memory_bytes_max, v.pids_max, v.time_limit_s);
 }
 
+inline constexpr std::uint32_t kCredentialVersion = 2;
 struct LaunchCredential {
-  std::uint32_t version = 1;
+  std::uint32_t version = kCredentialVersion;
   std::string cluster;      // id of the cluster, as `slipway init` made it
   std::string node;         // the node this is for
   std::uint64_t epoch = 0;  // of the leader; a broker refuses one lower than the highest it has seen
@@ -40,12 +41,13 @@ struct LaunchCredential {
   std::uint32_t uid = 0, gid = 0;     // never 0
   std::vector<std::uint32_t> groups;  // supplementary, the primary one included
   std::string user;
-  std::string image_digest;  // of the file the kernel (rootless: squashfuse) will mount
+  std::string image_digest;    // of the file the kernel (rootless: squashfuse) will mount
+  bool changes_image = false;  // a writable layer lies over it: root's files in it are shown as the user's
   StepLimits limits;
 };
 void Fields(auto& archive, IsA<LaunchCredential> auto& v) {
   archive(v.version, v.cluster, v.node, v.epoch, v.step, v.oldest_live_job, v.uid, v.gid, v.groups, v.user,
-          v.image_digest, v.limits);
+          v.image_digest, v.changes_image, v.limits);
 }
 
 struct SignedCredential {

@@ -191,6 +191,7 @@ LaunchCredential CredentialOf(const LaunchStep& launch, const std::string& clust
     out.groups.insert(out.groups.begin(), user.gid);
   out.user = user.name;
   out.image_digest = launch.image_digest;
+  out.changes_image = launch.command->writable_tmpfs;
   out.limits.cores = launch.allocation.cores.count();
   out.limits.memory_bytes_max = launch.allocation.memory_bytes;
   out.limits.pids_max = out.limits.cores * processes_per_core_max;

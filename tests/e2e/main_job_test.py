@@ -72,6 +72,13 @@ class MainJob(t.ClusterTest):
         done = self.cluster("launch", "-N2", "-n4", "--image", "mpi", "--", "hostname", check=0)
         self.assertEqual(sorted(done.stdout.split()), ["n1", "n1", "n2", "n2"])
 
+    def test_a_step_may_change_roots_files_in_a_layer_of_its_own(self):
+        change = "set -e; echo mine > /etc/debian_version; mkdir /usr/made; cat /etc/debian_version"
+        done = self.cluster("launch", "--image", "mpi", "--mpi=none", "--writable-tmpfs", "--", "sh", "-c", change, check=0)
+        self.assertEqual(done.stdout.strip(), "mine", done.stderr)
+        whole = self.cluster("launch", "--image", "mpi", "--mpi=none", "--", "cat", "/etc/debian_version", check=0)
+        self.assertNotEqual(whole.stdout.strip(), "mine")
+
     def test_an_array_runs_each_task_once(self):
         job_id = self.cluster.submit("--image", "tiny", "--array", "1-6", "--output", "arr-%A-%a.txt", "--wrap", "echo task $SLURM_ARRAY_TASK_ID")
 
