@@ -57,10 +57,12 @@ class NodeLife(t.ClusterTest):
         self.cluster.set_agent("n2", prolog=self.program("good", f"env > {self.site}/prolog.$SLIPWAY_JOB_ID"),
                                epilog=self.program("epilog", f"env > {self.site}/epilog.$SLIPWAY_JOB_ID"))
         t.wait_until("both are up", lambda: all(self.cluster.node(n)["state"] == "UP" for n in ("n1", "n2")))
+        self.assertEqual(self.admin("drain", "n2", "--reason", "test").returncode, 0)
         job_id = self.cluster.submit("--image", "tiny", "--output", "/dev/null", "--wrap", "true")
+        self.reaches("n1", "DRAINED", f"prolog of job {job_id}: exit code 3: no scratch disk")
+        self.admin("resume", "n2")
         job = self.cluster.wait_end(job_id)
         self.assertEqual((job["state"], job["nodes"]), ("COMPLETED", ["n2"]), job)
-        self.reaches("n1", "DRAINED", f"prolog of job {job_id}: exit code 3: no scratch disk")
         for what in ("prolog", "epilog"):
             env = t.wait_until(f"{what} has run", lambda what=what: (lambda f: f.exists() and f.read_text())(self.site / f"{what}.{job_id}"))
             names = {line.split("=")[0] for line in env.splitlines()}
