@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <grpcpp/channel.h>
 #include <grpcpp/impl/service_type.h>
+#include <malloc.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 #include <csignal>
@@ -17,6 +18,7 @@
 #include "agent/node/node_edits.h"
 #include "agent/node/peers.h"
 #include "agent/steps/step_table.h"
+#include "agent/steps/user_word.h"
 #include "api/token_socket.h"
 #include "base/log/log.h"
 #include "launcher/client/broker_client.h"
@@ -59,6 +61,9 @@ struct Agent::Parts {
   void SendImageState(const ImageNews& news);
   Result<> StartImages();
   StepTableEvents TableEvents();
+  void StartHealth();
+  void SendCondition(const std::string& reason, bool keep);
+  void OnBeatHeard(const v1::HeartbeatAck& ack);
 
   Loop& loop;
   AgentOptions options;
@@ -68,6 +73,9 @@ struct Agent::Parts {
   Loop::TimerId broker_timer, heartbeat_timer;
   std::chrono::milliseconds heartbeat{5000};
   std::uint64_t beats = 0;
+  WallTime beat_sent{};      // the last of them
+  std::string drain_reason;  // the controller may not have heard it yet
+  std::uint64_t drained_at_beat = 0;
   MonotonicTime ends_repeated{}, store_read{};
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);
 
@@ -80,6 +88,8 @@ struct Agent::Parts {
   std::unique_ptr<StepTable> steps;
   std::unique_ptr<PeerServer> peer_server;
   std::unique_ptr<TokenSocket> tokens;
+  std::unique_ptr<Health> health;
+  std::unique_ptr<JobGate> gate;
 };
 
 Agent::Agent(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -124,6 +134,7 @@ Result<> Agent::Parts::Start() {
           link->Vouch(who.uid, std::move(reply));
         }));
   }
+  StartHealth();
   ConnectBroker();
   return {};
 }
@@ -159,7 +170,14 @@ void Agent::Parts::ConnectBroker() {
   broker = std::move(*connected);
   BrokerClient::Events events;
   events.welcome = [this](const BrokerWelcome& hello) { OnWelcome(hello); };
-  events.step_gone = [this](const StepGone& gone) { steps->OnGone(gone); };
+  events.step_gone = [this](const StepGone& gone) {
+    health->SetComplaint(ToString(gone.step), {});
+    steps->OnGone(gone);
+  };
+  events.step_stuck = [this](const StepGone& stuck) {
+    health->SetComplaint(ToString(stuck.step),
+                         {Cat("step ", ToString(stuck.step), ": ", OneLine(stuck.reason))});
+  };
   events.lost = [this](const Error& error) { OnBrokerLost(error.message); };
   broker->SetEvents(std::move(events));
 }
@@ -170,6 +188,9 @@ void Agent::Parts::OnBrokerLost(const std::string& why) {
   steps->SetBroker(nullptr, {});
   images->SetBroker(nullptr);
   broker_wait = std::clamp(broker_wait * 2, kBrokerFirstWait, kBrokerLongestWait);
+  // A restart of it is over sooner.
+  if (broker_wait == kBrokerLongestWait)
+    health->SetComplaint("broker", {Cat("no connection to the broker: ", why)});
   broker_timer = loop.After(broker_wait, [this] { ConnectBroker(); });
 }
 
@@ -194,6 +215,10 @@ void Agent::Parts::ReadBroker() {
       if (!list) return Log(Level::kError, "the broker's steps", {{"error", list.error().message}});
       broker_wait = std::chrono::milliseconds(0);
       broker_error.clear();
+      health->SetComplaint("broker", {});
+      for (const StepRecord& record : *list) {
+        if (record.running) gate->Found(record.step);
+      }
       Log(Level::kInfo, "connected to the broker", {{"steps", list->size()}});
       images->SetBroker(broker.get());
       steps->SetBroker(broker.get(), welcome.run_dir);
@@ -224,12 +249,14 @@ void Agent::Parts::FillRegister(v1::FromNode& first) {
 
 void Agent::Parts::OnControllerLost() {
   loop.Cancel(heartbeat_timer);
+  gate->DropHeld();  // credit is of one stream
   steps->SetConnected(false);
 }
 
 void Agent::Parts::Beat() {
   v1::FromNode message;
   message.mutable_heartbeat()->set_sequence(++beats);
+  beat_sent = loop.WallNow();
   link->Send(std::move(message));
   if (loop.Now() - ends_repeated >= kRepeatEndsAfter) {
     ends_repeated = loop.Now();
@@ -239,6 +266,7 @@ void Agent::Parts::Beat() {
     store_read = loop.Now();
     broker->ListImages([this](Result<std::vector<StoredImage>> stored) {
       if (stored) images->SetHeld(*stored);
+      health->SetImageStoreError(stored ? std::string() : stored.error().message);
     });
   }
   images->Trim();
@@ -252,6 +280,16 @@ void Agent::Parts::OnRegistered(const v1::Registered& registered) {
   loop.Cancel(heartbeat_timer);
   heartbeat_timer = loop.After(heartbeat, [this] { Beat(); });
   steps->SetConnected(true);
+  if (health->known() || !health->reason().empty()) SendCondition(health->reason(), false);
+  if (!drain_reason.empty()) SendCondition(drain_reason, true);
+}
+
+void Agent::Parts::OnBeatHeard(const v1::HeartbeatAck& ack) {
+  if (ack.sequence() != beats) return;
+  if (ack.sequence() > drained_at_beat) drain_reason.clear();
+  auto between = beat_sent + (loop.WallNow() - beat_sent) / 2;
+  auto here = std::chrono::duration_cast<std::chrono::milliseconds>(between.time_since_epoch()).count();
+  health->SetClockAhead(here - ack.time_ms());
 }
 
 void Agent::Parts::OnMessage(const v1::ToNode& message) {
@@ -261,6 +299,7 @@ void Agent::Parts::OnMessage(const v1::ToNode& message) {
     case v1::ToNode::kLaunch:
       return Launch(message.launch());
     case v1::ToNode::kKill:
+      gate->Drop(FromProto(message.kill()));
       return steps->Kill(FromProto(message.kill()), "CANCELLED");
     case v1::ToNode::kSignal:
       return steps->Signal(FromProto(message.signal().step()), message.signal().signal());
@@ -273,14 +312,23 @@ void Agent::Parts::OnMessage(const v1::ToNode& message) {
       return EndJob(message.end_job());
     case v1::ToNode::kPrefetch:
       return Prefetch(message.prefetch());
-    case v1::ToNode::kInput:
-      return steps->Input(FromProto(message.input().step()), message.input().data(), message.input().eof());
+    case v1::ToNode::kInput: {
+      const v1::StepInput& in = message.input();
+      auto give = [this, in] { steps->Input(FromProto(in.step()), in.data(), in.eof()); };
+      return gate->Hold(FromProto(in.step()), give) ? void() : give();
+    }
     case v1::ToNode::kAck:
       return steps->Acknowledge(FromProto(message.ack().step()), message.ack().sequence());
-    case v1::ToNode::kCredit:
-      return steps->Credit(FromProto(message.credit().step()), message.credit().bytes());
+    case v1::ToNode::kCredit: {
+      auto give = [this, step = FromProto(message.credit().step()), bytes = message.credit().bytes()] {
+        steps->Credit(step, bytes);
+      };
+      return gate->Hold(FromProto(message.credit().step()), give) ? void() : give();
+    }
     case v1::ToNode::kDropImage:
       return images->Drop(message.drop_image().digest());
+    case v1::ToNode::kHeartbeatAck:
+      return OnBeatHeard(message.heartbeat_ack());
     case v1::ToNode::BODY_NOT_SET:
       return;  // of a newer controller
   }
@@ -289,7 +337,9 @@ void Agent::Parts::OnMessage(const v1::ToNode& message) {
 void Agent::Parts::Launch(const v1::LaunchStep& launch) {
   NodeSide side{.client_dir = options.client_dir,
                 .image_dir = welcome.rootless ? welcome.image_dir : std::string(),
-                .agent_uid = ::getuid()};
+                .agent_uid = ::getuid(),
+                .private_shm = options.private_shm,
+                .private_tmp_bytes = options.private_tmp_bytes};
   auto plan = PlanOf(launch, side);
   if (!plan) return steps->Refuse(FromProto(launch.step()), plan.error().message);
   if (auto bound = BindRanks(options.facts.topology, plan->spec); !bound)
@@ -299,15 +349,21 @@ void Agent::Parts::Launch(const v1::LaunchStep& launch) {
   if (!notes) return steps->Refuse(FromProto(launch.step()), notes.error().message);
   images->Used(plan->spec.image_digest);
   for (const std::string& note : *notes) Log(Level::kWarn, note, {{"step", ToString(plan->spec.step)}});
-  steps->Launch(std::move(*plan));
+  EnteringJob job{launch.step().job(), launch.step().attempt(), launch.uid(),
+                  launch.gid(),        launch.user(),           launch.cluster()};
+  StepId step = plan->spec.step;
+  auto held = std::make_shared<LaunchPlan>(std::move(*plan));
+  gate->Enter(job, step, [this, held] { steps->Launch(std::move(*held)); });
 }
 
 void Agent::Parts::EndJob(const v1::EndJob& end) {
   steps->EndJob(end.job(), end.attempt(), [this, job = end.job(), attempt = end.attempt()] {
-    v1::FromNode message;
-    message.mutable_released()->set_job(job);
-    message.mutable_released()->set_attempt(attempt);
-    link->Send(std::move(message));
+    gate->Leave(job, attempt, [this, job, attempt] {
+      v1::FromNode message;
+      message.mutable_released()->set_job(job);
+      message.mutable_released()->set_attempt(attempt);
+      link->Send(std::move(message));
+    });
   });
 }
 
@@ -326,6 +382,44 @@ void Agent::Parts::SendImageState(const ImageNews& news) {
   image.set_from_controller(news.counts.from_controller);
   image.set_from_peers(news.counts.from_peers);
   image.set_resumed(news.counts.resumed);
+  // What a fetch took would stay with us as long as we live.
+  ::malloc_trim(0);
+  link->Send(std::move(message));
+}
+
+// ---- the node itself
+
+void Agent::Parts::StartHealth() {
+  options.health.node = options.gate.node = options.node;
+  options.gate.state_dir = options.state_dir;
+  options.gate.boot_id = options.boot_id;
+  options.health.folders = {options.state_dir,
+                            options.broker_socket.substr(0, options.broker_socket.rfind('/')), "/tmp"};
+  health = std::make_unique<Health>(loop, options.health,
+                                    Health::Events{[this](const std::string& reason) {
+                                                     if (health->known() || !reason.empty())
+                                                       SendCondition(reason, false);
+                                                   },
+                                                   [this] { return steps->size() == 0; }});
+  gate = std::make_unique<JobGate>(loop, options.gate,
+                                   JobGate::Events{[this](std::function<void(const std::string&)> done) {
+                                                     health->LookForJob(std::move(done));
+                                                   },
+                                                   [this](const StepId& step, const std::string& reason) {
+                                                     steps->Refuse(step, reason, StepNews::kNodeUnfit);
+                                                   },
+                                                   [this](const std::string& reason) {
+                                                     drain_reason = reason;
+                                                     drained_at_beat = beats;
+                                                     SendCondition(reason, true);
+                                                   }});
+  health->Start();
+}
+
+void Agent::Parts::SendCondition(const std::string& reason, bool keep) {
+  v1::FromNode message;
+  message.mutable_condition()->set_reason(reason);
+  message.mutable_condition()->set_keep(keep);
   link->Send(std::move(message));
 }
 

@@ -8,6 +8,8 @@
 #include <memory>
 #include <string>
 
+#include "agent/health/health.h"
+#include "agent/health/job_gate.h"
 #include "agent/node/facts.h"
 #include "agent/node/node_gpus.h"
 #include "api/tls.h"
@@ -26,10 +28,14 @@ struct AgentOptions {
   std::string state_dir, broker_socket;
   std::uint64_t image_cache_bytes = 0;   // what all images may take; 0: half of state_dir's file system
   std::string token_socket, client_dir;  // empty: none
+  bool private_shm = false;              // StepSpec's
+  std::uint64_t private_tmp_bytes = 0;   // StepSpec's
   std::string boot_id;
   std::vector<std::string> allowed_devices;  // glob patterns: what every step may open beside the usual ones
   NodeFacts facts;
   NodeDevices devices;
+  HealthOptions health;  // folders and node are filled in
+  GateOptions gate;      // so are node and state_dir
 };
 Result<AgentOptions> AgentOptionsOf(const Config& config);
 

@@ -133,6 +133,8 @@ Result<LaunchPlan> PlanOf(const v1::LaunchStep& launch, const NodeSide& node) {
   spec.gid = launch.gid();
   spec.time_limit_s = launch.time_limit_s();
   spec.agent_uid = node.agent_uid;
+  spec.private_shm = node.private_shm;
+  spec.private_tmp_bytes = node.private_tmp_bytes;
   if (!IsDigest(launch.image_digest()))
     return Fail(Code::kInvalidArgument, "launch: not an image digest: ", launch.image_digest().substr(0, 80));
   spec.image_digest = launch.image_digest();

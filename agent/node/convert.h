@@ -20,6 +20,8 @@ struct NodeSide {
   std::string client_dir;  // empty: none
   std::string image_dir;   // rootless only
   std::uint32_t agent_uid = 0;
+  bool private_shm = false;
+  std::uint64_t private_tmp_bytes = 0;
 };
 // kInvalidArgument: one line that names what is wrong with the launch (a bind, sizes that do not agree, …).
 Result<LaunchPlan> PlanOf(const v1::LaunchStep& launch, const NodeSide& node);

@@ -274,6 +274,10 @@ void FakeBroker::Start(int fd, const StartStep& request, const UniqueFd& memfd) 
   Answer(fd, BrokerFrame::kStarted, slipway::Answer{request.id});
 }
 
+void FakeBroker::Stuck(const StepId& step, const std::string& reason) {
+  for (auto& [fd, connection] : connections_) Answer(fd, BrokerFrame::kStepStuck, StepGone{step, 0, reason});
+}
+
 void FakeBroker::Gone(const StepId& step, const std::string& reason) {
   steps[step] = false;
   stepds.erase(step);

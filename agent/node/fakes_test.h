@@ -94,6 +94,7 @@ class FakeBroker {
   ~FakeBroker();
   std::string socket() const { return run_dir_ + "/broker.sock"; }
   void Gone(const StepId& step, const std::string& reason = {});
+  void Stuck(const StepId& step, const std::string& reason);
   void DropConnections();
 
   std::string StorePath(const std::string& digest) const { return Cat(run_dir_, "/", digest.substr(7)); }

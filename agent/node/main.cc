@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// slipway-agent --config FILE
+// slipway-agent --config FILE [--check]
 #include <csignal>
 #include <cstdio>
 #include <string_view>
 
+#include "agent/health/host_check.h"
 #include "agent/node/agent.h"
 #include "api/settings.h"
 #include "base/log/log.h"
@@ -37,14 +38,33 @@ Result<> Run(const std::string& config_file) {
   return {};
 }
 
+// 0: it can be a node; 1: not yet; 2: the settings cannot be read.
+int Check(const std::string& config_file) {
+  auto config = LoadDaemonConfig(config_file);
+  if (!config) {
+    std::fprintf(stderr, "slipway-agent: %s\n", config.error().message.c_str());
+    return 2;
+  }
+  std::vector<HostFinding> findings =
+      CheckHost({{}, config->String("agent.state_dir"), config->String("agent.broker_socket")});
+  std::fputs(Show(findings).c_str(), stdout);
+  return AllGood(findings) ? 0 : 1;
+}
+
 }  // namespace
 }  // namespace slipway
 
 int main(int argc, char** argv) {
-  if (argc != 3 || std::string_view(argv[1]) != "--config") {
-    std::fputs("usage: slipway-agent --config FILE\n", stderr);
+  bool check = argc == 4 && std::string_view(argv[3]) == "--check";
+  if ((argc != 3 && !check) || std::string_view(argv[1]) != "--config") {
+    std::fputs(
+        "usage: slipway-agent --config FILE           runs the node's agent\n"
+        "       slipway-agent --config FILE --check   says what this host can and cannot do, and how to mend "
+        "it\n",
+        stderr);
     return 2;
   }
+  if (check) return slipway::Check(argv[2]);
   auto ran = slipway::Run(argv[2]);
   if (ran) return 0;
   std::fprintf(stderr, "slipway-agent: %s\n", ran.error().message.c_str());

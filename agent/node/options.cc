@@ -20,6 +20,18 @@ Result<AgentOptions> AgentOptionsOf(const Config& config) {
       .client_dir = config.String("agent.client_dir")};
   options.image_cache_bytes = config.Bytes("agent.image_cache");
   options.allowed_devices = config.List("agent.devices");
+  options.private_shm = config.Bool("agent.private_shm");
+  options.private_tmp_bytes = config.Bytes("agent.private_tmp");
+  options.health = {
+      .program = config.String("agent.health_check"),
+      .around_jobs = config.Bool("agent.health_around_jobs"),
+      .interval = config.Seconds("agent.health_interval"),
+      .timeout = config.Seconds("agent.health_timeout"),
+      .limits = {config.Bytes("agent.health_disk_free"), config.Bytes("agent.health_memory_free"),
+                 config.Seconds("agent.health_clock_offset").count() * 1000}};
+  options.gate = {.prolog = config.String("agent.prolog"),
+                  .epilog = config.String("agent.epilog"),
+                  .timeout = config.Seconds("agent.prolog_timeout")};
   options.boot_id = TRY(FindBootId(options.state_dir));
   options.facts = TRY(
       FindNodeFacts(static_cast<std::uint32_t>(config.Integer("agent.cores")), config.Bytes("agent.memory")));

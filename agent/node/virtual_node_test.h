@@ -29,6 +29,8 @@ struct VirtualNode {
         .token_socket = Cat(dir, "/", name, "/run/token.sock"),
         .boot_id = "boot",
         .facts = {.cores = 2, .sockets = 1, .numa_nodes = 1, .memory_bytes = 1 << 30, .arch = "amd64"}};
+    options.health = health;
+    options.gate = gate;
     if (port != 0) options.listen = Cat("127.0.0.1:", port);
     auto started = Agent::Start(loop, std::move(options));
     ASSERT_TRUE(started) << started.error().message;
@@ -45,6 +47,8 @@ struct VirtualNode {
   std::unique_ptr<Agent> agent;
   int port = 0;
   std::uint64_t image_cache_bytes = 1 << 30;
+  HealthOptions health;
+  GateOptions gate;
 };
 
 }  // namespace slipway

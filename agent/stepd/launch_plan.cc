@@ -18,10 +18,16 @@ bool IsBelow(std::string_view path, std::string_view dir) {
 std::vector<Mount> MountsOf(const StepSpec& spec) {
   std::vector<Mount> mounts;
   mounts.push_back({.type = Mount::kProc, .target = "/proc"});
-  mounts.push_back({.type = Mount::kDev, .target = "/dev"});
+  mounts.push_back(
+      {.type = Mount::kDev, .target = "/dev", .options = spec.private_shm ? "ownshm" : std::string()});
   mounts.push_back({.type = Mount::kSys, .target = "/sys"});
-  mounts.push_back(Bind("/tmp", false, true));
-  mounts.push_back(Bind("/var/tmp", false, true));
+  for (const char* folder : {"/tmp", "/var/tmp"}) {
+    mounts.push_back(spec.private_tmp_bytes == 0
+                         ? Bind(folder, false, true)
+                         : Mount{.type = Mount::kTmpfs,
+                                 .target = folder,
+                                 .options = Cat("mode=1777,size=", spec.private_tmp_bytes)});
+  }
   for (const char* file : {"/etc/hosts", "/etc/resolv.conf", "/etc/localtime"})
     mounts.push_back(Bind(file, true, true));
   if (!spec.home.empty() && spec.home != "/") mounts.push_back(Bind(spec.home, false, true));

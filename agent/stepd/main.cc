@@ -2,7 +2,6 @@
 // slipway-stepd --spec-fd N --listen-fd N --control-fd N --status-fd N --agent-uid UID
 // Started by the broker as the job's user, outside the container; never by hand.
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <csignal>
@@ -12,6 +11,7 @@
 #include "agent/stepd/stepd.h"
 #include "base/log/log.h"
 #include "base/loop/epoll_loop.h"
+#include "base/os/process_limits.h"
 #include "base/os/slices.h"
 #include "base/text/units.h"
 
@@ -56,19 +56,11 @@ Result<Options> ParseOptions(int argc, char** argv) {
   return options;
 }
 
-// Pipes of hundreds of ranks; the soft limit is for programs that use select().
-void RaiseDescriptorLimit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  (void)::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 Result<> Main(int argc, char** argv) {
   ::prctl(PR_SET_DUMPABLE, 0);
   ::signal(SIGPIPE, SIG_IGN);
   AskForShortSlices();
-  RaiseDescriptorLimit();
+  RaiseDescriptorLimit();  // pipes of hundreds of ranks
   Options options = TRY(ParseOptions(argc, argv));
   std::string bytes = TRY_CONTEXT(ReadSealedMemfd(options.spec.get(), kStepSpecBytesMax), "step spec");
   StepSpec spec = TRY(DecodeStepSpec(bytes));

@@ -79,6 +79,23 @@ TEST(LaunchPlan, MountsWhatAUserOfApptainerExpects) {
   EXPECT_TRUE(DecodeLaunchSpec(EncodeLaunchSpec(*launch)));
 }
 
+TEST(LaunchPlan, PrivateFoldersOfAStepAreGoneWithIt) {
+  StepSpec spec = TwoNodes();
+  spec.private_shm = true;
+  spec.private_tmp_bytes = 1 << 30;
+  auto launch = PlanLaunch(spec);
+  ASSERT_TRUE(launch);
+  for (const Mount& mount : launch->mounts) {
+    if (mount.target == "/dev") {
+      EXPECT_EQ(mount.options, "ownshm");
+    }
+    if (mount.target != "/tmp" && mount.target != "/var/tmp") continue;
+    EXPECT_EQ(mount.type, Mount::kTmpfs);
+    EXPECT_EQ(mount.options, "mode=1777,size=1073741824");
+  }
+  EXPECT_TRUE(DecodeLaunchSpec(EncodeLaunchSpec(*launch)));
+}
+
 TEST(LaunchPlan, GivesEachRankItsOwnProcessorsOrAllOfTheStep) {
   StepSpec spec = TwoNodes();
   spec.cpus = {4, 5, 6, 7};

@@ -22,9 +22,14 @@ StepMachine::Effects StepMachine::Launch(bool image_held) {
   return OnImage({});
 }
 
+StepMachine::Effects StepMachine::Refuse(StepNews::End end, std::string reason) {
+  if (state_ != State::kStaging) return {};
+  return End(StepNews::kRefused, end, kOurFailure, std::move(reason));
+}
+
 StepMachine::Effects StepMachine::OnImage(const Result<>& held) {
   if (state_ != State::kStaging) return {};
-  if (!held) return End(StepNews::kRefused, StepNews::kLaunchFailed, kOurFailure, held.error().message);
+  if (!held) return Refuse(StepNews::kLaunchFailed, held.error().message);
   state_ = State::kStarting;
   asked_broker_ = true;
   return {{Kind::kAskBroker}};

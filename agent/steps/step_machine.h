@@ -31,7 +31,8 @@ struct StepNews {
     kKilled = 2,
     kTimeLimit = 3,
     kOutOfMemory = 4,
-    kLaunchFailed = 5
+    kLaunchFailed = 5,
+    kNodeUnfit = 20
   };
   End end = kNotEnded;
   std::int32_t exit_code = 0;
@@ -89,6 +90,7 @@ class StepMachine {
   const StepNews& news() const { return news_; }
 
   Effects Launch(bool image_held);
+  Effects Refuse(StepNews::End end, std::string reason);  // before anything of it was asked for
   Effects OnImage(const Result<>& held);
   Effects OnStarted(const Result<>& started);  // kUnavailable: not known; Reconcile says
   Effects OnState(const StepState& state);     // stepd answered our attach

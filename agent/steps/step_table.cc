@@ -105,9 +105,9 @@ void StepTable::Launch(LaunchPlan plan) {
   Perform(id, entry.machine.Launch(events_.image_held(entry.plan->spec.image_digest)));
 }
 
-void StepTable::Refuse(const StepId& step, const std::string& reason) {
+void StepTable::Refuse(const StepId& step, const std::string& reason, StepNews::End end) {
   if (Entry* entry = Find(step)) return Report(step, *entry);
-  Perform(step, Make(step).machine.OnImage(Fail(Code::kInvalidArgument, reason)));
+  Perform(step, Make(step).machine.Refuse(end, reason));
 }
 
 void StepTable::Kill(const StepId& step, const std::string& reason) {

@@ -50,7 +50,8 @@ class StepTable {
   void OnGone(const StepGone& gone);
 
   void Launch(LaunchPlan plan);
-  void Refuse(const StepId& step, const std::string& reason);  // a launch that could not even be read
+  // A launch that could not even be read, or that the node is not fit for.
+  void Refuse(const StepId& step, const std::string& reason, StepNews::End end = StepNews::kLaunchFailed);
   void Kill(const StepId& step, const std::string& reason);
   // Ends what is left of that attempt, then has the broker let the job's namespaces go; `done` may never come
   // (the broker is away): the controller asks again. A launch of it that comes late is refused.

@@ -66,4 +66,11 @@ Result<> ProcessLimits::GiveTo(pid_t child) const {
   return {};
 }
 
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 }  // namespace slipway

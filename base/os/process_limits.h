@@ -26,6 +26,10 @@ struct ProcessLimits {
   std::string oom_score_adj;
 };
 
+// As many descriptors as we may have: the soft limit that processes inherit (1024) is for programs that use
+// select(2).
+void RaiseDescriptorLimit();
+
 // Pure, of the text of /proc/PID/limits: a line for each in the order of their numbers, in fixed columns.
 std::vector<rlimit> ResourceLimitsIn(const std::string& text);
 

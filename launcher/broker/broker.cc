@@ -70,9 +70,11 @@ Result<> RunBroker(const BrokerConf& conf, const ContainerEntry& entry) {
   HostPlace host = conf.rootless ? HostPlace() : TRY(HostPlace::Find(mounts.host.get()));
   ExecServer users({conf, *loop, images, entry, std::move(host), proc_masked});
   BrokerServer server(conf, *loop, images, cannot);
-  StepKeeper steps({conf, *loop, images, marks, cgroups, mounts.holder ? &*mounts.holder : nullptr, entry,
-                    mounts.host.get(), proc_masked},
-                   [&](const StepGone& gone) { server.Announce(gone); });
+  StepKeeper steps(
+      {conf, *loop, images, marks, cgroups, mounts.holder ? &*mounts.holder : nullptr, entry,
+       mounts.host.get(), proc_masked},
+      [&](const StepGone& gone) { server.Announce(BrokerFrame::kStepGone, gone); },
+      [&](const StepGone& stuck) { server.Announce(BrokerFrame::kStepStuck, stuck); });
   TRY(steps.Recover());
   TRY(server.Listen(steps));
   TRY(users.Listen());

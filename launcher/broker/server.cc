@@ -170,8 +170,8 @@ Result<> BrokerServer::Import(ConnectionId id, const ImportRequest& asked, Uniqu
   return {};
 }
 
-void BrokerServer::Announce(const StepGone& gone) {
-  std::string frame = EncodeFrame(BrokerFrame::kStepGone, gone);
+void BrokerServer::Announce(BrokerFrame kind, const StepGone& news) {
+  std::string frame = EncodeFrame(kind, news);
   std::vector<ConnectionId> greeted;
   for (auto& [id, connection] : connections_) {
     if (connection.greeted) greeted.push_back(id);

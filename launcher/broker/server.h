@@ -21,7 +21,7 @@ class BrokerServer {
       : conf_(conf), loop_(loop), images_(images), cannot_(std::move(cannot)) {}
 
   Result<> Listen(StepKeeper& steps);
-  void Announce(const StepGone& gone);
+  void Announce(BrokerFrame kind, const StepGone& news);
 
  private:
   static constexpr std::size_t kConnectionsMax = 64;

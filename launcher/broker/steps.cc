@@ -7,10 +7,21 @@
 #include <set>
 
 #include "base/log/log.h"
+#include "base/os/fuse.h"
+#include "base/os/lingering.h"
 
 namespace slipway {
 
-StepKeeper::StepKeeper(World world, Gone gone) : world_(std::move(world)), gone_(std::move(gone)) {}
+namespace {
+
+// A killed step is looked after that often; what is there after so many looks is told.
+constexpr std::chrono::seconds kLookAgain{1};
+constexpr std::uint32_t kLooksBeforeStuck = 8;
+
+}  // namespace
+
+StepKeeper::StepKeeper(World world, Gone gone, Gone stuck)
+    : world_(std::move(world)), gone_(std::move(gone)), stuck_(std::move(stuck)) {}
 
 StepKeeper::~StepKeeper() = default;  // steps outlive us
 
@@ -123,7 +134,10 @@ void StepKeeper::TimeIsUp(const StepId& id) {
 // ---- ending
 
 void StepKeeper::EndAll(Step& step) {
-  step.killed = true;
+  if (!std::exchange(step.killed, true)) {
+    world_.loop.Cancel(step.timer);  // of its time limit
+    step.timer = world_.loop.After(kLookAgain, [this, id = step.record.step] { LookAgain(id); });
+  }
   if (!step.record.cgroup.empty()) {
     if (auto killed = KillCgroup(step.record.cgroup); !killed)
       Log(Level::kError, "cgroup.kill", {{"error", killed.error().message}});
@@ -133,6 +147,28 @@ void StepKeeper::EndAll(Step& step) {
     auto signalled = step.init->process.Signal(SIGKILL);
   if (step.stepd) [[maybe_unused]]
     auto signalled = step.stepd->process.Signal(SIGKILL);
+}
+
+// SIGKILL is on its way to all of them. Who is still there waits for a FUSE server that will not answer, is a
+// zombie that its tracer does not let go, or waits for hardware or a file system of the host's.
+void StepKeeper::LookAgain(const StepId& id) {
+  auto at = steps_.find(id);
+  if (at == steps_.end() || at->second.record.ended) return;
+  Step& step = at->second;
+  std::vector<pid_t> left = ProcessesBelow(step.record.cgroup);
+  for (auto* watched : {&step.init, &step.stepd}) {
+    if (!*watched) continue;
+    for (pid_t process : ProcessesOf((*watched)->process.pid())) left.push_back(process);
+  }
+  AbortFuseOf(left, step.record.uid);
+  KillTracersOf(left, step.record.uid);
+  EndAll(step);
+  if (++step.looks % kLooksBeforeStuck == 0) {
+    StepGone stuck{id, 0, Cat("process ", WhatHolds(left), ", does not end")};
+    Log(Level::kError, "a killed step is still there", {{"step", ToString(id)}, {"reason", stuck.reason}});
+    stuck_(stuck);
+  }
+  step.timer = world_.loop.After(kLookAgain, [this, id] { LookAgain(id); });
 }
 
 void StepKeeper::Kill(const StepId& id, const std::string& reason, Done done) {

@@ -42,7 +42,9 @@ class StepKeeper {
   using Gone = std::function<void(const StepGone&)>;
   using Done = std::function<void(Result<>)>;
 
-  StepKeeper(World world, Gone gone);
+  // `stuck`: a killed step's last processes do not end; its reason says which. Again from time to time, until
+  // they do.
+  StepKeeper(World world, Gone gone, Gone stuck);
   ~StepKeeper();
 
   // What a killed broker left: running steps are watched, ended ones listed, half-made ones removed.
@@ -67,6 +69,7 @@ class StepKeeper {
     Loop::WatchId cgroup_watch;
     Loop::TimerId timer;
     bool killed = false;
+    std::uint32_t looks = 0;    // since then
     std::vector<Done> waiting;  // for its end
   };
   using StepIt = std::map<StepId, Step>::iterator;
@@ -88,11 +91,12 @@ class StepKeeper {
   void SetTimer(StepIt step);
   void TimeIsUp(const StepId& id);
   void EndAll(Step& step);
+  void LookAgain(const StepId& id);
   void LookWhetherGone(const StepId& id);
   void FinishStep(StepIt step);
 
   World world_;
-  Gone gone_;
+  Gone gone_, stuck_;
   std::string boot_id_;
   std::map<StepId, Step> steps_;
   std::map<std::string, JobNamespaces> jobs_;  // by holder key

@@ -178,9 +178,10 @@ Result<> BrokerClient::OnFrame(Message message) {
     if (auto callback = events_.welcome) callback(welcome);
     return {};
   }
-  if (frame.kind == BrokerFrame::kStepGone) {
-    auto gone = TRY(Decode<StepGone>(frame.payload, "broker's event"));
-    if (auto callback = events_.step_gone) callback(gone);
+  if (frame.kind == BrokerFrame::kStepGone || frame.kind == BrokerFrame::kStepStuck) {
+    auto news = TRY(Decode<StepGone>(frame.payload, "broker's event"));
+    auto callback = frame.kind == BrokerFrame::kStepGone ? events_.step_gone : events_.step_stuck;
+    if (callback) callback(news);
     return {};
   }
   // Every answer opens with the id of its request.

@@ -36,6 +36,7 @@ class BrokerClient {
   struct Events {
     std::function<void(const BrokerWelcome&)> welcome;
     std::function<void(const StepGone&)> step_gone;
+    std::function<void(const StepGone&)> step_stuck;  // BrokerFrame::kStepStuck
     std::function<void(Error)> lost;
   };
   void SetEvents(Events events);

@@ -49,7 +49,8 @@ enum class BrokerFrame : std::uint16_t {
   kImported = 37,  // ImportedImage + fd, read-only, and a second of what is inside (imagestore/content)
   kImages = 38,    // ImageList
   // events, unasked
-  kStepGone = 48,  // StepGone
+  kStepGone = 48,   // StepGone
+  kStepStuck = 49,  // StepGone: killed, and its processes do not end (reason: which); again every few seconds
 };
 
 struct BrokerHello {

@@ -80,6 +80,9 @@ struct StepSpec {
   std::uint32_t agent_uid = 0;  // informational; stepd trusts only the one the broker names
   // By local rank; empty: every rank has all of the container's.
   std::vector<TaskDevices> task_devices;
+  // The step's own, gone with it; else the node's.
+  bool private_shm = false;             // /dev/shm
+  std::uint64_t private_tmp_bytes = 0;  // /tmp and /var/tmp, each so large at most; 0: the node's
 };
 void Fields(auto& archive, IsA<StepSpec> auto& v) {
   archive(v.version, v.step, v.cluster, v.job_name, v.user, v.home, v.shell, v.uid, v.gid, v.nodes,
@@ -87,7 +90,8 @@ void Fields(auto& archive, IsA<StepSpec> auto& v) {
           v.rank_cpus, v.binding, v.tell_binding, v.argv, v.script, v.env, v.cwd, v.umask, v.mpi,
           v.image_digest, v.image_path, v.mounts, v.writable_tmpfs, v.hooks, v.stdin_path, v.stdout_path,
           v.stderr_path, v.append_output, v.interactive_stdin, v.time_limit_s, v.kill_grace_s,
-          v.wireup_timeout_s, v.kill_on_bad_exit, v.client_dir, v.agent_uid, v.task_devices);
+          v.wireup_timeout_s, v.kill_on_bad_exit, v.client_dir, v.agent_uid, v.task_devices, v.private_shm,
+          v.private_tmp_bytes);
 }
 
 inline constexpr std::size_t kStepSpecBytesMax = 64 << 20;

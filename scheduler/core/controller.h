@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "scheduler/core/messages.h"
+#include "scheduler/core/node_failures.h"
 #include "scheduler/core/outstanding.h"
 #include "scheduler/core/policy.h"
 #include "scheduler/core/state.h"
@@ -28,6 +29,7 @@ struct ControllerOptions {
   std::size_t keep_ended_jobs = 100'000;  // but not more of them than this
   std::shared_ptr<const Site> site;       // null: an empty one
   std::uint32_t array_window = 256;       // so many tasks of an array wait as jobs; 0: all
+  std::uint32_t drain_after_users = 3;    // node_failures.h; 0: never
 };
 
 class Controller {
@@ -72,6 +74,7 @@ class Controller {
   };
   std::map<std::string, Connection, NodeNameLess> connections_;
   std::set<PrefetchHint> prefetch_sent_;
+  NodeFailures failures_;
   std::set<std::pair<Time, JobId>> deadlines_;  // of active jobs with a time limit
   std::set<std::pair<Time, JobId>> start_by_;   // of pending jobs with a deadline
   std::set<std::pair<Time, JobId>> kill_at_;    // of preempted jobs with a grace

@@ -187,15 +187,22 @@ struct LoseNode {  // its stream is gone (after what grace the daemon gives)
   std::string node;
   std::uint64_t session = 0;
 };
+// How the node finds itself, whenever that changes.
+struct ReportCondition {
+  std::string node;
+  std::uint64_t session = 0;
+  std::string reason;  // why nothing shall start there; empty: it is well
+  bool keep = false;   // an administrator has to look at it: being well again changes nothing
+};
 struct ReportImage {
   std::string node, digest;
   bool held = true;  // false: the node has it no more
 };
 struct Tick {};  // a timer asked for by StartTimer is due (or any other time)
 
-using Input =
-    std::variant<SubmitJob, CancelJob, ChangeJob, SuspendJob, ChangeAccount, ChangeReservation, CreateStep,
-                 CancelStep, ChangeNode, StepReport, JobReleased, RegisterNode, LoseNode, ReportImage, Tick>;
+using Input = std::variant<SubmitJob, CancelJob, ChangeJob, SuspendJob, ChangeAccount, ChangeReservation,
+                           CreateStep, CancelStep, ChangeNode, StepReport, JobReleased, RegisterNode,
+                           LoseNode, ReportImage, ReportCondition, Tick>;
 
 // ---- Effects, to be performed in order. What follows a Persist waits until that is committed.
 

@@ -36,6 +36,8 @@ std::string_view EndReasonName(EndReason reason) {
       return "lost";
     case EndReason::kCancelled:
       return "cancelled";
+    case EndReason::kNodeUnfit:
+      return "node unfit";
   }
   return "?";
 }

@@ -46,13 +46,17 @@ enum class NodeState : std::uint8_t {
 };
 std::string_view NodeStateName(NodeState state);  // "UP", …
 
+// Reasons that begin so are those of a node that drained itself, and resumes once it is well again;
+// administrators' never do.
+inline constexpr std::string_view kHealth = "health: ";
+
 struct Node {
   std::string name;
   NodeFacts facts;
   std::string boot_id, address;
   NodeState state = NodeState::kUnknown;
   bool drained = false;          // nothing new starts; what runs there runs on
-  std::string reason;            // of drained or DOWN, in the administrator's words
+  std::string reason;            // of drained or DOWN, in the administrator's words or (kHealth) the node's
   Time since;                    // of the last change of state or drained
   std::set<std::string> images;  // digests that the node said it holds
 
@@ -99,6 +103,7 @@ enum class EndReason : std::uint8_t {
   kNodeFailed = 6,    // rebooted or declared down with the step on it
   kLost = 7,          // the node is up and has no trace of a step that it had started
   kCancelled = 8,     // jobs: by a user
+  kNodeUnfit = 20,    // never ran: the node found itself unfit (health, prolog); the job is started again
 };
 std::string_view EndReasonName(EndReason reason);  // "exited", "time limit", …
 

@@ -30,6 +30,7 @@ class Controller::Turn {
   void operator()(const RegisterNode& input);
   void operator()(const LoseNode& input);
   void operator()(const ReportImage& input);
+  void operator()(const ReportCondition& input);
   void operator()(const Tick& input);
 
   void Record(EventBody body);
@@ -55,6 +56,7 @@ class Controller::Turn {
   void LaunchParts(const Job& job, const Step& step);
   // Nothing of what was on the node is left.
   void FailNode(const std::string& node, const std::string& message);
+  void CountFailure(const StepId& step, const std::string& node, std::int32_t exit_code, EndReason reason);
   void FindLostSteps(const RegisterNode& input);
   void EndUnwanted(const RegisterNode& input);
   void SendOutstanding(const std::string& node);

@@ -13,6 +13,7 @@ namespace slipway::scheduler {
 namespace {
 
 constexpr std::int32_t kCancelledExit = 143;  // as after SIGTERM
+constexpr std::uint32_t kUnfitAttemptsMax = 3;
 
 Outcome OutcomeOf(const Step& primary) {
   Outcome outcome{JobState::kFailed, primary.exit_code, primary.reason, primary.message};
@@ -29,6 +30,7 @@ Outcome OutcomeOf(const Step& primary) {
       break;
     case EndReason::kNodeFailed:
     case EndReason::kLost:
+    case EndReason::kNodeUnfit:
       outcome.state = JobState::kNodeFail;
       break;
     case EndReason::kNone:
@@ -197,12 +199,17 @@ bool Controller::Turn::AdvanceOnce(const Job& job) {
   }
   if (job.state == JobState::kCompleting) {
     if (!std::ranges::all_of(job.nodes, &NodeAllocation::released)) return false;
-    bool lost = job.outcome->state == JobState::kNodeFail && job.spec->requeue && !job.spec->interactive;
+    bool unfit = job.outcome->reason == EndReason::kNodeUnfit;  // nothing of it ran: no harm in once more
+    bool lost =
+        job.outcome->state == JobState::kNodeFail && (job.spec->requeue || unfit) && !job.spec->interactive;
     // Who had to go, but had ended by itself already, is not run a second time.
     bool went = !job.preempted_by || job.outcome->state == JobState::kPreempted;
     bool again = (lost || (job.requeue_wanted && went)) && !job.cancelled_by;
     if (again) {
-      Record(JobRequeued{job.id, job.attempt});
+      std::uint32_t attempts = job.attempt;
+      Record(JobRequeued{job.id, attempts});
+      // Perhaps it is the job that makes nodes unfit: it shall not drain them all.
+      if (unfit && attempts >= kUnfitAttemptsMax) Record(JobUpdated{job.id, 0, {.hold = Hold::kAdmin}});
     } else {
       Record(JobEnded{job.id, job.attempt, *job.outcome});
     }

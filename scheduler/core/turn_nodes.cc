@@ -28,12 +28,23 @@ void Controller::Turn::operator()(const StepReport& input) {
       EndReason reason = input.reason == EndReason::kNone ? EndReason::kExited : input.reason;
       Record(StepNodeEnded{input.step, input.node, input.exit_code, reason, input.message, input.at,
                            input.timings});
+      CountFailure(input.step, input.node, input.exit_code, reason);
       Advance(input.step.job);
     } else if (counts && part->state == StepState::kStarting) {
       Record(StepNodeStarted{input.step, input.node, input.at, input.timings});
     }
   }
   said_.emplace_back(Send{input.node, input.session, AckReport{input.seq}});
+}
+
+void Controller::Turn::CountFailure(const StepId& step, const std::string& name, std::int32_t exit_code,
+                                    EndReason reason) {
+  const Node* node = state().FindNode(name);
+  std::uint32_t uid = state().FindJob(step.job)->spec->user.uid, users = c_.options_.drain_after_users;
+  if (!c_.failures_.Ended(name, uid, exit_code, reason, users) || node->drained) return;
+  Record(NodeDrained{
+      name, Cat("jobs of ", users, " users in a row could not run here, the last was job ", step.job.value)});
+  c_.pass_wanted_ = true;
 }
 
 void Controller::Turn::operator()(const JobReleased& input) {
@@ -107,6 +118,7 @@ void Controller::Turn::FindLostSteps(const RegisterNode& input) {
                            Cat("node ", input.node, " has no trace of the step any more"),
                            now_,
                            {}});
+      CountFailure(step, input.node, kOurFailureExit, EndReason::kLost);
     }
     Advance(id);
   }
@@ -144,6 +156,21 @@ void Controller::Turn::operator()(const ReportImage& input) {
   const Node* node = state().FindNode(input.node);
   if (node == nullptr || node->images.contains(input.digest) == input.held) return;
   input.held ? Record(ImageStaged{input.node, input.digest}) : Record(ImageDropped{input.node, input.digest});
+}
+
+void Controller::Turn::operator()(const ReportCondition& input) {
+  const Node* node = state().FindNode(input.node);
+  if (node == nullptr || c_.SessionOf(input.node) != input.session) return;
+  bool by_itself = node->drained && node->reason.starts_with(kHealth);
+  if (input.reason.empty()) {
+    if (!by_itself || node->state == NodeState::kDown) return;
+    Record(NodeResumed{input.node, true});
+  } else {
+    std::string reason = Cat(input.keep ? "" : kHealth, input.reason);
+    if ((node->drained && !by_itself) || node->reason == reason) return;  // an administrator's word stands
+    Record(NodeDrained{input.node, std::move(reason)});
+  }
+  c_.pass_wanted_ = true;
 }
 
 void Controller::Turn::operator()(const ChangeNode& input) {

@@ -27,6 +27,7 @@ class Register;
 class Reservation;
 class ReservationSpec;
 class StepKey;
+class NodeCondition;
 class StepReport;
 class ToNode;
 }  // namespace slipway::v1
@@ -83,6 +84,7 @@ std::shared_ptr<const v1::Node> PresentFactsOf(const v1::Register& message);
 void AddPresentFacts(const v1::Node& facts, v1::Node* out);
 // Nothing for a report that only says how far a start has come (STAGING).
 std::optional<StepReport> ReportOf(const v1::StepReport& message);
+ReportCondition ConditionOf(const v1::NodeCondition& message);
 
 // ---- To nodes
 

@@ -40,6 +40,8 @@ EndReason EndReasonOf(const v1::StepReport& in) {
       return EndReason::kOutOfMemory;
     case v1::StepReport::LAUNCH_FAILED:
       return EndReason::kLaunchFailed;
+    case v1::StepReport::NODE_UNFIT:
+      return EndReason::kNodeUnfit;
     default:
       break;
   }
@@ -196,6 +198,10 @@ static StepFacts FactsOf(const v1::StepReport& in) {
            usage.swap_peak_bytes(), usage.io_read_bytes(), usage.io_write_bytes(), usage.pressure_cpu_us(),
            usage.pressure_memory_us(), usage.pressure_io_us()},
           Line(in.binding())};
+}
+
+ReportCondition ConditionOf(const v1::NodeCondition& in) {
+  return {.node = {}, .session = 0, .reason = Line(in.reason()), .keep = in.keep()};
 }
 
 std::optional<StepReport> ReportOf(const v1::StepReport& in) {

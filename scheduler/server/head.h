@@ -22,6 +22,7 @@
 namespace slipway::v1 {
 class FromNode;
 class Node;
+class NodeCondition;
 }  // namespace slipway::v1
 
 namespace slipway::scheduler {
@@ -30,6 +31,7 @@ struct HeadOptions {
   std::string cluster_id, cluster_name;
   std::uint32_t processes_per_core_max = 0;  // 0: no limit
   std::vector<std::string> job_cgroup;       // CgroupShare::site
+  std::uint32_t drain_after_users = 3;       // scheduler/core/node_failures.h
   Duration node_lost_after = std::chrono::seconds(30);
   Duration heartbeat = std::chrono::seconds(5);
   std::uint64_t snapshot_every = 20'000;  // records
@@ -136,6 +138,8 @@ class Head final : public EffectSink {
   bool SendNow(const std::string& node, const v1::ToNode& message);
   void GrantRunning(const std::string& node, std::uint64_t session);
   void NodeReports(Session& session, std::uint64_t number, const v1::FromNode& message);
+  void NodeFinds(const Session& session, std::uint64_t number, const v1::NodeCondition& condition);
+  void AnswerHeartbeat(Session& session, std::uint64_t sequence);
   void ExpectClients();
   void WakeJob(JobId job);
   void WakeTasks(JobId array);

@@ -119,9 +119,32 @@ void Head::NodeSays(std::uint64_t number, const v1::FromNode& message) {
           JobReleased{session.node, number, {message.released().job()}, message.released().attempt()});
     case v1::FromNode::kRegister:
       return session.port->Close(Error{Code::kInvalidArgument, 0, "Register may come only once on a stream"});
+    case v1::FromNode::kCondition:
+      return NodeFinds(session, number, message.condition());
+    case v1::FromNode::kHeartbeat:
+      return AnswerHeartbeat(session, message.heartbeat().sequence());
     default:
-      return;  // a heartbeat: it was heard
+      return;
   }
+}
+
+void Head::NodeFinds(const Session& session, std::uint64_t number, const v1::NodeCondition& condition) {
+  ReportCondition input = ConditionOf(condition);
+  input.node = session.node;
+  input.session = number;
+  bool well = input.reason.empty();
+  Log(well ? Level::kInfo : Level::kWarn, well ? "node is well" : "node is unfit",
+      {{"node", session.node}, {"reason", input.reason}});
+  Feed(input);
+}
+
+void Head::AnswerHeartbeat(Session& session, std::uint64_t sequence) {
+  v1::ToNode out;
+  out.set_epoch(state().epoch);
+  out.mutable_heartbeat_ack()->set_sequence(sequence);
+  out.mutable_heartbeat_ack()->set_time_ms(
+      std::chrono::duration_cast<std::chrono::milliseconds>(loop_.WallNow().time_since_epoch()).count());
+  session.port->Send(out, {});
 }
 
 void Head::NodeReports(Session& session, std::uint64_t number, const v1::FromNode& message) {

@@ -9,6 +9,7 @@
 #include "api/settings.h"
 #include "base/log/log.h"
 #include "base/loop/epoll_loop.h"
+#include "base/os/process_limits.h"
 #include "base/os/slices.h"
 #include "base/os/socket.h"
 #include "scheduler/server/server.h"
@@ -32,6 +33,7 @@ Result<> Run(const std::string& config_file) {
   }));
   ::signal(SIGPIPE, SIG_IGN);
   AskForShortSlices();
+  RaiseDescriptorLimit();  // a connection from each node, and from users
   server = TRY(Server::Start(*loop, config, [](const Error& error) {
     // Nothing that waits for this commit may be answered: ending at once is what guarantees it.
     Log(Level::kError, "the store has failed; ending, a restart goes on with what was committed",

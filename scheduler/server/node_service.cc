@@ -123,6 +123,9 @@ Result<> CheckChange(const v1::ChangeNodesRequest& in, const Requester& by) {
   if (in.names().empty()) return Fail(Code::kInvalidArgument, "no node is named");
   if (in.what() == v1::ChangeNodesRequest::DRAIN && in.reason().empty())
     return Fail(Code::kInvalidArgument, "a reason is wanted: others will ask why the node is drained");
+  if (in.reason().starts_with(kHealth))
+    return Fail(Code::kInvalidArgument, "reasons that begin with '", kHealth,
+                "' are those of nodes that drain and resume themselves");
   bool control = std::ranges::any_of(in.reason(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
   if (in.reason().size() > kReasonMax || control)
     return Fail(Code::kInvalidArgument, "the reason is one line of at most ", kReasonMax, " bytes");

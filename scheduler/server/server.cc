@@ -70,6 +70,7 @@ Result<> Server::OpenState(const Config& config, SigningKey key, const std::stri
                                                 config.Bool("controller.image_projects_open")}),
                         state_dir);
   HeadOptions options{.cluster_id = cluster_id, .cluster_name = config.String("cluster.name")};
+  options.drain_after_users = static_cast<std::uint32_t>(config.Integer("controller.drain_after_users"));
   options.processes_per_core_max =
       static_cast<std::uint32_t>(config.Integer("controller.processes_per_core_max"));
   options.job_cgroup = config.List("controller.job_cgroup");

@@ -72,6 +72,10 @@ void World::ScheduleFaults() {
       if (n->powered()) n->StartAgent();
     });
   });
+  Every(faults_.agent_s, [this] {
+    ModelNode& node = AnyNode();
+    Feed(ReportCondition{node.name(), node.session(), rng_.Chance(500) ? "disk: full" : "", rng_.Chance(50)});
+  });
   Every(faults_.reboot_s, [this] { DeclareDownForGood(AnyNode()); });
   Every(faults_.partition_s, [this] {
     std::set<std::string>& side = rng_.Chance(500) ? deaf_ : mute_;

@@ -113,7 +113,9 @@ void ModelNode::Launch(const LaunchStep& launch) {
            .second)
     return SendReports(&launch.step);
   world_.OnStepStarts(*this, launch);
-  if (!world_.calm() && rng_.Chance(50)) return End(launch.step, 125, EndReason::kLaunchFailed);
+  if (!world_.calm() && rng_.Chance(50)) {
+    return End(launch.step, 125, rng_.Chance(300) ? EndReason::kNodeUnfit : EndReason::kLaunchFailed);
+  }
   Later(500, [this, id = launch.step] {
     auto step = steps_.find(id);
     if (step == steps_.end() || step->second.ended) return;

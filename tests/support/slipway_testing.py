@@ -160,6 +160,18 @@ class Cluster:
         """The pid of a daemon ("slipwayd", "n1-agent", "n1-broker"), as the supervisor wrote it."""
         return int((self.state / "run" / f"{daemon}.pid").read_text())
 
+    def node(self, name):
+        return next(n for n in self.json("nodes")["nodes"] if n["name"] == name)
+
+    def set_agent(self, node, **settings):
+        """Settings of that node's agent, which is started anew with them."""
+        folder = next(self.state.rglob(f"{node}/slipway.toml")).parent / "conf.d"
+        folder.mkdir(mode=0o755, exist_ok=True)
+        file = folder / "test.toml"
+        file.write_text("[agent]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items()))
+        file.chmod(0o644)
+        self.kill(f"{node}-agent")
+
     def kill(self, daemon):
         """SIGKILL, and waits until the supervisor has started the next one."""
         before = self.pid(daemon)

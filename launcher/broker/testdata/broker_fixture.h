@@ -78,6 +78,7 @@ class Client {
     TRY(Post(frame, fds));
     for (;;) {
       Reply reply = TRY(Next());
+      if (reply.kind == BrokerFrame::kStepStuck) continue;
       if (reply.kind != BrokerFrame::kStepGone) return reply;
       gone_.push_back(Decode<StepGone>(reply.payload, "gone").value());
     }

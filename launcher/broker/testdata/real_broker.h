@@ -3,6 +3,7 @@
 // able to do.
 #pragma once
 
+#include "base/os/testdata/deaf_fuse.h"
 #include "launcher/broker/broker.h"
 #include "launcher/broker/testdata/broker_fixture.h"
 
@@ -52,6 +53,13 @@ inline std::string Attack(const std::string& image) {
     if (!message) ::_exit(0);
     if (message->bytes == "fork" && ::fork() == 0) {
       for (;;) ::pause();
+    }
+    // A process of the container that no signal ends.
+    if (message->bytes == "deaf" && ::fork() == 0)
+      AnswerNobody("/tmp", Asker::kOurselves, [&] { say(Cat("deaf ", ::getpid())); });
+    if (message->bytes.starts_with("access ") && ::fork() == 0) {
+      say(Cat("asks ", ::getpid()));
+      ::_exit(::access(message->bytes.c_str() + 7, F_OK));
     }
     say("did " + message->bytes);
   }

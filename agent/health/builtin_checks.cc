@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/health/builtin_checks.h"
+
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <sstream>
+
+#include "base/os/fd.h"
+#include "base/text/units.h"
+
+namespace slipway {
+namespace {
+
+constexpr std::uint64_t kFilesFreeMin = 100;
+
+void JudgeFileSystem(const FileSystemFacts& facts, const HealthLimits& limits,
+                     std::vector<std::string>& findings) {
+  if (!facts.error.empty()) {
+    findings.push_back(Cat("disk: ", facts.path, ": ", facts.error));
+  } else if (facts.read_only) {
+    findings.push_back(Cat("disk: ", facts.path, " is read-only"));
+  } else if (facts.bytes_free < limits.disk_free_bytes) {
+    findings.push_back(Cat("disk: ", facts.path, " has less than ", FormatBytes(limits.disk_free_bytes),
+                           " free of ", FormatBytes(facts.bytes)));
+  } else if (limits.disk_free_bytes > 0 && facts.files > 0 && facts.files_free < kFilesFreeMin) {
+    findings.push_back(Cat("disk: ", facts.path, " has room for less than ", kFilesFreeMin, " files"));
+  }
+}
+
+}  // namespace
+
+bool IsReadOnly(const std::string& mountinfo, const std::string& device) {
+  std::istringstream lines(mountinfo);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream fields(line);
+    std::string id, parent, number, type, source, options;
+    fields >> id >> parent >> number;
+    std::size_t behind = line.find(" - ");
+    if (number != device || behind == line.npos) continue;
+    std::istringstream rest(line.substr(behind + 3));
+    rest >> type >> source >> options;
+    return options == "ro" || options.starts_with("ro,");
+  }
+  return false;
+}
+
+std::vector<std::string> JudgeHost(const HostFacts& facts, const HealthLimits& limits) {
+  std::vector<std::string> findings;
+  for (const FileSystemFacts& one : facts.file_systems) JudgeFileSystem(one, limits, findings);
+  if (facts.idle && facts.memory_available_bytes < limits.memory_free_bytes) {
+    findings.push_back(
+        Cat("memory: less than ", FormatBytes(limits.memory_free_bytes), " are free although nothing runs"));
+  }
+  if (facts.clock_ahead_ms && limits.clock_offset_ms_max > 0 &&
+      std::llabs(*facts.clock_ahead_ms) > limits.clock_offset_ms_max) {
+    findings.push_back(Cat("clock: more than ", limits.clock_offset_ms_max, " ms ",
+                           *facts.clock_ahead_ms > 0 ? "ahead of" : "behind",
+                           " the controller's; is the time synchronised?"));
+  }
+  if (!facts.image_store_error.empty()) findings.push_back(Cat("image store: ", facts.image_store_error));
+  return findings;
+}
+
+HostFacts LookAtHost(const std::vector<std::string>& folders) {
+  HostFacts facts;
+  std::string mounts = ReadFile("/proc/self/mountinfo").value_or(std::string());
+  for (const std::string& folder : folders) {
+    FileSystemFacts& one = facts.file_systems.emplace_back();
+    one.path = folder;
+    struct statvfs status;
+    if (::statvfs(folder.c_str(), &status) < 0) {
+      one.error = std::strerror(errno);
+      continue;
+    }
+    one.bytes = std::uint64_t{status.f_blocks} * status.f_frsize;
+    one.bytes_free = std::uint64_t{status.f_bavail} * status.f_frsize;
+    one.files = status.f_files;
+    one.files_free = status.f_favail;
+    struct stat place {};
+    if (::stat(folder.c_str(), &place) == 0)
+      one.read_only = IsReadOnly(mounts, Cat(major(place.st_dev), ":", minor(place.st_dev)));
+  }
+  std::istringstream lines(ReadFile("/proc/meminfo", 65536).value_or(std::string()));
+  for (std::string name, rest; lines >> name && std::getline(lines, rest);) {
+    if (name == "MemAvailable:")
+      facts.memory_available_bytes = std::strtoull(rest.c_str(), nullptr, 10) << 10;
+  }
+  return facts;
+}
+
+}  // namespace slipway

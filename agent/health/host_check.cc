@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/health/host_check.h"
+
+#include <sys/stat.h>
+#include <sys/timex.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <sstream>
+
+#include "base/os/fd.h"
+#include "base/text/text.h"
+
+namespace slipway {
+namespace {
+
+using Kind = HostFinding::Kind;
+
+class Checker {
+ public:
+  explicit Checker(const HostPaths& paths) : paths_(paths) {}
+
+  void UserNamespaces() {
+    std::string most(Trim(Read("/proc/sys/user/max_user_namespaces")));
+    std::string clone(Trim(Read("/proc/sys/kernel/unprivileged_userns_clone")));
+    if (most.empty() || most == "0")
+      Add(Kind::kBad, "user namespaces: none may be made", "sysctl -w user.max_user_namespaces=65536");
+    else
+      Add(Kind::kGood, Cat("user namespaces: ", most, " may be made"));
+    if (clone == "0")
+      Add(Kind::kWarning,
+          "user namespaces: only root may make them; the rootless way of `slipway exec` cannot",
+          "sysctl -w kernel.unprivileged_userns_clone=1");
+  }
+
+  void Fuse() {
+    struct stat status;
+    if (::stat((paths_.root + "/dev/fuse").c_str(), &status) < 0)
+      Add(Kind::kWarning, "/dev/fuse: not there; users' own image files and ext3 overlays cannot be mounted",
+          "modprobe fuse");
+    else if ((status.st_mode & 0006) != 0006)
+      Add(Kind::kWarning, "/dev/fuse: users may not open it", "chmod 666 /dev/fuse (udev does so by itself)");
+    else
+      Add(Kind::kGood, "/dev/fuse: everybody may open it");
+  }
+
+  void FileSystems() {
+    std::string known = Read("/proc/filesystems");
+    for (const char* type : {"squashfs", "overlay"}) {
+      bool there = known.find(Cat("\t", type, "\n")) != known.npos;
+      Add(there ? Kind::kGood : Kind::kBad,
+          Cat(type, ": ", there ? "the kernel has it" : "the kernel does not have it"),
+          there ? "" : Cat("modprobe ", type, "; and its name into a file of /etc/modules-load.d"));
+    }
+    struct stat status;
+    if (::stat((paths_.root + "/dev/loop-control").c_str(), &status) < 0)
+      Add(Kind::kBad, "loop devices: /dev/loop-control is not there; images cannot be mounted",
+          "modprobe loop");
+    else
+      Add(Kind::kGood, "loop devices: there");
+  }
+
+  void Cgroups() {
+    std::string point = CgroupPoint();
+    if (point.empty())
+      return Add(Kind::kWarning,
+                 "cgroups: no version 2 hierarchy; steps are ended process by process and no limit holds",
+                 "boot with systemd.unified_cgroup_hierarchy=1");
+    std::string there = Cat(" ", Trim(Read(point + "/cgroup.controllers")), " ");
+    std::vector<std::string> missing;
+    for (const char* controller : {"memory", "pids", "cpu", "cpuset", "io"}) {
+      if (there.find(Cat(" ", controller, " ")) == there.npos) missing.emplace_back(controller);
+    }
+    if (missing.empty()) return Add(Kind::kGood, "cgroups: version 2 with all controllers");
+    Add(Kind::kWarning,
+        Cat("cgroups: version 2 without ", Join(missing, ", "), "; these limits cannot be held"),
+        "boot with cgroup_no_v1=all (or mount version 1 without them)");
+  }
+
+  void Clock() {
+    timex state{};
+    bool good = ::adjtimex(&state) != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
+    Add(good ? Kind::kGood : Kind::kWarning,
+        good ? "clock: synchronised" : "clock: the kernel does not know it to be synchronised",
+        good ? "" : "run chrony or systemd-timesyncd; tokens and credentials depend on the time");
+  }
+
+  void Accounts() {
+    std::string known = "\n" + Read("/etc/passwd");
+    for (const std::string& account : paths_.accounts) {
+      bool there = known.find(Cat("\n", account, ":")) != known.npos;
+      Add(there ? Kind::kGood : Kind::kBad, Cat("account ", account, there ? ": there" : ": not there"),
+          there ? "" : "systemd-sysusers (packaging/sysusers.d)");
+    }
+  }
+
+  void Folders() {
+    std::string run = paths_.broker_socket.substr(0, paths_.broker_socket.rfind('/'));
+    struct stat status;
+    if (::stat((paths_.root + run).c_str(), &status) < 0)
+      Add(Kind::kBad, Cat("run folder ", run, ": not there"), "systemctl start slipway-steps slipway-broker");
+    else if (status.st_uid != 0 || (status.st_mode & 0022) != 0)
+      Add(Kind::kWarning, Cat("run folder ", run, ": others than root can change it"),
+          Cat("chown root: ", run, " && chmod 755 ", run, " (not on a node that runs rootless)"));
+    else
+      Add(Kind::kGood, Cat("run folder ", run, ": root's"));
+    if (::stat((paths_.root + paths_.broker_socket).c_str(), &status) < 0 || !S_ISSOCK(status.st_mode))
+      Add(Kind::kBad, Cat("broker: ", paths_.broker_socket, " is no socket"),
+          "systemctl status slipway-broker");
+    else
+      Add(Kind::kGood, Cat("broker: ", paths_.broker_socket));
+    if (::access((paths_.root + paths_.state_dir).c_str(), W_OK) < 0)
+      Add(Kind::kBad, Cat("state folder ", paths_.state_dir, ": uid ", ::geteuid(), " may not write there"),
+          "as the account slipway: slipway-agent --check; StateDirectory= of the unit makes the folder");
+    else
+      Add(Kind::kGood, Cat("state folder ", paths_.state_dir, ": writable"));
+  }
+
+  void Sysctls() {
+    struct Wanted {
+      const char* name;
+      std::uint64_t least;
+      const char* why;
+    };
+    for (auto [name, least, why] : {Wanted{"kernel.pid_max", 131072, "many ranks on many cores"},
+                                    {"fs.inotify.max_user_instances", 128, "programs of many users"},
+                                    {"kernel.keys.maxkeys", 200, "each step has a keyring of its own"}}) {
+      std::string file = Cat("/proc/sys/", name);
+      std::replace(file.begin() + 10, file.end(), '.', '/');
+      std::string text = Read(file);
+      if (text.empty()) continue;  // this kernel does not have it
+      std::uint64_t value = std::strtoull(text.c_str(), nullptr, 10);
+      if (value < least)
+        Add(Kind::kWarning, Cat(name, ": ", value, " is little for ", why),
+            Cat("sysctl -w ", name, "=", least));
+      else
+        Add(Kind::kGood, Cat(name, ": ", value));
+    }
+  }
+
+  std::vector<HostFinding> found;
+
+ private:
+  void Add(Kind kind, std::string what, std::string mend = {}) {
+    found.push_back({kind, std::move(what), std::move(mend)});
+  }
+  std::string Read(const std::string& path) const {
+    return ReadFile(paths_.root + path, 1 << 20).value_or(std::string());
+  }
+  std::string CgroupPoint() const {
+    std::istringstream lines(Read("/proc/self/mountinfo"));
+    for (std::string line; std::getline(lines, line);) {
+      if (line.find(" - cgroup2 ") == line.npos) continue;
+      std::istringstream fields(line);
+      std::string id, parent, device, root, point;
+      fields >> id >> parent >> device >> root >> point;
+      return point;
+    }
+    return {};
+  }
+  const HostPaths& paths_;
+};
+
+}  // namespace
+
+std::vector<HostFinding> CheckHost(const HostPaths& paths) {
+  Checker checker(paths);
+  checker.UserNamespaces();
+  checker.FileSystems();
+  checker.Fuse();
+  checker.Cgroups();
+  checker.Sysctls();
+  checker.Accounts();
+  checker.Folders();
+  checker.Clock();
+  return std::move(checker.found);
+}
+
+std::string Show(const std::vector<HostFinding>& findings) {
+  std::string text;
+  for (Kind kind : {Kind::kBad, Kind::kWarning, Kind::kGood}) {
+    for (const HostFinding& finding : findings) {
+      if (finding.kind != kind) continue;
+      text += Cat(kind == Kind::kBad       ? "BAD   "
+                  : kind == Kind::kWarning ? "WARN  "
+                                           : "ok    ",
+                  finding.what, "\n");
+      if (!finding.mend.empty()) text += Cat("      mend: ", finding.mend, "\n");
+    }
+  }
+  return text;
+}
+
+bool AllGood(const std::vector<HostFinding>& findings) {
+  return std::none_of(findings.begin(), findings.end(),
+                      [](const HostFinding& finding) { return finding.kind == HostFinding::kBad; });
+}
+
+}  // namespace slipway

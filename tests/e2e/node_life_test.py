@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes that find themselves unfit, programs of the site around jobs, and what a step leaves: on a live cluster."""
+import os
+import pathlib
+import shutil
+import tempfile
+import unittest
+
+import slipway_testing as t
+
+
+class NodeLife(t.ClusterTest):
+    NODES = 2
+    IMAGES = ("tiny",)
+
+    def setUp(self):
+        # A dev node has a /tmp of its own, so not there. The agents' account reads and writes it.
+        self.site = pathlib.Path(tempfile.mkdtemp(prefix="site-", dir=self.cluster.state))
+        self.addCleanup(shutil.rmtree, self.site)
+        self.site.chmod(0o777)
+
+    def tearDown(self):
+        for node in ("n1", "n2"):
+            self.cluster.set_agent(node)
+            self.admin("resume", node)
+        t.wait_until("both nodes are up", lambda: all(self.cluster.node(n)["state"] == "UP" for n in ("n1", "n2")))
+
+    def admin(self, *words):
+        return t.run([t.SLIPWAY, "node", *words], env={"SLIPWAY_CONTEXT": self.cluster.context}) if t.ROOT else self.cluster("node", *words)
+
+    def program(self, name, *lines):
+        path = self.site / name
+        path.write_text("#!/bin/sh\n" + "\n".join(lines) + "\n")
+        path.chmod(0o755)
+        return str(path)
+
+    def reaches(self, node, state, reason):
+        def there():
+            now = self.cluster.node(node)
+            return now["state"] == state and now.get("reason", "") == reason
+        t.wait_until(f"{node} is {state} with '{reason}' (it is {self.cluster.node(node)})", there)
+
+    def test_a_critical_health_check_drains_the_node_and_its_end_resumes_it(self):
+        verdict = self.site / "verdict"
+        verdict.write_text("2")
+        check = self.program("check", f"echo GPU 3 fell off the bus; exit $(cat {verdict})")
+        self.cluster.set_agent("n1", health_check=check, health_interval="1s")
+        self.reaches("n1", "DRAINED", "health: health check: exit code 2: GPU 3 fell off the bus")
+        job = self.cluster.wait_end(self.cluster.submit("--image", "tiny", "--output", "/dev/null", "--wrap", "true"))
+        self.assertEqual((job["state"], job["nodes"]), ("COMPLETED", ["n2"]))
+        verdict.write_text("0")
+        self.reaches("n1", "UP", "")
+
+    def test_a_job_whose_prolog_fails_runs_elsewhere_and_its_node_waits_for_an_administrator(self):
+        self.cluster.set_agent("n1", prolog=self.program("prolog", "echo no scratch disk; exit 3"))
+        self.cluster.set_agent("n2", prolog=self.program("good", f"env > {self.site}/prolog.$SLIPWAY_JOB_ID"),
+                               epilog=self.program("epilog", f"env > {self.site}/epilog.$SLIPWAY_JOB_ID"))
+        t.wait_until("both are up", lambda: all(self.cluster.node(n)["state"] == "UP" for n in ("n1", "n2")))
+        self.assertEqual(self.admin("drain", "n2", "--reason", "test").returncode, 0)
+        job_id = self.cluster.submit("--image", "tiny", "--output", "/dev/null", "--wrap", "true")
+        self.reaches("n1", "DRAINED", f"prolog of job {job_id}: exit code 3: no scratch disk")
+        self.admin("resume", "n2")
+        job = self.cluster.wait_end(job_id)
+        self.assertEqual((job["state"], job["nodes"]), ("COMPLETED", ["n2"]), job)
+        for what in ("prolog", "epilog"):
+            env = t.wait_until(f"{what} has run", lambda what=what: (lambda f: f.exists() and f.read_text())(self.site / f"{what}.{job_id}"))
+            names = {line.split("=")[0] for line in env.splitlines()}
+            self.assertEqual(set(), names - {"PATH", "PWD", "SHLVL", "_"} - {n for n in names if n.startswith("SLIPWAY_")}, env)
+            self.assertIn(f"SLIPWAY_JOB_USER={self.account.entry.pw_name}", env)
+        self.admin("resume", "n1")
+        t.wait_until("n1 is up", lambda: self.cluster.node("n1")["state"] == "UP")
+
+    def test_a_prolog_that_hangs_has_an_end(self):
+        self.cluster.set_agent("n1", prolog=self.program("prolog", "sleep 1000"), prolog_timeout="1s")
+        t.wait_until("n1 is up", lambda: self.cluster.node("n1")["state"] == "UP")
+        self.assertEqual(self.admin("drain", "n2", "--reason", "test").returncode, 0)
+        job_id = self.cluster.submit("--image", "tiny", "--output", "/dev/null", "--wrap", "true")
+        self.reaches("n1", "DRAINED", f"prolog of job {job_id}: not done within 1 s")
+        self.assertEqual(self.cluster.wait_state(job_id, "PENDING")["state"], "PENDING")
+        self.admin("resume", "n2")
+        self.assertEqual(self.cluster.wait_end(job_id)["state"], "COMPLETED")
+
+    def test_a_steps_private_folders_are_gone_with_it(self):
+        self.cluster.set_agent("n1", private_tmp="16M")
+        self.cluster.set_agent("n2", private_tmp="16M")
+        t.wait_until("both are up", lambda: all(self.cluster.node(n)["state"] == "UP" for n in ("n1", "n2")))
+        mark = f"slipway-left-{os.getpid()}"
+        done = self.cluster("launch", "-n", 1, "--image", "tiny", "--", "sh", "-c",
+                            f"for d in /tmp /var/tmp /dev/shm; do echo x > $d/{mark} || exit 1; done; head -c 64M /dev/zero > /tmp/big")
+        self.assertNotEqual(done.returncode, 0, "more than its size")
+        self.assertIn("No space left", done.stderr)
+        for folder in ("/tmp", "/var/tmp", "/dev/shm"):
+            self.assertFalse(pathlib.Path(folder, mark).exists(), folder)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The systemd units: how exposed they leave a daemon, by systemd's own measure, and what must not be in them."""
+import argparse
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import unittest
+
+UNITS = pathlib.Path()
+
+# Each of these is a seccomp filter or a property of processes that every rank of every job would inherit.
+INHERITED = ("SystemCallFilter", "SystemCallArchitectures", "RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime",
+             "RestrictSUIDSGID", "MemoryDenyWriteExecute", "LockPersonality", "NoNewPrivileges", "ProtectClock", "ProtectKernelModules",
+             "ProtectKernelLogs", "ProtectKernelTunables", "ProtectHostname", "PrivateDevices", "CapabilityBoundingSet")
+
+
+def settings(unit):
+    return [line.split("=", 1)[0] for line in (UNITS / unit).read_text().splitlines() if re.match(r"[A-Za-z]+=", line)]
+
+
+class Units(unittest.TestCase):
+    def exposure(self, unit):
+        tool = shutil.which("systemd-analyze")
+        if tool is None:
+            self.skipTest("no systemd-analyze")
+        done = subprocess.run([tool, "security", "--offline=true", str(UNITS / unit)], capture_output=True, text=True)
+        found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+        self.assertTrue(found, f"{done.stdout[-500:]}{done.stderr}")
+        print(f"{unit}: exposure {found.group(1)}", file=sys.stderr)
+        return float(found.group(1))
+
+    def test_slipwayd_is_exposed_by_no_more_than_2(self):
+        self.assertLessEqual(self.exposure("slipwayd.service"), 2.0)
+
+    def test_the_agent_is_exposed_by_no_more_than_2(self):
+        self.assertLessEqual(self.exposure("slipway-agent.service"), 2.0)
+
+    def test_what_starts_jobs_hands_no_filter_down_to_them(self):
+        for unit in ("slipway-broker.service", "slipway-steps.service"):
+            self.assertEqual([], [s for s in settings(unit) if s in INHERITED], unit)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--source", required=True)
+    known, rest = parser.parse_known_args()
+    UNITS = pathlib.Path(known.source) / "packaging/systemd"
+    unittest.main(argv=[sys.argv[0], *rest])
