@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Submits held jobs through the API, one call each, so many at once over one connection, and says how long it
 // took: submissions.py runs it.
+#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 
 #include <chrono>
