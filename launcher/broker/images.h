@@ -18,7 +18,7 @@
 
 #include "launcher/broker/identity.h"
 #include "launcher/broker/importer.h"
-#include "launcher/broker/worker.h"
+#include "base/loop/forked_work.h"
 #include "launcher/spec/step_id.h"
 
 namespace slipway {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "launcher/broker/worker.h"
+#include "base/loop/forked_work.h"
 
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -19,7 +19,7 @@ constexpr std::size_t kOutcomeBytesMax = 64 << 10;
 
 Result<std::string> ToResult(std::string_view bytes) {
   Outcome outcome =
-      TRY_CONTEXT(Decode<Outcome>(bytes, "answer"), "a worker of the broker ended without an answer");
+      TRY_CONTEXT(Decode<Outcome>(bytes, "answer"), "a worker ended without an answer");
   if (outcome.code != 0)
     return Failure(Error{static_cast<Code>(outcome.code), outcome.sys_errno, std::move(outcome.text)});
   return std::move(outcome.text);
@@ -37,7 +37,7 @@ Workers::~Workers() {
 
 void Workers::Run(Work work, Done done) {
   if (waiting_.size() >= kWaitingMax)
-    return done(Fail(Code::kResourceExhausted, "too many requests wait for the broker"));
+    return done(Fail(Code::kResourceExhausted, "too much waits for a worker already"));
   waiting_.emplace_back(std::move(work), std::move(done));
   StartNext();
 }

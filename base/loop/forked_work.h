@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hashing gigabytes would hold up every start on the node, and threads do not go with namespaces; so long
-// work runs in a forked child and its answer comes back by pipe. At most kAtOnce run, the others wait their
-// turn.
+// Hashing gigabytes would hold up the loop, and threads do not go with programs that enter namespaces; so
+// long work runs in a forked child and its answer (64 KiB at most) comes back by pipe. At most kAtOnce run,
+// the others wait their turn.
 #pragma once
 
 #include <deque>
