@@ -39,6 +39,8 @@ const std::vector<const Subcommand*>& AllSubcommands() {
                                                      &kHold,
                                                      &kRelease,
                                                      &kRequeue,
+                                                     &kSuspend,
+                                                     &kResume,
                                                      &kUpdate,
                                                      &kWhy,
                                                      &kInspect,

@@ -26,6 +26,7 @@ class Load {
       : stub_(v1::Jobs::NewStub(client.channel())), client_(client), left_(jobs), slots_(at_once) {
     v1::JobSpec& spec = *request_.mutable_spec();
     spec.set_name("load");
+    spec.set_image("tiny");
     spec.set_hold(true);
     spec.mutable_resources()->set_tasks(1);
     spec.mutable_resources()->set_time_limit_s(60);

@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 
+import node
 import slipway_testing as t
 
 HERTZ = os.sysconf("SC_CLK_TCK")
@@ -63,6 +64,9 @@ def main():
                 own, controller=settings["listen"], ca=json.dumps(str(ca))).items()))
             for file in (ca, context):
                 file.chmod(0o644)
+            with tempfile.TemporaryDirectory() as folder:
+                os.chmod(folder, 0o755)
+                cluster("image", "add", node.tiny_image(pathlib.Path(folder)), "tiny", check=0, timeout=120)
             pid = cluster.pid("slipwayd")
             for _ in range(options.rounds):
                 sync_ms = fdatasync_ms(cluster.state)
