@@ -18,8 +18,7 @@ void Fields(auto& archive, IsA<Outcome> auto& v) { archive(v.code, v.sys_errno, 
 constexpr std::size_t kOutcomeBytesMax = 64 << 10;
 
 Result<std::string> ToResult(std::string_view bytes) {
-  Outcome outcome =
-      TRY_CONTEXT(Decode<Outcome>(bytes, "answer"), "a worker ended without an answer");
+  Outcome outcome = TRY_CONTEXT(Decode<Outcome>(bytes, "answer"), "a worker ended without an answer");
   if (outcome.code != 0)
     return Failure(Error{static_cast<Code>(outcome.code), outcome.sys_errno, std::move(outcome.text)});
   return std::move(outcome.text);

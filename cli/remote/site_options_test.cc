@@ -43,7 +43,7 @@ TEST(SiteOptions, GresLicencesAndTheRest) {
   EXPECT_FALSE(Of({"--gres=gpu:1,gpu:2"}).has_value());
   EXPECT_FALSE(Of({"--gres=:3"}).has_value());
   EXPECT_FALSE(Of({"-L", "matlab:x"}).has_value());
-  EXPECT_FALSE(Of({"-p", "a,b"}).has_value());
+  EXPECT_EQ(Of({"-p", "a,b"})->partition(), "a,b");
   EXPECT_FALSE(Of({"--gres=gpu:1", "--gpus=1"}).has_value());
 }
 

@@ -16,9 +16,9 @@
 #include <string>
 #include <vector>
 
+#include "base/loop/forked_work.h"
 #include "launcher/broker/identity.h"
 #include "launcher/broker/importer.h"
-#include "base/loop/forked_work.h"
 #include "launcher/spec/step_id.h"
 
 namespace slipway {

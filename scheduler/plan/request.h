@@ -13,11 +13,11 @@
 
 namespace slipway::plan {
 
-// Without `tasks`: nodes_min … nodes_max nodes, each with `node`. With `tasks`: that many tasks of `task`
-// each on nodes that also give `node` once, one at least and at most tasks_per_node (0: any number) on each.
 // How tasks are spread over nodes, where the request leaves it open.
 enum class Spreading : std::uint32_t { kFew, kMany, kFill };
 
+// Without `tasks`: nodes_min … nodes_max nodes, each with `node`. With `tasks`: that many tasks of `task`
+// each on nodes that also give `node` once, one at least and at most tasks_per_node (0: any number) on each.
 struct Request {
   std::uint32_t where = 0;  // the set of nodes that may be used: Cluster::SetOf
   // What the nodes must be together: Cluster::PatternOf; 0: nothing. `where` then has all nodes that may take

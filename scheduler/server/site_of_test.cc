@@ -123,7 +123,7 @@ TEST(SiteOf, MistakesAreToldWithTheirPlace) {
             "site.toml:3:1: \"cpus\" is none of cpu, mem, node, gpu"},
            {"[[qos]]\nname = 'q'\nusage_factor = 'much'\n", "site.toml:3:1: \"much\""},
            {"[[qos]]\nname = 'q'\npreempts = ['r']\n", "preempts r, which there is not"},
-           {"[[qos]]\nname = 'q'\npreempt_mode = 'suspend'\n", "site.toml:3:1: \"suspend\" is none of off"},
+           {"[[qos]]\nname = 'q'\npreempt_mode = 'sleep'\n", "site.toml:3:1: \"sleep\" is none of off"},
            {"[priority]\ntres = ['cpu']\n", "site.toml:2:1: priority.tres"},
            {"[scheduler]\npolicy = 'magic'\n", "there is no policy \"magic\""},
            {"[accounting]\nbilling = ['cpu=-1']\n", "site.toml:2:1: accounting.billing"},
