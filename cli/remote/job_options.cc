@@ -78,15 +78,18 @@ Result<> DescribeMpi(const Parsed& options, v1::Program& program) {
 
 // So does how ranks are dealt out and bound; what means nothing is refused here, where the user is.
 Result<> DescribeBinding(const Parsed& options, v1::Program& program) {
-  auto add = [&](const char* option, const char* variable, const auto& checked) -> Result<> {
-    if (!options.Has(option)) return {};
+  auto put = [&](const char* variable, const std::string& value, const auto& checked) -> Result<> {
     if (!checked) return Fail(Code::kInvalidArgument, "--", checked.error().message);
-    program.add_env(Cat(variable, "=", options.Value(option)));
+    program.add_env(Cat(variable, "=", value));
     return {};
+  };
+  auto add = [&](const char* option, const char* variable, const auto& checked) -> Result<> {
+    return options.Has(option) ? put(variable, options.Value(option), checked) : Result<>();
   };
   std::string bind = options.Value("cpu-bind"), hint = options.Value("hint");
   TRY(add("cpu-bind", kCpuBindVariable, ParseCpuBind(bind)));
-  TRY(add("distribution", kDistributionVariable, ParseDistribution(options.Value("distribution"))));
+  if (std::string ranks = DistributionOf(options).of_ranks; !ranks.empty())
+    TRY(put(kDistributionVariable, ranks, ParseDistribution(ranks)));
   TRY(add("hint", kHintVariable, ParseHint(hint)));
   TRY(add("mem-bind", kMemBindVariable, CheckMemBind(options.Value("mem-bind"))));
   TRY(BindRequestOf({Cat(kCpuBindVariable, "=", bind), Cat(kHintVariable, "=", hint)}));
@@ -143,13 +146,6 @@ std::vector<Option> ResourceOptions() {
        .help = "what each rank is bound to: none, threads, cores, sockets, ldoms, rank, map_cpu:LIST, "
                "mask_cpu:LIST",
        .complete = "none|threads|cores|sockets|ldoms|rank|verbose,cores"},
-      {.name = "distribution",
-       .letter = 'm',
-       .type = Option::kString,
-       .value_name = "NODES[:SOCKETS[:CORES]]",
-       .help = "how ranks are dealt out: block, cyclic or plane=N to nodes, then block, cyclic or fcyclic to "
-               "sockets",
-       .complete = "block|cyclic|block:cyclic|plane="},
       {.name = "hint",
        .type = Option::kString,
        .value_name = "KIND",

@@ -102,18 +102,21 @@ Result<> ReadLayout(const Parsed& options, v1::Resources& resources) {
   resources.set_contiguous(options.Has("contiguous"));
   resources.set_fewest_nodes(options.Has("use-min-nodes"));
   if (options.Has("spread-job")) resources.set_layout(v1::LAYOUT_SPREAD);
-  if (!options.Has("distribution")) return {};
-  std::string how = options.Value("distribution");
-  if (how != "pack" && how != "nopack")
-    return Fail(Code::kInvalidArgument, "--distribution ", how,
-                ": pack or nopack; ranks are always in blocks, node after node");
-  if (how == "pack" && options.Has("spread-job"))
+  if (DistributionOf(options).of_nodes != "pack") return {};
+  if (options.Has("spread-job"))
     return Fail(Code::kInvalidArgument, "--spread-job and --distribution pack contradict each other");
-  if (how == "pack") resources.set_layout(v1::LAYOUT_PACK);
+  resources.set_layout(v1::LAYOUT_PACK);
   return {};
 }
 
 }  // namespace
+
+Distributed DistributionOf(const Parsed& options) {
+  std::string text = options.Has("distribution") ? options.Value("distribution") : "";
+  std::string last = text.substr(text.rfind(',') + 1);
+  if (last != "pack" && last != "nopack") return {text, ""};
+  return {text.substr(0, text.size() - std::min(text.size(), last.size() + 1)), last};
+}
 
 std::vector<Option> SiteOptions() {
   auto text = [](std::string name, char letter, std::string value, std::string help) {
@@ -131,7 +134,14 @@ std::vector<Option> SiteOptions() {
       Option{.name = "contiguous", .help = "nodes that follow one another in the network's order"},
       Option{.name = "spread-job", .help = "ranks on as many nodes as there are, evenly"},
       Option{.name = "use-min-nodes", .help = "of a range of nodes (-N 2-8) the least"},
-      text("distribution", 'm', "HOW", "pack: ranks fill node after node; nopack: evenly over the nodes"),
+      Option{.name = "distribution",
+             .letter = 'm',
+             .type = Option::kString,
+             .value_name = "NODES[:SOCKETS[:CORES]][,pack]",
+             .help =
+                 "how ranks are dealt out: block, cyclic or plane=N to nodes, then block, cyclic or fcyclic "
+                 "to sockets; pack: they fill node after node, nopack: evenly over the nodes",
+             .complete = "block|cyclic|block:cyclic|plane=|pack|nopack"},
       text("constraint", 'C', "LIST", "features of the nodes: a&b, a|b, !a, (a|b)&c, [rack1|rack2], a*2&b*1"),
       text("gpus", 'G', "[TYPE:]N", "GPUs of the whole job"),
       text("gpus-per-node", 0, "[TYPE:]N", "GPUs of each node"),

@@ -13,6 +13,12 @@
 namespace slipway::cli {
 
 std::vector<Option> SiteOptions();
+// --distribution has two halves: how ranks are dealt to nodes and inside of them
+// (launcher/spec/task_binding.h) and how many nodes are taken, "pack", "nopack" or nothing.
+struct Distributed {
+  std::string of_ranks, of_nodes;
+};
+Distributed DistributionOf(const Parsed& options);
 // Nodes and tasks must have been read: --gpus, the sum, is dealt out over them. kInvalidArgument names the
 // option.
 Result<> ReadSiteResources(const Parsed& options, v1::Resources& resources);

@@ -75,7 +75,7 @@ class PlanningPolicy final : public Policy {
   const Partition* LowestOf(const JobSpec& spec) const;
   PreemptMode PreemptModeOf(const JobSpec& by, const JobSpec& victim) const;
   std::vector<plan::JobNumber> CandidatesFor(const State& state, const Job& job, Time now) const;
-  PreemptMode ModeFor(const Job& by, const Job& victim) const;
+  PreemptMode ModeFor(const Job& by, const Job& victim, bool may_end_later) const;
   std::uint32_t GraceOf(const JobSpec& by, const JobSpec& victim) const;
   // What is free on nodes while one Decide allots.
   using Touched = std::map<plan::NodeNumber, FreeNode>;

@@ -40,12 +40,13 @@ PreemptMode PlanningPolicy::PreemptModeOf(const JobSpec& by, const JobSpec& vict
   return PreemptMode::kOff;
 }
 
-// A whole node's memory cannot be lent, and what has not begun yet cannot stand still: such jobs are made to
-// run again instead, or end. A launch cannot run again: it ends.
-PreemptMode PlanningPolicy::ModeFor(const Job& by, const Job& victim) const {
+// A whole node's memory cannot be lent, what has not begun yet cannot stand still, and who would end later at
+// the cost of a promise may not: such jobs are made to run again instead, or end. A launch cannot run again:
+// it ends.
+PreemptMode PlanningPolicy::ModeFor(const Job& by, const Job& victim, bool may_end_later) const {
   PreemptMode mode = PreemptModeOf(*by.spec, *victim.spec);
-  if (mode == PreemptMode::kSuspend &&
-      (victim.spec->resources.exclusive || victim.state != JobState::kRunning || !victim.AllStarted()))
+  if (mode == PreemptMode::kSuspend && (!may_end_later || victim.spec->resources.exclusive ||
+                                        victim.state != JobState::kRunning || !victim.AllStarted()))
     mode = PreemptMode::kRequeue;
   if (mode == PreemptMode::kRequeue && victim.spec->interactive) mode = PreemptMode::kCancel;
   return mode;
@@ -106,13 +107,13 @@ bool PlanningPolicy::PreemptFor(const State& state, const Job& job, Time now, Pl
   if (running.empty() && planned.empty()) return false;
   std::vector<plan::Victim> candidates;
   for (plan::JobNumber number : running)
-    candidates.push_back({number, ModeFor(job, *state.FindJob({number})) == PreemptMode::kSuspend});
+    candidates.push_back({number, ModeFor(job, *state.FindJob({number}), true) == PreemptMode::kSuspend});
   auto victims = planner_.VictimsFor(job.id.value, candidates, planned);
   if (!victims || victims->empty()) return false;
   for (plan::JobNumber other : planned) planner_.DropPromise(other);
-  for (plan::JobNumber victim : *victims) {
+  for (const auto& [victim, lends] : *victims) {
     const Job& other = *state.FindJob({victim});
-    PreemptMode mode = ModeFor(job, other);
+    PreemptMode mode = ModeFor(job, other, lends);
     std::uint32_t grace_s = GraceOf(*job.spec, *other.spec);
     plan.preempt.push_back({other.id, other.attempt, job.id, mode, grace_s});
     if (mode == PreemptMode::kSuspend) {

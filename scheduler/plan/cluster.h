@@ -74,6 +74,8 @@ class Cluster {
   void SetLicences(const Vec& total);
   const Timeline& licences() const { return licences_; }
 
+  // What is free there all of the time.
+  Vec RoomOver(NodeNumber node, Instant from, Instant to) const { return lines_[node].LeastOver(from, to); }
   void Take(NodeNumber node, const Vec& what, Instant from, Instant to, Use use);
   void Give(NodeNumber node, const Vec& what, Instant from, Instant to, Use use);
   void TakeLicences(const Vec& what, Instant from, Instant to, Use use);

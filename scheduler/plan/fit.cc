@@ -81,8 +81,8 @@ std::vector<NodeNumber> Cluster::InOrder(const NodeBits& nodes, const NodeBits* 
   std::vector<NodeNumber> order;
   nodes.Each([&](NodeNumber node) { return order.push_back(node), true; });
   if (prefer != nullptr)
-    std::ranges::stable_partition(
-        order, [&](NodeNumber node) { return node < prefer->size() && prefer->Has(node); });
+    std::stable_partition(order.begin(), order.end(),
+                          [&](NodeNumber node) { return node < prefer->size() && prefer->Has(node); });
   return order;
 }
 

@@ -16,15 +16,14 @@ Vec WholeOf(const Request& request) {
   return request.task * request.tasks + request.node * request.nodes_min;
 }
 
-// What of it can be lent: cores and the share of the node.
-Vec LentOf(const Vec& what) {
+}  // namespace
+
+Vec Planner::LentOf(const Vec& what) {
   Vec lent;
   lent[kCores] = what[kCores];
   lent[kToken] = what[kToken];
   return lent;
 }
-
-}  // namespace
 
 Planner::Planner(std::shared_ptr<const Policy> policy)
     : policy_(std::move(policy)), rules_(policy_->rules()), backfill_order_(policy_->has_backfill_order()) {}

@@ -45,7 +45,7 @@ struct PlanStart {
 // A running job that may be given up.
 struct Victim {
   JobNumber job = 0;
-  bool lends = false;  // only its cores, and only for a time
+  bool lends = false;  // only its cores, and only for a time, by which it then ends later
 };
 
 enum class Waits : std::uint8_t {
@@ -85,9 +85,10 @@ class Planner {
 
   // Of the running jobs (in order: the ones to be given up first) those that have to go so that the waiting
   // job fits now, beside all promises but its own and those of the jobs in `planned`. None: these promises
-  // alone are in its way. nullopt: not even with all of them gone, or a limit is in its way.
-  std::optional<std::vector<JobNumber>> VictimsFor(JobNumber job, const std::vector<Victim>& running,
-                                                   const std::vector<JobNumber>& planned) const;
+  // alone are in its way. nullopt: not even with all of them gone, or a limit is in its way. One that could
+  // end later only at the cost of a promise does not lend.
+  std::optional<std::vector<Victim>> VictimsFor(JobNumber job, const std::vector<Victim>& running,
+                                                const std::vector<JobNumber>& planned) const;
   // It waits like others again.
   void DropPromise(JobNumber job);
   // A running job lends its cores (and its share of nodes, not memory and GPUs) until then; its own end is as
@@ -180,7 +181,9 @@ class Planner {
   void TakeOrGive(Cluster& cluster, const Job& job, Use use, bool take) const;
   void TakeOrGiveOn(Cluster& cluster, const Job& job, const NodeShare& share, Use use, bool take) const;
   // Of a running job on all its nodes: what it would lend.
+  static Vec LentOf(const Vec& what);  // what of it can be lent: cores and the share of the node
   void TakeOrGiveLent(Cluster& cluster, const Job& job, bool take) const;
+  bool EndLater(Cluster& cluster, const Job& job, Instant until) const;
   LimitSet SetOfLimits(std::vector<std::uint32_t> limits);
   std::optional<std::uint32_t> FirstReached(LimitSet set, const Request& request) const;
   bool LimitsAllow(LimitSet set, const Request& request) const {

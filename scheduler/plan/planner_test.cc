@@ -469,6 +469,24 @@ TEST(Placement, ImageLocalityWinsTiesOfJobsThatGiveOnlyTasks) {
   EXPECT_EQ(placed(2, {4, 4}, {}), (Placement{{0, 2}}));
 }
 
+// It would end later, and over what is promised behind it.
+TEST(Preemption, WhoWouldEndLaterAtTheCostOfAPromiseDoesNotLend) {
+  for (bool promised : {false, true}) {
+    Planner planner(MakePolicy("easy"));
+    planner.cluster().AddNode(Of(2));
+    planner.Add(JobOf(1, 10, Of(2)));
+    ASSERT_EQ(Started(planner.Pass()), (std::vector<JobNumber>{1}));
+    if (promised) planner.Add(JobOf(2, 10, Of(2)));
+    planner.Pass();
+    ASSERT_EQ(planner.PromiseOf(2).has_value(), promised);
+    planner.Add(JobOf(3, 5, Of(2)));
+    auto victims = planner.VictimsFor(3, {{1, true}}, {});
+    ASSERT_TRUE(victims.has_value() && victims->size() == 1);
+    EXPECT_EQ(victims->at(0).job, 1U);
+    EXPECT_EQ(victims->at(0).lends, !promised);
+  }
+}
+
 TEST(Policies, AreKnownByName) {
   for (const std::string& name : PolicyNames()) {
     ASSERT_NE(MakePolicy(name), nullptr) << name;

@@ -8,8 +8,8 @@
 
 namespace slipway::plan {
 
-std::optional<std::vector<JobNumber>> Planner::VictimsFor(JobNumber id, const std::vector<Victim>& running,
-                                                          const std::vector<JobNumber>& planned) const {
+std::optional<std::vector<Victim>> Planner::VictimsFor(JobNumber id, const std::vector<Victim>& candidates,
+                                                       const std::vector<JobNumber>& planned) const {
   const Job& job = jobs_.at(id);
   const Request& request = queue_.shape(job.shape).request;
   if (job.state == JobState::kRunning || !LimitsAllow(job.limits, request)) return std::nullopt;
@@ -24,16 +24,44 @@ std::optional<std::vector<JobNumber>> Planner::VictimsFor(JobNumber id, const st
     CHECK(other.state == JobState::kRunning);
     victim.lends ? TakeOrGiveLent(trial, other, back) : TakeOrGive(trial, other, Use::kRunning, back);
   };
+  std::vector<Victim> running = candidates;
+  for (Victim& victim : running)
+    victim.lends = victim.lends && EndLater(trial, jobs_.at(victim.job), After(trial.now(), job.length));
   for (const Victim& victim : running) put(victim, false);
   if (!trial.FitsNow(request, job.length)) return std::nullopt;
-  std::vector<JobNumber> needed;
+  std::vector<Victim> needed;
   for (auto victim = running.rbegin(); victim != running.rend(); ++victim) {
     put(*victim, true);
     if (trial.FitsNow(request, job.length)) continue;
     put(*victim, false);
-    needed.push_back(victim->job);
+    needed.push_back(*victim);
   }
   return needed;
+}
+
+// What Lend will take behind the job's present end is taken, if nothing is planned there.
+bool Planner::EndLater(Cluster& cluster, const Job& job, Instant until) const {
+  const Request& request = queue_.shape(job.shape).request;
+  const Instant end = After(job.end, std::max<Instant>(until - cluster.now(), 1));
+  const Instant back = std::min(std::max(job.end, until), end - 1);  // from when on it has its cores again
+  bool fits = request.licences.empty() || cluster.licences().Fits(request.licences, job.end, end);
+  auto each = [&](const auto& see) {
+    for (const NodeShare& share : job.nodes) {
+      Vec what = TakenOn(request, share);
+      cluster.EachView(share.node, [&](NodeNumber view) { see(view, what - LentOf(what), LentOf(what)); });
+    }
+  };
+  each([&](NodeNumber view, const Vec& kept, const Vec& lent) {
+    fits = fits && cluster.RoomOver(view, job.end, end).Holds(kept) &&
+           cluster.RoomOver(view, back, end).Holds(lent);
+  });
+  if (!fits) return false;
+  each([&](NodeNumber view, const Vec& kept, const Vec& lent) {
+    cluster.Take(view, kept, job.end, end, Use::kHold);
+    cluster.Take(view, lent, back, end, Use::kHold);
+  });
+  cluster.TakeLicences(request.licences, job.end, end, Use::kHold);
+  return true;
 }
 
 void Planner::DropPromise(JobNumber id) {
@@ -47,9 +75,7 @@ void Planner::DropPromise(JobNumber id) {
 void Planner::TakeOrGiveLent(Cluster& cluster, const Job& job, bool take) const {
   const Request& request = queue_.shape(job.shape).request;
   for (const NodeShare& share : job.nodes) {
-    Vec what = TakenOn(request, share), lent;
-    lent[kCores] = what[kCores];
-    lent[kToken] = what[kToken];
+    Vec lent = LentOf(TakenOn(request, share));
     cluster.EachView(share.node, [&](NodeNumber view) {
       take ? cluster.Take(view, lent, job.start, job.end, Use::kRunning)
            : cluster.Give(view, lent, job.start, job.end, Use::kRunning);

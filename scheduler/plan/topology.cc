@@ -156,8 +156,8 @@ std::optional<std::vector<NodeNumber>> ChooseNear(const Topology& topology, cons
         return node < topology.position.size() ? topology.position[node] : node;
       });
     } else if (prefer != nullptr) {
-      std::ranges::stable_partition(
-          nodes, [&](NodeNumber node) { return node < prefer->size() && prefer->Has(node); });
+      std::stable_partition(nodes.begin(), nodes.end(),
+                            [&](NodeNumber node) { return node < prefer->size() && prefer->Has(node); });
     }
   }
   std::vector<NodeNumber> nodes;

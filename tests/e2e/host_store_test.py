@@ -64,8 +64,8 @@ class HostStore(unittest.TestCase):
 
     def test_without_a_broker_the_files_go(self):
         old = self.imported("old")
+        self.node.stop_daemons()  # the broker notes the end of a use a moment after it
         self.used_days_ago(old, 40)
-        self.node.stop_daemons()
         self.assertEqual(self.gc("--unused", "30d", "--run"), [old])
         self.assertNotIn(old, self.stored())
         refused = self.as_user(self.node.slipway, "image", "gc", "--host", "--run")

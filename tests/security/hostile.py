@@ -22,10 +22,10 @@ def string(value):
     return struct.pack("<I", len(raw)) + raw
 
 
-def credential(*, cluster, node, epoch, job, uid, gid, image, attempt=1, step=0, oldest=0, version=1, user="x", groups=()):
+def credential(*, cluster, node, epoch, job, uid, gid, image, attempt=1, step=0, oldest=0, version=3, user="x", groups=()):
     return (struct.pack("<I", version) + string(cluster) + string(node) + struct.pack("<QQIIQII", epoch, job, attempt, step,
             oldest, uid, gid) + struct.pack("<I", len(groups)) + b"".join(struct.pack("<I", g) for g in groups) +
-            string(user) + string(image) + struct.pack("<IQII", 0, 0, 0, 0))
+            string(user) + string(image) + struct.pack("<BII", 0, 0, 0))  # its changes, time limit, limits of cgroups
 
 
 def ed25519_sign(pem, message):
@@ -103,7 +103,7 @@ class Broker:
                 return kind, message[2:]
 
     def greet(self):
-        self.send(HELLO, struct.pack("<I", 2))  # kBrokerProtocolVersion
+        self.send(HELLO, struct.pack("<I", 3))  # kBrokerProtocolVersion
         return self.receive()
 
     def ask(self, kind, payload=b"", fds=()):
@@ -114,7 +114,7 @@ class Broker:
     def start(self, body, signature, spec=b"not a step spec"):
         fd = sealed_memfd(spec)
         try:
-            return self.ask(START_STEP, string(body) + string(signature), [fd])
+            return self.ask(START_STEP, string(body) + string(signature) + struct.pack("<II", 0, 0), [fd])  # no devices
         finally:
             os.close(fd)
 
