@@ -127,7 +127,7 @@ class Node:
     def __init__(self, programs, path, imports=False):
         self.top = pathlib.Path(tempfile.mkdtemp(prefix="slipway-perf-"))
         self.top.chmod(0o755)
-        for name in ("slipway", "slipway-starter", "slipway-broker", "slipway-holder", *(["slipway-import"] if imports else [])):
+        for name in ("slipway", "slipway-starter", "slipway-squashfuse", "slipway-broker", "slipway-holder", *(["slipway-import"] if imports else [])):
             shutil.copy(programs / name, self.top / name)
         self.conf = f"import_uid = {UID + 1}\nimport_gid = {UID + 1}\nimport = {self.top}/slipway-import\n" if imports else ""
         shutil.copy(programs / "slipway-starter", self.top / "slipway-starter-plain")
