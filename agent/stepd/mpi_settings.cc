@@ -105,6 +105,10 @@ MpiSettings MpiSettingsOf(const StepSpec& spec, std::uint32_t devices, std::size
 
 bool WantsMpiReport(const StepSpec& spec) { return ValueOf(spec, "SLIPWAY_MPI_REPORT").value_or("0") != "0"; }
 
+std::uint32_t MpiFenceLimit_s(const StepSpec& spec) {
+  return ValueOf(spec, "SLIPWAY_MPI_TIMEOUT") ? MpiTimeout_s(spec) : 0;
+}
+
 std::uint32_t MpiTimeout_s(const StepSpec& spec) {
   auto limit = ParseNumber(ValueOf(spec, "SLIPWAY_MPI_TIMEOUT").value_or(""), 0, 86400);
   return limit ? static_cast<std::uint32_t>(*limit) : spec.wireup_timeout_s;

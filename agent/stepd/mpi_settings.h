@@ -33,6 +33,9 @@ MpiSettings MpiSettingsOf(const StepSpec& spec, std::uint32_t devices, std::size
 
 // --mpi-report and --mpi-timeout, which travel in the environment.
 bool WantsMpiReport(const StepSpec& spec);
+// How long a fence may take once the ranks are wired up: 0, for ever, unless the user said (a rank that is
+// done early waits in MPI_Finalize for the others as long as they compute).
+std::uint32_t MpiFenceLimit_s(const StepSpec& spec);
 std::uint32_t MpiTimeout_s(const StepSpec& spec);
 
 }  // namespace slipway

@@ -62,6 +62,7 @@ Stepd::Stepd(Loop& loop, StepSpec spec, StepdFds fds, uid_t agent_uid)
                                              std::string_view bytes) { pmi_->Receive(rank, bytes); },
                           .closed = [this](std::uint32_t rank) { pmi_->Gone(rank); }}),
       spawner_(loop, SpawnHost()),
+      fence_watch_(loop, FenceHost()),
       last_lap_(loop.Now()) {
   output_.on_drained = [this] { MaybeFinish(); };
 }

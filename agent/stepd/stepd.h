@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "agent/stepd/agent_link.h"
+#include "agent/stepd/fence_watch.h"
 #include "agent/stepd/outcome.h"
 #include "agent/stepd/output_pump.h"
 #include "agent/stepd/spawner.h"
@@ -84,6 +85,9 @@ class Stepd {
   void OnAborted(const std::string& world, std::uint32_t rank, std::int32_t status);
   void OnFence(std::string members, std::vector<std::uint32_t> nodes, std::string data,
                Exchange::Reply reply);
+  FenceWatch::Host FenceHost();
+  FenceState StateOf(const FenceName& fence) const;
+  void OnPmiFenceBegun(std::uint64_t fence);
   void OnWiredUp();
   void FailForEndInFence(std::uint32_t rank);
   void OnLeftInFence(std::uint32_t rank);
@@ -152,6 +156,7 @@ class Stepd {
   std::uint32_t devices_ = 0;                                     // of any node of the job
   std::uint32_t universe_size_ = 0;                               // ranks that the step has processors for
   Spawner spawner_;
+  FenceWatch fence_watch_;
 
   StepPhase phase_ = StepPhase::kStarting;
   std::vector<Lap> laps_;

@@ -161,6 +161,7 @@ PmiCallbacks Stepd::PmiEvents() {
           },
       .name = [this](NameRequest request,
                      Exchange::Reply reply) { AskForName(std::move(request), std::move(reply)); },
+      .begun = [this](std::uint64_t fence) { OnPmiFenceBegun(fence); },
       .left = [this](std::uint32_t rank) { OnLeftInFence(rank); },
       .broken =
           [this](std::uint32_t rank, std::string why) {
@@ -196,8 +197,12 @@ void Stepd::OnConnected(std::uint32_t rank) {
 
 void Stepd::OnFence(std::string members, std::vector<std::uint32_t> nodes, std::string data,
                     Exchange::Reply reply) {
+  // Until the ranks are wired up they have a limit in all.
+  std::uint64_t watched =
+      wired_up_ ? fence_watch_.Began({members, nodes, exchange_.Entered(members, nodes)}) : 0;
   exchange_.AllGather(members, nodes, std::move(data),
-                      [this, reply = std::move(reply)](Result<std::string> all) {
+                      [this, watched, reply = std::move(reply)](Result<std::string> all) {
+                        fence_watch_.Ended(watched);
                         if (all) {
                           OnWiredUp();
                         } else if (!outcome_.failed() && spec_.kill_on_bad_exit) {
@@ -206,6 +211,37 @@ void Stepd::OnFence(std::string members, std::vector<std::uint32_t> nodes, std::
                         reply(std::move(all));
                       });
   ArmExchangeTick();
+}
+
+FenceWatch::Host Stepd::FenceHost() {
+  return {.node = spec_.node_index,
+          .nodes = spec_.nodes,
+          .limit = std::chrono::seconds(MpiFenceLimit_s(spec_)),
+          .ask =
+              [this](std::uint32_t node, Service service, std::string data, Exchange::Reply reply) {
+                exchange_.Ask(node, service, std::move(data), std::move(reply));
+                ArmExchangeTick();
+              },
+          .fail = [this](std::string reason) { FailStep(1, reason); }};
+}
+
+FenceState Stepd::StateOf(const FenceName& fence) const {
+  if (exchange_.Entered(fence.members, fence.nodes) > fence.number) return {.entered = true};
+  FenceState state{.missing = pmi_ ? pmi_->FenceWaitsFor() : std::vector<std::uint32_t>{}};
+  if (state.missing.empty()) state.missing = LocalRanks();
+  return state;
+}
+
+// One that no node has entered with all its ranks is seen by none of the others.
+void Stepd::OnPmiFenceBegun(std::uint64_t fence) {
+  std::uint32_t limit_s = MpiFenceLimit_s(spec_);
+  if (!wired_up_ || limit_s == 0) return;
+  loop_.After(std::chrono::seconds(limit_s), [this, fence, limit_s] {
+    std::vector<std::uint32_t> missing = pmi_->FenceWaitsFor(fence);
+    if (missing.empty() || result_) return;
+    FailStep(1, Cat("a fence did not end within ", limit_s, " s (--mpi-timeout); missing: rank ",
+                    Named(missing), " on ", spec_.nodes[spec_.node_index]));
+  });
 }
 
 void Stepd::OnWiredUp() {

@@ -18,6 +18,11 @@ void Stepd::Serve(std::uint32_t node, Service service, std::string_view data, Ex
       request->node = node;
       return names_.Handle(std::move(*request), std::move(reply));
     }
+    case Service::kFenceEntered: {
+      auto fence = Decode<FenceName>(data, "name of a fence");
+      if (!fence) return reply(Failure(fence.error()));
+      return reply(Encode(StateOf(*fence)));
+    }
     case Service::kSpawn:
     case Service::kWorld:
     case Service::kWorldEnded:

@@ -110,6 +110,11 @@ void Exchange::AllGather(std::string_view members, const std::vector<std::uint32
   if (SendRound(key, gather)) Advance(key);
 }
 
+std::uint64_t Exchange::Entered(std::string_view members, const std::vector<std::uint32_t>& nodes) const {
+  auto at = entered_.find(NameOf(members, nodes));
+  return at == entered_.end() ? 0 : at->second;
+}
+
 // False: it was too much, and has failed.
 bool Exchange::SendRound(const Key& key, const Gather& gather) {
   std::size_t count = gather.nodes.size(), step = std::size_t{1} << gather.round;

@@ -38,7 +38,8 @@ enum class Service : std::uint16_t {
   kEvent = 4,
   kSpawn = 5,
   kWorld = 6,
-  kWorldEnded = 7
+  kWorldEnded = 7,
+  kFenceEntered = 8
 };
 struct ModexRequest {
   std::string world;
@@ -74,6 +75,8 @@ class Exchange {
   // data joined, in no promised order. kUnavailable names the node that has gone.
   void AllGather(std::string_view members, const std::vector<std::uint32_t>& nodes, std::string data,
                  Reply reply);
+  // How many allgathers of that name we have entered.
+  std::uint64_t Entered(std::string_view members, const std::vector<std::uint32_t>& nodes) const;
   // The answer, or the error that the other node gave. kUnavailable names the node that has gone.
   void Ask(std::uint32_t node, Service service, std::string data, Reply reply);
   void TellStepFailed(std::int32_t exit_code, std::string_view reason);  // to every other node

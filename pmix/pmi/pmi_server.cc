@@ -122,7 +122,9 @@ void PmiServer::EnterFence(std::uint32_t rank, const std::string& group, const s
   if (at == fences_.end()) {
     auto fence = FenceOf(group);
     if (!fence) return Break(rank, Cat("PMI fence: ", fence.error().message));
+    fence->number = ++last_fence_;
     at = fences_.emplace(group, std::move(*fence)).first;
+    callbacks_.begun(last_fence_);
   }
   Fence& fence = at->second;
   if (!fence.expected.contains(rank)) return Break(rank, "PMI fence: the rank is not of the group it names");
@@ -186,10 +188,10 @@ void PmiServer::Gone(std::uint32_t rank) {
   }
 }
 
-std::vector<std::uint32_t> PmiServer::FenceWaitsFor() const {
+std::vector<std::uint32_t> PmiServer::FenceWaitsFor(std::uint64_t number) const {
   std::set<std::uint32_t> missing;
   for (auto& [group, fence] : fences_) {
-    if (fence.sent) continue;
+    if (fence.sent || (number != 0 && fence.number != number)) continue;
     for (std::uint32_t rank : fence.expected) {
       if (!fence.waiting_for.contains(rank)) missing.insert(rank);
     }

@@ -42,6 +42,8 @@ struct PmiCallbacks {
       fence;
   std::function<void(NameRequest request, Exchange::Reply reply)>
       name;  // the answer of a lookup is the value
+  // The first rank here has entered a fence, whose number that is.
+  std::function<void(std::uint64_t fence)> begun;
   // It has finalized or its connection has ended while others wait for it in a fence, which so never ends.
   std::function<void(std::uint32_t rank)> left;
   // The rank cannot be understood and is heard no more.
@@ -54,8 +56,8 @@ class PmiServer {
   void Receive(std::uint32_t rank, std::string_view bytes);
   void Gone(std::uint32_t rank);                // its connection has ended
   std::uint32_t size() const { return size_; }  // of the world
-  // Local ranks that an unfinished fence waits for.
-  std::vector<std::uint32_t> FenceWaitsFor() const;
+  // Local ranks that an unfinished fence waits for; 0: any of them.
+  std::vector<std::uint32_t> FenceWaitsFor(std::uint64_t fence = 0) const;
 
  private:
   struct Session {
@@ -70,6 +72,7 @@ class PmiServer {
     std::set<std::uint32_t> expected;                  // here
     std::map<std::uint32_t, std::string> waiting_for;  // rank → thrid of its request
     bool sent = false;
+    std::uint64_t number = 0;
   };
   struct Waiter {
     std::uint32_t rank;
@@ -104,6 +107,7 @@ class PmiServer {
   std::map<std::string, std::string> common_;
   std::map<std::string, std::string> node_attributes_;
   std::vector<Waiter> attribute_waiters_;
+  std::uint64_t last_fence_ = 0;
   std::map<std::string, Fence> fences_;  // by group; "" is the world
 };
 

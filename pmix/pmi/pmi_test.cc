@@ -41,6 +41,7 @@ class TwoNodes {
               },
           .name = [this](NameRequest request,
                          Exchange::Reply reply) { names_.Handle(std::move(request), std::move(reply)); },
+          .begun = [](std::uint64_t) {},
           .left = [this](std::uint32_t rank) { events.push_back(Cat("left ", rank)); },
           .broken = [this](std::uint32_t rank,
                            std::string why) { events.push_back(Cat("broken ", rank, ": ", why)); },

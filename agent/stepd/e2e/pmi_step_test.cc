@@ -75,6 +75,9 @@ if mode == "two":
     ask2("cmd=finalize;")
     sys.exit(0)
 ask("cmd=init pmi_version=1 pmi_subversion=1")
+if mode.startswith("hang"):
+    ask("cmd=barrier_in")
+    if rank == 1 or (mode == "hang2" and rank == 2): import time; time.sleep(600)
 if mode.startswith("leave-") and rank != 1:
     import time; time.sleep(0.3)  # rank 1 is gone when the others enter: right in any order, wrong once in this one
 if mode.startswith("leave-") and rank == 1: sys.exit(0)
@@ -209,6 +212,22 @@ TEST_F(PmiStep, NamesTheRankThatNeverEntersTheFence) {
   ASSERT_TRUE(step.RunToEnd());
   EXPECT_THAT(step[1].result->reason,
               AllOf(HasSubstr("within 2 s"), HasSubstr("on tnode0 not in the fence: 1")));
+}
+
+TEST_F(PmiStep, NamesTheRanksThatNeverEnterALaterFenceWhereALimitWasSet) {
+  StepSpec one = ByHand("hang");
+  one.env.push_back("SLIPWAY_MPI_TIMEOUT=2");
+  StepUnderTest first(one);
+  ASSERT_TRUE(first.RunToEnd());
+  EXPECT_EQ(first[1].result->exit_code, 1);
+  EXPECT_THAT(first[1].result->reason, AllOf(HasSubstr("a fence did not end within 2 s (--mpi-timeout)"),
+                                             HasSubstr("rank 1 on tnode0")));
+  StepSpec each = ByHand("hang2");  // no node is in it with all its ranks
+  each.env.push_back("SLIPWAY_MPI_TIMEOUT=2");
+  StepUnderTest second(each);
+  ASSERT_TRUE(second.RunToEnd());
+  EXPECT_THAT(second[1].result->reason,
+              HasSubstr("a fence did not end within 2 s (--mpi-timeout); missing: rank "));
 }
 
 }  // namespace
