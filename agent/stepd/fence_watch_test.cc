@@ -15,16 +15,16 @@ using ::testing::IsEmpty;
 class FenceWatchTest : public ::testing::Test {
  protected:
   FenceWatch Watch(int limit_s) {
-    return FenceWatch(loop_, {.node = 0,
-                              .nodes = {"n0", "n1", "n2"},
-                              .limit = std::chrono::seconds(limit_s),
-                              .ask =
-                                  [this](std::uint32_t node, Service, std::string data, Exchange::Reply reply) {
-                                    EXPECT_EQ(Decode<FenceName>(data, "fence")->number, 4u);
-                                    if (auto at = states_.find(node); at != states_.end())
-                                      reply(Encode(at->second));
-                                  },
-                              .fail = [this](std::string reason) { failed_.push_back(std::move(reason)); }});
+    return FenceWatch(loop_,
+                      {.node = 0,
+                       .nodes = {"n0", "n1", "n2"},
+                       .limit = std::chrono::seconds(limit_s),
+                       .ask =
+                           [this](std::uint32_t node, Service, std::string data, Exchange::Reply reply) {
+                             EXPECT_EQ(Decode<FenceName>(data, "fence")->number, 4u);
+                             if (auto at = states_.find(node); at != states_.end()) reply(Encode(at->second));
+                           },
+                       .fail = [this](std::string reason) { failed_.push_back(std::move(reason)); }});
   }
   const FenceName fence_{.members = "all", .nodes = {0, 1, 2}, .number = 4};
   SimLoop loop_;
@@ -48,8 +48,9 @@ TEST_F(FenceWatchTest, NamesNodesThatDoNotAnswerAndRanksOfWhichOneIsMissing) {
   FenceWatch watch = Watch(30);
   watch.Began(fence_);
   loop_.Run();
-  EXPECT_THAT(failed_, ElementsAre("a fence did not end within 30 s (--mpi-timeout); missing: one of the ranks "
-                                   "2, 3 on n1; no answer from n2"));
+  EXPECT_THAT(failed_,
+              ElementsAre("a fence did not end within 30 s (--mpi-timeout); missing: one of the ranks "
+                          "2, 3 on n1; no answer from n2"));
   EXPECT_EQ(loop_.Now(), MonotonicTime(std::chrono::seconds(32)));
 }
 

@@ -78,6 +78,17 @@ std::optional<std::string> ValueOf(const StepSpec& spec, std::string_view name) 
   return std::nullopt;
 }
 
+// What `mpirun --with-ft ulfm` sets, and without `han`: its barriers do not return when a rank has died.
+void TolerateFaults(Settings& settings, const StepSpec& spec) {
+  if (ValueOf(spec, "SLIPWAY_MPI_FAULT_TOLERANT").value_or("0") == "0") return;
+  constexpr char kWhy[] = "--mpi-fault-tolerant";
+  settings.Set("OMPI_MCA_mpi_ft_enable", "1", kWhy);
+  settings.Set("OMPI_MCA_pml", "ob1", "--mpi-fault-tolerant: no other tells of dead ranks");
+  settings.Exclude("OMPI_MCA_coll", {"han", "hcoll", "portals4"},
+                   "--mpi-fault-tolerant: these do not return when a rank has died");
+  settings.Set("OMPI_MCA_btl_base_warn_peer_error", "0", kWhy);
+}
+
 }  // namespace
 
 std::uint32_t DevicesIn(const std::string& device_dir) {
@@ -98,6 +109,7 @@ MpiSettings MpiSettingsOf(const StepSpec& spec, std::uint32_t devices, std::size
   settings.Set("OMPI_MCA_orte_externally_bound", "1", "processors are bound by the launcher");
   ExcludeTransports(settings, devices);
   ExcludeTopologyPlugins(settings, spec, devices);
+  TolerateFaults(settings, spec);
   if (spec.ranks[spec.node_index].size() > cores_here)
     settings.Set("OMPI_MCA_mpi_yield_when_idle", "1", "there are more ranks than processors here");
   return settings.Take();

@@ -52,6 +52,24 @@ TEST(MpiSettings, KeepTopologyPluginsWhoseDevicesAreThere) {
   EXPECT_THAT(MpiSettingsOf(spec, kGpu, 8).env, Contains("HWLOC_PLUGINS_BLACKLIST=hwloc_xml_libxml.so"));
 }
 
+TEST(MpiSettings, LetRanksOutliveOthersWhereAskedTo) {
+  StepSpec spec = TwoRanks();
+  for (const std::string& entry : MpiSettingsOf(spec, 0, 8).env)
+    EXPECT_THAT(entry, ::testing::Not(::testing::StartsWith("OMPI_MCA_mpi_ft")));
+  spec.env = {"SLIPWAY_MPI_FAULT_TOLERANT=1"};
+  EXPECT_THAT(MpiSettingsOf(spec, 0, 8).env, Contains("OMPI_MCA_mpi_ft_enable=1"));
+  EXPECT_THAT(MpiSettingsOf(spec, 0, 8).env, Contains("OMPI_MCA_coll=^han,hcoll,portals4"));
+  spec.env.push_back("OMPI_MCA_coll=basic,libnbc,self");
+  EXPECT_THAT(MpiSettingsOf(spec, 0, 8).env, ::testing::Not(Contains("OMPI_MCA_coll=^han,hcoll,portals4")));
+}
+
+TEST(MpiSettings, SetNoLimitToLaterFencesUnlessTheUserDid) {
+  StepSpec spec = TwoRanks();
+  EXPECT_EQ(MpiFenceLimit_s(spec), 0u);
+  spec.env = {"SLIPWAY_MPI_TIMEOUT=7"};
+  EXPECT_EQ(MpiFenceLimit_s(spec), 7u);
+}
+
 TEST(MpiSettings, ReadTheirOwnOptions) {
   StepSpec spec = TwoRanks();
   EXPECT_FALSE(WantsMpiReport(spec));

@@ -51,6 +51,8 @@ Command Declare() {
        .value_name = "0|1",
        .help = "srun's word for it: 0 is --keep-on-bad-exit",
        .complete = "0|1"},
+      {.name = "mpi-fault-tolerant",
+       .help = "MPI ranks go on without those that die (Open MPI 5's ULFM); implies --keep-on-bad-exit"},
       ContextOption()};
   command.options.insert(command.options.end(), more.begin(), more.end());
   return command;
@@ -78,7 +80,13 @@ Result<v1::Program> ProgramOf(const Parsed& options, bool in_allocation) {
   std::string kill = options.Value("kill-on-bad-exit", "1");
   if (kill != "0" && kill != "1")
     return Fail(Code::kInvalidArgument, "--kill-on-bad-exit=", kill, ": must be 0 or 1");
-  program.set_keep_on_bad_exit(options.Has("keep-on-bad-exit") || kill == "0");
+  bool tolerant = options.Has("mpi-fault-tolerant");
+  if (tolerant && options.Has("kill-on-bad-exit") && kill == "1")
+    return Fail(Code::kInvalidArgument,
+                "--mpi-fault-tolerant and --kill-on-bad-exit=1: one says that ranks "
+                "go on without those that die, the other that they do not");
+  if (tolerant) program.add_env("SLIPWAY_MPI_FAULT_TOLERANT=1");
+  program.set_keep_on_bad_exit(options.Has("keep-on-bad-exit") || tolerant || kill == "0");
   return program;
 }
 

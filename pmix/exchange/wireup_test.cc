@@ -32,14 +32,16 @@ class Cluster {
           EXPECT_TRUE(delivered) << delivered.error().message;
         });
       };
-      callbacks.serve = [](std::uint32_t, Service, std::string, Exchange::Reply reply) { reply(std::string()); };
+      callbacks.serve = [](std::uint32_t, Service, std::string, Exchange::Reply reply) {
+        reply(std::string());
+      };
       callbacks.step_failed = [](std::uint32_t, std::int32_t, std::string reason) { FAIL() << reason; };
       nodes_.push_back(std::make_unique<Exchange>(i, names, std::move(callbacks)));
     }
   }
 
   struct Cost {
-    double hops = 0;                   // until the last node has everything, in hops' time
+    double hops = 0;                    // until the last node has everything, in hops' time
     std::size_t bytes = 0, frames = 0;  // of the node that received, that sent the most
   };
   // Every node brings that many bytes; all must have all of them.
@@ -81,9 +83,10 @@ TEST(WireUp, OfAThousandNodesTakesTenHopsAndBringsEachByteOnce) {
       Cluster::Cost cost = cluster.WireUp(kBytesEach);
       std::size_t needed = kBytesEach * (nodes - 1);
       int rounds = std::bit_width(nodes - 1);
-      std::cout << "wire-up " << fence << " of " << nodes << " nodes, " << kBytesEach << " bytes each: "
-                << cost.hops << " hops, at most " << cost.frames << " frames sent and "
-                << static_cast<double>(cost.bytes) / static_cast<double>(needed) << " x the data received by a node\n";
+      std::cout << "wire-up " << fence << " of " << nodes << " nodes, " << kBytesEach
+                << " bytes each: " << cost.hops << " hops, at most " << cost.frames << " frames sent and "
+                << static_cast<double>(cost.bytes) / static_cast<double>(needed)
+                << " x the data received by a node\n";
       EXPECT_EQ(cost.hops, rounds);
       EXPECT_LE(cost.frames, static_cast<std::size_t>(3 * rounds));
       EXPECT_LE(cost.bytes, 2 * needed);

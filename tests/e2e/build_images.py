@@ -5,5 +5,5 @@ import sys
 
 import slipway_testing as t
 
-for name in sys.argv[1:] or ["tiny", "mpi", "mpich"]:
+for name in sys.argv[1:] or ["tiny", "mpi", "mpich", "mpi-trixie"]:
     print(name, t.image(name), flush=True)
