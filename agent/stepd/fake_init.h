@@ -137,6 +137,9 @@ class FakeInit {
     task.env = order.env;
     task.stdout_fd = order.stdout_fd;
     task.stderr_fd = order.stderr_fd;
+    task.kept_fd = order.kept_fd;
+    task.kept_fd_variable = order.kept_fd_variable;
+    task.cpus = order.cpus;
     Start(spec, task, request.task);
     fds_.clear();
   }

@@ -61,6 +61,7 @@ Stepd::Stepd(Loop& loop, StepSpec spec, StepdFds fds, uid_t agent_uid)
       pmi_sockets_(loop, {.received = [this](std::uint32_t rank,
                                              std::string_view bytes) { pmi_->Receive(rank, bytes); },
                           .closed = [this](std::uint32_t rank) { pmi_->Gone(rank); }}),
+      spare_(ByCore(spec_.cpus, "/sys"), spec_.rank_cpus),
       spawner_(loop, SpawnHost()),
       fence_watch_(loop, FenceHost()),
       last_lap_(loop.Now()) {

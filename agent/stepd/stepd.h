@@ -17,12 +17,14 @@
 #include "agent/stepd/fence_watch.h"
 #include "agent/stepd/outcome.h"
 #include "agent/stepd/output_pump.h"
+#include "agent/stepd/spare_processors.h"
 #include "agent/stepd/spawner.h"
 #include "agent/stepd/start_word.h"
 #include "base/loop/loop.h"
 #include "launcher/link/init_link.h"
 #include "launcher/link/visitors.h"
 #include "launcher/spec/step_spec.h"
+#include "launcher/spec/task_order.h"
 #include "pmix/exchange/exchange.h"
 #include "pmix/exchange/names.h"
 #include "pmix/pmi/pmi_server.h"
@@ -100,6 +102,10 @@ class Stepd {
   Spawner::Host SpawnHost();
   Result<> StartSpawned(const SpawnedWorld& world, std::uint32_t rank, std::uint32_t task);
   Result<> KnowSpawned(const SpawnedWorld& world);
+  void KnowSpawnedPmi(const SpawnedWorld& world);
+  PmiCallbacks SpawnedPmiEvents(const std::string& world);
+  Result<> GiveSpawnedPmi(const SpawnedWorld& world, std::uint32_t rank, TaskOrder& order,
+                          std::vector<UniqueFd>& streams);
   void AskForRanks(SpawnRequest request, Exchange::Reply reply);
 
   // stepd_services.cc: for the step's other nodes
@@ -151,6 +157,12 @@ class Stepd {
   std::unique_ptr<PmixServer> pmix_;
   std::unique_ptr<PmiServer> pmi_;
   RankSockets pmi_sockets_;
+  struct SpawnedPmi {
+    std::unique_ptr<PmiServer> server;
+    std::unique_ptr<RankSockets> sockets;
+  };
+  std::map<std::string, SpawnedPmi> spawned_pmi_;  // by world
+  SpareProcessors spare_;
   std::set<std::uint32_t> left_in_fence_, lost_;
   std::vector<std::weak_ptr<std::set<std::uint32_t>>> in_fence_;  // ranks here, of each fence that is open
   std::uint32_t devices_ = 0;                                     // of any node of the job

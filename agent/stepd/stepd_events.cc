@@ -29,11 +29,13 @@ InitLink::Events Stepd::InitEvents() {
       .added_exited =
           [this](TaskExited exited) {
             if (exited.task < kSpawnedTaskFirst) return visitors_.OnExited(exited);
+            spare_.Return(exited.task);
             loop_.Post([this, exited] { spawner_.OnExited(exited.task, exited.wait_status); });
           },
       .added_failed =
           [this](TaskFailed failed) {
             if (failed.task < kSpawnedTaskFirst) return visitors_.OnFailed(failed);
+            spare_.Return(failed.task);
             spawner_.OnNotStarted(failed);
           },
       .failed = [this](InitFailed failed) { FailStep(failed.exit_code, failed.message); },

@@ -161,6 +161,8 @@ PmiCallbacks Stepd::PmiEvents() {
           },
       .name = [this](NameRequest request,
                      Exchange::Reply reply) { AskForName(std::move(request), std::move(reply)); },
+      .spawn = [this](SpawnRequest request,
+                      Exchange::Reply reply) { AskForRanks(std::move(request), std::move(reply)); },
       .begun = [this](std::uint64_t fence) { OnPmiFenceBegun(fence); },
       .left = [this](std::uint32_t rank) { OnLeftInFence(rank); },
       .broken =

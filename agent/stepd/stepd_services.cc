@@ -26,7 +26,7 @@ void Stepd::Serve(std::uint32_t node, Service service, std::string_view data, Ex
     case Service::kSpawn:
     case Service::kWorld:
     case Service::kWorldEnded:
-      if (!pmix_) return reply(slipway::Fail(Code::kFailedPrecondition, "not an MPI step"));
+      if (!mpi()) return reply(slipway::Fail(Code::kFailedPrecondition, "not an MPI step"));
       return spawner_.Serve(node, service, data, std::move(reply));
     case Service::kNumber:
       return reply(Encode(++last_number_));

@@ -27,6 +27,9 @@ Spawner::Host Stepd::SpawnHost() {
       .forget =
           [this](const SpawnedWorld& world) {
             if (pmix_) pmix_->Deregister(world.name);
+            // Not here: one of its servers may be what we are called by.
+            auto pmi = std::make_shared<decltype(spawned_pmi_)::node_type>(spawned_pmi_.extract(world.name));
+            loop_.Post([pmi] { *pmi = {}; });
             names_.ForgetWorld(world.name);
           },
       .start = [this](const SpawnedWorld& world, std::uint32_t rank,
@@ -47,6 +50,8 @@ Spawner::Host Stepd::SpawnHost() {
 }
 
 Result<> Stepd::KnowSpawned(const SpawnedWorld& world) {
+  if (pmi_) KnowSpawnedPmi(world);
+  if (!pmix_) return {};
   PmixWorld known{.nspace = world.name,
                   .nodes = spec_.nodes,
                   .ranks = world.ranks,
@@ -64,8 +69,10 @@ Result<> Stepd::StartSpawned(const SpawnedWorld& world, std::uint32_t rank, std:
   const SpawnProgram& program = world.request.programs[ProgramOf(world.request, rank)];
   TaskOrder order{.argv = program.argv, .env = program.env, .cwd = program.cwd};
   for (std::string& line : SpawnedEnvironment(spec_, world, rank)) order.env.push_back(std::move(line));
-  for (std::string& line : TRY(pmix_->EnvironmentOf({world.name, rank})))
-    order.env.push_back(std::move(line));
+  if (pmix_) {
+    for (std::string& line : TRY(pmix_->EnvironmentOf({world.name, rank})))
+      order.env.push_back(std::move(line));
+  }
   std::vector<UniqueFd> streams;
   // To a client its lines are the node's first rank's: only those that the step began with have numbers
   // there.
@@ -77,6 +84,8 @@ Result<> Stepd::StartSpawned(const SpawnedWorld& world, std::uint32_t rank, std:
   } else {
     order.stderr_fd = 0;
   }
+  if (pmi_) TRY(GiveSpawnedPmi(world, rank, order, streams));
+  order.cpus = spare_.Lend(task);
   std::string bytes = Encode(order);
   if (bytes.size() > kTaskOrderBytesMax)
     return slipway::Fail(Code::kInvalidArgument, "the arguments and environment of ", order.argv[0], " are ",
@@ -88,9 +97,64 @@ Result<> Stepd::StartSpawned(const SpawnedWorld& world, std::uint32_t rank, std:
   return {};
 }
 
+void Stepd::KnowSpawnedPmi(const SpawnedWorld& world) {
+  PmiWorld known{.name = world.name,
+                 .ranks = world.ranks,
+                 .node_index = spec_.node_index,
+                 .universe_size = universe_size_,
+                 .parent = world.request.parent,
+                 .put = world.request.put};
+  for (const SpawnProgram& program : world.request.programs) known.programs.push_back(program.count);
+  SpawnedPmi& pmi = spawned_pmi_[world.name];
+  pmi.server = std::make_unique<PmiServer>(std::move(known), SpawnedPmiEvents(world.name));
+  PmiServer* server = pmi.server.get();
+  pmi.sockets = std::make_unique<RankSockets>(
+      loop_,
+      RankSockets::Events{
+          .received = [server](std::uint32_t rank, std::string_view bytes) { server->Receive(rank, bytes); },
+          .closed = [server](std::uint32_t rank) { server->Gone(rank); }});
+}
+
+// As those of the step's own world, but for whose rank it was.
+PmiCallbacks Stepd::SpawnedPmiEvents(const std::string& world) {
+  PmiCallbacks events = PmiEvents();
+  auto fail = [this, world](std::uint32_t rank, const std::string& what) {
+    std::string name = spawner_.NameOf(world, rank);
+    if (!result_ && !name.empty()) FailStep(1, Cat(name, what));
+  };
+  events.send = [this, world](std::uint32_t rank, std::string bytes) {
+    if (auto at = spawned_pmi_.find(world); at != spawned_pmi_.end())
+      at->second.sockets->Send(rank, std::move(bytes));
+  };
+  events.connected = [this, world](std::uint32_t rank) { spawner_.OnConnected(world, rank); };
+  events.finalized = [](std::uint32_t) {};
+  events.aborted = [this, world](std::uint32_t rank, std::int32_t status, const std::string&) {
+    OnAborted(world, rank, status);
+  };
+  events.begun = [](std::uint64_t) {};
+  events.left = [fail](std::uint32_t rank) { fail(rank, " ended while the others wait for it in a fence"); };
+  events.broken = [fail](std::uint32_t rank, const std::string& why) {
+    fail(rank, Cat(" does not speak PMI as it should: ", why));
+  };
+  return events;
+}
+
+Result<> Stepd::GiveSpawnedPmi(const SpawnedWorld& world, std::uint32_t rank, TaskOrder& order,
+                               std::vector<UniqueFd>& streams) {
+  SpawnedPmi& pmi = spawned_pmi_.at(world.name);
+  streams.push_back(TRY(pmi.sockets->Open(rank)));
+  order.kept_fd = static_cast<std::int32_t>(streams.size()) - 1;
+  order.kept_fd_variable = "PMI_FD";
+  order.env.push_back(Cat("PMI_RANK=", rank));
+  order.env.push_back(Cat("PMI_SIZE=", pmi.server->size()));
+  order.env.push_back("PMI_SPAWNED=1");
+  return {};
+}
+
 // Who asked sees only a number; what to do about it is told where the ranks' stderr goes.
 void Stepd::AskForRanks(SpawnRequest request, Exchange::Reply reply) {
   std::uint32_t rank = request.parent_rank;
+  if (request.image == spec_.image_digest) request.image.clear();  // its own
   exchange_.Ask(0, Service::kSpawn, Encode(request),
                 [this, rank, reply = std::move(reply)](Result<std::string> name) {
                   if (!name) Warn(Cat("rank ", rank, " got no more ranks: ", name.error().message));

@@ -96,6 +96,9 @@ void AddedTasks::Become(std::uint32_t number, const TaskOrder& order, const std:
   task.stdin_fd = order.stdin_fd;
   task.stdout_fd = order.stdout_fd;
   task.stderr_fd = order.stderr_fd;
+  task.kept_fd = order.kept_fd;
+  task.kept_fd_variable = order.kept_fd_variable;
+  task.cpus = order.cpus;
   spec.tasks = {task};
   BecomeTask(spec, streams, *program, *env, 0, number, failure_fd);
 }

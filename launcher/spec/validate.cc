@@ -146,8 +146,8 @@ Result<TaskOrder> DecodeTaskOrder(std::string_view bytes, std::size_t stream_cou
   if (bytes.size() > kTaskOrderBytesMax)
     return Fail(Code::kOutOfRange, "task order of ", bytes.size(), " bytes");
   TaskOrder order = TRY(Decode<TaskOrder>(bytes, "task order"));
-  if (order.version != 1)
-    return Fail(Code::kInvalidArgument, "task order of version ", order.version, ", this program reads 1");
+  if (order.version != 2)
+    return Fail(Code::kInvalidArgument, "task order of version ", order.version, ", this program reads 2");
   auto check = [&]() -> Result<> {
     if (stream_count > kTaskStreamsMax)
       return Fail(Code::kInvalidArgument, stream_count, " descriptors, at most ", kTaskStreamsMax);
@@ -155,6 +155,13 @@ Result<TaskOrder> DecodeTaskOrder(std::string_view bytes, std::size_t stream_cou
     if ((order.stdin_fd != -1 && !there(order.stdin_fd)) || !there(order.stdout_fd) ||
         !there(order.stderr_fd))
       return Fail(Code::kInvalidArgument, "streams: no such descriptor");
+    if (order.kept_fd != -1 && !there(order.kept_fd))
+      return Fail(Code::kInvalidArgument, "kept_fd: no such descriptor");
+    if (HasNul(order.kept_fd_variable) || order.kept_fd_variable.find('=') != std::string::npos)
+      return Fail(Code::kInvalidArgument, "kept_fd: the name of a variable");
+    for (std::uint32_t cpu : order.cpus) {
+      if (cpu >= 8192) return Fail(Code::kInvalidArgument, "processor ", cpu);
+    }
     if (order.terminal && order.stdin_fd < 0)
       return Fail(Code::kInvalidArgument, "terminal: there is no stdin");
     TRY(CheckArguments(order.argv));

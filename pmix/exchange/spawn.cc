@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/text/text.h"
+
 namespace slipway {
 namespace {
 
@@ -28,6 +30,21 @@ std::size_t ProgramOf(const SpawnRequest& request, std::uint32_t rank) {
   while (program + 1 < request.programs.size() && rank >= request.programs[program].count)
     rank -= request.programs[program++].count;
   return program;
+}
+
+void ReadSpawnMapping(std::string_view policy, SpawnRequest& request) {
+  std::string lower;
+  for (char c : policy) lower += static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  for (std::string_view qualifier : Split(lower, ':')) {
+    if (qualifier == "node") request.by_node = true;
+    if (qualifier == "oversubscribe") request.oversubscribe = true;
+  }
+}
+
+void AddSpawnHosts(std::string_view list, SpawnRequest& request) {
+  for (std::string_view host : Split(list, ',')) {
+    if (!host.empty()) request.hosts.emplace_back(host.substr(0, host.find(':')));
+  }
 }
 
 SpawnLedger::SpawnLedger(std::string step_name, std::vector<Node> nodes)
@@ -62,6 +79,12 @@ std::uint32_t SpawnLedger::RoomOn(std::uint32_t node, const SpawnRequest& reques
 }
 
 Result<SpawnedWorld> SpawnLedger::Place(SpawnRequest request) {
+  if (!request.image.empty()) {
+    return Fail(
+        Code::kUnimplemented, "image ", request.image.substr(0, 80),
+        " (container_image): spawned ranks come into the step's own containers; leave it out, and put "
+        "both programs into one image");
+  }
   std::uint32_t wanted = TRY(RanksOf(request));
   std::vector<std::uint32_t> nodes = TRY(Eligible(request));
   std::uint32_t room = 0, slots = 0;

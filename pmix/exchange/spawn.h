@@ -10,6 +10,8 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result/result.h"
@@ -35,11 +37,18 @@ struct SpawnRequest {
   std::vector<std::string> hosts;  // by name; empty: all of the step
   bool by_node = false;            // one on each node in turn, instead of filling node after node
   bool oversubscribe = false;
-  bool need_not_connect = false;  // the programs do not speak PMIx
+  bool need_not_connect = false;                         // the programs do not speak PMIx
+  std::string image;                                     // another than the step's, which is refused
+  std::vector<std::pair<std::string, std::string>> put;  // what the new world's PMI knows from the start
 };
 void Fields(auto& archive, IsA<SpawnRequest> auto& v) {
-  archive(v.parent, v.parent_rank, v.programs, v.hosts, v.by_node, v.oversubscribe, v.need_not_connect);
+  archive(v.parent, v.parent_rank, v.programs, v.hosts, v.by_node, v.oversubscribe, v.need_not_connect,
+          v.image, v.put);
 }
+
+// What an MPI_Info says of places: `map_by` (node, :OVERSUBSCRIBE) and `host` (names, with a comma between).
+void ReadSpawnMapping(std::string_view policy, SpawnRequest& request);
+void AddSpawnHosts(std::string_view list, SpawnRequest& request);
 
 struct SpawnedWorld {
   std::uint32_t number = 0;  // 1, 2, … within the step

@@ -2,13 +2,13 @@
 // PMI-1's commands.
 #include "base/text/units.h"
 #include "pmix/pmi/pmi_server.h"
+#include "pmix/pmi/spawn_words.h"
 
 namespace slipway {
 namespace {
 
 // Together with the words around them a put of these fits the clients' lines of 1,024 bytes.
 constexpr int kNameMax = 256, kKeyMax = 64, kValueMax = 600;
-constexpr char kNoSpawn[] = "spawning_is_not_offered_over_PMI;_use_an_MPI_with_PMIx";
 
 std::string WithoutSpaces(std::string text) {  // a line's values end at the first one
   for (char& c : text) {
@@ -30,7 +30,8 @@ bool PmiServer::Handle1(std::uint32_t rank, Session& session, const PmiRequest& 
                                .Add("keylen_max", kKeyMax)
                                .Add("vallen_max", kValueMax)));
   } else if (command == "get_appnum") {
-    Answer(rank, std::move(Reply("appnum").Add("rc", 0).Add("appnum", 0)));
+    Answer(rank,
+           std::move(Reply("appnum").Add("rc", 0).Add("appnum", static_cast<std::int64_t>(ProgramOf(rank)))));
   } else if (command == "get_universe_size") {
     Answer(rank, std::move(Reply("universe_size").Add("rc", 0).Add("size", world_.universe_size)));
   } else if (command == "get_my_kvsname") {
@@ -64,12 +65,27 @@ bool PmiServer::Handle1(std::uint32_t rank, Session& session, const PmiRequest& 
   } else if (command == "lookup_name") {
     Name1(rank, request, NameRequest::kLookup, "lookup_result");
   } else if (command == "spawn") {
-    if (request.Get("spawnssofar") == request.Get("totspawns"))  // one request for each program, one answer
-      Answer(rank, std::move(Reply("spawn_result").Add("rc", -1).Add("status", kNoSpawn)));
+    Spawn1(rank, session, request);
   } else {
     return false;
   }
   return true;
+}
+
+// One command for each program, one answer.
+void PmiServer::Spawn1(std::uint32_t rank, Session& session, const PmiRequest& request) {
+  if (auto added = AddPmi1Program(request, session.spawn); !added)
+    return Break(rank, Cat("PMI spawn: ", added.error().message));
+  if (!IsLastOfPmi1(request)) return;
+  SpawnRequest spawn = std::exchange(session.spawn, {});
+  spawn.parent = world_.name;
+  spawn.parent_rank = rank;
+  callbacks_.spawn(std::move(spawn), [this, rank](Result<std::string> world) {
+    PmiReply reply = Reply("spawn_result");
+    reply.Add("rc", world ? 0 : -1);
+    if (!world) reply.Add("msg", WithoutSpaces(world.error().message).substr(0, 400));
+    Answer(rank, std::move(reply));
+  });
 }
 
 void PmiServer::Name1(std::uint32_t rank, const PmiRequest& request, NameRequest::Kind kind,

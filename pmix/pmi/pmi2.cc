@@ -2,12 +2,13 @@
 // PMI-2's commands.
 #include "base/text/units.h"
 #include "pmix/pmi/pmi_server.h"
+#include "pmix/pmi/spawn_words.h"
 
 namespace slipway {
 namespace {
 
 constexpr std::size_t kWaitersMax = 4096;
-constexpr char kNoSpawn[] = "spawning is not offered over PMI: use an MPI with PMIx";
+constexpr char kNoConnect[] = "MPI_Comm_connect is not offered over PMI: use an MPI with PMIx";
 
 PmiReply Ended(PmiReply reply, const Result<>& done) {
   if (!done) reply.Add("errmsg", done.error().message);
@@ -34,9 +35,11 @@ bool PmiServer::Handle2(std::uint32_t rank, Session& session, const PmiRequest& 
   if (command == "fullinit") {
     PmiReply reply = Reply2("fullinit-response", request);
     reply.Add("pmi-version", 2).Add("pmi-subversion", 0).Add("rank", rank).Add("size", size_);
-    Answer(
-        rank,
-        std::move(reply.Add("appnum", 0).Add("debugged", "FALSE").Add("pmiverbose", "FALSE").Add("rc", 0)));
+    if (!world_.parent.empty()) reply.Add("spawner-jobid", world_.parent);
+    Answer(rank, std::move(reply.Add("appnum", static_cast<std::int64_t>(ProgramOf(rank)))
+                               .Add("debugged", "FALSE")
+                               .Add("pmiverbose", "FALSE")
+                               .Add("rc", 0)));
   } else if (command == "job-getid") {
     Answer(rank, std::move(Reply2("job-getid-response", request).Add("jobid", world_.name).Add("rc", 0)));
   } else if (command == "kvs-put") {
@@ -59,8 +62,10 @@ bool PmiServer::Handle2(std::uint32_t rank, Session& session, const PmiRequest& 
     Name2(rank, request, NameRequest::kUnpublish, "name-unpublish-response");
   } else if (command == "name-lookup") {
     Name2(rank, request, NameRequest::kLookup, "name-lookup-response");
-  } else if (command == "spawn" || command == "job-connect" || command == "job-disconnect") {
-    Answer(rank, Ended(Reply2(command + "-response", request), Fail(Code::kUnimplemented, kNoSpawn)));
+  } else if (command == "spawn") {
+    Spawn2(rank, request);
+  } else if (command == "job-connect" || command == "job-disconnect") {
+    Answer(rank, Ended(Reply2(command + "-response", request), Fail(Code::kUnimplemented, kNoConnect)));
   } else {
     return HandleInfo2(rank, request);
   }
@@ -94,6 +99,18 @@ bool PmiServer::HandleInfo2(std::uint32_t rank, const PmiRequest& request) {
   Answer(rank, Found(Reply2("info-getnodeattr-response", request),
                      at == node_attributes_.end() ? nullptr : &at->second));
   return true;
+}
+
+void PmiServer::Spawn2(std::uint32_t rank, const PmiRequest& request) {
+  PmiReply reply = Reply2("spawn-response", request);
+  auto spawn = SpawnOfPmi2(request);
+  if (!spawn) return Answer(rank, Ended(std::move(reply), Failure(spawn.error())));
+  spawn->parent = world_.name;
+  spawn->parent_rank = rank;
+  callbacks_.spawn(std::move(*spawn), [this, rank, reply](Result<std::string> world) mutable {
+    if (world) reply.Add("jobid", *world).Add("nerrs", 0);
+    Answer(rank, Ended(std::move(reply), world ? Result<>{} : Failure(world.error())));
+  });
 }
 
 void PmiServer::Name2(std::uint32_t rank, const PmiRequest& request, NameRequest::Kind kind,

@@ -29,6 +29,9 @@ PmiServer::PmiServer(PmiWorld world, PmiCallbacks callbacks)
   for (std::uint32_t rank : world_.ranks.at(world_.node_index)) sessions_[rank];
   common_["PMI_process_mapping"] = PmiProcessMapping(world_.ranks);
   if (common_["PMI_process_mapping"].size() > kPmiValueBytesMax) common_.clear();  // host names will do
+  for (const auto& [key, value] : world_.put) {
+    if (key.size() <= kPmiKeyBytesMax && value.size() <= kPmiValueBytesMax) common_[key] = value;
+  }
 }
 
 void PmiServer::Receive(std::uint32_t rank, std::string_view bytes) {
@@ -197,6 +200,13 @@ std::vector<std::uint32_t> PmiServer::FenceWaitsFor(std::uint64_t number) const 
     }
   }
   return {missing.begin(), missing.end()};
+}
+
+std::size_t PmiServer::ProgramOf(std::uint32_t rank) const {
+  std::size_t program = 0;
+  for (; program + 1 < world_.programs.size() && rank >= world_.programs[program]; ++program)
+    rank -= world_.programs[program];
+  return program;
 }
 
 void PmiServer::PutNodeAttribute(const std::string& key, const std::string& value) {

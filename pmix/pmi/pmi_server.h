@@ -17,6 +17,7 @@
 
 #include "pmix/exchange/exchange.h"
 #include "pmix/exchange/names.h"
+#include "pmix/exchange/spawn.h"
 #include "pmix/pmi/wire.h"
 
 namespace slipway {
@@ -30,6 +31,10 @@ struct PmiWorld {
   std::vector<std::vector<std::uint32_t>> ranks;  // by node; 0…n-1, each once
   std::uint32_t node_index = 0;
   std::uint32_t universe_size = 0;
+  // Of a spawned one.
+  std::string parent;                                    // the world that asked for it; empty: not spawned
+  std::vector<std::uint32_t> programs;                   // ranks of each; empty: there is one
+  std::vector<std::pair<std::string, std::string>> put;  // what its key-value space begins with
 };
 
 struct PmiCallbacks {
@@ -42,6 +47,8 @@ struct PmiCallbacks {
       fence;
   std::function<void(NameRequest request, Exchange::Reply reply)>
       name;  // the answer of a lookup is the value
+  // A rank wants more of them; the answer is the name of their world.
+  std::function<void(SpawnRequest request, Exchange::Reply reply)> spawn;
   // The first rank here has entered a fence, whose number that is.
   std::function<void(std::uint64_t fence)> begun;
   // It has finalized or its connection has ended while others wait for it in a fence, which so never ends.
@@ -66,6 +73,7 @@ class PmiServer {
     bool greeted = false, finalized = false, gone = false;
     std::vector<std::pair<std::string, std::string>> put;  // since its last fence
     std::size_t put_bytes = 0;
+    SpawnRequest spawn;  // of PMI-1, until its last program has come
   };
   struct Fence {
     std::vector<std::uint32_t> nodes;
@@ -95,6 +103,9 @@ class PmiServer {
   void EndFence(const std::string& group, Result<std::string> all);
   void Merge(std::string_view all);
   void Break(std::uint32_t rank, std::string why);
+  void Spawn1(std::uint32_t rank, Session& session, const PmiRequest& request);
+  void Spawn2(std::uint32_t rank, const PmiRequest& request);
+  std::size_t ProgramOf(std::uint32_t rank) const;
   void PutNodeAttribute(const std::string& key, const std::string& value);
   void Name1(std::uint32_t rank, const PmiRequest& request, NameRequest::Kind kind, const char* answer);
   void Name2(std::uint32_t rank, const PmiRequest& request, NameRequest::Kind kind, const char* answer);

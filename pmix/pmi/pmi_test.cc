@@ -41,6 +41,12 @@ class TwoNodes {
               },
           .name = [this](NameRequest request,
                          Exchange::Reply reply) { names_.Handle(std::move(request), std::move(reply)); },
+          .spawn =
+              [this](SpawnRequest request, Exchange::Reply reply) {
+                spawns.push_back(std::move(request));
+                if (spawns.back().image.empty()) return reply(std::string("w.1"));
+                reply(Fail(Code::kUnimplemented, "no such image"));
+              },
           .begun = [](std::uint64_t) {},
           .left = [this](std::uint32_t rank) { events.push_back(Cat("left ", rank)); },
           .broken = [this](std::uint32_t rank,
@@ -69,6 +75,7 @@ class TwoNodes {
   PmiServer& node(std::size_t i) { return *servers_[i]; }
   std::string& said(std::uint32_t rank) { return said_[rank]; }
   std::vector<std::string> events;
+  std::vector<SpawnRequest> spawns;
 
  private:
   std::map<std::uint32_t, std::string> said_;
@@ -126,15 +133,54 @@ TEST(Pmi1, KeepsNames) {
   EXPECT_THAT(nodes.Say(0, "cmd=unpublish_name service=s\n"), HasSubstr("rc=0"));
 }
 
-TEST(Pmi1, RefusesSpawnOnceForAllItsPrograms) {
+TEST(Pmi1, SpawnsSeveralProgramsOnTheirLast) {
   TwoNodes nodes;
   nodes.GreetAll(1);
-  EXPECT_EQ(
-      nodes.Say(0, "mcmd=spawn\nnprocs=1\nexecname=./a b\ntotspawns=2\nspawnssofar=1\nargcnt=0\nendcmd\n"),
-      "");
+  EXPECT_EQ(nodes.Say(1,
+                      "mcmd=spawn\nnprocs=1\nexecname=./a b\ntotspawns=2\nspawnssofar=1\narg1=x y\nargcnt=1\n"
+                      "preput_num=1\npreput_key_0=PARENT_ROOT_PORT_NAME\npreput_val_0=tag#0$h\n"
+                      "info_num=1\ninfo_key_0=host\ninfo_val_0=n1,n2\nendcmd\n"),
+            "");
+  EXPECT_EQ(nodes.Say(1, "mcmd=spawn\nnprocs=2\nexecname=c\ntotspawns=2\nspawnssofar=2\nargcnt=0\nendcmd\n"),
+            "cmd=spawn_result rc=0\n");
+  ASSERT_EQ(nodes.spawns.size(), 1u);
+  const SpawnRequest& spawn = nodes.spawns[0];
+  EXPECT_EQ(spawn.parent, "w");
+  EXPECT_EQ(spawn.parent_rank, 1u);
+  EXPECT_THAT(spawn.hosts, ElementsAre("n1", "n2"));
+  EXPECT_THAT(spawn.put,
+              ElementsAre(std::pair<std::string, std::string>("PARENT_ROOT_PORT_NAME", "tag#0$h")));
+  ASSERT_EQ(spawn.programs.size(), 2u);
+  EXPECT_THAT(spawn.programs[0].argv, ElementsAre("./a b", "x y"));
+  EXPECT_EQ(spawn.programs[1].count, 2u);
+  EXPECT_EQ(nodes.Say(1,
+                      "mcmd=spawn\nnprocs=1\nexecname=c\ntotspawns=1\nspawnssofar=1\nargcnt=0\ninfo_num=1\n"
+                      "info_key_0=container_image\ninfo_val_0=other\nendcmd\n"),
+            "cmd=spawn_result rc=-1 msg=no_such_image\n");
+}
+
+TEST(Pmi1, BreaksWithASpawnThatClaimsMorePairsThanItCanHave) {
+  TwoNodes nodes;
+  nodes.GreetAll(1);
+  nodes.Say(0, "mcmd=spawn\nnprocs=1\nexecname=c\ntotspawns=1\nspawnssofar=1\nargcnt=4000000000\nendcmd\n");
+  ASSERT_EQ(nodes.events.size(), 1u);
+  EXPECT_THAT(nodes.events[0], StartsWith("broken 0: PMI spawn: "));
+}
+
+TEST(Pmi2, SpawnsAllProgramsOfOneCommand) {
+  TwoNodes nodes;
+  nodes.GreetAll(2);
   EXPECT_THAT(
-      nodes.Say(0, "mcmd=spawn\nnprocs=1\nexecname=c\ntotspawns=2\nspawnssofar=2\nargcnt=0\nendcmd\n"),
-      StartsWith("cmd=spawn_result rc=-1"));
+      nodes.Say2(
+          3,
+          "cmd=spawn;thrid=7;ncmds=2;preputcount=1;ppkey0=k;ppval0=v;subcmd=a;maxprocs=2;argc=1;argv0=x;"
+          "infokeycount=1;infokey0=wdir;infoval0=/tmp;subcmd=b;maxprocs=1;argc=0;infokeycount=0;"),
+      HasSubstr("cmd=spawn-response;thrid=7;jobid=w.1;nerrs=0;rc=0;"));
+  ASSERT_EQ(nodes.spawns.size(), 1u);
+  ASSERT_EQ(nodes.spawns[0].programs.size(), 2u);
+  EXPECT_THAT(nodes.spawns[0].programs[0].argv, ElementsAre("a", "x"));
+  EXPECT_EQ(nodes.spawns[0].programs[0].cwd, "/tmp");
+  EXPECT_EQ(nodes.spawns[0].programs[1].count, 1u);
 }
 
 TEST(Pmi1, SaysWhoAbortedAndWithWhat) {
@@ -215,8 +261,7 @@ TEST(Pmi2, WaitsForAnAttributeOfTheNode) {
 TEST(Pmi2, RefusesWhatItDoesNotOffer) {
   TwoNodes nodes;
   nodes.GreetAll(2);
-  EXPECT_THAT(nodes.Say2(0, "cmd=spawn;ncmds=1;"),
-              HasSubstr("cmd=spawn-response;errmsg=spawning is not offered"));
+  EXPECT_THAT(nodes.Say2(0, "cmd=job-connect;"), HasSubstr("errmsg=MPI_Comm_connect is not offered"));
   nodes.Say2(0, "cmd=unheard-of;");
   EXPECT_THAT(nodes.events, ElementsAre("broken 0: PMI: the command unheard-of is not known here"));
 }

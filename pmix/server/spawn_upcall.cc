@@ -3,7 +3,6 @@
 // and we cannot do is refused; what it merely suggests (mapping policies, preloading) may be passed over.
 #include <cstring>
 
-#include "base/text/text.h"
 #include "pmix/server/upcalls.h"
 #include "pmix/server/values.h"
 
@@ -11,6 +10,7 @@ namespace slipway {
 namespace {
 
 constexpr char kNonPmi[] = "pmix.nonpmi";  // of PMIx 3's header; not in 4.2's, and Open MPI 4 sends it
+constexpr char kContainerImage[] = "container_image";  // ours
 constexpr std::uint32_t kRanksOfOneProgramMax = kSpawnRanksMax;
 
 // That would need more than the allocation has, or another kind of job.
@@ -26,28 +26,19 @@ const char* TextIn(const pmix_info_t& info) {
   return info.value.type == PMIX_STRING ? info.value.data.string : nullptr;
 }
 
-void ReadMapping(std::string_view policy, SpawnRequest& request) {
-  std::string lower;
-  for (char c : policy) lower += static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-  for (std::string_view qualifier : Split(lower, ':')) {
-    if (qualifier == "node") request.by_node = true;
-    if (qualifier == "oversubscribe") request.oversubscribe = true;
-  }
-}
-
 // False: it is demanded and not to be had.
 bool ReadInfo(const pmix_info_t& info, SpawnRequest& request, SpawnProgram* program) {
   if (IsBeyondUs(info)) return false;
   auto is = [&](const char* key) { return std::strncmp(info.key, key, PMIX_MAX_KEYLEN) == 0; };
   const char* text = TextIn(info);
   if (is(PMIX_MAPBY) && text != nullptr) {
-    ReadMapping(text, request);
+    ReadSpawnMapping(text, request);
   } else if (is(PMIX_HOST) && text != nullptr) {
-    for (std::string_view host : Split(text, ',')) {
-      if (!host.empty()) request.hosts.emplace_back(host.substr(0, host.find(':')));
-    }
+    AddSpawnHosts(text, request);
   } else if (is(PMIX_WDIR) && text != nullptr && program != nullptr) {
     program->cwd = text;
+  } else if (is(kContainerImage) && text != nullptr) {
+    request.image = text;
   } else if (is(kNonPmi)) {
     request.need_not_connect = info.value.type == PMIX_UNDEF || info.value.data.flag;
   } else {

@@ -22,6 +22,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                    Exchange::Reply reply) { fences.push_back(std::move(reply)); },
       .name = [&](NameRequest request,
                   Exchange::Reply reply) { names.Handle(std::move(request), std::move(reply)); },
+      .spawn =
+          [](SpawnRequest request, Exchange::Reply reply) {
+            CHECK(request.programs.size() <= kSpawnProgramsMax);
+            reply(std::string("w.1"));
+          },
       .begun = [](std::uint64_t) {},
       .left = [](std::uint32_t rank) { CHECK(rank < 2); },
       .broken = [](std::uint32_t rank, std::string) { CHECK(rank < 2); },

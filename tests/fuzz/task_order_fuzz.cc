@@ -26,6 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   CHECK((order->stdin_fd == -1 || there(order->stdin_fd)) && there(order->stdout_fd) &&
         there(order->stderr_fd));
   CHECK(!order->terminal || order->stdin_fd >= 0);
+  CHECK(order->kept_fd == -1 || there(order->kept_fd));
   CHECK(order->cwd.empty() || order->cwd[0] == '/');
   return 0;
 }

@@ -64,6 +64,25 @@ def ask(line):
 def ask2(command):
     s.sendall(b"%6d" % len(command) + command.encode())
     return s.recv(int(s.recv(6))).decode()
+if mode == "child":
+    ask("cmd=init pmi_version=1 pmi_subversion=1")
+    appnum = ask("cmd=get_appnum")
+    ask("cmd=put kvsname=x key=c%d value=v%d" % (rank, rank))
+    ask("cmd=barrier_in")
+    print("child", rank, "of", size, "spawned", os.environ["PMI_SPAWNED"], appnum, ask("cmd=get kvsname=x key=PARENT_ROOT_PORT_NAME"),
+          ask("cmd=get kvsname=x key=c%d" % (size - 1 - rank)), len(os.sched_getaffinity(0)), flush=True)
+    ask("cmd=finalize")
+    sys.exit(0)
+if mode == "spawn":
+    ask("cmd=init pmi_version=1 pmi_subversion=1")
+    spawn = "mcmd=spawn\nnprocs=4\nexecname=%s\ntotspawns=1\nspawnssofar=1\narg1=%s\narg2=child\nargcnt=2\n" \
+            "preput_num=1\npreput_key_0=PARENT_ROOT_PORT_NAME\npreput_val_0=tag#0$host\n" % (sys.executable, sys.argv[0])
+    if rank == 0:
+        print("other image:", ask(spawn + "info_num=1\ninfo_key_0=container_image\ninfo_val_0=tools:2\nendcmd"), flush=True)
+        print("spawned:", ask(spawn + "info_num=0\nendcmd"), flush=True)
+    ask("cmd=barrier_in")
+    ask("cmd=finalize")
+    sys.exit(0)
 if mode == "garbage" and rank == 1:
     s.sendall(os.urandom(100000).replace(b"\n", b"x") + b"\n"); s.recv(1); sys.exit(0)
 if mode == "two":
@@ -228,6 +247,27 @@ TEST_F(PmiStep, NamesTheRanksThatNeverEnterALaterFenceWhereALimitWasSet) {
   ASSERT_TRUE(second.RunToEnd());
   EXPECT_THAT(second[1].result->reason,
               HasSubstr("a fence did not end within 2 s (--mpi-timeout); missing: rank "));
+}
+
+TEST_F(PmiStep, SpawnsAWorldOnBothNodesThatFindsItsParentsPort) {
+  StepSpec spec = ByHand("spawn");
+  spec.cores = 4;
+  StepUnderTest step(spec);
+  ASSERT_TRUE(step.RunToEnd());
+  std::string all = Cat(step[0].out, step[1].out, step[0].err, step[1].err);
+  for (int node : {0, 1}) EXPECT_EQ(step[node].result->exit_code, 0) << step[node].result->reason << all;
+  EXPECT_THAT(step[0].out, HasSubstr("spawned: cmd=spawn_result rc=0\n"));
+  for (int rank : {0, 1, 2, 3}) {
+    EXPECT_THAT(step[rank / 2].out,
+                HasSubstr(Cat("child ", rank,
+                              " of 4 spawned 1 cmd=appnum rc=0 appnum=0 cmd=get_result rc=0 "
+                              "msg=success value=tag#0$host cmd=get_result rc=0 msg=success value=v",
+                              3 - rank)))
+        << all;
+  }
+  // Another image is an error for who asked, with one line for the user, and the step goes on.
+  EXPECT_THAT(step[0].out, HasSubstr("other image: cmd=spawn_result rc=-1 msg="));
+  EXPECT_THAT(step[0].err, HasSubstr("rank 0 got no more ranks: image tools:2 (container_image)"));
 }
 
 }  // namespace
