@@ -13,8 +13,13 @@
 namespace slipway {
 namespace {
 
-constexpr const char* kProgramFolders[] = {
-    "/usr/bin", "/usr/sbin", "/usr/local/bin", "/opt/bin", "/run/current-system/sw/bin", "/opt/rocm/bin", "/usr/local/nvidia/bin"};
+constexpr const char* kProgramFolders[] = {"/usr/bin",
+                                           "/usr/sbin",
+                                           "/usr/local/bin",
+                                           "/opt/bin",
+                                           "/run/current-system/sw/bin",
+                                           "/opt/rocm/bin",
+                                           "/usr/local/nvidia/bin"};
 
 Mount Bind(const HostTree& host, const std::string& real, const std::string& target, bool read_only) {
   return {.type = Mount::kBind, .source = host.FromHere(real), .target = target, .read_only = read_only};
@@ -62,7 +67,8 @@ class Finder {
   bool AtItsPlace(const std::string& path, bool read_only = true) { return At(path, path, read_only); }
   // Loaders of Vulkan and EGL look below /usr/share, wherever the host's driver keeps what it says to them.
   void Shared(const std::string& name) {
-    if (!AtItsPlace(Cat("/usr/share/", name))) At(Cat("/usr/local/nvidia/share/", name), Cat("/usr/share/", name));
+    if (!AtItsPlace(Cat("/usr/share/", name)))
+      At(Cat("/usr/local/nvidia/share/", name), Cat("/usr/share/", name));
   }
 
   bool found_libraries() const { return !files_.libraries.empty(); }
@@ -78,7 +84,9 @@ class Finder {
     auto fd = host_.OpenFile(real);
     char magic[4] = {};
     return fd && ::pread(fd->get(), magic, sizeof magic, 0) == sizeof magic &&
-           std::string_view(magic, sizeof magic) == "\x7f" "ELF";
+           std::string_view(magic, sizeof magic) ==
+               "\x7f"
+               "ELF";
   }
   void Add(DriverLibrary library) {
     if (library.name.find('/') != std::string::npos) return;

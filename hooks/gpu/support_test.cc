@@ -72,18 +72,19 @@ TEST_F(SupportTest, ADriverThatNoLoadersCacheKnowsIsFoundInUsrLocalNvidia) {
   PutNvidiaCard(host_, {});
   PutNvidiaLibraries(host_, "580.65.06", "/usr/local/nvidia/lib64");
   host_.Files({{"/usr/bin/nvidia-smi", "#!/bin/sh\nexec /usr/local/nvidia/bin/nvidia-smi\n"},
-               {"/usr/local/nvidia/bin/nvidia-smi", "\x7f" "ELF"},
+               {"/usr/local/nvidia/bin/nvidia-smi",
+                "\x7f"
+                "ELF"},
                {"/usr/local/nvidia/share/vulkan/icd.d/nvidia_icd.json", "{}"}});
   auto edits = Edits("all", false);
   ASSERT_TRUE(edits) << edits.error().message;
-  EXPECT_THAT(TargetsOf(*edits),
-              IsSupersetOf({"/.singularity.d/libs/libcuda.so.1", "/usr/bin/nvidia-smi",
-                            "/usr/share/vulkan/icd.d/nvidia_icd.json"}));
+  EXPECT_THAT(TargetsOf(*edits), IsSupersetOf({"/.singularity.d/libs/libcuda.so.1", "/usr/bin/nvidia-smi",
+                                               "/usr/share/vulkan/icd.d/nvidia_icd.json"}));
   // The script of that name would look for the program where the container has none.
-  EXPECT_THAT(edits->mounts, Contains(testing::AllOf(
-                                 testing::Field(&Mount::target, "/usr/bin/nvidia-smi"),
-                                 testing::Field(&Mount::source,
-                                                host_.root() + "/usr/local/nvidia/bin/nvidia-smi"))));
+  EXPECT_THAT(edits->mounts,
+              Contains(testing::AllOf(
+                  testing::Field(&Mount::target, "/usr/bin/nvidia-smi"),
+                  testing::Field(&Mount::source, host_.root() + "/usr/local/nvidia/bin/nvidia-smi"))));
   EXPECT_EQ(NvmlLibraryOf(host_.tree()), host_.root() + "/usr/local/nvidia/lib64/libnvidia-ml.so.1");
 }
 
