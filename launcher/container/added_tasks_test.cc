@@ -151,8 +151,8 @@ TEST_F(AddedTasksTest, ThatMakeNoSenseAreRefusedAndHarmNothing) {
   ExpectRefused("task number 3");
   Ask(kFirst, Order("true"), {});
   ExpectRefused("no such descriptor");
-  Ask(kFirst, Order("true"), {null.get(), null.get(), null.get(), null.get()});
-  ExpectRefused("4 descriptors");
+  Ask(kFirst, Order("true"), {null.get(), null.get(), null.get(), null.get(), null.get()});
+  ExpectRefused("5 descriptors");
   ASSERT_TRUE(SendMessage(control_.get(), EncodeFrame(InitFrame::kRunTask, RunTask{})));
   ExpectRefused("without an order");
   ASSERT_TRUE(SendMessage(control_.get(), EncodeFrame(InitFrame::kRunTask, RunTask{}), {null.get()}));
