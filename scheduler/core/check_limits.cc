@@ -164,6 +164,33 @@ Result<> CheckJobLimits(const Site& site, const State& state, const JobSpec& spe
   return group;
 }
 
+Result<> CheckSumLimits(const Site& site, const State& state, const std::vector<JobSpec>& components) {
+  for (const JobSpec& first : components) {
+    Tres in_qos{0, 0, 0, 0}, in_account{0, 0, 0, 0};
+    auto add = [](Tres& sum, const Tres& one) {
+      sum.cores += one.cores;
+      sum.memory_bytes += one.memory_bytes;
+      sum.nodes += one.nodes;
+      sum.gpus += one.gpus;
+    };
+    for (const JobSpec& spec : components) {
+      if (spec.qos == first.qos) add(in_qos, AskedOf(spec.resources));
+      if (spec.account == first.account) add(in_account, AskedOf(spec.resources));
+    }
+    auto check = [](const Scope& scope, const Limits& limits, const Tres& asked) -> Result<> {
+      TRY(CheckMost(scope, kPerJob, limits.max_per_job, asked));
+      TRY(CheckMost(scope, kPerUser, limits.max_per_user, asked));
+      return CheckMost(scope, kGrp, limits.grp, asked);
+    };
+    if (const Qos* qos = site.FindQos(first.qos))
+      TRY(check({"QOS", Cat("QOS ", qos->name)}, qos->limits, in_qos));
+    if (first.account.empty()) continue;
+    TRY(check({"Assoc", Cat(first.user.name, "'s part of account ", first.account)},
+              LimitsOfUser(state, {first.account, first.user.uid}), in_account));
+  }
+  return {};
+}
+
 Result<> CheckSubmitLimits(const Site& site, const State& state, const JobSpec& spec, std::uint32_t tasks) {
   auto check = [&](std::int64_t limit, auto live, std::string_view name, const std::string& who) -> Result<> {
     if (limit < 0) return {};

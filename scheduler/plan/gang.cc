@@ -31,7 +31,7 @@ std::vector<Planner::Part> Planner::PartsOf(const Gang& gang) const {
 namespace {
 
 void Put(Cluster& cluster, const Request& request, const Placement& nodes, Instant from, Instant to,
-                bool take) {
+         bool take) {
   for (const NodeShare& share : nodes) {
     Vec what = TakenOn(request, share);
     cluster.EachView(share.node, [&](NodeNumber view) {
@@ -46,7 +46,8 @@ void Put(Cluster& cluster, const Request& request, const Placement& nodes, Insta
 }  // namespace
 
 // Where they fit together now, by part. The books are afterwards as before.
-std::optional<std::vector<Placement>> Planner::PlaceTogether(Cluster& cluster, const std::vector<Part>& parts) {
+std::optional<std::vector<Placement>> Planner::PlaceTogether(Cluster& cluster,
+                                                             const std::vector<Part>& parts) {
   const Instant now = cluster.now();
   std::vector<std::size_t> order(parts.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;

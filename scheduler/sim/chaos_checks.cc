@@ -83,7 +83,11 @@ void World::CheckPromises() {
   }
   for (const PendingKey& key : controller.state().pending) {
     // A limit that others reach meanwhile takes a promise back.
-    if (IsLimited(*site_, controller.state(), *controller.state().FindJob(key.job))) {
+    std::vector<JobId> counted = controller.state().ComponentsOf(key.job);
+    if (counted.empty()) counted = {key.job};
+    if (std::ranges::any_of(counted, [&](JobId one) {
+          return IsLimited(*site_, controller.state(), *controller.state().FindJob(one));
+        })) {
       promised_.erase(key.job);
       continue;
     }
