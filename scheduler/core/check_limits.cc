@@ -165,28 +165,51 @@ Result<> CheckJobLimits(const Site& site, const State& state, const JobSpec& spe
 }
 
 Result<> CheckSumLimits(const Site& site, const State& state, const std::vector<JobSpec>& components) {
-  for (const JobSpec& first : components) {
-    Tres in_qos{0, 0, 0, 0}, in_account{0, 0, 0, 0};
-    auto add = [](Tres& sum, const Tres& one) {
+  // Of those components that count somewhere; one that more of them than may run at once would never start.
+  auto check = [&](const Scope& scope, const Limits& limits, const auto& counts) -> Result<> {
+    Tres sum{0, 0, 0, 0};
+    std::int64_t jobs = 0;
+    for (const JobSpec& spec : components) {
+      if (!counts(spec)) continue;
+      Tres one = AskedOf(spec.resources);
       sum.cores += one.cores;
       sum.memory_bytes += one.memory_bytes;
       sum.nodes += one.nodes;
       sum.gpus += one.gpus;
-    };
-    for (const JobSpec& spec : components) {
-      if (spec.qos == first.qos) add(in_qos, AskedOf(spec.resources));
-      if (spec.account == first.account) add(in_account, AskedOf(spec.resources));
+      ++jobs;
     }
-    auto check = [](const Scope& scope, const Limits& limits, const Tres& asked) -> Result<> {
-      TRY(CheckMost(scope, kPerJob, limits.max_per_job, asked));
-      TRY(CheckMost(scope, kPerUser, limits.max_per_user, asked));
-      return CheckMost(scope, kGrp, limits.grp, asked);
-    };
-    if (const Qos* qos = site.FindQos(first.qos))
-      TRY(check({"QOS", Cat("QOS ", qos->name)}, qos->limits, in_qos));
+    for (std::int64_t most : {limits.grp_jobs, limits.max_jobs_per_user}) {
+      if (most >= 0 && jobs > most)
+        return Refuse(scope.prefix, "JobsLimit", scope.who, "components running at once", jobs, most);
+    }
+    TRY(CheckMost(scope, kPerJob, limits.max_per_job, sum));
+    TRY(CheckMost(scope, kPerUser, limits.max_per_user, sum));
+    return CheckMost(scope, kGrp, limits.grp, sum);
+  };
+  for (const JobSpec& first : components) {
+    for (const Qos* qos : QosOf(site, first.qos, first.resources.partition)) {
+      TRY(check({"QOS", Cat("QOS ", qos->name)}, qos->limits, [&](const JobSpec& spec) {
+        std::vector<const Qos*> all = QosOf(site, spec.qos, spec.resources.partition);
+        return std::ranges::find(all, qos) != all.end();
+      }));
+    }
     if (first.account.empty()) continue;
     TRY(check({"Assoc", Cat(first.user.name, "'s part of account ", first.account)},
-              LimitsOfUser(state, {first.account, first.user.uid}), in_account));
+              LimitsOfUser(state, {first.account, first.user.uid}),
+              [&](const JobSpec& spec) { return spec.account == first.account; }));
+    Result<> group;
+    EachAccountUp(state, first.account, [&](const Account& account) {
+      Limits grp;
+      grp.grp = account.limits.grp;
+      grp.grp_jobs = account.limits.grp_jobs;
+      auto below = [&](const JobSpec& spec) {
+        bool in = false;
+        EachAccountUp(state, spec.account, [&](const Account& up) { in = in || up.name == account.name; });
+        return in;
+      };
+      if (group) group = check({"Assoc", Cat("account ", account.name)}, grp, below);
+    });
+    TRY(std::move(group));
   }
   return {};
 }

@@ -134,6 +134,19 @@ TEST_F(HetTest, WhatCouldNeverRunTogetherIsRefusedAlthoughEachWould) {
   EXPECT_NE(refused.error().message.find("never all at once"), std::string::npos);
 }
 
+// Chaos seed 82: it waited for ever.
+TEST_F(HetTest, MoreComponentsThanAQosMayRunAtOnceAreRefused) {
+  Site site;
+  Qos normal;
+  normal.name = "normal";
+  normal.limits.max_jobs_per_user = 1;
+  site.qos.push_back(normal);
+  TestCluster limited(2, 4, 8 << 20, site);
+  limited.Do(SubmitJob{{1}, SmallJob(1), {SmallJob(1)}});
+  ASSERT_FALSE(limited.answer);
+  EXPECT_NE(limited.answer.error().message.find("QOSJobsLimit"), std::string::npos);
+}
+
 TEST_F(HetTest, AnArrayIsRefused) {
   JobSpec array = SmallJob(1);
   array.array = ArrayRequest{{1, 2}, 0};
