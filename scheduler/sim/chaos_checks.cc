@@ -124,7 +124,16 @@ bool World::Drained() const {
 }
 
 void World::CheckDrained() {
-  if (!Drained()) return Broken("the faults have stopped, but jobs, steps or reports are left");
+  if (!Drained()) {
+    std::string left;
+    const std::set<JobId> live = controller_ ? controller_->controller().state().live : std::set<JobId>();
+    for (JobId id : live) {
+      const Job& job = *controller_->controller().state().FindJob(id);
+      left += Cat("; job ", id.value, " ", JobStateName(job.state), " ",
+                  PendingReasonText(controller_->controller().ReasonOf(id)));
+    }
+    return Broken(Cat("the faults have stopped, but jobs, steps or reports are left", left));
+  }
   CheckReplay();
   const State& state = controller_->controller().state();
   for (JobId job : accepted_) {
