@@ -44,6 +44,10 @@ Command Declare() {
        .value_name = "DIR",
        .help = "the same as --chdir",
        .complete = "dir"},
+      {.name = "het-group",
+       .type = Option::kString,
+       .value_name = "N",
+       .help = "inside a heterogeneous job: in this component of it (default 0)"},
       {.name = "label", .letter = 'l', .help = "put the rank before each line"},
       {.name = "keep-on-bad-exit", .help = "a rank that fails does not end the others"},
       {.name = "kill-on-bad-exit",
@@ -134,11 +138,21 @@ Result<int> Run(const Parsed& options) {
   if (!inside && !options.Has("image"))
     return UsageExit(
         Error{Code::kInvalidArgument, 0, "slipway launch: no image; give --image FILE, DIR or NAME"});
+  std::string group = options.Value("het-group");
+  if (group.find_first_of(",-") != std::string::npos)
+    return UsageExit(Error{Code::kInvalidArgument, 0,
+                           "slipway launch: a step runs in one component: ranks of several cannot share an "
+                           "MPI_COMM_WORLD yet; launch once for each --het-group"});
+  std::string variable = group.empty() ? "SLIPWAY_JOB_ID" : Cat("SLIPWAY_JOB_ID_HET_GROUP_", group);
+  if (!group.empty()) allocation = ::getenv(variable.c_str());
+  if (!group.empty() && allocation == nullptr)
+    return UsageExit(Error{Code::kInvalidArgument, 0,
+                           Cat("slipway launch: --het-group=", group,
+                               ": this is not inside a heterogeneous job that has such a component")});
   BlockAttachSignals();
   Cluster cluster = TRY(Cluster::Of(options));
   AttachOptions attached =
-      inside ? TRY(StartStep(cluster, options,
-                             TRY_CONTEXT(ParseNumber(allocation, 1, UINT64_MAX), "SLIPWAY_JOB_ID"),
+      inside ? TRY(StartStep(cluster, options, TRY_CONTEXT(ParseNumber(allocation, 1, UINT64_MAX), variable),
                              *resources, *program))
              : TRY(StartJob(cluster, options, *resources, *program));
   FinishAttached(TRY(Attach(cluster, attached)));

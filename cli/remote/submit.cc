@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 
@@ -36,6 +37,8 @@ Command Declare() {
                     "options win over the script's lines"},
                    {"slipway submit --image mpi --wrap 'python3 train.py'", "no script at all"},
                    {"slipway submit --array 1-100%8 --image tiny job.sh", "one task each, eight at a time"},
+                   {"slipway submit --image mpi -N1 -c16 : -N4 -n64 job.sh",
+                    "two components, started together"},
                    {"slipway submit -d afterok:12 --image tiny job.sh", "when job 12 has succeeded"}},
       .options = ResourceOptions(),
       .positionals = {{.name = "SCRIPT",
@@ -97,11 +100,13 @@ struct Source {
   std::string text;
 };
 
-Result<Source> ReadSource(const Parsed& options) {
-  if (options.Has("wrap")) {
+// `all`: the components of a heterogeneous job; any of them may have --wrap, the last one names the script.
+Result<Source> ReadSource(const Parsed& options, const std::vector<Parsed>& all) {
+  for (const Parsed& component : all) {
+    if (!component.Has("wrap")) continue;
     if (!options.positionals().empty())
       return Fail(Code::kInvalidArgument, "--wrap and a script: one of them, please");
-    return Source{"wrap", "--wrap", Cat("#!/bin/sh\n", options.Value("wrap"), "\n")};
+    return Source{"wrap", "--wrap", Cat("#!/bin/sh\n", component.Value("wrap"), "\n")};
   }
   const auto& words = options.positionals();
   if (words.empty() || words[0] == "-") {
@@ -172,26 +177,85 @@ void Show(const Parsed& options, const v1::SubmitReply& reply) {
   }
 }
 
-// The script's own lines come first, so that the command line's words win.
-Result<Parsed> WithDirectives(const Parsed& options, const Source& source) {
+using Words = std::vector<std::string>;
+
+// What a component has from the one before it unless it says otherwise.
+constexpr std::string_view kPassedOn[] = {
+    "account",   "begin",  "bind", "chdir",   "comment",    "context",     "deadline", "dependency",
+    "error",     "export", "hold", "image",   "input",      "job-name",    "mpi",      "nice",
+    "open-mode", "output", "qos",  "requeue", "no-requeue", "reservation", "time"};
+
+std::vector<Words> SplitComponents(const Words& words) {
+  std::vector<Words> components(1);
+  for (const std::string& word : words) {
+    word == kComponentMark ? void(components.emplace_back()) : components.back().push_back(word);
+  }
+  return components;
+}
+
+// `-N1 : -N4 job.sh`: a ':' where the script would be ends a component's options.
+Result<std::vector<Parsed>> ComponentsGiven(const Parsed& given) {
   Command command = Declare();
-  std::vector<std::string> words = TRY(ReadDirectives(command, source.text, source.label));
-  const std::vector<std::string> own = CommandLineWords(command, options);
-  words.insert(words.end(), own.begin(), own.end());
-  return ParseOptions(command, words);
+  std::vector<Parsed> components{given};
+  while (!components.back().positionals().empty() && components.back().positionals()[0] == kComponentMark) {
+    const Words& words = components.back().positionals();
+    components.push_back(TRY(ParseOptions(command, Words(words.begin() + 1, words.end()))));
+  }
+  return components;
+}
+
+// The words of the options that `command` knows, without what follows them.
+Words OptionWords(const Command& command, const Parsed& parsed) {
+  Words words = CommandLineWords(command, parsed);
+  words.erase(std::ranges::find(words, "--"), words.end());
+  return words;
+}
+
+// Of each component the script's own lines come first, so that the command line's words win.
+Result<std::vector<Parsed>> WithDirectives(const std::vector<Parsed>& given, const Source& source) {
+  Command command = Declare(), passed = command;
+  std::erase_if(passed.options, [](const Option& option) {
+    return std::ranges::find(kPassedOn, option.name) == std::end(kPassedOn);
+  });
+  const std::vector<Words> lines = SplitComponents(TRY(ReadDirectives(command, source.text, source.label)));
+  const std::size_t count = std::max(lines.size(), given.size());
+  std::vector<Parsed> components;
+  for (std::size_t i = 0; i < count; ++i) {
+    Words words = i == 0 ? Words() : OptionWords(passed, components.back());
+    if (i < lines.size()) words.insert(words.end(), lines[i].begin(), lines[i].end());
+    if (i < given.size()) {
+      const Words own = OptionWords(command, given[i]);
+      words.insert(words.end(), own.begin(), own.end());
+    }
+    const Words& arguments = given.back().positionals();
+    words.emplace_back("--");
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    components.push_back(TRY(ParseOptions(command, words)));
+  }
+  return components;
 }
 
 Result<int> Run(const Parsed& given) {
-  auto source = ReadSource(given);
+  auto words = ComponentsGiven(given);
+  if (!words) return UsageExit(words.error());
+  auto source = ReadSource(words->back(), *words);
   if (!source) return UsageExit(source.error());
-  auto options = WithDirectives(given, *source);
-  if (!options) return UsageExit(options.error());
-  auto spec = SpecOf(*options, *source);
-  if (!spec) return UsageExit(spec.error());
+  auto components = WithDirectives(*words, *source);
+  if (!components) return UsageExit(components.error());
+  std::vector<v1::JobSpec> specs;
+  for (const Parsed& component : *components) {
+    auto spec = SpecOf(component, *source);
+    if (!spec) return UsageExit(spec.error());
+    if (!specs.empty()) spec->clear_dependency();  // the whole job's, given with the first
+    specs.push_back(std::move(*spec));
+  }
+  const Parsed* options = &components->front();
   Cluster cluster = TRY(Cluster::Of(*options));
-  spec->set_image(TRY(ImageReference(cluster, options->Value("image"))));
+  for (std::size_t i = 0; i < specs.size(); ++i)
+    specs[i].set_image(TRY(ImageReference(cluster, (*components)[i].Value("image"))));
   v1::SubmitRequest request;
-  *request.mutable_spec() = std::move(*spec);
+  *request.mutable_spec() = std::move(specs.front());
+  for (std::size_t i = 1; i < specs.size(); ++i) *request.add_components() = std::move(specs[i]);
   request.set_request_id(NewRequestId());
   v1::SubmitReply reply = TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::Submit, request));
   Show(*options, reply);

@@ -63,6 +63,15 @@ std::string ArrayText(const std::vector<std::uint32_t>& tasks) {
 
 Result<JobName> ParseJobName(std::string_view text) {
   JobName name;
+  if (auto plus = text.find('+'); plus != std::string_view::npos) {
+    auto leader = ParseNumber(text.substr(0, plus), 1, UINT64_MAX / 2);
+    auto offset = ParseNumber(text.substr(plus + 1), 0, kTaskMax);
+    if (!leader || !offset)
+      return Fail(Code::kInvalidArgument, "'", text.substr(0, 64),
+                  "' is no job id: 12+1 is component 1 of heterogeneous job 12");
+    name.job = *leader + *offset;
+    return name;
+  }
   auto bar = text.find('_');
   auto job = ParseNumber(text.substr(0, bar), 1, UINT64_MAX);
   if (!job)

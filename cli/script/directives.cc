@@ -86,7 +86,9 @@ Result<std::vector<std::string>> ReadDirectives(const Command& command, std::str
     auto end = script.find('\n');
     std::string_view line = script.substr(0, end), words;
     script.remove_prefix(end == std::string_view::npos ? script.size() : end + 1);
-    if (DirectiveOf(line, words)) {
+    if (DirectiveOf(line, words) && (Trim(words) == "hetjob" || Trim(words) == "packjob")) {
+      all.emplace_back(kComponentMark);
+    } else if (DirectiveOf(line, words)) {
       auto read = TRY_CONTEXT(ReadLine(command, words), Cat(name, ":", number));
       all.insert(all.end(), read.begin(), read.end());
     } else if (std::string_view rest = Trim(line); !rest.empty() && rest[0] != '#') {

@@ -17,9 +17,13 @@ namespace slipway::cli {
 // character as it is, # begins a comment. kInvalidArgument for a quote that does not end.
 Result<std::vector<std::string>> SplitWords(std::string_view line);
 
-// The words of all directives in order, to be put before those of the command line (the later word wins).
-// Directives end at the first line that is neither empty nor a comment. Each line is checked against
-// `command` by itself, so that errors say "NAME:LINE: …"; the script must begin with "#!".
+// Between the words of a heterogeneous job's components, on a command line and from ReadDirectives.
+inline constexpr std::string_view kComponentMark = ":";
+
+// The words of all directives in order, a line `hetjob` (or `packjob`) as kComponentMark, to be put before
+// those of the command line (the later word wins). Directives end at the first line that is neither empty nor
+// a comment. Each line is checked against `command` by itself, so that errors say "NAME:LINE: …"; the script
+// must begin with "#!".
 Result<std::vector<std::string>> ReadDirectives(const Command& command, std::string_view script,
                                                 std::string_view name);
 

@@ -62,6 +62,11 @@ TEST(Directives, AnUnknownOneIsNamedWithItsLineAndTheNearest) {
 }
 
 TEST(Directives, WordsThatAreNoOptionsAreRefused) {
+  EXPECT_EQ(*ReadDirectives(kSubmit,
+                            "#!/bin/sh\n#SBATCH -N 1\n#SBATCH hetjob\n#SBATCH -N 2\n#SBATCH packjob\n", "x"),
+            (std::vector<std::string>{"-N", "1", ":", "-N", "2", ":"}));
+  EXPECT_EQ(ParseJobName("12+3")->job, 15U);
+  EXPECT_FALSE(ParseJobName("12+"));
   EXPECT_THAT(ReadDirectives(kSubmit, "#!/bin/sh\n#SBATCH nodes 2\n", "x").error().message,
               HasSubstr("x:2: 'nodes' is no option"));
   EXPECT_THAT(ReadDirectives(kSubmit, "#!/bin/sh\n#SBATCH --image 'a\n", "x").error().message,

@@ -63,6 +63,9 @@ Json OfJob(const v1::Job& j) {
           {"array_job_id", j.array_job_id()},
           {"array_task_id", j.array_task_id()},
           {"array_tasks", ArrayText(TasksOf(j))},
+          {"het_job_id", j.het_job_id()},
+          {"het_offset", j.het_offset()},
+          {"het_size", j.het_size()},
           {"name", j.name()},
           {"user", j.user()},
           {"uid", j.uid()},
@@ -153,6 +156,7 @@ std::vector<std::uint32_t> TasksOf(const v1::Job& job) {
 
 std::string JobIdText(const v1::Job& job) {
   if (job.array_waiting_size() > 0) return Cat(job.array_job_id(), "_[", ArrayText(TasksOf(job)), "]");
+  if (job.het_size() > 0) return Cat(job.het_job_id(), "+", job.het_offset());
   return job.array_job_id() == 0 ? Cat(job.job_id()) : Cat(job.array_job_id(), "_", job.array_task_id());
 }
 

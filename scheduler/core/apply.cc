@@ -38,6 +38,19 @@ class Applier {
     AddArray(e.job, spec, e.window);
   }
 
+  void operator()(const HetJobSubmitted& e) {
+    if (e.leader < state_.next_job || e.components.empty()) return;
+    state_.hets[e.leader] = static_cast<std::uint32_t>(e.components.size());
+    JobId id = e.leader;
+    for (const JobSpec& component : e.components) {
+      auto spec = std::make_shared<const JobSpec>(component);
+      EnsureAssociation(state_, *spec);
+      AddJob(id, spec, {}, 0);
+      ++id.value;
+    }
+    state_.next_job = id;
+  }
+
   void operator()(const ArrayTaskMade& e) {
     Array* array = FindArray(e.array);
     if (array == nullptr || array->cancelled || e.task >= array->tasks || array->IsMade(e.task)) return;
@@ -89,7 +102,14 @@ class Applier {
     for (const NodeAllocation& held : job->nodes) Allot(state_.nodes.find(held.node)->second, job->id, held);
     Index(state_, *job);
     CountRunning(*job, +1);
-    MakePrimaryStep(*job);
+    job->steps.clear();
+    job->next_step = 0;
+    if (job->spec->interactive || !state_.FollowsLeader(job->id)) {
+      MakePrimaryStep(*job);
+    } else {
+      job->state = JobState::kRunning;
+      job->running = at_;
+    }
     Resolve(state_, at_, *job);
     MakeNext(job->array);
   }
@@ -191,7 +211,10 @@ class Applier {
         state_.arrays.erase(array);
       }
       state_.dependents.erase(id);
+      const std::vector<JobId> whole = state_.ComponentsOf(id);
       state_.jobs.erase(id);
+      if (!whole.empty() && std::ranges::none_of(whole, [&](JobId one) { return state_.jobs.contains(one); }))
+        state_.hets.erase(whole.front());
     }
   }
 
@@ -484,7 +507,6 @@ class Applier {
       step.cores_per_task = job.nodes.front().cores.count();
       step.nodes.push_back({job.nodes.front().node, 0, 1});
     }
-    job.steps.clear();
     job.steps.push_back(std::move(step));
     job.next_step = job.spec->interactive ? 1 : 0;
   }

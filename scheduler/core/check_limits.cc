@@ -164,6 +164,56 @@ Result<> CheckJobLimits(const Site& site, const State& state, const JobSpec& spe
   return group;
 }
 
+Result<> CheckSumLimits(const Site& site, const State& state, const std::vector<JobSpec>& components) {
+  // Of those components that count somewhere; one that more of them than may run at once would never start.
+  auto check = [&](const Scope& scope, const Limits& limits, const auto& counts) -> Result<> {
+    Tres sum{0, 0, 0, 0};
+    std::int64_t jobs = 0;
+    for (const JobSpec& spec : components) {
+      if (!counts(spec)) continue;
+      Tres one = AskedOf(spec.resources);
+      sum.cores += one.cores;
+      sum.memory_bytes += one.memory_bytes;
+      sum.nodes += one.nodes;
+      sum.gpus += one.gpus;
+      ++jobs;
+    }
+    for (std::int64_t most : {limits.grp_jobs, limits.max_jobs_per_user}) {
+      if (most >= 0 && jobs > most)
+        return Refuse(scope.prefix, "JobsLimit", scope.who, "components running at once", jobs, most);
+    }
+    TRY(CheckMost(scope, kPerJob, limits.max_per_job, sum));
+    TRY(CheckMost(scope, kPerUser, limits.max_per_user, sum));
+    return CheckMost(scope, kGrp, limits.grp, sum);
+  };
+  for (const JobSpec& first : components) {
+    for (const Qos* qos : QosOf(site, first.qos, first.resources.partition)) {
+      TRY(check({"QOS", Cat("QOS ", qos->name)}, qos->limits, [&](const JobSpec& spec) {
+        std::vector<const Qos*> all = QosOf(site, spec.qos, spec.resources.partition);
+        return std::ranges::find(all, qos) != all.end();
+      }));
+    }
+    if (first.account.empty()) continue;
+    TRY(check({"Assoc", Cat(first.user.name, "'s part of account ", first.account)},
+              LimitsOfUser(state, {first.account, first.user.uid}),
+              [&](const JobSpec& spec) { return spec.account == first.account; }));
+    Result<> group;
+    EachAccountUp(state, first.account, [&](const Account& account) {
+      Limits grp;
+      grp.grp = account.limits.grp;
+      grp.grp_jobs = account.limits.grp_jobs;
+      auto below = [&](const JobSpec& spec) {
+        bool in = false;
+        EachAccountUp(state, spec.account, [&](const Account& up) { in = in || up.name == account.name; });
+        return in;
+      };
+      if (group) group = check({"Assoc", Cat("account ", account.name)}, grp, below);
+    });
+    TRY(std::move(group));
+  }
+  return {};
+}
+
 Result<> CheckSubmitLimits(const Site& site, const State& state, const JobSpec& spec, std::uint32_t tasks) {
   auto check = [&](std::int64_t limit, auto live, std::string_view name, const std::string& who) -> Result<> {
     if (limit < 0) return {};

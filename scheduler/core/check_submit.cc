@@ -105,6 +105,9 @@ Result<> CheckDependencies(const State& state, const JobSpec& spec) {
   for (const Dependency& dependency : spec.dependencies) {
     if (dependency.kind == DependencyKind::kSingleton) continue;
     bool array = state.arrays.contains(dependency.on);
+    if (state.FollowsLeader(dependency.on))
+      return Refuse("dependency: ", dependency.on.value, " is a component of job ",
+                    state.ComponentsOf(dependency.on).front().value, ": name that one");
     // A job can only wait for earlier ones, so that there are no cycles.
     if (!array && state.FindJob(dependency.on) == nullptr && !state.FindUnmade(dependency.on)) {
       bool gone = dependency.on < state.next_job && dependency.on.value != 0;

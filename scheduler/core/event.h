@@ -32,7 +32,15 @@ struct JobSubmitted {
 };
 void Fields(auto& archive, IsA<JobSubmitted> auto& v) { archive(v.job, v.spec, v.window); }
 
-// Allots the nodes and makes the primary step.
+// A heterogeneous job: its components are jobs with the ids leader, leader+1, …, that start together.
+struct HetJobSubmitted {
+  JobId leader;
+  std::vector<JobSpec> components;
+};
+void Fields(auto& archive, IsA<HetJobSubmitted> auto& v) { archive(v.leader, v.components); }
+
+// Allots the nodes and makes the primary step (not of a batch job's components behind the first: these only
+// hold what steps are started on).
 struct JobStarted {
   JobId job;
   std::uint32_t attempt = 0;
@@ -291,7 +299,8 @@ using EventBody =
                  StepNodeEnded, NodeRegistered, NodeLost, NodeDrained, NodeResumed, NodeDeclaredDown,
                  ImageStaged, JobUpdated, UsageClockSet, AccountSet, AccountRemoved, AssociationSet,
                  AssociationRemoved, JobPreempted, ReservationSet, ReservationRemoved, ArrayTaskMade,
-                 ArrayCancelled, StartPlanned, ImageDropped, JobSuspended, JobResumed, StepFactsNoted>;
+                 ArrayCancelled, StartPlanned, ImageDropped, JobSuspended, JobResumed, StepFactsNoted,
+                 HetJobSubmitted>;
 
 struct Event {
   Time at;  // the controller's clock; never smaller than the event's before

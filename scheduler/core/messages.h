@@ -84,6 +84,9 @@ struct ClientToken {
 struct SubmitJob {  // → JobAccepted
   ClientToken client;
   JobSpec spec;
+  // Of a heterogeneous job the components behind the first. What belongs to the whole job (dependencies,
+  // hold, begin, deadline, priority, nice, requeue) is the first one's.
+  std::vector<JobSpec> others = {};
 };
 struct Requester {
   std::uint32_t uid = 0;

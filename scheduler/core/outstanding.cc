@@ -18,6 +18,34 @@ std::uint32_t SecondsLeft(const Job& job, const Step& step, Time now) {
   return left == INT64_MAX ? 0 : static_cast<std::uint32_t>(std::max<std::int64_t>(left, 1));
 }
 
+// A heterogeneous job's programs find its components in their environment, by Slurm's names and ours.
+std::shared_ptr<const Command> WithComponents(const State& state, const Job& job,
+                                              const std::shared_ptr<const Command>& command) {
+  const std::vector<JobId> whole = state.ComponentsOf(job.id);
+  if (whole.empty()) return command;
+  auto with = std::make_shared<Command>(*command);
+  auto add = [&](std::string_view name, const std::string& group, const std::string& value) {
+    for (std::string_view prefix : {"SLURM_", "SLIPWAY_"})
+      with->env.push_back(Cat(prefix, name, group, '=', value));
+  };
+  add("HET_SIZE", "", Cat(whole.size()));
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    const Job& one = *state.FindJob(whole[i]);
+    std::string group = Cat("_HET_GROUP_", i), nodes;
+    std::uint32_t tasks = 0;
+    for (const NodeAllocation& held : one.nodes) {
+      nodes += Cat(nodes.empty() ? "" : ",", held.node);
+      tasks += held.tasks;
+    }
+    add("JOB_ID", group, Cat(one.id.value));
+    add("JOB_NODELIST", group, nodes);
+    add("JOB_NUM_NODES", group, Cat(one.nodes.size()));
+    add("NTASKS", group, Cat(tasks));
+    add("CPUS_PER_TASK", group, Cat(one.spec->resources.cores_per_task));
+  }
+  return with;
+}
+
 }  // namespace
 
 LaunchStep MakeLaunch(const State& state, const Job& job, const Step& step, std::uint32_t node_index,
@@ -27,7 +55,7 @@ LaunchStep MakeLaunch(const State& state, const Job& job, const Step& step, std:
   launch.epoch = state.epoch;
   launch.oldest_live_job = state.oldest_live_job();
   launch.job = job.spec;
-  launch.command = step.command;
+  launch.command = WithComponents(state, job, step.command);
   launch.image_digest =
       step.command->image.digest.empty() ? job.spec->command.image.digest : step.command->image.digest;
   launch.array = job.array;

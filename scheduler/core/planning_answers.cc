@@ -15,6 +15,8 @@ PendingReason PlanningPolicy::ReasonOf(const State& state, JobId id) {
   if (Obstacle site = SiteObstacle(state, *job); site.reason != PendingReason::kNone) return site.reason;
   if (begins_.contains(id)) return PendingReason::kBeginTime;
   if (WaitsForWindow(state, *job)) return PendingReason::kReservation;
+  if (!planner_.Knows(id.value) && state.FollowsLeader(id))
+    return ReasonOf(state, state.ComponentsOf(id).front());
   if (stale_ || !planner_.Knows(id.value)) return PendingReason::kNone;
   switch (planner_.WhyWaits(id.value)) {
     case plan::Waits::kPlanned:
@@ -87,7 +89,9 @@ std::optional<std::string> PlanningPolicy::FindWrong(const State& state) const {
   }
   for (const PendingKey& key : state.pending) {
     JobId id = key.job;
-    if (MayBePlanned(state, *state.FindJob(id)) && !planner_.Knows(id.value) && !begins_.contains(id))
+    const std::vector<JobId> whole = state.ComponentsOf(id);
+    bool begins = begins_.contains(whole.empty() ? id : whole.front());
+    if (WholeMayBePlanned(state, *state.FindJob(id)) && !planner_.Knows(id.value) && !begins)
       return Cat("job ", id.value, " waits but the plan does not know it");
   }
   return std::nullopt;

@@ -12,6 +12,7 @@ struct PlanningPolicy::Follow {
   const State& state;
   void operator()(const EpochBegan&) const { policy.SyncAllNodes(state); }
   void operator()(const JobSubmitted& e) const { policy.SyncSubmitted(state, e.job); }
+  void operator()(const HetJobSubmitted& e) const { policy.SyncJob(state, e.leader); }
   void operator()(const JobStarted& e) const {
     // Which of its partitions' limits it counts against is known only now.
     if (!e.partition.empty()) policy.planner_.Remove(e.job.value);
@@ -165,6 +166,7 @@ void PlanningPolicy::SyncJob(const State& state, JobId id) {
     not_yet_.erase({waits->second, id});
     begins_.erase(waits);
   }
+  if (const std::vector<JobId> whole = state.ComponentsOf(id); !whole.empty()) return SyncWhole(state, whole);
   if (job == nullptr || job->state != JobState::kPending || !MayBePlanned(state, *job)) return;
   if (job->begin.us > planner_.cluster().now()) {
     not_yet_.insert({job->begin, id});
@@ -193,6 +195,10 @@ void PlanningPolicy::BeginJobs(const State& state, Time now) {
     JobId id = not_yet_.begin()->second;
     not_yet_.erase(not_yet_.begin());
     begins_.erase(id);
+    if (const std::vector<JobId> whole = state.ComponentsOf(id); !whole.empty()) {
+      SyncWhole(state, whole);
+      continue;
+    }
     Enqueue(state, *state.FindJob(id));
   }
 }

@@ -173,6 +173,7 @@ void PlanningPolicy::Rebuild(const State& state) {
     std::ranges::sort(nodes);
     if (nodes.size() == kept.nodes.size()) planner_.KeepPromise(id.value, kept.at.us, nodes);
   }
+  planner_.SettleGangs();
   stale_ = false;
 }
 

@@ -47,6 +47,7 @@ class PlanningPolicy final : public Policy {
   std::optional<PlannedStart> PlannedStartOf(JobId job) const override;
   std::vector<std::pair<JobId, PlannedStart>> PlannedStarts() const override;
   Result<> CheckFits(const State& state, const JobSpec& spec) override;
+  Result<> CheckFitTogether(const State& state, const std::vector<JobSpec>& components) override;
   FairTree Shares(const State& state) const override { return ComputeFairTree(state); }
   Explanation Explain(const State& state, JobId job, Time now) override;
   std::uint64_t disturbances() const override { return disturbances_; }
@@ -69,6 +70,9 @@ class PlanningPolicy final : public Policy {
   bool MayBePlanned(const State& state, const Job& job) const {
     return MayRun(job) && SiteObstacle(state, job).reason == PendingReason::kNone;
   }
+  // Of a heterogeneous job: that all components may.
+  bool WholeMayBePlanned(const State& state, const Job& job) const;
+  void SyncWhole(const State& state, const std::vector<JobId>& components);
   // Puts a job into the queue.
   void Enqueue(const State& state, const Job& job);
   bool CanPreempt(const JobSpec& spec) const;
@@ -76,6 +80,7 @@ class PlanningPolicy final : public Policy {
   PreemptMode PreemptModeOf(const JobSpec& by, const JobSpec& victim) const;
   std::vector<plan::JobNumber> CandidatesFor(const State& state, const Job& job, Time now) const;
   PreemptMode ModeFor(const Job& by, const Job& victim, bool may_end_later) const;
+  static void AddComponents(const State& state, std::vector<plan::Victim>& victims);
   std::uint32_t GraceOf(const JobSpec& by, const JobSpec& victim) const;
   // What is free on nodes while one Decide allots.
   using Touched = std::map<plan::NodeNumber, FreeNode>;

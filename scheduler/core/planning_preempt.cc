@@ -80,12 +80,29 @@ std::vector<plan::JobNumber> PlanningPolicy::CandidatesFor(const State& state, c
     if (other.suspended()) continue;
     if (!runs || other.preempted_by || other.cancelled_by || !planner_.IsRunning(id.value)) continue;
     if (PreemptModeOf(*job.spec, *other.spec) == PreemptMode::kOff) continue;
-    candidates.emplace_back(WorkOf(other, now), UINT64_MAX - id.value);
+    const std::vector<JobId> whole = state.ComponentsOf(id);  // it goes with all that started with it
+    if (std::ranges::any_of(whole, [&](JobId one) {
+          return PreemptModeOf(*job.spec, *state.FindJob(one)->spec) == PreemptMode::kOff;
+        }))
+      continue;
+    std::int64_t work = whole.empty() ? WorkOf(other, now) : 0;
+    for (JobId one : whole) work += WorkOf(*state.FindJob(one), now);
+    candidates.emplace_back(work, UINT64_MAX - id.value);
   }
   std::ranges::sort(candidates);
   std::vector<plan::JobNumber> jobs;
   for (const auto& [work, number] : candidates) jobs.push_back(UINT64_MAX - number);
   return jobs;
+}
+
+// With a component all that started with it.
+void PlanningPolicy::AddComponents(const State& state, std::vector<plan::Victim>& victims) {
+  for (std::size_t i = 0; i < victims.size(); ++i) {
+    for (JobId id : state.ComponentsOf({victims[i].job})) {
+      if (std::ranges::find(victims, id.value, &plan::Victim::job) == victims.end())
+        victims.push_back({id.value, false});
+    }
+  }
 }
 
 bool PlanningPolicy::PreemptFor(const State& state, const Job& job, Time now, Plan& plan, Touched& touched) {
@@ -106,11 +123,16 @@ bool PlanningPolicy::PreemptFor(const State& state, const Job& job, Time now, Pl
   }
   if (running.empty() && planned.empty()) return false;
   std::vector<plan::Victim> candidates;
-  for (plan::JobNumber number : running)
-    candidates.push_back({number, ModeFor(job, *state.FindJob({number}), true) == PreemptMode::kSuspend});
+  // What started together does not stand still in part, and a borrower has to have one end.
+  const bool whole = !state.ComponentsOf(job.id).empty();
+  for (plan::JobNumber number : running) {
+    bool may_lend = !whole && state.ComponentsOf({number}).empty();
+    candidates.push_back({number, ModeFor(job, *state.FindJob({number}), may_lend) == PreemptMode::kSuspend});
+  }
   auto victims = planner_.VictimsFor(job.id.value, candidates, planned);
   if (!victims || victims->empty()) return false;
   for (plan::JobNumber other : planned) planner_.DropPromise(other);
+  AddComponents(state, *victims);
   for (const auto& [victim, lends] : *victims) {
     const Job& other = *state.FindJob({victim});
     PreemptMode mode = ModeFor(job, other, lends);

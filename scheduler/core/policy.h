@@ -104,6 +104,9 @@ class Policy {
   // Whether such a request could ever run on the nodes that are known. kFailedPrecondition with the reason.
   virtual Result<> CheckFits(const State& state, const JobSpec& spec) = 0;
 
+  // The same of components that start together, each of which fits.
+  virtual Result<> CheckFitTogether(const State& state, const std::vector<JobSpec>& components) = 0;
+
   // Everybody's fair share now.
   virtual FairTree Shares(const State& state) const = 0;
 

@@ -147,6 +147,12 @@ struct StepFactsImage {
 };
 void Fields(auto& archive, IsA<StepFactsImage> auto& v) { archive(v.job, v.step, v.part, v.facts); }
 
+struct HetImage {
+  JobId leader;
+  std::uint32_t components = 0;
+};
+void Fields(auto& archive, IsA<HetImage> auto& v) { archive(v.leader, v.components); }
+
 struct StateImage {
   std::uint16_t version = kVersion;
   std::uint64_t epoch = 0;
@@ -161,6 +167,7 @@ struct StateImage {
   UsageClock usage_clock;
   std::vector<Reservation> reservations;
   std::vector<StepFactsImage> step_facts;  // behind the rest, and only where there are some
+  std::vector<HetImage> hets;              // behind these, likewise
 };
 // `specs`, `arrays` and `jobs`: the image's, or as they were in an earlier version.
 void FieldsV3(auto& archive, IsA<StateImage> auto& v, auto& specs, auto& arrays, auto& jobs) {
@@ -228,6 +235,7 @@ Result<StateImage> ReadPresentImage(std::string_view bytes) {
   StateImage image;
   reader(image);
   if (!reader.failed() && reader.bytes_left() > 0) reader(image.step_facts);
+  if (!reader.failed() && reader.bytes_left() > 0) reader(image.hets);
   if (reader.failed() || reader.bytes_left() > 0)
     return Fail(Code::kInvalidArgument, "snapshot: malformed (", bytes.size(), " bytes)");
   return image;
@@ -404,7 +412,11 @@ std::string EncodeState(const State& state) {
       }
     }
   }
-  return image.step_facts.empty() ? Encode(image) : Encode(image) + Encode(image.step_facts);
+  for (const auto& [leader, components] : state.hets) image.hets.push_back({leader, components});
+  std::string bytes = Encode(image);
+  if (!image.step_facts.empty() || !image.hets.empty()) bytes += Encode(image.step_facts);
+  if (!image.hets.empty()) bytes += Encode(image.hets);
+  return bytes;
 }
 
 // Of a state whose jobs are there already.
@@ -451,6 +463,12 @@ Result<State> DecodeState(std::string_view bytes) {
   for (Reservation& from : image.reservations) state.reservations[from.name] = std::move(from);
   for (JobImage& from : image.jobs) TRY(AddJob(state, std::move(from), specs));
   TRY(TakeFacts(state, std::move(image.step_facts)));
+  for (const HetImage& from : image.hets) {
+    bool whole = from.components > 0 && from.leader.value + from.components <= state.next_job.value &&
+                 state.ComponentsOf(from.leader).empty();
+    if (!whole) return Fail(Code::kDataLoss, "snapshot: a heterogeneous job that contradicts itself");
+    state.hets[from.leader] = from.components;
+  }
   return state;
 }
 

@@ -128,6 +128,23 @@ const Job* State::FindJob(JobId id) const {
   return found == jobs.end() ? nullptr : &found->second;
 }
 
+std::vector<JobId> State::ComponentsOf(JobId id) const {
+  auto after = hets.upper_bound(id);
+  if (after == hets.begin()) return {};
+  const auto& [leader, count] = *std::prev(after);
+  if (id.value >= leader.value + count) return {};
+  std::vector<JobId> ids;
+  for (std::uint32_t i = 0; i < count; ++i) ids.push_back({leader.value + i});
+  return ids;
+}
+
+bool State::FollowsLeader(JobId id) const {
+  auto after = hets.upper_bound(id);
+  if (after == hets.begin()) return false;
+  const auto& [leader, count] = *std::prev(after);
+  return id != leader && id.value < leader.value + count;
+}
+
 const Array* State::ArrayOf(JobId task) const {
   auto after = arrays.upper_bound(task);
   if (after == arrays.begin()) return nullptr;

@@ -337,6 +337,10 @@ struct State {
   UsageClock usage_clock;
   std::map<std::string, Reservation> reservations;  // removed once their last window is over
 
+  // Heterogeneous jobs of which a component is in `jobs`: by the leader's id how many components there are.
+  // These are jobs with the ids that follow the leader's, and start together.
+  std::map<JobId, std::uint32_t> hets;
+
   // Derived.
   std::set<PendingKey> pending;
   std::set<JobId> active;
@@ -355,6 +359,11 @@ struct State {
   }
 
   const Job* FindJob(JobId id) const;
+  // Of a component of a heterogeneous job, and of its leader, all components' ids, the leader's first; of
+  // other jobs none.
+  std::vector<JobId> ComponentsOf(JobId id) const;
+  // Whether it is a component, and not the leader.
+  bool FollowsLeader(JobId id) const;
   // The array of which this is the id of a task, made or not; nullptr.
   const Array* ArrayOf(JobId task) const;
   // A task that has not been made a job, as the job that it is to be (or is not to be: CANCELLED).

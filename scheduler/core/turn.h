@@ -46,6 +46,15 @@ class Controller::Turn {
   std::vector<JobId> TasksMeant(JobId id) const;
   Result<> MayChange(const Job& job, const ChangeJob& input) const;
 
+  // A heterogeneous job: each component complete, or why it is refused.
+  Result<std::vector<JobSpec>> CompleteComponents(const SubmitJob& input) const;
+  void SubmitComponents(const SubmitJob& input);
+  // The step that the job ends with; null: it has none, and ends with its leader.
+  const Step* PrimaryStepOf(const Job& job) const;
+  // Of a heterogeneous launch: whether the end of this component's program leaves others running.
+  bool WaitsForOthers(const Job& job, const Step& primary) const;
+  Outcome OutcomeOfWhole(const Job& job, const Step& primary) const;
+
   // What follows from the state of this job: its end once its first step has ended, and so on until nothing
   // follows.
   void Advance(JobId id);
@@ -78,6 +87,7 @@ class Controller::Turn {
   const State& state() const { return c_.state_; }
   Controller& c_;
   Time now_;
+  std::vector<JobId> follow_;  // components that end with another one: what follows is to be looked at
   std::vector<Event> events_;
   std::vector<Effect> said_;
 };

@@ -39,6 +39,9 @@ Result<> Controller::Turn::MayChange(const Job& job, const ChangeJob& input) con
 void Controller::Turn::operator()(const ChangeJob& input) {
   MakeTask(input.job, input.by);
   std::vector<JobId> ids = TasksMeant(input.job);
+  // A time limit is that of the component that is named.
+  bool component = !state().ComponentsOf(input.job).empty() && input.update.time_limit_s;
+  if (component) ids = {input.job};
   for (JobId id : ids) {
     Result<const Job*> job = JobForChange(id, input.by);
     if (!job) return Answer(input.client, Failure(job.error()));
@@ -50,8 +53,8 @@ void Controller::Turn::operator()(const ChangeJob& input) {
     if (!may) return Answer(input.client, Failure(may.error()));
     Record(JobUpdated{input.job, input.by.uid, input.update});
   }
+  for (JobId id : ids) Record(JobUpdated{id, input.by.uid, input.update});
   for (JobId id : ids) {
-    Record(JobUpdated{id, input.by.uid, input.update});
     const Job& job = *state().FindJob(id);
     if (input.update.time_limit_s && IsActive(job.state) && job.time_limit_s > 0)
       c_.deadlines_.insert({job.started.PlusSeconds(job.time_limit_s), id});

@@ -17,7 +17,9 @@ void Controller::Turn::WatchDeadlines(const Event& event) {
     if (job == nullptr) return;
     if (auto by = StartBy(*job)) c_.start_by_.insert({*by, id});
   };
-  if (const auto* submitted = std::get_if<JobSubmitted>(&event.body)) {
+  if (const auto* het = std::get_if<HetJobSubmitted>(&event.body)) {
+    for (std::uint32_t i = 0; i < het->components.size(); ++i) watch({het->leader.value + i});
+  } else if (const auto* submitted = std::get_if<JobSubmitted>(&event.body)) {
     if (submitted->spec.deadline.us == 0) return;
     auto array = state().arrays.find(submitted->job);
     if (array == state().arrays.end()) return watch(submitted->job);
@@ -36,10 +38,13 @@ void Controller::Turn::EndLate() {
     const Job* job = state().FindJob(id);
     auto by = job == nullptr ? std::nullopt : StartBy(*job);
     if (!by || now_ < *by) continue;  // an entry of before it started, or of another limit
-    Record(JobEnded{id,
-                    job->attempt,
-                    {JobState::kDeadline, kDeadlineExit, EndReason::kTimeLimit,
-                     "DeadLine: it could not be started early enough to end by its deadline"}});
+    const std::vector<JobId> whole = state().ComponentsOf(id);
+    const Outcome late{JobState::kDeadline, kDeadlineExit, EndReason::kTimeLimit,
+                       "DeadLine: it could not be started early enough to end by its deadline"};
+    for (JobId one : whole.empty() ? std::vector<JobId>{id} : whole) {
+      const Job& ends = *state().FindJob(one);
+      if (ends.state == JobState::kPending) Record(JobEnded{one, ends.attempt, late});
+    }
     c_.pass_wanted_ = true;
   }
 }

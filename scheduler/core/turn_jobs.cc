@@ -57,6 +57,7 @@ bool HasFailedPart(const Step& step) {
 }  // namespace
 
 void Controller::Turn::operator()(const SubmitJob& input) {
+  if (!input.others.empty()) return SubmitComponents(input);
   JobSpec spec = input.spec;
   Result<> allowed = CheckSubmit(spec);
   if (allowed) allowed = CheckDependencies(state(), spec);
@@ -100,7 +101,10 @@ void Controller::Turn::MakeTask(JobId id, const Requester& by) {
 
 std::vector<JobId> Controller::Turn::TasksMeant(JobId id) const {
   auto array = state().arrays.find(id);
-  if (array == state().arrays.end()) return {id};
+  if (array == state().arrays.end()) {
+    std::vector<JobId> whole = state().ComponentsOf(id);
+    return whole.empty() ? std::vector<JobId>{id} : whole;
+  }
   std::vector<JobId> ids;
   JobId end = array->second.TaskId(array->second.tasks);
   for (auto at = state().live.lower_bound(array->second.first_task); at != state().live.end() && *at < end;
@@ -185,7 +189,10 @@ void Controller::Turn::KillStepParts(const Job& job, const Step& step) {
 void Controller::Turn::Advance(JobId id) {
   for (;;) {
     const Job* job = state().FindJob(id);
-    if (job == nullptr || IsTerminal(job->state) || !AdvanceOnce(*job)) return;
+    if (job != nullptr && !IsTerminal(job->state) && AdvanceOnce(*job)) continue;
+    if (follow_.empty()) return;
+    id = follow_.back();
+    follow_.pop_back();
   }
 }
 
@@ -216,10 +223,10 @@ bool Controller::Turn::AdvanceOnce(const Job& job) {
     c_.pass_wanted_ = true;
     return !again;
   }
-  const Step& primary = job.steps.front();
-  if (primary.state == StepState::kEnded) {
-    Outcome outcome = job.cancelled_by ? cancelled : OutcomeOf(primary);
-    if (!job.cancelled_by && job.preempted_by && primary.reason == EndReason::kKilled)
+  const Step* primary = PrimaryStepOf(job);
+  if (primary != nullptr && primary->state == StepState::kEnded && !WaitsForOthers(job, *primary)) {
+    Outcome outcome = job.cancelled_by ? cancelled : OutcomeOfWhole(job, *primary);
+    if (!job.cancelled_by && job.preempted_by && primary->reason == EndReason::kKilled)
       outcome = {JobState::kPreempted, kCancelledExit, EndReason::kKilled,
                  Cat("preempted by job ", job.preempted_by->value)};
     Complete(job, std::move(outcome));
@@ -240,10 +247,30 @@ bool Controller::Turn::AdvanceOnce(const Job& job) {
 }
 
 void Controller::Turn::Complete(const Job& job, Outcome outcome) {
-  Record(JobCompleting{job.id, job.attempt, std::move(outcome)});
-  for (const NodeAllocation& held : job.nodes) {
-    if (!held.released) Say(held.node, EndJob{job.id, job.attempt});
+  std::vector<JobId> whole = state().ComponentsOf(job.id);
+  if (whole.empty()) whole = {job.id};
+  for (JobId id : whole) {
+    const Job* one = state().FindJob(id);
+    if (one == nullptr || !IsActive(one->state) || one->state == JobState::kCompleting) continue;
+    Record(JobCompleting{id, one->attempt, outcome});
+    for (const NodeAllocation& held : one->nodes) {
+      if (!held.released) Say(held.node, EndJob{id, one->attempt});
+    }
+    if (id != job.id) follow_.push_back(id);
   }
+}
+
+// Of the programs of a heterogeneous launch, which have all ended: the first failure.
+Outcome Controller::Turn::OutcomeOfWhole(const Job& job, const Step& primary) const {
+  Outcome outcome = OutcomeOf(primary);
+  const std::vector<JobId> whole = state().ComponentsOf(job.id);
+  for (JobId id : whole) {
+    const Step* step = PrimaryStepOf(*state().FindJob(id));
+    if (outcome.state != JobState::kCompleted || step == nullptr || step->state != StepState::kEnded)
+      continue;
+    outcome = OutcomeOf(*step);
+  }
+  return outcome;
 }
 
 void Controller::Turn::EndOverdue() {
@@ -279,6 +306,7 @@ void Controller::Turn::RunPass() {
   for (const Preemption& preemption : plan.preempt) {
     if (preemption.mode == PreemptMode::kSuspend) Preempt(preemption);
   }
+  std::vector<JobId> started;  // told to nodes once all have their nodes: they may name one another's
   for (Start& start : plan.starts) {
     JobId id = start.job;
     const Qos* qos = c_.site().FindQos(state().FindJob(id)->spec->qos);
@@ -286,9 +314,10 @@ void Controller::Turn::RunPass() {
     Record(JobStarted{id, start.attempt, std::move(start.nodes), billing, std::move(start.partition),
                       start.time_limit_s});
     const Job& job = *state().FindJob(id);
-    CHECK(job.state == JobState::kStarting);
-    LaunchParts(job, job.steps.front());
+    CHECK(job.state == JobState::kStarting || job.state == JobState::kRunning);
+    if (!job.steps.empty()) started.push_back(id);
   }
+  for (JobId id : started) LaunchParts(*state().FindJob(id), state().FindJob(id)->steps.front());
   for (const Preemption& preemption : plan.preempt) {
     if (preemption.mode != PreemptMode::kSuspend) Preempt(preemption);
   }

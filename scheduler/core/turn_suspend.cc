@@ -38,6 +38,13 @@ void Controller::Turn::operator()(const SuspendJob& input) {
   std::vector<JobId> ids = TasksMeant(input.job);
   bool array = state().arrays.contains(input.job);
   std::size_t changed = 0;
+  if (const std::vector<JobId> whole = state().ComponentsOf(input.job); !whole.empty()) {
+    for (JobId id : whole) {
+      Result<const Job*> job = JobForChange(id, input.by);
+      Result<> allowed = job ? may(**job) : Result<>(Failure(job.error()));
+      if (!allowed) return Answer(input.client, Failure(allowed.error()));
+    }
+  }
   for (JobId id : ids) {
     Result<const Job*> job = JobForChange(id, input.by);
     if (!job) return Answer(input.client, Failure(job.error()));

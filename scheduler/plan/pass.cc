@@ -10,7 +10,8 @@
 namespace slipway::plan {
 namespace {
 
-constexpr GroupNumber kPlannedJob = UINT32_MAX;  // a head that is not a group's first but a planned job
+// Heads that are not a group's first, but a planned job (or gang, by its first), or a gang that waits.
+constexpr GroupNumber kPlannedJob = UINT32_MAX, kGang = UINT32_MAX - 1;
 
 struct Head {
   Rank rank = 0;
@@ -77,7 +78,9 @@ class PassWalk {
       Head head = heads_.back();
       heads_.pop_back();
       if (head.group == kPlannedJob) {
-        ConsiderPlanned(p_.jobs_.at(head.job));
+        p_.gangs_.contains(head.job) ? ConsiderPlannedGang(head.job) : ConsiderPlanned(p_.jobs_.at(head.job));
+      } else if (head.group == kGang) {
+        ConsiderGang(head.job);
       } else {
         ConsiderGroup(head.group);
       }
@@ -92,7 +95,9 @@ class PassWalk {
   void Fill() {
     heads_.clear();
     for (GroupNumber number : p_.queue_.active()) Push(number, false);
+    for (const auto& [first, gang] : p_.gangs_) PushGang(first);
     for (const auto& [start, id] : p_.planned_) {
+      if (IsGangsOther(id)) continue;
       const Planner::Job& job = p_.jobs_.at(id);
       Rank rank = p_.rules_.keeps_choice ? INT64_MIN : job.entry.rank + p_.lanes_[job.lane];
       heads_.push_back({rank, id, kPlannedJob});
@@ -110,6 +115,7 @@ class PassWalk {
       if (job != p_.jobs_.end() && job->second.state == Planner::JobState::kWaiting &&
           !pushed[job->second.shape])
         Push(job->second.group, false);
+      if (job != p_.jobs_.end()) PushGang(id);  // those that wait longer are looked at in a whole pass
     }
   }
 
@@ -155,6 +161,7 @@ class PassWalk {
     }
     quick_freed_ = &changes.freed;
     for (const auto& [start, id] : p_.planned_) {
+      if (p_.GangOf(id) != nullptr) continue;  // in a whole pass
       const Planner::Job& job = p_.jobs_.at(id);
       const Request& request = p_.queue_.shape(job.shape).request;
       if (newly(request) > 0 && p_.cluster_.FitsNow(request, 1))
@@ -170,10 +177,105 @@ class PassWalk {
     if (heap) std::ranges::push_heap(heads_, Later());
   }
 
+  bool IsGangsOther(JobNumber id) const { return p_.GangOf(id) != nullptr && !p_.gangs_.contains(id); }
+
+  void PushGang(JobNumber first) {
+    const Planner::Job& job = p_.jobs_.at(first);
+    if (job.state == Planner::JobState::kGang)
+      heads_.push_back({job.entry.rank + p_.lanes_[job.lane], first, kGang});
+  }
+
+  // Starts all of them if they fit together now. They are held nowhere.
+  bool StartGang(JobNumber first) {
+    const Planner::Gang gang = p_.gangs_.at(first);
+    const std::vector<Planner::Part> parts = p_.PartsOf(gang);
+    for (const Planner::Part& part : parts) {
+      if (!p_.cluster_.FitsNow(part.request, part.length)) return false;
+    }
+    Cluster trial = p_.cluster_;
+    auto nodes = Planner::PlaceTogether(trial, parts);
+    if (!nodes) return false;
+    p_.gangs_.erase(first);
+    for (std::size_t i = 0; i < gang.size(); ++i) {
+      p_.gang_first_.erase(gang[i]);
+      Start(p_.jobs_.at(gang[i]), {std::move((*nodes)[i]), parts[i].length});
+    }
+    return true;
+  }
+
+  Instant LongestOf(const Planner::Gang& gang) const {
+    Instant longest = 0;
+    for (JobNumber id : gang) longest = std::max(longest, p_.jobs_.at(id).length);
+    return longest;
+  }
+
+  void ConsiderGang(JobNumber first) {
+    const Planner::Gang gang = p_.gangs_.at(first);
+    if (!p_.GangLimitsAllow(gang)) return;
+    bool alone = planned_count_ == 0 || p_.rules_.backfill != Backfill::kBeforeFirst;
+    bool may = alone || After(now_, LongestOf(gang)) < first_start_;
+    if (may && StartGang(first)) return;
+    blocked_any_ = true;
+    if (p_.rules_.backfill == Backfill::kNone) {
+      stop_ = true;
+      if (p_.rules_.keeps_choice) p_.HoldGang(gang, std::vector<Planned>(gang.size()));
+      return;
+    }
+    if (planned_count_ >= p_.rules_.reservations) return;
+    ++p_.statistics_.plans;
+    auto planned = Planner::EarliestTogether(p_.cluster_, p_.PartsOf(gang));
+    if (!planned) return;
+    ++planned_count_;
+    first_start_ = std::min(first_start_, planned->front().start);
+    p_.HoldGang(gang, std::move(*planned));
+  }
+
+  // As ConsiderPlanned, of all of them at once.
+  void ConsiderPlannedGang(JobNumber first) {
+    const Planner::Gang gang = p_.gangs_.at(first);
+    ++planned_count_;
+    const Instant promised = p_.jobs_.at(first).start;
+    if (p_.rules_.backfill == Backfill::kNone) stop_ = true;
+    if (promised > now_ && p_.jobs_.at(first).planned_at == p_.gains_) {
+      first_start_ = std::min(first_start_, promised);
+      return;
+    }
+    std::vector<Planned> before = p_.UnholdGang(gang);
+    auto give_up = [&] {
+      --planned_count_;
+      Moved();
+    };
+    if (!p_.GangLimitsAllow(gang)) return give_up();
+    if (StartGang(first)) {
+      Moved();
+      stop_ = false;
+      --planned_count_;
+      return;
+    }
+    ++p_.statistics_.plans;
+    auto planned = Planner::EarliestTogether(p_.cluster_, p_.PartsOf(gang));
+    const Instant start = planned ? planned->front().start : kNever;
+    const bool keep = start >= promised && promised > now_ && promised < kNever;
+    if (keep && p_.PromisesHold(gang, before)) {
+      first_start_ = std::min(first_start_, promised);
+      return p_.HoldGang(gang, std::move(before));
+    }
+    if (start > promised && promised < kNever) ++p_.statistics_.promises_broken;
+    if (start < promised) Moved();
+    first_start_ = std::min(first_start_, start);
+    if (!planned && !p_.rules_.keeps_choice) return give_up();
+    p_.HoldGang(gang, planned ? std::move(*planned) : std::vector<Planned>(gang.size()));
+  }
+
   // The rest of this walk is in the order of overtaking.
   void Reorder() {
     for (Head& head : heads_) {
       if (head.group == kPlannedJob) continue;
+      if (head.group == kGang) {
+        const Planner::Job& job = p_.jobs_.at(head.job);
+        head.rank = job.entry.backfill_rank + p_.lanes_[job.lane];
+        continue;
+      }
       const Group& group = p_.queue_.group(head.group);
       head.rank = group.front().backfill_rank + p_.lanes_[group.lane];
     }

@@ -191,6 +191,7 @@ void Planner::Unhold(Job& job) {
 }
 
 void Planner::Remove(JobNumber id) {
+  if (auto gang = gang_first_.find(id); gang != gang_first_.end()) return RemoveGang(gang->second);
   auto found = jobs_.find(id);
   if (found == jobs_.end()) return;
   Job& job = found->second;
@@ -280,10 +281,7 @@ std::size_t Planner::ExtendOverdue(Instant more) {
 void Planner::ForgetFarPlans() {
   if (rules_.keeps_choice) return;
   while (!planned_.empty() && planned_.rbegin()->first > After(cluster_.now(), horizon_)) {
-    Job& job = jobs_.at(planned_.rbegin()->second);
-    Unhold(job);
-    Enqueue(job);
-    GainEverywhere();
+    DropPromise(planned_.rbegin()->second);
   }
 }
 
@@ -299,6 +297,13 @@ Instant Planner::NextStart() const { return planned_.empty() ? kNever : planned_
 Waits Planner::WhyWaits(JobNumber id) {
   const Job& job = jobs_.at(id);
   if (job.state == JobState::kPlanned) return Waits::kPlanned;
+  if (const Gang* gang = GangOf(id)) {
+    if (!GangLimitsAllow(*gang)) return Waits::kLimit;
+    bool could = std::ranges::all_of(*gang, [&](JobNumber one) {
+      return cluster_.CouldRun(queue_.shape(jobs_.at(one).shape).request, true);
+    });
+    return could ? Waits::kOthers : Waits::kNever;
+  }
   Shape& shape = queue_.shape(job.shape);
   if (!LimitsAllow(job.limits, shape.request)) return Waits::kLimit;
   if (shape.could_run_at != cluster_.version()) {
@@ -320,12 +325,14 @@ bool Planner::Fits(const Request& request, const Planned& planned, Instant lengt
 
 void Planner::KeepPromise(JobNumber id, Instant start, const Placement& nodes) {
   auto found = jobs_.find(id);
-  if (found == jobs_.end() || found->second.state != JobState::kWaiting) return;
+  bool alone = found != jobs_.end() && found->second.state == JobState::kWaiting;
+  if (found == jobs_.end() || !(alone || found->second.state == JobState::kGang)) return;
   Job& job = found->second;
   Planned planned{std::max(start, cluster_.now()), nodes};  // one that is due is a promise still
   if (!Fits(queue_.shape(job.shape).request, planned, job.length)) return;
-  queue_.Remove(job.group, job.entry);
+  if (alone) queue_.Remove(job.group, job.entry);
   Hold(job, std::move(planned));
+  if (!alone && gang_first_.at(id) != id) ++gang_others_planned_;
   job.planned_at = 0;  // what has become free since may let it start earlier
 }
 

@@ -7,6 +7,7 @@
 // Pure and single-threaded. Cost follows distinct requests, not jobs.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -105,6 +106,14 @@ class Planner {
 
   // Waits from now on. The number must not be in use.
   void Add(const PlanJob& job);
+  // Jobs that start at the same instant, or none of them: a gang, in the place and with the number of its
+  // first. Each is a job of its own once they run; while they wait, removing one removes all, and all are
+  // promised the same start or none is. `least` is not used: they are started for all of their time.
+  void AddGang(const std::vector<PlanJob>& jobs);
+  // Of a gang of which not all were promised a start again (KeepPromise) none is.
+  void SettleGangs();
+  // Whether such jobs could ever start together, were nothing else there and all nodes usable.
+  bool CouldRunTogether(const std::vector<PlanJob>& jobs);
   // Runs on these nodes until `end` at the latest, whatever the planner thinks of it (it was decided before).
   void AddRunning(const PlanJob& job, const Placement& nodes, Instant end);
   // A promise that was given before (by a planner of which this one is a copy) holds again, where it still
@@ -151,7 +160,7 @@ class Planner {
   // The earliest start of such a request if it were the first in the queue.
   Planned WhenIf(const Request& request, Instant length) { return cluster_.Earliest(request, length); }
   std::size_t shapes() const { return queue_.shape_count(); }
-  std::size_t waiting() const { return queue_.jobs() + planned_.size(); }
+  std::size_t waiting() const { return queue_.jobs() + gangs_.size() + planned_.size(); }
 
   struct Statistics {
     std::uint64_t passes = 0, quick_passes = 0, walks = 0, plans = 0;
@@ -161,7 +170,7 @@ class Planner {
 
  private:
   friend class PassWalk;
-  enum class JobState : std::uint8_t { kWaiting, kPlanned, kRunning };
+  enum class JobState : std::uint8_t { kWaiting, kPlanned, kRunning, kGang };  // kGang: waits in a gang
   struct Job {
     ShapeNumber shape = 0;
     GroupNumber group = 0;
@@ -177,6 +186,27 @@ class Planner {
   };
 
   bool Fits(const Request& request, const Planned& planned, Instant length) const;
+  // One of a gang, as it is placed.
+  struct Part {
+    Request request;
+    Instant length = 0;
+    const NodeBits* prefer = nullptr;
+  };
+  using Gang = std::vector<JobNumber>;
+  const Gang* GangOf(JobNumber job) const;
+  std::vector<Part> PartsOf(const Gang& gang) const;
+  static std::optional<std::vector<Placement>> PlaceTogether(Cluster& cluster,
+                                                             const std::vector<Part>& parts);
+  static Instant NotBefore(Cluster& cluster, const std::vector<Part>& parts);
+  static std::optional<std::vector<Planned>> EarliestTogether(const Cluster& cluster,
+                                                              const std::vector<Part>& parts);
+  bool GangLimitsAllow(const Gang& gang);
+  bool PromisesHold(const Gang& gang, const std::vector<Planned>& before);
+  void HoldGang(const Gang& gang, std::vector<Planned> planned);
+  std::vector<Planned> UnholdGang(const Gang& gang);  // what was planned; they wait again
+  // Takes a gang that waits or is planned out of the books, all but what `jobs_` has of them.
+  void RemoveGang(JobNumber first);
+  std::size_t PlannedJobs() const { return planned_.size() - gang_others_planned_; }
   // What a running or planned job takes of these books.
   void TakeOrGive(Cluster& cluster, const Job& job, Use use, bool take) const;
   void TakeOrGiveOn(Cluster& cluster, const Job& job, const NodeShare& share, Use use, bool take) const;
@@ -209,7 +239,7 @@ class Planner {
   }
   void GainOf(const Job& job);
   // Whether the first in the queue are planned, so that others may be looked at without regard to them.
-  bool EnoughPlanned() const { return !planned_.empty() && 2 * planned_.size() >= rules_.reservations; }
+  bool EnoughPlanned() const { return !planned_.empty() && 2 * PlannedJobs() >= rules_.reservations; }
   void ForgetFarPlans();
 
   std::shared_ptr<const Policy> policy_;
@@ -222,9 +252,12 @@ class Planner {
   std::vector<Limit> limits_;
   std::vector<std::vector<std::uint32_t>> limit_sets_{{}};
   std::map<std::vector<std::uint32_t>, LimitSet> limit_set_numbers_{{{}, 0}};
-  std::set<std::pair<Instant, JobNumber>> planned_;  // by start
-  std::set<std::pair<Instant, JobNumber>> ends_;     // of running jobs
-  std::uint64_t gains_ = 1;                          // how often something was freed
+  std::map<JobNumber, Gang> gangs_;                      // that wait or are planned, by their first
+  std::unordered_map<JobNumber, JobNumber> gang_first_;  // of each of these jobs
+  std::size_t gang_others_planned_ = 0;                  // jobs in planned_ that are not their gang's first
+  std::set<std::pair<Instant, JobNumber>> planned_;      // by start
+  std::set<std::pair<Instant, JobNumber>> ends_;         // of running jobs
+  std::uint64_t gains_ = 1;                              // how often something was freed
   Instant grace_ = 0, horizon_ = kNever;
   Changes changes_;
   Statistics statistics_;

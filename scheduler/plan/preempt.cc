@@ -12,11 +12,22 @@ std::optional<std::vector<Victim>> Planner::VictimsFor(JobNumber id, const std::
                                                        const std::vector<JobNumber>& planned) const {
   const Job& job = jobs_.at(id);
   const Request& request = queue_.shape(job.shape).request;
-  if (job.state == JobState::kRunning || !LimitsAllow(job.limits, request)) return std::nullopt;
+  const Gang* gang = GangOf(id);
+  if (job.state == JobState::kRunning || (gang == nullptr && !LimitsAllow(job.limits, request)))
+    return std::nullopt;
   Cluster trial = cluster_;
-  if (job.state == JobState::kPlanned) TakeOrGive(trial, job, Use::kHold, false);
+  const Gang alone{id};
+  const Gang& own = gang == nullptr ? alone : *gang;
+  for (JobNumber one : own) {
+    if (jobs_.at(one).state == JobState::kPlanned) TakeOrGive(trial, jobs_.at(one), Use::kHold, false);
+  }
+  const std::vector<Part> parts = gang == nullptr ? std::vector<Part>() : PartsOf(*gang);
+  auto fits = [&] {
+    return gang == nullptr ? trial.FitsNow(request, job.length) : PlaceTogether(trial, parts).has_value();
+  };
   for (JobNumber other : planned) {
-    if (other != id && jobs_.at(other).state == JobState::kPlanned)
+    bool others = std::ranges::find(own, other) == own.end();
+    if (others && jobs_.at(other).state == JobState::kPlanned)
       TakeOrGive(trial, jobs_.at(other), Use::kHold, false);
   }
   auto put = [&](const Victim& victim, bool back) {
@@ -28,11 +39,11 @@ std::optional<std::vector<Victim>> Planner::VictimsFor(JobNumber id, const std::
   for (Victim& victim : running)
     victim.lends = victim.lends && EndLater(trial, jobs_.at(victim.job), After(trial.now(), job.length));
   for (const Victim& victim : running) put(victim, false);
-  if (!trial.FitsNow(request, job.length)) return std::nullopt;
+  if (!fits()) return std::nullopt;
   std::vector<Victim> needed;
   for (auto victim = running.rbegin(); victim != running.rend(); ++victim) {
     put(*victim, true);
-    if (trial.FitsNow(request, job.length)) continue;
+    if (fits()) continue;
     put(*victim, false);
     needed.push_back(*victim);
   }
@@ -67,8 +78,12 @@ bool Planner::EndLater(Cluster& cluster, const Job& job, Instant until) const {
 void Planner::DropPromise(JobNumber id) {
   auto found = jobs_.find(id);
   if (found == jobs_.end() || found->second.state != JobState::kPlanned) return;
-  Unhold(found->second);
-  Enqueue(found->second);
+  if (const Gang* gang = GangOf(id)) {
+    UnholdGang(*gang);
+  } else {
+    Unhold(found->second);
+    Enqueue(found->second);
+  }
   GainEverywhere();
 }
 

@@ -137,10 +137,10 @@ void Head::AskOnce(RequestKey key, AnswerCallback done, std::function<void(Answe
   });
 }
 
-void Head::Submit(JobSpec spec, AnswerCallback done) {
+void Head::Submit(JobSpec spec, std::vector<JobSpec> others, AnswerCallback done) {
   RequestKey key{spec.user.uid, 0, spec.command.request_id};
-  AskOnce(key, std::move(done), [this, &spec](AnswerCallback answer) {
-    scheduler::SubmitJob input{Await(std::move(answer)), std::move(spec)};
+  AskOnce(key, std::move(done), [this, &spec, &others](AnswerCallback answer) {
+    scheduler::SubmitJob input{Await(std::move(answer)), std::move(spec), std::move(others)};
     Feed(input);
   });
 }

@@ -52,7 +52,8 @@ class Head final : public EffectSink {
 
   // ---- Users. The answer comes when it is durable.
   using AnswerCallback = std::function<void(Result<Answer>)>;
-  void Submit(JobSpec spec, AnswerCallback done);
+  // `others`: of a heterogeneous job the components behind the first.
+  void Submit(JobSpec spec, std::vector<JobSpec> others, AnswerCallback done);
   void Create(CreateStep request, AnswerCallback done);
   void Cancel(JobId job, Requester by, AnswerCallback done);
   void Change(JobId job, Requester by, JobUpdate update, AnswerCallback done);

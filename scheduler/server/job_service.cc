@@ -24,6 +24,11 @@ Result<> FillJob(const Head& head, JobId id, Requester by, v1::Job* out) {
     view.pending_reason = head.PendingText(*job);
     if (job->state == JobState::kPending) view.planned = head.PlannedStartOf(id);
     ToProto(*job, view, out);
+    if (const std::vector<JobId> whole = state.ComponentsOf(id); !whole.empty()) {
+      out->set_het_job_id(whole.front().value);
+      out->set_het_offset(static_cast<std::uint32_t>(id.value - whole.front().value));
+      out->set_het_size(static_cast<std::uint32_t>(whole.size()));
+    }
     return {};
   }
   if (std::optional<Job> task = state.FindUnmade(id)) {
@@ -219,6 +224,10 @@ class JobService final : public v1::Jobs::CallbackService {
     auto* reactor = call->DefaultReactor();
     auto by = Authenticate(*call, *request);
     if (!by) return Refuse(reactor, by.error());
+    if (context_.hooks.any() && request->components_size() > 0)
+      return Refuse(reactor, Error{Code::kFailedPrecondition, 0,
+                                   "this site's submission hooks see one request at a time: it takes no "
+                                   "heterogeneous jobs"});
     if (!context_.hooks.any()) {
       Enter(reactor, reply, Prepare(*by, *request));
       return reactor;
@@ -241,22 +250,28 @@ class JobService final : public v1::Jobs::CallbackService {
     return reactor;
   }
 
-  void Enter(grpc::ServerUnaryReactor* reactor, v1::SubmitReply* reply, Result<JobSpec> spec) {
-    if (!spec) return reactor->Finish(ToStatus(spec.error()));
-    context_.loop.Post([this, reactor, reply, spec = std::make_shared<JobSpec>(std::move(*spec))] {
-      std::string digest = spec->command.image.digest;
-      context_.head.Submit(std::move(*spec), [this, reactor, reply, digest](Result<Answer> answer) {
-        if (!answer) return reactor->Finish(ToStatus(answer.error()));
-        JobId id = std::get<JobAccepted>(*answer).job;
-        reply->set_job_id(id.value);
-        reply->set_image_digest(digest);
-        // Sent again, it is the first submission's digest that counts.
-        if (const Job* job = context_.head.state().FindJob(id))
-          reply->set_image_digest(job->spec->command.image.digest);
-        context_.images.NoteUse(reply->image_digest());
-        reactor->Finish(grpc::Status::OK);
-      });
-    });
+  // The job, or a heterogeneous one's components.
+  void Enter(grpc::ServerUnaryReactor* reactor, v1::SubmitReply* reply, Result<std::vector<JobSpec>> specs) {
+    if (!specs) return reactor->Finish(ToStatus(specs.error()));
+    context_.loop.Post(
+        [this, reactor, reply, specs = std::make_shared<std::vector<JobSpec>>(std::move(*specs))] {
+          JobSpec spec = std::move(specs->front());
+          specs->erase(specs->begin());
+          std::string digest = spec.command.image.digest;
+          for (const JobSpec& other : *specs) context_.images.NoteUse(other.command.image.digest);
+          context_.head.Submit(std::move(spec), std::move(*specs),
+                               [this, reactor, reply, digest](Result<Answer> answer) {
+                                 if (!answer) return reactor->Finish(ToStatus(answer.error()));
+                                 JobId id = std::get<JobAccepted>(*answer).job;
+                                 reply->set_job_id(id.value);
+                                 reply->set_image_digest(digest);
+                                 // Sent again, it is the first submission's digest that counts.
+                                 if (const Job* job = context_.head.state().FindJob(id))
+                                   reply->set_image_digest(job->spec->command.image.digest);
+                                 context_.images.NoteUse(reply->image_digest());
+                                 reactor->Finish(grpc::Status::OK);
+                               });
+        });
   }
 
   grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* call, const v1::ListJobsRequest* request,
@@ -415,11 +430,18 @@ class JobService final : public v1::Jobs::CallbackService {
     return by;
   }
 
-  Result<JobSpec> Prepare(const Requester& by, const v1::SubmitRequest& request) {
-    JobSpec spec = TRY(JobSpecOf(request.spec()));
-    spec.command.request_id = request.request_id();
+  Result<std::vector<JobSpec>> Prepare(const Requester& by, const v1::SubmitRequest& request) {
+    std::vector<JobSpec> specs{TRY(PrepareOne(by, request.spec()))};
+    for (int i = 0; i < request.components_size(); ++i)
+      specs.push_back(TRY_CONTEXT(PrepareOne(by, request.components(i)), Cat("component ", i + 1)));
+    specs.front().command.request_id = request.request_id();
+    return specs;
+  }
+
+  Result<JobSpec> PrepareOne(const Requester& by, const v1::JobSpec& from) {
+    JobSpec spec = TRY(JobSpecOf(from));
     spec.user = TRY(LookUpUser(by.uid));
-    spec.command.image = TRY(context_.images.Resolve(request.spec().image(), by));
+    spec.command.image = TRY(context_.images.Resolve(from.image(), by));
     TRY(context_.images.CheckMpi(spec.command.image, spec.command.mpi));
     return spec;
   }

@@ -92,7 +92,7 @@ void World::ScheduleFaults() {
 }
 
 void World::ScheduleClients() {
-  Every(4, [this] { Feed(SubmitJob{{1}, RandomJob()}); });
+  Every(4, [this] { SubmitRandom(); });
   Every(6, [this] { Meddle(); });
 }
 

@@ -83,7 +83,11 @@ void World::CheckPromises() {
   }
   for (const PendingKey& key : controller.state().pending) {
     // A limit that others reach meanwhile takes a promise back.
-    if (IsLimited(*site_, controller.state(), *controller.state().FindJob(key.job))) {
+    std::vector<JobId> counted = controller.state().ComponentsOf(key.job);
+    if (counted.empty()) counted = {key.job};
+    if (std::ranges::any_of(counted, [&](JobId one) {
+          return IsLimited(*site_, controller.state(), *controller.state().FindJob(one));
+        })) {
       promised_.erase(key.job);
       continue;
     }
@@ -120,7 +124,16 @@ bool World::Drained() const {
 }
 
 void World::CheckDrained() {
-  if (!Drained()) return Broken("the faults have stopped, but jobs, steps or reports are left");
+  if (!Drained()) {
+    std::string left;
+    const std::set<JobId> live = controller_ ? controller_->controller().state().live : std::set<JobId>();
+    for (JobId id : live) {
+      const Job& job = *controller_->controller().state().FindJob(id);
+      left += Cat("; job ", id.value, " ", JobStateName(job.state), " ",
+                  PendingReasonText(controller_->controller().ReasonOf(id)));
+    }
+    return Broken(Cat("the faults have stopped, but jobs, steps or reports are left", left));
+  }
   CheckReplay();
   const State& state = controller_->controller().state();
   for (JobId job : accepted_) {

@@ -51,6 +51,24 @@ JobSpec World::RandomJob() {
   return spec;
 }
 
+void World::SubmitRandom() {
+  SubmitJob submit{{1}, RandomJob()};
+  if (!rng_.Chance(150)) return Feed(submit);
+  auto as_component = [](JobSpec& spec) {
+    spec.array.reset();
+    spec.time_min_s = spec.resources.switches = 0;
+  };
+  as_component(submit.spec);
+  for (std::uint32_t others = rng_.Between(1, 2); others > 0; --others) {
+    JobSpec& other = submit.others.emplace_back(RandomJob());
+    as_component(other);
+    other.dependencies.clear();
+    other.interactive = submit.spec.interactive;
+    if (other.interactive) other.command = submit.spec.command;
+  }
+  Feed(submit);
+}
+
 std::vector<std::string> World::NodeNames() const {
   std::vector<std::string> names;
   for (const auto& node : nodes_) names.push_back(node->name());

@@ -90,6 +90,7 @@ void World::ToClient(const Reply& reply) {
   auto array = state.arrays.find(job->job);
   if (array == state.arrays.end()) {
     accepted_.insert(job->job);
+    for (JobId component : state.ComponentsOf(job->job)) accepted_.insert(component);
   } else {
     for (std::uint32_t i = 0; i < job->tasks; ++i) accepted_.insert({array->second.first_task.value + i});
   }

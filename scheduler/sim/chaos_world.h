@@ -65,6 +65,7 @@ class World final : public NodeSurroundings, public ControllerSurroundings {
   void Deliver(Loop::Task task);
   ModelNode& AnyNode() { return *nodes_[rng_.Below(nodes_.size())]; }
   JobSpec RandomJob();
+  void SubmitRandom();  // now and then a heterogeneous one
   std::vector<std::string> NodeNames() const;
   bool Drained() const;
 

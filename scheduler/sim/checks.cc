@@ -37,6 +37,26 @@ std::optional<std::string> FindWrongArray(const State& state, const Array& array
              ended, " ended, ", unmade, " to be made, but it says otherwise");
 }
 
+// Whether the components of a heterogeneous job run only all at once, since the same instant.
+std::optional<std::string> FindWrongWhole(const State& state, JobId leader) {
+  const Job* runs = nullptr;
+  const std::vector<JobId> whole = state.ComponentsOf(leader);
+  auto is_on = [](const Job* job) {
+    return job != nullptr && (job->state == JobState::kStarting || job->state == JobState::kRunning);
+  };
+  for (JobId id : whole) {
+    if (is_on(state.FindJob(id))) runs = state.FindJob(id);
+  }
+  for (JobId id : whole) {
+    const Job* job = state.FindJob(id);
+    if (runs == nullptr || (is_on(job) && job->attempt == runs->attempt && job->started == runs->started))
+      continue;
+    return Cat("component ", id.value, " does not run as component ", runs->id.value, " of job ",
+               leader.value, " does");
+  }
+  return std::nullopt;
+}
+
 // Whether as many jobs are counted as live, for limits on submissions, as there are.
 std::optional<std::string> FindWrongCounts(const State& state) {
   std::map<AssociationKey, std::int64_t> live;
@@ -88,6 +108,9 @@ std::optional<std::string> FindWrong(const State& state, const Site& site) {
     CoreSet gpus_beyond = here.gpus;
     gpus_beyond.Remove(CoreSet::FirstN(site.TraitsOf(name).gpu_count()));
     if (!gpus_beyond.empty()) return Cat("GPUs are allotted that ", name, " does not have");
+  }
+  for (const auto& [leader, count] : state.hets) {
+    if (auto wrong = FindWrongWhole(state, leader)) return wrong;
   }
   for (const auto& [id, array] : state.arrays) {
     if (auto wrong = FindWrongArray(state, array)) return wrong;

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+// Jobs that start together start at one instant or wait, whatever else is in the queue.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "scheduler/plan/planner.h"
+
+namespace slipway::plan {
+namespace {
+
+constexpr Instant kSecond = 1'000'000;
+
+Vec Cores(std::int64_t cores) {
+  Vec vec;
+  vec[kCores] = cores;
+  return vec;
+}
+
+PlanJob JobOf(JobNumber id, Instant length, std::int64_t cores, std::uint32_t nodes = 1,
+              std::uint32_t where = 0) {
+  PlanJob job;
+  job.facts = {id, 0, length, cores * nodes, 0};
+  job.request.node = Cores(cores);
+  job.request.nodes_min = job.request.nodes_max = nodes;
+  job.request.where = where;
+  return job;
+}
+
+std::vector<JobNumber> Numbers(const std::vector<PlanStart>& starts) {
+  std::vector<JobNumber> jobs;
+  for (const PlanStart& start : starts) jobs.push_back(start.job);
+  std::ranges::sort(jobs);
+  return jobs;
+}
+
+class GangTest : public ::testing::Test {
+ protected:
+  void AddNodes(std::initializer_list<std::int64_t> cores) {
+    for (std::int64_t count : cores) planner_.cluster().AddNode(Cores(count));
+  }
+  std::uint32_t SetOf(std::initializer_list<NodeNumber> nodes) {
+    NodeBits bits(planner_.cluster().size());
+    for (NodeNumber node : nodes) bits.Set(node);
+    return planner_.cluster().AddSet(std::move(bits));
+  }
+  std::vector<JobNumber> PassAt(Instant at) {
+    planner_.Advance(at);
+    return Numbers(planner_.Pass());
+  }
+  Planner planner_{MakePolicy("easy:10")};
+};
+
+TEST_F(GangTest, AllStartInOnePass) {
+  AddNodes({4, 8});
+  planner_.AddGang({JobOf(1, 10 * kSecond, 4), JobOf(2, 20 * kSecond, 8)});
+  EXPECT_EQ(PassAt(0), (std::vector<JobNumber>{1, 2}));
+  EXPECT_TRUE(planner_.IsRunning(1) && planner_.IsRunning(2));
+}
+
+TEST_F(GangTest, NoneStartsWhileOneDoesNotFitAndAllArePlannedForTheSameInstant) {
+  AddNodes({4, 8});
+  planner_.Add(JobOf(9, 30 * kSecond, 8));
+  EXPECT_EQ(PassAt(0), (std::vector<JobNumber>{9}));
+  planner_.AddGang({JobOf(1, 10 * kSecond, 4), JobOf(2, 20 * kSecond, 8)});
+  EXPECT_TRUE(PassAt(kSecond).empty());
+  ASSERT_TRUE(planner_.PromiseOf(1) && planner_.PromiseOf(2));
+  EXPECT_EQ(planner_.PromiseOf(1)->start, 30 * kSecond);
+  EXPECT_EQ(planner_.PromiseOf(2)->start, 30 * kSecond);
+}
+
+TEST_F(GangTest, NobodyOvertakesIntoWhatTheGangIsPromised) {
+  AddNodes({4, 8});
+  planner_.Add(JobOf(9, 30 * kSecond, 8));
+  PassAt(0);
+  planner_.AddGang({JobOf(1, 10 * kSecond, 4), JobOf(2, 20 * kSecond, 8)});
+  planner_.Add(JobOf(3, 60 * kSecond, 4));  // fits now, but would run into the promise
+  planner_.Add(JobOf(4, 20 * kSecond, 4));
+  EXPECT_EQ(PassAt(kSecond), (std::vector<JobNumber>{4}));
+  planner_.Remove(4);
+  planner_.Remove(9);
+  EXPECT_EQ(PassAt(2 * kSecond), (std::vector<JobNumber>{1, 2}));
+}
+
+TEST_F(GangTest, OneThatCouldTakeTheOthersOnlyNodeDoesNot) {
+  AddNodes({4, 4});
+  std::uint32_t only = SetOf({0});
+  planner_.AddGang({JobOf(1, 10 * kSecond, 4), JobOf(2, 10 * kSecond, 4, 1, only)});
+  EXPECT_EQ(PassAt(0), (std::vector<JobNumber>{1, 2}));
+}
+
+TEST_F(GangTest, TheEarliestInstantIsThatAtWhichAllFitNotEachByItself) {
+  AddNodes({4, 4});
+  planner_.Add(JobOf(8, 10 * kSecond, 4));
+  planner_.Add(JobOf(9, 40 * kSecond, 4));
+  PassAt(0);
+  planner_.AddGang({JobOf(1, 10 * kSecond, 4), JobOf(2, 10 * kSecond, 4)});
+  PassAt(kSecond);
+  ASSERT_TRUE(planner_.PromiseOf(1) && planner_.PromiseOf(2));
+  EXPECT_EQ(planner_.PromiseOf(1)->start, 40 * kSecond);  // each by itself: 10
+  EXPECT_EQ(planner_.PromiseOf(2)->start, 40 * kSecond);
+}
+
+TEST_F(GangTest, RemovingOneRemovesAll) {
+  AddNodes({4});
+  planner_.Add(JobOf(9, 30 * kSecond, 4));
+  PassAt(0);
+  planner_.AddGang({JobOf(1, kSecond, 2), JobOf(2, kSecond, 2)});
+  PassAt(kSecond);
+  planner_.Remove(2);
+  EXPECT_FALSE(planner_.Knows(1) || planner_.Knows(2));
+  EXPECT_EQ(planner_.waiting(), 0U);
+  planner_.Remove(9);
+  planner_.Add(JobOf(3, kSecond, 4));
+  EXPECT_EQ(PassAt(2 * kSecond), (std::vector<JobNumber>{3}));
+}
+
+TEST_F(GangTest, LimitsCountTheSum) {
+  AddNodes({8, 8});
+  Limit limit;
+  limit.max = Cores(6);
+  std::uint32_t number = planner_.AddLimit(limit);
+  PlanJob one = JobOf(1, kSecond, 4), two = JobOf(2, kSecond, 4);
+  one.limits = two.limits = {number};
+  planner_.AddGang({one, two});
+  EXPECT_TRUE(PassAt(0).empty());
+  EXPECT_EQ(planner_.WhyWaits(1), Waits::kLimit);
+  planner_.ChangeLimit(number, -1, Cores(8));
+  EXPECT_EQ(PassAt(kSecond), (std::vector<JobNumber>{1, 2}));
+  EXPECT_EQ(planner_.LimitOf(number).used[kCores], 8);
+}
+
+TEST_F(GangTest, APromiseThatOnlyOneGotBackHoldsForNone) {
+  AddNodes({4, 4});
+  planner_.AddGang({JobOf(1, kSecond, 4), JobOf(2, kSecond, 4)});
+  planner_.KeepPromise(1, 5 * kSecond, {{0, 0}});
+  planner_.SettleGangs();
+  EXPECT_FALSE(planner_.PromiseOf(1) || planner_.PromiseOf(2));
+  planner_.KeepPromise(1, 5 * kSecond, {{0, 0}});
+  planner_.KeepPromise(2, 5 * kSecond, {{1, 0}});
+  planner_.SettleGangs();
+  EXPECT_TRUE(planner_.PromiseOf(1) && planner_.PromiseOf(2));
+}
+
+TEST_F(GangTest, WhatNeverFitsTogetherIsKnownAlthoughEachWouldByItself) {
+  AddNodes({4, 8});
+  EXPECT_TRUE(planner_.CouldRunTogether({JobOf(1, kSecond, 4), JobOf(2, kSecond, 8)}));
+  EXPECT_FALSE(planner_.CouldRunTogether({JobOf(1, kSecond, 8), JobOf(2, kSecond, 8)}));
+}
+
+TEST_F(GangTest, VictimsAreThoseThatLetAllIn) {
+  AddNodes({4, 4, 4});
+  for (JobNumber id : {7, 8, 9}) planner_.Add(JobOf(id, 100 * kSecond, 4));
+  EXPECT_EQ(PassAt(0).size(), 3U);
+  planner_.AddGang({JobOf(1, kSecond, 4), JobOf(2, kSecond, 4)});
+  PassAt(kSecond);
+  auto victims = planner_.VictimsFor(1, {{7}, {8}, {9}}, {});
+  ASSERT_TRUE(victims);
+  EXPECT_EQ(victims->size(), 2U);
+}
+
+}  // namespace
+}  // namespace slipway::plan
