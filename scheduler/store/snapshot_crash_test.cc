@@ -10,8 +10,8 @@
 #include <mutex>
 
 #include "base/os/fd.h"
-#include "scheduler/store/sqlite.h"
 #include "scheduler/store/snapshot_table.h"
+#include "scheduler/store/sqlite.h"
 #include "scheduler/store/sqlite_store.h"
 
 namespace slipway::scheduler {
@@ -68,8 +68,8 @@ const sqlite3_io_methods kMethods = {
                     sqlite3_int64* size) { return Real(f)->pMethods->xFileSize(Real(f), size); },
     .xLock = [](sqlite3_file* f, int lock) { return Real(f)->pMethods->xLock(Real(f), lock); },
     .xUnlock = [](sqlite3_file* f, int lock) { return Real(f)->pMethods->xUnlock(Real(f), lock); },
-    .xCheckReservedLock =
-        [](sqlite3_file* f, int* held) { return Real(f)->pMethods->xCheckReservedLock(Real(f), held); },
+    .xCheckReservedLock = [](sqlite3_file* f,
+                             int* held) { return Real(f)->pMethods->xCheckReservedLock(Real(f), held); },
     .xFileControl = [](sqlite3_file* f, int what,
                        void* with) { return Real(f)->pMethods->xFileControl(Real(f), what, with); },
     .xSectorSize = [](sqlite3_file* f) { return Real(f)->pMethods->xSectorSize(Real(f)); },
@@ -134,7 +134,8 @@ class SnapshotCrash : public testing::Test {
   }
   bool Append(Store& store, std::string record) {
     bool done = false, good = false;
-    store.Append({std::move(record)}, 1, [&](Result<Revision> result) { done = true, good = result.has_value(); });
+    store.Append({std::move(record)}, 1,
+                 [&](Result<Revision> result) { done = true, good = result.has_value(); });
     Until(done);
     return good;
   }
@@ -170,7 +171,8 @@ TEST_F(SnapshotCrash, KilledAtEachWriteOfASnapshotTheOldOneOrTheNewOneCountsAndN
       disk.calls = 0;
       disk.calls_left = n;
       bool over = false;
-      store->SaveSnapshot({3, Body('b')}, 1, [&](Result<> result) { over = true, saved = result.has_value(); });
+      store->SaveSnapshot({3, Body('b')}, 1,
+                          [&](Result<> result) { over = true, saved = result.has_value(); });
       while (!over && Append(*store, Cat("r", answered + 1))) ++answered;
       Until(over);
     }  // the destructor flushes what it can; with a dead disk, nothing
@@ -192,7 +194,8 @@ TEST_F(SnapshotCrash, KilledAtEachWriteOfASnapshotTheOldOneOrTheNewOneCountsAndN
     // And a new one can be made over what was left behind.
     ASSERT_TRUE(Append(*store, "goes on")) << "at call " << n;
     bool again = false;
-    store->SaveSnapshot({at + records->size() + 1, Body('c')}, 1, [&](Result<> result) { again = result.has_value(); });
+    store->SaveSnapshot({at + records->size() + 1, Body('c')}, 1,
+                        [&](Result<> result) { again = result.has_value(); });
     Until(again);
     ASSERT_TRUE((*store->LoadSnapshot())->bytes == Body('c')) << "at call " << n;
   }
@@ -224,14 +227,15 @@ TEST_F(SnapshotCrash, AStoreOfTheVersionBeforeIsRead) {
   {
     auto old = Database::Open(path_);
     ASSERT_TRUE(old.has_value());
-    ASSERT_TRUE(old->Run("create table records(revision integer primary key, body blob not null);"
-                         "create table snapshot(id integer primary key check (id = 1), revision integer not "
-                         "null, body blob not null);"
-                         "create table leader(id integer primary key check (id = 1), epoch integer not null);"
-                         "insert into leader values(1, 1); insert into snapshot values(1, 7, zeroblob(600000));"
-                         "insert into records values(8, 'eight');"
-                         "pragma application_id=1397508439; pragma user_version=1")
-                    .has_value());
+    ASSERT_TRUE(
+        old->Run("create table records(revision integer primary key, body blob not null);"
+                 "create table snapshot(id integer primary key check (id = 1), revision integer not "
+                 "null, body blob not null);"
+                 "create table leader(id integer primary key check (id = 1), epoch integer not null);"
+                 "insert into leader values(1, 1); insert into snapshot values(1, 7, zeroblob(600000));"
+                 "insert into records values(8, 'eight');"
+                 "pragma application_id=1397508439; pragma user_version=1")
+            .has_value());
   }
   for (int opened = 0; opened < 2; ++opened) {
     auto store = OpenStore();

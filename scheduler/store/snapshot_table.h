@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A snapshot is tens of megabytes: written in one transaction, every commit behind it would wait for all of it
-// to reach the disk. So it is written in pieces, one a transaction, beside the batches that come meanwhile;
-// the last transaction makes it the one that counts. What it replaces (pieces and records) goes in portions
-// after that, and so does what a killed process left. Private to the store; every call with its connection.
+// A snapshot is tens of megabytes: written in one transaction, every commit behind it would wait for all of
+// it to reach the disk. So it is written in pieces, one a transaction, beside the batches that come
+// meanwhile; the last transaction makes it the one that counts. What it replaces (pieces and records) goes in
+// portions after that, and so does what a killed process left. Private to the store; every call with its
+// connection.
 #pragma once
 
 #include <cstdint>

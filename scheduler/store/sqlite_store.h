@@ -14,9 +14,9 @@ namespace slipway::scheduler {
 struct SqliteStoreOptions {
   std::string path;  // made when it is not there, mode 0600; its folder must exist
   std::size_t batches_per_commit_max = 4096;
-  int checkpoint_pages = 1000;  // of 4 KiB: small, so that no commit waits long behind a checkpoint
-  bool keep_records = false;    // do not drop records that a snapshot covers
-  std::string vfs;              // SQLite's name of the file system; empty: the real one
+  int checkpoint_pages = 256;  // of 4 KiB: small, so that no commit waits long behind a checkpoint
+  bool keep_records = false;   // do not drop records that a snapshot covers
+  std::string vfs;             // SQLite's name of the file system; empty: the real one
 };
 
 // Opens, and takes the file for this process alone: kUnavailable when another process has it. kDataLoss when
