@@ -60,8 +60,8 @@ Result<> Main(const std::string& under) {
     });
     double beside = stall.SlowestMs(0, &saved);
     double behind = stall.SlowestMs(300);  // while what it replaced is dropped
-    std::printf("{\"slowest_ms\": {\"without\": %.1f, \"beside\": %.1f, \"behind\": %.1f}}\n", without, beside,
-                behind);
+    std::printf("{\"slowest_ms\": {\"without\": %.1f, \"beside\": %.1f, \"behind\": %.1f}}\n", without,
+                beside, behind);
   }
   return RemoveTree(folder);
 }
