@@ -120,7 +120,14 @@ bool World::Drained() const {
 }
 
 void World::CheckDrained() {
-  if (!Drained()) return Broken("the faults have stopped, but jobs, steps or reports are left");
+  if (!Drained()) {
+    std::string left = "the faults have stopped, but jobs, steps or reports are left";
+    if (controller_) {
+      for (JobId job : controller_->controller().state().live)
+        left += Cat("; job ", job.value, ": ", controller_->controller().ReasonText(job));
+    }
+    return Broken(left);
+  }
   CheckReplay();
   const State& state = controller_->controller().state();
   for (JobId job : accepted_) {
