@@ -327,9 +327,18 @@ void Head::OnCommitted(const std::vector<Event>& events) {
 }
 
 void Head::MaybeSnapshot() {
-  if (executor_->revision() < snapshot_revision_ + options_.snapshot_every) return;
+  // As many records as there are jobs: then a record's part in the making of snapshots does not grow with
+  // the cluster's queue.
+  std::uint64_t every = std::max<std::uint64_t>(options_.snapshot_every, state().jobs.size());
+  if (executor_->revision() < snapshot_revision_ + every) return;
   snapshot_revision_ = executor_->revision();
-  executor_->SaveSnapshot(state());
+  executor_->MakeSnapshot([this](std::function<void()> task) { snapshots_.Post(std::move(task)); },
+                          [this](std::function<void()> task) { loop_.Post(std::move(task)); });
+}
+
+void Head::OnNoSnapshot(const Error& error) {
+  Log(Level::kError, "no snapshot could be made of the log: a restart would fail as well",
+      {{"reason", error.message}});
 }
 
 void Head::OnStoreFailed(const Error& error) { failed_(error); }

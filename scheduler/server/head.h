@@ -16,6 +16,7 @@
 #include "scheduler/server/discovered_gpus.h"
 #include "scheduler/server/ports.h"
 #include "scheduler/server/relay.h"
+#include "scheduler/server/worker.h"
 #include "scheduler/store/executor.h"
 #include "scheduler/store/store.h"
 
@@ -102,6 +103,7 @@ class Head final : public EffectSink {
   void OnTimer(Time at) override;
   void OnCommitted(const std::vector<Event>& events) override;
   void OnStoreFailed(const Error& error) override;
+  void OnNoSnapshot(const Error& error) override;
 
  private:
   struct Session {
@@ -170,6 +172,8 @@ class Head final : public EffectSink {
   std::uint64_t next_watch_ = 1;
   std::map<std::uint64_t, Watching> watches_;
   std::multimap<JobId, std::uint64_t> watches_by_job_;
+
+  Worker snapshots_;  // last: what it runs reads store_
 };
 
 }  // namespace slipway::scheduler

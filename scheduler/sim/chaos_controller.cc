@@ -60,7 +60,10 @@ void World::Feed(const Input& input) {
   CheckState();
   CheckPromises();
   if (rng_.Chance(20)) CheckReplay();
-  if (controller_ && rng_.Chance(5)) controller_->executor().SaveSnapshot(controller_->controller().state());
+  if (controller_ && rng_.Chance(5)) {
+    auto soon = [this](std::function<void()> task) { loop_.Post(std::move(task)); };
+    controller_->executor().MakeSnapshot(soon, soon);
+  }
   if (store_.waiting() > 0 && !commit_waits_) CommitSome();
 }
 

@@ -43,6 +43,7 @@ class SimController final : public EffectSink {
   void OnTimer(Time at) override;
   void OnCommitted(const std::vector<Event>& events) override;
   void OnStoreFailed(const Error& error) override { Die(error.message); }
+  void OnNoSnapshot(const Error& error) override { Die(error.message); }
 
  private:
   bool Alive();

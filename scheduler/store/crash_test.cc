@@ -15,6 +15,8 @@
 namespace slipway::scheduler {
 namespace {
 
+void AtOnce(std::function<void()> task) { task(); }
+
 // A controller process on a store that outlives it, and a node that starts and ends steps as told, at once.
 class Process final : public EffectSink {
  public:
@@ -51,6 +53,7 @@ class Process final : public EffectSink {
   }
   void OnTimer(Time at) override { tick_wanted_ = at <= now_; }
   void OnStoreFailed(const Error&) override { dead = true; }
+  void OnNoSnapshot(const Error& error) override { ADD_FAILURE() << error.message; }
 
   std::optional<Controller> controller;
   std::optional<Executor> executor;
@@ -202,7 +205,7 @@ TEST(Executor, ASnapshotAndTheRecordsBehindItAreTheState) {
   Process process(run.store, run.now, UINT64_MAX);
   run.node.Register(process);
   process.Do(SubmitJob{{1}, SmallJob()});
-  process.executor->SaveSnapshot(process.controller->state());
+  process.executor->MakeSnapshot(AtOnce, AtOnce);
   process.Do(SubmitJob{{1}, SmallJob()});
   Result<Replayed> replayed = Replay(run.store);
   ASSERT_TRUE(replayed.has_value());

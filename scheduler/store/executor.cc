@@ -2,11 +2,24 @@
 // One queue of things to do, in order, with marks where a commit has to come first.
 #include "scheduler/store/executor.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "scheduler/core/apply.h"
 
 namespace slipway::scheduler {
+
+namespace {
+
+// Small enough that a commit that waits for a read meanwhile waits for a millisecond or two.
+constexpr std::size_t kRecordsAtOnceBeside = 250;
+
+Result<Snapshot> NextSnapshot(Store& store, Revision until) {
+  Replayed replayed = TRY(Replay(store, until, kRecordsAtOnceBeside));
+  return Snapshot{replayed.revision, EncodeState(replayed.state)};
+}
+
+}  // namespace
 
 struct Executor::Core {
   struct Item {
@@ -20,9 +33,10 @@ struct Executor::Core {
   Revision revision;
   std::uint64_t appended = 0, committed = 0;  // batches
   std::deque<Item> waiting;
-  bool failed = false, gone = false, draining = false;
+  Revision durable;  // of the last record that is
+  bool failed = false, gone = false, draining = false, making_snapshot = false;
 
-  Core(Store& s, EffectSink& k, Epoch e, Revision r) : store(s), sink(k), epoch(e), revision(r) {}
+  Core(Store& s, EffectSink& k, Epoch e, Revision r) : store(s), sink(k), epoch(e), revision(r), durable(r) {}
 
   void Then(std::function<void()> perform) {
     if (failed) return;
@@ -39,6 +53,19 @@ struct Executor::Core {
       perform();
     }
     draining = false;
+  }
+
+  static void Save(const std::shared_ptr<Core>& core, Result<Snapshot> made) {
+    if (!made) {
+      core->making_snapshot = false;
+      return core->sink.OnNoSnapshot(made.error());
+    }
+    core->store.SaveSnapshot(std::move(*made), core->epoch, [weak = std::weak_ptr(core)](Result<> result) {
+      std::shared_ptr<Core> mine = weak.lock();
+      if (!mine) return;
+      mine->making_snapshot = false;
+      if (!result) mine->Stop(result.error());
+    });
   }
 
   void Stop(const Error& error) {
@@ -76,6 +103,7 @@ void Executor::Run(std::vector<Effect> effects) {
         if (!result) return mine->Stop(result.error());
         CHECK(*result == expected && number == mine->committed + 1);
         mine->committed = number;
+        mine->durable = expected;
         mine->Drain();
       };
       // Queued before Append: a store may answer from within the call.
@@ -93,17 +121,20 @@ void Executor::Run(std::vector<Effect> effects) {
   }
 }
 
-void Executor::SaveSnapshot(const State& state) {
-  if (core_->failed) return;
-  auto done = [weak = std::weak_ptr(core_)](Result<> result) {
-    std::shared_ptr<Core> core = weak.lock();
-    if (core && !result) core->Stop(result.error());
-  };
-  core_->store.SaveSnapshot({core_->revision, EncodeState(state)}, core_->epoch, std::move(done));
+void Executor::MakeSnapshot(const Store::Post& elsewhere, Store::Post post) {
+  if (core_->failed || core_->making_snapshot) return;
+  core_->making_snapshot = true;
+  elsewhere(
+      [store = &core_->store, until = core_->durable, weak = std::weak_ptr(core_), post = std::move(post)] {
+        auto made = std::make_shared<Result<Snapshot>>(NextSnapshot(*store, until));
+        post([weak, made] {
+          std::shared_ptr<Core> core = weak.lock();
+          if (core && !core->gone && !core->failed) Core::Save(core, std::move(*made));
+        });
+      });
 }
 
-Result<Replayed> Replay(Store& store) {
-  constexpr std::size_t kRecordsAtOnce = 10'000;
+Result<Replayed> Replay(Store& store, Revision until, std::size_t records_at_once) {
   Replayed replayed;
   std::optional<Snapshot> snapshot = TRY(store.LoadSnapshot());
   if (snapshot) {
@@ -112,7 +143,8 @@ Result<Replayed> Replay(Store& store) {
     replayed.revision = snapshot->revision;
   }
   for (;;) {
-    std::vector<StoredRecord> records = TRY(store.ReadAfter(replayed.revision, kRecordsAtOnce));
+    std::size_t wanted = std::min<Revision>(records_at_once, until - replayed.revision);
+    std::vector<StoredRecord> records = TRY(store.ReadAfter(replayed.revision, wanted));
     for (const StoredRecord& record : records) {
       if (record.revision != replayed.revision + 1) {
         return Fail(Code::kDataLoss, "the log goes from revision ", replayed.revision, " to ",
@@ -122,7 +154,7 @@ Result<Replayed> Replay(Store& store) {
       ++replayed.revision;
       ++replayed.records;
     }
-    if (records.size() < kRecordsAtOnce) return replayed;
+    if (records.size() < records_at_once) return replayed;
   }
 }
 

@@ -27,6 +27,8 @@ class EffectSink {
   virtual void OnCommitted(const std::vector<Event>& events) { (void)events; }
   // The store has failed. Nothing that waited is performed any more: end the process; a restart replays.
   virtual void OnStoreFailed(const Error& error) = 0;
+  // The log does not replay. Nothing is lost by that now, but no restart would succeed: say so loudly.
+  virtual void OnNoSnapshot(const Error& error) = 0;
 };
 
 class Executor {
@@ -39,8 +41,10 @@ class Executor {
   void Run(std::vector<Effect> effects);
   // Runs `task` once all that was handed in before is durable (at once when it is): for answers to reads.
   void AfterCommit(std::function<void()> task);
-  // A snapshot of `state`, which must be the controller's with all effects handed in so far.
-  void SaveSnapshot(const State& state);
+  // Makes the next snapshot from the one before and what is durable behind it, off the owner's thread
+  // (decision 46), and saves it. `elsewhere` runs the task on any one thread; `post` comes back to the
+  // owner's. The store must outlive the task. Nothing while one is being made.
+  void MakeSnapshot(const Store::Post& elsewhere, Store::Post post);
   Revision revision() const;  // of the last record handed to the store
   bool idle() const;          // nothing waits for a commit
   bool failed() const;
@@ -56,6 +60,7 @@ struct Replayed {
   Revision revision = 0;
   std::uint64_t records = 0;  // read after the snapshot
 };
-Result<Replayed> Replay(Store& store);
+// `until`: records behind it are not read. `records_at_once`: the store is free for others between so many.
+Result<Replayed> Replay(Store& store, Revision until = UINT64_MAX, std::size_t records_at_once = 10'000);
 
 }  // namespace slipway::scheduler

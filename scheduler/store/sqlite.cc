@@ -76,11 +76,11 @@ std::string Statement::Blob(int column) const {
   return bytes == nullptr ? std::string() : std::string(bytes, size);
 }
 
-Result<Database> Database::Open(const std::string& path) {
+Result<Database> Database::Open(const std::string& path, const std::string& vfs) {
   Database made;
   sqlite3* raw = nullptr;
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-  int code = sqlite3_open_v2(path.c_str(), &raw, flags, nullptr);
+  int code = sqlite3_open_v2(path.c_str(), &raw, flags, vfs.empty() ? nullptr : vfs.c_str());
   made.database_.reset(raw);
   if (code != SQLITE_OK) return Failure(ErrorOf(raw, Cat("opening ", path)));
   sqlite3_extended_result_codes(raw, 0);

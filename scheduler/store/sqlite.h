@@ -37,7 +37,8 @@ class Statement {
 
 class Database {
  public:
-  static Result<Database> Open(const std::string& path);
+  // `vfs`: SQLite's name of the file system; empty: the default one.
+  static Result<Database> Open(const std::string& path, const std::string& vfs = {});
   Result<> Run(const std::string& sql);
   Result<std::int64_t> IntOf(const std::string& sql);
   Result<Statement> Prepare(std::string_view sql);

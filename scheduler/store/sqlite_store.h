@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The default store: one SQLite file in WAL mode with synchronous=FULL. A commit costs an fdatasync, so
 // batches that wait at the same moment share one: a writer thread takes all that are queued into one
-// transaction.
+// transaction. A portion of a snapshot (snapshot_table.h) goes along with each.
 #pragma once
 
 #include <memory>
@@ -14,13 +14,14 @@ namespace slipway::scheduler {
 struct SqliteStoreOptions {
   std::string path;  // made when it is not there, mode 0600; its folder must exist
   std::size_t batches_per_commit_max = 4096;
-  int checkpoint_pages = 1000;  // of 4 KiB: small, so that no commit waits long behind a checkpoint
-  bool keep_records = false;    // do not drop records that a snapshot covers
+  int checkpoint_pages = 256;  // of 4 KiB: small, so that no commit waits long behind a checkpoint
+  bool keep_records = false;   // do not drop records that a snapshot covers
+  std::string vfs;             // SQLite's name of the file system; empty: the real one
 };
 
 // Opens, and takes the file for this process alone: kUnavailable when another process has it. kDataLoss when
-// the file is no store of ours or damaged. The destructor commits what is queued, without callbacks, and
-// stops the writer.
+// the file is no store of ours or damaged. The destructor commits the batches that are queued,
+// without callbacks, drops a snapshot that is not whole, and stops the writer.
 Result<std::unique_ptr<Store>> OpenSqliteStore(SqliteStoreOptions options, Store::Post post);
 
 }  // namespace slipway::scheduler

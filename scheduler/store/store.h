@@ -3,9 +3,10 @@
 // the newest snapshot, and the epoch of the leader that may write. The interface is what SQLite, etcd and
 // PostgreSQL can all do: append, compare-and-swap, read. A watch can be added without changing what is here.
 //
-// Threads: all calls from the owner's; callbacks come back on the owner's thread (through the `post` a store
-// is made with). After the first error of an Append or SaveSnapshot the store is failed: every later one gets
-// an error too, and what was reported as committed before is safe. Open it again to go on.
+// Threads: all calls from the owner's, but ReadAfter and LoadSnapshot from any one thread (not while a
+// snapshot is being saved); callbacks come back on the owner's thread (through the `post` a store is made
+// with). After the first error of an Append or SaveSnapshot the store is failed: every later one gets an
+// error too, and what was reported as committed before is safe. Open it again to go on.
 #pragma once
 
 #include <cstdint>
@@ -48,7 +49,9 @@ class Store {
   // Records after `after`, at most `records_max` of them, in order. Fewer: that was all.
   virtual Result<std::vector<StoredRecord>> ReadAfter(Revision after, std::size_t records_max) = 0;
 
-  // Behind all batches before it. Records up to the snapshot's revision may be dropped once it is durable.
+  // Behind all batches before it; not all at once, so that no batch waits for all of it. Of one that was not
+  // answered nothing is left after the next opening, or all. Records up to the snapshot's revision may be
+  // dropped once it is durable.
   virtual void SaveSnapshot(Snapshot snapshot, Epoch expected, DoneCallback done) = 0;
   virtual Result<std::optional<Snapshot>> LoadSnapshot() = 0;
 
