@@ -344,6 +344,8 @@ void Agent::Parts::Launch(const v1::LaunchStep& launch) {
   if (!plan) return steps->Refuse(FromProto(launch.step()), plan.error().message);
   if (auto bound = BindRanks(options.facts.topology, plan->spec); !bound)
     return steps->Refuse(FromProto(launch.step()), bound.error().message);
+  if (auto given = GiveRoom(options.room, options.facts.memory_bytes, welcome, *plan); !given)
+    return steps->Refuse(FromProto(launch.step()), given.error().message);
   plan->devices.of_step = DevicesAt(options.allowed_devices);
   auto notes = AddNodeEdits(launch, EditFolders::OfTheHost(), options.devices, *plan);
   if (!notes) return steps->Refuse(FromProto(launch.step()), notes.error().message);

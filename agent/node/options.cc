@@ -22,6 +22,9 @@ Result<AgentOptions> AgentOptionsOf(const Config& config) {
   options.allowed_devices = config.List("agent.devices");
   options.private_shm = config.Bool("agent.private_shm");
   options.private_tmp_bytes = config.Bytes("agent.private_tmp");
+  options.room = {.tmp_bytes = config.Bytes("agent.job_tmp"),
+                  .tmp_bytes_max = config.Bytes("agent.job_tmp_max"),
+                  .shm_bytes = config.Bytes("agent.job_shm")};
   options.health = {
       .program = config.String("agent.health_check"),
       .around_jobs = config.Bool("agent.health_around_jobs"),

@@ -341,7 +341,8 @@ void StepTable::AskBroker(const StepId& step, Entry& entry) {
     return MakeSealedMemfd("slipway-step-spec", bytes);
   }();
   if (!memfd) return answer(Failure(std::move(memfd).error()));
-  broker_->StartStep(entry.plan->credential, entry.plan->devices, std::move(*memfd), Guarded(answer));
+  broker_->StartStep(entry.plan->credential, entry.plan->devices, entry.plan->room, std::move(*memfd),
+                     Guarded(answer));
 }
 
 void StepTable::Connect(const StepId& step) {
