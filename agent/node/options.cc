@@ -46,6 +46,8 @@ Result<AgentOptions> AgentOptionsOf(const Config& config) {
                                          .fabrics = config.String("agent.fabrics") == "auto",
                                          .host_root = config.String("agent.host_root"),
                                          .cache_file = options.state_dir + "/gpus"}));
+  for (const Processor& processor : options.facts.topology.processors)
+    options.devices.numa_of_cpu[processor.cpu] = processor.numa;
   return options;
 }
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/broker/job_folder.h"
 
-#include <fcntl.h>
-#include <linux/mount.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -11,23 +9,15 @@
 namespace slipway {
 
 Result<> MakeJobFolder(const BrokerConf& conf, const StepId& job, const UserIds& owner, const JobRoom& room) {
-  std::string folder = JobFolder(conf.run_dir, job);
-  auto fill = [&](const char* name, std::uint64_t bytes) -> Result<> {
-    std::string path = folder + name;
-    if (bytes == 0 || ::mkdir(path.c_str(), 0700) < 0)
-      return bytes == 0 || errno == EEXIST ? Result<>() : ErrnoFail("mkdir", path);
-    UniqueFd made = TRY(MountNew(
-        "tmpfs", {{"mode", "0700"}, {"size", Cat(bytes)}, {"uid", Cat(owner.uid)}, {"gid", Cat(owner.gid)}},
-        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
-    return AttachMount(made.get(), TRY(Open(path, O_PATH | O_DIRECTORY)).get());
-  };
-  auto filled = [&]() -> Result<> {
-    TRY(MakeDirectories(folder, 0711));
-    TRY(fill(kJobTmp, room.tmp_bytes));
-    return fill(kJobShm, room.shm_bytes);
-  }();
-  if (!filled) RemoveJobFolder(conf, job);
-  return filled;
+  for (auto [name, bytes] : {std::pair(kJobTmp, room.tmp_bytes), {kJobShm, room.shm_bytes}}) {
+    std::string path = JobFolder(conf.run_dir, job) + name;
+    if (bytes == 0 || ::access(path.c_str(), F_OK) == 0) continue;
+    TRY(MakeDirectories(path, 0711));
+    auto made = MountTmpfs(
+        path, {{"mode", "0700"}, {"size", Cat(bytes)}, {"uid", Cat(owner.uid)}, {"gid", Cat(owner.gid)}});
+    if (!made) return ::rmdir(path.c_str()), made;
+  }
+  return {};
 }
 
 void RemoveJobFolder(const BrokerConf& conf, const StepId& job) {

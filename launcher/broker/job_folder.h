@@ -10,7 +10,7 @@
 
 namespace slipway {
 
-// As root. What `room` asks for and the job does not have yet; the whole job folder goes again on an error.
+// As root: what `room` asks for and the job does not have yet.
 Result<> MakeJobFolder(const BrokerConf& conf, const StepId& job, const UserIds& owner, const JobRoom& room);
 void RemoveJobFolder(const BrokerConf& conf, const StepId& job);
 
