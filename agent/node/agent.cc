@@ -397,12 +397,12 @@ void Agent::Parts::StartHealth() {
   options.gate.boot_id = options.boot_id;
   options.health.folders = {options.state_dir,
                             options.broker_socket.substr(0, options.broker_socket.rfind('/')), "/tmp"};
-  health = std::make_unique<Health>(loop, options.health,
-                                    Health::Events{[this](const std::string& reason) {
-                                                     if (health->known() || !reason.empty())
-                                                       SendCondition(reason, false);
-                                                   },
-                                                   [this] { return steps->size() == 0; }});
+  health = std::make_unique<Health>(
+      loop, options.health,
+      Health::Events{[this](const std::string& reason) {
+                       if (health->known() || !reason.empty()) SendCondition(reason, false);
+                     },
+                     [this] { return steps->size() == 0; }, [this] { return FindingsOf(options.devices); }});
   gate = std::make_unique<JobGate>(loop, options.gate,
                                    JobGate::Events{[this](std::function<void(const std::string&)> done) {
                                                      health->LookForJob(std::move(done));
