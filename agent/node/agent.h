@@ -32,6 +32,7 @@ struct AgentOptions {
   bool private_shm = false;              // StepSpec's
   std::uint64_t private_tmp_bytes = 0;   // StepSpec's
   JobRoomSettings room;
+  std::chrono::seconds lease{0};  // without the controller for so long, its steps are ended; 0: they run on
   std::string boot_id;
   std::vector<std::string> allowed_devices;  // glob patterns: what every step may open beside the usual ones
   NodeFacts facts;

@@ -25,6 +25,7 @@ Result<AgentOptions> AgentOptionsOf(const Config& config) {
   options.room = {.tmp_bytes = config.Bytes("agent.job_tmp"),
                   .tmp_bytes_max = config.Bytes("agent.job_tmp_max"),
                   .shm_bytes = config.Bytes("agent.job_shm")};
+  options.lease = config.Seconds("agent.lease");
   options.health = {
       .program = config.String("agent.health_check"),
       .around_jobs = config.Bool("agent.health_around_jobs"),
