@@ -150,7 +150,7 @@ Result<NodeDevices> FindNodeDevices(const DeviceSettings& settings) {
   NodeDevices devices{.host_root = settings.host_root};
   HostTree host = TRY_CONTEXT(HostTree::At(settings.host_root), "agent.host_root");
   if (settings.gpus) {
-    std::unique_ptr<NvmlSource> nvml = MakeNvml();
+    std::unique_ptr<NvmlSource> nvml = MakeNvml(NvmlLibraryOf(host));
     NvmlInChild patient(*nvml, kDriverDeadline);
     NvmlSource* source = host.recorded() ? nullptr : &patient;
     devices.gpus = settings.cache_file.empty() ? FindGpuSupport(host, source)

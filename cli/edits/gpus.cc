@@ -41,7 +41,7 @@ class Gpus {
     if (support_) return {};
     const GpuWish& wish = request_.gpus;
     HostTree host = TRY(HostTree::At(wish.host.empty() ? "/" : wish.host));
-    std::unique_ptr<NvmlSource> nvml = MakeNvml();
+    std::unique_ptr<NvmlSource> nvml = MakeNvml(NvmlLibraryOf(host));
     NvmlInChild patient(*nvml, kDriverDeadline);
     // A recorded tree has no driver that would answer.
     NvmlSource* source = host.recorded() ? nullptr : &patient;

@@ -26,7 +26,7 @@ std::string LibcOf(const Image& image) {
                            "/lib/aarch64-linux-gnu/libc.so.6", "/usr/lib64/libc.so.6"}) {
     auto bytes = image.read(path);
     if (!bytes) continue;
-    std::string version = content::GlibcVersion(content::TextsOf(*bytes));
+    std::string version = content::GlibcVersion(*bytes);
     if (!version.empty()) return Cat("glibc ", version);
   }
   for (const std::string& name : image.names("/lib")) {

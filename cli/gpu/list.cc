@@ -127,7 +127,7 @@ Result<int> List(const Parsed& options) {
 Result<GpuSupport> LookAtHost(const std::string& root) {
   constexpr std::chrono::seconds kDeadline{20};
   HostTree host = TRY(HostTree::At(root.empty() ? "/" : root));
-  std::unique_ptr<NvmlSource> nvml = MakeNvml();
+  std::unique_ptr<NvmlSource> nvml = MakeNvml(NvmlLibraryOf(host));
   NvmlInChild patient(*nvml, kDeadline);
   return FindGpuSupport(host, host.recorded() ? nullptr : &patient);
 }

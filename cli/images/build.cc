@@ -13,7 +13,7 @@
 #include "base/text/units.h"
 #include "cli/images/pull_options.h"
 #include "cli/images/subcommands.h"
-#include "cli/show/progress.h"
+#include "cli/show/bars.h"
 #include "imagestore/oci/blob_cache.h"
 #include "imagestore/sif/sif.h"
 #include "imagestore/squashfs/reader.h"
@@ -38,6 +38,34 @@ Result<Built> BuildFromSource(const Parsed& options, const std::string& output) 
   oci::Pulled done = TRY(std::move(pulled));
   return Built{done.digest, done.size};
 }
+
+// What sections say, a line when each begins, and on a terminal a bar for the one that runs.
+class BuildShow {
+ public:
+  void Phase(const build::BuildProgress& now) {
+    if (std::exchange(phase_, now.phase) != now.phase) {
+      bars_.Clear();
+      bytes_ = 0;
+      bars_.Say(Cat(now.phase, now.detail.empty() ? "" : ": ", now.detail));
+    }
+    if (now.total != 0) {
+      bars_.Show("packing", now.done, now.total);
+    } else if (bars_.terminal()) {
+      bars_.Show(phase_, bytes_, 0);
+    }
+  }
+  void Log(std::string_view line) {
+    while (line.ends_with('\n')) line.remove_suffix(1);
+    bars_.Say(Cat("  ", line));
+    bytes_ += line.size() + 1;
+    if (bars_.terminal()) bars_.Show(phase_, bytes_, 0);
+  }
+
+ private:
+  Bars bars_;
+  std::string phase_;
+  std::uint64_t bytes_ = 0;  // that the section has said
+};
 
 Result<build::Arguments> ArgumentsOf(const Parsed& options) {
   build::Arguments arguments;
@@ -74,20 +102,10 @@ Result<Built> BuildFromRecipe(const Parsed& options, const std::string& output) 
     fetching.End();
     return path;
   };
-  std::string phase;
-  Progress packing("packing");
+  BuildShow show;
   if (!IsQuiet(options)) {
-    wanted.progress = [&](const build::BuildProgress& now) {
-      if (now.total != 0) packing.Show(now.done, now.total);
-      if (std::exchange(phase, now.phase) == now.phase) return;
-      [[maybe_unused]] auto written =
-          WriteAll(2, Cat(now.phase, now.detail.empty() ? "" : ": ", now.detail, "\n"));
-    };
-    wanted.log = [](std::string_view line) {
-      std::string text(line);
-      if (text.empty() || text.back() != '\n') text += '\n';
-      [[maybe_unused]] auto written = WriteAll(2, "  " + text);
-    };
+    wanted.progress = [&](const build::BuildProgress& now) { show.Phase(now); };
+    wanted.log = [&](std::string_view line) { show.Log(line); };
   }
   build::BuildSummary summary = TRY(build::Build(wanted));
   return Built{summary.digest, summary.size, summary.entries};

@@ -47,22 +47,14 @@ Result<oci::PullOptions> PullOptionsOf(const Parsed& options, PullProgress& prog
   if (options.Has("max-entries"))
     wanted.limits.entries_max =
         TRY_CONTEXT(ParseNumber(options.Value("max-entries"), 1, 1'000'000'000), "--max-entries");
-  wanted.progress = [&progress](const char* phase, std::uint64_t done, std::uint64_t total) {
-    progress.Show(phase, done, total);
+  wanted.progress = [&progress](const std::string& what, std::uint64_t done, std::uint64_t total) {
+    progress.Show(what, done, total);
   };
   return wanted;
 }
 
-void PullProgress::Show(const char* phase, std::uint64_t done, std::uint64_t total) {
-  if (quiet_) return;
-  if (phase_ != phase) {
-    phase_ = phase;
-    line_.reset();
-    line_ = std::make_unique<Progress>(phase_);
-    if (::isatty(STDERR_FILENO) != 1) [[maybe_unused]]
-      auto written = WriteAll(STDERR_FILENO, phase_ + "\n");
-  }
-  line_->Show(done, total);
+void PullProgress::Show(const std::string& what, std::uint64_t done, std::uint64_t total) {
+  if (!quiet_) bars_.Show(what, done, total);
 }
 
 namespace {

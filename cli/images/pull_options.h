@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What pull, fetch and build share: options read into imagestore/oci's, Ctrl-C, and a line that shows
-// progress.
+// What pull, fetch and build share: options read into imagestore/oci's, Ctrl-C, and a bar for each layer.
 #pragma once
 
 #include <atomic>
-#include <memory>
 #include <string>
 
 #include "cli/options/options.h"
-#include "cli/show/progress.h"
+#include "cli/show/bars.h"
 #include "imagestore/oci/pull.h"
 
 namespace slipway::cli {
@@ -20,13 +18,12 @@ const std::atomic<bool>& Cancelled();
 class PullProgress {
  public:
   explicit PullProgress(bool quiet) : quiet_(quiet) {}
-  void Show(const char* phase, std::uint64_t done, std::uint64_t total);
-  void End() { line_.reset(); }
+  void Show(const std::string& what, std::uint64_t done, std::uint64_t total);
+  void End() { bars_.Clear(); }
 
  private:
   bool quiet_;
-  std::string phase_;
-  std::unique_ptr<Progress> line_;
+  Bars bars_;
 };
 
 // `progress` is borrowed by what is returned.

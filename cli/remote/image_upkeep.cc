@@ -134,7 +134,7 @@ Result<std::vector<v1::VerifyFinding>> Findings(Cluster& cluster, const v1::Veri
   v1::VerifyFinding finding;
   while (reader->Read(&finding)) {
     findings.push_back(finding);
-    progress.Show(findings.size(), findings.size() + finding.left());
+    progress.Say(Cat(findings.size(), " of ", findings.size() + finding.left(), " images"));
   }
   TRY(cluster.Of(reader->Finish()));
   return findings;

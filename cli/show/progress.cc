@@ -19,9 +19,11 @@ void Progress::Show(std::uint64_t done_bytes, std::uint64_t total_bytes) {
   auto now = std::chrono::steady_clock::now();
   if (!terminal_ || now - last_ < std::chrono::milliseconds(100)) return;
   last_ = now;
-  std::string amount = FormatBytes(done_bytes);
-  if (total_bytes != 0) amount = Cat(done_bytes * 100 / total_bytes, " % of ", FormatBytes(total_bytes));
-  Line(amount);
+  if (!shown_) bar_ = {.what = what_, .there = done_bytes, .began = now};
+  bar_.done = done_bytes;
+  bar_.total = total_bytes;
+  shown_ = true;
+  [[maybe_unused]] auto written = WriteAll(2, "\r\033[K" + BarText(bar_, now, ColumnsOf(2)));
 }
 
 void Progress::Say(const std::string& words) {

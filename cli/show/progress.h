@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// How far something is, on one line of the terminal that is gone afterwards. Says nothing where stderr is no
-// terminal.
+// How far something is (a bar, bytes, rate, what is left), on one line of the terminal that is gone
+// afterwards. Says nothing where stderr is no terminal.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <string>
+
+#include "cli/show/bars.h"
 
 namespace slipway::cli {
 
@@ -20,6 +22,7 @@ class Progress {
  private:
   void Line(const std::string& text);
   std::string what_;
+  Bar bar_;
   bool terminal_;
   bool shown_ = false;
   std::chrono::steady_clock::time_point last_{};

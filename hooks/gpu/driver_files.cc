@@ -11,8 +11,13 @@
 namespace slipway {
 namespace {
 
-constexpr const char* kProgramFolders[] = {
-    "/usr/bin", "/usr/sbin", "/usr/local/bin", "/opt/bin", "/run/current-system/sw/bin", "/opt/rocm/bin"};
+constexpr const char* kProgramFolders[] = {"/usr/bin",
+                                           "/usr/sbin",
+                                           "/usr/local/bin",
+                                           "/opt/bin",
+                                           "/run/current-system/sw/bin",
+                                           "/opt/rocm/bin",
+                                           "/usr/local/nvidia/bin"};
 
 Mount Bind(const HostTree& host, const std::string& real, const std::string& target, bool read_only) {
   return {.type = Mount::kBind, .source = host.FromHere(real), .target = target, .read_only = read_only};
@@ -43,23 +48,41 @@ class Finder {
 
   void Programs(const std::vector<const char*>& names) {
     for (const char* name : names) {
+      std::optional<std::string> found;
       for (const char* folder : kProgramFolders) {
         auto real = host_.Resolve(Cat(folder, "/", name));
         if (!real) continue;
-        files_.others.push_back(Bind(host_, *real, Cat("/usr/bin/", name), true));
+        if (!found) found = real;
+        // A script of the host's often only calls the program at its place, which a container does not have.
+        if (!IsElf(*real)) continue;
+        found = real;
         break;
       }
+      if (found) files_.others.push_back(Bind(host_, *found, Cat("/usr/bin/", name), true));
     }
   }
 
-  void AtItsPlace(const char* path, bool read_only = true) {
-    if (auto real = host_.Resolve(path)) files_.others.push_back(Bind(host_, *real, path, read_only));
+  bool AtItsPlace(const std::string& path, bool read_only = true) { return At(path, path, read_only); }
+  // Loaders of Vulkan and EGL look below /usr/share, wherever the host's driver keeps what it says to them.
+  void Shared(const std::string& name) {
+    if (!AtItsPlace(Cat("/usr/share/", name)))
+      At(Cat("/usr/local/nvidia/share/", name), Cat("/usr/share/", name));
   }
 
   bool found_libraries() const { return !files_.libraries.empty(); }
   DriverFiles Take() { return std::move(files_); }
 
  private:
+  bool At(const std::string& path, const std::string& target, bool read_only = true) {
+    auto real = host_.Resolve(path);
+    if (real) files_.others.push_back(Bind(host_, *real, target, read_only));
+    return real.has_value();
+  }
+  bool IsElf(const std::string& real) const {
+    return host_.Head(real, 4) ==
+           "\x7f"
+           "ELF";
+  }
   void Add(DriverLibrary library) {
     if (library.name.find('/') != std::string::npos) return;
     if (names_.insert(library.name).second) files_.libraries.push_back(std::move(library));
@@ -98,11 +121,12 @@ Result<DriverFiles> NvidiaFiles(const HostTree& host, const std::string& version
                    "nvidia-cuda-mps-server"});
   finder.AtItsPlace("/run/nvidia-persistenced/socket", false);
   finder.AtItsPlace("/run/nvidia-fabricmanager/socket", false);
-  finder.AtItsPlace(Cat("/lib/firmware/nvidia/", version).c_str());
-  for (const char* path : {"/usr/share/nvidia/nvoptix.bin", "/etc/OpenCL/vendors/nvidia.icd",
-                           "/usr/share/glvnd/egl_vendor.d/10_nvidia.json",
-                           "/etc/vulkan/icd.d/nvidia_icd.json", "/usr/share/vulkan/icd.d/nvidia_icd.json"})
-    finder.AtItsPlace(path);
+  finder.AtItsPlace(Cat("/lib/firmware/nvidia/", version));
+  finder.AtItsPlace("/etc/OpenCL/vendors/nvidia.icd");
+  finder.AtItsPlace("/etc/vulkan/icd.d/nvidia_icd.json");
+  for (const char* name :
+       {"nvidia/nvoptix.bin", "glvnd/egl_vendor.d/10_nvidia.json", "vulkan/icd.d/nvidia_icd.json"})
+    finder.Shared(name);
   return finder.Take();
 }
 

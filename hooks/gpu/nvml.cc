@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/text/text.h"
+#include "hooks/host/loader_cache.h"
 
 namespace slipway {
 namespace {
@@ -167,6 +168,14 @@ class LoadedNvml : public NvmlSource {
 };
 
 }  // namespace
+
+std::string NvmlLibraryOf(const HostTree& host) {
+  for (const std::string& folder : LibraryFolders(host)) {
+    std::string path = Cat(folder, "/", kNvmlLibrary);
+    if (host.Resolve(path)) return host.FromHere(path);
+  }
+  return kNvmlLibrary;
+}
 
 std::unique_ptr<NvmlSource> MakeNvml(std::string library) {
   return std::make_unique<LoadedNvml>(std::move(library));

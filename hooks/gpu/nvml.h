@@ -14,9 +14,13 @@ namespace slipway {
 
 inline constexpr const char* kNvmlLibrary = "libnvidia-ml.so.1";
 
+// Its path on that host, in the first of LibraryFolders that has it; kNvmlLibrary when none has. A driver
+// that no loader's cache knows is found so, and what a user's LD_LIBRARY_PATH says is not asked.
+std::string NvmlLibraryOf(const HostTree& host);
+
 // Loads `library` on each Ask, in the calling process. kNotFound when it is not there, kUnavailable when it
 // cannot work (no driver, or one of another version).
-std::unique_ptr<NvmlSource> MakeNvml(std::string library = kNvmlLibrary);
+std::unique_ptr<NvmlSource> MakeNvml(std::string library);
 
 // Asks `source`, borrowed, in a child process; kDeadlineExceeded when it does not answer, kInternal when it
 // crashes. The child is killed; one that hangs in the kernel is left to it. For programs of one thread.

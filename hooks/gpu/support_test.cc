@@ -6,6 +6,7 @@
 
 #include "hooks/cdi/devices.h"
 #include "hooks/cdi/write_cdi.h"
+#include "hooks/gpu/nvml.h"
 #include "hooks/gpu/testdata/hosts.h"
 
 namespace slipway {
@@ -64,6 +65,27 @@ TEST_F(SupportTest, ADriversLibrariesAreBoundUnderTheirSonames) {
     EXPECT_TRUE(mount.source.starts_with(host_.root())) << mount.source;
     EXPECT_EQ(mount.read_only, !mount.target.ends_with("socket")) << mount.target;
   }
+}
+
+TEST_F(SupportTest, ADriverThatNoLoadersCacheKnowsIsFoundInUsrLocalNvidia) {
+  PutNvidiaModule(host_, "580.65.06", true);
+  PutNvidiaCard(host_, {});
+  PutNvidiaLibraries(host_, "580.65.06", "/usr/local/nvidia/lib64");
+  host_.Files({{"/usr/bin/nvidia-smi", "#!/bin/sh\nexec /usr/local/nvidia/bin/nvidia-smi\n"},
+               {"/usr/local/nvidia/bin/nvidia-smi",
+                "\x7f"
+                "ELF"},
+               {"/usr/local/nvidia/share/vulkan/icd.d/nvidia_icd.json", "{}"}});
+  auto edits = Edits("all", false);
+  ASSERT_TRUE(edits) << edits.error().message;
+  EXPECT_THAT(TargetsOf(*edits), IsSupersetOf({"/.singularity.d/libs/libcuda.so.1", "/usr/bin/nvidia-smi",
+                                               "/usr/share/vulkan/icd.d/nvidia_icd.json"}));
+  // The script of that name would look for the program where the container has none.
+  EXPECT_THAT(edits->mounts,
+              Contains(testing::AllOf(
+                  testing::Field(&Mount::target, "/usr/bin/nvidia-smi"),
+                  testing::Field(&Mount::source, host_.root() + "/usr/local/nvidia/bin/nvidia-smi"))));
+  EXPECT_EQ(NvmlLibraryOf(host_.tree()), host_.root() + "/usr/local/nvidia/lib64/libnvidia-ml.so.1");
 }
 
 TEST_F(SupportTest, ATaskGetsTheNodesOfItsOwnGpuAndTheVariableFollows) {

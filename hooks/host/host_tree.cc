@@ -54,6 +54,16 @@ Result<std::string> HostTree::Read(const std::string& path, std::size_t bytes_ma
   return TRY_CONTEXT(ReadAll(fd.get(), bytes_max), path);
 }
 
+std::optional<std::string> HostTree::Head(const std::string& path, std::size_t bytes) const {
+  auto fd = OpenFile(path);
+  if (!fd) return std::nullopt;
+  std::string head(bytes, '\0');
+  ssize_t got = ::pread(fd->get(), head.data(), head.size(), 0);
+  if (got < 0) return std::nullopt;
+  head.resize(static_cast<std::size_t>(got));
+  return head;
+}
+
 std::optional<std::string> HostTree::Text(const std::string& path) const {
   auto text = Read(path);
   if (!text) return std::nullopt;

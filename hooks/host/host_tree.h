@@ -26,8 +26,11 @@ class HostTree {
 
   // An error names the path as on that host.
   Result<std::string> Read(const std::string& path, std::size_t bytes_max = kHostTextMax) const;
-  // The same without line ends and spaces around it; nothing when it cannot be read.
+  // Read's text without line ends and spaces around it; nothing when it cannot be read.
   std::optional<std::string> Text(const std::string& path) const;
+  // The first `bytes`, and no more of the file is asked for; fewer when it is shorter, nothing when it cannot
+  // be read.
+  std::optional<std::string> Head(const std::string& path, std::size_t bytes) const;
   // As a number; hexadecimal with 0x in front.
   std::optional<std::int64_t> Number(const std::string& path) const;
   // In order; none when there is no such folder. At most 65536.

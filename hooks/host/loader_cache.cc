@@ -91,7 +91,7 @@ std::vector<std::string> LibraryFolders(const HostTree& host) {
   for (const char* folder :
        {"/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/lib64", "/usr/lib", "/lib",
         "/usr/local/lib", "/usr/lib/x86_64-linux-gnu/nvidia/current", "/usr/lib64/nvidia",
-        "/run/opengl-driver/lib"})
+        "/run/opengl-driver/lib", "/usr/local/nvidia/lib64", "/usr/local/nvidia/lib"})
     add(folder);
   return folders;
 }

@@ -20,7 +20,8 @@ inline constexpr std::size_t kLoaderCacheMax = 64 << 20;
 Result<std::vector<std::pair<std::string, std::string>>> ParseLoaderCache(std::string_view bytes);
 
 // The folders in which that host's loader would find something: those of its cache, each once and in its
-// order, then the usual ones. As on that host.
+// order, then the usual ones. /usr/local/nvidia, where hosts of cloud providers keep a driver that came after
+// their system, is one of them though no loader's cache names it. As on that host.
 std::vector<std::string> LibraryFolders(const HostTree& host);
 
 }  // namespace slipway

@@ -72,8 +72,6 @@ Result<> Debootstrap(const Recipe& recipe, const std::string& target, const RunO
 Result<> UnpackLocalImage(const std::string& from, const std::string& root,
                           const std::atomic<bool>* cancelled) {
   UniqueFd image = TRY(Open(from, O_RDONLY));
-  struct stat info;
-  if (::fstat(image.get(), &info) < 0) return ErrnoFail("fstat", from);
   UniqueFd target = TRY(Open(root, O_RDONLY | O_DIRECTORY));
   squashfs::PackOptions options;
   options.policy.ids_to_root = false;
@@ -82,10 +80,6 @@ Result<> UnpackLocalImage(const std::string& from, const std::string& root,
     if (cancelled != nullptr && cancelled->load()) return Fail(Code::kCancelled, "cancelled");
     return {};
   };
-  if (S_ISDIR(info.st_mode)) {
-    return Fail(Code::kUnimplemented, from,
-                " is a directory; name it to `slipway build` itself, or build it to a SIF first");
-  }
   ImageWindow window = TRY_CONTEXT(FindImage(image.get()), from);
   TRY_CONTEXT(squashfs::Unpack(window.squashfs, target.get(), options), from);
   return {};

@@ -112,11 +112,12 @@ class Builder {
     Recipe recipe = TRY(ParseRecipe(text, name));
     std::string arch(sif::HostArch());
     Labels base;
+    TempDirectory temp = TRY(TempDirectory::Make(TempParent()));
     for (Recipe& stage : recipe.earlier) {
-      TRY(BringBase(stage));
+      TRY(BringBase(stage, temp.path()));
       TRY(DigestBase(stage));
     }
-    TRY(BringBase(recipe));
+    TRY(BringBase(recipe, temp.path()));
     TRY(DigestBase(recipe));
     if (recipe.HasBase())
       TRY_CONTEXT(ReadBase(recipe, arch, base), Cat(recipe.name, ":", recipe.bootstrap_line));
@@ -126,7 +127,6 @@ class Builder {
     TRY(writer.AddObject(sif::DataType::kGenericJson, "inspect-metadata.json",
                          InspectMetadataJson(labels, recipe.text)));
     sif::Writer::Place place = TRY(writer.BeginPartition());
-    TempDirectory temp = TRY(TempDirectory::Make(TempParent()));
     PopulateOptions populate;
     populate.recipe = &recipe;
     populate.labels = labels;
@@ -141,15 +141,44 @@ class Builder {
     return Complete(writer, packed, arch);
   }
 
-  Result<> BringBase(Recipe& recipe) const {
+  Result<> BringBase(Recipe& recipe, const std::string& scratch) const {
     if (!recipe.HasBase()) return {};
     recipe.base = recipe.from;
-    if (!recipe.IsFetched()) return {};
     std::string where = Cat(recipe.name, ":", recipe.bootstrap_line);
+    struct stat info;
+    if (!recipe.IsFetched()) {
+      if (::stat(recipe.from.c_str(), &info) == 0 && S_ISDIR(info.st_mode))
+        TRY_CONTEXT(PackBase(recipe, scratch), where);
+      return {};
+    }
     if (!options_.fetch)
       return Fail(Code::kUnimplemented, where, ": Bootstrap: ", recipe.bootstrap, " is not possible here");
     Report({"bootstrap", "fetching " + recipe.Address()});
     recipe.base = TRY_CONTEXT(options_.fetch(recipe.Address()), where);
+    return {};
+  }
+
+  // What `--sandbox` made, as a file from here on: so it is digested, unpacked and kept like any other base,
+  // and whoever changes the folder meanwhile changes nothing here.
+  Result<> PackBase(Recipe& recipe, const std::string& scratch) const {
+    std::string name = Cat(scratch, "/base-", recipe.bootstrap_line);
+    squashfs::PackOptions pack;
+    pack.compressor = squashfs::Compressor::kLz4;
+    pack.limits = options_.limits;
+    pack.policy.set_id = squashfs::Treatment::kKeep;  // packing the image decides
+    pack.policy.ids_to_root = ::geteuid() != 0;       // others' ids are none in a user namespace of ours
+    // No time of its own is in it: equal folders make equal files, also for the cache.
+    pack.epoch = epoch_.value_or(UINT32_MAX);
+    pack.progress = [this](const squashfs::Progress&) -> Result<> {
+      if (options_.cancelled != nullptr && options_.cancelled->load())
+        return Fail(Code::kCancelled, "cancelled");
+      return {};
+    };
+    Report({"bootstrap", "reading " + recipe.from});
+    UniqueFd folder = TRY(Open(recipe.from, O_RDONLY | O_DIRECTORY));
+    UniqueFd file = TRY(Open(name, O_RDWR | O_CREAT | O_EXCL, 0600));
+    TRY_CONTEXT(squashfs::PackDirectory(folder.get(), file.get(), pack), recipe.from);
+    recipe.base = name;
     return {};
   }
 

@@ -11,6 +11,7 @@
 #include "base/os/fd.h"
 #include "base/os/process.h"
 #include "base/text/text.h"
+#include "imagestore/build/image_window.h"
 #include "imagestore/build/inspect.h"
 #include "imagestore/build/root_dir.h"
 #include "imagestore/sif/sif.h"
@@ -140,6 +141,23 @@ TEST_F(ImageBuild, RecipeOnALocalImageRunsItsSections) {
   EXPECT_EQ(image->descriptors[0].type, sif::DataType::kDeffile);
   EXPECT_EQ(image->descriptors[1].type, sif::DataType::kGenericJson);
   EXPECT_EQ(image->descriptors[2].type, sif::DataType::kPartition);
+}
+
+TEST_F(ImageBuild, AFolderIsABaseLikeAnImage) {
+  std::ofstream(tree_ + "/etc/a") << "a";
+  std::string recipe = Recipe(Cat("Bootstrap: localimage\nFrom: ", tree_, "\n%labels\n  k v\n"));
+  auto built = BuildTo(recipe, "made.sif");
+  if (!built && built.error().message.find("subordinate ids") != std::string::npos) GTEST_SKIP();
+  ASSERT_TRUE(built) << built.error().message;
+  auto again = BuildTo(recipe, "again.sif");
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->digest, built->digest);
+  ASSERT_EQ(::chmod(tree_.c_str(), 0700), 0);
+  EXPECT_EQ(Entries(), 4U) << "tree, recipe, two images and nothing else";
+  UniqueFd fd = *Open(top_ + "/made.sif", O_RDONLY);
+  auto window = FindImage(fd.get());
+  ASSERT_TRUE(window);
+  EXPECT_EQ(*squashfs::Reader::Open(window->squashfs)->ReadFile("/etc/a", 10), "a");
 }
 
 TEST_F(ImageBuild, FailedSectionShowsItsLineAndLastWords) {

@@ -258,5 +258,13 @@ TEST(Sbom, BothFormsNameEveryPackage) {
   EXPECT_EQ(SpdxJson(content, subject), SpdxJson(content, subject));
 }
 
+TEST(Sbom, APackageThatIsThereTwiceHasTwoReferences) {
+  Content content{.packages = {{"pip", "numpy", "1.26", ""}, {"pip", "numpy", "1.26", ""}}};
+  auto cyclone =
+      nlohmann::json::parse(CycloneDxJson(content, {"a/b:1", "sha256:" + std::string(64, 'a'), 1}));
+  EXPECT_NE(cyclone["components"][0]["bom-ref"], cyclone["components"][1]["bom-ref"]);
+  EXPECT_EQ(cyclone["components"][0]["purl"], cyclone["components"][1]["purl"]);
+}
+
 }  // namespace
 }  // namespace slipway::content

@@ -106,12 +106,14 @@ class Inspector {
         Note(Cat(path, " could not be read: ", bytes.error().message));
         continue;
       }
+      if (kind == LibraryKind::kGlibc) {
+        std::string version = content_.libc.empty() ? GlibcVersion(*bytes) : "";
+        if (!version.empty()) content_.libc = Cat("glibc ", version);
+        continue;
+      }
       auto texts = TextsOf(*bytes);
       bytes->clear();
-      if (kind == LibraryKind::kGlibc && content_.libc.empty()) {
-        if (std::string version = GlibcVersion(texts); !version.empty())
-          content_.libc = Cat("glibc ", version);
-      } else if (kind == LibraryKind::kMusl && content_.libc.empty()) {
+      if (kind == LibraryKind::kMusl && content_.libc.empty()) {
         content_.libc = "musl";
       } else if (kind == LibraryKind::kPmix) {
         content_.pmix = BetterVersion(content_.pmix, PmixVersion(texts));

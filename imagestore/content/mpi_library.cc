@@ -143,11 +143,12 @@ std::string PmixVersion(const Texts& texts) {
   return version.empty() ? LoneVersion(texts) : version;
 }
 
-std::string GlibcVersion(const Texts& texts) {
-  for (const std::string& text : texts) {
-    if (text.find("GNU C Library") == std::string::npos) continue;
-    if (std::size_t at = text.find(" version "); at != std::string::npos)
-      return VersionAhead(std::string_view(text).substr(at));
+std::string GlibcVersion(std::string_view bytes) {
+  constexpr std::string_view kName = "GNU C Library";
+  for (std::size_t at = bytes.find(kName); at != bytes.npos; at = bytes.find(kName, at + 1)) {
+    std::string_view line = bytes.substr(at, bytes.find_first_of(std::string_view("\n\0", 2), at) - at);
+    if (std::size_t version = line.find(" version "); version != line.npos)
+      return VersionAhead(line.substr(version));
   }
   return {};
 }

@@ -24,8 +24,9 @@ LibraryKind LibraryKindOf(std::string_view file_name);
 Mpi DescribeMpi(const std::string& path, const std::set<std::string, std::less<>>& texts);
 // That Open MPI's core calls PMIx, its own copy (whose functions have a prefix) or another's.
 bool MentionsPmix(const std::set<std::string, std::less<>>& texts);
-std::string PmixVersion(const std::set<std::string, std::less<>>& texts);   // "4.2.2"; empty: none found
-std::string GlibcVersion(const std::set<std::string, std::less<>>& texts);  // "2.36"
+std::string PmixVersion(const std::set<std::string, std::less<>>& texts);  // "4.2.2"; empty: none found
+// "2.36", of the bytes of a C library; looked for in place, because every start with GPUs asks.
+std::string GlibcVersion(std::string_view bytes);
 // "12.4.127" of "libcudart.so.12.4.127"; empty when the name says none.
 std::string VersionOfName(std::string_view file_name);
 // Of two, the one that says more: the longer, then the greater.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 #include <ctime>
+#include <map>
 #include <nlohmann/json.hpp>
 
 namespace slipway::content {
@@ -118,10 +119,14 @@ std::string SpdxJson(const Content& content, const SbomSubject& subject) {
 
 std::string CycloneDxJson(const Content& content, const SbomSubject& subject) {
   Json components = Json::array();
+  std::map<std::string, std::size_t> seen;
   for (const Package& one : content.packages) {
     std::string url = PackageUrl(one, content.system);
+    // One package may be there twice, in two environments; what refers to it must know which.
+    std::size_t again = seen[url]++;
+    std::string ref = again == 0 ? url : Cat(url, "#", again + 1);
     components.push_back(
-        {{"type", "library"}, {"bom-ref", url}, {"name", one.name}, {"version", one.version}, {"purl", url}});
+        {{"type", "library"}, {"bom-ref", ref}, {"name", one.name}, {"version", one.version}, {"purl", url}});
   }
   return Dump({{"bomFormat", "CycloneDX"},
                {"specVersion", "1.5"},

@@ -46,12 +46,23 @@ std::vector<std::string> Files() {
   return files;
 }
 
-bool KeyMatches(std::string key, const std::string& registry) {
-  if (registry == "docker.io" && key == kHubKey) return true;
-  for (const char* scheme : {"https://", "http://"}) {
-    if (key.starts_with(scheme)) key.erase(0, std::string_view(scheme).size());
+std::string RegistryOf(const std::string& place) { return place.substr(0, place.find('/')); }
+
+// How much of the place ("host/team/app") a key of the file names; 0: it is another's. Docker writes hosts,
+// with or without the path of its own API; podman also parts of a registry, each with a password of its own.
+std::size_t Fit(std::string key, const std::string& place) {
+  const std::string registry = RegistryOf(place);
+  if (key == kHubKey) return registry == "docker.io" ? registry.size() : 0;
+  for (std::string_view scheme : {"https://", "http://"}) {
+    if (key.starts_with(scheme)) key.erase(0, scheme.size());
   }
-  return key.substr(0, key.find('/')) == registry;
+  while (key.ends_with('/')) key.pop_back();
+  for (std::string_view version : {"/v1", "/v2"}) {
+    if (key.ends_with(version) && key.size() == RegistryOf(key).size() + version.size())
+      key.resize(key.size() - version.size());
+  }
+  bool covers = place.starts_with(key) && (place.size() == key.size() || place[key.size()] == '/');
+  return covers ? key.size() : 0;
 }
 
 bool IsHelperName(const std::string& name) {
@@ -87,20 +98,23 @@ Result<Credentials> ParseHelperAnswer(std::string_view text) {
   return made;
 }
 
-Result<Credentials> CredentialsIn(std::string_view text, const std::string& registry, std::string& helper) {
+Result<Credentials> CredentialsIn(std::string_view text, const std::string& place, std::string& helper) {
   Json json = Json::parse(text, nullptr, false);
   if (!json.is_object()) return Fail(Code::kInvalidArgument, "is no JSON object");
   if (auto helpers = json.find("credHelpers"); helpers != json.end() && helpers->is_object()) {
+    std::size_t best = 0;
     for (auto& [key, value] : helpers->items()) {
-      if (KeyMatches(key, registry) && value.is_string() && IsHelperName(value.get<std::string>())) {
-        helper = value.get<std::string>();
-        return Credentials{};
-      }
+      std::size_t fit = value.is_string() && IsHelperName(value.get<std::string>()) ? Fit(key, place) : 0;
+      if (fit > std::exchange(best, std::max(best, fit))) helper = value.get<std::string>();
     }
+    if (best > 0) return Credentials{};
   }
   if (auto auths = json.find("auths"); auths != json.end() && auths->is_object()) {
+    Credentials best;
+    std::size_t best_fit = 0;
     for (auto& [key, value] : auths->items()) {
-      if (!KeyMatches(key, registry)) continue;
+      std::size_t fit = Fit(key, place);
+      if (fit <= best_fit) continue;
       Credentials made{TextIn(value, "username"), TextIn(value, "password"), TextIn(value, "identitytoken")};
       std::string both = TRY(DecodeAuth(TextIn(value, "auth")));
       while (!both.empty() && both.back() == '\0') both.pop_back();
@@ -108,20 +122,23 @@ Result<Credentials> CredentialsIn(std::string_view text, const std::string& regi
         made.user = both.substr(0, colon);
         made.password = both.substr(colon + 1);
       }
-      if (!made.empty()) return made;
+      if (made.empty()) continue;
+      best = std::move(made);
+      best_fit = fit;
     }
+    if (best_fit > 0) return best;
   }
   if (std::string store = TextIn(json, "credsStore"); IsHelperName(store)) helper = store;
   return Credentials{};
 }
 
-Result<Credentials> FindCredentials(const std::string& registry) {
+Result<Credentials> FindCredentials(const std::string& place) {
   for (const std::string& path : Files()) {
     auto text = ReadFile(path, 1 << 20);
     if (!text) continue;
     std::string helper;
-    Credentials found = TRY_CONTEXT(CredentialsIn(*text, registry, helper), path);
-    if (found.empty() && !helper.empty()) found = TRY(AskHelper(helper, registry));
+    Credentials found = TRY_CONTEXT(CredentialsIn(*text, place, helper), path);
+    if (found.empty() && !helper.empty()) found = TRY(AskHelper(helper, RegistryOf(place)));
     if (!found.empty()) return found;
   }
   return Credentials{};

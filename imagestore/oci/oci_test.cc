@@ -102,6 +102,20 @@ TEST(ManifestText, KnowsBothSpellingsOfASif) {
   EXPECT_FALSE(IsTarLayer("application/vnd.oci.image.layer.v1.tar+encrypted"));
 }
 
+TEST(PasswordFiles, APartOfARegistryHasItsOwnPassword) {
+  std::string helper;
+  auto with = [](const char* user) { return Cat(R"({"auth":")", Base64(Cat(user, ":pw")), R"("})"); };
+  std::string json =
+      Cat(R"({"auths":{"q.example/a":)", with("a"), R"(,"q.example/b/deep":)", with("deep"),
+          R"(,"q.example/b":)", with("b"), R"(,"https://old.example/v2/":)", with("old"), "}}");
+  EXPECT_EQ(CredentialsIn(json, "q.example/a/app", helper)->user, "a");
+  EXPECT_EQ(CredentialsIn(json, "q.example/b/app", helper)->user, "b");
+  EXPECT_EQ(CredentialsIn(json, "q.example/b/deep/app", helper)->user, "deep");
+  EXPECT_TRUE(CredentialsIn(json, "q.example/bb/app", helper)->empty());
+  EXPECT_TRUE(CredentialsIn(json, "q.example/other/app", helper)->empty());
+  EXPECT_EQ(CredentialsIn(json, "old.example/x", helper)->user, "old");
+}
+
 TEST(PasswordFiles, AreReadAsDockerWritesThem) {
   std::string helper;
   std::string json =

@@ -18,6 +18,7 @@ namespace slipway::oci {
 namespace {
 
 constexpr std::uint64_t kReportEvery = 4 << 20;  // bytes
+constexpr std::size_t kCopyBytes = 1 << 20;
 
 std::string DeffileText(const std::string& source) {
   std::size_t colon = source.find(':');
@@ -33,10 +34,7 @@ bool IsSifAlready(const Reference& reference) {
 SourceOptions WithProgress(const PullOptions& options) {
   SourceOptions source = options.source;
   source.archive_bytes_max = options.limits.bytes_max;
-  if (options.progress)
-    source.progress = [&options](std::uint64_t done, std::uint64_t total) {
-      options.progress("downloading", done, total);
-    };
+  source.progress = options.progress;
   return source;
 }
 
@@ -100,6 +98,28 @@ Result<squashfs::PackSummary> WriteSif(const Image& image, const std::string& so
   return packed;
 }
 
+// By the kernel where it can (of one file system it may share the blocks), else through a buffer.
+Result<> CopyBytes(int fd, off_t size, int out_fd, const std::string& output) {
+  std::string buffer;
+  for (off_t at = 0; at < size;) {
+    auto rest = static_cast<std::size_t>(size - at);
+    ssize_t n = -1;
+    if (buffer.empty()) {
+      n = ::copy_file_range(fd, &at, out_fd, nullptr, rest, 0);
+      bool cannot = n < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS);
+      if (cannot) buffer.resize(kCopyBytes);
+      if (cannot) continue;
+    } else {
+      n = ::pread(fd, buffer.data(), std::min(rest, buffer.size()), at);
+      if (n > 0) TRY_CONTEXT(WriteAll(out_fd, {buffer.data(), static_cast<std::size_t>(n)}), output);
+      at += std::max<ssize_t>(n, 0);
+    }
+    if (n < 0 && errno != EINTR) return ErrnoFail("copy to", output);
+    if (n == 0) return Fail(Code::kDataLoss, "the file became shorter while it was copied");
+  }
+  return {};
+}
+
 // A SIF that is in the cache, or in an unnamed file: linked or copied to where it is wanted.
 Result<> CopyTo(int fd, const std::string& output) {
   std::string temporary = output + ".XXXXXX";
@@ -108,13 +128,7 @@ Result<> CopyTo(int fd, const std::string& output) {
   auto copy = [&]() -> Result<> {
     struct stat info;
     if (::fstat(fd, &info) < 0) return ErrnoFail("fstat");
-    off_t at = 0;
-    while (at < info.st_size) {
-      ssize_t n =
-          ::copy_file_range(fd, &at, out.get(), nullptr, static_cast<std::size_t>(info.st_size - at), 0);
-      if (n < 0) return ErrnoFail("copy to", output);
-      if (n == 0) return Fail(Code::kDataLoss, "the file became shorter while it was copied");
-    }
+    TRY(CopyBytes(fd, info.st_size, out.get(), output));
     mode_t mask = ::umask(077);
     ::umask(mask);
     if (::fchmod(out.get(), 0755 & ~mask) < 0) return ErrnoFail("fchmod", temporary);

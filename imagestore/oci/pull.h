@@ -17,8 +17,8 @@ struct PullOptions {
   bool keep_ids = false;
   squashfs::Limits limits{.entries_max = 4'000'000, .bytes_max = std::uint64_t{256} << 30};
   std::string cache_folder;  // empty: the user's
-  // "downloading", "packing"; bytes, 0 where nobody knows.
-  std::function<void(const char* phase, std::uint64_t done, std::uint64_t total)> progress;
+  // As that of SourceOptions; also "packing".
+  std::function<void(const std::string& what, std::uint64_t done, std::uint64_t total)> progress;
 };
 
 struct Pulled {

@@ -85,7 +85,7 @@ Failure Registry::Refused(const HttpResponse& response, std::string_view what) c
 }
 
 Result<std::string> Registry::Authorization(const Challenge& challenge, bool push) {
-  Credentials credentials = TRY(FindCredentials(reference_.registry));
+  Credentials credentials = TRY(FindCredentials(Cat(reference_.registry, "/", reference_.repository)));
   if (challenge.kind == Challenge::kBasic) {
     if (credentials.user.empty())
       return Fail(Code::kUnauthenticated, reference_.registry, " wants a password; docker login saves one");

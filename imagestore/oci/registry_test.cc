@@ -9,6 +9,7 @@
 #include "base/crypto/base64.h"
 #include "base/crypto/crypto.h"
 #include "imagestore/oci/fake_server_test.h"
+#include "imagestore/oci/pull.h"
 #include "imagestore/oci/source.h"
 #include "imagestore/sif/sif.h"
 
@@ -254,6 +255,48 @@ TEST_F(BadRegistry, AFileOfTheWebIsResumedOnlyWhileItIsTheSame) {
                 "\r\nContent-Length: 5\r\n\r\nhello")};
   });
   EXPECT_THAT(fetch(another).error().message, HasSubstr("another part than was asked for"));
+}
+
+TEST_F(BadRegistry, AFileOfTheWebThatDoesNotEndIsCutOff) {
+  FakeServer server([](const std::string&, int) -> FakeServer::Answer {
+    return {"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + Body(200'000)};
+  });
+  BlobCache cache = *BlobCache::Open(top_ + "/cache");
+  SourceOptions source{.registry = options_, .archive_bytes_max = 100'000};
+  auto file = FetchSif(*ParseReference(server.url("/x.sif")), cache, source);
+  EXPECT_THAT(file.error().message, HasSubstr("sends more than"));
+  EXPECT_THAT(file.error().message, HasSubstr("--max-bytes"));
+}
+
+TEST_F(BadRegistry, AnImageOfAnotherArchitectureThanWasAskedForIsRefused) {
+  std::string config = R"({"architecture":"amd64","os":"linux"})";
+  std::string manifest = Cat(R"({"schemaVersion":2,"config":{"digest":")", DigestOf(config), R"(","size":)",
+                             config.size(), R"(},"layers":[]})");
+  FakeServer server([&](const std::string& head, int) -> FakeServer::Answer {
+    return {FakeServer::Ok(head.find("/blobs/") != std::string::npos ? config : manifest)};
+  });
+  BlobCache cache = *BlobCache::Open(top_ + "/cache");
+  Reference reference = *ParseReference(Cat("docker://", server.host(), "/a/b:1"));
+  auto other = OpenImage(reference, cache, {.arch = "arm64", .registry = options_});
+  ASSERT_FALSE(other);
+  EXPECT_THAT(other.error().message, HasSubstr("not there for linux/arm64; there is linux/amd64"));
+  EXPECT_TRUE(OpenImage(reference, cache, {.arch = "amd64", .registry = options_}));
+  EXPECT_TRUE(OpenImage(reference, cache, {.registry = options_})) << "who asks for none takes what there is";
+}
+
+TEST_F(BadRegistry, WhatIsFetchedGoesOntoAnotherFileSystem) {
+  std::string sif = top_ + "/x.sif", elsewhere = *MakeTempDirectory("/dev/shm", "oci-");
+  sif::Writer writer = *sif::Writer::Create(sif, {});
+  ASSERT_TRUE(writer.AddObject(sif::DataType::kGeneric, "x", Body(30'000)));
+  ASSERT_TRUE(writer.Commit());
+  std::string body = *ReadFile(sif, 1 << 20);
+  FakeServer server([&](const std::string&, int) -> FakeServer::Answer { return {FakeServer::Ok(body)}; });
+  PullOptions pull{.source = {.registry = options_}, .cache_folder = top_ + "/cache"};
+  auto pulled = Pull(*ParseReference(server.url("/x.sif")), elsewhere + "/y.sif", pull);
+  EXPECT_TRUE(pulled) << pulled.error().message;
+  EXPECT_TRUE(ReadFile(elsewhere + "/y.sif", 1 << 20).value_or("") == body);
+  EXPECT_EQ(NamesIn(elsewhere)->size(), 1U);
+  EXPECT_TRUE(RemoveTree(elsewhere));
 }
 
 TEST_F(BadRegistry, AManifestWhoseDigestLiesIsRefused) {

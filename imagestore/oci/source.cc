@@ -35,18 +35,19 @@ Result<> CheckLayers(const Manifest& manifest) {
   return {};
 }
 
+// An index has chosen; an image without one is of one architecture, which must be the one that was asked for.
+Result<> CheckArch(const ImageConfig& config, const std::string& asked) {
+  std::string arch = asked.substr(0, asked.find('/'));
+  if (arch.empty() || config.arch.empty() || config.arch == arch) return {};
+  return Fail(Code::kNotFound, "the image is not there for linux/", asked, "; there is linux/", config.arch);
+}
+
 // Blobs side by side. The first error ends the others.
 class Downloads {
  public:
   Downloads(const Repository& registry, BlobCache& cache, const SourceOptions& options,
             std::vector<Descriptor> blobs)
-      : registry_(registry),
-        cache_(cache),
-        options_(options),
-        blobs_(std::move(blobs)),
-        done_(blobs_.size()) {
-    for (const Descriptor& blob : blobs_) total_ += blob.size;
-  }
+      : registry_(registry), cache_(cache), options_(options), blobs_(std::move(blobs)) {}
 
   Result<std::vector<UniqueFd>> Run() {
     files_.resize(blobs_.size());
@@ -69,9 +70,10 @@ class Downloads {
         i = next_++;
       }
       auto file = cache_.Get(blobs_[i].digest, blobs_[i].size, [&](int fd, std::uint64_t have) {
+        Report(i, have);
         return mine.GetBlob(blobs_[i], fd, have, [&](std::uint64_t now) { Report(i, now); });
       });
-      Report(i, blobs_[i].size);
+      if (file) Report(i, blobs_[i].size);
       std::lock_guard lock(mutex_);
       if (file) {
         files_[i] = std::move(*file);
@@ -83,17 +85,13 @@ class Downloads {
   void Report(std::size_t i, std::uint64_t now) {
     if (!options_.progress) return;
     std::lock_guard lock(mutex_);
-    sum_ += now - done_[i];
-    done_[i] = now;
-    options_.progress(sum_, total_);
+    options_.progress("layer " + blobs_[i].digest.substr(7, 12), now, blobs_[i].size);
   }
 
   const Repository& registry_;
   BlobCache& cache_;
   const SourceOptions& options_;
   std::vector<Descriptor> blobs_;
-  std::vector<std::uint64_t> done_;
-  std::uint64_t sum_ = 0, total_ = 0;
   std::mutex mutex_;
   std::size_t next_ = 0;
   std::optional<Error> failed_;
@@ -120,6 +118,7 @@ Result<Image> FromRegistry(const Reference& reference, BlobCache& cache, const S
   image.manifest_digest = fetched.digest;
   image.config_json = TRY(registry.GetSmallBlob(fetched.manifest.config));
   image.config = TRY(ParseImageConfig(image.config_json));
+  TRY_CONTEXT(CheckArch(image.config, options.arch), reference.text);
   image.files = TRY(Downloads(registry, cache, options, fetched.manifest.layers).Run());
   for (std::size_t i = 0; i < image.files.size(); ++i) {
     const Descriptor& layer = fetched.manifest.layers[i];
@@ -335,9 +334,12 @@ Result<UniqueFd> FromHttp(const Reference& reference, BlobCache& cache, const So
       return {};
     };
     request.sink = [&](std::string_view bytes) -> Result<> {
+      if (bytes.size() > options.archive_bytes_max - have)
+        return Fail(Code::kOutOfRange, reference.url, ": sends more than ",
+                    FormatBytes(options.archive_bytes_max), " (--max-bytes)");
       TRY(WriteAll(file.get(), bytes));
       have += bytes.size();
-      if (options.progress) options.progress(have, total);
+      if (options.progress) options.progress("downloading", have, total);
       return {};
     };
     auto response = http.Send(request);

@@ -19,10 +19,12 @@ namespace slipway::oci {
 struct SourceOptions {
   std::string arch;  // "amd64", "arm/v7"; empty: this machine's
   RegistryOptions registry;
-  unsigned downloads = 4;                                      // at once
-  std::uint64_t archive_bytes_max = std::uint64_t{256} << 30;  // that a compressed archive may unpack to
-  // Bytes of blobs that are here, of all; from any thread, one at a time.
-  std::function<void(std::uint64_t done, std::uint64_t total)> progress;
+  unsigned downloads = 4;  // at once
+  std::uint64_t archive_bytes_max = std::uint64_t{256}
+                                    << 30;  // that an archive may unpack to, or the web send
+  // What is brought ("layer 0123456789ab"), its bytes that are here, of all (0: nobody knows); from any
+  // thread, one at a time.
+  std::function<void(const std::string& what, std::uint64_t done, std::uint64_t total)> progress;
 };
 
 struct Image {

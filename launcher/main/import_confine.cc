@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/main/import_confine.h"
 
+#include <malloc.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
@@ -14,6 +15,9 @@ namespace slipway {
 namespace {
 
 constexpr unsigned kCpuSecondsMax = 4 * 3600;
+// Heaps of the C library's allocator. Without a number of ours it opens a file of /sys when more threads than
+// these ask, to learn how many processors there are; and each heap takes 64 MiB of our addresses.
+constexpr int kHeapsMax = 8;
 
 Result<> Limit(int resource, rlim_t value) {
   rlimit limit;
@@ -32,6 +36,7 @@ Result<> Confine(std::uint64_t memory_max) {
   // A sanitizer's runtime needs terabytes of addresses and calls of its own; what it checks is the parsing.
   return {};
 #endif
+  if (::mallopt(M_ARENA_MAX, kHeapsMax) == 0) return Fail(Code::kInternal, "mallopt");
   TRY(Limit(RLIMIT_CORE, 0));
   TRY(Limit(RLIMIT_AS, memory_max));
   TRY(Limit(RLIMIT_CPU, kCpuSecondsMax));

@@ -5,8 +5,11 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <barrier>
 #include <csignal>
 #include <fstream>
+#include <functional>
+#include <thread>
 
 #include "base/os/mount.h"
 #include "base/os/process.h"
@@ -204,27 +207,48 @@ TEST_F(ImportSigned, NoKeysAreAnErrorOfTheSite) {
   ExpectRefusal(VerifyIt(""), "no key among the site's keys");
 }
 
+// The signal that ends a confined process which does `what`; 0: none does.
+int EndOfConfined(const std::function<void()>& what) {
+  auto child = Clone3({});
+  EXPECT_TRUE(child);
+  if (!*child) {
+    if (!Confine()) ::_exit(99);
+    what();
+    ::_exit(0);
+  }
+  auto status = child->Wait();
+  return status->signaled() ? status->signal() : status->exit_code();
+}
+
 TEST(Confinement, NoPathCanBeOpenedAndNothingStarted) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "not confined under a sanitizer";
 #endif
-  auto ends_with = [](auto forbidden) {
-    auto child = Clone3({});
-    EXPECT_TRUE(child);
-    if (!*child) {
-      if (!Confine()) ::_exit(99);
-      forbidden();
-      ::_exit(0);
-    }
-    auto status = child->Wait();
-    return status->signaled() ? status->signal() : 0;
-  };
+  auto ends_with = EndOfConfined;
   EXPECT_EQ(ends_with([] { (void)::open("/", O_RDONLY); }), SIGSYS);
   EXPECT_EQ(ends_with([] { (void)::fork(); }), SIGSYS);
   EXPECT_EQ(ends_with([] { (void)::socket(AF_UNIX, SOCK_STREAM, 0); }), SIGSYS);
   EXPECT_EQ(ends_with([] { (void)::execl("/bin/true", "true", nullptr); }), SIGSYS);
   EXPECT_EQ(ends_with([] { (void)::kill(1, 0); }), SIGSYS);
   EXPECT_EQ(ends_with([] { (void)::lseek(0, 0, SEEK_CUR); }), 0);
+}
+
+// The C library's allocator gives threads heaps of their own, and beyond eight it opens a file of /sys to
+// ask how many processors there are. Seen on a host with 16.
+TEST(Confinement, AsManyThreadsAsAHostHasProcessorsMayTakeMemory) {
+  EXPECT_EQ(EndOfConfined([] {
+              constexpr int kThreads = 64;
+              std::barrier all_there(kThreads);
+              std::vector<std::thread> threads;
+              for (int i = 0; i < kThreads; ++i) {
+                threads.emplace_back([&] {
+                  std::string mine(1000, 'x');
+                  all_there.arrive_and_wait();  // no thread leaves its heap to the next
+                });
+              }
+              for (std::thread& thread : threads) thread.join();
+            }),
+            0);
 }
 
 // The image is larger than the disk.

@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::string name(bytes.substr(0, 80));
   content::Content content{.mpi = {content::DescribeMpi(name, texts)}};
   content.pmix = content::PmixVersion(texts);
-  content.libc = content::GlibcVersion(texts);
+  content.libc = content::GlibcVersion(bytes);
   content.cuda = content::BetterVersion(content::VersionOfName(name), content.pmix);
   (void)content::LibraryKindOf(name);
   for (auto asked : {content::WireUp::kAny, content::WireUp::kPmix, content::WireUp::kPmi}) {
