@@ -203,6 +203,30 @@ const Settings& DaemonSettings() {
        .fallback = "0",
        .doc = "Each step has a /tmp and a /var/tmp of its own in memory, so large at most, which go with it; "
               "0: the node's, where what a job leaves stays."},
+      {.key = "agent.job_tmp",
+       .type = S::kBytes,
+       .fallback = "0",
+       .doc =
+           "Each job has a /tmp (and /var/tmp) of its own on this node, so large, which its steps share and "
+           "which goes with it; it is memory, counted as the job's. 0: only a job that asks (--tmp)."},
+      {.key = "agent.job_tmp_max",
+       .type = S::kBytes,
+       .fallback = "0",
+       .doc = "The most that a job may ask for with --tmp; more is refused. 0: half of the node's memory."},
+      {.key = "agent.job_shm",
+       .type = S::kBytes,
+       .fallback = "0",
+       .doc =
+           "Each job has a /dev/shm of its own on this node, so large, which its steps share and which goes "
+           "with it. 0: as agent.private_shm says."},
+      {.key = "agent.lease",
+       .type = S::kDuration,
+       .fallback = "0s",
+       .low = 0,
+       .high = 2592000,
+       .doc = "A node whose heartbeats the controller has not acknowledged for so long ends what runs on it "
+              "(reason LEASE), counted from when the last one that was acknowledged had been sent. 0s: jobs "
+              "run on without their controller."},
       {.key = "agent.health_check",
        .type = S::kString,
        .doc = "A program that says how the node is, as Nagios' plugins do: 0 OK, 1 WARNING, 2 CRITICAL (the "

@@ -36,7 +36,11 @@ void Health::LookBuiltIn() {
   facts.idle = events_.idle();
   facts.clock_ahead_ms = clock_ahead_ms_;
   facts.image_store_error = image_store_error_;
-  SetComplaint("built-in", JudgeHost(facts, options_.limits));
+  std::vector<std::string> findings = JudgeHost(facts, options_.limits);
+  if (events_.look) {
+    for (std::string& finding : events_.look()) findings.push_back(std::move(finding));
+  }
+  SetComplaint("built-in", std::move(findings));
 }
 
 void Health::RunProgram() {

@@ -32,6 +32,8 @@ class Health {
   struct Events {
     std::function<void(const std::string& reason)> changed;  // empty: well
     std::function<bool()> idle;                              // no step runs here
+    // What else is looked at each time, one sentence for each thing that is wrong; empty: nothing.
+    std::function<std::vector<std::string>()> look{};
   };
   Health(Loop& loop, HealthOptions options, Events events);
   ~Health();

@@ -198,6 +198,18 @@ TEST_F(HealthTest, ACriticalCheckMakesTheNodeUnfitUntilItSaysOtherwise) {
   EXPECT_EQ(reasons_, (std::vector<std::string>{"health check: exit code 2: no GPU left", ""}));
 }
 
+TEST_F(HealthTest, AGpuThatIsLostDrainsTheNodeUntilItIsBack) {
+  std::vector<std::string> lost = {"GPU 0000:47:00.0 has fallen off the bus"};
+  Health health(*loop_, {.folders = {}, .node = "n1"},
+                {[this](const std::string& reason) { reasons_.push_back(reason); }, [] { return false; },
+                 [&] { return lost; }});
+  health.Start();
+  EXPECT_EQ(Look(health), lost[0]);
+  lost.clear();
+  EXPECT_EQ(Look(health), "");
+  EXPECT_EQ(reasons_.back(), "");
+}
+
 TEST_F(HealthTest, WithoutAProgramItIsKnownAtOnce) {
   auto health = Make("");
   health->Start();

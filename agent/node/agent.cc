@@ -21,6 +21,7 @@
 #include "agent/steps/user_word.h"
 #include "api/token_socket.h"
 #include "base/log/log.h"
+#include "base/os/process_name.h"
 #include "launcher/client/broker_client.h"
 #include "slipway/v1/node.pb.h"
 
@@ -64,16 +65,19 @@ struct Agent::Parts {
   void StartHealth();
   void SendCondition(const std::string& reason, bool keep);
   void OnBeatHeard(const v1::HeartbeatAck& ack);
+  void CheckLease();
 
   Loop& loop;
   AgentOptions options;
   BrokerWelcome welcome;
   std::chrono::milliseconds broker_wait{0};
   std::string broker_error;
-  Loop::TimerId broker_timer, heartbeat_timer;
+  Loop::TimerId broker_timer, heartbeat_timer, lease_timer;
   std::chrono::milliseconds heartbeat{5000};
   std::uint64_t beats = 0;
-  WallTime beat_sent{};      // the last of them
+  WallTime beat_sent{};  // the last of them
+  // On CLOCK_BOOTTIME, which a suspended machine does not stop: of that beat, and of the last that was heard.
+  std::uint64_t beat_sent_boot_ms = 0, heard_boot_ms = 0;
   std::string drain_reason;  // the controller may not have heard it yet
   std::uint64_t drained_at_beat = 0;
   MonotonicTime ends_repeated{}, store_read{};
@@ -100,6 +104,7 @@ Agent::Parts::~Parts() {
   *alive = false;
   loop.Cancel(broker_timer);
   loop.Cancel(heartbeat_timer);
+  loop.Cancel(lease_timer);
   if (steps) steps->SetBroker(nullptr, {});
   if (images) images->SetBroker(nullptr);
 }
@@ -135,6 +140,8 @@ Result<> Agent::Parts::Start() {
         }));
   }
   StartHealth();
+  heard_boot_ms = BootMilliseconds();
+  CheckLease();
   ConnectBroker();
   return {};
 }
@@ -257,6 +264,7 @@ void Agent::Parts::Beat() {
   v1::FromNode message;
   message.mutable_heartbeat()->set_sequence(++beats);
   beat_sent = loop.WallNow();
+  beat_sent_boot_ms = BootMilliseconds();
   link->Send(std::move(message));
   if (loop.Now() - ends_repeated >= kRepeatEndsAfter) {
     ends_repeated = loop.Now();
@@ -276,6 +284,7 @@ void Agent::Parts::Beat() {
 void Agent::Parts::OnRegistered(const v1::Registered& registered) {
   heartbeat = std::chrono::milliseconds(std::clamp(registered.heartbeat_interval_ms(), 100U, 600000U));
   Log(Level::kInfo, "registered with the controller", {{"cluster", registered.cluster()}});
+  heard_boot_ms = BootMilliseconds();
   ends_repeated = loop.Now();
   loop.Cancel(heartbeat_timer);
   heartbeat_timer = loop.After(heartbeat, [this] { Beat(); });
@@ -286,10 +295,20 @@ void Agent::Parts::OnRegistered(const v1::Registered& registered) {
 
 void Agent::Parts::OnBeatHeard(const v1::HeartbeatAck& ack) {
   if (ack.sequence() != beats) return;
+  heard_boot_ms = beat_sent_boot_ms;
   if (ack.sequence() > drained_at_beat) drain_reason.clear();
   auto between = beat_sent + (loop.WallNow() - beat_sent) / 2;
   auto here = std::chrono::duration_cast<std::chrono::milliseconds>(between.time_since_epoch()).count();
   health->SetClockAhead(here - ack.time_ms());
+}
+
+// The controller may say again that they run; they end once, and their reports wait for it.
+void Agent::Parts::CheckLease() {
+  if (options.lease.count() == 0) return;
+  auto lease_ms = std::chrono::duration_cast<std::chrono::milliseconds>(options.lease).count();
+  if (BootMilliseconds() - heard_boot_ms > static_cast<std::uint64_t>(lease_ms))
+    steps->KillAll(Cat("LEASE: no controller for ", options.lease.count(), " s"));
+  lease_timer = loop.After(std::chrono::seconds(1), [this] { CheckLease(); });
 }
 
 void Agent::Parts::OnMessage(const v1::ToNode& message) {
@@ -344,6 +363,8 @@ void Agent::Parts::Launch(const v1::LaunchStep& launch) {
   if (!plan) return steps->Refuse(FromProto(launch.step()), plan.error().message);
   if (auto bound = BindRanks(options.facts.topology, plan->spec); !bound)
     return steps->Refuse(FromProto(launch.step()), bound.error().message);
+  if (auto given = GiveRoom(options.room, options.facts.memory_bytes, welcome, *plan); !given)
+    return steps->Refuse(FromProto(launch.step()), given.error().message);
   plan->devices.of_step = DevicesAt(options.allowed_devices);
   auto notes = AddNodeEdits(launch, EditFolders::OfTheHost(), options.devices, *plan);
   if (!notes) return steps->Refuse(FromProto(launch.step()), notes.error().message);
@@ -395,12 +416,12 @@ void Agent::Parts::StartHealth() {
   options.gate.boot_id = options.boot_id;
   options.health.folders = {options.state_dir,
                             options.broker_socket.substr(0, options.broker_socket.rfind('/')), "/tmp"};
-  health = std::make_unique<Health>(loop, options.health,
-                                    Health::Events{[this](const std::string& reason) {
-                                                     if (health->known() || !reason.empty())
-                                                       SendCondition(reason, false);
-                                                   },
-                                                   [this] { return steps->size() == 0; }});
+  health = std::make_unique<Health>(
+      loop, options.health,
+      Health::Events{[this](const std::string& reason) {
+                       if (health->known() || !reason.empty()) SendCondition(reason, false);
+                     },
+                     [this] { return steps->size() == 0; }, [this] { return FindingsOf(options.devices); }});
   gate = std::make_unique<JobGate>(loop, options.gate,
                                    JobGate::Events{[this](std::function<void(const std::string&)> done) {
                                                      health->LookForJob(std::move(done));

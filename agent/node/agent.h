@@ -11,6 +11,7 @@
 #include "agent/health/health.h"
 #include "agent/health/job_gate.h"
 #include "agent/node/facts.h"
+#include "agent/node/job_room.h"
 #include "agent/node/node_gpus.h"
 #include "api/tls.h"
 #include "base/loop/loop.h"
@@ -30,6 +31,8 @@ struct AgentOptions {
   std::string token_socket, client_dir;  // empty: none
   bool private_shm = false;              // StepSpec's
   std::uint64_t private_tmp_bytes = 0;   // StepSpec's
+  JobRoomSettings room;
+  std::chrono::seconds lease{0};  // without the controller for so long, its steps are ended; 0: they run on
   std::string boot_id;
   std::vector<std::string> allowed_devices;  // glob patterns: what every step may open beside the usual ones
   NodeFacts facts;

@@ -135,5 +135,28 @@ TEST_F(AgentLife, AClockThatIsFarFromTheControllersMakesTheNodeUnfit) {
   }));
 }
 
+TEST_F(AgentLife, WithALeaseANodeThatLosesItsControllerEndsItsSteps) {
+  node_->lease = std::chrono::seconds(1);
+  Start();
+  Launch();
+  auto told = [&] { return node_->stepd(kStep) ? node_->stepd(kStep)->Count(StepFrame::kTerminate) : 0; };
+  ASSERT_TRUE(Until([&] { return node_->stepd(kStep) != nullptr; }));
+  EXPECT_EQ(told(), 0);
+  controller_->Stop();
+  EXPECT_TRUE(Until([&] { return told() == 1; }));
+}
+
+TEST_F(AgentLife, WithoutALeaseStepsRunOnWithoutTheirController) {
+  node_->health.interval = std::chrono::seconds(1);
+  Start();
+  Launch();
+  ASSERT_TRUE(Until([&] { return node_->stepd(kStep) != nullptr; }));
+  controller_->Stop();
+  bool later = false;
+  loop_->After(std::chrono::milliseconds(2500), [&] { later = true; });
+  EXPECT_TRUE(Until([&] { return later; }));
+  EXPECT_EQ(node_->stepd(kStep)->Count(StepFrame::kTerminate), 0);
+}
+
 }  // namespace
 }  // namespace slipway

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // slipway-agent --config FILE [--check]
+#include <malloc.h>
+
 #include <csignal>
 #include <cstdio>
 #include <string_view>
@@ -64,6 +66,8 @@ int main(int argc, char** argv) {
         stderr);
     return 2;
   }
+  // gRPC's and the fetch's threads would each keep a heap of their own as large as it ever was.
+  ::mallopt(M_ARENA_MAX, 2);
   if (check) return slipway::Check(argv[2]);
   auto ran = slipway::Run(argv[2]);
   if (ran) return 0;

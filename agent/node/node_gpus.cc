@@ -6,6 +6,7 @@
 #include "base/text/text.h"
 #include "hooks/cdi/devices.h"
 #include "hooks/fabric/fabric.h"
+#include "hooks/gpu/health.h"
 #include "hooks/gpu/nvml.h"
 
 namespace slipway {
@@ -73,17 +74,39 @@ Result<ContainerEdits> EditsOf(const Units& units, const NodeDevices& devices, c
   return edits;
 }
 
+// The NUMA node of a rank's first processor; none where its processors are not its own or not known.
+std::optional<std::uint32_t> NumaOfRank(const StepSpec& spec, const NodeDevices& devices, std::size_t rank) {
+  if (rank >= spec.rank_cpus.size() || spec.rank_cpus[rank].empty()) return {};
+  auto at = devices.numa_of_cpu.find(spec.rank_cpus[rank].front());
+  return at == devices.numa_of_cpu.end() ? std::nullopt : std::optional(at->second);
+}
+
+// `per_task` for each rank: first every rank takes what is on its side of the machine, then what is left.
+std::vector<Units> UnitsByRank(Units left, std::uint32_t per_task, const NodeDevices& devices,
+                               const StepSpec& spec) {
+  std::vector<Units> ranks(spec.ranks[spec.node_index].size());
+  for (bool near : {true, false}) {
+    for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+      auto side = NumaOfRank(spec, devices, rank);
+      for (auto at = left.begin(); at != left.end() && ranks[rank].size() < per_task;) {
+        bool suits = !near || (side && (*at)->numa_node == static_cast<int>(*side));
+        if (suits) ranks[rank].push_back(*at);
+        at = suits ? left.erase(at) : at + 1;
+      }
+    }
+  }
+  return ranks;
+}
+
 // What follows the device nodes: the variables, by rank where each has GPUs of its own.
-void NameGpus(const Units& units, std::uint32_t per_task, const std::string& root, LaunchPlan& plan) {
+void NameGpus(const Units& units, std::uint32_t per_task, const NodeDevices& devices, LaunchPlan& plan) {
   std::size_t ranks = plan.spec.ranks[plan.spec.node_index].size();
   if (per_task == 0 || ranks * per_task != units.size()) {
     ApplyEdits({.env = VisibleOf(units)}, plan.spec);
     return;
   }
-  std::string prefix = root == "/" ? "" : root;
-  for (std::size_t rank = 0; rank < ranks; ++rank) {
-    auto first = units.begin() + static_cast<std::ptrdiff_t>(rank * per_task);
-    Units own(first, first + per_task);
+  std::string prefix = devices.host_root == "/" ? "" : devices.host_root;
+  for (const Units& own : UnitsByRank(units, per_task, devices, plan.spec)) {
     TaskDevices task{.env = VisibleOf(own)};
     for (const GpuUnit* unit : own) {
       for (const std::string& node : unit->device_nodes) {
@@ -142,6 +165,11 @@ Result<NodeDevices> FindNodeDevices(const DeviceSettings& settings) {
   return devices;
 }
 
+std::vector<std::string> FindingsOf(const NodeDevices& devices) {
+  auto host = devices.units.empty() ? Fail(Code::kNotFound, "") : HostTree::At(devices.host_root);
+  return host ? GpuFindings(*host, devices.units) : std::vector<std::string>();
+}
+
 void AddGpuUnits(const NodeDevices& devices, v1::Node& facts) {
   for (const GpuUnit& unit : devices.units) {
     v1::GpuUnit& out = *facts.add_gpu_units();
@@ -172,7 +200,7 @@ Result<> AddNodeDevices(const v1::LaunchStep& launch, NodeDevices& devices,
     Units units = TRY(UnitsById(launch, devices));
     TRY(CheckUnchanged(devices, units));
     TRY(MergeEdits(edits, TRY(EditsOf(units, devices, {.libc = launch.image_libc()}, cdi_folders, notes))));
-    NameGpus(units, launch.gpus_per_task(), devices.host_root, plan);
+    NameGpus(units, launch.gpus_per_task(), devices, plan);
   }
   FenceDevices(edits, plan);
   ApplyEdits(edits, plan.spec);

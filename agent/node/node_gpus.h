@@ -5,6 +5,8 @@
 // Built before the process has a second thread (the driver is asked in a child). Loop's thread only.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,7 @@ struct NodeDevices {
   std::vector<GpuUnit> units;  // of `gpus`; empty: none are offered
   ContainerEdits fabrics;      // of every container of a job
   std::vector<std::string> fabric_names;
+  std::map<std::uint32_t, std::uint32_t> numa_of_cpu;  // NUMA node of each processor; empty: not known
 };
 
 struct DeviceSettings {
@@ -32,14 +35,17 @@ Result<NodeDevices> FindNodeDevices(const DeviceSettings& settings);
 // Its UUID, or for one without: its PCI address, with the number of its slice.
 std::string GpuIdOf(const GpuUnit& unit);
 
+// What is wrong with the GPUs that are offered, one sentence each: the node is drained while there is any.
+std::vector<std::string> FindingsOf(const NodeDevices& devices);
+
 // For Register: `facts.gpu_units`.
 void AddGpuUnits(const NodeDevices& devices, v1::Node& facts);
 
 // What of it every step gets, and the GPUs that its job has here; and for each rank its own, where the job
-// asked for GPUs per task. `cdi_folders`: a site's file that speaks of a vendor's GPUs wins over what we
-// found. kFailedPrecondition names a GPU that is not there any more or does not answer, a driver that was
-// changed, or a C library of the image that is too old. Drivers' files that have moved are found anew. Lines
-// for the log go to `notes`.
+// asked for GPUs per task: those beside the rank's processors first. `cdi_folders`: a site's file that speaks
+// of a vendor's GPUs wins over what we found. kFailedPrecondition names a GPU that is not there any more or
+// does not answer, a driver that was changed, or a C library of the image that is too old. Drivers' files
+// that have moved are found anew. Lines for the log go to `notes`.
 Result<> AddNodeDevices(const v1::LaunchStep& launch, NodeDevices& devices,
                         const std::vector<std::string>& cdi_folders, LaunchPlan& plan,
                         std::vector<std::string>& notes);

@@ -79,6 +79,58 @@ TEST_F(NodeGpusTest, WithGpusPerTaskEachRankHasItsOwn) {
   EXPECT_THAT(plan_.spec.env, Not(Contains(HasSubstr("CUDA_VISIBLE_DEVICES"))));
 }
 
+// Devices that every host has, in the places of a recorded host's.
+TEST_F(NodeGpusTest, TheKernelLetsEachRankOpenItsOwnGpuAndAllOfThemWhatEveryGpuNeeds) {
+  Find();
+  host_.Link("/dev/nvidia0", "/dev/null");
+  host_.Link("/dev/nvidia1", "/dev/zero");
+  host_.Link("/dev/nvidiactl", "/dev/full");
+  ASSERT_TRUE(Add({"GPU-1", "GPU-2"}, 1));
+  using Rules = std::vector<DeviceRule>;
+  // nvidiactl is in both; nvidia-uvm is a file here and no device.
+  EXPECT_EQ(plan_.devices.of_tasks,
+            (std::vector<Rules>{{{'c', 1, 7}, {'c', 1, 3}}, {{'c', 1, 7}, {'c', 1, 5}}}));
+  EXPECT_EQ(plan_.devices.of_step, Rules());
+}
+
+TEST_F(NodeGpusTest, WithoutGpusPerTaskAllRanksMayOpenAllGpusOfTheJobAndNoOther) {
+  Find();
+  host_.Link("/dev/nvidia0", "/dev/null");
+  host_.Link("/dev/nvidia1", "/dev/zero");
+  ASSERT_TRUE(Add({"GPU-2"}));
+  EXPECT_THAT(plan_.devices.of_tasks, IsEmpty());
+  EXPECT_EQ(plan_.devices.of_step, (std::vector<DeviceRule>{{'c', 1, 5}}));
+}
+
+TEST_F(NodeGpusTest, WhereGpusDoNotGoIntoTheRanksAllRanksMayOpenAll) {
+  plan_.spec.ranks = {{0, 1, 2}};
+  Find();
+  host_.Link("/dev/nvidia0", "/dev/null");
+  host_.Link("/dev/nvidia1", "/dev/zero");
+  ASSERT_TRUE(Add({"GPU-1", "GPU-2"}, 1));
+  EXPECT_THAT(plan_.devices.of_tasks, IsEmpty());
+  EXPECT_EQ(plan_.devices.of_step, (std::vector<DeviceRule>{{'c', 1, 3}, {'c', 1, 5}}));
+}
+
+TEST_F(NodeGpusTest, ARankGetsTheGpuOnItsSideOfTheMachine) {
+  Find();  // GPU-1 is on NUMA node 0, GPU-2 on 1
+  devices_.numa_of_cpu = {{0, 0}, {1, 0}, {8, 1}, {9, 1}};
+  plan_.spec.rank_cpus = {{8, 9}, {0, 1}};
+  ASSERT_TRUE(Add({"GPU-1", "GPU-2"}, 1));
+  ASSERT_EQ(plan_.spec.task_devices.size(), 2U);
+  EXPECT_THAT(plan_.spec.task_devices[0].env, ElementsAre("CUDA_VISIBLE_DEVICES=GPU-2"));
+  EXPECT_THAT(plan_.spec.task_devices[1].env, ElementsAre("CUDA_VISIBLE_DEVICES=GPU-1"));
+}
+
+TEST_F(NodeGpusTest, ARankWhoseSideHasNoGpuLeftGetsOneOfTheOther) {
+  Find();
+  devices_.numa_of_cpu = {{8, 1}, {9, 1}};
+  plan_.spec.rank_cpus = {{8}, {9}};
+  ASSERT_TRUE(Add({"GPU-1", "GPU-2"}, 1));
+  EXPECT_THAT(plan_.spec.task_devices[0].env, ElementsAre("CUDA_VISIBLE_DEVICES=GPU-2"));
+  EXPECT_THAT(plan_.spec.task_devices[1].env, ElementsAre("CUDA_VISIBLE_DEVICES=GPU-1"));
+}
+
 TEST_F(NodeGpusTest, OneThatIsGoneAndADriverThatChangedAreNamed) {
   Find();
   EXPECT_THAT(Add({"GPU-7"}).error().message, HasSubstr("GPU GPU-7 is not on this node any more"));

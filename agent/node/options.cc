@@ -22,6 +22,10 @@ Result<AgentOptions> AgentOptionsOf(const Config& config) {
   options.allowed_devices = config.List("agent.devices");
   options.private_shm = config.Bool("agent.private_shm");
   options.private_tmp_bytes = config.Bytes("agent.private_tmp");
+  options.room = {.tmp_bytes = config.Bytes("agent.job_tmp"),
+                  .tmp_bytes_max = config.Bytes("agent.job_tmp_max"),
+                  .shm_bytes = config.Bytes("agent.job_shm")};
+  options.lease = config.Seconds("agent.lease");
   options.health = {
       .program = config.String("agent.health_check"),
       .around_jobs = config.Bool("agent.health_around_jobs"),
@@ -43,6 +47,8 @@ Result<AgentOptions> AgentOptionsOf(const Config& config) {
                                          .fabrics = config.String("agent.fabrics") == "auto",
                                          .host_root = config.String("agent.host_root"),
                                          .cache_file = options.state_dir + "/gpus"}));
+  for (const Processor& processor : options.facts.topology.processors)
+    options.devices.numa_of_cpu[processor.cpu] = processor.numa;
   return options;
 }
 

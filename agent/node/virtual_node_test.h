@@ -31,6 +31,7 @@ struct VirtualNode {
         .facts = {.cores = 2, .sockets = 1, .numa_nodes = 1, .memory_bytes = 1 << 30, .arch = "amd64"}};
     options.health = health;
     options.gate = gate;
+    options.lease = lease;
     if (port != 0) options.listen = Cat("127.0.0.1:", port);
     auto started = Agent::Start(loop, std::move(options));
     ASSERT_TRUE(started) << started.error().message;
@@ -49,6 +50,7 @@ struct VirtualNode {
   std::uint64_t image_cache_bytes = 1 << 30;
   HealthOptions health;
   GateOptions gate;
+  std::chrono::seconds lease{0};
 };
 
 }  // namespace slipway

@@ -18,10 +18,17 @@ bool IsBelow(std::string_view path, std::string_view dir) {
 std::vector<Mount> MountsOf(const StepSpec& spec) {
   std::vector<Mount> mounts;
   mounts.push_back({.type = Mount::kProc, .target = "/proc"});
-  mounts.push_back(
-      {.type = Mount::kDev, .target = "/dev", .options = spec.private_shm ? "ownshm" : std::string()});
+  mounts.push_back({.type = Mount::kDev,
+                    .target = "/dev",
+                    .options = spec.private_shm || !spec.job_shm.empty() ? "ownshm" : ""});
   mounts.push_back({.type = Mount::kSys, .target = "/sys"});
+  if (!spec.job_shm.empty())
+    mounts.push_back({.type = Mount::kBind, .source = spec.job_shm, .target = "/dev/shm"});
   for (const char* folder : {"/tmp", "/var/tmp"}) {
+    if (!spec.job_tmp.empty()) {
+      mounts.push_back({.type = Mount::kBind, .source = spec.job_tmp, .target = folder});
+      continue;
+    }
     mounts.push_back(spec.private_tmp_bytes == 0
                          ? Bind(folder, false, true)
                          : Mount{.type = Mount::kTmpfs,

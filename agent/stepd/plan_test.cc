@@ -96,6 +96,24 @@ TEST(LaunchPlan, PrivateFoldersOfAStepAreGoneWithIt) {
   EXPECT_TRUE(DecodeLaunchSpec(EncodeLaunchSpec(*launch)));
 }
 
+TEST(LaunchPlan, FoldersOfTheJobTakeThePlaceOfTheStepsAndOfTheNodes) {
+  StepSpec spec = TwoNodes();
+  spec.private_tmp_bytes = 1 << 30;
+  spec.job_tmp = "/run/slipway/jobs/7.1/tmp";
+  spec.job_shm = "/run/slipway/jobs/7.1/shm";
+  auto launch = PlanLaunch(spec);
+  ASSERT_TRUE(launch);
+  std::map<std::string, std::string> sources;
+  for (const Mount& mount : launch->mounts) {
+    EXPECT_TRUE(mount.target != "/dev" || mount.options == "ownshm");
+    EXPECT_NE(mount.type == Mount::kTmpfs && mount.target != kSessionTarget, true) << mount.target;
+    sources[mount.target] = mount.source;
+  }
+  EXPECT_EQ(sources["/tmp"], spec.job_tmp);
+  EXPECT_EQ(sources["/var/tmp"], spec.job_tmp);
+  EXPECT_EQ(sources["/dev/shm"], spec.job_shm);
+}
+
 TEST(LaunchPlan, GivesEachRankItsOwnProcessorsOrAllOfTheStep) {
   StepSpec spec = TwoNodes();
   spec.cpus = {4, 5, 6, 7};

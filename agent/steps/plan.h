@@ -31,6 +31,7 @@ struct LaunchPlan {
   StepSpec spec;
   SignedCredential credential;  // passed on to the broker unchanged
   StepDevices devices;          // that the ranks may open
+  JobRoom room;                 // of its job here
   std::vector<std::string> addresses;
   std::uint64_t image_bytes = 0;
   bool stream_output = false;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <utility>
 
 #include "agent/steps/user_word.h"
 #include "base/log/log.h"
@@ -121,6 +122,17 @@ void StepTable::Kill(const StepId& step, const std::string& reason) {
   }
   // Nothing of it is here (it never arrived): say so in the way that is expected of a kill.
   Perform(step, Make(step).machine.OnKill(Cat(reason, " before it reached this node"), kGrace_s));
+}
+
+void StepTable::KillAll(const std::string& reason) {
+  std::vector<StepId> running;
+  for (const auto& [id, entry] : steps_) {
+    if (!entry->machine.news().last() && !std::exchange(entry->told_to_end, true)) running.push_back(id);
+  }
+  for (const StepId& id : running) {
+    Log(Level::kWarn, "a step is ended", {{"step", ToString(id)}, {"reason", reason}});
+    Kill(id, reason);
+  }
 }
 
 void StepTable::Signal(const StepId& step, std::int32_t signal_number) {
@@ -341,7 +353,8 @@ void StepTable::AskBroker(const StepId& step, Entry& entry) {
     return MakeSealedMemfd("slipway-step-spec", bytes);
   }();
   if (!memfd) return answer(Failure(std::move(memfd).error()));
-  broker_->StartStep(entry.plan->credential, entry.plan->devices, std::move(*memfd), Guarded(answer));
+  broker_->StartStep(entry.plan->credential, entry.plan->devices, entry.plan->room, std::move(*memfd),
+                     Guarded(answer));
 }
 
 void StepTable::Connect(const StepId& step) {

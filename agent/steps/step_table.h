@@ -53,6 +53,7 @@ class StepTable {
   // A launch that could not even be read, or that the node is not fit for.
   void Refuse(const StepId& step, const std::string& reason, StepNews::End end = StepNews::kLaunchFailed);
   void Kill(const StepId& step, const std::string& reason);
+  void KillAll(const std::string& reason);  // that has not ended; again: nothing more
   // Ends what is left of that attempt, then has the broker let the job's namespaces go; `done` may never come
   // (the broker is away): the controller asks again. A launch of it that comes late is refused.
   void EndJob(std::uint64_t job, std::uint32_t attempt, std::function<void()> done);
@@ -78,8 +79,9 @@ class StepTable {
     KnownStep known;
     std::optional<LaunchPlan> plan;  // until it has started
     std::unique_ptr<StepdLink> link;
-    bool attached = false;  // stepd has answered; it may be told things
-    bool frozen = false;    // by a SIGSTOP of ours
+    bool attached = false;     // stepd has answered; it may be told things
+    bool frozen = false;       // by a SIGSTOP of ours
+    bool told_to_end = false;  // by KillAll
     Loop::TimerId timer, connect_timer, end_timer;
     std::deque<StepOutput> held_output;
     std::size_t held_bytes = 0;

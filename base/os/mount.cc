@@ -59,6 +59,12 @@ Result<> Setattr(int mount_fd, const mount_attr& attributes, bool recursive) {
 }
 }  // namespace
 
+Result<> MountTmpfs(const std::string& path, const std::vector<FsParameter>& parameters) {
+  UniqueFd made = TRY(MountNew("tmpfs", parameters, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
+  UniqueFd folder = TRY(Open(path, O_PATH | O_DIRECTORY));
+  return AttachMount(made.get(), folder.get());
+}
+
 Result<> SetMountAttributes(int mount_fd, std::uint64_t set, std::uint64_t clear, bool recursive) {
   mount_attr attributes{};
   attributes.attr_set = set;

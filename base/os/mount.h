@@ -25,6 +25,8 @@ Result<UniqueFd> MountNew(const char* type, const std::vector<FsParameter>& para
 Result<UniqueFd> OpenTreeClone(int dir_fd, const std::string& path, bool recursive);
 // Attaches a detached mount to the object that target_fd (O_PATH) refers to.
 Result<> AttachMount(int mount_fd, int target_fd, const char* name = "");  // on it, or on `name` in it
+// A new tmpfs on the folder `path`, which nobody else can exchange meanwhile; nosuid, nodev.
+Result<> MountTmpfs(const std::string& path, const std::vector<FsParameter>& parameters);
 Result<> SetMountAttributes(int mount_fd, std::uint64_t set, std::uint64_t clear, bool recursive);
 // Shows what lies on a detached mount as owned by 0:0 as owned by uid:gid instead, and everything else as
 // nobody's; sys_errno EINVAL where the kernel cannot for this file system (squashfs before Linux 6.2).

@@ -13,6 +13,7 @@
 #include "base/text/units.h"
 #include "cli/remote/site_options.h"
 #include "launcher/spec/resource_limits.h"
+#include "launcher/spec/step_spec.h"
 #include "launcher/spec/task_binding.h"
 
 namespace slipway::cli {
@@ -93,6 +94,8 @@ Result<> DescribeBinding(const Parsed& options, v1::Program& program) {
   TRY(add("hint", kHintVariable, ParseHint(hint)));
   TRY(add("mem-bind", kMemBindVariable, CheckMemBind(options.Value("mem-bind"))));
   TRY(BindRequestOf({Cat(kCpuBindVariable, "=", bind), Cat(kHintVariable, "=", hint)}));
+  if (options.Has("tmp"))
+    program.add_env(Cat(kJobTmpVariable, "=", TRY_CONTEXT(ParseBytes(options.Value("tmp"), kMiB), "--tmp")));
   if (!options.Has("propagate")) return {};
   std::string limits = TRY_CONTEXT(OwnResourceLimits(options.Value("propagate")), "--propagate");
   if (!limits.empty()) program.add_env(Cat(kResourceLimitsVariable, "=", limits));
@@ -124,6 +127,10 @@ std::vector<Option> ResourceOptions() {
        .type = Option::kString,
        .value_name = "SIZE",
        .help = "memory per node, in MiB without a suffix (K, M, G, T)"},
+      {.name = "tmp",
+       .type = Option::kString,
+       .value_name = "SIZE",
+       .help = "a /tmp of the job's own on each node, so large, in MiB without a suffix (K, M, G, T)"},
       {.name = "mem-per-cpu", .type = Option::kString, .value_name = "SIZE", .help = "memory per core"},
       {.name = "time",
        .letter = 't',

@@ -30,12 +30,13 @@ struct NvmlGpu {
   bool lost = false;  // it does not answer any more; the rest is empty
   std::string name, uuid;
   std::uint64_t memory_bytes = 0;
+  std::uint64_t uncorrectable = 0;  // memory errors since the driver was loaded; 0 where it has no ECC
   bool mig = false;
   std::vector<NvmlSlice> slices;
   std::vector<std::string> links;  // PCI address of the other end of each: a GPU or a switch
 };
 void Fields(auto& archive, IsA<NvmlGpu> auto& v) {
-  archive(v.pci, v.lost, v.name, v.uuid, v.memory_bytes, v.mig, v.slices, v.links);
+  archive(v.pci, v.lost, v.name, v.uuid, v.memory_bytes, v.uncorrectable, v.mig, v.slices, v.links);
 }
 struct NvmlAnswer {
   std::string driver;  // version of the kernel module

@@ -96,6 +96,7 @@ TEST(DiscoverGpus, WhatNvmlKnowsBeyondTheFilesIsTaken) {
   PutNvidiaCard(host, {.pci = "0000:01:00.0", .uuid = "GPU-?"});
   PutNvidiaCard(host, {.pci = "0000:02:00.0", .minor = 1});
   PutNvidiaCard(host, {.pci = "0000:03:00.0", .minor = 2});
+  PutNvidiaCard(host, {.pci = "0000:04:00.0", .minor = 3});
   host.Files({{"/proc/driver/nvidia/capabilities/gpu1/mig/gi9/access", "DeviceFileMinor: 84\n"},
               {"/proc/driver/nvidia/capabilities/gpu1/mig/gi9/ci0/access", "DeviceFileMinor: 85\n"}});
   host.Devices({"/dev/nvidia-caps/nvidia-cap84", "/dev/nvidia-caps/nvidia-cap85"});
@@ -104,13 +105,14 @@ TEST(DiscoverGpus, WhatNvmlKnowsBeyondTheFilesIsTaken) {
   GpuInventory found = DiscoverGpus(host.tree(), &child);
   EXPECT_THAT(found.notes, IsEmpty());
   EXPECT_EQ(found.drivers.at(0).cuda, "12.4");
-  ASSERT_EQ(found.gpus.size(), 3U);
+  ASSERT_EQ(found.gpus.size(), 4U);
   EXPECT_EQ(found.gpus[0].uuid, "GPU-1");
   EXPECT_EQ(found.gpus[0].memory_bytes, 40ULL << 30);
   ASSERT_EQ(found.gpus[0].links.size(), 1U);
   EXPECT_EQ(found.gpus[0].links[0].peer, 1U);
   EXPECT_EQ(found.gpus[0].links[0].count, 4U);
   EXPECT_THAT(found.gpus[2].fault, HasSubstr("lost"));
+  EXPECT_THAT(found.gpus[3].fault, HasSubstr("uncorrectable memory errors: 3"));
   auto units = UnitsOf(found);
   ASSERT_EQ(units.size(), 2U);
   EXPECT_EQ(units[1].type, "a100_1g.5gb");

@@ -175,6 +175,8 @@ void TakeNvml(const NvmlAnswer& said, GpuInventory& inventory, GpuDriver& driver
         if (gpu.fault.empty()) gpu.fault = "the driver has lost it: it needs a reset or a reboot";
         continue;
       }
+      if (one.uncorrectable != 0 && gpu.fault.empty())
+        gpu.fault = Cat("it has uncorrectable memory errors: ", one.uncorrectable, "; it needs a reset");
       if (!one.name.empty()) gpu.model = one.name;
       if (!one.uuid.empty()) gpu.uuid = one.uuid;
       gpu.memory_bytes = one.memory_bytes;

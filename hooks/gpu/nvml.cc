@@ -104,6 +104,10 @@ class Question {
     gpu.name = Text("nvmlDeviceGetName", device);
     gpu.uuid = Text("nvmlDeviceGetUUID", device);
     gpu.memory_bytes = memory.total;
+    unsigned long long errors = 0;
+    constexpr int kUncorrected = 1, kVolatile = 0;  // nvmlMemoryErrorType_t, nvmlEccCounterType_t
+    if (nvml_.Call("nvmlDeviceGetTotalEccErrors", device, kUncorrected, kVolatile, &errors) == kSuccess)
+      gpu.uncorrectable = errors;
     unsigned mode = 0, pending = 0;
     gpu.mig = nvml_.Call("nvmlDeviceGetMigMode", device, &mode, &pending) == kSuccess && mode == 1;
     if (gpu.mig) AddSlices(device, gpu);

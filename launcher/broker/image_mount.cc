@@ -51,10 +51,7 @@ Result<> EnterPrivateMounts(const BrokerConf& conf) {
   if (::unshare(CLONE_NEWNS) < 0) return ErrnoFail("unshare(CLONE_NEWNS)");
   if (::mount(nullptr, "/", nullptr, MS_SLAVE | MS_REC, nullptr) < 0)
     return ErrnoFail("making mounts slaves");
-  UniqueFd tmpfs = TRY(MountNew("tmpfs", {{"mode", "0711"}, {"size", "1m"}, {"nr_inodes", "4096"}},
-                                MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
-  UniqueFd target = TRY(Open(conf.mounts_dir(), O_PATH | O_DIRECTORY));
-  return AttachMount(tmpfs.get(), target.get());
+  return MountTmpfs(conf.mounts_dir(), {{"mode", "0711"}, {"size", "1m"}, {"nr_inodes", "4096"}});
 }
 
 Result<UniqueFd> MountStoreImage(const BrokerConf& conf, const std::string& digest) {

@@ -43,10 +43,7 @@ Result<> CopyIntoRoot(const std::string& root, const std::string& path) {
 Result<> EnterEmptyRoot(const std::string& scratch) {
   if (::mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr) < 0)
     return ErrnoFail("making mounts private");
-  UniqueFd tmpfs =
-      TRY(MountNew("tmpfs", {{"mode", "0755"}, {"size", "64k"}}, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
-  UniqueFd under = TRY(Open(scratch, O_PATH | O_DIRECTORY));
-  TRY(AttachMount(tmpfs.get(), under.get()));
+  TRY(MountTmpfs(scratch, {{"mode", "0755"}, {"size", "64k"}}));
   for (const char* path : {"/usr", "/lib", "/lib64"}) TRY(CopyIntoRoot(scratch, path));
   UniqueFd root = TRY(Open(scratch, O_RDONLY | O_DIRECTORY));
   TRY(SetMountAttributes(root.get(), kLocked, 0, false));

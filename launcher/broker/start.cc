@@ -6,6 +6,7 @@
 
 #include "launcher/broker/host_rules.h"
 #include "launcher/broker/image_mount.h"
+#include "launcher/broker/job_folder.h"
 #include "launcher/broker/stepd_birth.h"
 #include "launcher/broker/steps.h"
 
@@ -31,6 +32,7 @@ struct StepKeeper::Made {
       auto removed = RemoveTree(keeper.Folder(step));
     keeper.world_.images.Release(step);
     if (new_job) {
+      RemoveJobFolder(keeper.world_.conf, step);
       keeper.jobs_.erase(JobKey(step));
       if (keeper.world_.holder != nullptr) [[maybe_unused]]
         auto dropped = keeper.world_.holder->Drop(JobKey(step));
@@ -41,7 +43,7 @@ struct StepKeeper::Made {
   bool kept = false, folder_made = false, new_job = false;
   StepCgroup cgroup;
   std::string image_path;
-  const StepDevices* devices = nullptr;
+  const slipway::StartStep* request = nullptr;
   UniqueFd listen, status, log;
   std::optional<HalfBorn> init, stepd;
 };
@@ -63,7 +65,7 @@ Result<> StepKeeper::Start(const slipway::StartStep& request, UniqueFd spec) {
   TRY(OpenStoreImage(world_.conf, credential.image_digest));
   TRY(world_.marks.Use({credential.epoch, credential.step, credential.oldest_live_job}));
   Made made(*this, credential.step);
-  made.devices = &request.devices;
+  made.request = &request;
   TRY_CONTEXT(Make(credential, spec.get(), made), Cat("step ", ToString(credential.step)));
   return {};
 }
@@ -73,7 +75,8 @@ Result<> StepKeeper::Make(const LaunchCredential& credential, int spec_fd, Made&
   made.image_path = TRY(world_.images.Use(credential.image_digest, credential.step,
                                           credential.changes_image ? &user : nullptr));
   TRY(MakeFolder(credential, made));
-  made.cgroup = TRY(world_.cgroups.Make(credential.step, credential.limits, *made.devices, credential.uid));
+  made.cgroup =
+      TRY(world_.cgroups.Make(credential.step, credential.limits, made.request->devices, credential.uid));
   TRY(BearBoth(credential, spec_fd, made));
   RunRecord record = RecordOf(credential, made);
   record.init = TRY(NameOf(made.init->pid()));
@@ -143,8 +146,10 @@ Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, M
     made.init = TRY(BearRootless(plan, world_.entry));
   } else {
     plan.join = TRY(JoinableNamespaces(credential.step));
-    made.init = TRY_CONTEXT(BearContainer(plan, world_.entry), "making the container's namespaces");
     made.new_job = plan.join == nullptr;
+    TRY_CONTEXT(MakeJobFolder(world_.conf, credential.step, identity, made.request->room),
+                "the job's folder");
+    made.init = TRY_CONTEXT(BearContainer(plan, world_.entry), "making the container's namespaces");
     if (made.new_job) TRY(KeepNamespaces(credential.step, made.init->pid()));
   }
   StepdPlan stepd{.program = world_.conf.stepd,
@@ -180,6 +185,7 @@ Result<> StepKeeper::EndJob(const StepId& job) {
   jobs_.erase(key);
   if (world_.holder != nullptr) TRY(world_.holder->Drop(key));
   world_.cgroups.RemoveJob(job);
+  RemoveJobFolder(world_.conf, job);
   return {};
 }
 

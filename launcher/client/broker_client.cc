@@ -63,9 +63,9 @@ void BrokerClient::RemoveImage(const std::string& digest, Done done) {
   Ask(BrokerFrame::kRemoveImage, ImageRequest{.digest = digest}, {},
       Expect(BrokerFrame::kDone, std::move(done)));
 }
-void BrokerClient::StartStep(const SignedCredential& credential, StepDevices devices,
+void BrokerClient::StartStep(const SignedCredential& credential, StepDevices devices, JobRoom room,
                              UniqueFd step_spec_memfd, Done done) {
-  slipway::StartStep request{.credential = credential, .devices = std::move(devices)};
+  slipway::StartStep request{.credential = credential, .devices = std::move(devices), .room = room};
   Ask(BrokerFrame::kStartStep, std::move(request), std::move(step_spec_memfd),
       Expect(BrokerFrame::kStarted, std::move(done)));
 }

@@ -45,8 +45,8 @@ class BrokerClient {
   void AdmitImage(const std::string& digest, UniqueFd file, Done done);
   void RemoveImage(const std::string& digest, Done done);
   void ListImages(std::function<void(Result<std::vector<StoredImage>>)> done);
-  void StartStep(const SignedCredential& credential, StepDevices devices, UniqueFd step_spec_memfd,
-                 Done done);
+  void StartStep(const SignedCredential& credential, StepDevices devices, JobRoom room,
+                 UniqueFd step_spec_memfd, Done done);
   void FreezeStep(StepId step, bool frozen, Done done);
   void KillStep(StepId step, Done done);
   void EndJob(StepId step, Done done);

@@ -77,7 +77,7 @@ TEST_F(BrokerClientTest, MatchesAnswersThatOvertakeOneAnother) {
 TEST_F(BrokerClientTest, CarriesDescriptorsBothWays) {
   bool done = false;
   UniqueFd spec = std::move(*MakeSealedMemfd("spec", "the spec"));
-  client_->StartStep(SignedCredential{"body", "signature"}, {}, std::move(spec), [](Result<>) {});
+  client_->StartStep(SignedCredential{"body", "signature"}, {}, {}, std::move(spec), [](Result<>) {});
   Received start = Receive();
   EXPECT_EQ(Decode<slipway::StartStep>(start.payload, "test")->credential.body, "body");
   ASSERT_EQ(start.fds.size(), 1u);

@@ -16,7 +16,7 @@
 
 namespace slipway {
 
-inline constexpr std::uint32_t kBrokerProtocolVersion = 3;
+inline constexpr std::uint32_t kBrokerProtocolVersion = 4;
 
 enum class BrokerFrame : std::uint16_t {
   // requests
@@ -101,12 +101,24 @@ void Fields(auto& archive, IsA<DeviceRule> auto& v) { archive(v.type, v.major, v
 void Fields(auto& archive, IsA<StepDevices> auto& v) { archive(v.of_step, v.of_tasks); }
 inline constexpr std::size_t kDeviceTasksMax = 128;  // of StepDevices::of_tasks
 
+// Of the job's own on this node, shared by its steps and gone with it: how much in `tmp` and `shm` of its
+// folder. Made with the job's first step that asks. 0: none. Refused where the broker is rootless.
+struct JobRoom {
+  std::uint64_t tmp_bytes = 0, shm_bytes = 0;
+};
+void Fields(auto& archive, IsA<JobRoom> auto& v) { archive(v.tmp_bytes, v.shm_bytes); }
+inline constexpr const char *kJobTmp = "/tmp", *kJobShm = "/shm";
+inline std::string JobFolder(const std::string& run_dir, const StepId& job) {
+  return Cat(run_dir, "/jobs/", job.job, ".", job.attempt);
+}
+
 struct StartStep {
   std::uint64_t id = 0;
   SignedCredential credential;
   StepDevices devices;
+  JobRoom room;
 };
-void Fields(auto& archive, IsA<StartStep> auto& v) { archive(v.id, v.credential, v.devices); }
+void Fields(auto& archive, IsA<StartStep> auto& v) { archive(v.id, v.credential, v.devices, v.room); }
 
 struct StepRequest {
   std::uint64_t id = 0;

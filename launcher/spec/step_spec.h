@@ -27,6 +27,9 @@ struct TaskDevices {
 };
 void Fields(auto& archive, IsA<TaskDevices> auto& v) { archive(v.env, v.nodes); }
 
+// --tmp, in bytes: travels in the job's environment, so that each of its steps says the same.
+inline constexpr const char* kJobTmpVariable = "SLIPWAY_JOB_TMP";
+
 struct StepSpec {
   std::uint32_t version = 1;
   StepId step;
@@ -83,6 +86,9 @@ struct StepSpec {
   // The step's own, gone with it; else the node's.
   bool private_shm = false;             // /dev/shm
   std::uint64_t private_tmp_bytes = 0;  // /tmp and /var/tmp, each so large at most; 0: the node's
+  // The job's, which its steps here share: folders as the container's init sees them before it has a root.
+  // Not empty: in the place of the step's own and the node's.
+  std::string job_tmp, job_shm;
 };
 void Fields(auto& archive, IsA<StepSpec> auto& v) {
   archive(v.version, v.step, v.cluster, v.job_name, v.user, v.home, v.shell, v.uid, v.gid, v.nodes,
@@ -91,7 +97,7 @@ void Fields(auto& archive, IsA<StepSpec> auto& v) {
           v.image_digest, v.image_path, v.mounts, v.writable_tmpfs, v.hooks, v.stdin_path, v.stdout_path,
           v.stderr_path, v.append_output, v.interactive_stdin, v.time_limit_s, v.kill_grace_s,
           v.wireup_timeout_s, v.kill_on_bad_exit, v.client_dir, v.agent_uid, v.task_devices, v.private_shm,
-          v.private_tmp_bytes);
+          v.private_tmp_bytes, v.job_tmp, v.job_shm);
 }
 
 inline constexpr std::size_t kStepSpecBytesMax = 64 << 20;

@@ -93,6 +93,29 @@ class NodeLife(t.ClusterTest):
         for folder in ("/tmp", "/var/tmp", "/dev/shm"):
             self.assertFalse(pathlib.Path(folder, mark).exists(), folder)
 
+    @unittest.skipUnless(t.ROOT, "without root each step has its own")
+    def test_a_jobs_tmp_is_of_the_size_it_asked_for_shared_by_its_steps_and_gone_with_it(self):
+        for node in ("n1", "n2"):
+            self.cluster.set_agent(node, job_shm="8M", job_tmp_max="32M")
+        t.wait_until("both are up", lambda: all(self.cluster.node(n)["state"] == "UP" for n in ("n1", "n2")))
+        out = self.site / "out"
+        step = "slipway launch -n 1 -- sh -c"
+        job = self.cluster.submit("--image", "tiny", "-N1", "-n1", "--tmp=16M", "--output", out, "--wrap", "; ".join([
+            "ln -s /etc/passwd /tmp/link", f"{step} 'echo one > /tmp/a; echo two > /dev/shm/b; head -c 64M /dev/zero > /tmp/big'",
+            f"{step} 'cat /tmp/a /dev/shm/b; stat -c %s /tmp/big; ls /var/tmp'"]))
+        self.assertIsNotNone(self.cluster.wait_end(job))
+        text = out.read_text()
+        self.assertIn("No space left", text)
+        self.assertIn("one\ntwo\n", text)
+        size = max(int(line) for line in text.splitlines() if line.isdigit())
+        self.assertTrue(15 << 20 < size <= 16 << 20, text)
+        self.assertIn("link", text)
+        t.wait_until("its folder is gone", lambda: not any(f for f in self.cluster.state.rglob("run/jobs/*")))
+        again = self.cluster.wait_end(self.cluster.submit("--image", "tiny", "--tmp=16M", "--output", out, "--wrap", "test ! -e /tmp/a"))
+        self.assertEqual(again["state"], "COMPLETED", again)
+        refused = self.cluster.wait_end(self.cluster.submit("--image", "tiny", "--tmp=64M", "--output", out, "--wrap", "true"))
+        self.assertIn("this node gives a job 32 MiB at most (agent.job_tmp_max)", str(refused))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -68,14 +68,18 @@ class Node:
                         found.append(f"{folder}/{name}")
         return found
 
+    def ipc(self, kind):
+        head, *rows = text(f"/proc/sysvipc/{kind}").splitlines()
+        return sum(int(row.split()[head.split().index("uid")]) == self.uid for row in rows)
+
     def left(self):
-        # Others mount on this machine, too: what is ours names the cluster's folder, or is in the holder's namespace alone.
+        # Others mount on this machine, too: what is ours names the cluster's folder.
         state, host = str(self.cluster.state), text("/proc/self/mountinfo")
-        mounts = [line for line in (host + text(f"/proc/{self.daemons['broker']}/mountinfo")).splitlines() if state in line or "slipway" in line]
+        mounts = [line for line in (host + text(f"/proc/{self.daemons['broker']}/mountinfo")).splitlines() if state in line]
         loops = [text(file) for file in pathlib.Path("/sys/block").glob("loop*/loop/backing_file")]
         return {"processes": self.processes(), "mounts": len(mounts), "FUSE mounts": sum(" - fuse" in m and " - fusectl" not in m for m in mounts),
                 "loop devices": sum(state in file for file in loops),
-                "System V IPC": sum(len(text(f"/proc/sysvipc/{kind}").splitlines()) - 1 for kind in ("shm", "sem", "msg")),
+                "System V IPC": sum(self.ipc(kind) for kind in ("shm", "sem", "msg")),
                 "cgroups": self.cgroups(), "files": self.files(),
                 "run folders": sorted(os.listdir(next(self.cluster.state.rglob("n1/run/steps")))),
                 **{f"descriptors of {name}": descriptors(pid) for name, pid in self.daemons.items()}}

@@ -103,7 +103,7 @@ class Broker:
                 return kind, message[2:]
 
     def greet(self):
-        self.send(HELLO, struct.pack("<I", 3))  # kBrokerProtocolVersion
+        self.send(HELLO, struct.pack("<I", 4))  # kBrokerProtocolVersion
         return self.receive()
 
     def ask(self, kind, payload=b"", fds=()):

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A library with NVML's face: two GPUs joined by four links, the second in MIG mode with one device, and a
-// third that is lost.
+// third that is lost; a fourth has uncorrectable memory errors.
 #include <cstdint>
 #include <cstring>
 
@@ -37,7 +37,7 @@ int nvmlSystemGetCudaDriverVersion_v2(int* version) {
   return kSuccess;
 }
 int nvmlDeviceGetCount_v2(unsigned* count) {
-  *count = 3;
+  *count = 4;
   return kSuccess;
 }
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, void** device) {
@@ -51,6 +51,11 @@ int nvmlDeviceGetPciInfo_v3(void* device, PciInfo* pci) {
 int nvmlDeviceGetMemoryInfo(void* device, Memory* memory) {
   memory->total = Id(device) == 100 ? 5ULL << 30 : 40ULL << 30;
   return Id(device) == 3 ? kLost : kSuccess;
+}
+int nvmlDeviceGetTotalEccErrors(void* device, int type, int counter, unsigned long long* errors) {
+  if (Id(device) == 1) return kNotSupported;
+  *errors = Id(device) == 4 && type == 1 && counter == 0 ? 3 : 0;
+  return kSuccess;
 }
 int nvmlDeviceGetName(void* device, char* to, unsigned size) {
   return Say(Id(device) == 100 ? "NVIDIA A100-SXM4-40GB MIG 1g.5gb" : "NVIDIA A100-SXM4-40GB", to, size);

@@ -275,8 +275,10 @@ struct BrokerFixture : testing::Test {
   }
   Reply StartSigned(const SignedCredential& credential, std::string_view spec = "fake") {
     UniqueFd memfd = MakeSealedMemfd("spec", spec).value();
-    return agent->Ask(EncodeFrame(BrokerFrame::kStartStep, StartStep{7, credential}), {memfd.get()}).value();
+    return agent->Ask(EncodeFrame(BrokerFrame::kStartStep, StartStep{7, credential, {}, room}), {memfd.get()})
+        .value();
   }
+  JobRoom room;  // that the next starts ask for
   Reply Start(const LaunchCredential& credential, std::string_view spec = "fake") {
     return StartSigned(SignCredential(credential, *key), spec);
   }

@@ -57,6 +57,18 @@ inline std::string Attack(const std::string& image) {
     // A process of the container that no signal ends.
     if (message->bytes == "deaf" && ::fork() == 0)
       AnswerNobody("/tmp", Asker::kOurselves, [&] { say(Cat("deaf ", ::getpid())); });
+    // As much as goes into a file, and how it ended.
+    if (message->bytes.starts_with("fill ")) {
+      UniqueFd file = Open(message->bytes.substr(5), O_WRONLY | O_CREAT, 0600).value_or(UniqueFd());
+      const std::string page(4096, 'x');
+      int pages = 0;
+      while (::write(file.get(), page.data(), page.size()) == 4096) ++pages;
+      say(Cat(message->bytes, ": ", pages, " ", Name(errno)));
+    }
+    if (message->bytes.starts_with("read ")) {
+      auto text = ReadFile(message->bytes.substr(5));
+      say(Cat(message->bytes, ": ", text ? Cat(text->size(), " bytes") : Name(text.error().sys_errno)));
+    }
     if (message->bytes.starts_with("access ") && ::fork() == 0) {
       say(Cat("asks ", ::getpid()));
       ::_exit(::access(message->bytes.c_str() + 7, F_OK));
