@@ -136,7 +136,7 @@ class TheRunningBroker(t.ClusterTest):
         self.addCleanup(os.close, fd)
         os.write(fd, b"spec")
         body, signature = self.signed()
-        h.error_of(self.broker.ask(h.START_STEP, h.string(body) + h.string(signature), [fd]))
+        h.error_of(self.broker.ask(h.START_STEP, h.string(body) + h.string(signature) + h.START_TAIL, [fd]))
 
     def test_malformed_frames_end_the_connection_and_nothing_else(self):
         before = self.cluster.pid("n1-broker")

@@ -12,6 +12,7 @@ import socket
 import struct
 
 HELLO, ADMIT_IMAGE, REMOVE_IMAGE, LIST_IMAGES, START_STEP, KILL_STEP, END_JOB, LIST_STEPS, IMPORT, FORGET_STEP = range(1, 11)
+START_TAIL = struct.pack("<IIQQ", 0, 0, 0, 0)  # no devices of the step or of tasks, no room of the job's own
 WELCOME, DONE, ERROR, STARTED, STEPS, IMPORTED, IMAGES = range(32, 39)
 STEP_GONE = 48
 PERMISSION_DENIED = 7  # gRPC's numbers
@@ -114,7 +115,7 @@ class Broker:
     def start(self, body, signature, spec=b"not a step spec"):
         fd = sealed_memfd(spec)
         try:
-            return self.ask(START_STEP, string(body) + string(signature) + struct.pack("<II", 0, 0), [fd])  # no devices
+            return self.ask(START_STEP, string(body) + string(signature) + START_TAIL, [fd])
         finally:
             os.close(fd)
 
