@@ -71,6 +71,19 @@ TEST(Network, AWishForOneSwitchIsPlannedForWhenThatOneIsFree) {
   EXPECT_EQ(planned->at.us - c.now.us, 2'060'000'000) << "n2's job ends then; n5 is free sooner, n6 is not";
 }
 
+// It was admitted, and waited for ever (chaos seeds 188, 536, 5000603).
+TEST(Network, TasksThatOneNodeCannotHoldAreRefusedWhenOneNodeOnTwoSwitchesIsAskedFor) {
+  TestCluster c(8, 4, 8 << 20, Tree());
+  JobSpec spec = WideJob(1, 5);
+  for (std::uint32_t switches : {0U, 1U, 2U}) {
+    spec.resources.switches = switches;
+    EXPECT_FALSE(c.TrySubmit(spec).has_value()) << switches;
+  }
+  spec.resources.nodes_max = 2;
+  JobId runs = c.Submit(spec);
+  EXPECT_EQ(c.StateOf(runs), "STARTING");
+}
+
 TEST(Network, MoreThanThereIsOnSoFewSwitchesIsRefused) {
   TestCluster c(8, 4, 8 << 20, Tree());
   Result<JobId> refused = c.TrySubmit(Nodes(3, 1));

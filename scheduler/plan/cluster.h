@@ -130,7 +130,10 @@ class Cluster {
   bool SurelyCould(const Request& request, bool usable_only) const;
   std::vector<std::uint32_t> Capacities(const Request& request, Instant from, Instant length);
   std::vector<NodeNumber> InOrder(const NodeBits& nodes, const NodeBits* prefer) const;
-  // Of nodes between which ChooseCounts would not distinguish, those in `prefer` (null: none).
+  // The tasks over nodes that could take so many each. Of those between which ChooseCounts would not
+  // distinguish, those in `prefer` (null: none).
+  std::optional<Placement> SpreadOver(const Request& request, const std::vector<std::uint32_t>& capacity,
+                                      const NodeBits* prefer) const;
   std::optional<Placement> SpreadTasks(const Request& request, Instant from, Instant length,
                                        const NodeBits* prefer);
   std::optional<Placement> ChooseFixed(const Request& request, std::size_t count,

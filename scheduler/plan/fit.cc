@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Does it fit now, and where?
 #include <algorithm>
+#include <utility>
 
 #include "scheduler/plan/cluster.h"
 #include "scheduler/plan/spread.h"
@@ -178,34 +179,47 @@ Counts Cluster::Capacities(const Request& request, Instant from, Instant length)
 
 std::optional<Placement> Cluster::SpreadTasks(const Request& request, Instant from, Instant length,
                                               const NodeBits* prefer) {
+  return SpreadOver(request, Capacities(request, from, length), prefer);
+}
+
+std::optional<Placement> Cluster::SpreadOver(const Request& request, const Counts& capacity,
+                                             const NodeBits* prefer) const {
   Spread spread{request.tasks,
                 1,
                 request.nodes_min,
                 request.nodes_max,
                 request.nodes_min > 1 && request.spreading != Spreading::kFill,
                 request.spreading == Spreading::kMany};
-  Counts capacity = Capacities(request, from, length);
+  auto over = [&](const NodeBits& nodes) -> std::optional<Placement> {
+    std::vector<NodeNumber> order = InOrder(nodes, prefer);
+    Counts in_order;
+    for (NodeNumber node : order) in_order.push_back(capacity[node]);
+    std::optional<Counts> counts = ChooseCounts(spread, in_order);
+    if (!counts) return std::nullopt;
+    Placement chosen;
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      if ((*counts)[i] > 0) chosen.push_back({order[i], (*counts)[i]});
+    }
+    std::ranges::sort(chosen);
+    return chosen;
+  };
   const Nearness& near = patterns_[request.pattern].near;
   if (near.any() || (!topology_.flat() && !spread.widely)) {
-    NodeBits close = ChooseNearRoom(topology_, capacity, near, request.tasks, request.nodes_min);
-    if (close.Count() > 0) {
-      if (near.contiguous) spread.nodes_min = static_cast<std::uint32_t>(close.Count());
-      base_ &= close;
-    } else if (near.any()) {
-      return std::nullopt;
+    NodeBits close =
+        ChooseNearRoom(topology_, capacity, near, {request.tasks, request.nodes_min, request.nodes_max});
+    std::size_t count = close.Count();
+    if (near.any() && count == 0) return std::nullopt;
+    if (count > 0) {
+      std::uint32_t least = std::exchange(
+          spread.nodes_min, near.contiguous ? static_cast<std::uint32_t>(count) : spread.nodes_min);
+      auto chosen = over(close);
+      if (chosen || near.any()) return chosen;
+      spread.nodes_min = least;
     }
   }
-  std::vector<NodeNumber> order = InOrder(base_, prefer);
-  Counts in_order;
-  for (NodeNumber node : order) in_order.push_back(capacity[node]);
-  std::optional<Counts> counts = ChooseCounts(spread, in_order);
-  if (!counts) return std::nullopt;
-  Placement nodes;
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    if ((*counts)[i] > 0) nodes.push_back({order[i], (*counts)[i]});
-  }
-  std::ranges::sort(nodes);
-  return nodes;
+  NodeBits able(capacity.size());
+  for (NodeNumber node = 0; node < capacity.size(); ++node) able.Put(node, capacity[node] > 0);
+  return over(able);
 }
 
 // Most requests fit the first few nodes that are looked at.
@@ -248,11 +262,10 @@ bool Cluster::CouldRun(const Request& request, bool usable_only) {
             : static_cast<std::uint32_t>(TimesIn(request.task, total_[node] - request.node, most));
     return true;
   });
+  // As it will be placed, so that what is admitted can be.
+  if (request.tasks > 0 && patterns_[request.pattern].counts.empty())
+    return SpreadOver(request, capacity, nullptr).has_value();
   if (patterns_[request.pattern].near.any()) {
-    if (request.tasks > 0)
-      return ChooseNearRoom(topology_, capacity, patterns_[request.pattern].near, request.tasks,
-                            request.nodes_min)
-                 .Count() > 0;
     NodeBits able(capacity.size());
     for (NodeNumber node = 0; node < capacity.size(); ++node) able.Put(node, capacity[node] > 0);
     return PlaceNear(request, able, able.Count(), nullptr).has_value();
@@ -264,7 +277,7 @@ bool Cluster::CouldRun(const Request& request, bool usable_only) {
     }
     return PlaceCounted(request, able).has_value();
   }
-  return ChooseCounts({request.tasks, 1, request.nodes_min, request.nodes_max, false}, capacity).has_value();
+  return ChooseCounts({0, 1, request.nodes_min, request.nodes_max, false}, capacity).has_value();
 }
 
 }  // namespace slipway::plan

@@ -103,8 +103,22 @@ std::vector<std::uint32_t> Greedy(const Pieces& pieces, std::uint32_t below, std
   return {};
 }
 
-// The pieces that lie closest together with room for `want`.
-std::vector<std::uint32_t> ChoosePieces(const Pieces& pieces, const Nearness& near, std::uint64_t want) {
+// The roomiest pieces below the switch, as many as may be.
+std::vector<std::uint32_t> Roomiest(const Pieces& pieces, std::uint32_t below, std::size_t pieces_max) {
+  std::vector<std::uint32_t> open;
+  for (std::uint32_t piece = 0; piece < pieces.count; ++piece) {
+    if (pieces.room[piece] > 0 && pieces.height[piece] == 0 && IsBelow(pieces, piece, below))
+      open.push_back(piece);
+  }
+  std::ranges::stable_sort(open, std::greater<>(), [&](std::uint32_t piece) { return pieces.room[piece]; });
+  open.resize(std::min(open.size(), pieces_max));
+  return open;
+}
+
+// The pieces that lie closest together with room for `want` and that `accept` takes; empty: none.
+template <class Accept>
+std::vector<std::uint32_t> ChoosePieces(const Pieces& pieces, const Nearness& near, std::uint64_t want,
+                                        Accept accept) {
   std::size_t pieces_max = near.contiguous ? 1 : near.leaves_max > 0 ? near.leaves_max : SIZE_MAX;
   std::vector<std::uint32_t> candidates(pieces.parent.size());
   std::iota(candidates.begin(), candidates.end(), 0);
@@ -116,9 +130,46 @@ std::vector<std::uint32_t> ChoosePieces(const Pieces& pieces, const Nearness& ne
                            [&](std::uint32_t at) { return std::pair(pieces.height[at], pieces.room[at]); });
   for (std::uint32_t at : candidates) {
     std::vector<std::uint32_t> chosen = Greedy(pieces, at, want, pieces_max);
-    if (!chosen.empty()) return chosen;
+    if (chosen.empty()) continue;
+    if (accept(chosen)) return chosen;
+    // Room in tasks is not all: there may be too few nodes, or too many needed. More pieces may have better.
+    chosen = Roomiest(pieces, at, pieces_max);
+    if (accept(chosen)) return chosen;
   }
   return {};
+}
+
+// Those of the nodes that `tasks` are to be spread over, of the pieces chosen: all, or where they must be
+// contiguous the shortest stretch that suffices, all of which is used so that there is no gap.
+NodeBits RoomIn(const Topology& topology, const std::vector<std::uint32_t>& capacity, const Nearness& near,
+                const NearRoom& want, std::vector<NodeNumber> order) {
+  NodeBits nodes(capacity.size());
+  std::size_t most = std::max({want.nodes_min, want.nodes_max, 1U});
+  if (!near.contiguous) {
+    for (NodeNumber node : order) nodes.Set(node);
+    std::ranges::sort(order, std::greater<>(), [&](NodeNumber node) { return capacity[node]; });
+    order.resize(std::min(order.size(), most));
+    std::uint64_t room = 0;
+    for (NodeNumber node : order) room += capacity[node];
+    return room >= want.tasks && order.size() >= want.nodes_min ? nodes : NodeBits(capacity.size());
+  }
+  std::ranges::sort(order, {}, [&](NodeNumber node) {
+    return node < topology.position.size() ? topology.position[node] : node;
+  });
+  std::size_t best = std::min(order.size(), most) + 1, best_begin = 0, begin = 0;
+  std::uint64_t room = 0;
+  for (std::size_t end = 0; end < order.size(); ++end) {
+    room += capacity[order[end]];
+    while (room - capacity[order[begin]] >= want.tasks &&
+           end - begin >= std::max<std::size_t>(want.nodes_min, 1))
+      room -= capacity[order[begin++]];
+    if (room < want.tasks || end + 1 - begin < want.nodes_min || end + 1 - begin >= best) continue;
+    best = end + 1 - begin;
+    best_begin = begin;
+  }
+  if (best > std::min(order.size(), most)) return nodes;
+  for (std::size_t i = 0; i < best; ++i) nodes.Set(order[best_begin + i]);
+  return nodes;
 }
 
 }  // namespace
@@ -127,7 +178,8 @@ std::optional<std::vector<NodeNumber>> ChooseNear(const Topology& topology, cons
                                                   const Nearness& near, std::size_t want,
                                                   const NodeBits* prefer) {
   Pieces pieces = PiecesOf(topology, able, near, [](NodeNumber) { return 1; });
-  std::vector<std::uint32_t> chosen = ChoosePieces(pieces, near, want);
+  std::vector<std::uint32_t> chosen =
+      ChoosePieces(pieces, near, want, [](const std::vector<std::uint32_t>&) { return true; });
   if (chosen.empty()) return std::nullopt;
   constexpr std::uint32_t kNotChosen = UINT32_MAX;
   std::vector<std::uint32_t> place(pieces.parent.size(), kNotChosen);
@@ -175,39 +227,23 @@ std::optional<std::vector<NodeNumber>> ChooseNear(const Topology& topology, cons
 }
 
 NodeBits ChooseNearRoom(const Topology& topology, const std::vector<std::uint32_t>& capacity,
-                        const Nearness& near, std::uint32_t tasks, std::size_t nodes_min) {
-  NodeBits able(capacity.size()), none(capacity.size());
+                        const Nearness& near, const NearRoom& want) {
+  NodeBits able(capacity.size()), nodes(capacity.size());
   for (NodeNumber node = 0; node < capacity.size(); ++node) able.Put(node, capacity[node] > 0);
   Pieces pieces = PiecesOf(topology, able, near, [&](NodeNumber node) { return capacity[node]; });
-  std::vector<std::uint32_t> chosen = ChoosePieces(pieces, near, tasks);
-  if (chosen.empty()) return none;
-  NodeBits nodes(capacity.size());
-  std::vector<NodeNumber> order;
-  able.Each([&](NodeNumber node) {
-    bool in = std::ranges::find(chosen, pieces.of[node]) != chosen.end();
-    if (in) nodes.Set(node);
-    if (in) order.push_back(node);
-    return true;
+  std::vector<bool> in(pieces.room.size());
+  ChoosePieces(pieces, near, want.tasks, [&](const std::vector<std::uint32_t>& chosen) {
+    in.assign(in.size(), false);
+    for (std::uint32_t piece : chosen) in[piece] = true;
+    std::vector<NodeNumber> order;
+    able.Each([&](NodeNumber node) {
+      if (in[pieces.of[node]]) order.push_back(node);
+      return true;
+    });
+    nodes = RoomIn(topology, capacity, near, want, std::move(order));
+    return nodes.Count() > 0;
   });
-  if (order.size() < nodes_min) return none;
-  if (!near.contiguous) return nodes;
-  // The shortest stretch of the run that suffices: all of its nodes are used, so that there is no gap.
-  std::ranges::sort(order, {}, [&](NodeNumber node) {
-    return node < topology.position.size() ? topology.position[node] : node;
-  });
-  std::size_t best = order.size() + 1, best_begin = 0, begin = 0;
-  std::uint64_t room = 0;
-  for (std::size_t end = 0; end < order.size(); ++end) {
-    room += capacity[order[end]];
-    while (room - capacity[order[begin]] >= tasks && end - begin >= std::max<std::size_t>(nodes_min, 1))
-      room -= capacity[order[begin++]];
-    if (room < tasks || end + 1 - begin < nodes_min || end + 1 - begin >= best) continue;
-    best = end + 1 - begin;
-    best_begin = begin;
-  }
-  if (best > order.size()) return none;
-  for (std::size_t i = 0; i < best; ++i) none.Set(order[best_begin + i]);
-  return none;
+  return nodes;
 }
 
 // Skilling (2004): the axes are turned into the transposed index by undoing the curve's exchanges and

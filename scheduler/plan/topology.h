@@ -45,10 +45,17 @@ std::optional<std::vector<NodeNumber>> ChooseNear(const Topology& topology, cons
                                                   const Nearness& near, std::size_t want,
                                                   const NodeBits* prefer);
 
-// Of nodes with room for so many tasks each (by node; 0: not able) those that lie closest together and have
-// room for `tasks` on at least `nodes_min`. Empty when there are none that are as near as is wanted.
+// What tasks want of the nodes that they are spread over. nodes_max below nodes_min is equal to it.
+struct NearRoom {
+  std::uint32_t tasks = 0;
+  std::uint32_t nodes_min = 1, nodes_max = UINT32_MAX;
+};
+
+// Of nodes with room for so many tasks each (by node; 0: not able) those that lie closest together and of
+// which at least nodes_min and at most nodes_max have room for the tasks. Empty when there are none that are
+// as near as is wanted.
 NodeBits ChooseNearRoom(const Topology& topology, const std::vector<std::uint32_t>& capacity,
-                        const Nearness& near, std::uint32_t tasks, std::size_t nodes_min);
+                        const Nearness& near, const NearRoom& want);
 
 // The place of a point of a cube of 2^bits points a side along the Hilbert curve through it: points that
 // follow one another are neighbours.

@@ -99,13 +99,25 @@ TEST(Topology, ContiguousNodesHaveNoGapAndComeFromTheSmallestStretch) {
 TEST(Topology, TasksGetTheShortestStretchWithRoomForThem) {
   Topology flat;
   std::vector<std::uint32_t> capacity{1, 1, 0, 2, 1, 4, 4, 0};
-  EXPECT_TRUE(ChooseNearRoom(flat, capacity, {.contiguous = true}, 8, 1) == Bits(8, {5, 6}));
-  EXPECT_TRUE(ChooseNearRoom(flat, capacity, {.contiguous = true}, 9, 1) == Bits(8, {4, 5, 6}));
-  EXPECT_EQ(ChooseNearRoom(flat, capacity, {.contiguous = true}, 12, 1).Count(), 0U);
+  EXPECT_TRUE(ChooseNearRoom(flat, capacity, {.contiguous = true}, {8}) == Bits(8, {5, 6}));
+  EXPECT_TRUE(ChooseNearRoom(flat, capacity, {.contiguous = true}, {9}) == Bits(8, {4, 5, 6}));
+  EXPECT_EQ(ChooseNearRoom(flat, capacity, {.contiguous = true}, {12}).Count(), 0U);
   Topology tree = Tree(8, 2, 4);
-  EXPECT_TRUE(ChooseNearRoom(tree, capacity, {.leaves_max = 1}, 5, 1) == Bits(8, {4, 5}));
-  EXPECT_EQ(ChooseNearRoom(tree, capacity, {.leaves_max = 1}, 6, 1).Count(), 0U);
-  EXPECT_GT(ChooseNearRoom(tree, capacity, {.leaves_max = 2}, 6, 1).Count(), 0U);
+  EXPECT_TRUE(ChooseNearRoom(tree, capacity, {.leaves_max = 1}, {5}) == Bits(8, {4, 5}));
+  EXPECT_EQ(ChooseNearRoom(tree, capacity, {.leaves_max = 1}, {6}).Count(), 0U);
+  EXPECT_GT(ChooseNearRoom(tree, capacity, {.leaves_max = 2}, {6}).Count(), 0U);
+}
+
+// Chaos seeds 188 and 536: room in tasks was taken for room on so many nodes.
+TEST(Topology, NodesThatMayNotAllBeUsedAreNoRoom) {
+  Topology tree = Tree(8, 2, 4);
+  std::vector<std::uint32_t> capacity{2, 2, 1, 1, 3, 1, 4, 0};
+  EXPECT_EQ(ChooseNearRoom(tree, capacity, {.leaves_max = 2}, {5, 1, 1}).Count(), 0U);
+  EXPECT_TRUE(ChooseNearRoom(tree, capacity, {.leaves_max = 1}, {3, 1, 1}) == Bits(8, {4, 5}));
+  EXPECT_TRUE(ChooseNearRoom(tree, capacity, {.leaves_max = 1}, {4, 2, 2}) == Bits(8, {0, 1}));
+  EXPECT_EQ(ChooseNearRoom(tree, capacity, {.leaves_max = 1}, {4, 3, 8}).Count(), 0U);
+  EXPECT_EQ(ChooseNearRoom(tree, capacity, {.leaves_max = 2}, {4, 3, 3}).Count(), 4U);
+  EXPECT_EQ(ChooseNearRoom({}, capacity, {.contiguous = true}, {7, 1, 2}).Count(), 0U);
 }
 
 TEST(Topology, PointsThatFollowOneAnotherAlongTheCurveAreNeighbours) {
