@@ -320,6 +320,19 @@ TEST_F(Promises, APlannedStartSurvivesARestart) {
   EXPECT_EQ(cluster.StateOf(later), "PENDING");
 }
 
+// Chaos seed 10267: the plan was made anew for it, behind whoever had come meanwhile.
+TEST_F(Promises, ReleasingWhatIsNotHeldCostsNone) {
+  JobSpec first = WideJob(2, 8);
+  first.priority = 1000;
+  first.time_limit_s = 6000;
+  cluster.Submit(first);
+  for (JobUpdate nothing : {JobUpdate{.hold = Hold::kNone}, JobUpdate{.requeue = true}}) {
+    cluster.Do(ChangeJob{{1}, wide, {0, true}, nothing});
+    cluster.Pass(1);
+    EXPECT_EQ(cluster.controller().PlannedStartOf(wide), promised);
+  }
+}
+
 TEST_F(Promises, OnNodesThatDoNotComeBackItIsGivenUp) {
   cluster.Restart();
   cluster.Register("n1", "boot-1", {{runs[0], 1, kBatchStep}});
