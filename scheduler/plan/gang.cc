@@ -45,9 +45,17 @@ void Put(Cluster& cluster, const Request& request, const Placement& nodes, Insta
 
 }  // namespace
 
-// Where they fit together now, by part. The books are afterwards as before.
-std::optional<std::vector<Placement>> Planner::PlaceTogether(Cluster& cluster,
-                                                             const std::vector<Part>& parts) {
+// Where they fit together now, by part. What is preferred, images that are there, may leave no room for the
+// last of them: then it does not count. The books are afterwards as before.
+std::optional<std::vector<Placement>> Planner::PlaceTogether(Cluster& cluster, std::vector<Part> parts) {
+  if (auto nodes = PlaceInTurn(cluster, parts)) return nodes;
+  auto preferring = [](const Part& part) { return part.prefer != nullptr; };
+  if (std::ranges::none_of(parts, preferring)) return std::nullopt;
+  for (Part& part : parts) part.prefer = nullptr;
+  return PlaceInTurn(cluster, parts);
+}
+
+std::optional<std::vector<Placement>> Planner::PlaceInTurn(Cluster& cluster, const std::vector<Part>& parts) {
   const Instant now = cluster.now();
   std::vector<std::size_t> order(parts.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;

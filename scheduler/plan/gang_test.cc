@@ -89,6 +89,20 @@ TEST_F(GangTest, OneThatCouldTakeTheOthersOnlyNodeDoesNot) {
   EXPECT_EQ(PassAt(0), (std::vector<JobNumber>{1, 2}));
 }
 
+// Chaos seed 12131: it was admitted without its images' places and could not be placed with them.
+TEST_F(GangTest, WhereImagesAreKeepsNoneFromStarting) {
+  AddNodes({4, 4, 4, 4, 4, 4});
+  std::vector<PlanJob> jobs;
+  for (NodeNumber node = 0; node < 6; ++node) {
+    bool last = node == 5;
+    PlanJob& job =
+        jobs.emplace_back(JobOf(node + 1, kSecond, 4, 1, last ? SetOf({5}) : SetOf({node, node + 1})));
+    job.prefer = last ? 0 : SetOf({node + 1});
+  }
+  planner_.AddGang(jobs);
+  EXPECT_EQ(PassAt(0).size(), 6U);
+}
+
 TEST_F(GangTest, TheEarliestInstantIsThatAtWhichAllFitNotEachByItself) {
   AddNodes({4, 4});
   planner_.Add(JobOf(8, 10 * kSecond, 4));

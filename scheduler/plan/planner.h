@@ -195,8 +195,8 @@ class Planner {
   using Gang = std::vector<JobNumber>;
   const Gang* GangOf(JobNumber job) const;
   std::vector<Part> PartsOf(const Gang& gang) const;
-  static std::optional<std::vector<Placement>> PlaceTogether(Cluster& cluster,
-                                                             const std::vector<Part>& parts);
+  static std::optional<std::vector<Placement>> PlaceTogether(Cluster& cluster, std::vector<Part> parts);
+  static std::optional<std::vector<Placement>> PlaceInTurn(Cluster& cluster, const std::vector<Part>& parts);
   static Instant NotBefore(Cluster& cluster, const std::vector<Part>& parts);
   static std::optional<std::vector<Planned>> EarliestTogether(const Cluster& cluster,
                                                               const std::vector<Part>& parts);
