@@ -64,8 +64,8 @@ void World::CheckStarts() {
   }
 }
 
-// A start that was promised is kept, and moves only to an earlier time, unless nodes fail or a job overruns
-// its limit (or the controller forgets it by dying).
+// A start that was promised is kept, and moves only to an earlier time, unless nodes fail, a job overruns its
+// limit or the job is given another priority (or the controller forgets it by dying).
 void World::CheckPromises() {
   if (!controller_ || loop_.Now() < clock_settles_) return;
   const Controller& controller = controller_->controller();
@@ -74,7 +74,8 @@ void World::CheckPromises() {
   for (auto known = promised_.begin(); known != promised_.end();) {
     const Job* job = controller.state().FindJob(known->first);
     bool started = job != nullptr && job->attempt != known->second.attempt;
-    bool gone = job == nullptr || started || job->state != JobState::kPending || job->hold != Hold::kNone;
+    bool gone = job == nullptr || started || job->state != JobState::kPending || job->hold != Hold::kNone ||
+                job->priority() != known->second.priority;
     bool missed = started && job->started > known->second.at;
     if (missed && known->second.disturbances == policy.disturbances())
       return Broken(Cat("job ", known->first.value, " was promised a start ",
@@ -93,7 +94,8 @@ void World::CheckPromises() {
     }
     std::optional<PlannedStart> planned = policy.PlannedStartOf(key.job);
     if (!planned || planned->at > controller.state().now.PlusSeconds(30 * 24 * 3600)) continue;
-    Promised now{planned->at, policy.disturbances(), controller.state().FindJob(key.job)->attempt};
+    const Job& waits = *controller.state().FindJob(key.job);
+    Promised now{planned->at, policy.disturbances(), waits.attempt, waits.priority()};
     auto [known, first] = promised_.try_emplace(key.job, now);
     if (first) ++result_.promises;
     if (planned->at > known->second.at && known->second.disturbances == now.disturbances)

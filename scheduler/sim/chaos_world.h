@@ -92,6 +92,7 @@ class World final : public NodeSurroundings, public ControllerSurroundings {
     Time at;
     std::uint64_t disturbances = 0;  // at that time
     std::uint32_t attempt = 0;  // the last one then: a job that ran since, and waits again, had its start
+    std::int64_t priority = 0;  // what it was given, which may be changed, and its place with it
   };
   MonotonicTime clock_settles_{};
   std::map<JobId, Promised> promised_;  // by the present controller
