@@ -69,6 +69,8 @@ class TarWriter {
     TRY(source_->ReadTree(root_, admission_));
     tar_ = archive_write_new();
     archive_write_set_format_pax_restricted(tar_);
+    // Names are bytes: in the locale that a program begins with, libarchive would translate them, and cannot.
+    if (archive_write_set_options(tar_, "hdrcharset=BINARY") != ARCHIVE_OK) return Failed();
     archive_write_set_bytes_per_block(tar_, 1 << 18);
     archive_write_set_bytes_in_last_block(tar_, 1);
     archive_write_open(tar_, this, nullptr, OnBytes, nullptr);
