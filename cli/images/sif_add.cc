@@ -77,7 +77,8 @@ Result<int> Add(const Parsed& options) {
   UniqueFd opened;
   if (source != "-") opened = TRY(Open(source, O_RDONLY));
   auto editor = TRY(sif::Editor::Open(path));
-  auto id = TRY_CONTEXT(editor.AddFrom(object, source == "-" ? STDIN_FILENO : opened.get()), path);
+  auto id = TRY_CONTEXT(editor.AddFrom(object, source == "-" ? STDIN_FILENO : opened.get()),
+                        Cat(source, " into ", path));
   if (options.Has("json")) Print(nlohmann::json{{"id", id}}.dump() + "\n");
   return 0;
 }

@@ -75,7 +75,11 @@ Result<std::string> ArchOfTree(const std::string& path) {
 class Builder {
  public:
   explicit Builder(const BuildOptions& options)
-      : options_(options), report_(options.progress), log_(options.log), epoch_(sif::SourceDateEpoch()) {}
+      : options_(options),
+        report_(options.progress),
+        log_(options.log),
+        cancelled_(options.cancelled),
+        epoch_(sif::SourceDateEpoch()) {}
 
   Result<BuildSummary> Run() {
     struct stat info;
@@ -170,8 +174,7 @@ class Builder {
     // No time of its own is in it: equal folders make equal files, also for the cache.
     pack.epoch = epoch_.value_or(UINT32_MAX);
     pack.progress = [this](const squashfs::Progress&) -> Result<> {
-      if (options_.cancelled != nullptr && options_.cancelled->load())
-        return Fail(Code::kCancelled, "cancelled");
+      if (cancelled_ != nullptr && cancelled_->load()) return Fail(Code::kCancelled, "cancelled");
       return {};
     };
     Report({"bootstrap", "reading " + recipe.from});
@@ -205,7 +208,7 @@ class Builder {
   Result<squashfs::PackSummary> PopulateAndPack(PopulateOptions populate, const sif::Writer::Place& place) {
     populate.progress = [this](const BuildProgress& progress) { Report(progress); };
     populate.log = log_;
-    populate.cancelled = options_.cancelled;
+    populate.cancelled = cancelled_;
     std::optional<BuildCache> cache = OpenCache();
     if (cache) populate.cache = &*cache;
     for (std::size_t damaged = 0;;) {
@@ -253,9 +256,8 @@ class Builder {
 
   std::optional<BuildCache> OpenCache() const {
     if (options_.cache_folder.empty()) return std::nullopt;
-    auto opened = BuildCache::Open({.folder = options_.cache_folder,
-                                    .bytes_max = options_.cache_bytes_max,
-                                    .cancelled = options_.cancelled});
+    auto opened = BuildCache::Open(
+        {.folder = options_.cache_folder, .bytes_max = options_.cache_bytes_max, .cancelled = cancelled_});
     if (opened) return std::move(*opened);
     if (log_) log_(Cat("no build cache: ", opened.error().message));
     return std::nullopt;
@@ -267,6 +269,7 @@ class Builder {
     auto work = [&](const FrameSink& sink) -> Result<std::string> {
       report_ = sink.progress;
       log_ = sink.log;
+      cancelled_ = sink.cancelled;
       return EncodeSummary(TRY(PopulateAndPack(populate, place)));
     };
     return DecodeSummary(TRY(InUserNamespace(work, handlers, options_.cancelled)));
@@ -281,8 +284,7 @@ class Builder {
     pack.out_offset = place.offset;
     pack.flush_early = true;
     pack.progress = [this](const squashfs::Progress& p) -> Result<> {
-      if (options_.cancelled != nullptr && options_.cancelled->load())
-        return Fail(Code::kCancelled, "cancelled");
+      if (cancelled_ != nullptr && cancelled_->load()) return Fail(Code::kCancelled, "cancelled");
       Report({"pack", "packing", p.bytes, p.bytes_total});
       return {};
     };
@@ -322,6 +324,7 @@ class Builder {
   const BuildOptions& options_;
   std::function<void(const BuildProgress&)> report_;  // the caller's, or the pipe to him
   std::function<void(std::string_view)> log_;
+  const std::atomic<bool>* cancelled_;  // the caller's, or what he told his child
   std::optional<std::int64_t> epoch_;
 };
 

@@ -22,7 +22,7 @@ namespace slipway::build {
 namespace {
 
 constexpr std::size_t kFrameMax = 16 << 20;
-constexpr int kCancelPollMs = 200;
+constexpr int kCancelPollMs = 200, kEndMs = 10'000;
 constexpr char kSeparator = '\x1f';
 
 // One byte of kind, four of length, then the bytes. Both ends are this program.
@@ -53,8 +53,10 @@ Result<IdRange> Subordinate(const std::string& file, std::uint64_t id) {
 }
 
 Result<> Map(const char* program, pid_t pid, std::uint64_t own, const IdRange& range) {
-  auto ran = RunAndCapture(
-      {.argv = {program, Cat(pid), "0", Cat(own), "1", "1", Cat(range.first), Cat(range.count)}});
+  // In a session of its own it does not die of a terminal's Ctrl-C: who cleans up needs it, too.
+  auto ran =
+      RunAndCapture({.argv = {program, Cat(pid), "0", Cat(own), "1", "1", Cat(range.first), Cat(range.count)},
+                     .new_session = true});
   if (!ran && ran.error().code == Code::kNotFound) {
     return Fail(Code::kNotFound, "building as an ordinary user needs ", program, " (apt install uidmap)");
   }
@@ -64,12 +66,33 @@ Result<> Map(const char* program, pid_t pid, std::uint64_t own, const IdRange& r
   return {};
 }
 
+// In the child.
+std::atomic<bool> told_to_end{false};
+void TellToEnd(int) { told_to_end = true; }
+
+// A section's processes end after the one that they are below has been killed, and meanwhile they go on
+// writing: so the work ends them itself, and waits for that, before anybody removes what they wrote.
+void End(Process& child) {
+  (void)child.Signal(SIGTERM);
+  pollfd ended{child.pidfd(), POLLIN, 0};
+  int ready = 0;
+  do {
+    ready = ::poll(&ended, 1, kEndMs);
+  } while (ready < 0 && errno == EINTR);
+  if (ready <= 0) (void)child.Signal(SIGKILL);
+}
+
 [[noreturn]] void Work(const std::function<Result<std::string>(const FrameSink&)>& work, int go_fd,
                        int frames_fd) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // A terminal's Ctrl-C comes to both of us; without a handler the work would die of it, as it would of a
+  // pipe that nobody reads any more.
+  for (int number : {SIGINT, SIGTERM, SIGHUP}) ::signal(number, TellToEnd);
+  ::signal(SIGPIPE, SIG_IGN);
   char go = 0;
   if (::read(go_fd, &go, 1) != 1) ::_exit(125);
   FrameSink sink;
+  sink.cancelled = &told_to_end;
   sink.log = [frames_fd](std::string_view line) { (void)SendFrame(frames_fd, 'L', line); };
   sink.progress = [frames_fd](const BuildProgress& p) {
     (void)SendFrame(frames_fd, 'P',
@@ -158,7 +181,12 @@ Result<std::string> InUserNamespace(const std::function<Result<std::string>(cons
     TRY(WriteAll(go.write.get(), "g"));
     return Follow(frames.read.get(), handlers, cancelled);
   }();
-  if (!outcome) (void)child->Signal(SIGKILL);
+  if (!outcome) {
+    // Whatever it waits for, it waits no more.
+    go.write.reset();
+    frames.read.reset();
+    End(*child);
+  }
   (void)child->Wait();
   return outcome;
 }

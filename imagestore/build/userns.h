@@ -13,16 +13,19 @@
 
 namespace slipway::build {
 
-// How the work in there speaks to us; called in the child.
-struct FrameSink {
+struct FrameHandlers {  // called here
   std::function<void(const BuildProgress&)> progress;
   std::function<void(std::string_view)> log;
 };
-using FrameHandlers = FrameSink;  // called here
+// How the work in there speaks to us, and what tells it to end; called in the child.
+struct FrameSink : FrameHandlers {
+  const std::atomic<bool>* cancelled = nullptr;
+};
 
 // Runs `work` in a forked child in a new user and mount namespace, as its root, and returns what it returned.
-// Call from a program with one thread. kNotFound when the user has no subordinate ids or newuidmap is not
-// installed.
+// Cancelled, `work` is told so and waited for, so that what it started is gone, too, when this returns; only
+// work that does not heed it for ten seconds is killed. Call from a program with one thread. kNotFound when
+// the user has no subordinate ids or newuidmap is not installed.
 Result<std::string> InUserNamespace(const std::function<Result<std::string>(const FrameSink&)>& work,
                                     const FrameHandlers& handlers, const std::atomic<bool>* cancelled);
 

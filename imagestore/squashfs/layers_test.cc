@@ -8,9 +8,13 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
+#include <fstream>
+
 #include "base/os/fd.h"
+#include "imagestore/squashfs/pack.h"
 #include "imagestore/squashfs/reader.h"
 #include "imagestore/squashfs/stream_pack.h"
+#include "imagestore/squashfs/tar_out.h"
 
 namespace slipway::squashfs {
 namespace {
@@ -293,6 +297,26 @@ TEST_F(Layers, EveryChangedByteOfAGzipIsNoticedOrHarmless) {
     }
   }
   EXPECT_GT(refused, static_cast<int>(zipped.size()) / 2);
+}
+
+// Debian's certificates have such names, and some old files have bytes that no charset knows.
+TEST_F(Layers, NamesBeyondAsciiGoOutAndComeBackWhateverTheLocale) {
+  std::string top = MakeTempDirectory(::testing::TempDir(), "layers-test-").value();
+  const std::string named = "Tan\xc3\xbas\xc3\xadtv\xc3\xa1ny.pem", bytes = "latin-\xe9.txt";
+  for (const std::string& name : {named, bytes}) std::ofstream(Cat(top, "/", name)) << name;
+  ASSERT_EQ(::symlink(named.c_str(), Cat(top, "/soft").c_str()), 0);
+  ASSERT_EQ(::link(Cat(top, "/", bytes).c_str(), Cat(top, "/zz-hard").c_str()), 0);
+  UniqueFd image(::memfd_create("image", MFD_CLOEXEC)), layer(::memfd_create("layer", MFD_CLOEXEC));
+  auto folder = Open(top, O_RDONLY | O_DIRECTORY);
+  auto packed = PackDirectory(folder->get(), image.get(), {});
+  EXPECT_TRUE(RemoveTree(top));
+  ASSERT_TRUE(packed) << packed.error().message;
+  auto written = WriteTarGz({image.get(), 0, packed->bytes_out}, layer.get(), {});
+  ASSERT_TRUE(written) << written.error().message;
+  Reader reader = Packed({*ReadFile(Cat("/proc/self/fd/", layer.get()))});
+  EXPECT_EQ(*reader.ReadFile(named, 100), named);
+  EXPECT_EQ(*reader.ReadFile("soft", 100), named);
+  EXPECT_EQ(*reader.ReadFile("zz-hard", 100), bytes);
 }
 
 TEST_F(Layers, EqualLayersGiveEqualBytes) {

@@ -203,6 +203,24 @@ TEST_F(Squashfs, ProgressCanCancel) {
   EXPECT_EQ(Pack(out.get(), options).error().code, Code::kCancelled);
 }
 
+// Files take their time on some file systems, also empty ones.
+TEST_F(Squashfs, AnUnpackThatIsCancelledEndsAtTheNextEntry) {
+  for (int i = 0; i < 20; ++i) std::ofstream(Cat(tree_, "/empty", i));
+  UniqueFd image = Output("image");
+  ASSERT_TRUE(Pack(image.get()));
+  std::string out = MakeTempDirectory(top_, "unpacked-").value();
+  auto to = Open(out, O_RDONLY | O_DIRECTORY);
+  PackOptions options;
+  int calls = 0;
+  options.progress = [&](const Progress&) -> Result<> {
+    return ++calls > 3 ? Result<>(Fail(Code::kCancelled, "cancelled")) : Result<>();
+  };
+  auto unpacked = Unpack(WindowOf(image.get()), to->get(), options);
+  ASSERT_FALSE(unpacked);
+  EXPECT_EQ(unpacked.error().code, Code::kCancelled);
+  EXPECT_LE(NamesIn(out)->size(), 3U);
+}
+
 TEST_F(Squashfs, EveryTruncationAndDamageIsRefusedOrReadWithoutHarm) {
   WriteFile("a", "hello");
   ::mkdir((tree_ + "/d").c_str(), 0755);

@@ -3,6 +3,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <locale.h>
 #include <sys/sysmacros.h>
 #include <zlib.h>
 
@@ -56,6 +57,24 @@ class Packed {
   Sha256 hash_;
 };
 
+// libarchive takes names to be in the locale's charset and writes UTF-8; a program begins in one that has
+// ASCII only. In this thread, for this time, they are what images have.
+class Utf8Names {
+ public:
+  Utf8Names() : utf8_(::newlocale(LC_CTYPE_MASK, "C.UTF-8", locale_t{})) {
+    if (utf8_ != locale_t{}) before_ = ::uselocale(utf8_);
+  }
+  ~Utf8Names() {
+    if (utf8_ == locale_t{}) return;
+    ::uselocale(before_);
+    ::freelocale(utf8_);
+  }
+  Utf8Names(const Utf8Names&) = delete;
+
+ private:
+  locale_t utf8_, before_{};
+};
+
 class TarWriter {
  public:
   TarWriter(const Window& in, int out_fd, const Limits& limits)
@@ -100,6 +119,12 @@ class TarWriter {
     return {};
   }
 
+  // A warning says that a name is in no charset; it is written as the bytes that it is.
+  Result<> WriteHeader(archive_entry* entry) {
+    int code = archive_write_header(tar_, entry);
+    return code == ARCHIVE_OK || code == ARCHIVE_WARN ? Result<>() : Result<>(Failed());
+  }
+
   Result<> WriteOne(Node& node) {
     struct Free {
       void operator()(archive_entry* entry) const { archive_entry_free(entry); }
@@ -120,14 +145,14 @@ class TarWriter {
       if (!is_new) {
         archive_entry_set_hardlink(e, first->second.c_str());
         archive_entry_set_size(e, 0);
-        return archive_write_header(tar_, e) == ARCHIVE_OK ? Result<>() : Result<>(Failed());
+        return WriteHeader(e);
       }
     }
     Node& file = node.same_as != nullptr ? *node.same_as : node;
     if (node.IsFile()) archive_entry_set_size(e, static_cast<la_int64_t>(Source::FileSize(*file.source)));
     for (const Xattr& xattr : TRY(source_->ReadXattrs(file, admission_)))
       archive_entry_xattr_add_entry(e, xattr.key.c_str(), xattr.value.data(), xattr.value.size());
-    if (archive_write_header(tar_, e) != ARCHIVE_OK) return Failed();
+    TRY(WriteHeader(e));
     if (!node.IsFile()) return {};
     TRY(admission_.CountBytes(Source::FileSize(*file.source)));
     return source_->ReadData(*file.source, UINT64_MAX, node.Path(),
@@ -138,6 +163,7 @@ class TarWriter {
   }
 
   Window in_;
+  Utf8Names names_;
   Packed packed_;
   Admission admission_;
   Node root_;

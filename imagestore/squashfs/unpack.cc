@@ -36,10 +36,14 @@ class Unpacker {
   }
 
  private:
+  // Whoever cancels does not wait for a hundred thousand files first.
+  Result<> MayGoOn() const { return options_.progress ? options_.progress(progress_) : Result<>(); }
+
   // Directories are 0700 until all is in them. Names come from a sorted, checked tree; every step is relative
   // to a directory that we made, so nothing can lead out.
   Result<> MakeTree(Node& directory, int dir_fd) {
     for (auto& child : directory.children) {
+      TRY(MayGoOn());
       const char* name = child->name.c_str();
       if (child->IsDirectory()) {
         if (::mkdirat(dir_fd, name, 0700) < 0) return ErrnoFail("mkdir", child->Path());
@@ -65,13 +69,13 @@ class Unpacker {
         *node.source, UINT64_MAX, node.Path(), [&](std::span<const char> bytes) -> Result<> {
           TRY_CONTEXT(WriteAll(fd.get(), std::string_view(bytes.data(), bytes.size())), node.Path());
           progress_.bytes += bytes.size();
-          if (options_.progress) TRY(options_.progress(progress_));
-          return {};
+          return MayGoOn();
         });
   }
 
   Result<> Finish(Node& directory, int dir_fd) {
     for (auto& child : directory.children) {
+      TRY(MayGoOn());
       if (child->same_as != nullptr) {
         if (::linkat(top_fd_, child->same_as->Path().c_str(), dir_fd, child->name.c_str(), 0) < 0)
           return ErrnoFail("link", child->Path());

@@ -22,13 +22,15 @@ std::set<std::uint32_t> AllGroups(const sif::Image& image) {
   return groups;
 }
 
+bool IsPrimary(const sif::Descriptor& d) {
+  return d.type == sif::DataType::kPartition && d.part_type() == sif::PartType::kPrimarySystem;
+}
+
 std::set<std::uint32_t> GroupsAskedFor(const sif::Image& image, const VerifyOptions& options) {
   if (options.group) return {*options.group};
   if (!options.all) {
     for (const sif::Descriptor& d : image.descriptors) {
-      if (d.type == sif::DataType::kPartition && d.part_type() == sif::PartType::kPrimarySystem &&
-          d.group != 0)
-        return {d.group};
+      if (IsPrimary(d) && d.group != 0) return {d.group};
     }
   }
   return AllGroups(image);
@@ -68,7 +70,9 @@ class Verification {
     }
     for (const sif::Descriptor& d : image_.descriptors) {
       if (d.type == sif::DataType::kSignature && d.group == 0) continue;
-      bool asked_for = groups.contains(d.group) || (options.all && d.group == 0);
+      // What containers run from is asked for even where it is in no group, so that nothing could sign it.
+      bool asked_for =
+          groups.contains(d.group) || (options.all && d.group == 0) || (!options.group && IsPrimary(d));
       if (!asked_for) continue;
       (covered_.contains(d.id) ? report_.verified_objects : report_.unverified_objects).push_back(d.id);
     }

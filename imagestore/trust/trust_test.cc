@@ -175,6 +175,32 @@ TEST_F(Trust, AnObjectAddedToASignedGroupIsSeen) {
   EXPECT_THAT(report.unverified_objects, ElementsAre(6));
 }
 
+// What somebody puts beside signed objects must not run under their signature.
+TEST_F(Trust, ASystemPartitionInNoGroupIsNotVerifiedByTheSignatureOfAnotherGroup) {
+  std::string key = Ed25519("a");
+  {
+    auto editor = sif::Editor::Open(path_);
+    ASSERT_TRUE(editor->Delete(2, sif::OldBytes::kLeave, false));
+  }
+  SignWithPem(key);
+  EXPECT_TRUE(VerifyWithPem(key).verified);
+  std::uint32_t added = 0;
+  {
+    auto editor = sif::Editor::Open(path_);
+    auto id = editor->Add(
+        {.type = sif::DataType::kPartition,
+         .group = 0,
+         .extra = sif::PartitionExtra(sif::FsType::kSquashfs, sif::PartType::kPrimarySystem, "amd64")},
+        "hsqs-evil-bytes");
+    ASSERT_TRUE(id);
+    added = *id;
+  }
+  VerifyReport report = VerifyWithPem(key);
+  EXPECT_FALSE(report.verified);
+  EXPECT_THAT(report.unverified_objects, ElementsAre(added));
+  EXPECT_TRUE(VerifyWithPem(key, {.group = 1}).verified);  // that group alone was asked for
+}
+
 TEST_F(Trust, AnObjectTakenFromASignedGroupIsSeen) {
   std::string key = Ed25519("a");
   SignWithPem(key);

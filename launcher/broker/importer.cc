@@ -54,7 +54,12 @@ Result<std::string> RunImport(const BrokerConf& conf, std::vector<SandboxFile> f
 // verified.
 Result<std::string> Signers(const BrokerConf& conf, int source_fd, int as_is_fd, std::uint64_t bytes_max) {
   auto keys = ReadTrustedFile(conf.image_keys, ::geteuid());
-  if (!keys && keys.error().code == Code::kNotFound && as_is_fd < 0) return SignersText({});
+  if (!keys && keys.error().code == Code::kNotFound) {
+    if (as_is_fd < 0) return SignersText({});
+    return Fail(Code::kPermissionDenied,
+                "--as-is needs a signature by a key of this site, and it has none (image_keys: ",
+                conf.image_keys, "); without --as-is it is packed anew");
+  }
   UniqueFd keys_fd = TRY(MakeSealedMemfd("image-keys", TRY(std::move(keys))));
   UniqueFd found = TRY(MakeNamelessImage(conf));
   TRY_CONTEXT(HoldUnwritable(source_fd), "the image, whose signatures are to be verified");

@@ -4,6 +4,7 @@
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -65,6 +66,29 @@ class Fakeroot(unittest.TestCase):
         self.assertEqual((lines[0], lines[-1]), ("root", "daemon"))
         self.assertGreaterEqual((self.box / "opt/try").stat().st_uid, 65536)  # one of the lent ones
         self.assertIn("slipway-try", (self.box / "var/lib/dpkg/status").read_text())
+
+    def test_a_build_that_is_interrupted_leaves_nothing(self):
+        recipe, scratch = self.folder / "endless.def", self.folder / "scratch"
+        scratch.mkdir()
+        os.chown(scratch, self.user.pw_uid, self.user.pw_gid)
+        recipe.write_text(f"Bootstrap: localimage\nFrom: {self.sif}\n%post\n  for n in 1 2 3 4; do\n    "
+                          "while :; do mkdir -p /junk/$n; echo x > /junk/$n/x; done &\n  done\n  echo begun\n  wait\n")
+        first, count = next(map(int, line.split(":")[1:]) for line in pathlib.Path("/etc/subuid").read_text().splitlines()
+                            if line.startswith(self.user.pw_name + ":"))
+        owners = {self.user.pw_uid, *range(first, first + count)}
+        building = subprocess.Popen(
+            [t.SLIPWAY, "build", "--no-cache", "out.sif", recipe], cwd=self.folder, text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True, user=self.user.pw_uid, group=self.user.pw_gid, extra_groups=[],
+            env={"HOME": self.user.pw_dir, "TMPDIR": str(scratch), "PATH": os.environ["PATH"]})
+        said = []
+        for line in building.stdout:
+            said.append(line)
+            if "begun" in line:
+                os.killpg(building.pid, signal.SIGINT)  # as a terminal's Ctrl-C does
+        self.assertEqual(building.wait(), 130, said)
+        # Nobody who is above them waits any more: what is there now would be left.
+        left = [proc.name for proc in pathlib.Path("/proc").glob("[0-9]*") if t.owner_of(proc) in owners]
+        self.assertEqual(([], [], False), (left, list(scratch.iterdir()), (self.folder / "out.sif").exists()))
 
 
 if __name__ == "__main__":

@@ -71,6 +71,13 @@ def image(name):
     return str(sif)
 
 
+def owner_of(proc):
+    """Whose process it is, by its folder in /proc; None when it has ended meanwhile."""
+    with contextlib.suppress(OSError):
+        return proc.stat().st_uid
+    return None
+
+
 class Account:
     """A real account for the time of a test module: jobs of root are refused. Without root: whoever runs the tests."""
 
