@@ -320,13 +320,13 @@ TEST_F(Promises, APlannedStartSurvivesARestart) {
   EXPECT_EQ(cluster.StateOf(later), "PENDING");
 }
 
-// Chaos seed 10267: the plan was made anew for it, behind whoever had come meanwhile.
-TEST_F(Promises, ReleasingWhatIsNotHeldCostsNone) {
+// Chaos seeds 10267 and 13145: the plan was made anew for it, behind whoever had come meanwhile.
+TEST_F(Promises, AChangeThatChangesNothingCostsNone) {
   JobSpec first = WideJob(2, 8);
   first.priority = 1000;
   first.time_limit_s = 6000;
   cluster.Submit(first);
-  for (JobUpdate nothing : {JobUpdate{.hold = Hold::kNone}, JobUpdate{.requeue = true}}) {
+  for (JobUpdate nothing : {JobUpdate{.hold = Hold::kNone}, JobUpdate{.nice = 0}}) {
     cluster.Do(ChangeJob{{1}, wide, {0, true}, nothing});
     cluster.Pass(1);
     EXPECT_EQ(cluster.controller().PlannedStartOf(wide), promised);

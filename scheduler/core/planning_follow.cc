@@ -19,13 +19,7 @@ struct PlanningPolicy::Follow {
     policy.SyncWithDependents(state, e.job);
   }
   void operator()(const JobEnded& e) const { policy.SyncWithDependents(state, e.job); }
-  void operator()(const JobUpdated& e) const {
-    // Who releases what is not held, or wants again what waits anyway, changes nothing and loses no promise.
-    const JobUpdate& update = e.update;
-    bool only_released = update.hold.value_or(Hold::kNone) == Hold::kNone && !update.priority &&
-                         !update.nice && !update.time_limit_s && !update.begin;
-    if (!only_released || !policy.planner_.Knows(e.job.value)) policy.SyncJob(state, e.job);
-  }
+  void operator()(const JobUpdated& e) const { policy.SyncJob(state, e.job); }
   void operator()(const JobRequeued& e) const { policy.SyncJob(state, e.job); }
   void operator()(const NodeReleased& e) const {
     policy.planner_.Release(e.job.value, policy.numbers_.at(e.node));

@@ -36,6 +36,15 @@ Result<> Controller::Turn::MayChange(const Job& job, const ChangeJob& input) con
   return {};
 }
 
+// What is as it was asked to be keeps its place in the plan, and what was promised there.
+static bool Changes(const Job& job, const JobUpdate& update) {
+  return update.requeue || update.hold.value_or(job.hold) != job.hold ||
+         update.priority.value_or(job.base_priority) != job.base_priority ||
+         update.nice.value_or(job.nice) != job.nice ||
+         update.time_limit_s.value_or(job.time_limit_s) != job.time_limit_s ||
+         update.begin.value_or(job.begin) != job.begin;
+}
+
 void Controller::Turn::operator()(const ChangeJob& input) {
   MakeTask(input.job, input.by);
   std::vector<JobId> ids = TasksMeant(input.job);
@@ -53,7 +62,9 @@ void Controller::Turn::operator()(const ChangeJob& input) {
     if (!may) return Answer(input.client, Failure(may.error()));
     Record(JobUpdated{input.job, input.by.uid, input.update});
   }
-  for (JobId id : ids) Record(JobUpdated{id, input.by.uid, input.update});
+  for (JobId id : ids) {
+    if (Changes(*state().FindJob(id), input.update)) Record(JobUpdated{id, input.by.uid, input.update});
+  }
   for (JobId id : ids) {
     const Job& job = *state().FindJob(id);
     if (input.update.time_limit_s && IsActive(job.state) && job.time_limit_s > 0)
