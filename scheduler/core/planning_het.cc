@@ -49,8 +49,10 @@ Result<> PlanningPolicy::CheckFitTogether(const State& state, const std::vector<
     job.facts.length = LengthOf(alone);
   }
   if (planner_.CouldRunTogether(jobs)) return {};
-  return Fail(Code::kFailedPrecondition,
-              "the components of this heterogeneous job fit one by one, but never all at once; ask for less");
+  return Fail(
+      Code::kFailedPrecondition,
+      "the components of this heterogeneous job fit one by one, but never all at once, as far as a search "
+      "of the empty cluster finds; ask for less");
 }
 
 }  // namespace slipway::scheduler

@@ -99,6 +99,10 @@ class Cluster {
   // Of a request without `tasks` that PlaceNow or FitsNow has just refused: how many nodes there were
   // at most.
   std::size_t last_count() const { return last_count_; }
+
+  // From here on PlaceNow's choice depends on which nodes fit and on nothing else; it need not stop at the
+  // first that suffice, and those on which nothing is held for later do not come first.
+  void LookAtAll() { looks_at_all_ = true; }
   // Whether a node that has changed could take part in it now, as far as its free resources go.
   bool CouldUse(const Request& request, NodeNumber node) const {
     return sets_[request.where].Has(node) && usable_.Has(node) &&
@@ -162,6 +166,7 @@ class Cluster {
   Thresholds thresholds_;
   Instant now_ = 0;
   std::size_t last_count_ = 0;
+  bool looks_at_all_ = false;
   std::uint64_t version_ = 1;
   using Change = std::pair<Instant, NodeNumber>;
   std::priority_queue<Change, std::vector<Change>, std::greater<>>

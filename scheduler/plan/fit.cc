@@ -146,7 +146,7 @@ std::optional<Placement> Cluster::PlaceNow(const Request& request, Instant lengt
   }
   if (request.tasks > 0) return SpreadTasks(request, now_, length, prefer);
   std::size_t wanted = std::max(request.nodes_max, request.nodes_min);
-  if (!topology_.flat()) wanted = std::max<std::size_t>(wanted, total_.size());
+  if (!topology_.flat() || looks_at_all_) wanted = std::max<std::size_t>(wanted, total_.size());
   std::size_t count = CollectFit(request, request.node, After(now_, length), wanted);
   if (count < request.nodes_min) return std::nullopt;
   if (!topology_.flat()) return PlaceNear(request, fit_, count, prefer);

@@ -45,6 +45,16 @@ void Put(Cluster& cluster, const Request& request, const Placement& nodes, Insta
 
 }  // namespace
 
+// The instant and those after it at which something changes.
+std::vector<Instant> Planner::ChangesFrom(const Cluster& cluster, Instant first) {
+  std::vector<Instant> times{first};
+  for (NodeNumber node = 0; node < cluster.size(); ++node) cluster.Line(node).AppendChanges(first, times);
+  cluster.licences().AppendChanges(first, times);
+  std::ranges::sort(times);
+  times.erase(std::unique(times.begin(), times.end()), times.end());
+  return times;
+}
+
 // Where they fit together now, by part. What is preferred, images that are there, may leave no room for the
 // last of them: then it does not count. The books are afterwards as before.
 std::optional<std::vector<Placement>> Planner::PlaceTogether(Cluster& cluster, std::vector<Part> parts) {
@@ -60,6 +70,7 @@ std::optional<std::vector<Placement>> Planner::PlaceInTurn(Cluster& cluster, con
   std::vector<std::size_t> order(parts.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::vector<Placement> nodes(parts.size());
+  cluster.LookAtAll();  // so that the same room gives the same choice, whatever is held for later
   for (std::size_t attempt = 0; attempt <= parts.size(); ++attempt) {
     std::size_t placed = 0;
     for (; placed < order.size(); ++placed) {
@@ -94,11 +105,7 @@ std::optional<std::vector<Planned>> Planner::EarliestTogether(const Cluster& clu
   Cluster trial = cluster;
   Instant first = NotBefore(trial, parts);
   if (first >= kNever) return std::nullopt;
-  std::vector<Instant> times{first};
-  for (NodeNumber node = 0; node < trial.size(); ++node) trial.Line(node).AppendChanges(first, times);
-  trial.licences().AppendChanges(first, times);
-  std::ranges::sort(times);
-  times.erase(std::unique(times.begin(), times.end()), times.end());
+  const std::vector<Instant> times = ChangesFrom(trial, first);
   auto at = [&](Cluster& books, Instant start) -> std::optional<std::vector<Planned>> {
     books.Advance(start);
     auto nodes = PlaceTogether(books, parts);
@@ -235,7 +242,12 @@ bool Planner::CouldRunTogether(const std::vector<PlanJob>& jobs) {
   for (NodeNumber node = 0; node < empty.size(); ++node) empty.SetUsable(node, true);
   std::vector<Part> parts;
   for (const PlanJob& job : jobs) parts.push_back({job.request, After(job.facts.length, grace_), nullptr});
-  return EarliestTogether(empty, parts).has_value();
+  Instant first = NotBefore(empty, parts);
+  if (first >= kNever) return false;
+  // When every reservation of today is over. With less room the search may find what it does not find with
+  // more, and who is let in for that could wait for ever.
+  empty.Advance(ChangesFrom(empty, first).back());
+  return PlaceTogether(empty, parts).has_value();
 }
 
 }  // namespace slipway::plan

@@ -103,6 +103,21 @@ TEST_F(GangTest, WhereImagesAreKeepsNoneFromStarting) {
   EXPECT_EQ(PassAt(0).size(), 6U);
 }
 
+// Chaos seed 23795: while a node was reserved the search found what it did not find with all of them.
+TEST_F(GangTest, WhoIsLetInFitsOnTheEmptyClusterWhateverIsReservedToday) {
+  AddNodes({4, 4, 4, 4});
+  Pattern contiguous;
+  contiguous.near.contiguous = true;
+  PlanJob three = JobOf(1, 10 * kSecond, 4, 3), one = JobOf(2, 10 * kSecond, 4, 1, SetOf({1, 0}));
+  three.request.pattern = planner_.cluster().AddPattern(contiguous);
+  const bool before = planner_.CouldRunTogether({three, one});
+  planner_.Reserve(0, Cores(4), 0, 100 * kSecond);
+  EXPECT_EQ(planner_.CouldRunTogether({three, one}), before);
+  planner_.Unreserve(0, Cores(4), 0, 100 * kSecond);
+  planner_.AddGang({three, one});
+  EXPECT_EQ(PassAt(0).size(), before ? 2U : 0U);
+}
+
 TEST_F(GangTest, TheEarliestInstantIsThatAtWhichAllFitNotEachByItself) {
   AddNodes({4, 4});
   planner_.Add(JobOf(8, 10 * kSecond, 4));

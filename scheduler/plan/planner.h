@@ -197,6 +197,7 @@ class Planner {
   std::vector<Part> PartsOf(const Gang& gang) const;
   static std::optional<std::vector<Placement>> PlaceTogether(Cluster& cluster, std::vector<Part> parts);
   static std::optional<std::vector<Placement>> PlaceInTurn(Cluster& cluster, const std::vector<Part>& parts);
+  static std::vector<Instant> ChangesFrom(const Cluster& cluster, Instant first);
   static Instant NotBefore(Cluster& cluster, const std::vector<Part>& parts);
   static std::optional<std::vector<Planned>> EarliestTogether(const Cluster& cluster,
                                                               const std::vector<Part>& parts);
