@@ -137,6 +137,11 @@ bool PlanningPolicy::PreemptFor(const State& state, const Job& job, Time now, Pl
     const Job& other = *state.FindJob({victim});
     PreemptMode mode = ModeFor(job, other, lends);
     std::uint32_t grace_s = GraceOf(*job.spec, *other.spec);
+    for (JobId id : state.ComponentsOf(other.id)) {  // they end together, for good or to run again
+      const Job& one = *state.FindJob(id);
+      if (ModeFor(job, one, false) == PreemptMode::kCancel) mode = PreemptMode::kCancel;
+      grace_s = std::max(grace_s, GraceOf(*job.spec, *one.spec));
+    }
     plan.preempt.push_back({other.id, other.attempt, job.id, mode, grace_s});
     if (mode == PreemptMode::kSuspend) {
       planner_.Lend(victim, now.us + LengthOf(job) + grace());

@@ -60,6 +60,27 @@ TEST(Preemption, TheVictimIsRequeuedOrEndsAsItsQosSays) {
   }
 }
 
+// Chaos seed 24519: one ran again, and waited for ever for the other.
+TEST(Preemption, ComponentsThatStartedTogetherGoTogetherAndForGoodIfOneDoes) {
+  for (PreemptMode mode : {PreemptMode::kRequeue, PreemptMode::kCancel}) {
+    Site site;
+    site.qos = {{.name = "urgent", .preempts = {"idle", "other"}},
+                {.name = "idle", .preempt = PreemptMode::kRequeue},
+                {.name = "other", .preempt = mode}};
+    TestCluster c(2, 4, 8 << 20, site);
+    SubmitJob both{{1}, JobOf("idle", 4), {JobOf("other", 4)}};
+    c.Do(both);
+    JobId first = std::get<JobAccepted>(*c.answer).job, second{first.value + 1};
+    c.Started(c.PrimaryOf(first), c.Of(first).nodes.front().node);
+    c.Submit(JobOf("urgent", 4));
+    EXPECT_TRUE(c.Of(first).preempted_by && c.Of(second).preempted_by);
+    GoAway(c, first);
+    c.ReleaseAll(second);
+    for (JobId id : {first, second})
+      EXPECT_EQ(c.StateOf(id), mode == PreemptMode::kRequeue ? "PENDING" : "PREEMPTED") << id.value;
+  }
+}
+
 TEST(Preemption, ThoseGoThatLoseTheLeastWorkAndNoMoreThanAreNeeded) {
   TestCluster c(3, 4, 8 << 20, TwoQos(PreemptMode::kCancel));
   JobId old = c.Submit(JobOf("idle", 4));
