@@ -175,7 +175,8 @@ void Planner::RemoveGang(JobNumber first) {
 void Planner::SettleGangs() {
   for (const auto& [first, gang] : gangs_) {
     auto planned = [&](JobNumber id) { return jobs_.at(id).state == JobState::kPlanned; };
-    auto same = [&](JobNumber id) { return planned(id) && jobs_.at(id).start == jobs_.at(first).start; };
+    const Instant start = jobs_.at(first).start;
+    auto same = [&](JobNumber id) { return planned(id) && jobs_.at(id).start == start; };
     if (std::ranges::any_of(gang, planned) && !std::ranges::all_of(gang, same)) UnholdGang(gang);
   }
 }
