@@ -24,9 +24,9 @@ Limits LimitsOfUser(const State& state, const AssociationKey& key);
 // beyond could never start. kFailedPrecondition with Slurm's name of the reason in front.
 Result<> CheckJobLimits(const Site& site, const State& state, const JobSpec& spec,
                         std::uint32_t time_limit_s);
-// Whether so many more jobs may be submitted.
 // Of components that start together: the sum of those that count together is within each limit for a job.
 Result<> CheckSumLimits(const Site& site, const State& state, const std::vector<JobSpec>& components);
+// Whether so many more jobs may be submitted.
 Result<> CheckSubmitLimits(const Site& site, const State& state, const JobSpec& spec, std::uint32_t tasks);
 
 }  // namespace slipway::scheduler

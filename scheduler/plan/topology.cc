@@ -75,15 +75,21 @@ bool IsBelow(const Pieces& pieces, std::uint32_t piece, std::uint32_t above) {
   return piece == above;
 }
 
-// As few pieces below the switch as have room for `want`. Empty: none do, or not so few.
-std::vector<std::uint32_t> Greedy(const Pieces& pieces, std::uint32_t below, std::uint64_t want,
-                                  std::size_t pieces_max) {
-  std::vector<std::uint32_t> open, chosen;
+// The pieces below the switch that have room, the roomiest first.
+std::vector<std::uint32_t> OpenBelow(const Pieces& pieces, std::uint32_t below) {
+  std::vector<std::uint32_t> open;
   for (std::uint32_t piece = 0; piece < pieces.count; ++piece) {
     if (pieces.room[piece] > 0 && pieces.height[piece] == 0 && IsBelow(pieces, piece, below))
       open.push_back(piece);
   }
   std::ranges::stable_sort(open, std::greater<>(), [&](std::uint32_t piece) { return pieces.room[piece]; });
+  return open;
+}
+
+// As few pieces below the switch as have room for `want`. Empty: none do, or not so few.
+std::vector<std::uint32_t> Greedy(const Pieces& pieces, std::uint32_t below, std::uint64_t want,
+                                  std::size_t pieces_max) {
+  std::vector<std::uint32_t> open = OpenBelow(pieces, below), chosen;
   auto first = open.begin();
   while (first != open.end() && chosen.size() < pieces_max) {
     if (pieces.room[*first] < want) {
@@ -101,18 +107,6 @@ std::vector<std::uint32_t> Greedy(const Pieces& pieces, std::uint32_t below, std
     return chosen;
   }
   return {};
-}
-
-// The roomiest pieces below the switch, as many as may be.
-std::vector<std::uint32_t> Roomiest(const Pieces& pieces, std::uint32_t below, std::size_t pieces_max) {
-  std::vector<std::uint32_t> open;
-  for (std::uint32_t piece = 0; piece < pieces.count; ++piece) {
-    if (pieces.room[piece] > 0 && pieces.height[piece] == 0 && IsBelow(pieces, piece, below))
-      open.push_back(piece);
-  }
-  std::ranges::stable_sort(open, std::greater<>(), [&](std::uint32_t piece) { return pieces.room[piece]; });
-  open.resize(std::min(open.size(), pieces_max));
-  return open;
 }
 
 // The pieces that lie closest together with room for `want` and that `accept` takes; empty: none.
@@ -133,7 +127,8 @@ std::vector<std::uint32_t> ChoosePieces(const Pieces& pieces, const Nearness& ne
     if (chosen.empty()) continue;
     if (accept(chosen)) return chosen;
     // Room in tasks is not all: there may be too few nodes, or too many needed. More pieces may have better.
-    chosen = Roomiest(pieces, at, pieces_max);
+    chosen = OpenBelow(pieces, at);
+    chosen.resize(std::min(chosen.size(), pieces_max));
     if (accept(chosen)) return chosen;
   }
   return {};
