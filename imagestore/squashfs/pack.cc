@@ -4,23 +4,19 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/sysmacros.h>
-#include <sys/xattr.h>
 
 #include <algorithm>
-#include <cstring>
 #include <ctime>
 #include <map>
 
 #include "base/os/fd.h"
 #include "imagestore/squashfs/image_writer.h"
 #include "imagestore/squashfs/tree.h"
+#include "imagestore/squashfs/tree_reader.h"
 
 namespace slipway::squashfs {
 
 namespace {
-
-constexpr std::size_t kReadBytes = 1 << 20;
-constexpr std::size_t kXattrBytesMax = 65536;
 
 // Without readdir(3): its five more calls for each directory are a tenth of the time of packing a tree.
 Result<std::vector<std::string>> Names(int dir_fd) {
@@ -44,8 +40,8 @@ Result<std::vector<std::string>> Names(int dir_fd) {
 
 class DirectoryPacker {
  public:
-  DirectoryPacker(int dir_fd, const PackOptions& options)
-      : top_fd_(dir_fd), options_(options), admission_(options.policy, options.limits), buffer_(kReadBytes) {}
+  DirectoryPacker(int dir_fd, const PackOptions& options, TreeCalls& calls)
+      : top_fd_(dir_fd), options_(options), calls_(calls), admission_(options.policy, options.limits) {}
 
   Result<PackSummary> Run(int out_fd) {
     struct stat info;
@@ -60,8 +56,7 @@ class DirectoryPacker {
     progress_.entries_total = admission_.summary().entries;
     auto now = static_cast<std::uint32_t>(options_.epoch.value_or(std::time(nullptr)));
     writer_ = TRY(ImageWriter::Create(out_fd, options_, now));
-    TRY(CopyXattrs(root_, top_fd_));
-    TRY(CopyData(top_fd_, root_));
+    TRY(CopyData());
     PackSummary& summary = admission_.summary();
     summary.bytes_out = TRY(writer_->Finish(root_));
     return std::move(summary);
@@ -114,67 +109,34 @@ class DirectoryPacker {
     return {};
   }
 
-  // One name at a time, never through a link: what is read the second time must not be led elsewhere by one
-  // that somebody swaps in meanwhile.
-  Result<> CopyData(int dir_fd, Node& directory) {
-    for (auto& child : directory.children) {
-      if (!child->IsDirectory()) continue;
-      UniqueFd fd = TRY(OpenAt(dir_fd, child->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-      TRY(CopyXattrs(*child, fd.get()));
-      TRY(CopyData(fd.get(), *child));
+  Result<> CopyData() {
+    auto reader = TRY(TreeReader::Start(calls_, top_fd_, root_, admission_));
+    for (;;) {
+      const TreeReader::Batch* batch = TRY(reader->Take());
+      if (batch == nullptr) return {};
+      const char* bytes = batch->bytes.data();
+      for (const TreeReader::Piece& piece : batch->pieces) {
+        TRY(CopyPiece(piece, bytes));
+        bytes += piece.size;
+      }
     }
-    for (auto& child : directory.children) {
-      ++progress_.entries;
-      if (child->IsFile() && child->same_as == nullptr) TRY(CopyFile(dir_fd, *child));
-    }
-    return {};
   }
 
-  Result<> CopyFile(int dir_fd, Node& node) {
-    UniqueFd fd = TRY_CONTEXT(OpenAt(dir_fd, node.name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW), node.Path());
-    struct stat info;
-    if (::fstat(fd.get(), &info) < 0) return ErrnoFail("fstat", node.Path());
-    if (!S_ISREG(info.st_mode)) return Fail(Code::kAborted, node.Path(), " changed while it was packed");
-    TRY(CopyXattrs(node, fd.get()));
-    TRY(writer_->BeginFile(node));
-    // As much as there was when we looked: what is written meanwhile would be in it by half anyhow.
-    for (auto left = static_cast<std::uint64_t>(info.st_size); left > 0;) {
-      ssize_t n = ::read(fd.get(), buffer_.data(), std::min<std::uint64_t>(left, buffer_.size()));
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return ErrnoFail("read", node.Path());
-      if (n == 0) break;
-      left -= static_cast<std::uint64_t>(n);
-      TRY(admission_.CountBytes(static_cast<std::uint64_t>(n)));
-      TRY(writer_->Append(buffer_.data(), static_cast<std::size_t>(n)));
-      progress_.bytes += static_cast<std::uint64_t>(n);
-      if (options_.progress) TRY(options_.progress(progress_));
-    }
-    return writer_->EndFile();
-  }
-
-  Result<> CopyXattrs(Node& node, int fd) {
-    char names[kXattrBytesMax];
-    ssize_t size = ::flistxattr(fd, names, sizeof names);
-    if (size < 0 && (errno == ENOTSUP || errno == EPERM)) return {};
-    if (size < 0) return ErrnoFail("listxattr", node.Path());
-    std::vector<Xattr> kept;
-    for (const char* name = names; name < names + size; name += std::strlen(name) + 1) {
-      if (!TRY(admission_.AdmitXattr(node, name))) continue;
-      std::string value(kXattrBytesMax, '\0');
-      ssize_t got = ::fgetxattr(fd, name, value.data(), value.size());
-      if (got < 0) return ErrnoFail(Cat("getxattr ", name), node.Path());
-      value.resize(static_cast<std::size_t>(got));
-      kept.push_back({name, std::move(value)});
-    }
-    std::sort(kept.begin(), kept.end(), [](const Xattr& a, const Xattr& b) { return a.key < b.key; });
-    return writer_->SetXattrs(node, kept);
+  Result<> CopyPiece(const TreeReader::Piece& piece, const char* bytes) {
+    TRY(writer_->SetXattrs(*piece.node, piece.xattrs));
+    if (piece.begins) TRY(writer_->BeginFile(*piece.node));
+    TRY(writer_->Append(bytes, piece.size));
+    if (piece.ends) TRY(writer_->EndFile());
+    if (piece.ends) progress_.entries = piece.entries;
+    progress_.bytes += piece.size;
+    return options_.progress && piece.size > 0 ? options_.progress(progress_) : Result<>();
   }
 
   int top_fd_;
   const PackOptions& options_;
+  TreeCalls& calls_;
   Admission admission_;
   Node root_;
-  std::vector<char> buffer_;
   Progress progress_;
   std::map<std::pair<dev_t, ino_t>, std::uint64_t> links_;
   std::unique_ptr<ImageWriter> writer_;  // last: its threads end before the nodes go
@@ -183,7 +145,12 @@ class DirectoryPacker {
 }  // namespace
 
 Result<PackSummary> PackDirectory(int dir_fd, int out_fd, const PackOptions& options) {
-  return DirectoryPacker(dir_fd, options).Run(out_fd);
+  TreeCalls calls;
+  return PackDirectory(dir_fd, out_fd, options, calls);
+}
+
+Result<PackSummary> PackDirectory(int dir_fd, int out_fd, const PackOptions& options, TreeCalls& calls) {
+  return DirectoryPacker(dir_fd, options, calls).Run(out_fd);
 }
 
 }  // namespace slipway::squashfs
