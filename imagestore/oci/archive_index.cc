@@ -100,7 +100,8 @@ Result<ArchiveIndex> ArchiveIndex::Open(const std::string& path, const std::stri
   UniqueFd scratch = TRY(slipway::Open(scratch_folder, O_TMPFILE | O_RDWR, 0600));
   auto work = [&](const auto&) -> Result<std::string> {
     std::uint64_t size = TRY(SizeOfFile(index.file_.get()));
-    auto tar = TRY(squashfs::TarStream::Open(squashfs::FilePart(index.file_.get(), 0, size)));
+    auto tar = TRY(squashfs::TarStream::Open(squashfs::FilePart(index.file_.get(), 0, size),
+                                             squashfs::TarStream::Reading::kHere));
     TRY(tar.Next());
     bool compressed = tar.is_compressed();
     if (compressed) TRY(Decompress(index.file_.get(), scratch.get(), bytes_max));
@@ -143,7 +144,8 @@ Result<bool> ArchiveIndex::Decode(const std::string& text) {
 
 Result<> ArchiveIndex::Scan(int fd) {
   std::uint64_t size = TRY(SizeOfFile(fd));
-  auto tar = TRY(squashfs::TarStream::Open(squashfs::FilePart(fd, 0, size)));
+  auto tar =
+      TRY(squashfs::TarStream::Open(squashfs::FilePart(fd, 0, size), squashfs::TarStream::Reading::kHere));
   for (auto entry = TRY(tar.Next()); entry; entry = TRY(tar.Next())) {
     if (members_.size() + links_.size() >= kMembersMax)
       return Fail(Code::kOutOfRange, "more than ", kMembersMax, " members");

@@ -20,7 +20,8 @@
 
 namespace slipway::squashfs {
 
-// Start, Take and the destructor: by one thread. Batches are used again; whoever fills one empties it first.
+// Start, Take and the destructor: by one thread at a time. Batches are used again; whoever fills one empties
+// it first.
 template <class Batch>
 class Ahead {
  public:

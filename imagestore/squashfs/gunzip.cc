@@ -5,20 +5,15 @@
 
 #include <algorithm>
 
-#include "imagestore/squashfs/tar_stream.h"
-
 namespace slipway::squashfs {
 namespace {
-
-constexpr std::size_t kInputBytes = 256 << 10;
 
 Failure Damaged(const char* how) { return Fail(Code::kInvalidArgument, "the gzip data is ", how); }
 
 }  // namespace
 
 struct Gunzip::State {
-  ByteSource& source;
-  std::string input;
+  std::unique_ptr<Pieces> source;
   inflate_state inflate;
   bool within = true;  // a gzip file that has not ended
 };
@@ -27,23 +22,28 @@ bool Gunzip::Looks(std::span<const char> begin) {
   return begin.size() >= 2 && begin[0] == '\x1f' && begin[1] == '\x8b';
 }
 
-Gunzip::Gunzip(ByteSource& source, std::string begun)
-    : state_(new State{.source = source, .input = std::move(begun)}) {
-  inflate_state& z = state_->inflate;
-  isal_inflate_init(&z);
-  z.crc_flag = ISAL_GZIP;
-  z.next_in = reinterpret_cast<std::uint8_t*>(state_->input.data());
-  z.avail_in = static_cast<std::uint32_t>(state_->input.size());
+namespace {
+
+// ISA-L takes what it only reads without const.
+void Feed(inflate_state& inflate, std::span<const char> bytes) {
+  inflate.next_in = reinterpret_cast<std::uint8_t*>(const_cast<char*>(bytes.data()));
+  inflate.avail_in = static_cast<std::uint32_t>(bytes.size());
+}
+
+}  // namespace
+
+Gunzip::Gunzip(std::unique_ptr<Pieces> source, std::span<const char> begun)
+    : state_(new State{.source = std::move(source)}) {
+  isal_inflate_init(&state_->inflate);
+  state_->inflate.crc_flag = ISAL_GZIP;
+  Feed(state_->inflate, begun);
 }
 Gunzip::~Gunzip() = default;
 
 Result<bool> Gunzip::Refill() {
-  State& s = *state_;
-  s.input.resize(kInputBytes);
-  std::size_t n = TRY(s.source.Read(s.input));
-  s.inflate.next_in = reinterpret_cast<std::uint8_t*>(s.input.data());
-  s.inflate.avail_in = static_cast<std::uint32_t>(n);
-  return n > 0;
+  auto piece = TRY(state_->source->Next());
+  Feed(state_->inflate, piece);
+  return !piece.empty();
 }
 
 Result<std::size_t> Gunzip::Read(std::span<char> buffer) {

@@ -8,24 +8,21 @@
 
 #include <memory>
 #include <span>
-#include <string>
 
-#include "base/result/result.h"
+#include "imagestore/squashfs/byte_source.h"
 
 namespace slipway::squashfs {
 
-class ByteSource;
-
-class Gunzip {
+class Gunzip : public ByteSource {
  public:
   // Does what begins with these bytes look like gzip?
   static bool Looks(std::span<const char> begin);
-  // `source` is borrowed; `begun` is what has been read of it already.
-  Gunzip(ByteSource& source, std::string begun);
-  ~Gunzip();
+  // `begun` is the piece that `source` gave last.
+  Gunzip(std::unique_ptr<Pieces> source, std::span<const char> begun);
+  ~Gunzip() override;
 
-  // Unpacked bytes; 0 at the end. kInvalidArgument: it is damaged, or cut short.
-  Result<std::size_t> Read(std::span<char> buffer);
+  // Unpacked bytes; 0 at the end of the source. kInvalidArgument: it is damaged, or cut short.
+  Result<std::size_t> Read(std::span<char> buffer) override;
 
  private:
   struct State;

@@ -10,8 +10,6 @@ namespace slipway::squashfs {
 
 namespace {
 
-constexpr std::size_t kReadBytes = 1 << 18;
-
 class LayerPacker {
  public:
   LayerPacker(const std::vector<Layer>& layers, const LayerPackOptions& options)
@@ -21,8 +19,7 @@ class LayerPacker {
         time_max_(options.pack.epoch ? static_cast<std::uint32_t>(
                                            std::clamp<std::int64_t>(*options.pack.epoch, 0, UINT32_MAX))
                                      : UINT32_MAX),
-        merge_(root_, admission_, time_max_),
-        buffer_(kReadBytes) {}
+        merge_(root_, admission_, time_max_) {}
 
   Result<PackSummary> Run(int out_fd) {
     writer_ =
@@ -60,7 +57,7 @@ class LayerPacker {
   }
 
   Result<> ReadLayer(const Layer& layer) {
-    TarStream tar = TRY(TarStream::Open(TRY(layer.open())));
+    TarStream tar = TRY(TarStream::Open(TRY(layer.open()), TarStream::Reading::kAhead));
     for (;;) {
       auto entry = TRY(tar.Next());
       if (!entry) return tar.Drain();
@@ -70,19 +67,19 @@ class LayerPacker {
         continue;
       }
       TRY(CopyXattrs(*node, entry->xattrs));
-      if (node->IsFile()) TRY(CopyData(tar, *node));
+      if (node->IsFile()) TRY(CopyData(tar, entry->size, *node));
     }
   }
 
   Result<> ReadWantedAgain() {
     for (std::size_t i = 0; i < numbers_.size() && merge_.wants_more(); ++i) {
       const Layer& layer = layers_[layers_.size() - 1 - i];
-      TarStream tar = TRY(TarStream::Open(TRY(layer.open())));
+      TarStream tar = TRY(TarStream::Open(TRY(layer.open()), TarStream::Reading::kAhead));
       for (auto entry = TRY(tar.Next()); entry && merge_.wants_more(); entry = TRY(tar.Next())) {
         Node* node = TRY_CONTEXT(merge_.Again(numbers_[i], entry->entry), layer.name);
         if (node == nullptr) continue;
         TRY(CopyXattrs(*node, entry->xattrs));
-        if (node->IsFile()) TRY(CopyData(tar, *node));
+        if (node->IsFile()) TRY(CopyData(tar, entry->size, *node));
       }
       // Names of names point backwards in the same layer.
       TRY(merge_.Settle());
@@ -107,14 +104,14 @@ class LayerPacker {
     return writer_->SetXattrs(node, kept);
   }
 
-  Result<> CopyData(TarStream& tar, Node& node) {
+  Result<> CopyData(TarStream& tar, std::uint64_t size, Node& node) {
+    TRY(admission_.CountBytes(size));
     TRY(writer_->BeginFile(node));
     for (;;) {
-      std::size_t n = TRY(tar.Read(buffer_));
-      if (n == 0) break;
-      TRY(admission_.CountBytes(n));
-      TRY(writer_->Append(buffer_.data(), n));
-      progress_.bytes += n;
+      auto bytes = TRY(tar.Read());
+      if (bytes.empty()) break;
+      TRY(writer_->Append(bytes.data(), bytes.size()));
+      progress_.bytes += bytes.size();
       if (options_.pack.progress) TRY(options_.pack.progress(progress_));
     }
     ++progress_.entries;
@@ -137,7 +134,6 @@ class LayerPacker {
   std::uint32_t time_max_;
   LayerMerge merge_;
   std::vector<int> numbers_;  // of the layers, from the top
-  std::vector<char> buffer_;
   std::uint64_t skipped_ = 0;
   Progress progress_;
   std::unique_ptr<ImageWriter> writer_;  // last: its threads end before the nodes go
