@@ -80,19 +80,44 @@ Result<UniqueFd> BlobCache::Lock(const std::string& name) const {
   return lock;
 }
 
+Result<UniqueFd> BlobCache::There(const std::string& digest, std::uint64_t size) const {
+  std::string path = PathOf(digest);
+  UniqueFd fd = TRY(slipway::Open(path, O_RDONLY));
+  if (TRY(SizeOfFile(fd.get())) != size)
+    return Fail(Code::kDataLoss, path, " has another size than it should");
+  NoteUse(fd.get());
+  return fd;
+}
+
 Result<UniqueFd> BlobCache::Get(const std::string& digest, std::uint64_t size, const Fetch& fetch) {
   CHECK(IsDigest(digest));
-  std::string hex = digest.substr(7), path = Cat(folder_, "/blobs/sha256/", hex), part = path + ".part";
-  auto there = [&]() -> Result<UniqueFd> {
-    UniqueFd fd = TRY(slipway::Open(path, O_RDONLY));
-    if (TRY(SizeOfFile(fd.get())) != size)
-      return Fail(Code::kDataLoss, path, " has another size than it should");
-    NoteUse(fd.get());
-    return fd;
+  if (auto fd = There(digest, size)) return fd;
+  UniqueFd lock = TRY(Lock(digest.substr(7)));
+  if (auto fd = There(digest, size)) return fd;
+  Brought brought = TRY(BringLocked(std::move(lock), digest, size, fetch));
+  TRY(Keep(brought));
+  return std::move(brought.file);
+}
+
+Result<std::optional<BlobCache::Brought>> BlobCache::Bring(const std::string& digest, std::uint64_t size,
+                                                           const Fetch& fetch) {
+  CHECK(IsDigest(digest));
+  auto there = [&]() -> Result<std::optional<Brought>> {
+    return Brought{.file = TRY(There(digest, size)), .digest = digest, .is_checked = true};
   };
-  if (auto fd = there()) return fd;
-  UniqueFd lock = TRY(Lock(hex));
-  if (auto fd = there()) return fd;
+  if (auto known = there()) return known;
+  UniqueFd lock = TRY(LockFile(digest.substr(7)));
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) < 0) {
+    if (errno == EWOULDBLOCK) return std::optional<Brought>();
+    return ErrnoFail("flock", folder_);
+  }
+  if (auto known = there()) return known;
+  return TRY(BringLocked(std::move(lock), digest, size, fetch));
+}
+
+Result<BlobCache::Brought> BlobCache::BringLocked(UniqueFd lock, const std::string& digest,
+                                                  std::uint64_t size, const Fetch& fetch) const {
+  std::string part = PathOf(digest) + ".part";
   UniqueFd fd = TRY(slipway::Open(part, O_RDWR | O_CREAT, 0600));
   std::uint64_t have = TRY(SizeOfFile(fd.get()));
   if (have > size) {
@@ -101,26 +126,41 @@ Result<UniqueFd> BlobCache::Get(const std::string& digest, std::uint64_t size, c
   }
   MakeRoom(size - have);
   TRY(fetch(fd.get(), have));
-  auto is_whole = [&]() -> Result<bool> {
-    return TRY(SizeOfFile(fd.get())) == size && TRY(DigestOfFile(fd.get())) == digest;
-  };
-  bool whole = TRY(is_whole());
+  Brought brought{.digest = digest, .lock = std::move(lock)};
   // What was left of an earlier try may be damaged: a crash loses bytes that nobody had flushed.
-  if (!whole && have > 0) {
-    if (::ftruncate(fd.get(), 0) < 0 || ::lseek(fd.get(), 0, SEEK_SET) < 0)
-      return ErrnoFail("ftruncate", part);
-    TRY(fetch(fd.get(), 0));
-    whole = TRY(is_whole());
+  if (have > 0) {
+    brought.is_checked = TRY(DigestOfFile(fd.get())) == digest;
+    if (!brought.is_checked) {
+      if (::ftruncate(fd.get(), 0) < 0 || ::lseek(fd.get(), 0, SEEK_SET) < 0)
+        return ErrnoFail("ftruncate", part);
+      TRY(fetch(fd.get(), 0));
+    }
   }
-  if (!whole) {
-    std::uint64_t got = TRY(SizeOfFile(fd.get()));
-    ::unlink(part.c_str());
-    return Fail(Code::kDataLoss, "what came is not ", digest, " (", got, " bytes of ", size,
-                "): the server lies, or something on the way changed it");
-  }
-  if (::fsync(fd.get()) < 0) return ErrnoFail("fsync", part);
+  // Whoever reads it from here on cannot change it.
+  brought.file = TRY(slipway::Open(part, O_RDONLY));
+  if (TRY(SizeOfFile(fd.get())) != size) TRY(Refuse(brought));
+  return brought;
+}
+
+Result<> BlobCache::Refuse(const Brought& brought) const {
+  std::uint64_t got = TRY(SizeOfFile(brought.file.get()));
+  ::unlink((PathOf(brought.digest) + ".part").c_str());
+  return Fail(Code::kDataLoss, "what came is not ", brought.digest, " (", got,
+              " bytes): the server lies, or something on the way changed it");
+}
+
+Result<> BlobCache::Keep(Brought& brought) const {
+  if (!brought.lock) return {};
+  if (!brought.is_checked && TRY(DigestOfFile(brought.file.get())) != brought.digest) return Refuse(brought);
+  brought.is_checked = true;
+  std::string path = PathOf(brought.digest), part = path + ".part";
+  if (::fsync(brought.file.get()) < 0) return ErrnoFail("fsync", part);
   if (::rename(part.c_str(), path.c_str()) < 0) return ErrnoFail("rename", part);
-  return there();
+  NoteUse(brought.file.get());
+  // By hand: a child may have the descriptor, too.
+  ::flock(brought.lock.get(), LOCK_UN);
+  brought.lock.reset();
+  return {};
 }
 
 Result<std::string> BlobCache::Made(const std::string& key,

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,19 @@ class BlobCache {
   using Fetch = std::function<Result<>(int fd, std::uint64_t have)>;
   Result<UniqueFd> Get(const std::string& digest, std::uint64_t size, const Fetch& fetch);
 
+  // Get in two steps, so that what has come is read while it is checked and flushed.
+  struct Brought {
+    UniqueFd file;  // for reading, of the right size
+    std::string digest;
+    UniqueFd lock;            // none: it is checked and has its name
+    bool is_checked = false;  // has the digest
+  };
+  // Nothing: somebody else is at it. Who holds something that is not kept yet must not wait for him with Get
+  // before he has kept it: two such would wait for each other.
+  Result<std::optional<Brought>> Bring(const std::string& digest, std::uint64_t size, const Fetch& fetch);
+  // kDataLoss when it is something else; it is gone then.
+  Result<> Keep(Brought& brought) const;
+
   // The path of a file that is made of others, by a key of [0-9a-z.]: made by `make` under the path it is
   // given when it is not there yet. A pid that was killed meanwhile leaves nothing that matters.
   Result<std::string> Made(const std::string& key,
@@ -60,6 +74,13 @@ class BlobCache {
       : folder_(std::move(folder)), cancelled_(cancelled), bytes_max_(bytes_max) {}
   void MakeRoom(std::uint64_t bytes) const;
   Result<UniqueFd> Lock(const std::string& name) const;
+  Result<UniqueFd> There(const std::string& digest, std::uint64_t size) const;
+  Result<Brought> BringLocked(UniqueFd lock, const std::string& digest, std::uint64_t size,
+                              const Fetch& fetch) const;
+  Result<> Refuse(const Brought& brought) const;
+  std::string PathOf(const std::string& digest) const {
+    return Cat(folder_, "/blobs/sha256/", digest.substr(7));
+  }
   Result<UniqueFd> LockFile(const std::string& name) const;
   std::string folder_;
   const std::atomic<bool>* cancelled_;

@@ -59,7 +59,7 @@ squashfs::LayerPackOptions PackOptionsFor(const Image& image, const build::Label
   return made;
 }
 
-Result<squashfs::PackSummary> PackUnprivileged(const std::vector<squashfs::Layer>& layers, int out_fd,
+Result<squashfs::PackSummary> PackUnprivileged(const Image& image, int out_fd,
                                                squashfs::LayerPackOptions pack, const PullOptions& options) {
   const auto* cancelled = options.source.registry.http.cancelled;
   auto work = [&](const std::function<void(std::uint64_t)>& report) -> Result<std::string> {
@@ -70,12 +70,12 @@ Result<squashfs::PackSummary> PackUnprivileged(const std::vector<squashfs::Layer
       if (now.bytes >= next) next = now.bytes + kReportEvery;
       return {};
     };
-    return build::EncodeSummary(TRY(squashfs::PackLayers(layers, out_fd, pack)));
+    return build::EncodeSummary(TRY(squashfs::PackLayers(image.layers, out_fd, pack)));
   };
   auto reported = [&options](std::uint64_t bytes) {
     if (options.progress) options.progress("packing", bytes, 0);
   };
-  return build::DecodeSummary(TRY(Unprivileged({work, reported, cancelled})));
+  return build::DecodeSummary(TRY(Unprivileged({work, reported, cancelled, image.check})));
 }
 
 Result<squashfs::PackSummary> WriteSif(const Image& image, const std::string& source,
@@ -89,7 +89,7 @@ Result<squashfs::PackSummary> WriteSif(const Image& image, const std::string& so
   TRY(writer.AddObject(sif::DataType::kGenericJson, "inspect-metadata.json",
                        build::InspectMetadataJson(labels, deffile)));
   sif::Writer::Place place = TRY(writer.BeginPartition());
-  auto packed = TRY(PackUnprivileged(image.layers, place.fd,
+  auto packed = TRY(PackUnprivileged(image, place.fd,
                                      PackOptionsFor(image, labels, deffile, options, place.offset), options));
   std::string arch = image.config.arch.empty() ? std::string(sif::HostArch()) : image.config.arch;
   TRY(writer.EndPartition("squashfs-root", packed.bytes_out, sif::FsType::kSquashfs,

@@ -42,21 +42,21 @@ Result<> CheckArch(const ImageConfig& config, const std::string& asked) {
   return Fail(Code::kNotFound, "the image is not there for linux/", asked, "; there is linux/", config.arch);
 }
 
-// Blobs side by side. The first error ends the others.
+// Blobs side by side. The first error ends the others. They have the right sizes then; Keep checks them.
 class Downloads {
  public:
   Downloads(const Repository& registry, BlobCache& cache, const SourceOptions& options,
             std::vector<Descriptor> blobs)
       : registry_(registry), cache_(cache), options_(options), blobs_(std::move(blobs)) {}
 
-  Result<std::vector<UniqueFd>> Run() {
-    files_.resize(blobs_.size());
+  Result<std::vector<BlobCache::Brought>> Run() {
+    brought_.resize(blobs_.size());
     std::vector<std::thread> threads;
     std::size_t count = std::min<std::size_t>(std::max(1U, options_.downloads), blobs_.size());
     for (std::size_t i = 0; i < count; ++i) threads.emplace_back([this] { Work(); });
     for (std::thread& thread : threads) thread.join();
     if (failed_) return Failure(std::move(*failed_));
-    return std::move(files_);
+    return std::move(brought_);
   }
 
  private:
@@ -69,18 +69,33 @@ class Downloads {
         if (failed_ || next_ == blobs_.size()) return;
         i = next_++;
       }
-      auto file = cache_.Get(blobs_[i].digest, blobs_[i].size, [&](int fd, std::uint64_t have) {
-        Report(i, have);
-        return mine.GetBlob(blobs_[i], fd, have, [&](std::uint64_t now) { Report(i, now); });
-      });
-      if (file) Report(i, blobs_[i].size);
+      auto brought = Bring(i, mine);
+      if (brought) Report(i, blobs_[i].size);
       std::lock_guard lock(mutex_);
-      if (file) {
-        files_[i] = std::move(*file);
-      } else if (!failed_) {
-        failed_ = std::move(file).error();
+      if (brought) {
+        brought_[i] = std::move(*brought);
+        if (!keep_at_once_) continue;
       }
+      auto kept = brought ? cache_.Keep(brought_[i]) : Result<>(Failure(std::move(brought).error()));
+      if (!kept && !failed_) failed_ = std::move(kept).error();
     }
+  }
+  Result<BlobCache::Brought> Bring(std::size_t i, Repository& registry) {
+    const Descriptor& blob = blobs_[i];
+    auto fetch = [&](int fd, std::uint64_t have) {
+      Report(i, have);
+      return registry.GetBlob(blob, fd, have, [&](std::uint64_t now) { Report(i, now); });
+    };
+    auto brought = TRY(cache_.Bring(blob.digest, blob.size, fetch));
+    if (brought) return std::move(*brought);
+    // Another process is bringing it, who may be waiting for what we have.
+    {
+      std::lock_guard lock(mutex_);
+      keep_at_once_ = true;
+      for (BlobCache::Brought& one : brought_) TRY(cache_.Keep(one));
+    }
+    return BlobCache::Brought{
+        .file = TRY(cache_.Get(blob.digest, blob.size, fetch)), .digest = blob.digest, .is_checked = true};
   }
   void Report(std::size_t i, std::uint64_t now) {
     if (!options_.progress) return;
@@ -95,7 +110,8 @@ class Downloads {
   std::mutex mutex_;
   std::size_t next_ = 0;
   std::optional<Error> failed_;
-  std::vector<UniqueFd> files_;
+  bool keep_at_once_ = false;
+  std::vector<BlobCache::Brought> brought_;
 };
 
 Result<Registry::FetchedManifest> ManifestFor(Repository& registry, const Reference& reference,
@@ -119,16 +135,21 @@ Result<Image> FromRegistry(const Reference& reference, BlobCache& cache, const S
   image.config_json = TRY(registry.GetSmallBlob(fetched.manifest.config));
   image.config = TRY(ParseImageConfig(image.config_json));
   TRY_CONTEXT(CheckArch(image.config, options.arch), reference.text);
-  image.files = TRY(Downloads(registry, cache, options, fetched.manifest.layers).Run());
-  for (std::size_t i = 0; i < image.files.size(); ++i) {
+  auto brought = std::make_shared<std::vector<BlobCache::Brought>>(
+      TRY(Downloads(registry, cache, options, fetched.manifest.layers).Run()));
+  for (std::size_t i = 0; i < brought->size(); ++i) {
     const Descriptor& layer = fetched.manifest.layers[i];
-    int fd = image.files[i].get();
+    int fd = (*brought)[i].file.get();
     image.bytes += layer.size;
     image.layers.push_back(
         {layer.digest, [fd, size = layer.size]() -> Result<std::unique_ptr<squashfs::ByteSource>> {
            return squashfs::FilePart(fd, 0, size);
          }});
   }
+  image.check = [brought, &cache]() -> Result<> {
+    for (BlobCache::Brought& one : *brought) TRY(cache.Keep(one));
+    return {};
+  };
   return image;
 }
 
@@ -302,8 +323,9 @@ Result<UniqueFd> FromOras(const Reference& reference, BlobCache& cache, const So
   if (fetched.manifest.layers.size() != 1 || !IsSifLayer(fetched.manifest.layers[0].media_type))
     return Fail(Code::kInvalidArgument, reference.text,
                 ": it holds no SIF; write docker:// for images of layers");
-  auto files = TRY(Downloads(registry, cache, options, fetched.manifest.layers).Run());
-  return CheckSif(std::move(files[0]), reference.text);
+  auto brought = TRY(Downloads(registry, cache, options, fetched.manifest.layers).Run());
+  TRY(cache.Keep(brought[0]));
+  return CheckSif(std::move(brought[0].file), reference.text);
 }
 
 Result<UniqueFd> FromHttp(const Reference& reference, BlobCache& cache, const SourceOptions& options) {

@@ -34,10 +34,14 @@ struct Image {
   std::vector<squashfs::Layer> layers;  // from the bottom up; they read `files`
   std::vector<UniqueFd> files;
   std::uint64_t bytes = 0;  // of the layers as they lie
+  // Where not empty: says whether the layers are those of their digests, and keeps them in the cache. To be
+  // called once, while they are read, or before; until it has said so nothing made of them may be believed.
+  std::function<Result<>()> check;
 };
 
-// docker://, oci:, oci-archive:, docker-archive:. Registry blobs are in the cache and checked when this
-// returns; those of archives are checked while they are read, by Layer::open's source.
+// docker://, oci:, oci-archive:, docker-archive:. Registry blobs are here when this returns, and Image::check
+// checks them; those of archives are checked while they are read, by Layer::open's source. `cache` is
+// borrowed by the image.
 Result<Image> OpenImage(const Reference& reference, BlobCache& cache, const SourceOptions& options);
 
 // oras:// and http(s)://: a SIF as it is, in a file of the cache. kInvalidArgument when it is none. Without a

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <thread>
 
 #include "base/os/fd.h"
 
@@ -94,13 +95,34 @@ Result<std::string> Answer(int fd, const UnprivilegedWork& work) {
   }
 }
 
+class Beside {
+ public:
+  explicit Beside(const std::function<Result<>()>& work) {
+    if (work) thread_ = std::thread([this, &work] { done_ = work(); });
+  }
+  ~Beside() {
+    if (thread_.joinable()) thread_.join();
+  }
+  Result<> Wait() {
+    if (thread_.joinable()) thread_.join();
+    return std::move(done_);
+  }
+
+ private:
+  Result<> done_;
+  std::thread thread_;
+};
+
 }  // namespace
 
 Result<std::string> Unprivileged(const UnprivilegedWork& work) {
   if (::geteuid() != 0) {
-    return work.work([&work](std::uint64_t number) {
+    Beside beside(work.beside);
+    auto answer = work.work([&work](std::uint64_t number) {
       if (work.reported) work.reported(number);
     });
+    TRY(beside.Wait());
+    return answer;
   }
   PipeEnds pipe = TRY(MakePipe());
   pid_t pid = ::fork();
@@ -110,10 +132,12 @@ Result<std::string> Unprivileged(const UnprivilegedWork& work) {
     Child(work, pipe.write.get());
   }
   pipe.write.reset();
+  Beside beside(work.beside);  // not before the fork
   auto answer = Answer(pipe.read.get(), work);
   if (!answer) ::kill(pid, SIGKILL);
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+  TRY(beside.Wait());
   return answer;
 }
 

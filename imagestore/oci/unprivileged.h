@@ -19,6 +19,9 @@ struct UnprivilegedWork {
   std::function<Result<std::string>(const std::function<void(std::uint64_t)>& report)> work;
   std::function<void(std::uint64_t)> reported;  // may be empty
   const std::atomic<bool>* cancelled = nullptr;
+  // May be empty: done here with the caller's rights, in a thread, while the work is done. Its error comes
+  // before the work's: that of a layer that is not what it should be, before what became of unpacking it.
+  std::function<Result<>()> beside;
 };
 // The calling process has one thread.
 Result<std::string> Unprivileged(const UnprivilegedWork& work);

@@ -43,7 +43,8 @@ class FilePartSource : public ByteSource {
 
 class PiecesHere : public Pieces {
  public:
-  explicit PiecesHere(std::unique_ptr<ByteSource> source) : source_(std::move(source)), buffer_(kPieceBytes) {}
+  explicit PiecesHere(std::unique_ptr<ByteSource> source)
+      : source_(std::move(source)), buffer_(kPieceBytes) {}
   Result<std::span<const char>> Next() override {
     std::size_t n = TRY(source_->Read(buffer_));
     return std::span<const char>(buffer_.data(), n);
