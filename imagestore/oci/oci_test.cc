@@ -208,6 +208,31 @@ TEST_F(Cache, WhatIsNotItsDigestIsRefusedAndGone) {
   EXPECT_TRUE(truth);
 }
 
+TEST_F(Cache, WhatIsBroughtIsOthersOnlyWhenItIsKept) {
+  auto cache = BlobCache::Open(top_), other = BlobCache::Open(top_);
+  std::string digest = DigestOf("truth"), path = Cat(top_, "/blobs/sha256/", digest.substr(7));
+  auto tell = [](int out, std::uint64_t) { return WriteAll(out, "truth"); };
+  auto mine = cache->Bring(digest, 5, tell);
+  ASSERT_TRUE(mine && *mine);
+  EXPECT_EQ(*ReadAll((*mine)->file.get(), 10), "truth") << "it can be read at once";
+  EXPECT_LT(::write((*mine)->file.get(), "x", 1), 0) << "and not be changed";
+  EXPECT_NE(::access(path.c_str(), F_OK), 0);
+  auto theirs = other->Bring(digest, 5, tell);
+  ASSERT_TRUE(theirs);
+  EXPECT_FALSE(*theirs) << "somebody is at it, and nobody waits for him unasked";
+  UniqueFd inherited(::fcntl((*mine)->lock.get(), F_DUPFD_CLOEXEC, 0));  // as a child has it
+  ASSERT_TRUE(cache->Keep(**mine));
+  EXPECT_EQ(ReadFile(path).value_or(""), "truth");
+  theirs = other->Bring(digest, 5, [](int, std::uint64_t) { return Fail(Code::kInternal, "again?"); });
+  ASSERT_TRUE(theirs && *theirs);
+  EXPECT_TRUE(other->Keep(**theirs)) << "nothing to do";
+
+  auto lie = cache->Bring(DigestOf("lies?"), 5, tell);
+  ASSERT_TRUE(lie && *lie);
+  EXPECT_EQ(cache->Keep(**lie).error().code, Code::kDataLoss);
+  EXPECT_EQ(NamesIn(top_ + "/blobs/sha256")->size(), 1U);
+}
+
 TEST_F(Cache, WhatBrokeOffGoesOnWhereItWas) {
   auto cache = BlobCache::Open(top_);
   std::string digest = DigestOf("0123456789");
@@ -313,6 +338,23 @@ TEST(UnprivilegedWork, HasNoRightsOfRootAndComesBackWhole) {
       Unprivileged({[](const auto&) -> Result<std::string> { return Fail(Code::kOutOfRange, "a bomb"); }});
   EXPECT_EQ(failed.error().code, Code::kOutOfRange);
   EXPECT_EQ(failed.error().message, "a bomb");
+}
+
+TEST(UnprivilegedWork, WhatIsDoneBesideItKeepsItsRightsAndItsErrorComesFirst) {
+  uid_t beside = 1;
+  UnprivilegedWork work{[](const auto&) -> Result<std::string> { return std::string("done"); }};
+  work.beside = [&]() -> Result<> {
+    beside = ::geteuid();
+    return {};
+  };
+  EXPECT_EQ(Unprivileged(work).value_or(""), "done");
+  EXPECT_EQ(beside, ::geteuid());
+  work.beside = []() -> Result<> { return Fail(Code::kDataLoss, "a lie"); };
+  EXPECT_EQ(Unprivileged(work).error().message, "a lie");
+  work.work = [](const auto&) -> Result<std::string> { return Fail(Code::kInvalidArgument, "no tar"); };
+  EXPECT_EQ(Unprivileged(work).error().message, "a lie");
+  work.beside = [] { return Result<>(); };
+  EXPECT_EQ(Unprivileged(work).error().message, "no tar");
 }
 
 TEST(UnprivilegedWork, ACrashIsAnErrorAndCancellingKillsIt) {

@@ -299,6 +299,42 @@ TEST_F(BadRegistry, WhatIsFetchedGoesOntoAnotherFileSystem) {
   EXPECT_TRUE(RemoveTree(elsewhere));
 }
 
+// It is unpacked while it is checked. Whatever comes of that, what it is not is the error, and nothing is
+// left.
+TEST_F(BadRegistry, ALayerWhoseDigestLiesLeavesNoImage) {
+  std::string tar(10'240, '\0'), garbage = Body(10'240), expected;
+  bool lies = true;
+  FakeServer server([&](const std::string& head, int) -> FakeServer::Answer {
+    std::string config = Cat(R"({"architecture":"","os":"linux","rootfs":{"type":"layers","diff_ids":[")",
+                             DigestOf(tar), R"("]}})");
+    std::string layer = Cat(R"({"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":")",
+                            DigestOf(tar), R"(","size":10240})");
+    // The same twice: many images have an empty layer more than once.
+    std::string manifest = Cat(R"({"schemaVersion":2,"config":{"digest":")", DigestOf(config), R"(","size":)",
+                               config.size(), R"(},"layers":[)", layer, ",", layer, "]}");
+    bool blob = head.find("/blobs/") != std::string::npos;
+    if (blob && head.find(DigestOf(config)) == std::string::npos)
+      return {FakeServer::Ok(lies ? expected : tar)};
+    return {FakeServer::Ok(blob ? config : manifest)};
+  });
+  PullOptions pull{.source = {.registry = options_}, .cache_folder = top_ + "/cache"};
+  Reference reference = *ParseReference(Cat("docker://", server.host(), "/a/b:1"));
+  std::string another = tar;
+  another[9000] = 'x';  // a tar all the same
+  for (const std::string& lie : {garbage, another}) {
+    expected = lie;
+    auto pulled = Pull(reference, top_ + "/x.sif", pull);
+    ASSERT_FALSE(pulled);
+    EXPECT_THAT(pulled.error().message, HasSubstr("what came is not " + DigestOf(tar)));
+    EXPECT_NE(::access((top_ + "/x.sif").c_str(), F_OK), 0);
+    EXPECT_TRUE(NamesIn(top_ + "/cache/blobs/sha256")->empty());
+  }
+  lies = false;
+  auto pulled = Pull(reference, top_ + "/x.sif", pull);
+  EXPECT_TRUE(pulled) << pulled.error().message;
+  EXPECT_THAT(*NamesIn(top_ + "/cache/blobs/sha256"), testing::ElementsAre(DigestOf(tar).substr(7)));
+}
+
 TEST_F(BadRegistry, AManifestWhoseDigestLiesIsRefused) {
   std::string manifest =
       R"({"schemaVersion":2,"config":{"digest":")" + DigestOf("c") + R"(","size":1},"layers":[]})";

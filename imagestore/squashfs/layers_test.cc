@@ -51,6 +51,20 @@ class Tar {
   Tar& WithXattr(const std::string& path, const std::string& key, const std::string& value) {
     return Put(path, AE_IFREG | 0644, "x", {}, {}, key, value);
   }
+  // A file that is a hole but for `bytes` at `at`.
+  Tar& Sparse(const std::string& path, std::size_t size, std::size_t at, const std::string& bytes) {
+    archive_entry* e = archive_entry_new();
+    archive_entry_set_pathname(e, path.c_str());
+    archive_entry_set_mode(e, AE_IFREG | 0644);
+    archive_entry_set_size(e, static_cast<la_int64_t>(size));
+    archive_entry_sparse_add_entry(e, static_cast<la_int64_t>(at), static_cast<la_int64_t>(bytes.size()));
+    EXPECT_EQ(archive_write_header(a_, e), ARCHIVE_OK) << archive_error_string(a_);
+    std::string whole(size, '\0');
+    whole.replace(at, bytes.size(), bytes);
+    archive_write_data(a_, whole.data(), whole.size());
+    archive_entry_free(e);
+    return *this;
+  }
   std::string Bytes() {
     if (a_ != nullptr) archive_write_free(a_);
     a_ = nullptr;
@@ -176,6 +190,87 @@ TEST_F(Layers, ADirectorysAttributesComeFromTheHighestLayerThatNamesIt) {
       Packed({Tar().Dir("d", 0700).Dir("e", 0711).Bytes(), Tar().File("d/x", "").Dir("e", 0750).Bytes()});
   EXPECT_EQ(reader.Find("/d")->mode, 0700U);
   EXPECT_EQ(reader.Find("/e")->mode, 0750U);
+}
+
+TEST_F(Layers, HolesAreZerosAlsoAtTheEnd) {
+  for (std::size_t at : {0, 70'000, 299'998}) {
+    std::string whole(300'000, '\0');
+    whole.replace(at, 2, "ab");
+    auto reader = Packed({Tar().Sparse("f", whole.size(), at, "ab").File("g", "behind it").Bytes()});
+    EXPECT_TRUE(Read(reader, "/f") == whole) << at << ": " << Read(reader, "/f").size();
+    EXPECT_EQ(Read(reader, "/g"), "behind it");
+  }
+  auto reader = Packed({Tar().Sparse("f", 300'000, 0, "").Bytes()});
+  EXPECT_TRUE(Read(reader, "/f") == std::string(300'000, '\0'));
+  LayerPackOptions small;
+  small.pack.limits.bytes_max = 299'999;
+  EXPECT_EQ(Pack({Tar().Sparse("f", 300'000, 0, "x").Bytes()}, small).error().code, Code::kOutOfRange);
+}
+
+// Reading ahead ends with whoever reads; looking at the headers reads no data.
+TEST_F(Layers, AnErrorOfTheSourceAtAnyPointEndsThePackingWithIt) {
+  std::string tar = Tar().File("a", std::string(900'000, 'a')).File("b", "b").Bytes();
+  for (const std::string& bytes : {tar, Gzipped(tar)}) {
+    for (int good = 0;; ++good) {
+      class Stumbling : public ByteSource {
+       public:
+        Stumbling(const std::string& bytes, int good) : bytes_(bytes), left_(good) {}
+        Result<std::size_t> Read(std::span<char> buffer) override {
+          if (left_-- == 0) return Fail(Code::kDataLoss, "the disk");
+          // In ten reads or so, whatever it is.
+          std::size_t n = std::min({buffer.size(), bytes_.size() - at_, bytes_.size() / 10 + 1});
+          std::copy_n(bytes_.data() + at_, n, buffer.data());
+          at_ += n;
+          return n;
+        }
+
+       private:
+        const std::string& bytes_;
+        std::size_t at_ = 0;
+        int left_;
+      };
+      UniqueFd out(::memfd_create("out", MFD_CLOEXEC));
+      auto open = [&]() -> Result<std::unique_ptr<ByteSource>> {
+        return std::make_unique<Stumbling>(bytes, good);
+      };
+      auto packed = PackLayers({{"layer", open}}, out.get());
+      if (packed) {
+        EXPECT_GE(good, 10);
+        break;
+      }
+      EXPECT_EQ(packed.error().message, "layer: the disk") << good;
+    }
+  }
+}
+
+TEST_F(Layers, ALookAtTheHeadersReadsNoData) {
+  class Counting : public ByteSource {
+   public:
+    Counting(std::unique_ptr<ByteSource> source, std::size_t& read)
+        : source_(std::move(source)), read_(read) {}
+    Result<std::size_t> Read(std::span<char> buffer) override {
+      std::size_t n = TRY(source_->Read(buffer));
+      read_ += n;
+      return n;
+    }
+    std::uint64_t Skip(std::uint64_t bytes) override { return source_->Skip(bytes); }
+
+   private:
+    std::unique_ptr<ByteSource> source_;
+    std::size_t& read_;
+  };
+  std::string bytes = Tar().File("a", std::string(20'000'000, 'a')).File("b", "b").Bytes();
+  UniqueFd file = std::move(*MakeSealedMemfd("layer", bytes));
+  std::size_t read = 0;
+  auto tar = TarStream::Open(std::make_unique<Counting>(FilePart(file.get(), 0, bytes.size()), read),
+                             TarStream::Reading::kHere);
+  ASSERT_TRUE(tar);
+  EXPECT_EQ((*tar->Next())->entry.path, "a");
+  auto second = tar->Next();
+  ASSERT_TRUE(second && *second);
+  EXPECT_EQ((*second)->entry.path, "b");
+  EXPECT_EQ(bytes.substr((*second)->data_offset, 1), "b") << "where the data is, is known all the same";
+  EXPECT_LT(read, 2'000'000U);
 }
 
 TEST_F(Layers, HardLinksAreOneFile) {
