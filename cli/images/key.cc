@@ -86,7 +86,11 @@ Result<int> Newpair(const Parsed& options) {
     return UsageExit(
         {Code::kInvalidArgument, 0, "slipway key newpair: --name and --email must say whose key it is"});
   trust::KeyRing keys = TRY(UserKeys());
-  Show({TRY(keys.Generate(wanted))}, options.Has("json"));
+  auto made = keys.Generate(wanted);
+  if (!made && wanted.ask_passphrase && ::isatty(STDIN_FILENO) == 0)
+    made.error().message +=
+        "; there is no terminal to ask for a passphrase at: --no-passphrase makes a key without";
+  Show({TRY(std::move(made))}, options.Has("json"));
   return 0;
 }
 

@@ -74,6 +74,17 @@ std::string Who(const v1::PolicyRule& rule) {
   return words.empty() ? "all" : Join(words, ", ");
 }
 
+std::string Keys(const v1::PolicyRule& rule) {
+  return Join(std::vector<std::string>(rule.keys().begin(), rule.keys().end()), ", ");
+}
+
+// What was understood, in the words of the options.
+std::string Said(const v1::PolicyRule& rule) {
+  std::string signed_by = Keys(rule);
+  return Cat("rule ", rule.id(), "  ", rule.allow() ? "allow" : "deny", " ", rule.pattern(), " ", Who(rule),
+             signed_by.empty() ? "" : ", signed by ", signed_by, "\n");
+}
+
 Result<int> List(Cluster& cluster, const Parsed& options) {
   auto reply = TRY(cluster.Call<v1::Catalogue>(&v1::Catalogue::Stub::ListRules, v1::ListRulesRequest()));
   if (options.Has("json")) {
@@ -82,9 +93,8 @@ Result<int> List(Cluster& cluster, const Parsed& options) {
   }
   Table table({{"RULE", true}, {"WHAT"}, {"PATTERN"}, {"WHO"}, {"SIGNED BY"}, {"BY"}, {"SINCE"}});
   for (const v1::PolicyRule& rule : reply.rules())
-    table.Add({Cat(rule.id()), rule.allow() ? "allow" : "deny", rule.pattern(), Who(rule),
-               Join(std::vector<std::string>(rule.keys().begin(), rule.keys().end()), ", "), rule.by(),
-               FormatMoment(rule.created_ms())});
+    table.Add({Cat(rule.id()), rule.allow() ? "allow" : "deny", rule.pattern(), Who(rule), Keys(rule),
+               rule.by(), FormatMoment(rule.created_ms())});
   Print(table.Text(WantsColour(1)));
   return 0;
 }
@@ -111,9 +121,7 @@ Result<int> Change(const Parsed& options, bool allow) {
   for (const std::string& name : options.List("group")) rule.add_groups(name);
   for (const std::string& key : options.List("signed-by")) rule.add_keys(key);
   auto made = TRY(cluster.Call<v1::Catalogue>(&v1::Catalogue::Stub::AddRule, request));
-  Print(options.Has("json") ? RuleJson(made)
-                            : Cat("rule ", made.id(), "  ", allow ? "allow" : "deny", " ", made.pattern(),
-                                  " ", Who(made), "\n"));
+  Print(options.Has("json") ? RuleJson(made) : Said(made));
   return 0;
 }
 

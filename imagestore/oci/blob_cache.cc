@@ -99,20 +99,49 @@ Result<UniqueFd> BlobCache::Get(const std::string& digest, std::uint64_t size, c
   return std::move(brought.file);
 }
 
-Result<std::optional<BlobCache::Brought>> BlobCache::Bring(const std::string& digest, std::uint64_t size,
-                                                           const Fetch& fetch) {
+// What is there; else the lock and no file; nothing when somebody else has that.
+Result<std::optional<BlobCache::Brought>> BlobCache::ThereOrLocked(const std::string& digest,
+                                                                   std::uint64_t size) const {
   CHECK(IsDigest(digest));
-  auto there = [&]() -> Result<std::optional<Brought>> {
-    return Brought{.file = TRY(There(digest, size)), .digest = digest, .is_checked = true};
+  Brought brought{.digest = digest};
+  auto is_there = [&] {
+    auto fd = There(digest, size);
+    brought.is_checked = static_cast<bool>(fd);
+    if (fd) brought.file = std::move(*fd);
+    return brought.is_checked;
   };
-  if (auto known = there()) return known;
+  if (is_there()) return brought;
   UniqueFd lock = TRY(LockFile(digest.substr(7)));
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) < 0) {
     if (errno == EWOULDBLOCK) return std::optional<Brought>();
     return ErrnoFail("flock", folder_);
   }
-  if (auto known = there()) return known;
-  return TRY(BringLocked(std::move(lock), digest, size, fetch));
+  if (!is_there()) brought.lock = std::move(lock);
+  return brought;
+}
+
+Result<std::optional<BlobCache::Brought>> BlobCache::Bring(const std::string& digest, std::uint64_t size,
+                                                           const Fetch& fetch) {
+  auto brought = TRY(ThereOrLocked(digest, size));
+  if (!brought || !brought->lock) return brought;
+  return TRY(BringLocked(std::move(brought->lock), digest, size, fetch));
+}
+
+Result<std::optional<BlobCache::Brought>> BlobCache::Begin(const std::string& digest, std::uint64_t size) {
+  auto brought = TRY(ThereOrLocked(digest, size));
+  if (!brought || !brought->lock) return brought;
+  brought->file = TRY(slipway::Open(PathOf(digest) + ".part", O_RDONLY | O_CREAT, 0600));
+  if (TRY(SizeOfFile(brought->file.get())) > 0) return std::optional<Brought>();
+  return brought;
+}
+
+Result<> BlobCache::Fill(Brought& begun, std::uint64_t size, const Fetch& fetch) const {
+  if (!begun.lock) return {};
+  MakeRoom(size);
+  // Not before: a child that has come since shall not have it.
+  UniqueFd fd = TRY(slipway::Open(PathOf(begun.digest) + ".part", O_RDWR));
+  TRY(fetch(fd.get(), 0));
+  return TRY(SizeOfFile(fd.get())) == size ? Result<>() : Refuse(begun);
 }
 
 Result<BlobCache::Brought> BlobCache::BringLocked(UniqueFd lock, const std::string& digest,
@@ -151,15 +180,20 @@ Result<> BlobCache::Refuse(const Brought& brought) const {
 
 Result<> BlobCache::Keep(Brought& brought) const {
   if (!brought.lock) return {};
+  auto kept = KeepLocked(brought);
+  // Whatever came of it, others may be waiting; and by hand, because a child may have the descriptor, too.
+  ::flock(brought.lock.get(), LOCK_UN);
+  brought.lock.reset();
+  return kept;
+}
+
+Result<> BlobCache::KeepLocked(Brought& brought) const {
   if (!brought.is_checked && TRY(DigestOfFile(brought.file.get())) != brought.digest) return Refuse(brought);
   brought.is_checked = true;
   std::string path = PathOf(brought.digest), part = path + ".part";
   if (::fsync(brought.file.get()) < 0) return ErrnoFail("fsync", part);
   if (::rename(part.c_str(), path.c_str()) < 0) return ErrnoFail("rename", part);
   NoteUse(brought.file.get());
-  // By hand: a child may have the descriptor, too.
-  ::flock(brought.lock.get(), LOCK_UN);
-  brought.lock.reset();
   return {};
 }
 

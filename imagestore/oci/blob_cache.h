@@ -46,7 +46,12 @@ class BlobCache {
   // Nothing: somebody else is at it. Who holds something that is not kept yet must not wait for him with Get
   // before he has kept it: two such would wait for each other.
   Result<std::optional<Brought>> Bring(const std::string& digest, std::uint64_t size, const Fetch& fetch);
-  // kDataLoss when it is something else; it is gone then.
+  // Or in three: Begin gives an empty file, which Fill fills while others read it; what there is already
+  // comes as from Bring. Nothing, too, where a rest of an earlier try is: it may be damaged, so nobody should
+  // read it yet. Filling waits for nobody, so any number may be begun at once.
+  Result<std::optional<Brought>> Begin(const std::string& digest, std::uint64_t size);
+  Result<> Fill(Brought& begun, std::uint64_t size, const Fetch& fetch) const;
+  // kDataLoss when it is something else; it is gone then. Whoever waits for it goes on in any case.
   Result<> Keep(Brought& brought) const;
 
   // The path of a file that is made of others, by a key of [0-9a-z.]: made by `make` under the path it is
@@ -75,9 +80,11 @@ class BlobCache {
   void MakeRoom(std::uint64_t bytes) const;
   Result<UniqueFd> Lock(const std::string& name) const;
   Result<UniqueFd> There(const std::string& digest, std::uint64_t size) const;
+  Result<std::optional<Brought>> ThereOrLocked(const std::string& digest, std::uint64_t size) const;
   Result<Brought> BringLocked(UniqueFd lock, const std::string& digest, std::uint64_t size,
                               const Fetch& fetch) const;
   Result<> Refuse(const Brought& brought) const;
+  Result<> KeepLocked(Brought& brought) const;
   std::string PathOf(const std::string& digest) const {
     return Cat(folder_, "/blobs/sha256/", digest.substr(7));
   }

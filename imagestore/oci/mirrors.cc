@@ -182,7 +182,7 @@ Result<> Repository::GetBlob(const Descriptor& blob, int fd, std::uint64_t have,
   return FirstThatGives([&](Registry& place) -> Result<> {
     TRY(place.GetBlob(blob, fd, got, seen));
     if (&place == &places_.back() || TRY(DigestOfFile(fd)) == blob.digest) return {};
-    got = 0;
+    seen(0);
     return Fail(Code::kDataLoss, "what came is not ", blob.digest);
   });
 }

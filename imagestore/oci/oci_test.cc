@@ -230,7 +230,10 @@ TEST_F(Cache, WhatIsBroughtIsOthersOnlyWhenItIsKept) {
   auto lie = cache->Bring(DigestOf("lies?"), 5, tell);
   ASSERT_TRUE(lie && *lie);
   EXPECT_EQ(cache->Keep(**lie).error().code, Code::kDataLoss);
-  EXPECT_EQ(NamesIn(top_ + "/blobs/sha256")->size(), 1U);
+  EXPECT_TRUE(*other->Bring(DigestOf("lies?"), 5, [](int out, std::uint64_t) {
+    return WriteAll(out, "lies?");
+  })) << "who waits for it is not left waiting";
+  EXPECT_EQ(NamesIn(top_ + "/blobs/sha256")->size(), 2U);
 }
 
 TEST_F(Cache, WhatBrokeOffGoesOnWhereItWas) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <ctime>
+#include <mutex>
 
 #include "base/crypto/crypto.h"
 #include "imagestore/build/userns.h"
@@ -36,6 +37,17 @@ SourceOptions WithProgress(const PullOptions& options) {
   source.archive_bytes_max = options.limits.bytes_max;
   source.progress = options.progress;
   return source;
+}
+
+// Layers are brought while they are packed; whoever shows it is told of one at a time.
+PullOptions OneAtATime(PullOptions options) {
+  if (!options.progress) return options;
+  options.progress = [told = std::move(options.progress), mutex = std::make_shared<std::mutex>()](
+                         const std::string& what, std::uint64_t done, std::uint64_t total) {
+    std::lock_guard lock(*mutex);
+    told(what, done, total);
+  };
+  return options;
 }
 
 Result<BlobCache> OpenCache(const PullOptions& options) {
@@ -75,7 +87,17 @@ Result<squashfs::PackSummary> PackUnprivileged(const Image& image, int out_fd,
   auto reported = [&options](std::uint64_t bytes) {
     if (options.progress) options.progress("packing", bytes, 0);
   };
-  return build::DecodeSummary(TRY(Unprivileged({work, reported, cancelled, image.check})));
+  bool good = false;
+  std::function<Result<>()> beside;
+  if (image.check)
+    beside = [&]() -> Result<> {
+      TRY(image.check());
+      good = true;
+      return {};
+    };
+  auto packed = Unprivileged({work, reported, cancelled, beside});
+  if (good && image.read_too_early()) packed = Unprivileged({work, reported, cancelled, {}});
+  return build::DecodeSummary(TRY(std::move(packed)));
 }
 
 Result<squashfs::PackSummary> WriteSif(const Image& image, const std::string& source,
@@ -160,7 +182,8 @@ std::string CacheKey(const std::string& digest, const PullOptions& options) {
 
 }  // namespace
 
-Result<Pulled> Pull(const Reference& reference, const std::string& output, const PullOptions& options) {
+Result<Pulled> Pull(const Reference& reference, const std::string& output, const PullOptions& asked) {
+  PullOptions options = OneAtATime(asked);
   BlobCache cache = TRY(OpenCache(options));
   Pulled pulled;
   if (IsSifAlready(reference)) {
@@ -175,7 +198,8 @@ Result<Pulled> Pull(const Reference& reference, const std::string& output, const
   return pulled;
 }
 
-Result<std::string> PullToCache(const Reference& reference, const PullOptions& options) {
+Result<std::string> PullToCache(const Reference& reference, const PullOptions& asked) {
+  PullOptions options = OneAtATime(asked);
   BlobCache cache = TRY(OpenCache(options));
   SourceOptions source = WithProgress(options);
   if (reference.scheme == Scheme::kHttp) {

@@ -184,7 +184,9 @@ Result<> Registry::GetBlob(const Descriptor& blob, int fd, std::uint64_t have,
     request.url = Url(Cat("blobs/", blob.digest));
     if (have > 0) request.headers = {Cat("Range: bytes=", have, "-")};
     request.begin = [&](long status, const HttpRequest::Headers&) -> Result<> {
-      if (status != 206) have = 0;  // it gives the whole again
+      if (status == 206 || have == 0) return {};
+      have = 0;  // it gives the whole again
+      if (progress) progress(0);
       return {};
     };
     request.sink = [&](std::string_view bytes) -> Result<> {
@@ -202,6 +204,7 @@ Result<> Registry::GetBlob(const Descriptor& blob, int fd, std::uint64_t have,
     if (!response && !broke_off) return Failure(std::move(response).error());
     if (response && response->status == 416) {
       have = 0;
+      if (progress) progress(0);
     } else if (response && response->status != 200 && response->status != 206) {
       return Refused(*response, blob.digest);
     }

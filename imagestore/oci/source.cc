@@ -10,6 +10,7 @@
 #include "base/crypto/crypto.h"
 #include "base/text/units.h"
 #include "imagestore/oci/archive_index.h"
+#include "imagestore/oci/growing.h"
 #include "imagestore/oci/mirrors.h"
 #include "imagestore/sif/sif.h"
 
@@ -45,9 +46,38 @@ Result<> CheckArch(const ImageConfig& config, const std::string& asked) {
 // Blobs side by side. The first error ends the others. They have the right sizes then; Keep checks them.
 class Downloads {
  public:
-  Downloads(const Repository& registry, BlobCache& cache, const SourceOptions& options,
+  Downloads(Repository registry, BlobCache& cache, const SourceOptions& options,
             std::vector<Descriptor> blobs)
-      : registry_(registry), cache_(cache), options_(options), blobs_(std::move(blobs)) {}
+      : registry_(std::move(registry)), cache_(cache), options_(options), blobs_(std::move(blobs)) {}
+
+  // Before Run: who has these files may read them while they grow. All of them or none: false where somebody
+  // else is at one, or one is there twice or by half.
+  Result<bool> Begin() {
+    for (const Descriptor& blob : blobs_) {
+      auto begun = TRY(cache_.Begin(blob.digest, blob.size));
+      if (!begun) {
+        brought_.clear();
+        growths_.clear();
+        return false;
+      }
+      growths_.push_back(TRY(Growth::Make()));
+      if (!begun->lock) growths_.back()->Done();
+      brought_.push_back(std::move(*begun));
+    }
+    return true;
+  }
+  int fd(std::size_t i) const { return brought_[i].file.get(); }
+  // After Run: whether one came anew from its start, when others may have read what it was before. They may
+  // read them from now on without waiting.
+  bool Restarted() const {
+    bool restarted = false;
+    for (auto& growth : growths_) {
+      restarted |= growth->restarted();
+      growth->Done();
+    }
+    return restarted;
+  }
+  std::shared_ptr<Growth> growth(std::size_t i) const { return growths_[i]; }
 
   Result<std::vector<BlobCache::Brought>> Run() {
     brought_.resize(blobs_.size());
@@ -69,7 +99,7 @@ class Downloads {
         if (failed_ || next_ == blobs_.size()) return;
         i = next_++;
       }
-      auto brought = Bring(i, mine);
+      auto brought = growths_.empty() ? Bring(i, mine) : Fill(i, mine);
       if (brought) Report(i, blobs_[i].size);
       std::lock_guard lock(mutex_);
       if (brought) {
@@ -80,12 +110,22 @@ class Downloads {
       if (!kept && !failed_) failed_ = std::move(kept).error();
     }
   }
+  Result<BlobCache::Brought> Fill(std::size_t i, Repository& registry) {
+    BlobCache::Brought begun = std::move(brought_[i]);
+    auto filled = cache_.Fill(begun, blobs_[i].size, Fetching(i, registry));
+    if (!filled) growths_[i]->Fail();
+    TRY(std::move(filled));
+    return begun;
+  }
+  BlobCache::Fetch Fetching(std::size_t i, Repository& registry) {
+    return [this, i, &registry](int fd, std::uint64_t have) {
+      Report(i, have);
+      return registry.GetBlob(blobs_[i], fd, have, [this, i](std::uint64_t now) { Report(i, now); });
+    };
+  }
   Result<BlobCache::Brought> Bring(std::size_t i, Repository& registry) {
     const Descriptor& blob = blobs_[i];
-    auto fetch = [&](int fd, std::uint64_t have) {
-      Report(i, have);
-      return registry.GetBlob(blob, fd, have, [&](std::uint64_t now) { Report(i, now); });
-    };
+    auto fetch = Fetching(i, registry);
     auto brought = TRY(cache_.Bring(blob.digest, blob.size, fetch));
     if (brought) return std::move(*brought);
     // Another process is bringing it, who may be waiting for what we have.
@@ -98,20 +138,22 @@ class Downloads {
         .file = TRY(cache_.Get(blob.digest, blob.size, fetch)), .digest = blob.digest, .is_checked = true};
   }
   void Report(std::size_t i, std::uint64_t now) {
+    if (!growths_.empty()) growths_[i]->Tell(now);
     if (!options_.progress) return;
     std::lock_guard lock(mutex_);
     options_.progress("layer " + blobs_[i].digest.substr(7, 12), now, blobs_[i].size);
   }
 
-  const Repository& registry_;
+  Repository registry_;
   BlobCache& cache_;
-  const SourceOptions& options_;
+  SourceOptions options_;
   std::vector<Descriptor> blobs_;
   std::mutex mutex_;
   std::size_t next_ = 0;
   std::optional<Error> failed_;
   bool keep_at_once_ = false;
   std::vector<BlobCache::Brought> brought_;
+  std::vector<std::shared_ptr<Growth>> growths_;  // of those that are read while they come
 };
 
 Result<Registry::FetchedManifest> ManifestFor(Repository& registry, const Reference& reference,
@@ -135,21 +177,27 @@ Result<Image> FromRegistry(const Reference& reference, BlobCache& cache, const S
   image.config_json = TRY(registry.GetSmallBlob(fetched.manifest.config));
   image.config = TRY(ParseImageConfig(image.config_json));
   TRY_CONTEXT(CheckArch(image.config, options.arch), reference.text);
-  auto brought = std::make_shared<std::vector<BlobCache::Brought>>(
-      TRY(Downloads(registry, cache, options, fetched.manifest.layers).Run()));
-  for (std::size_t i = 0; i < brought->size(); ++i) {
+  auto downloads = std::make_shared<Downloads>(std::move(registry), cache, options, fetched.manifest.layers);
+  bool grows = TRY(downloads->Begin());
+  auto brought = std::make_shared<std::vector<BlobCache::Brought>>();
+  if (!grows) *brought = TRY(downloads->Run());
+  for (std::size_t i = 0; i < fetched.manifest.layers.size(); ++i) {
     const Descriptor& layer = fetched.manifest.layers[i];
-    int fd = (*brought)[i].file.get();
+    int fd = grows ? downloads->fd(i) : (*brought)[i].file.get();
+    auto growth = grows ? downloads->growth(i) : nullptr;
     image.bytes += layer.size;
     image.layers.push_back(
-        {layer.digest, [fd, size = layer.size]() -> Result<std::unique_ptr<squashfs::ByteSource>> {
-           return squashfs::FilePart(fd, 0, size);
+        {layer.digest, [fd, size = layer.size, growth]() -> Result<std::unique_ptr<squashfs::ByteSource>> {
+           if (growth == nullptr || growth->done()) return squashfs::FilePart(fd, 0, size);
+           return GrowingFile(fd, size, growth);
          }});
   }
-  image.check = [brought, &cache]() -> Result<> {
+  image.check = [=, &cache]() -> Result<> {
+    if (grows) *brought = TRY(downloads->Run());
     for (BlobCache::Brought& one : *brought) TRY(cache.Keep(one));
     return {};
   };
+  image.read_too_early = [=] { return grows && downloads->Restarted(); };
   return image;
 }
 
@@ -323,7 +371,7 @@ Result<UniqueFd> FromOras(const Reference& reference, BlobCache& cache, const So
   if (fetched.manifest.layers.size() != 1 || !IsSifLayer(fetched.manifest.layers[0].media_type))
     return Fail(Code::kInvalidArgument, reference.text,
                 ": it holds no SIF; write docker:// for images of layers");
-  auto brought = TRY(Downloads(registry, cache, options, fetched.manifest.layers).Run());
+  auto brought = TRY(Downloads(std::move(registry), cache, options, fetched.manifest.layers).Run());
   TRY(cache.Keep(brought[0]));
   return CheckSif(std::move(brought[0].file), reference.text);
 }

@@ -23,7 +23,7 @@ struct SourceOptions {
   std::uint64_t archive_bytes_max = std::uint64_t{256}
                                     << 30;  // that an archive may unpack to, or the web send
   // What is brought ("layer 0123456789ab"), its bytes that are here, of all (0: nobody knows); from any
-  // thread, one at a time.
+  // thread, one at a time; also while the layers are read.
   std::function<void(const std::string& what, std::uint64_t done, std::uint64_t total)> progress;
 };
 
@@ -34,14 +34,18 @@ struct Image {
   std::vector<squashfs::Layer> layers;  // from the bottom up; they read `files`
   std::vector<UniqueFd> files;
   std::uint64_t bytes = 0;  // of the layers as they lie
-  // Where not empty: says whether the layers are those of their digests, and keeps them in the cache. To be
-  // called once, while they are read, or before; until it has said so nothing made of them may be believed.
+  // Where not empty: brings what of the layers is still to come, says whether they are those of their
+  // digests, and keeps them in the cache. To be called once, while they are read; until it has said so
+  // nothing made of them may be believed. Reading waits for what it brings.
   std::function<Result<>()> check;
+  // After `check`: whether a layer came anew from its start meanwhile. What was made of it is worth nothing
+  // then, and so is the error that it gave; the layers can be read again.
+  std::function<bool()> read_too_early;
 };
 
-// docker://, oci:, oci-archive:, docker-archive:. Registry blobs are here when this returns, and Image::check
-// checks them; those of archives are checked while they are read, by Layer::open's source. `cache` is
-// borrowed by the image.
+// docker://, oci:, oci-archive:, docker-archive:. Registry blobs come while Image::check runs, in a thread
+// beside who reads them, and are checked by it; those of archives are checked while they are read, by
+// Layer::open's source. `cache` is borrowed by the image.
 Result<Image> OpenImage(const Reference& reference, BlobCache& cache, const SourceOptions& options);
 
 // oras:// and http(s)://: a SIF as it is, in a file of the cache. kInvalidArgument when it is none. Without a

@@ -141,7 +141,7 @@ class CatalogueService final : public v1::Catalogue::CallbackService {
   grpc::ServerUnaryReactor* Usage(grpc::CallbackServerContext* call, const v1::UsageRequest*,
                                   v1::UsageReply* reply) override {
     return AnswerUser(context_, call, [&](const Requester& by) -> Result<> {
-      ImageDesk::Usage usage = TRY(context_.images.TellUsage());
+      ImageDesk::Usage usage = TRY(context_.images.TellUsage(by.uid));
       reply->set_stored_bytes(usage.bytes);
       reply->set_stored_images(usage.images);
       for (auto& [subject, use] : usage.subjects) {

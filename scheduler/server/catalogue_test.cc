@@ -224,6 +224,10 @@ class SmallCluster : public Cluster {
 using ImagesOfASmallCluster = Catalogued<SmallCluster>;
 
 TEST_F(ImagesOfASmallCluster, TakeUpNoMoreThanTheirOwnersMay) {
+  auto none = Ask(*catalogue_, &Names::Usage, kAnn, v1::UsageRequest());
+  ASSERT_EQ(none->subjects_size(), 1) << "what he may is told before he has anything";
+  EXPECT_EQ(none->subjects(0).subject(), "user:daemon");
+  EXPECT_EQ(none->subjects(0).limit_bytes(), 10U);
   auto refused = Tag(kAnn, folder_.image, "quota/x");
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::kResourceExhausted);

@@ -104,7 +104,8 @@ class ImageDesk {
     std::map<std::string, store::Use> subjects;  // "user:UID", "project:NAME"; limits are those that hold
     std::uint64_t bytes = 0, images = 0;         // of the whole store
   };
-  Result<Usage> TellUsage();
+  // `asking` is in it whether he holds anything or not.
+  Result<Usage> TellUsage(std::uint32_t asking);
   Result<> SetLimit(const std::string& subject, std::uint64_t bytes);
   // Loop's thread. With `run`, the garbage has gone from catalogue and store when this returns, and its bytes
   // go in the worker.
@@ -158,7 +159,7 @@ class ImageDesk {
   Result<> CheckTakeAway(const Seen& image, const Requester& by) const;
   Result<> ReadProjects();
   Result<std::uint64_t> StoredSize(const std::string& digest) const;
-  Result<Usage> CountUsage();
+  Result<Usage> CountUsage(std::optional<std::uint32_t> asking = {});
   Result<> CheckRoom(const std::string& subject, const std::string& digest, std::uint64_t size);
   Result<> TakeAway(const std::string& digest);
   void Pin(const std::string& digest);

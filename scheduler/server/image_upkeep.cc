@@ -8,7 +8,7 @@ namespace slipway::scheduler {
 
 // ---- Quotas
 
-Result<ImageDesk::Usage> ImageDesk::CountUsage() {
+Result<ImageDesk::Usage> ImageDesk::CountUsage(std::optional<std::uint32_t> asking) {
   Usage usage;
   std::map<std::string, std::uint64_t> stored;
   for (const store::Blob& blob : TRY(blobs_.List())) {
@@ -17,6 +17,7 @@ Result<ImageDesk::Usage> ImageDesk::CountUsage() {
     ++usage.images;
   }
   usage.subjects = TRY(catalogue_.Usage(stored));
+  if (asking) usage.subjects.try_emplace(Cat("user:", *asking));
   for (auto& [subject, use] : usage.subjects) {
     if (use.limit == 0)
       use.limit = subject.starts_with("user:") ? options_.quota_user : options_.quota_project;
@@ -24,9 +25,9 @@ Result<ImageDesk::Usage> ImageDesk::CountUsage() {
   return usage;
 }
 
-Result<ImageDesk::Usage> ImageDesk::TellUsage() {
+Result<ImageDesk::Usage> ImageDesk::TellUsage(std::uint32_t asking) {
   std::lock_guard lock(mutex_);
-  return CountUsage();
+  return CountUsage(asking);
 }
 
 Result<> ImageDesk::SetLimit(const std::string& subject, std::uint64_t bytes) {
