@@ -30,9 +30,10 @@ struct AgentOptions {
   std::uint64_t image_cache_bytes = 0;   // what all images may take; 0: half of state_dir's file system
   std::string token_socket, client_dir;  // empty: none
   bool private_shm = false;              // StepSpec's
+  std::uint32_t folder_timeout_s = 30;   // StepSpec's
   std::uint64_t private_tmp_bytes = 0;   // StepSpec's
   JobRoomSettings room;
-  std::chrono::seconds lease{0};  // without the controller for so long, its steps are ended; 0: they run on
+  std::chrono::seconds lease{0};  // of steps whose job asks for none; 0: they run on without the controller
   std::string boot_id;
   std::vector<std::string> allowed_devices;  // glob patterns: what every step may open beside the usual ones
   NodeFacts facts;

@@ -21,6 +21,7 @@ struct NodeSide {
   std::string image_dir;   // rootless only
   std::uint32_t agent_uid = 0;
   bool private_shm = false;
+  std::uint32_t folder_timeout_s = 30;
   std::uint64_t private_tmp_bytes = 0;
 };
 // kInvalidArgument: one line that names what is wrong with the launch (a bind, sizes that do not agree, …).

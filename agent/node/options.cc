@@ -21,6 +21,7 @@ Result<AgentOptions> AgentOptionsOf(const Config& config) {
   options.image_cache_bytes = config.Bytes("agent.image_cache");
   options.allowed_devices = config.List("agent.devices");
   options.private_shm = config.Bool("agent.private_shm");
+  options.folder_timeout_s = static_cast<std::uint32_t>(config.Seconds("agent.folder_timeout").count());
   options.private_tmp_bytes = config.Bytes("agent.private_tmp");
   options.room = {.tmp_bytes = config.Bytes("agent.job_tmp"),
                   .tmp_bytes_max = config.Bytes("agent.job_tmp_max"),
