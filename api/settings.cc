@@ -224,17 +224,19 @@ const Settings& DaemonSettings() {
        .fallback = "30s",
        .low = 1,
        .high = 3600,
-       .doc = "A step whose home, working directory, files' folders or binds do not answer for so long fails, "
-              "and says which; other steps of the node go on."},
+       .doc =
+           "A step whose home, working directory, files' folders or binds do not answer for so long fails, "
+           "and says which; other steps of the node go on."},
       {.key = "agent.lease",
        .type = S::kDuration,
        .fallback = "0s",
        .low = 0,
        .high = 2592000,
-       .doc = "What --lease is for jobs that do not ask: a node whose heartbeats the controller has not "
-              "acknowledged for so long ends what runs on it (reason LEASE), counted from when the last one "
-              "that was acknowledged had been sent. The controller does not know it and does not wait for it. "
-              "0s: jobs run on without their controller."},
+       .doc =
+           "What --lease is for jobs that do not ask: a node whose heartbeats the controller has not "
+           "acknowledged for so long ends what runs on it (reason LEASE), counted from when the last one "
+           "that was acknowledged had been sent. The controller does not know it and does not wait for it. "
+           "0s: jobs run on without their controller."},
       {.key = "agent.health_check",
        .type = S::kString,
        .doc = "A program that says how the node is, as Nagios' plugins do: 0 OK, 1 WARNING, 2 CRITICAL (the "
@@ -245,6 +247,14 @@ const Settings& DaemonSettings() {
        .low = 1,
        .high = 86400,
        .doc = "How often the node is looked at."},
+      {.key = "agent.gpu_interval",
+       .type = S::kDuration,
+       .fallback = "5min",
+       .low = 0,
+       .high = 86400,
+       .doc = "How often NVIDIA's library is asked whether GPUs have memory errors or do not answer; it may "
+              "wake "
+              "GPUs that sleep. 0s: only when the agent starts."},
       {.key = "agent.health_timeout",
        .type = S::kDuration,
        .fallback = "30s",

@@ -93,6 +93,7 @@ struct Agent::Parts {
   std::unique_ptr<StepTable> steps;
   std::unique_ptr<PeerServer> peer_server;
   std::unique_ptr<TokenSocket> tokens;
+  std::unique_ptr<GpuWatch> gpus;
   std::unique_ptr<Health> health;
   std::unique_ptr<JobGate> gate;
 };
@@ -415,12 +416,17 @@ void Agent::Parts::StartHealth() {
   options.gate.boot_id = options.boot_id;
   options.health.folders = {options.state_dir,
                             options.broker_socket.substr(0, options.broker_socket.rfind('/')), "/tmp"};
-  health = std::make_unique<Health>(
-      loop, options.health,
-      Health::Events{[this](const std::string& reason) {
-                       if (health->known() || !reason.empty()) SendCondition(reason, false);
-                     },
-                     [this] { return steps->size() == 0; }, [this] { return FindingsOf(options.devices); }});
+  auto idle = [this] { return steps->size() == 0; };
+  gpus = std::make_unique<GpuWatch>(loop, options.devices, options.gpu_watch, idle, [this] {
+    Log(Level::kWarn, "the GPUs of this node are others than before: they are found anew");
+    if (options.begin_anew) options.begin_anew();
+  });
+  health = std::make_unique<Health>(loop, options.health,
+                                    Health::Events{[this](const std::string& reason) {
+                                                     if (health->known() || !reason.empty())
+                                                       SendCondition(reason, false);
+                                                   },
+                                                   idle, [this] { return gpus->Findings(); }});
   gate = std::make_unique<JobGate>(loop, options.gate,
                                    JobGate::Events{[this](std::function<void(const std::string&)> done) {
                                                      health->LookForJob(std::move(done));

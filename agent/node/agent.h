@@ -5,12 +5,14 @@
 // Loop's thread only. Destroying it leaves every step as it is; the next one finds them through the broker.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "agent/health/health.h"
 #include "agent/health/job_gate.h"
 #include "agent/node/facts.h"
+#include "agent/node/gpu_watch.h"
 #include "agent/node/job_room.h"
 #include "agent/node/node_gpus.h"
 #include "api/tls.h"
@@ -38,8 +40,10 @@ struct AgentOptions {
   std::vector<std::string> allowed_devices;  // glob patterns: what every step may open beside the usual ones
   NodeFacts facts;
   NodeDevices devices;
-  HealthOptions health;  // folders and node are filled in
-  GateOptions gate;      // so are node and state_dir
+  GpuWatchOptions gpu_watch;
+  std::function<void()> begin_anew{};  // what was found at the start is no longer so, and no step runs
+  HealthOptions health;                // folders and node are filled in
+  GateOptions gate;                    // so are node and state_dir
 };
 Result<AgentOptions> AgentOptionsOf(const Config& config);
 

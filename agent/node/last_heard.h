@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// When the controller last answered must outlive the agent: a lease that began anew with each agent would let a
-// job run on for longer than the controller waits before it starts it elsewhere.
+// When the controller last answered must outlive the agent: a lease that began anew with each agent would let
+// a job run on for longer than the controller waits before it starts it elsewhere.
 //
 // One small file in the agent's folder, not synced: a boot later it counts no more.
 #pragma once

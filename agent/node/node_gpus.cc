@@ -6,7 +6,6 @@
 #include "base/text/text.h"
 #include "hooks/cdi/devices.h"
 #include "hooks/fabric/fabric.h"
-#include "hooks/gpu/health.h"
 #include "hooks/gpu/nvml.h"
 
 namespace slipway {
@@ -163,11 +162,6 @@ Result<NodeDevices> FindNodeDevices(const DeviceSettings& settings) {
     for (const Fabric& fabric : fabrics) devices.fabric_names.push_back(fabric.name);
   }
   return devices;
-}
-
-std::vector<std::string> FindingsOf(const NodeDevices& devices) {
-  auto host = devices.units.empty() ? Fail(Code::kNotFound, "") : HostTree::At(devices.host_root);
-  return host ? GpuFindings(*host, devices.units) : std::vector<std::string>();
 }
 
 void AddGpuUnits(const NodeDevices& devices, v1::Node& facts) {

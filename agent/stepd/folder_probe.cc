@@ -34,7 +34,8 @@ std::vector<std::string> FoldersOf(const StepSpec& spec) {
   add(spec.cwd);
   for (const std::string* file : {&spec.stdin_path, &spec.stdout_path, &spec.stderr_path}) {
     std::size_t slash = file->rfind('/');
-    if (slash != std::string::npos) add(file->starts_with('/') ? file->substr(0, slash) : Cat(spec.cwd, "/", file->substr(0, slash)));
+    if (slash != std::string::npos)
+      add(file->starts_with('/') ? file->substr(0, slash) : Cat(spec.cwd, "/", file->substr(0, slash)));
   }
   for (const Mount& mount : spec.mounts) {
     if (mount.type == Mount::kBind) add(mount.source);

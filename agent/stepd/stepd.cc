@@ -110,9 +110,9 @@ Result<> Stepd::Begin() {
 void Stepd::OnFoldersSeen(const std::string& silent) {
   if (outcome_.failed()) return;  // it was ended meanwhile
   if (!silent.empty()) {
-    return FailStep(125, Cat(silent, " does not answer on node ", spec_.nodes[spec_.node_index],
-                             ": nothing came within ", spec_.folder_timeout_s,
-                             " s; is its file server (NFS, FUSE) alive?"));
+    return FailStep(
+        125, Cat(silent, " does not answer on node ", spec_.nodes[spec_.node_index], ": nothing came within ",
+                 spec_.folder_timeout_s, " s; is its file server (NFS, FUSE) alive?"));
   }
   if (auto prepared = Prepare(); !prepared) return FailStep(125, prepared.error().message);
   AgreeWithOtherNodes();

@@ -25,8 +25,7 @@ struct KnownStep {
   std::uint32_t lease_s = 0;         // it ends when no heartbeat of so long was answered; 0: it does not
 };
 void Fields(auto& archive, IsA<KnownStep> auto& v) {
-  archive(v.version, v.step, v.nodes, v.addresses, v.node_index, v.ranks, v.exchanges, v.streams,
-          v.lease_s);
+  archive(v.version, v.step, v.nodes, v.addresses, v.node_index, v.ranks, v.exchanges, v.streams, v.lease_s);
 }
 
 struct LaunchPlan {

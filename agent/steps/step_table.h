@@ -82,8 +82,8 @@ class StepTable {
     KnownStep known;
     std::optional<LaunchPlan> plan;  // until it has started
     std::unique_ptr<StepdLink> link;
-    bool attached = false;     // stepd has answered; it may be told things
-    bool frozen = false;       // by a SIGSTOP of ours
+    bool attached = false;  // stepd has answered; it may be told things
+    bool frozen = false;    // by a SIGSTOP of ours
     Loop::TimerId timer, connect_timer, end_timer;
     std::deque<StepOutput> held_output;
     std::size_t held_bytes = 0;

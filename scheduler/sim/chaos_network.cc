@@ -77,8 +77,7 @@ void World::CheckPresence() {
     auto presence = presence_.find(node->name());
     MonotonicTime heard = presence == presence_.end() ? controller_began_ : presence->second.heard;
     auto silent_s = std::chrono::duration_cast<std::chrono::seconds>(loop_.Now() - heard).count();
-    if (presence != presence_.end() && !presence->second.lost && silent_s >= kLostAfter_s)
-      Lose(node->name());
+    if (presence != presence_.end() && !presence->second.lost && silent_s >= kLostAfter_s) Lose(node->name());
     if (!controller_) return;
     auto wait = ShortestLeaseWait(controller_->controller().state(), node->name(), kChaosLeaseEnd_s);
     if (wait && silent_s >= *wait) Feed(NodeSilent{node->name(), silent_s});
