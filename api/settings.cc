@@ -249,7 +249,7 @@ const Settings& DaemonSettings() {
        .doc = "How often the node is looked at."},
       {.key = "agent.gpu_interval",
        .type = S::kDuration,
-       .fallback = "5min",
+       .fallback = "5m",
        .low = 0,
        .high = 86400,
        .doc = "How often NVIDIA's library is asked whether GPUs have memory errors or do not answer; it may "
