@@ -273,6 +273,8 @@ void Agent::Parts::Beat() {
   }
   if (broker && loop.Now() - store_read >= kReadStoreAfter) {
     store_read = loop.Now();
+    // What fetches and gRPC's threads took and gave back would stay with us as long as we live.
+    ::malloc_trim(0);
     broker->ListImages([this](Result<std::vector<StoredImage>> stored) {
       if (stored) images->SetHeld(*stored);
       health->SetImageStoreError(stored ? std::string() : stored.error().message);

@@ -3,7 +3,7 @@
 
 #include <charconv>
 
-#include "base/text/text.h"
+#include "base/result/result.h"
 
 namespace slipway {
 namespace {
