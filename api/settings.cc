@@ -289,6 +289,13 @@ const Settings& DaemonSettings() {
       {.key = "agent.epilog",
        .type = S::kString,
        .doc = "A program that the agent runs once nothing of a job is left on this node. Empty: none."},
+      {.key = "agent.task_prolog",
+       .type = S::kString,
+       .doc = "A program of this host that each rank of a step runs in its container, as its user, before its own "
+              "(60 s). What it prints as 'export NAME=value' is for the rank. Empty: none."},
+      {.key = "agent.task_epilog",
+       .type = S::kString,
+       .doc = "The same after the rank's program has ended, unless by SIGKILL. Empty: none."},
       {.key = "agent.prolog_timeout",
        .type = S::kDuration,
        .fallback = "5m",

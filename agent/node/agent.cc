@@ -370,6 +370,7 @@ void Agent::Parts::Launch(const v1::LaunchStep& launch) {
   plan->devices.of_step = DevicesAt(options.allowed_devices);
   auto notes = AddNodeEdits(launch, EditFolders::OfTheHost(), options.devices, *plan);
   if (!notes) return steps->Refuse(FromProto(launch.step()), notes.error().message);
+  AddTaskPrograms(options.task_prolog, options.task_epilog, plan->spec);
   images->Used(plan->spec.image_digest);
   for (const std::string& note : *notes) Log(Level::kWarn, note, {{"step", ToString(plan->spec.step)}});
   EnteringJob job{launch.step().job(), launch.step().attempt(), launch.uid(),

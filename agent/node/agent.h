@@ -40,6 +40,7 @@ struct AgentOptions {
   std::vector<std::string> allowed_devices;  // glob patterns: what every step may open beside the usual ones
   NodeFacts facts;
   NodeDevices devices;
+  std::string task_prolog, task_epilog;  // programs of the site around each rank; empty: none
   GpuWatchOptions gpu_watch;
   std::function<void()> begin_anew{};  // what was found at the start is no longer so, and no step runs
   HealthOptions health;                // folders and node are filled in

@@ -116,6 +116,16 @@ v1::StepReport ToProto(const StepNews& news) {
   return report;
 }
 
+void AddTaskPrograms(const std::string& prolog, const std::string& epilog, StepSpec& spec) {
+  for (auto [name, program] : {std::pair("PROLOG", &prolog), {"EPILOG", &epilog}}) {
+    if (program->empty()) continue;
+    std::string target = Cat("/run/slipway/site-task-", name);
+    spec.mounts.push_back(
+        {.type = Mount::kBind, .source = *program, .target = target, .read_only = true});
+    spec.env.push_back(Cat("SLIPWAY_SITE_TASK_", name, "=", target));
+  }
+}
+
 Result<LaunchPlan> PlanOf(const v1::LaunchStep& launch, const NodeSide& node) {
   LaunchPlan plan;
   plan.credential = {launch.credential_body(), launch.credential_signature()};

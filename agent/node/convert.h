@@ -16,6 +16,10 @@ v1::StepKey ToProto(const StepId& step);
 v1::StepReport ToProto(const StepNews& news);
 
 // What of this node's own a step's spec needs.
+// The site's programs around each rank (agent/stepd/task_programs.h), as the ranks' container sees them: read-only
+// files. Empty: none.
+void AddTaskPrograms(const std::string& prolog, const std::string& epilog, StepSpec& spec);
+
 struct NodeSide {
   std::string client_dir;  // empty: none
   std::string image_dir;   // rootless only

@@ -34,6 +34,8 @@ Result<AgentOptions> AgentOptionsOf(const Config& config) {
       .timeout = config.Seconds("agent.health_timeout"),
       .limits = {config.Bytes("agent.health_disk_free"), config.Bytes("agent.health_memory_free"),
                  config.Seconds("agent.health_clock_offset").count() * 1000}};
+  options.task_prolog = config.String("agent.task_prolog");
+  options.task_epilog = config.String("agent.task_epilog");
   options.gpu_watch.ask_every = config.Seconds("agent.gpu_interval");
   options.gate = {.prolog = config.String("agent.prolog"),
                   .epilog = config.String("agent.epilog"),

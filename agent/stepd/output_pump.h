@@ -66,7 +66,8 @@ class InputPump {
   InputPump& operator=(const InputPump&) = delete;
 
   Result<UniqueFd> Open();  // the rank's end
-  // What comes before it is opened waits. False when the rank reads so slowly that too much waits: its stdin is ended then.
+  // What comes before it is opened waits. False when the rank reads so slowly that too much waits: its stdin
+  // is ended then.
   bool Write(std::string_view bytes, bool eof);
 
  private:
