@@ -291,7 +291,8 @@ const Settings& DaemonSettings() {
        .doc = "A program that the agent runs once nothing of a job is left on this node. Empty: none."},
       {.key = "agent.task_prolog",
        .type = S::kString,
-       .doc = "A program of this host that each rank of a step runs in its container, as its user, before its own "
+       .doc = "A program of this host that each rank of a step runs in its container, as its user, before "
+              "its own "
               "(60 s). What it prints as 'export NAME=value' is for the rank. Empty: none."},
       {.key = "agent.task_epilog",
        .type = S::kString,

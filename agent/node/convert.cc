@@ -120,8 +120,7 @@ void AddTaskPrograms(const std::string& prolog, const std::string& epilog, StepS
   for (auto [name, program] : {std::pair("PROLOG", &prolog), {"EPILOG", &epilog}}) {
     if (program->empty()) continue;
     std::string target = Cat("/run/slipway/site-task-", name);
-    spec.mounts.push_back(
-        {.type = Mount::kBind, .source = *program, .target = target, .read_only = true});
+    spec.mounts.push_back({.type = Mount::kBind, .source = *program, .target = target, .read_only = true});
     spec.env.push_back(Cat("SLIPWAY_SITE_TASK_", name, "=", target));
   }
 }

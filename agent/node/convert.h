@@ -15,11 +15,11 @@ StepId FromProto(const v1::StepKey& key);
 v1::StepKey ToProto(const StepId& step);
 v1::StepReport ToProto(const StepNews& news);
 
-// What of this node's own a step's spec needs.
-// The site's programs around each rank (agent/stepd/task_programs.h), as the ranks' container sees them: read-only
-// files. Empty: none.
+// The site's programs around each rank (agent/stepd/task_programs.h), as the ranks' container sees them:
+// read-only files. Empty: none.
 void AddTaskPrograms(const std::string& prolog, const std::string& epilog, StepSpec& spec);
 
+// What of this node's own a step's spec needs.
 struct NodeSide {
   std::string client_dir;  // empty: none
   std::string image_dir;   // rootless only

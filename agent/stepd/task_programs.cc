@@ -8,8 +8,8 @@
 namespace slipway {
 namespace {
 
-// POSIX, for dash, bash and busybox. Signals for the step reach all of its processes (the container's init sends
-// them so): the shell lets them pass and waits for the rank.
+// POSIX, for dash, bash and busybox. Signals for the step reach all of its processes (the container's init
+// sends them so): the shell lets them pass and waits for the rank.
 constexpr char kRunner[] = R"sh(#!/bin/sh
 run() {
   "$1" & pid=$!

@@ -42,8 +42,9 @@ class TaskProgramsTest : public testing::TestWithParam<std::vector<std::string>>
 };
 
 TEST_P(TaskProgramsTest, WhatAPrologPrintsChangesTheRanksEnvironment) {
-  std::string prolog = Script("prolog", "echo 'export A=b c'; echo 'unset GONE'; echo print hello; echo noise; "
-                                        "echo 'export 1x=y'; echo 'export A-B=y'");
+  std::string prolog = Script("prolog",
+                              "echo 'export A=b c'; echo 'unset GONE'; echo print hello; echo noise; "
+                              "echo 'export 1x=y'; echo 'export A-B=y'");
   Output done = Run({Cat("SLIPWAY_TASK_PROLOG=", prolog), "GONE=here"}, "echo \"$A,$GONE.\"; exit 7");
   EXPECT_EQ(done.out, "hello\nb c,.\n");
   EXPECT_EQ(done.status.exit_code(), 7);
@@ -67,12 +68,13 @@ TEST_P(TaskProgramsTest, APrologThatFailsOrHangsFailsTheRankByName) {
 
 TEST_P(TaskProgramsTest, TheSitesComeFirstAndLastAndAnEpilogChangesNoExitCode) {
   std::vector<std::string> env;
-  for (const char* name : {"SLIPWAY_SITE_TASK_PROLOG", "SLIPWAY_TASK_PROLOG", "SLIPWAY_TASK_EPILOG",
-                           "SLIPWAY_SITE_TASK_EPILOG"})
+  for (const char* name :
+       {"SLIPWAY_SITE_TASK_PROLOG", "SLIPWAY_TASK_PROLOG", "SLIPWAY_TASK_EPILOG", "SLIPWAY_SITE_TASK_EPILOG"})
     env.push_back(Cat(name, "=", Script(name, Cat("echo ", name, " >&2"))));
   Output done = Run(env, "echo rank >&2; exit 9");
-  EXPECT_EQ(done.err, "SLIPWAY_SITE_TASK_PROLOG\nSLIPWAY_TASK_PROLOG\nrank\nSLIPWAY_TASK_EPILOG\n"
-                      "SLIPWAY_SITE_TASK_EPILOG\n");
+  EXPECT_EQ(done.err,
+            "SLIPWAY_SITE_TASK_PROLOG\nSLIPWAY_TASK_PROLOG\nrank\nSLIPWAY_TASK_EPILOG\n"
+            "SLIPWAY_SITE_TASK_EPILOG\n");
   EXPECT_EQ(done.status.exit_code(), 9);
   done = Run({Cat("SLIPWAY_TASK_EPILOG=", Script("bad", "exit 5"))}, "exit 4");
   EXPECT_EQ(done.status.exit_code(), 4);
@@ -86,7 +88,8 @@ TEST_P(TaskProgramsTest, ARankThatASignalEndedIsStillSeenSo) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Shells, TaskProgramsTest,
-                         testing::Values(std::vector<std::string>{"/bin/sh"}, std::vector<std::string>{"/bin/bash"},
+                         testing::Values(std::vector<std::string>{"/bin/sh"},
+                                         std::vector<std::string>{"/bin/bash"},
                                          std::vector<std::string>{"/bin/busybox", "sh"}));
 
 TEST(TaskPrograms, ABatchScriptAndAStepWithoutAnyAreLeftAlone) {
