@@ -22,7 +22,7 @@ Result<Units> UnitsById(const v1::LaunchStep& launch, const NodeDevices& devices
                               [&](const GpuUnit& unit) { return GpuIdOf(unit) == id; });
     if (found == devices.units.end())
       return Fail(Code::kFailedPrecondition, "GPU ", Printable(id.substr(0, 128)),
-                  " is not on this node any more: see `slipway gpu list` there, and restart slipway-agent");
+                  " is not on this node any more: see `slipway gpu list` there; its agent looks anew once nothing runs there");
     units.push_back(&*found);
   }
   return units;
@@ -35,7 +35,8 @@ Result<> CheckUnchanged(NodeDevices& devices, const Units& units) {
   if (HardwareFingerprint(host) != devices.gpus.hardware)
     return Fail(
         Code::kFailedPrecondition,
-        "the GPUs or their driver are not those that slipway-agent found when it started: restart it");
+        "the GPUs or their driver are not those that slipway-agent found when it started: it looks anew "
+        "once nothing runs here");
   if (GpuFingerprint(host) != devices.gpus.fingerprint) RefreshDriverFiles(host, devices.gpus);
   for (const GpuUnit* unit : units) {
     if (unit->vendor == GpuVendor::kNvidia && IsOffTheBus(host, unit->pci))
