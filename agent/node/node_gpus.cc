@@ -22,7 +22,8 @@ Result<Units> UnitsById(const v1::LaunchStep& launch, const NodeDevices& devices
                               [&](const GpuUnit& unit) { return GpuIdOf(unit) == id; });
     if (found == devices.units.end())
       return Fail(Code::kFailedPrecondition, "GPU ", Printable(id.substr(0, 128)),
-                  " is not on this node any more: see `slipway gpu list` there; its agent looks anew once nothing runs there");
+                  " is not on this node any more: see `slipway gpu list` there; its agent looks anew once "
+                  "nothing runs there");
     units.push_back(&*found);
   }
   return units;
