@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/json/json.h"
+#include "base/json/strict.h"
 #include "base/log/log.h"
 #include "base/text/text.h"
 #include "hooks/gpu/discover.h"
