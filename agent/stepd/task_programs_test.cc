@@ -48,22 +48,20 @@ TEST_P(TaskProgramsTest, WhatAPrologPrintsChangesTheRanksEnvironment) {
   Output done = Run({Cat("SLIPWAY_TASK_PROLOG=", prolog), "GONE=here"}, "echo \"$A,$GONE.\"; exit 7");
   EXPECT_EQ(done.out, "hello\nb c,.\n");
   EXPECT_EQ(done.status.exit_code(), 7);
-  EXPECT_EQ(done.err, "");
 }
 
 TEST_P(TaskProgramsTest, APrologThatFailsOrHangsFailsTheRankByName) {
   std::string bad = Script("bad", "exit 3"), hangs = Script("hangs", "exec sleep 1000");
   Output done = Run({Cat("SLIPWAY_TASK_PROLOG=", bad)}, "echo never");
   EXPECT_EQ(done.status.exit_code(), 125);
-  EXPECT_EQ(done.err, Cat("slipway: task prolog ", bad, " of rank 3: exit code 3\n"));
-  EXPECT_EQ(done.out, "");
+  EXPECT_EQ(done.out, Cat("slipway: task prolog ", bad, " of rank 3: exit code 3\n"));
   timeout_ = 1;
   done = Run({Cat("SLURM_TASK_PROLOG=", hangs)}, "echo never");
   EXPECT_EQ(done.status.exit_code(), 125);
-  EXPECT_THAT(done.err, HasSubstr("not done within 1 s"));
+  EXPECT_THAT(done.out, HasSubstr("not done within 1 s"));
   done = Run({"SLIPWAY_TASK_PROLOG=/does/not/exist"}, "echo never");
   EXPECT_EQ(done.status.exit_code(), 125);
-  EXPECT_THAT(done.err, HasSubstr("task prolog /does/not/exist of rank 3"));
+  EXPECT_THAT(done.out, HasSubstr("task prolog /does/not/exist of rank 3"));
 }
 
 TEST_P(TaskProgramsTest, TheSitesComeFirstAndLastAndAnEpilogChangesNoExitCode) {
@@ -72,13 +70,13 @@ TEST_P(TaskProgramsTest, TheSitesComeFirstAndLastAndAnEpilogChangesNoExitCode) {
        {"SLIPWAY_SITE_TASK_PROLOG", "SLIPWAY_TASK_PROLOG", "SLIPWAY_TASK_EPILOG", "SLIPWAY_SITE_TASK_EPILOG"})
     env.push_back(Cat(name, "=", Script(name, Cat("echo ", name, " >&2"))));
   Output done = Run(env, "echo rank >&2; exit 9");
-  EXPECT_EQ(done.err,
+  EXPECT_EQ(done.out,
             "SLIPWAY_SITE_TASK_PROLOG\nSLIPWAY_TASK_PROLOG\nrank\nSLIPWAY_TASK_EPILOG\n"
             "SLIPWAY_SITE_TASK_EPILOG\n");
   EXPECT_EQ(done.status.exit_code(), 9);
   done = Run({Cat("SLIPWAY_TASK_EPILOG=", Script("bad", "exit 5"))}, "exit 4");
   EXPECT_EQ(done.status.exit_code(), 4);
-  EXPECT_THAT(done.err, HasSubstr("of rank 3: exit code 5"));
+  EXPECT_THAT(done.out, HasSubstr("of rank 3: exit code 5"));
 }
 
 TEST_P(TaskProgramsTest, ARankThatASignalEndedIsStillSeenSo) {
