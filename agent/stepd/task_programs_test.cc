@@ -31,7 +31,8 @@ class TaskProgramsTest : public testing::TestWithParam<std::vector<std::string>>
     return dir_ + "/" + name;
   }
   Output Run(std::vector<std::string> env, const std::string& command) {
-    std::vector<std::string> argv = GetParam();
+    std::vector<std::string> argv = {"/bin/sh", "-c", "exec \"$@\" 2>&1", "both"};
+    argv.insert(argv.end(), GetParam().begin(), GetParam().end());
     argv.insert(argv.end(), {dir_ + "/runner", "/bin/sh", "-c", command});
     env.insert(env.end(), {"PATH=/usr/bin:/bin", "SLURM_PROCID=3"});
     if (timeout_) env.push_back(Cat("SLIPWAY_TASK_TIMEOUT=", *timeout_));
