@@ -87,7 +87,6 @@ void StepTable::Reconcile(const std::vector<StepRecord>& listed) {
     }
     Log(Level::kInfo, "found a step again", {{"step", ToString(id)}});
   }
-  RenewLeases();
   std::vector<StepId> ids;
   for (const auto& [id, entry] : steps_) ids.push_back(id);
   for (const StepId& id : ids) {
@@ -95,6 +94,7 @@ void StepTable::Reconcile(const std::vector<StepRecord>& listed) {
     if (Entry* entry = Find(id))
       Perform(id, entry->machine.Reconcile(at == found.end() ? StepMachine::Found::kAbsent : at->second));
   }
+  RenewLeases();  // a broker that was started anew knows none
 }
 
 void StepTable::OnGone(const StepGone& gone) {
