@@ -219,14 +219,24 @@ const Settings& DaemonSettings() {
        .doc =
            "Each job has a /dev/shm of its own on this node, so large, which its steps share and which goes "
            "with it. 0: as agent.private_shm says."},
+      {.key = "agent.folder_timeout",
+       .type = S::kDuration,
+       .fallback = "30s",
+       .low = 1,
+       .high = 3600,
+       .doc =
+           "A step whose home, working directory, files' folders or binds do not answer for so long fails, "
+           "and says which; other steps of the node go on."},
       {.key = "agent.lease",
        .type = S::kDuration,
        .fallback = "0s",
        .low = 0,
        .high = 2592000,
-       .doc = "A node whose heartbeats the controller has not acknowledged for so long ends what runs on it "
-              "(reason LEASE), counted from when the last one that was acknowledged had been sent. 0s: jobs "
-              "run on without their controller."},
+       .doc =
+           "What --lease is for jobs that do not ask: a node whose heartbeats the controller has not "
+           "acknowledged for so long ends what runs on it (reason LEASE), counted from when the last one "
+           "that was acknowledged had been sent. The controller does not know it and does not wait for it. "
+           "0s: jobs run on without their controller."},
       {.key = "agent.health_check",
        .type = S::kString,
        .doc = "A program that says how the node is, as Nagios' plugins do: 0 OK, 1 WARNING, 2 CRITICAL (the "
@@ -237,6 +247,14 @@ const Settings& DaemonSettings() {
        .low = 1,
        .high = 86400,
        .doc = "How often the node is looked at."},
+      {.key = "agent.gpu_interval",
+       .type = S::kDuration,
+       .fallback = "5m",
+       .low = 0,
+       .high = 86400,
+       .doc = "How often NVIDIA's library is asked whether GPUs have memory errors or do not answer; it may "
+              "wake "
+              "GPUs that sleep. 0s: only when the agent starts."},
       {.key = "agent.health_timeout",
        .type = S::kDuration,
        .fallback = "30s",
@@ -271,6 +289,14 @@ const Settings& DaemonSettings() {
       {.key = "agent.epilog",
        .type = S::kString,
        .doc = "A program that the agent runs once nothing of a job is left on this node. Empty: none."},
+      {.key = "agent.task_prolog",
+       .type = S::kString,
+       .doc = "A program of this host that each rank of a step runs in its container, as its user, before "
+              "its own "
+              "(60 s). What it prints as 'export NAME=value' is for the rank. Empty: none."},
+      {.key = "agent.task_epilog",
+       .type = S::kString,
+       .doc = "The same after the rank's program has ended, unless by SIGKILL. Empty: none."},
       {.key = "agent.prolog_timeout",
        .type = S::kDuration,
        .fallback = "5m",

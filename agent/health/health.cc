@@ -46,8 +46,9 @@ void Health::LookBuiltIn() {
 void Health::RunProgram() {
   program_runs_ = true;
   waiting_.swap(waiting_next_);
-  programs_.Run(options_.program, {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", Cat("SLIPWAY_NODE=", options_.node)},
-                options_.timeout, [this](const ProgramEnd& end) { OnAnswer(end); });
+  programs_.Run({options_.program},
+                {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", Cat("SLIPWAY_NODE=", options_.node)}, options_.timeout,
+                [this](const ProgramEnd& end) { OnAnswer(end); });
 }
 
 void Health::OnAnswer(const ProgramEnd& end) {

@@ -27,7 +27,7 @@ class Programs : public testing::Test {
   ProgramEnd Run(const std::string& path, seconds deadline = seconds(20)) {
     ProgramEnd result;
     SitePrograms programs(*loop_);
-    programs.Run(path, {"PATH=/usr/bin:/bin", "GIVEN=yes"}, deadline, [&](const ProgramEnd& end) {
+    programs.Run({path}, {"PATH=/usr/bin:/bin", "GIVEN=yes"}, deadline, [&](const ProgramEnd& end) {
       result = end;
       loop_->Stop();
     });

@@ -152,7 +152,7 @@ void JobGate::RunFor(const Attempt& attempt, const char* what, const std::string
                                   Cat("SLIPWAY_CLUSTER=", who.cluster),
                                   Cat("SLIPWAY_NODE=", options_.node),
                                   Cat("SLIPWAY_HOOK=", what)};
-  programs_.Run(program, std::move(env), options_.timeout,
+  programs_.Run({program}, std::move(env), options_.timeout,
                 [this, attempt, what, done = std::move(done)](const ProgramEnd& end) {
                   KeepOutput(attempt, what, end.output);
                   if (end.good()) return done({});

@@ -53,14 +53,14 @@ SitePrograms::~SitePrograms() {
   }
 }
 
-void SitePrograms::Run(const std::string& path, std::vector<std::string> env, std::chrono::seconds deadline,
-                       std::function<void(const ProgramEnd&)> done) {
+void SitePrograms::Run(std::vector<std::string> argv, std::vector<std::string> env,
+                       std::chrono::seconds deadline, std::function<void(const ProgramEnd&)> done) {
   auto running = std::make_unique<Running>();
   auto start = [&]() -> Result<> {
     UniqueFd null_fd = TRY(Open("/dev/null", O_RDONLY));
     PipeEnds pipe = TRY(MakePipe());
     TRY(SetNonblocking(pipe.read.get()));
-    running->process = TRY(Spawn({.argv = {path},
+    running->process = TRY(Spawn({.argv = std::move(argv),
                                   .env = std::move(env),
                                   .cwd = "/",
                                   .fds = {{0, null_fd.get()}, {1, pipe.write.get()}, {2, pipe.write.get()}},

@@ -38,7 +38,7 @@ class SitePrograms {
 
   // `env` is the whole environment, NAME=value. It runs in / with stdin on /dev/null, in a session of its
   // own.
-  void Run(const std::string& path, std::vector<std::string> env, std::chrono::seconds deadline,
+  void Run(std::vector<std::string> argv, std::vector<std::string> env, std::chrono::seconds deadline,
            std::function<void(const ProgramEnd&)> done);
 
  private:

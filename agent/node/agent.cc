@@ -15,6 +15,7 @@
 #include "agent/node/bind_ranks.h"
 #include "agent/node/controller_link.h"
 #include "agent/node/convert.h"
+#include "agent/node/last_heard.h"
 #include "agent/node/node_edits.h"
 #include "agent/node/peers.h"
 #include "agent/steps/step_table.h"
@@ -65,19 +66,19 @@ struct Agent::Parts {
   void StartHealth();
   void SendCondition(const std::string& reason, bool keep);
   void OnBeatHeard(const v1::HeartbeatAck& ack);
-  void CheckLease();
+  void Heard(std::uint64_t sent_boot_ms);
 
   Loop& loop;
   AgentOptions options;
   BrokerWelcome welcome;
   std::chrono::milliseconds broker_wait{0};
   std::string broker_error;
-  Loop::TimerId broker_timer, heartbeat_timer, lease_timer;
+  Loop::TimerId broker_timer, heartbeat_timer;
   std::chrono::milliseconds heartbeat{5000};
   std::uint64_t beats = 0;
   WallTime beat_sent{};  // the last of them
-  // On CLOCK_BOOTTIME, which a suspended machine does not stop: of that beat, and of the last that was heard.
-  std::uint64_t beat_sent_boot_ms = 0, heard_boot_ms = 0;
+  // On CLOCK_BOOTTIME, which a suspended machine does not stop: of that beat, and of our registration.
+  std::uint64_t beat_sent_boot_ms = 0, register_sent_boot_ms = 0;
   std::string drain_reason;  // the controller may not have heard it yet
   std::uint64_t drained_at_beat = 0;
   MonotonicTime ends_repeated{}, store_read{};
@@ -92,6 +93,7 @@ struct Agent::Parts {
   std::unique_ptr<StepTable> steps;
   std::unique_ptr<PeerServer> peer_server;
   std::unique_ptr<TokenSocket> tokens;
+  std::unique_ptr<GpuWatch> gpus;
   std::unique_ptr<Health> health;
   std::unique_ptr<JobGate> gate;
 };
@@ -104,7 +106,6 @@ Agent::Parts::~Parts() {
   *alive = false;
   loop.Cancel(broker_timer);
   loop.Cancel(heartbeat_timer);
-  loop.Cancel(lease_timer);
   if (steps) steps->SetBroker(nullptr, {});
   if (images) images->SetBroker(nullptr);
 }
@@ -140,8 +141,7 @@ Result<> Agent::Parts::Start() {
         }));
   }
   StartHealth();
-  heard_boot_ms = BootMilliseconds();
-  CheckLease();
+  steps->SetHeard(ReadLastHeard(options.state_dir, options.boot_id));
   ConnectBroker();
   return {};
 }
@@ -238,6 +238,7 @@ void Agent::Parts::ReadBroker() {
 // ---- the controller
 
 void Agent::Parts::FillRegister(v1::FromNode& first) {
+  register_sent_boot_ms = BootMilliseconds();
   v1::Register& registration = *first.mutable_register_();
   registration.set_node(options.node);
   registration.set_boot_id(options.boot_id);
@@ -272,6 +273,8 @@ void Agent::Parts::Beat() {
   }
   if (broker && loop.Now() - store_read >= kReadStoreAfter) {
     store_read = loop.Now();
+    // What fetches and gRPC's threads took and gave back would stay with us as long as we live.
+    ::malloc_trim(0);
     broker->ListImages([this](Result<std::vector<StoredImage>> stored) {
       if (stored) images->SetHeld(*stored);
       health->SetImageStoreError(stored ? std::string() : stored.error().message);
@@ -284,7 +287,7 @@ void Agent::Parts::Beat() {
 void Agent::Parts::OnRegistered(const v1::Registered& registered) {
   heartbeat = std::chrono::milliseconds(std::clamp(registered.heartbeat_interval_ms(), 100U, 600000U));
   Log(Level::kInfo, "registered with the controller", {{"cluster", registered.cluster()}});
-  heard_boot_ms = BootMilliseconds();
+  Heard(register_sent_boot_ms);
   ends_repeated = loop.Now();
   loop.Cancel(heartbeat_timer);
   heartbeat_timer = loop.After(heartbeat, [this] { Beat(); });
@@ -295,20 +298,17 @@ void Agent::Parts::OnRegistered(const v1::Registered& registered) {
 
 void Agent::Parts::OnBeatHeard(const v1::HeartbeatAck& ack) {
   if (ack.sequence() != beats) return;
-  heard_boot_ms = beat_sent_boot_ms;
+  Heard(beat_sent_boot_ms);
   if (ack.sequence() > drained_at_beat) drain_reason.clear();
   auto between = beat_sent + (loop.WallNow() - beat_sent) / 2;
   auto here = std::chrono::duration_cast<std::chrono::milliseconds>(between.time_since_epoch()).count();
   health->SetClockAhead(here - ack.time_ms());
 }
 
-// The controller may say again that they run; they end once, and their reports wait for it.
-void Agent::Parts::CheckLease() {
-  if (options.lease.count() == 0) return;
-  auto lease_ms = std::chrono::duration_cast<std::chrono::milliseconds>(options.lease).count();
-  if (BootMilliseconds() - heard_boot_ms > static_cast<std::uint64_t>(lease_ms))
-    steps->KillAll(Cat("LEASE: no controller for ", options.lease.count(), " s"));
-  lease_timer = loop.After(std::chrono::seconds(1), [this] { CheckLease(); });
+// Written down first: an agent that is started anew may renew a lease by it, and by nothing later.
+void Agent::Parts::Heard(std::uint64_t sent_boot_ms) {
+  if (steps->any_leased()) WriteLastHeard(options.state_dir, options.boot_id, sent_boot_ms);
+  steps->SetHeard(sent_boot_ms);
 }
 
 void Agent::Parts::OnMessage(const v1::ToNode& message) {
@@ -358,6 +358,7 @@ void Agent::Parts::Launch(const v1::LaunchStep& launch) {
                 .image_dir = welcome.rootless ? welcome.image_dir : std::string(),
                 .agent_uid = ::getuid(),
                 .private_shm = options.private_shm,
+                .folder_timeout_s = options.folder_timeout_s,
                 .private_tmp_bytes = options.private_tmp_bytes};
   auto plan = PlanOf(launch, side);
   if (!plan) return steps->Refuse(FromProto(launch.step()), plan.error().message);
@@ -365,9 +366,11 @@ void Agent::Parts::Launch(const v1::LaunchStep& launch) {
     return steps->Refuse(FromProto(launch.step()), bound.error().message);
   if (auto given = GiveRoom(options.room, options.facts.memory_bytes, welcome, *plan); !given)
     return steps->Refuse(FromProto(launch.step()), given.error().message);
+  if (plan->lease_s == 0) plan->lease_s = static_cast<std::uint32_t>(options.lease.count());
   plan->devices.of_step = DevicesAt(options.allowed_devices);
   auto notes = AddNodeEdits(launch, EditFolders::OfTheHost(), options.devices, *plan);
   if (!notes) return steps->Refuse(FromProto(launch.step()), notes.error().message);
+  AddTaskPrograms(options.task_prolog, options.task_epilog, plan->spec);
   images->Used(plan->spec.image_digest);
   for (const std::string& note : *notes) Log(Level::kWarn, note, {{"step", ToString(plan->spec.step)}});
   EnteringJob job{launch.step().job(), launch.step().attempt(), launch.uid(),
@@ -416,12 +419,17 @@ void Agent::Parts::StartHealth() {
   options.gate.boot_id = options.boot_id;
   options.health.folders = {options.state_dir,
                             options.broker_socket.substr(0, options.broker_socket.rfind('/')), "/tmp"};
-  health = std::make_unique<Health>(
-      loop, options.health,
-      Health::Events{[this](const std::string& reason) {
-                       if (health->known() || !reason.empty()) SendCondition(reason, false);
-                     },
-                     [this] { return steps->size() == 0; }, [this] { return FindingsOf(options.devices); }});
+  auto idle = [this] { return steps->size() == 0; };
+  gpus = std::make_unique<GpuWatch>(loop, options.devices, options.gpu_watch, idle, [this] {
+    Log(Level::kWarn, "the GPUs of this node are others than before: they are found anew");
+    if (options.begin_anew) options.begin_anew();
+  });
+  health = std::make_unique<Health>(loop, options.health,
+                                    Health::Events{[this](const std::string& reason) {
+                                                     if (health->known() || !reason.empty())
+                                                       SendCondition(reason, false);
+                                                   },
+                                                   idle, [this] { return gpus->Findings(); }});
   gate = std::make_unique<JobGate>(loop, options.gate,
                                    JobGate::Events{[this](std::function<void(const std::string&)> done) {
                                                      health->LookForJob(std::move(done));

@@ -5,12 +5,14 @@
 // Loop's thread only. Destroying it leaves every step as it is; the next one finds them through the broker.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "agent/health/health.h"
 #include "agent/health/job_gate.h"
 #include "agent/node/facts.h"
+#include "agent/node/gpu_watch.h"
 #include "agent/node/job_room.h"
 #include "agent/node/node_gpus.h"
 #include "api/tls.h"
@@ -30,15 +32,19 @@ struct AgentOptions {
   std::uint64_t image_cache_bytes = 0;   // what all images may take; 0: half of state_dir's file system
   std::string token_socket, client_dir;  // empty: none
   bool private_shm = false;              // StepSpec's
+  std::uint32_t folder_timeout_s = 30;   // StepSpec's
   std::uint64_t private_tmp_bytes = 0;   // StepSpec's
   JobRoomSettings room;
-  std::chrono::seconds lease{0};  // without the controller for so long, its steps are ended; 0: they run on
+  std::chrono::seconds lease{0};  // of steps whose job asks for none; 0: they run on without the controller
   std::string boot_id;
   std::vector<std::string> allowed_devices;  // glob patterns: what every step may open beside the usual ones
   NodeFacts facts;
   NodeDevices devices;
-  HealthOptions health;  // folders and node are filled in
-  GateOptions gate;      // so are node and state_dir
+  std::string task_prolog, task_epilog;  // programs of the site around each rank; empty: none
+  GpuWatchOptions gpu_watch;
+  std::function<void()> begin_anew{};  // what was found at the start is no longer so, and no step runs
+  HealthOptions health;                // folders and node are filled in
+  GateOptions gate;                    // so are node and state_dir
 };
 Result<AgentOptions> AgentOptionsOf(const Config& config);
 

@@ -6,6 +6,7 @@
 #include "agent/node/virtual_node_test.h"
 #include "api/pki.h"
 #include "base/crypto/crypto.h"
+#include "base/os/process_name.h"
 
 namespace slipway {
 namespace {
@@ -39,7 +40,7 @@ class AgentLife : public testing::Test {
     EXPECT_TRUE(WriteFileAtomically(path, "#!/bin/sh\n" + text + "\n", 0755));
     return path;
   }
-  void Launch() {
+  void Launch(std::uint32_t lease_s = 0) {
     v1::ToNode message;
     v1::LaunchStep& launch = *message.mutable_launch();
     launch.mutable_step()->set_job(kStep.job);
@@ -54,7 +55,14 @@ class AgentLife : public testing::Test {
     launch.mutable_program()->add_argv("true");
     launch.mutable_program()->set_cwd("/");
     launch.set_uid(20001);
+    launch.set_lease_s(lease_s);
     controller_->Send(message);
+  }
+  bool UntilWithBeats(const std::function<bool()>& condition);
+  static std::int64_t WallMs() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
   }
   // The last word about itself; "-" when there is none.
   std::string Condition(bool* keep = nullptr) {
@@ -66,6 +74,7 @@ class AgentLife : public testing::Test {
     }
     return last;
   }
+  std::uint64_t answered_ = 0;
   std::string dir_, digest_ = DigestOf("image");
   std::unique_ptr<EpollLoop> loop_;
   std::unique_ptr<FakeController> controller_;
@@ -135,15 +144,54 @@ TEST_F(AgentLife, AClockThatIsFarFromTheControllersMakesTheNodeUnfit) {
   }));
 }
 
-TEST_F(AgentLife, WithALeaseANodeThatLosesItsControllerEndsItsSteps) {
-  node_->lease = std::chrono::seconds(1);
+// Answers each heartbeat once, until the condition holds.
+bool AgentLife::UntilWithBeats(const std::function<bool()>& condition) {
+  return Until([&] {
+    for (auto& m : controller_->Received()) {
+      if (!m.has_heartbeat() || m.heartbeat().sequence() <= answered_) continue;
+      v1::ToNode ack;
+      ack.mutable_heartbeat_ack()->set_sequence(answered_ = m.heartbeat().sequence());
+      ack.mutable_heartbeat_ack()->set_time_ms(WallMs());
+      controller_->Send(ack);
+    }
+    return condition();
+  });
+}
+
+TEST_F(AgentLife, AJobsLeaseIsRenewedByAnsweredHeartbeatsAndOutlivesTheAgent) {
+  Start();
+  std::uint64_t before = BootMilliseconds();
+  Launch(60);
+  ASSERT_TRUE(Until([&] { return node_->stepd(kStep) != nullptr; }));
+  std::uint64_t first = node_->broker.leases.at(kStep);
+  EXPECT_LE(first, BootMilliseconds() + 60'000) << "counted from what was answered, no later";
+  EXPECT_GT(first, before);
+  ASSERT_TRUE(UntilWithBeats([&] { return node_->broker.leases.at(kStep) > first; }));
+  std::uint64_t last = node_->broker.leases.at(kStep);
+  controller_->Stop();
+  node_->agent.reset();
+  node_->broker.leases.clear();  // a new broker knows none
+  node_->StartAgent("127.0.0.1:1");
+  ASSERT_TRUE(Until([&] { return node_->broker.leases.contains(kStep); }));
+  EXPECT_EQ(node_->broker.leases.at(kStep), last) << "a new agent gives no more time than the last one had";
+}
+
+TEST_F(AgentLife, AStepThatTheBrokerEndedForItsLeaseIsReportedSo) {
+  node_->lease = std::chrono::seconds(60);
   Start();
   Launch();
-  auto told = [&] { return node_->stepd(kStep) ? node_->stepd(kStep)->Count(StepFrame::kTerminate) : 0; };
   ASSERT_TRUE(Until([&] { return node_->stepd(kStep) != nullptr; }));
-  EXPECT_EQ(told(), 0);
-  controller_->Stop();
-  EXPECT_TRUE(Until([&] { return told() == 1; }));
+  EXPECT_TRUE(node_->broker.leases.contains(kStep)) << "the node's, where the job has none";
+  node_->broker.Gone(kStep, kLeaseOver);
+  v1::StepReport ended;
+  ASSERT_TRUE(Until([&] {
+    for (auto& m : controller_->Received()) {
+      if (m.has_report() && m.report().kind() == v1::StepReport::ENDED) ended = m.report();
+    }
+    return ended.has_step();
+  }));
+  EXPECT_EQ(ended.end(), v1::StepReport::LEASE_OVER);
+  EXPECT_EQ(ended.reason(), "LEASE: no controller for 60 s");
 }
 
 TEST_F(AgentLife, WithoutALeaseStepsRunOnWithoutTheirController) {
@@ -156,6 +204,7 @@ TEST_F(AgentLife, WithoutALeaseStepsRunOnWithoutTheirController) {
   loop_->After(std::chrono::milliseconds(2500), [&] { later = true; });
   EXPECT_TRUE(Until([&] { return later; }));
   EXPECT_EQ(node_->stepd(kStep)->Count(StepFrame::kTerminate), 0);
+  EXPECT_TRUE(node_->broker.leases.empty());
 }
 
 }  // namespace

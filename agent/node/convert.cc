@@ -116,12 +116,22 @@ v1::StepReport ToProto(const StepNews& news) {
   return report;
 }
 
+void AddTaskPrograms(const std::string& prolog, const std::string& epilog, StepSpec& spec) {
+  for (auto [name, program] : {std::pair("PROLOG", &prolog), {"EPILOG", &epilog}}) {
+    if (program->empty()) continue;
+    std::string target = Cat("/run/slipway/site-task-", name);
+    spec.mounts.push_back({.type = Mount::kBind, .source = *program, .target = target, .read_only = true});
+    spec.env.push_back(Cat("SLIPWAY_SITE_TASK_", name, "=", target));
+  }
+}
+
 Result<LaunchPlan> PlanOf(const v1::LaunchStep& launch, const NodeSide& node) {
   LaunchPlan plan;
   plan.credential = {launch.credential_body(), launch.credential_signature()};
   plan.addresses = VectorOf<std::string>(launch.node_addresses());
   plan.image_bytes = launch.image_bytes();
   plan.stream_output = launch.stream_output();
+  plan.lease_s = launch.lease_s();
   StepSpec& spec = plan.spec;
   spec.step = FromProto(launch.step());
   spec.cluster = launch.cluster();
@@ -135,6 +145,7 @@ Result<LaunchPlan> PlanOf(const v1::LaunchStep& launch, const NodeSide& node) {
   spec.agent_uid = node.agent_uid;
   spec.private_shm = node.private_shm;
   spec.private_tmp_bytes = node.private_tmp_bytes;
+  spec.folder_timeout_s = node.folder_timeout_s;
   if (!IsDigest(launch.image_digest()))
     return Fail(Code::kInvalidArgument, "launch: not an image digest: ", launch.image_digest().substr(0, 80));
   spec.image_digest = launch.image_digest();

@@ -111,5 +111,16 @@ TEST(BootId, HasANodesOwnSuffixWhereNodesShareAKernel) {
   ASSERT_TRUE(RemoveTree(dir));
 }
 
+TEST(TaskPrograms, TheSitesAreReadOnlyFilesOfTheContainer) {
+  StepSpec spec;
+  AddTaskPrograms("", "", spec);
+  EXPECT_TRUE(spec.mounts.empty() && spec.env.empty());
+  AddTaskPrograms("/etc/site/prolog", "", spec);
+  ASSERT_EQ(spec.mounts.size(), 1U);
+  EXPECT_TRUE(spec.mounts[0].read_only);
+  EXPECT_EQ(spec.mounts[0].source, "/etc/site/prolog");
+  EXPECT_EQ(spec.env, (std::vector<std::string>{"SLIPWAY_SITE_TASK_PROLOG=" + spec.mounts[0].target}));
+}
+
 }  // namespace
 }  // namespace slipway

@@ -246,6 +246,11 @@ void FakeBroker::Handle(int fd, Message message) {
     case BrokerFrame::kStartStep:
       CHECK(message.fds.size() == 1);
       return Start(fd, *Decode<StartStep>(frame.payload, "start"), message.fds[0]);
+    case BrokerFrame::kRenewLease: {
+      auto lease = *Decode<StepLease>(frame.payload, "lease");
+      leases[lease.step] = lease.boot_ms;
+      return Answer(fd, BrokerFrame::kDone, slipway::Answer{lease.id});
+    }
     case BrokerFrame::kKillStep:
       killed.push_back(step().step);
       steps[step().step] = false;
@@ -269,6 +274,7 @@ void FakeBroker::Start(int fd, const StartStep& request, const UniqueFd& memfd) 
   StepSpec spec = *DecodeStepSpec(*ReadSealedMemfd(memfd.get(), kStepSpecBytesMax));
   credentials.push_back(request.credential);
   steps[spec.step] = true;
+  if (request.lease_boot_ms != 0) leases[spec.step] = request.lease_boot_ms;
   stepds[spec.step] = std::make_unique<FakeStepd>(loop_, run_dir_, spec.step);
   specs.push_back(std::move(spec));
   Answer(fd, BrokerFrame::kStarted, slipway::Answer{request.id});

@@ -107,7 +107,8 @@ class FakeBroker {
   std::vector<StepSpec> specs;
   std::vector<SignedCredential> credentials;
   std::vector<StepId> killed, forgotten, ended_jobs;
-  std::string refusal;  // not empty: StartStep fails with it
+  std::map<StepId, std::uint64_t> leases;  // CLOCK_BOOTTIME in ms, the last one said; not enforced
+  std::string refusal;                     // not empty: StartStep fails with it
 
  private:
   void Serve(int fd);

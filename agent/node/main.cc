@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // slipway-agent --config FILE [--check]
 #include <malloc.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
@@ -18,7 +19,8 @@
 namespace slipway {
 namespace {
 
-Result<> Run(const std::string& config_file) {
+// False: it is to be run once more, by an agent that looks at its host anew.
+Result<bool> Run(const std::string& config_file) {
   Config config = TRY(LoadDaemonConfig(config_file));
   ApplyLogSettings(config, "slipway-agent");
   auto loop = TRY(EpollLoop::Make());
@@ -33,11 +35,16 @@ Result<> Run(const std::string& config_file) {
        {"gpus", options.devices.units.size()},
        {"fabrics", Join(options.devices.fabric_names, ",")}});
   for (const std::string& note : options.devices.gpus.inventory.notes) Log(Level::kWarn, note);
+  bool done = true;
+  options.begin_anew = [&] {
+    done = false;
+    loop->Stop();
+  };
   auto agent = TRY(Agent::Start(*loop, std::move(options)));
   NotifyReady();
   loop->Run();
-  Log(Level::kInfo, "ending; the steps run on");
-  return {};
+  Log(Level::kInfo, done ? "ending; the steps run on" : "beginning anew");
+  return done;
 }
 
 // 0: it can be a node; 1: not yet; 2: the settings cannot be read.
@@ -70,6 +77,8 @@ int main(int argc, char** argv) {
   ::mallopt(M_ARENA_MAX, 2);
   if (check) return slipway::Check(argv[2]);
   auto ran = slipway::Run(argv[2]);
+  // As the same process: its unit notices nothing, and no thread of before is left.
+  if (ran && !*ran) ran = (::execv("/proc/self/exe", argv), slipway::ErrnoFail("execv", argv[0]));
   if (ran) return 0;
   std::fprintf(stderr, "slipway-agent: %s\n", ran.error().message.c_str());
   return 1;

@@ -6,7 +6,6 @@
 #include "base/text/text.h"
 #include "hooks/cdi/devices.h"
 #include "hooks/fabric/fabric.h"
-#include "hooks/gpu/health.h"
 #include "hooks/gpu/nvml.h"
 
 namespace slipway {
@@ -23,7 +22,8 @@ Result<Units> UnitsById(const v1::LaunchStep& launch, const NodeDevices& devices
                               [&](const GpuUnit& unit) { return GpuIdOf(unit) == id; });
     if (found == devices.units.end())
       return Fail(Code::kFailedPrecondition, "GPU ", Printable(id.substr(0, 128)),
-                  " is not on this node any more: see `slipway gpu list` there, and restart slipway-agent");
+                  " is not on this node any more: see `slipway gpu list` there; its agent looks anew once "
+                  "nothing runs there");
     units.push_back(&*found);
   }
   return units;
@@ -36,7 +36,8 @@ Result<> CheckUnchanged(NodeDevices& devices, const Units& units) {
   if (HardwareFingerprint(host) != devices.gpus.hardware)
     return Fail(
         Code::kFailedPrecondition,
-        "the GPUs or their driver are not those that slipway-agent found when it started: restart it");
+        "the GPUs or their driver are not those that slipway-agent found when it started: it looks anew "
+        "once nothing runs here");
   if (GpuFingerprint(host) != devices.gpus.fingerprint) RefreshDriverFiles(host, devices.gpus);
   for (const GpuUnit* unit : units) {
     if (unit->vendor == GpuVendor::kNvidia && IsOffTheBus(host, unit->pci))
@@ -163,11 +164,6 @@ Result<NodeDevices> FindNodeDevices(const DeviceSettings& settings) {
     for (const Fabric& fabric : fabrics) devices.fabric_names.push_back(fabric.name);
   }
   return devices;
-}
-
-std::vector<std::string> FindingsOf(const NodeDevices& devices) {
-  auto host = devices.units.empty() ? Fail(Code::kNotFound, "") : HostTree::At(devices.host_root);
-  return host ? GpuFindings(*host, devices.units) : std::vector<std::string>();
 }
 
 void AddGpuUnits(const NodeDevices& devices, v1::Node& facts) {

@@ -35,9 +35,6 @@ Result<NodeDevices> FindNodeDevices(const DeviceSettings& settings);
 // Its UUID, or for one without: its PCI address, with the number of its slice.
 std::string GpuIdOf(const GpuUnit& unit);
 
-// What is wrong with the GPUs that are offered, one sentence each: the node is drained while there is any.
-std::vector<std::string> FindingsOf(const NodeDevices& devices);
-
 // For Register: `facts.gpu_units`.
 void AddGpuUnits(const NodeDevices& devices, v1::Node& facts);
 

@@ -135,7 +135,7 @@ TEST_F(NodeGpusTest, OneThatIsGoneAndADriverThatChangedAreNamed) {
   Find();
   EXPECT_THAT(Add({"GPU-7"}).error().message, HasSubstr("GPU GPU-7 is not on this node any more"));
   PutNvidiaModule(host_, "550.90.07");
-  EXPECT_THAT(Add({"GPU-1"}).error().message, HasSubstr("restart it"));
+  EXPECT_THAT(Add({"GPU-1"}).error().message, HasSubstr("looks anew once nothing runs here"));
 }
 
 TEST_F(NodeGpusTest, OneThatFellOffTheBusIsRefusedAndTheOtherIsNot) {

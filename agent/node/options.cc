@@ -21,6 +21,7 @@ Result<AgentOptions> AgentOptionsOf(const Config& config) {
   options.image_cache_bytes = config.Bytes("agent.image_cache");
   options.allowed_devices = config.List("agent.devices");
   options.private_shm = config.Bool("agent.private_shm");
+  options.folder_timeout_s = static_cast<std::uint32_t>(config.Seconds("agent.folder_timeout").count());
   options.private_tmp_bytes = config.Bytes("agent.private_tmp");
   options.room = {.tmp_bytes = config.Bytes("agent.job_tmp"),
                   .tmp_bytes_max = config.Bytes("agent.job_tmp_max"),
@@ -33,6 +34,9 @@ Result<AgentOptions> AgentOptionsOf(const Config& config) {
       .timeout = config.Seconds("agent.health_timeout"),
       .limits = {config.Bytes("agent.health_disk_free"), config.Bytes("agent.health_memory_free"),
                  config.Seconds("agent.health_clock_offset").count() * 1000}};
+  options.task_prolog = config.String("agent.task_prolog");
+  options.task_epilog = config.String("agent.task_epilog");
+  options.gpu_watch.ask_every = config.Seconds("agent.gpu_interval");
   options.gate = {.prolog = config.String("agent.prolog"),
                   .epilog = config.String("agent.epilog"),
                   .timeout = config.Seconds("agent.prolog_timeout")};

@@ -2,6 +2,7 @@
 #include "agent/stepd/launch_plan.h"
 
 #include "agent/stepd/rank_environment.h"
+#include "agent/stepd/task_programs.h"
 #include "base/text/text.h"
 
 namespace slipway {
@@ -102,6 +103,7 @@ Result<LaunchSpec> PlanLaunch(const StepSpec& spec) {
   launch.env = StepEnvironment(spec);
   launch.cwd = spec.cwd;
   launch.umask = spec.umask;
+  WrapTasks(spec, launch);
   launch.resource_limits = TRY(ResourceLimitsOf(spec.env));
   const auto& ranks = spec.ranks[spec.node_index];
   if (ranks.empty())

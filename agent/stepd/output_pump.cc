@@ -101,15 +101,17 @@ Result<UniqueFd> InputPump::Open() {
   PipeEnds pipe = TRY(MakePipe());
   TRY(SetNonblocking(pipe.write.get()));
   pipe_ = std::move(pipe.write);
+  opened_ = true;
+  Flush();
   return std::move(pipe.read);
 }
 
 bool InputPump::Write(std::string_view bytes, bool eof) {
-  if (!pipe_ || eof_) return true;
+  if ((opened_ && !pipe_) || eof_) return true;
   bool fits = waiting_.size() + bytes.size() <= kWaitingBytesMax;
   if (fits) waiting_ += bytes;
   eof_ = eof || !fits;
-  Flush();
+  if (opened_) Flush();
   return fits;
 }
 

@@ -66,7 +66,8 @@ class InputPump {
   InputPump& operator=(const InputPump&) = delete;
 
   Result<UniqueFd> Open();  // the rank's end
-  // False when the rank reads so slowly that too much waits: its stdin is ended then.
+  // What comes before it is opened waits. False when the rank reads so slowly that too much waits: its stdin
+  // is ended then.
   bool Write(std::string_view bytes, bool eof);
 
  private:
@@ -76,7 +77,7 @@ class InputPump {
   Loop& loop_;
   UniqueFd pipe_;
   Loop::WatchId watch_;
-  bool watched_ = false, eof_ = false;
+  bool opened_ = false, watched_ = false, eof_ = false;
   std::string waiting_;
 };
 

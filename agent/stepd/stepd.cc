@@ -64,6 +64,7 @@ Stepd::Stepd(Loop& loop, StepSpec spec, StepdFds fds, uid_t agent_uid)
       spare_(ByCore(spec_.cpus, "/sys"), spec_.rank_cpus),
       spawner_(loop, SpawnHost()),
       fence_watch_(loop, FenceHost()),
+      folder_probe_(loop),
       last_lap_(loop.Now()) {
   output_.on_drained = [this] { MaybeFinish(); };
 }
@@ -102,12 +103,19 @@ void Stepd::Warn(std::string_view text) {
 Result<> Stepd::Begin() {
   TRY(door_.Start());
   TRY(init_.Start());
-  if (auto prepared = Prepare(); !prepared) {
-    FailStep(125, prepared.error().message);
-    return {};
+  return folder_probe_.Begin(FoldersOf(spec_), std::chrono::seconds(spec_.folder_timeout_s),
+                             [this](const std::string& silent) { OnFoldersSeen(silent); });
+}
+
+void Stepd::OnFoldersSeen(const std::string& silent) {
+  if (outcome_.failed()) return;  // it was ended meanwhile
+  if (!silent.empty()) {
+    return FailStep(
+        125, Cat(silent, " does not answer on node ", spec_.nodes[spec_.node_index], ": nothing came within ",
+                 spec_.folder_timeout_s, " s; is its file server (NFS, FUSE) alive?"));
   }
+  if (auto prepared = Prepare(); !prepared) return FailStep(125, prepared.error().message);
   AgreeWithOtherNodes();
-  return {};
 }
 
 Result<> Stepd::Prepare() {

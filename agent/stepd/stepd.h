@@ -15,6 +15,7 @@
 
 #include "agent/stepd/agent_link.h"
 #include "agent/stepd/fence_watch.h"
+#include "agent/stepd/folder_probe.h"
 #include "agent/stepd/outcome.h"
 #include "agent/stepd/output_pump.h"
 #include "agent/stepd/spare_processors.h"
@@ -50,6 +51,7 @@ class Stepd {
 
  private:
   // stepd.cc: until the ranks run
+  void OnFoldersSeen(const std::string& silent);
   Result<> Prepare();
   Result<> OpenFiles();
   Result<> Launch();
@@ -169,6 +171,7 @@ class Stepd {
   std::uint32_t universe_size_ = 0;                               // ranks that the step has processors for
   Spawner spawner_;
   FenceWatch fence_watch_;
+  FolderProbe folder_probe_;
 
   StepPhase phase_ = StepPhase::kStarting;
   std::vector<Lap> laps_;

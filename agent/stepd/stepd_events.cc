@@ -143,7 +143,8 @@ Result<> Stepd::OnAgentFrame(StepFrame kind, std::string_view payload) {
       return {};
     case StepFrame::kStdin: {
       auto input = TRY(Decode<StepStdin>(payload, "stdin"));
-      if (!input_.Write(input.bytes, input.eof)) Warn("rank 0 does not read its input: it is cut off here");
+      if (spec_.interactive_stdin && !input_.Write(input.bytes, input.eof))
+        Warn("rank 0 does not read its input: it is cut off here");
       return {};
     }
     case StepFrame::kCredit:

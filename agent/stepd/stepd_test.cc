@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/mount.h>
 
 #include "agent/stepd/step_under_test.h"
 #include "launcher/spec/task_protocol.h"
@@ -23,6 +25,30 @@ TEST(Stepd, StreamsOutputAndReportsTheExitCode) {
   EXPECT_EQ(step[0].result->exit_code, 3);
   EXPECT_EQ(step[0].result->reason, "rank 0 on tnode0 exited with code 3");
   EXPECT_TRUE(step[0].result->ranks.at(0).started);
+}
+
+TEST(Stepd, AFolderThatDoesNotAnswerFailsTheStepByName) {
+  std::string folder = *MakeTempDirectory("/tmp", "slipway-silent-");
+  auto fuse = Open("/dev/fuse", O_RDWR);
+  std::string options =
+      fuse ? Cat("fd=", fuse->get(), ",rootmode=40000,user_id=", ::getuid(), ",group_id=", ::getgid()) : "";
+  if (!fuse || ::mount("silent", folder.c_str(), "fuse.silent", 0, options.c_str()) != 0) {
+    ::rmdir(folder.c_str());
+    GTEST_SKIP() << "no FUSE file system may be mounted here";
+  }
+  StepSpec spec = Shell("echo ran");
+  spec.home = folder;
+  spec.folder_timeout_s = 1;
+  {
+    StepUnderTest step(spec);
+    ASSERT_TRUE(step.RunToEnd());
+    EXPECT_EQ(step[0].result->exit_code, 125);
+    EXPECT_THAT(step[0].result->reason, HasSubstr(folder + " does not answer on node tnode0"));
+    EXPECT_EQ(step[0].out, "");
+  }
+  fuse->reset();
+  ::umount2(folder.c_str(), MNT_DETACH);
+  ::rmdir(folder.c_str());
 }
 
 TEST(Stepd, KeepsItsResultUntilItIsAcknowledged) {

@@ -16,6 +16,7 @@ KnownStep KnownOf(const LaunchPlan& plan) {
   if (spec.node_index < spec.ranks.size()) known.ranks = spec.ranks[spec.node_index];
   known.exchanges = spec.mpi != MpiKind::kNone && spec.nodes.size() > 1;
   known.streams = plan.stream_output;
+  known.lease_s = plan.lease_s;
   return known;
 }
 
@@ -33,8 +34,8 @@ Result<KnownStep> KnownSteps::Read(const StepId& step) const {
   std::string path = Cat(folder_, "/", ToString(step));
   std::string bytes = TRY(ReadFile(path, kStepSpecBytesMax));
   KnownStep known = TRY(Decode<KnownStep>(bytes, path));
-  if (known.version != 1 || known.step != step || known.addresses.size() != known.nodes.size() ||
-      known.node_index >= known.nodes.size())
+  if (known.version != KnownStep().version || known.step != step ||
+      known.addresses.size() != known.nodes.size() || known.node_index >= known.nodes.size())
     return Fail(Code::kDataLoss, path, ": not what was written for this step");
   return known;
 }

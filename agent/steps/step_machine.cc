@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/steps/step_machine.h"
 
+#include "launcher/spec/broker_protocol.h"
+
 namespace slipway {
 namespace {
 
@@ -11,7 +13,7 @@ constexpr std::int32_t kEndedBySigkill = 128 + 9;
 constexpr std::uint32_t kKillAfter_s = 10;
 constexpr std::uint32_t kFarewell_s = 5;
 // The word for an overrun time limit, of stepd and broker alike.
-constexpr std::string_view kTimeout = "TIMEOUT", kOutOfMemory = "OUT_OF_MEMORY";
+constexpr std::string_view kTimeout = kTimeIsUp, kOutOfMemory = "OUT_OF_MEMORY";
 
 }  // namespace
 
@@ -33,6 +35,12 @@ StepMachine::Effects StepMachine::OnImage(const Result<>& held) {
   state_ = State::kStarting;
   asked_broker_ = true;
   return {{Kind::kAskBroker}};
+}
+
+// The controller may have given its nodes to others by now.
+StepMachine::Effects StepMachine::OnLeaseOver(std::string reason) {
+  if (state_ != State::kStarting) return {};
+  return End(StepNews::kRefused, StepNews::kNodeUnfit, kOurFailure, std::move(reason));
 }
 
 StepMachine::Effects StepMachine::OnStarted(const Result<>& started) {
@@ -109,6 +117,8 @@ StepMachine::Effects StepMachine::OnStatus(const std::optional<StepResult>& resu
   if (state_ != State::kReading) return {};
   if (result) return EndWith(*result);
   if (!kill_reason_.empty()) return End(StepNews::kEnded, StepNews::kKilled, kEndedBySigkill, kill_reason_);
+  if (lost_reason_.starts_with(kLeaseOver))
+    return End(StepNews::kEnded, StepNews::kLeaseOver, kEndedBySigkill, lost_reason_);
   auto end = lost_reason_ == kTimeout ? StepNews::kTimeLimit : StepNews::kExited;
   return End(StepNews::kEnded, end, kEndedBySigkill,
              Cat("stepd was lost", lost_reason_.empty() ? "" : ": ", lost_reason_));
@@ -195,6 +205,8 @@ StepMachine::Effects StepMachine::Reconcile(Found found) {
       state_ = State::kStarting;
       return Reconcile(found);
     case State::kStarting:
+      if (found == Found::kAbsent && !kill_reason_.empty())  // it never began, and shall not now
+        return End(StepNews::kEnded, StepNews::kKilled, kEndedBySigterm, kill_reason_);
       if (found == Found::kAbsent) return {{Kind::kAskBroker}};
       gone_ = found == Found::kEnded;
       return OnStarted({});

@@ -32,7 +32,8 @@ struct StepNews {
     kTimeLimit = 3,
     kOutOfMemory = 4,
     kLaunchFailed = 5,
-    kNodeUnfit = 20
+    kNodeUnfit = 20,
+    kLeaseOver = 61
   };
   End end = kNotEnded;
   std::int32_t exit_code = 0;
@@ -92,6 +93,7 @@ class StepMachine {
   Effects Launch(bool image_held);
   Effects Refuse(StepNews::End end, std::string reason);  // before anything of it was asked for
   Effects OnImage(const Result<>& held);
+  Effects OnLeaseOver(std::string reason);     // instead of asking the broker
   Effects OnStarted(const Result<>& started);  // kUnavailable: not known; Reconcile says
   Effects OnState(const StepState& state);     // stepd answered our attach
   Effects OnResult(const StepResult& result);  // checked already (user_word.h)

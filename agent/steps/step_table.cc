@@ -7,10 +7,15 @@
 
 #include "agent/steps/user_word.h"
 #include "base/log/log.h"
+#include "base/os/process_name.h"
 
 namespace slipway {
 
 using std::chrono::seconds;
+
+static std::string LeaseWords(std::uint32_t lease_s) {
+  return Cat(kLeaseOver, ": no controller for ", lease_s, " s");
+}
 
 template <class Call>
 auto StepTable::Guarded(Call call) {
@@ -89,10 +94,15 @@ void StepTable::Reconcile(const std::vector<StepRecord>& listed) {
     if (Entry* entry = Find(id))
       Perform(id, entry->machine.Reconcile(at == found.end() ? StepMachine::Found::kAbsent : at->second));
   }
+  RenewLeases();  // a broker that was started anew knows none
 }
 
 void StepTable::OnGone(const StepGone& gone) {
-  if (Entry* entry = Find(gone.step)) Perform(gone.step, entry->machine.OnGone(OneLine(gone.reason)));
+  Entry* entry = Find(gone.step);
+  if (entry == nullptr) return;
+  std::string reason = OneLine(gone.reason);
+  if (reason == kLeaseOver) reason = LeaseWords(entry->known.lease_s);
+  Perform(gone.step, entry->machine.OnGone(std::move(reason)));
 }
 
 void StepTable::Launch(LaunchPlan plan) {
@@ -124,14 +134,26 @@ void StepTable::Kill(const StepId& step, const std::string& reason) {
   Perform(step, Make(step).machine.OnKill(Cat(reason, " before it reached this node"), kGrace_s));
 }
 
-void StepTable::KillAll(const std::string& reason) {
-  std::vector<StepId> running;
+void StepTable::SetHeard(std::uint64_t boot_ms) {
+  heard_boot_ms_ = boot_ms;
+  RenewLeases();
+}
+
+bool StepTable::any_leased() const {
+  return std::any_of(steps_.begin(), steps_.end(),
+                     [](const auto& step) { return step.second->known.lease_s != 0; });
+}
+
+std::uint64_t StepTable::LeaseEnd(const Entry& entry) const {
+  bool none = entry.known.lease_s == 0 || heard_boot_ms_ == 0;
+  return none ? 0 : heard_boot_ms_ + std::uint64_t{entry.known.lease_s} * 1000;
+}
+
+void StepTable::RenewLeases() {
+  if (broker_ == nullptr) return;
   for (const auto& [id, entry] : steps_) {
-    if (!entry->machine.news().last() && !std::exchange(entry->told_to_end, true)) running.push_back(id);
-  }
-  for (const StepId& id : running) {
-    Log(Level::kWarn, "a step is ended", {{"step", ToString(id)}, {"reason", reason}});
-    Kill(id, reason);
+    std::uint64_t until = LeaseEnd(*entry);
+    if (until != 0 && entry->machine.holds_node()) broker_->RenewLease(id, until, [](const Result<>&) {});
   }
 }
 
@@ -327,6 +349,9 @@ void StepTable::PerformOne(const StepId& step, Entry& entry, const StepEffect& e
 
 void StepTable::AskBroker(const StepId& step, Entry& entry) {
   if (broker_ == nullptr) return;  // Reconcile comes back to it
+  std::uint64_t lease_end = LeaseEnd(entry);
+  if (lease_end != 0 && lease_end <= BootMilliseconds())
+    return Perform(step, entry.machine.OnLeaseOver(LeaseWords(entry.known.lease_s)));
   EndLap(entry, "stage", entry.staging_since);
   entry.starting_since = loop_.Now();
   auto answer = [this, step](const Result<>& started) {
@@ -353,8 +378,8 @@ void StepTable::AskBroker(const StepId& step, Entry& entry) {
     return MakeSealedMemfd("slipway-step-spec", bytes);
   }();
   if (!memfd) return answer(Failure(std::move(memfd).error()));
-  broker_->StartStep(entry.plan->credential, entry.plan->devices, entry.plan->room, std::move(*memfd),
-                     Guarded(answer));
+  broker_->StartStep(entry.plan->credential, entry.plan->devices, {entry.plan->room, lease_end},
+                     std::move(*memfd), Guarded(answer));
 }
 
 void StepTable::Connect(const StepId& step) {

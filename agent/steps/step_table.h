@@ -53,7 +53,10 @@ class StepTable {
   // A launch that could not even be read, or that the node is not fit for.
   void Refuse(const StepId& step, const std::string& reason, StepNews::End end = StepNews::kLaunchFailed);
   void Kill(const StepId& step, const std::string& reason);
-  void KillAll(const std::string& reason);  // that has not ended; again: nothing more
+  // The controller has answered what was sent then (CLOCK_BOOTTIME): so much longer may what has a lease run.
+  // 0: not known yet. The broker ends what is not renewed.
+  void SetHeard(std::uint64_t boot_ms);
+  bool any_leased() const;
   // Ends what is left of that attempt, then has the broker let the job's namespaces go; `done` may never come
   // (the broker is away): the controller asks again. A launch of it that comes late is refused.
   void EndJob(std::uint64_t job, std::uint32_t attempt, std::function<void()> done);
@@ -79,9 +82,8 @@ class StepTable {
     KnownStep known;
     std::optional<LaunchPlan> plan;  // until it has started
     std::unique_ptr<StepdLink> link;
-    bool attached = false;     // stepd has answered; it may be told things
-    bool frozen = false;       // by a SIGSTOP of ours
-    bool told_to_end = false;  // by KillAll
+    bool attached = false;  // stepd has answered; it may be told things
+    bool frozen = false;    // by a SIGSTOP of ours
     Loop::TimerId timer, connect_timer, end_timer;
     std::deque<StepOutput> held_output;
     std::size_t held_bytes = 0;
@@ -120,6 +122,8 @@ class StepTable {
   void Deliver(Entry& entry, PeerWord word);
   void ArmHeldTimer();
   void CarryOutEnds();
+  std::uint64_t LeaseEnd(const Entry& entry) const;  // CLOCK_BOOTTIME; 0: it has none, or it is not known
+  void RenewLeases();
   std::string StepDir(const StepId& step) const { return Cat(run_dir_, "/steps/", ToString(step)); }
   std::int64_t NowMs() const;
   template <class Call>
@@ -132,6 +136,7 @@ class StepTable {
   std::uint64_t broker_generation_ = 0;
   std::string run_dir_;
   bool connected_ = false;
+  std::uint64_t heard_boot_ms_ = 0;
   std::map<StepId, std::unique_ptr<Entry>> steps_;
   using JobAttempt = std::pair<std::uint64_t, std::uint32_t>;
   std::map<JobAttempt, std::function<void()>> ending_;  // EndJob was asked for, steps of it are left

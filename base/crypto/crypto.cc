@@ -148,11 +148,33 @@ Result<std::vector<VerifyingKey>> VerifyingKey::AllFromPem(std::string_view text
   return keys;
 }
 
+// Of a key that is written as RFC 8410 says the bytes are taken as they are: OpenSSL's decoders of every
+// other kind would stay in the memory of whoever only verifies.
+static EVP_PKEY* ReadPublicKey(BIO* bio) {
+  constexpr std::string_view kEd25519("\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00", 12);
+  char *name = nullptr, *header = nullptr;
+  unsigned char* data = nullptr;
+  long size = 0;
+  if (PEM_read_bio(bio, &name, &header, &data, &size) != 1) return nullptr;
+  std::string der(reinterpret_cast<char*>(data), static_cast<std::size_t>(size));
+  bool ours = std::string_view(name) == PEM_STRING_PUBLIC && *header == '\0';
+  for (void* bytes : {static_cast<void*>(name), static_cast<void*>(header), static_cast<void*>(data)})
+    OPENSSL_free(bytes);
+  if (!ours) return nullptr;
+  auto* raw = reinterpret_cast<const unsigned char*>(der.data());
+  if (der.size() == kEd25519.size() + 32 && der.starts_with(kEd25519))
+    return EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, raw + kEd25519.size(), 32);
+  return d2i_PUBKEY(nullptr, &raw, size);  // of another kind: the caller says so
+}
+
 Result<VerifyingKey> VerifyingKey::FromPem(std::string_view pem) {
   VerifyingKey key;
-  key.key_ = TRY(FromPemText(
-      pem, [](BIO* b) { return PEM_read_bio_PUBKEY(b, nullptr, nullptr, nullptr); }, "public"));
+  key.key_ = TRY(FromPemText(pem, ReadPublicKey, "public"));
   return key;
+}
+
+void UseCryptoWithoutSettings() {
+  CHECK(OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS, nullptr) == 1);
 }
 
 bool VerifyingKey::Verify(std::string_view message, std::string_view signature) const {

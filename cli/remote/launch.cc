@@ -48,6 +48,16 @@ Command Declare() {
        .type = Option::kString,
        .value_name = "N",
        .help = "inside a heterogeneous job: in this component of it (default 0)"},
+      {.name = "task-prolog",
+       .type = Option::kString,
+       .value_name = "FILE",
+       .help = "a program in the container that each rank runs before its own; what it prints as 'export "
+               "NAME=value' "
+               "is for the rank"},
+      {.name = "task-epilog",
+       .type = Option::kString,
+       .value_name = "FILE",
+       .help = "one that it runs afterwards"},
       {.name = "label", .letter = 'l', .help = "put the rank before each line"},
       {.name = "keep-on-bad-exit", .help = "a rank that fails does not end the others"},
       {.name = "kill-on-bad-exit",
@@ -65,6 +75,14 @@ Command Declare() {
 Result<v1::Program> ProgramOf(const Parsed& options, bool in_allocation) {
   v1::Program program;
   TRY(DescribeProgram(options, program));
+  for (auto [option, variable] :
+       {std::pair("task-prolog", "SLIPWAY_TASK_PROLOG"), {"task-epilog", "SLIPWAY_TASK_EPILOG"}}) {
+    if (!options.Has(option)) continue;
+    if (!options.Value(option).starts_with('/'))
+      return Fail(Code::kInvalidArgument, "--", option, " ", options.Value(option),
+                  ": an absolute path is wanted");
+    program.add_env(Cat(variable, "=", options.Value(option)));
+  }
   if (options.Has("pwd")) {
     std::string pwd = options.Value("pwd");
     if (!pwd.starts_with("/"))

@@ -150,7 +150,9 @@ std::vector<Option> SiteOptions() {
       text("licenses", 'L', "NAME[:N],…", "licences of the cluster, while the job runs"),
       text("account", 'A', "NAME", "whom the use is charged to; default: your default account"),
       text("qos", 'q', "NAME", "quality of service; default: the site's"),
-      text("reservation", 0, "NAME", "run in this reservation")};
+      text("reservation", 0, "NAME", "run in this reservation"),
+      text("lease", 0, "LIMIT",
+           "end it on a node that hears no controller for so long; then it may be started again elsewhere")};
 }
 
 Result<> ReadSiteResources(const Parsed& options, v1::Resources& resources) {
@@ -171,6 +173,7 @@ Result<> ReadSiteResources(const Parsed& options, v1::Resources& resources) {
 Result<> ReadSiteJob(const Parsed& options, v1::JobSpec& spec) {
   spec.set_account(options.Value("account"));
   spec.set_qos(options.Value("qos"));
+  if (options.Has("lease")) spec.set_lease_s(TRY(SecondsOf(options.Value("lease"), "--lease")));
   return {};
 }
 

@@ -56,5 +56,15 @@ TEST(SiteOptions, AccountAndQosAreTheJobs) {
   EXPECT_EQ(spec.qos(), "high");
 }
 
+TEST(SiteOptions, ALeaseIsATimeAsALimitIs) {
+  v1::JobSpec spec;
+  const Command command{.name = "slipway x", .options = ResourceOptions()};
+  ASSERT_TRUE(ReadSiteJob(*ParseOptions(command, {"--lease=10"}), spec));
+  EXPECT_EQ(spec.lease_s(), 600U) << "minutes, as in --time";
+  ASSERT_TRUE(ReadSiteJob(*ParseOptions(command, {"--lease=0:45"}), spec));
+  EXPECT_EQ(spec.lease_s(), 45U);
+  EXPECT_FALSE(ReadSiteJob(*ParseOptions(command, {"--lease=0"}), spec));
+}
+
 }  // namespace
 }  // namespace slipway::cli

@@ -180,9 +180,9 @@ using Words = std::vector<std::string>;
 
 // What a component has from the one before it unless it says otherwise.
 constexpr std::string_view kPassedOn[] = {
-    "account",   "begin",  "bind", "chdir",   "comment",    "context",     "deadline", "dependency",
-    "error",     "export", "hold", "image",   "input",      "job-name",    "mpi",      "nice",
-    "open-mode", "output", "qos",  "requeue", "no-requeue", "reservation", "time"};
+    "account", "begin",     "bind",   "chdir", "comment", "context",    "deadline",    "dependency",
+    "error",   "export",    "hold",   "image", "input",   "job-name",   "mpi",         "nice",
+    "lease",   "open-mode", "output", "qos",   "requeue", "no-requeue", "reservation", "time"};
 
 std::vector<Words> SplitComponents(const Words& words) {
   std::vector<Words> components(1);

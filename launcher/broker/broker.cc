@@ -34,29 +34,28 @@ Result<Mounts> EnterMounts(const BrokerConf& conf) {
   return mounts;
 }
 
-Result<> CheckWhoWeAre(const BrokerConf& conf) {
+Result<> TakeOurPlace(const BrokerConf& conf) {
   if (!conf.rootless && ::geteuid() != 0)
     return Fail(Code::kPermissionDenied, "not root: set rootless = yes, or start me as root");
   // Nothing of ours may be read by a process whose user we become. Rootless we are that user, and /proc must
   // stay his.
   if (!conf.rootless && ::prctl(PR_SET_DUMPABLE, 0) < 0) return ErrnoFail("prctl(PR_SET_DUMPABLE)");
+  ::umask(022);
+  // An image may be private to who uploaded it: what is shared is shared by the mount in a job of his.
+  for (auto& [path, mode] :
+       {std::pair{conf.run_dir, 0755u}, {conf.state_dir, 0755u}, {conf.image_dir, 0700u}})
+    TRY(MakeTrustedDirectory(path, ::geteuid(), mode));
   return {};
 }
 
 }  // namespace
 
 Result<> RunBroker(const BrokerConf& conf, const ContainerEntry& entry) {
-  TRY(CheckWhoWeAre(conf));
+  TRY(TakeOurPlace(conf));
   for (int number = 1; number < NSIG; ++number) ::signal(number, number == SIGPIPE ? SIG_IGN : SIG_DFL);
-  ::umask(022);
-  uid_t us = ::geteuid();
-  TRY(MakeTrustedDirectory(conf.run_dir, us, 0755));
-  TRY(MakeTrustedDirectory(conf.state_dir, us, 0755));
   // Two brokers of one state would each miss the other's marks.
   UniqueFd lock = TRY_CONTEXT(LockFile(conf.state_dir + "/lock"), "another slipway-broker runs");
   MarkStore marks = TRY_CONTEXT(MarkStore::Open(conf.state_dir + "/marks"), "the marks against replay");
-  // An image may be private to who uploaded it: what is shared is shared by the mount in a job of his.
-  TRY(MakeTrustedDirectory(conf.image_dir, us, 0700));
   UniqueFd host_store = TRY(Open(conf.image_dir, O_PATH | O_DIRECTORY));
   Mounts mounts = TRY(EnterMounts(conf));
   CgroupTree cgroups = CgroupTree::Open(conf);
@@ -65,11 +64,10 @@ Result<> RunBroker(const BrokerConf& conf, const ContainerEntry& entry) {
   ImageKeeper images(conf, *loop);
   images.SetHostStore(host_store.get());
   TRY(images.Open());
-  std::vector<std::string> cannot = cgroups.cannot();
   bool proc_masked = conf.rootless ? false : IsProcMasked();
   HostPlace host = conf.rootless ? HostPlace() : TRY(HostPlace::Find(mounts.host.get()));
   ExecServer users({conf, *loop, images, entry, std::move(host), proc_masked});
-  BrokerServer server(conf, *loop, images, cannot);
+  BrokerServer server(conf, *loop, images, cgroups.cannot());
   StepKeeper steps(
       {conf, *loop, images, marks, cgroups, mounts.holder ? &*mounts.holder : nullptr, entry,
        mounts.host.get(), proc_masked},
@@ -86,11 +84,7 @@ Result<> RunBroker(const BrokerConf& conf, const ContainerEntry& entry) {
 }
 
 Result<std::string> ImportOnce(const BrokerConf& conf, UniqueFd source, bool as_is) {
-  TRY(CheckWhoWeAre(conf));
-  ::umask(022);
-  for (auto& [path, mode] :
-       {std::pair{conf.run_dir, 0755u}, {conf.state_dir, 0755u}, {conf.image_dir, 0700u}})
-    TRY(MakeTrustedDirectory(path, ::geteuid(), mode));
+  TRY(TakeOurPlace(conf));
   return TRY(ImportFile(conf, -1, source.get(), as_is)).digest;
 }
 

@@ -33,14 +33,13 @@ bool Exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0;
 // above them is systemd's or the admin's to delegate.
 // Those of a cgroup that has processes wait: the kernel would give cpu and pids but not memory, and turn the
 // cgroup into a threaded one, which no process can leave downwards (EOPNOTSUPP).
-enum class Inhabited { kNo, kPerhaps };
-Result<> MakeBase(const std::string& base, Inhabited inhabited) {
+Result<> MakeBase(const std::string& base, bool inhabited) {
   for (std::size_t end = base.find('/', 1);; end = base.find('/', end + 1)) {
     std::string part = base.substr(0, end);
     bool made = ::mkdir(part.c_str(), 0755) == 0;
     if (!made && errno != EEXIST) return ErrnoFail("mkdir", part);
     bool last = end == std::string::npos;
-    if (last ? inhabited == Inhabited::kNo : made) EnableControllers(part);
+    if (last ? !inhabited : made) EnableControllers(part);
     if (last) return {};
   }
 }
@@ -80,7 +79,7 @@ CgroupTree CgroupTree::Open(const BrokerConf& conf) {
   CgroupTree tree;
   auto opened = [&]() -> Result<> {
     std::string base = TRY(BasePath(conf)), probe = Cat(base, "/probe-", ::getpid());
-    TRY(MakeBase(base, Inhabited::kNo));
+    TRY(MakeBase(base, false));
     TRY(MakeDirectories(probe));
     auto born = ProveBirth(probe);
     if (born) tree.FindWhatIsMissing(probe);
@@ -193,7 +192,7 @@ void CgroupTree::Sweep(const std::set<std::string>& known) const {
 
 Result<> EnterHolderCgroup(const BrokerConf& conf) {
   std::string base = TRY(BasePath(conf)), path = base + "/holder";
-  TRY(MakeBase(base, Inhabited::kPerhaps));
+  TRY(MakeBase(base, true));
   TRY(MakeDirectories(path));
   TRY(WriteInto(path + "/cgroup.procs", "0"));
   EnableControllers(base);

@@ -65,14 +65,13 @@ class Holder {
               std::vector<int>& answer_fds) {
     if (key.empty() || key.size() > kKeyBytesMax)
       return Fail(Code::kInvalidArgument, "a key of ", key.size(), " bytes");
-    bool fixed = key == kMountsKey;
     if (kind == HolderFrame::kGet) {
       auto at = kept_.find(key);
       if (at == kept_.end()) return Fail(Code::kNotFound, "nothing is kept as ", key);
       for (const UniqueFd& fd : at->second) answer_fds.push_back(fd.get());
       return {};
     }
-    if (fixed) return Fail(Code::kPermissionDenied, key, " is the holder's own");
+    if (key == kMountsKey) return Fail(Code::kPermissionDenied, key, " is the holder's own");
     if (kind == HolderFrame::kDrop) {
       kept_.erase(key);
       return {};

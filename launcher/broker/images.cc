@@ -88,9 +88,7 @@ Result<> LinkIntoStore(int store_fd, int file_fd, const std::string& path) {
     std::string name = path.substr(path.rfind('/') + 1);
     linked = ::linkat(AT_FDCWD, from.c_str(), store_fd, name.c_str(), AT_SYMLINK_FOLLOW);
   }
-  if (linked < 0 && errno != EEXIST) {
-    return ErrnoFail("linking the image into the store as", path);
-  }
+  if (linked < 0 && errno != EEXIST) return ErrnoFail("linking the image into the store as", path);
   return SyncFolderOf(path);
 }
 

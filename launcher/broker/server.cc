@@ -131,6 +131,10 @@ Result<> BrokerServer::Handle(ConnectionId id, BrokerFrame kind, std::string_vie
     images_.Admit(image.digest, std::move(fd), connections_.at(id).uid, answer(image.id));
     return {};
   }
+  if (kind == kRenewLease) {
+    auto lease = TRY(Decode<StepLease>(payload, "lease"));
+    return answer(lease.id)(steps_->Renew(lease)), Result<>{};
+  }
   bool freezes = kind == kFreezeStep || kind == kThawStep;
   if (kind != kKillStep && kind != kEndJob && kind != kForgetStep && !freezes)
     return Fail(Code::kInvalidArgument, "unknown frame ", static_cast<int>(kind));

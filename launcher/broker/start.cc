@@ -48,14 +48,9 @@ struct StepKeeper::Made {
   std::optional<HalfBorn> init, stepd;
 };
 
-Result<LaunchCredential> StepKeeper::Authorise(const SignedCredential& signed_credential) {
-  LaunchCredential credential = TRY(VerifyByController(signed_credential, world_.conf));
-  TRY(JudgeCredential(credential, world_.conf, ::geteuid()));
-  return credential;
-}
-
 Result<> StepKeeper::Start(const slipway::StartStep& request, UniqueFd spec) {
-  LaunchCredential credential = TRY(Authorise(request.credential));
+  LaunchCredential credential = TRY(VerifyByController(request.credential, world_.conf));
+  TRY(JudgeCredential(credential, world_.conf, ::geteuid()));
   if (request.devices.of_tasks.size() > kDeviceTasksMax)
     return Fail(Code::kInvalidArgument, "devices of ", request.devices.of_tasks.size(), " ranks");
   if (!spec) return Fail(Code::kInvalidArgument, "a start without a step spec");
@@ -88,6 +83,7 @@ Result<> StepKeeper::Make(const LaunchCredential& credential, int spec_fd, Made&
   TRY(made.stepd->HearItClose());
   auto [at, added] = steps_.insert_or_assign(credential.step, Step{});
   at->second.record = std::move(record);
+  at->second.lease_boot_ms = made.request->lease_boot_ms;
   at->second.init = Watched{made.init->Release(), {}, true};
   at->second.stepd = Watched{made.stepd->Release(), {}, true};
   made.kept = true;
@@ -123,13 +119,6 @@ Result<const JobNamespaces*> StepKeeper::JoinableNamespaces(const StepId& step) 
   return &job;
 }
 
-Result<> StepKeeper::KeepNamespaces(const StepId& step, pid_t init) {
-  JobNamespaces job = TRY(NamespacesOf(init));
-  TRY(world_.holder->Put(JobKey(step), {job.user.get(), job.ipc.get()}));
-  jobs_[JobKey(step)] = std::move(job);
-  return {};
-}
-
 Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, Made& made) {
   SocketEnds control = TRY(MakeSocketPair(SOCK_SEQPACKET));
   UserIds identity{credential.uid, credential.gid, credential.groups};
@@ -150,7 +139,11 @@ Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, M
     TRY_CONTEXT(MakeJobFolder(world_.conf, credential.step, identity, made.request->room),
                 "the job's folder");
     made.init = TRY_CONTEXT(BearContainer(plan, world_.entry), "making the container's namespaces");
-    if (made.new_job) TRY(KeepNamespaces(credential.step, made.init->pid()));
+    if (made.new_job) {
+      JobNamespaces job = TRY(NamespacesOf(made.init->pid()));
+      TRY(world_.holder->Put(JobKey(credential.step), {job.user.get(), job.ipc.get()}));
+      jobs_[JobKey(credential.step)] = std::move(job);
+    }
   }
   StepdPlan stepd{.program = world_.conf.stepd,
                   .identity = identity,

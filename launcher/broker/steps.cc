@@ -44,11 +44,9 @@ Result<> StepKeeper::Recover() {
 
 Result<> StepKeeper::RecoverOne(const StepId& id) {
   auto record = ReadRecord(Folder(id), ::geteuid());
-  if (!record && record.error().sys_errno != ENOENT) return Failure(std::move(record).error());
-  if (!record) {
-    // Killed before the record was written: its processes go with our gates, its cgroup is swept.
-    return RemoveTree(Folder(id));
-  }
+  // Killed before the record was written: its processes go with our gates, its cgroup is swept.
+  if (!record && record.error().sys_errno == ENOENT) return RemoveTree(Folder(id));
+  if (!record) return Failure(std::move(record).error());
   auto at = steps_.insert_or_assign(id, Step{}).first;
   at->second.record = std::move(*record);
   RunRecord& known = at->second.record;
@@ -118,17 +116,22 @@ void StepKeeper::ProcessEnded(const StepId& id, std::optional<Watched> Step::*wh
 }
 
 void StepKeeper::SetTimer(StepIt step) {
-  std::uint64_t deadline = step->second.record.deadline_boot_ms, now = BootMilliseconds();
+  std::uint64_t limit = step->second.record.deadline_boot_ms, lease = step->second.lease_boot_ms;
+  bool leased = lease != 0 && (limit == 0 || lease < limit);
+  std::uint64_t deadline = leased ? lease : limit, now = BootMilliseconds();
   if (deadline == 0) return;
   auto left = std::chrono::milliseconds(deadline > now ? deadline - now : 0);
-  step->second.timer = world_.loop.After(left, [this, id = step->first] { TimeIsUp(id); });
+  step->second.timer = world_.loop.After(
+      left, [this, id = step->first, leased] { Kill(id, leased ? kLeaseOver : kTimeIsUp, [](Result<>) {}); });
 }
 
-void StepKeeper::TimeIsUp(const StepId& id) {
-  auto at = steps_.find(id);
-  if (at == steps_.end() || at->second.record.ended) return;
-  Log(Level::kWarn, "a step overran its time limit and is ended by the broker", {{"step", ToString(id)}});
-  Kill(id, "TIMEOUT", [](Result<>) {});
+Result<> StepKeeper::Renew(const StepLease& lease) {
+  auto at = steps_.find(lease.step);
+  if (at == steps_.end() || at->second.killed || at->second.record.ended) return {};
+  at->second.lease_boot_ms = lease.boot_ms;
+  world_.loop.Cancel(at->second.timer);
+  SetTimer(at);
+  return {};
 }
 
 // ---- ending

@@ -54,6 +54,7 @@ class StepKeeper {
   Result<> EndJob(const StepId& job);
   Result<> Forget(const StepId& step);
   Result<> Freeze(const StepId& step, bool frozen);
+  Result<> Renew(const StepLease& lease);
   std::vector<StepRecord> List() const;
 
  private:
@@ -68,6 +69,7 @@ class StepKeeper {
     UniqueFd cgroup_events;
     Loop::WatchId cgroup_watch;
     Loop::TimerId timer;
+    std::uint64_t lease_boot_ms = 0;
     bool killed = false;
     std::uint32_t looks = 0;    // since then
     std::vector<Done> waiting;  // for its end
@@ -76,12 +78,10 @@ class StepKeeper {
   struct Made;  // what a start has made so far and takes back unless it is kept
 
   std::string Folder(const StepId& step) const { return Cat(world_.conf.steps_dir(), "/", ToString(step)); }
-  Result<LaunchCredential> Authorise(const SignedCredential& credential);
   Result<> Make(const LaunchCredential& credential, int spec_fd, Made& made);
   Result<> MakeFolder(const LaunchCredential& credential, Made& made);
   Result<> BearBoth(const LaunchCredential& credential, int spec_fd, Made& made);
   Result<const JobNamespaces*> JoinableNamespaces(const StepId& step);
-  Result<> KeepNamespaces(const StepId& step, pid_t init);
   RunRecord RecordOf(const LaunchCredential& credential, const Made& made) const;
 
   Result<> RecoverOne(const StepId& step);
@@ -89,7 +89,6 @@ class StepKeeper {
   Result<> WatchProcess(StepIt step, std::optional<Watched> Step::*which);
   void ProcessEnded(const StepId& id, std::optional<Watched> Step::*which);
   void SetTimer(StepIt step);
-  void TimeIsUp(const StepId& id);
   void EndAll(Step& step);
   void LookAgain(const StepId& id);
   void LookWhetherGone(const StepId& id);

@@ -63,9 +63,12 @@ void BrokerClient::RemoveImage(const std::string& digest, Done done) {
   Ask(BrokerFrame::kRemoveImage, ImageRequest{.digest = digest}, {},
       Expect(BrokerFrame::kDone, std::move(done)));
 }
-void BrokerClient::StartStep(const SignedCredential& credential, StepDevices devices, JobRoom room,
+void BrokerClient::StartStep(const SignedCredential& credential, StepDevices devices, Grant grant,
                              UniqueFd step_spec_memfd, Done done) {
-  slipway::StartStep request{.credential = credential, .devices = std::move(devices), .room = room};
+  slipway::StartStep request{.credential = credential,
+                             .devices = std::move(devices),
+                             .room = grant.room,
+                             .lease_boot_ms = grant.lease_boot_ms};
   Ask(BrokerFrame::kStartStep, std::move(request), std::move(step_spec_memfd),
       Expect(BrokerFrame::kStarted, std::move(done)));
 }
@@ -75,6 +78,10 @@ void BrokerClient::AskDone(BrokerFrame kind, StepId step, Done done) {
 }
 void BrokerClient::FreezeStep(StepId step, bool frozen, Done done) {
   AskDone(frozen ? BrokerFrame::kFreezeStep : BrokerFrame::kThawStep, step, std::move(done));
+}
+void BrokerClient::RenewLease(StepId step, std::uint64_t boot_ms, Done done) {
+  Ask(BrokerFrame::kRenewLease, StepLease{.step = step, .boot_ms = boot_ms}, {},
+      Expect(BrokerFrame::kDone, std::move(done)));
 }
 void BrokerClient::KillStep(StepId step, Done done) {
   AskDone(BrokerFrame::kKillStep, step, std::move(done));

@@ -45,8 +45,13 @@ class BrokerClient {
   void AdmitImage(const std::string& digest, UniqueFd file, Done done);
   void RemoveImage(const std::string& digest, Done done);
   void ListImages(std::function<void(Result<std::vector<StoredImage>>)> done);
-  void StartStep(const SignedCredential& credential, StepDevices devices, JobRoom room,
+  struct Grant {
+    JobRoom room;
+    std::uint64_t lease_boot_ms = 0;  // StepLease's
+  };
+  void StartStep(const SignedCredential& credential, StepDevices devices, Grant grant,
                  UniqueFd step_spec_memfd, Done done);
+  void RenewLease(StepId step, std::uint64_t boot_ms, Done done);
   void FreezeStep(StepId step, bool frozen, Done done);
   void KillStep(StepId step, Done done);
   void EndJob(StepId step, Done done);

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "base/crypto/crypto.h"
 #include "base/log/log.h"
 #include "launcher/broker/broker.h"
 #include "launcher/container/birth.h"
@@ -28,6 +29,7 @@ Result<> Run(const char* config, const char* import_fd, bool as_is) {
 int main(int argc, char** argv) {
   using namespace slipway;
   SetLogOptions({.program = "slipway-broker"});
+  UseCryptoWithoutSettings();
   const char *config = kStarterConf, *import_fd = nullptr;
   bool as_is = false;
   for (int i = 1; i < argc; i += 2) {

@@ -16,7 +16,7 @@
 
 namespace slipway {
 
-inline constexpr std::uint32_t kBrokerProtocolVersion = 4;
+inline constexpr std::uint32_t kBrokerProtocolVersion = 5;
 
 enum class BrokerFrame : std::uint16_t {
   // requests
@@ -34,7 +34,8 @@ enum class BrokerFrame : std::uint16_t {
   kForgetStep = 10,  // StepRequest → kDone: its report is safe with the controller, the run folder may go
   kFreezeStep =
       11,  // StepRequest → kDone: its ranks get no processor any more; kFailedPrecondition: no cgroup
-  kThawStep = 12,  // StepRequest → kDone: they go on
+  kThawStep = 12,    // StepRequest → kDone: they go on
+  kRenewLease = 13,  // StepLease → kDone: it may run until then; also when there is no such step any more
   // requests of users, on a socket of their own (exec.sock), one a connection: kExec, or kImportImage as
   // above
   kExec =
@@ -117,8 +118,22 @@ struct StartStep {
   SignedCredential credential;
   StepDevices devices;
   JobRoom room;
+  std::uint64_t lease_boot_ms = 0;  // StepLease's
 };
-void Fields(auto& archive, IsA<StartStep> auto& v) { archive(v.id, v.credential, v.devices, v.room); }
+void Fields(auto& archive, IsA<StartStep> auto& v) {
+  archive(v.id, v.credential, v.devices, v.room, v.lease_boot_ms);
+}
+
+// The step is killed (reason kLeaseOver) at that time on CLOCK_BOOTTIME unless a later one has come by then,
+// whether the agent is there or not. 0: no lease.
+struct StepLease {
+  std::uint64_t id = 0;
+  StepId step;
+  std::uint64_t boot_ms = 0;
+};
+void Fields(auto& archive, IsA<StepLease> auto& v) { archive(v.id, v.step, v.boot_ms); }
+// Why the broker ended a step, in StepGone.
+inline constexpr const char *kTimeIsUp = "TIMEOUT", *kLeaseOver = "LEASE";
 
 struct StepRequest {
   std::uint64_t id = 0;

@@ -51,6 +51,10 @@ class Applier {
     state_.next_job = id;
   }
 
+  void operator()(const JobLeased& e) {
+    if (state_.jobs.contains(e.job) || state_.arrays.contains(e.job)) state_.leases[e.job] = e.lease_s;
+  }
+
   void operator()(const ArrayTaskMade& e) {
     Array* array = FindArray(e.array);
     if (array == nullptr || array->cancelled || e.task >= array->tasks || array->IsMade(e.task)) return;
@@ -208,13 +212,15 @@ class Applier {
       auto array = state_.arrays.find(job->array);
       if (array != state_.arrays.end() && --array->second.kept == 0 && array->second.unmade() == 0) {
         state_.dependents.erase(array->first);
+        state_.leases.erase(array->first);
         state_.arrays.erase(array);
       }
       state_.dependents.erase(id);
       const std::vector<JobId> whole = state_.ComponentsOf(id);
       state_.jobs.erase(id);
-      if (!whole.empty() && std::ranges::none_of(whole, [&](JobId one) { return state_.jobs.contains(one); }))
-        state_.hets.erase(whole.front());
+      bool last = std::ranges::none_of(whole, [&](JobId one) { return state_.jobs.contains(one); });
+      if (last) state_.leases.erase(whole.empty() ? id : whole.front());
+      if (last && !whole.empty()) state_.hets.erase(whole.front());
     }
   }
 

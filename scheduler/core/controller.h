@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "scheduler/core/lease.h"
 #include "scheduler/core/messages.h"
 #include "scheduler/core/node_failures.h"
 #include "scheduler/core/outstanding.h"
@@ -24,12 +25,13 @@
 namespace slipway::scheduler {
 
 struct ControllerOptions {
-  std::int64_t resend_s = 10;             // unconfirmed messages go again to connected nodes
-  std::int64_t keep_ended_s = 24 * 3600;  // ended jobs stay in memory (and in `slipway job`)
-  std::size_t keep_ended_jobs = 100'000;  // but not more of them than this
-  std::shared_ptr<const Site> site;       // null: an empty one
-  std::uint32_t array_window = 256;       // so many tasks of an array wait as jobs; 0: all
-  std::uint32_t drain_after_users = 3;    // node_failures.h; 0: never
+  std::int64_t resend_s = 10;              // unconfirmed messages go again to connected nodes
+  std::int64_t keep_ended_s = 24 * 3600;   // ended jobs stay in memory (and in `slipway job`)
+  std::size_t keep_ended_jobs = 100'000;   // but not more of them than this
+  std::shared_ptr<const Site> site;        // null: an empty one
+  std::uint32_t array_window = 256;        // so many tasks of an array wait as jobs; 0: all
+  std::uint32_t drain_after_users = 3;     // node_failures.h; 0: never
+  std::int64_t lease_end_s = kLeaseEnd_s;  // lease.h
 };
 
 class Controller {

@@ -12,8 +12,9 @@ namespace {
 constexpr std::uint16_t kVersion = 5;
 
 // The kinds on disk, in the order of the variant.
-constexpr std::uint16_t kKinds[] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18,
-                                    19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 45, 35};
+constexpr std::uint16_t kKinds[] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13,
+                                    14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,
+                                    27, 28, 29, 30, 31, 32, 33, 34, 45, 35, 42};
 static_assert(std::size(kKinds) == std::variant_size_v<EventBody>);
 
 struct Header {
@@ -116,6 +117,9 @@ struct Describer {
   std::string operator()(const EpochBegan& e) { return Cat("EpochBegan ", e.epoch); }
   std::string operator()(const JobSubmitted& e) {
     return Cat("JobSubmitted ", e.job.value, " '", e.spec.name, "'");
+  }
+  std::string operator()(const JobLeased& e) {
+    return Cat("JobLeased ", e.job.value, " for ", e.lease_s, " s");
   }
   std::string operator()(const HetJobSubmitted& e) {
     return Cat("HetJobSubmitted ", e.leader.value, " of ", e.components.size(), " components");

@@ -39,6 +39,14 @@ struct HetJobSubmitted {
 };
 void Fields(auto& archive, IsA<HetJobSubmitted> auto& v) { archive(v.leader, v.components); }
 
+// Of a job that was just submitted (an array, a heterogeneous job's leader: all of it): a node that does not
+// hear the controller for so long ends what runs of it there, and then it may start again (lease.h).
+struct JobLeased {
+  JobId job;
+  std::uint32_t lease_s = 0;
+};
+void Fields(auto& archive, IsA<JobLeased> auto& v) { archive(v.job, v.lease_s); }
+
 // Allots the nodes and makes the primary step (not of a batch job's components behind the first: these only
 // hold what steps are started on).
 struct JobStarted {
@@ -300,7 +308,7 @@ using EventBody =
                  ImageStaged, JobUpdated, UsageClockSet, AccountSet, AccountRemoved, AssociationSet,
                  AssociationRemoved, JobPreempted, ReservationSet, ReservationRemoved, ArrayTaskMade,
                  ArrayCancelled, StartPlanned, ImageDropped, JobSuspended, JobResumed, StepFactsNoted,
-                 HetJobSubmitted>;
+                 HetJobSubmitted, JobLeased>;
 
 struct Event {
   Time at;  // the controller's clock; never smaller than the event's before

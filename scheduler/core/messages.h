@@ -34,6 +34,7 @@ struct LaunchStep {
   NodeAllocation allocation;     // of the job on this node
   std::uint32_t cores_per_task = 1;
   std::uint32_t time_limit_s = 0;  // what is left of the job's and the step's; 0: none
+  std::uint32_t lease_s = 0;       // lease.h; 0: none
 };
 // End the step (SIGTERM, grace, SIGKILL); answered by its StepReport. A node that never saw the step reports
 // it as ended (kKilled), remembers that, and does not start it when a LaunchStep comes later.
@@ -87,6 +88,7 @@ struct SubmitJob {  // → JobAccepted
   // Of a heterogeneous job the components behind the first. What belongs to the whole job (dependencies,
   // hold, begin, deadline, priority, nice, requeue) is the first one's.
   std::vector<JobSpec> others = {};
+  std::uint32_t lease_s = 0;  // of all of it (lease.h); 0: none
 };
 struct Requester {
   std::uint32_t uid = 0;
@@ -190,6 +192,13 @@ struct LoseNode {  // its stream is gone (after what grace the daemon gives)
   std::string node;
   std::uint64_t session = 0;
 };
+// The node has been silent for so long, by a clock that nobody sets: nothing that it said since was answered,
+// neither by this controller nor by one before it. Said once ShortestLeaseWait (lease.h) has passed, and
+// again.
+struct NodeSilent {
+  std::string node;
+  std::int64_t silent_s = 0;
+};
 // How the node finds itself, whenever that changes.
 struct ReportCondition {
   std::string node;
@@ -205,7 +214,7 @@ struct Tick {};  // a timer asked for by StartTimer is due (or any other time)
 
 using Input = std::variant<SubmitJob, CancelJob, ChangeJob, SuspendJob, ChangeAccount, ChangeReservation,
                            CreateStep, CancelStep, ChangeNode, StepReport, JobReleased, RegisterNode,
-                           LoseNode, ReportImage, ReportCondition, Tick>;
+                           LoseNode, NodeSilent, ReportImage, ReportCondition, Tick>;
 
 // ---- Effects, to be performed in order. What follows a Persist waits until that is committed.
 

@@ -65,6 +65,7 @@ LaunchStep MakeLaunch(const State& state, const Job& job, const Step& step, std:
   launch.allocation = *job.FindNode(step.nodes[node_index].node);
   launch.cores_per_task = step.cores_per_task;
   launch.time_limit_s = SecondsLeft(job, step, now);
+  launch.lease_s = state.LeaseOf(job);
   return launch;
 }
 

@@ -153,6 +153,12 @@ struct HetImage {
 };
 void Fields(auto& archive, IsA<HetImage> auto& v) { archive(v.leader, v.components); }
 
+struct LeaseImage {
+  JobId job;
+  std::uint32_t lease_s = 0;
+};
+void Fields(auto& archive, IsA<LeaseImage> auto& v) { archive(v.job, v.lease_s); }
+
 struct StateImage {
   std::uint16_t version = kVersion;
   std::uint64_t epoch = 0;
@@ -168,6 +174,7 @@ struct StateImage {
   std::vector<Reservation> reservations;
   std::vector<StepFactsImage> step_facts;  // behind the rest, and only where there are some
   std::vector<HetImage> hets;              // behind these, likewise
+  std::vector<LeaseImage> leases;          // and behind these
 };
 // `specs`, `arrays` and `jobs`: the image's, or as they were in an earlier version.
 void FieldsV3(auto& archive, IsA<StateImage> auto& v, auto& specs, auto& arrays, auto& jobs) {
@@ -236,6 +243,7 @@ Result<StateImage> ReadPresentImage(std::string_view bytes) {
   reader(image);
   if (!reader.failed() && reader.bytes_left() > 0) reader(image.step_facts);
   if (!reader.failed() && reader.bytes_left() > 0) reader(image.hets);
+  if (!reader.failed() && reader.bytes_left() > 0) reader(image.leases);
   if (reader.failed() || reader.bytes_left() > 0)
     return Fail(Code::kInvalidArgument, "snapshot: malformed (", bytes.size(), " bytes)");
   return image;
@@ -413,9 +421,12 @@ std::string EncodeState(const State& state) {
     }
   }
   for (const auto& [leader, components] : state.hets) image.hets.push_back({leader, components});
+  for (const auto& [job, lease_s] : state.leases) image.leases.push_back({job, lease_s});
   std::string bytes = Encode(image);
-  if (!image.step_facts.empty() || !image.hets.empty()) bytes += Encode(image.step_facts);
-  if (!image.hets.empty()) bytes += Encode(image.hets);
+  bool leases = !image.leases.empty(), hets = leases || !image.hets.empty();
+  if (hets || !image.step_facts.empty()) bytes += Encode(image.step_facts);
+  if (hets) bytes += Encode(image.hets);
+  if (leases) bytes += Encode(image.leases);
   return bytes;
 }
 
@@ -468,6 +479,11 @@ Result<State> DecodeState(std::string_view bytes) {
                  state.ComponentsOf(from.leader).empty();
     if (!whole) return Fail(Code::kDataLoss, "snapshot: a heterogeneous job that contradicts itself");
     state.hets[from.leader] = from.components;
+  }
+  for (const LeaseImage& from : image.leases) {
+    if (!state.jobs.contains(from.job) && !state.arrays.contains(from.job))
+      return Fail(Code::kDataLoss, "snapshot: a lease of job ", from.job.value, ", which is not in it");
+    state.leases[from.job] = from.lease_s;
   }
   return state;
 }

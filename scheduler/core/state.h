@@ -341,6 +341,9 @@ struct State {
   // These are jobs with the ids that follow the leader's, and start together.
   std::map<JobId, std::uint32_t> hets;
 
+  // Seconds, by job, array or heterogeneous job's leader as it was submitted; few have one (lease.h).
+  std::map<JobId, std::uint32_t> leases;
+
   // Derived.
   std::set<PendingKey> pending;
   std::set<JobId> active;
@@ -364,6 +367,8 @@ struct State {
   std::vector<JobId> ComponentsOf(JobId id) const;
   // Whether it is a component, and not the leader.
   bool FollowsLeader(JobId id) const;
+  // Its lease in seconds; 0: none.
+  std::uint32_t LeaseOf(const Job& job) const;
   // The array of which this is the id of a task, made or not; nullptr.
   const Array* ArrayOf(JobId task) const;
   // A task that has not been made a job, as the job that it is to be (or is not to be: CANCELLED).

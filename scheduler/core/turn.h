@@ -29,6 +29,7 @@ class Controller::Turn {
   void operator()(const JobReleased& input);
   void operator()(const RegisterNode& input);
   void operator()(const LoseNode& input);
+  void operator()(const NodeSilent& input);
   void operator()(const ReportImage& input);
   void operator()(const ReportCondition& input);
   void operator()(const Tick& input);
@@ -65,6 +66,7 @@ class Controller::Turn {
   void LaunchParts(const Job& job, const Step& step);
   // Nothing of what was on the node is left.
   void FailNode(const std::string& node, const std::string& message);
+  void FailThere(JobId id, const std::string& node, const std::string& message);  // the same, of one job
   void CountFailure(const StepId& step, const std::string& node, std::int32_t exit_code, EndReason reason);
   void FindLostSteps(const RegisterNode& input);
   void EndUnwanted(const RegisterNode& input);

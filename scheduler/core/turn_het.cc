@@ -43,6 +43,7 @@ Result<> CheckComponent(const JobSpec& spec, const JobSpec& first, std::size_t n
 }  // namespace
 
 Result<std::vector<JobSpec>> Controller::Turn::CompleteComponents(const SubmitJob& input) const {
+  TRY(CheckLease(input.lease_s));
   std::vector<JobSpec> components{input.spec};
   for (const JobSpec& other : input.others) components.push_back(WithTheFirsts(other, input.spec));
   if (components.size() > kComponentsMax) return Refuse("more than ", kComponentsMax, " components");
@@ -76,6 +77,7 @@ void Controller::Turn::SubmitComponents(const SubmitJob& input) {
   if (!components) return Answer(input.client, Failure(components.error()));
   JobId leader = state().next_job;
   Record(HetJobSubmitted{leader, std::move(*components)});
+  if (input.lease_s != 0) Record(JobLeased{leader, input.lease_s});
   c_.pass_wanted_ = true;
   Answer(input.client, JobAccepted{leader, 1});
 }

@@ -60,6 +60,7 @@ void Controller::Turn::operator()(const SubmitJob& input) {
   if (!input.others.empty()) return SubmitComponents(input);
   JobSpec spec = input.spec;
   Result<> allowed = CheckSubmit(spec);
+  if (allowed) allowed = CheckLease(input.lease_s);
   if (allowed) allowed = CheckDependencies(state(), spec);
   if (allowed) allowed = CompleteSpec(c_.site(), state(), spec);
   auto tasks = static_cast<std::uint32_t>(spec.array ? spec.array->indices.size() : 1);
@@ -74,6 +75,7 @@ void Controller::Turn::operator()(const SubmitJob& input) {
   JobId id = state().next_job;
   std::uint32_t window = WindowOf(spec, c_.options_.array_window);
   Record(JobSubmitted{id, std::move(spec), window});
+  if (input.lease_s != 0) Record(JobLeased{id, input.lease_s});
   c_.pass_wanted_ = true;
   Answer(input.client, JobAccepted{id, tasks});
 }

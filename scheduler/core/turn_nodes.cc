@@ -3,6 +3,7 @@
 // return and their reboot mean for what runs there.
 #include <algorithm>
 
+#include "scheduler/core/lease.h"
 #include "scheduler/core/turn.h"
 
 namespace slipway::scheduler {
@@ -79,21 +80,37 @@ void Controller::Turn::operator()(const RegisterNode& input) {
 
 void Controller::Turn::FailNode(const std::string& node, const std::string& message) {
   const std::set<JobId> jobs = state().FindNode(node)->jobs;
-  for (JobId id : jobs) {
-    const Job& job = *state().FindJob(id);
-    if (job.state != JobState::kCompleting) {
-      Complete(job, {JobState::kNodeFail, kOurFailureExit, EndReason::kNodeFailed, message});
-    }
-    for (const Step& step : job.steps) {
-      auto part = std::ranges::find(step.nodes, node, &StepNode::node);
-      if (part == step.nodes.end() || part->state == StepState::kEnded) continue;
-      StepId step_id{id, job.attempt, step.number};
-      Record(StepNodeEnded{step_id, node, kOurFailureExit, EndReason::kNodeFailed, message, now_, {}});
-    }
-    Record(NodeReleased{id, job.attempt, node});
-    Advance(id);
-  }
+  for (JobId id : jobs) FailThere(id, node, message);
   c_.pass_wanted_ = true;
+}
+
+void Controller::Turn::FailThere(JobId id, const std::string& node, const std::string& message) {
+  const Job& job = *state().FindJob(id);
+  if (job.state != JobState::kCompleting) {
+    Complete(job, {JobState::kNodeFail, kOurFailureExit, EndReason::kNodeFailed, message});
+  }
+  for (const Step& step : job.steps) {
+    auto part = std::ranges::find(step.nodes, node, &StepNode::node);
+    if (part == step.nodes.end() || part->state == StepState::kEnded) continue;
+    StepId step_id{id, job.attempt, step.number};
+    Record(StepNodeEnded{step_id, node, kOurFailureExit, EndReason::kNodeFailed, message, now_, {}});
+  }
+  Record(NodeReleased{id, job.attempt, node});
+  Advance(id);
+}
+
+// What a silent node has surely ended need not be waited for. A node that is back tells by itself.
+void Controller::Turn::operator()(const NodeSilent& input) {
+  const Node* node = state().FindNode(input.node);
+  if (node == nullptr || node->state == NodeState::kUp || c_.SessionOf(input.node) != 0) return;
+  const std::set<JobId> jobs = node->jobs;
+  for (JobId id : jobs) {
+    std::uint32_t lease_s = state().LeaseOf(*state().FindJob(id));
+    if (lease_s == 0 || input.silent_s < LeaseWait(lease_s, c_.options_.lease_end_s)) continue;
+    FailThere(id, input.node,
+              Cat("LEASE: node ", input.node, " was silent for longer than the lease of ", lease_s, " s"));
+    c_.pass_wanted_ = true;
+  }
 }
 
 // Steps that the node had started and knows nothing of any more, although it did not reboot: nobody will

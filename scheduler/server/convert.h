@@ -59,6 +59,7 @@ struct JobView {
   std::string pending_reason;
   std::optional<PlannedStart> planned;
   Time now;
+  std::uint32_t lease_s = 0;
 };
 void ToProto(const Job& job, const JobView& view, v1::Job* out);
 // An array as one: counts in `reason`, ended when every task has.

@@ -42,6 +42,8 @@ EndReason EndReasonOf(const v1::StepReport& in) {
       return EndReason::kLaunchFailed;
     case v1::StepReport::NODE_UNFIT:
       return EndReason::kNodeUnfit;
+    case v1::StepReport::LEASE_OVER:
+      return EndReason::kNodeFailed;
     default:
       break;
   }
@@ -300,6 +302,7 @@ void ToProto(const LaunchStep& launch, const LaunchContext& context, const Signe
   out->set_memory_bytes(launch.allocation.memory_bytes);
   for (std::uint32_t cpu : CpusOf(launch, context.state->FindNode(mine.node))) out->add_cpus(cpu);
   out->set_time_limit_s(launch.time_limit_s);
+  out->set_lease_s(launch.lease_s);
   out->set_job_name(launch.job->name);
   const User& user = launch.job->user;
   out->set_user(user.name);

@@ -217,6 +217,7 @@ void ToProto(const Job& job, const JobView& view, v1::Job* out) {
   out->mutable_resources()->set_time_limit_s(job.time_limit_s);
   out->mutable_resources()->set_time_min_s(spec.time_min_s);
   out->mutable_resources()->set_partition(job.PartitionName());
+  out->set_lease_s(view.lease_s);
   out->set_priority(job.priority());
   out->set_held(job.hold != Hold::kNone);
   if (view.planned) {

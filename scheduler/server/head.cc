@@ -72,6 +72,7 @@ Result<std::unique_ptr<Head>> Head::Start(Loop& loop, std::unique_ptr<Store> sto
                 .reattach_within = head->options_.reattach_within});
   head->executor_->Run(head->controller_->Begin(epoch, head->Now()));
   head->ExpectClients();
+  head->started_ = head->loop_.Now();
   head->CheckPresence();
   return head;
 }
@@ -137,10 +138,10 @@ void Head::AskOnce(RequestKey key, AnswerCallback done, std::function<void(Answe
   });
 }
 
-void Head::Submit(JobSpec spec, std::vector<JobSpec> others, AnswerCallback done) {
+void Head::Submit(JobSpec spec, std::vector<JobSpec> others, std::uint32_t lease_s, AnswerCallback done) {
   RequestKey key{spec.user.uid, 0, spec.command.request_id};
-  AskOnce(key, std::move(done), [this, &spec, &others](AnswerCallback answer) {
-    scheduler::SubmitJob input{Await(std::move(answer)), std::move(spec), std::move(others)};
+  AskOnce(key, std::move(done), [this, &spec, &others, lease_s](AnswerCallback answer) {
+    scheduler::SubmitJob input{Await(std::move(answer)), std::move(spec), std::move(others), lease_s};
     Feed(input);
   });
 }

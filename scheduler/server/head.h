@@ -54,7 +54,7 @@ class Head final : public EffectSink {
   // ---- Users. The answer comes when it is durable.
   using AnswerCallback = std::function<void(Result<Answer>)>;
   // `others`: of a heterogeneous job the components behind the first.
-  void Submit(JobSpec spec, std::vector<JobSpec> others, AnswerCallback done);
+  void Submit(JobSpec spec, std::vector<JobSpec> others, std::uint32_t lease_s, AnswerCallback done);
   void Create(CreateStep request, AnswerCallback done);
   void Cancel(JobId job, Requester by, AnswerCallback done);
   void Change(JobId job, Requester by, JobUpdate update, AnswerCallback done);
@@ -135,6 +135,7 @@ class Head final : public EffectSink {
   ClientToken Await(AnswerCallback done);
   void AskOnce(RequestKey key, AnswerCallback done, std::function<void(AnswerCallback)> ask);
   void CheckPresence();
+  void TellOfSilence();
   std::shared_ptr<const Site> SiteWithGpus() const;
   void LearnGpus(const std::string& node, std::vector<DiscoveredGpu> gpus);
   void SendToNode(Session& session, const NodeMessage& message);
@@ -158,6 +159,7 @@ class Head final : public EffectSink {
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Relays> relays_;
   Loop::TimerId tick_, presence_;
+  MonotonicTime started_{};
   Revision snapshot_revision_ = 0;
 
   std::uint64_t next_client_ = 1;

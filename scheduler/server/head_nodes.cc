@@ -122,6 +122,8 @@ void Head::NodeSays(std::uint64_t number, const v1::FromNode& message) {
     case v1::FromNode::kCondition:
       return NodeFinds(session, number, message.condition());
     case v1::FromNode::kHeartbeat:
+      // Of the newest stream alone: a lease counts from when that was heard, and another's would not be seen.
+      if (presence_of_[session.node].session != number) return;
       return AnswerHeartbeat(session, message.heartbeat().sequence());
     default:
       return;
@@ -195,7 +197,26 @@ void Head::CheckPresence() {
     }
     Feed(LoseNode{node, presence.session});
   }
+  TellOfSilence();
   presence_ = loop_.After(kPresenceEvery, [this] { CheckPresence(); });
+}
+
+// Before our start a controller may have answered until just then.
+void Head::TellOfSilence() {
+  if (state().leases.empty()) return;
+  std::vector<NodeSilent> silent;
+  for (const auto& [name, node] : state().nodes) {
+    auto presence = presence_of_.find(name);
+    MonotonicTime heard = presence == presence_of_.end() ? started_ : presence->second.heard;
+    std::int64_t silent_s = std::chrono::duration_cast<std::chrono::seconds>(loop_.Now() - heard).count();
+    auto wait = ShortestLeaseWait(state(), name);
+    if (wait && silent_s >= *wait) silent.push_back({name, silent_s});
+  }
+  for (const NodeSilent& node : silent) {
+    Log(Level::kWarn, "the lease of what ran on a silent node is over",
+        {{"node", node.node}, {"silent_s", node.silent_s}});
+    Feed(node);
+  }
 }
 
 bool Head::SendNow(const std::string& node, const v1::ToNode& message) {

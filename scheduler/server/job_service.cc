@@ -22,6 +22,7 @@ Result<> FillJob(const Head& head, JobId id, Requester by, v1::Job* out) {
   if (const Job* job = state.FindJob(id)) {
     view.full = by.admin || by.uid == job->spec->user.uid;
     view.pending_reason = head.PendingText(*job);
+    view.lease_s = state.LeaseOf(*job);
     if (job->state == JobState::kPending) view.planned = head.PlannedStartOf(id);
     ToProto(*job, view, out);
     if (const std::vector<JobId> whole = state.ComponentsOf(id); !whole.empty()) {
@@ -229,7 +230,7 @@ class JobService final : public v1::Jobs::CallbackService {
                                    "this site's submission hooks see one request at a time: it takes no "
                                    "heterogeneous jobs"});
     if (!context_.hooks.any()) {
-      Enter(reactor, reply, Prepare(*by, *request));
+      Enter(reactor, reply, Prepare(*by, *request), request->spec().lease_s());
       return reactor;
     }
     auto user = LookUpUser(by->uid);
@@ -245,21 +246,22 @@ class JobService final : public v1::Jobs::CallbackService {
                          v1::SubmitRequest changed;
                          *changed.mutable_spec() = std::move(*spec);
                          changed.set_request_id(request->request_id());
-                         Enter(reactor, reply, Prepare(by, changed));
+                         Enter(reactor, reply, Prepare(by, changed), changed.spec().lease_s());
                        });
     return reactor;
   }
 
   // The job, or a heterogeneous one's components.
-  void Enter(grpc::ServerUnaryReactor* reactor, v1::SubmitReply* reply, Result<std::vector<JobSpec>> specs) {
+  void Enter(grpc::ServerUnaryReactor* reactor, v1::SubmitReply* reply, Result<std::vector<JobSpec>> specs,
+             std::uint32_t lease_s) {
     if (!specs) return reactor->Finish(ToStatus(specs.error()));
     context_.loop.Post(
-        [this, reactor, reply, specs = std::make_shared<std::vector<JobSpec>>(std::move(*specs))] {
+        [this, reactor, reply, lease_s, specs = std::make_shared<std::vector<JobSpec>>(std::move(*specs))] {
           JobSpec spec = std::move(specs->front());
           specs->erase(specs->begin());
           std::string digest = spec.command.image.digest;
           for (const JobSpec& other : *specs) context_.images.NoteUse(other.command.image.digest);
-          context_.head.Submit(std::move(spec), std::move(*specs),
+          context_.head.Submit(std::move(spec), std::move(*specs), lease_s,
                                [this, reactor, reply, digest](Result<Answer> answer) {
                                  if (!answer) return reactor->Finish(ToStatus(answer.error()));
                                  JobId id = std::get<JobAccepted>(*answer).job;

@@ -81,7 +81,8 @@ void World::ScheduleFaults() {
     std::set<std::string>& side = rng_.Chance(500) ? deaf_ : mute_;
     std::string name = AnyNode().name();
     side.insert(name);
-    loop_.After(milliseconds(rng_.Below(30'000)), [&side, name] { side.erase(name); });
+    loop_.After(milliseconds(rng_.Below(rng_.Chance(300) ? 120'000 : 30'000)),
+                [&side, name] { side.erase(name); });
   });
   Every(faults_.clock_s, [this] {
     loop_.StepWallClock(milliseconds(rng_.Below(120'000)) - minutes(1));
@@ -154,6 +155,7 @@ ChaosResult World::Run() {
   store_.CommitAtOnce(false);
   StartController();
   if (store_.waiting() > 0) CommitSome();
+  CheckPresence();
   ScheduleFaults();
   ScheduleClients();
   MonotonicTime end_of_faults{minutes(options_.minutes)};

@@ -53,6 +53,7 @@ JobSpec World::RandomJob() {
 
 void World::SubmitRandom() {
   SubmitJob submit{{1}, RandomJob()};
+  if (rng_.Chance(300)) submit.lease_s = rng_.Between(kLeaseMin_s, kLeaseMin_s + 10);
   if (!rng_.Chance(150)) return Feed(submit);
   auto as_component = [](JobSpec& spec) {
     spec.array.reset();

@@ -22,6 +22,8 @@ void World::StartController() {
   Epoch epoch = *store_.BeginEpoch(*store_.CurrentEpoch());
   Trace(Cat("controller starts, epoch ", epoch, ", ", replayed->records, " records"));
   promised_.clear();
+  presence_.clear();
+  controller_began_ = loop_.Now();
   controller_ = std::make_unique<SimController>(store_, loop_, *this, std::move(*replayed), epoch, site_);
   if (!calm_ && faults_.full_disk_s > 0 && rng_.Chance(200)) store_.FailOperation(rng_.Between(1, 200));
   controller_->Start();

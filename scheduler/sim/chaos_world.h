@@ -29,6 +29,7 @@ class World final : public NodeSurroundings, public ControllerSurroundings {
   // NodeSurroundings
   std::uint64_t OpenStream(ModelNode& node) override;
   void ToController(ModelNode& node, std::uint64_t session, Input input) override;
+  void Beat(ModelNode& node, std::uint64_t session) override;
   void OnStepStarts(ModelNode& node, const LaunchStep& launch) override;
   void OnStepResumes(ModelNode& node, const StepId& step) override;
   bool HasLent(const StepId& step) const;
@@ -51,6 +52,8 @@ class World final : public NodeSurroundings, public ControllerSurroundings {
   void StartController();
   void Feed(const Input& input);
   void BreakStream(ModelNode& node);
+  void CheckPresence();
+  void Lose(const std::string& node);
   void SetUp();
   void Every(std::uint32_t mean_s, std::function<void()> fault);
   void ScheduleFaults();
@@ -87,6 +90,15 @@ class World final : public NodeSurroundings, public ControllerSurroundings {
   std::map<std::uint64_t, Stream> streams_;  // of the present controller
   std::uint64_t last_stream_ = 0;
   std::set<std::string> deaf_, mute_;  // one-way partitions: hears nothing, says nothing
+
+  // What slipwayd knows of a node's silence, by a clock that nobody sets.
+  struct Presence {
+    std::uint64_t session = 0;  // the newest that registered
+    MonotonicTime heard{};
+    bool lost = false;
+  };
+  std::map<std::string, Presence> presence_;  // of the present controller
+  MonotonicTime controller_began_{};
 
   struct Promised {
     Time at;

@@ -27,6 +27,7 @@ void ModelNode::Connect() {
   std::uint64_t tries = ++connect_tries_;
   registered_ = false;
   session_ = world_.OpenStream(*this);
+  register_sent_ = loop_.Now();
   if (session_ != 0) {
     RegisterNode input{name_, session_, facts_, Cat("boot-", boot_), "", {}, {}};
     std::set<StepId> have;  // running, or ended and not acknowledged
@@ -39,6 +40,33 @@ void ModelNode::Connect() {
   }
   Later(3000, [this, tries] {
     if (!registered_ && tries == connect_tries_) Connect();
+  });
+}
+
+void ModelNode::BeatLater() {
+  Later(2000, [this, session = session_] {
+    if (!registered_ || session != session_) return;
+    world_.Beat(*this, session);
+    BeatLater();
+  });
+}
+
+void ModelNode::OnBeatHeard(std::uint64_t session, MonotonicTime sent) {
+  if (session == session_ && agent_up_ && powered_) heard_ = std::max(heard_, sent);
+}
+
+MonotonicTime ModelNode::LeaseEnd(std::uint32_t lease_s) const {
+  return heard_ + std::chrono::seconds(lease_s);
+}
+
+// Whether the agent is there or not.
+void ModelNode::WatchLease(const StepId& id) {
+  auto at = steps_.find(id);
+  if (at == steps_.end() || at->second.ended || at->second.lease_s == 0) return;
+  MonotonicTime end = LeaseEnd(at->second.lease_s);
+  if (end <= loop_.Now()) return Later(1500, [this, id] { End(id, 137, EndReason::kNodeFailed); });
+  loop_.After(end - loop_.Now(), [this, id, boot = boot_] {
+    if (boot == boot_ && powered_) WatchLease(id);
   });
 }
 
@@ -67,6 +95,7 @@ void ModelNode::PowerOff() {
   session_ = 0;
   ++boot_;
   steps_.clear();
+  heard_ = {};
   ended_jobs_.clear();
   reports_.clear();
   resend_waits_ = false;
@@ -81,7 +110,9 @@ void ModelNode::PowerOn() {
 void ModelNode::OnMessage(std::uint64_t session, const NodeMessage& message) {
   if (session != session_ || !agent_up_ || !powered_) return;
   if (std::holds_alternative<Registered>(message)) {
+    if (!registered_) BeatLater();
     registered_ = true;
+    heard_ = std::max(heard_, register_sent_);
     return SendReports();
   }
   if (!registered_) return;  // overtook Registered; it will be said again
@@ -109,9 +140,11 @@ void ModelNode::OnMessage(std::uint64_t session, const NodeMessage& message) {
 
 void ModelNode::Launch(const LaunchStep& launch) {
   if (ended_jobs_.count({launch.step.job, launch.step.attempt}) > 0) return;
-  if (!steps_.try_emplace(launch.step, ModelStep{false, launch.allocation.cores, launch.allocation.gpus})
-           .second)
-    return SendReports(&launch.step);
+  ModelStep step{false, launch.allocation.cores, launch.allocation.gpus, false, launch.lease_s};
+  if (!steps_.try_emplace(launch.step, std::move(step)).second) return SendReports(&launch.step);
+  if (launch.lease_s != 0 && LeaseEnd(launch.lease_s) <= loop_.Now())  // it came late
+    return End(launch.step, 125, EndReason::kNodeUnfit);
+  WatchLease(launch.step);
   world_.OnStepStarts(*this, launch);
   if (!world_.calm() && rng_.Chance(50)) {
     return End(launch.step, 125, rng_.Chance(300) ? EndReason::kNodeUnfit : EndReason::kLaunchFailed);

@@ -24,6 +24,7 @@ class NodeSurroundings {
   virtual ~NodeSurroundings() = default;
   virtual std::uint64_t OpenStream(ModelNode& node) = 0;  // 0: no controller answers
   virtual void ToController(ModelNode& node, std::uint64_t session, Input input) = 0;
+  virtual void Beat(ModelNode& node, std::uint64_t session) = 0;  // answered by OnBeatHeard, or not
   virtual void OnStepStarts(ModelNode& node, const LaunchStep& launch) = 0;
   virtual void OnStepResumes(ModelNode& node, const StepId& step) = 0;
   virtual bool calm() const = 0;  // no failures any more, short delays
@@ -38,6 +39,7 @@ class ModelNode {
   bool powered() const { return powered_; }
 
   void OnMessage(std::uint64_t session, const NodeMessage& message);
+  void OnBeatHeard(std::uint64_t session, MonotonicTime sent);
   void OnStreamBroken(std::uint64_t session);
   void KillAgent();  // steps run on
   void StartAgent();
@@ -49,12 +51,16 @@ class ModelNode {
     CoreSet cores;
     CoreSet gpus;
     bool suspended = false;
+    std::uint32_t lease_s = 0;  // of the broker's: an agent that is away changes nothing
   };
   const std::map<StepId, ModelStep>& steps() const { return steps_; }
   std::size_t unacknowledged() const { return reports_.size(); }
 
  private:
   void Connect();
+  void BeatLater();
+  MonotonicTime LeaseEnd(std::uint32_t lease_s) const;
+  void WatchLease(const StepId& step);
   void Launch(const LaunchStep& launch);
   void Kill(const StepId& step);
   void Work(const StepId& step, std::uint32_t ms_max);
@@ -76,7 +82,9 @@ class ModelNode {
   bool powered_ = true, agent_up_ = true, registered_ = false;
   std::uint64_t session_ = 0, boot_ = 1, connect_tries_ = 0;
 
+  MonotonicTime register_sent_{};
   // Until the reboot.
+  MonotonicTime heard_{};  // when what the controller last answered had been sent
   std::map<StepId, ModelStep> steps_;
   std::set<std::pair<JobId, std::uint32_t>> ended_jobs_;
   std::map<std::uint64_t, StepReport> reports_;

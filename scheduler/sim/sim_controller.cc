@@ -12,7 +12,9 @@ SimController::SimController(FaultStore& store, SimLoop& loop, ControllerSurroun
     : loop_(loop),
       world_(world),
       epoch_(epoch),
-      controller_(std::move(replayed.state), ControllerOptions{.site = std::move(site), .array_window = 2}),
+      controller_(
+          std::move(replayed.state),
+          ControllerOptions{.site = std::move(site), .array_window = 2, .lease_end_s = kChaosLeaseEnd_s}),
       executor_(store, *this, epoch, replayed.revision) {}
 
 Time SimController::Clock() const {

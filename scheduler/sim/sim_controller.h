@@ -24,6 +24,9 @@ class ControllerSurroundings {
   virtual void OnControllerDead(const std::string& why) = 0;  // called once; the process is destroyed later
 };
 
+// What a model of a node takes to end a step.
+inline constexpr std::int64_t kChaosLeaseEnd_s = 2;
+
 class SimController final : public EffectSink {
  public:
   SimController(FaultStore& store, SimLoop& loop, ControllerSurroundings& world, Replayed replayed,

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Nodes that find themselves unfit, programs of the site around jobs, and what a step leaves: on a live cluster."""
+import ctypes
 import os
 import pathlib
 import shutil
+import signal
 import tempfile
 import unittest
 
@@ -92,6 +94,69 @@ class NodeLife(t.ClusterTest):
         self.assertIn("No space left", done.stderr)
         for folder in ("/tmp", "/var/tmp", "/dev/shm"):
             self.assertFalse(pathlib.Path(folder, mark).exists(), folder)
+
+    @unittest.skipUnless(t.ROOT, "needs root: to mount a file system that does not answer")
+    def test_a_folder_that_does_not_answer_fails_its_own_job_by_name_and_no_other(self):
+        for node in ("n1", "n2"):
+            self.cluster.set_agent(node, folder_timeout="2s")
+        t.wait_until("both are up", lambda: all(self.cluster.node(n)["state"] == "UP" for n in ("n1", "n2")))
+        folder = self.home / "silent"
+        folder.mkdir()
+        self.addCleanup(folder.rmdir)
+        silent = os.open("/dev/fuse", os.O_RDWR)  # nobody will ever read a request from it
+        libc = ctypes.CDLL(None, use_errno=True)
+        options = f"fd={silent},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
+        mounted = libc.mount(b"silent", str(folder).encode(), b"fuse.silent", 0, options)
+        if mounted != 0:
+            os.close(silent)
+            self.skipTest(f"no FUSE here: {os.strerror(ctypes.get_errno())}")
+        try:
+            stuck = self.cluster.submit("--image", "tiny", "--chdir", folder, "--output", "/dev/null", "--wrap", "echo never")
+            beside = self.cluster.submit("--image", "tiny", "--output", "/dev/null", "--wrap", "exit 4")
+            self.assertEqual(self.cluster.wait_end(beside)["exit_code"], 4)
+            job = self.cluster.wait_end(stuck)
+            self.assertEqual((job["state"], job["exit_code"]), ("FAILED", 125), job)
+            self.assertIn(f"{folder} does not answer on node n", str(job))
+        finally:
+            os.close(silent)
+            libc.umount2(str(folder).encode(), 2)
+
+    def test_a_lease_ends_a_job_with_agent_and_stepd_stopped_and_it_runs_again_elsewhere(self):
+        self.assertEqual(self.admin("drain", "n2", "--reason", "test").returncode, 0)
+        log = self.site / "log"
+        job_id = self.cluster.submit("--image", "tiny", "--requeue", "--lease=0:30", "--output", "/dev/null", "--wrap",
+                                     f"if [ -e {log} ]; then echo second >> {log}; exit 0; fi\n"
+                                     f"while :; do echo first >> {log}; sleep 0.2; done")
+        t.wait_until("it runs", lambda: log.exists())
+        self.admin("resume", "n2")
+        agent = self.cluster.pid("n1-agent")
+        stopped = [agent, *self.stepds_of(job_id)]
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            job = self.cluster.wait_end(job_id, 180)
+        finally:
+            os.kill(agent, signal.SIGCONT)
+        self.assertEqual((job["state"], job["nodes"], job["attempt"]), ("COMPLETED", ["n2"], 2), job)
+        self.assertGreater(len(stopped), 1)
+        lines = log.read_text().split()
+        self.assertEqual(lines.count("second"), 1)
+        self.assertEqual(lines[-1], "second", "the first attempt wrote beside the second")
+
+    def stepds_of(self, job_id):
+        found = []
+        for folder in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                if os.readlink(folder / "exe").endswith("/slipway-stepd") and f"/steps/{job_id}.1." in self.sockets_of(folder):
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+        return found
+
+    def sockets_of(self, folder):
+        """Names of the Unix sockets that a process listens at."""
+        inodes = {os.readlink(fd)[8:-1] for fd in (folder / "fd").iterdir() if os.readlink(fd).startswith("socket:")}
+        return " ".join(line.split()[-1] for line in (folder / "net/unix").read_text().splitlines()[1:] if line.split()[6] in inodes)
 
     @unittest.skipUnless(t.ROOT, "without root each step has its own")
     def test_a_jobs_tmp_is_of_the_size_it_asked_for_shared_by_its_steps_and_gone_with_it(self):

@@ -3,7 +3,7 @@
 """A stock Debian 12 (its own kernel, systemd as PID 1) in a virtual machine: Slipway installed there as a site would.
 
 What a container on a CI host cannot show: the units under a real systemd, delegation, limits that bite, daemons restarted
-by systemd under a running job, power loss. The checks are in guest.py, which runs inside and talks over the serial
+by systemd under a running job, power loss. The checks are in rooms/; guest.py runs inside, and talks over the serial
 console; this program makes the disks, is the power switch, and fails when a check failed.
 
 The root disk is made once per list of packages and kept in BUILD/vm. KVM is used where it works; software emulation
@@ -112,6 +112,7 @@ def site_disk(folder):
     t.run(["cmake", "--install", t.BUILD, "--prefix", "/usr", "--strip"], env={"DESTDIR": str(site / "stage")}, check=0)
     for name in ("guest.py", "selinux.conf"):
         shutil.copy(HERE / name, site / name)
+    shutil.copytree(HERE / "rooms", site / "rooms", ignore=shutil.ignore_patterns("__pycache__"))
     (site / "guest.py").chmod(0o755)
     make_disk(site, folder / "site.img", 16)
     shutil.rmtree(site)

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a node meets that it has not asked for: each has its end, and a line that names it."""
+import ctypes
+import os
+import pathlib
+import pwd
+
+from rooms.hands import HOME, USER, ended, ends, equal, sh, submit, wait_until
+
+
+def mount_silent(folder):
+    """A file system whose server never answers; closing the descriptor ends it."""
+    sh("modprobe fuse")
+    fd = os.open("/dev/fuse", os.O_RDWR)
+    libc = ctypes.CDLL(None, use_errno=True)
+    options = f"fd={fd},rootmode=40000,user_id=0,group_id=0,allow_other"
+    if libc.mount(b"silent", str(folder).encode(), b"fuse.silent", 0, options.encode()) != 0:
+        raise OSError(ctypes.get_errno(), f"mounting {folder}")
+    return fd
+
+
+def a_folder_that_does_not_answer_fails_its_own_jobs_only():
+    folder = HOME / "silent"
+    folder.mkdir()
+    sh(f"chown {USER} {folder}")
+    fd = mount_silent(folder)
+    try:
+        stuck = submit("--chdir", str(folder), wrap="echo never")
+        ends(submit(wrap="exit 4"), "FAILED", 4)  # beside it
+        j = ended(stuck)
+        equal((j["state"], j["exit_code"]), ("FAILED", 125))
+        assert f"{folder} does not answer on node vm" in str(j), j
+    finally:
+        os.close(fd)
+        sh(f"umount -l {folder}", check=False)
+    wait_until("nothing of it is left", lambda: sh(f"pgrep -u {USER}", check=False).stdout == "", 60)
+
+
+def a_user_without_an_account_on_the_node_is_who_the_controller_says():
+    """The credential brings uid, groups and name: a node needs no account."""
+    sh("useradd --create-home --shell /bin/sh bob")
+    uid = pwd.getpwnam("bob").pw_uid
+    out = pathlib.Path("/home/bob/out")
+    words = f"setpriv --reuid bob --regid bob --init-groups env HOME=/home/bob USER=bob slipway submit --parsable --hold --image tiny -o {out}"
+    job_id = int(sh(f"cd /home/bob && {words} --wrap 'id -u; id -un'").stdout.split(";")[0])
+    sh("userdel bob")
+    sh(f"slipway release {job_id}")
+    ended(job_id, by=None)
+    equal(out.read_text().split(), [str(uid), "bob"])

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every check does things with: commands, jobs, waiting, and a line on the console."""
+import json
+import pathlib
+import subprocess
+import time
+
+ETC = pathlib.Path("/etc/slipway")
+STEPS = pathlib.Path("/sys/fs/cgroup/system.slice/slipway-steps.service")
+UNITS = ["slipway-steps", "slipway-broker", "slipwayd", "slipway-agent"]
+USER, HOME = "alice", pathlib.Path("/home/alice")
+
+
+def say(*words):
+    with open("/dev/console", "w") as console:
+        console.write(" ".join(["VM", *map(str, words)]).replace("\n", " | ") + "\n")
+
+
+def sh(command, user=None, check=True, timeout=240):
+    argv = ["sh", "-c", command]
+    if user:
+        argv = ["setpriv", "--reuid", user, "--regid", user, "--init-groups", "env", f"HOME={HOME}", f"USER={user}", *argv]
+    done = subprocess.run(argv, cwd=HOME if user else "/", text=True, capture_output=True, timeout=timeout, errors="replace")
+    if check and done.returncode != 0:
+        raise AssertionError(f"{command}: exit code {done.returncode}: {done.stdout} {done.stderr}")
+    return done
+
+
+def equal(is_, should):
+    assert is_ == should, f"{is_!r}, not {should!r}"
+
+
+def wait_until(what, condition, timeout=180):
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what()if callable(what) else what}"
+        time.sleep(0.2)
+    return value
+
+
+def submit(*options, wrap):
+    script = HOME / f"job-{time.monotonic_ns()}.sh"
+    script.write_text(f"#!/bin/sh\n{wrap}\n")
+    done = sh(f"slipway submit --parsable --image tiny -o out-%j {' '.join(options)} {script}", USER)
+    return int(done.stdout.split(";")[0])
+
+
+def job(job_id, by=USER):
+    return json.loads(sh(f"slipway job --json {job_id}", by).stdout)
+
+
+def ended(job_id, timeout=240, by=USER):
+    return wait_until(lambda: f"the end of {job(job_id, by)}",
+                      lambda: (lambda j: j if j.get("ended") else None)(job(job_id, by)), timeout)
+
+
+def output(job_id):
+    path = HOME / f"out-{job_id}"
+    return path.read_text() if path.exists() else ""
+
+
+def ends(job_id, state, exit_code):
+    j = ended(job_id)
+    assert (j["state"], j["exit_code"]) == (state, exit_code), f"{j} with output {output(job_id)!r}"
+    return j
+
+
+def waiting_job(*options):
+    """A running job that ends with code 23 once its `go` file is there."""
+    go = HOME / f"go-{time.monotonic_ns()}"
+    job_id = submit(*options, wrap=f"echo up; while [ ! -e {go} ]; do sleep 0.3; done; exit 23")
+    wait_until(lambda: f"{job(job_id)} runs", lambda: "up" in output(job_id))
+    return job_id, go
+
+
+def tasks_cgroup(job_id):
+    return next(path for path in STEPS.glob(f"{job_id}.*/*/tasks") if (path / "cgroup.procs").read_text())
+
+
+def units_are_up():
+    def up():
+        return sh(f"systemctl is-active {' '.join(UNITS)}", check=False).stdout.split() == ["active"] * 4
+    wait_until(lambda: sh("systemctl --no-pager status 'slipway*'", check=False).stdout, up, 120)
+    wait_until("the node is UP", lambda: '"UP"' in sh("slipway nodes --json", USER, check=False).stdout.upper() or
+               '"IDLE"' in sh("slipway nodes --json", USER, check=False).stdout.upper(), 120)

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits that bite, devices that are refused, and what a node cannot hold."""
+import json
+import pathlib
+import pwd
+import time
+
+from rooms.hands import (HOME, USER, ended, ends, equal, job, output, sh, submit, tasks_cgroup, wait_until,
+                         waiting_job)
+
+
+def the_memory_limit_bites():
+    j = ended(submit("--mem", "64M", wrap="exec tail /dev/zero"))
+    equal(j["state"], "OUT_OF_MEMORY")
+    assert "memory" in json.dumps(j["steps"]), j
+
+
+def memory_used_up_by_a_child_is_told_too():
+    j = ended(submit("--mem", "64M", wrap="tail /dev/zero; exit 1"))
+    equal(j["state"], "OUT_OF_MEMORY")
+
+
+def a_fork_bomb_stays_in_its_job():
+    job_id = submit("-c", "1", wrap="n=0; while [ $n -lt 300 ]; do sleep 300 & n=$((n+1)); done; wait")
+    j = ended(job_id)
+    equal(j["state"], "FAILED")
+    assert "ork" in output(job_id), output(job_id)
+    wait_until("its processes are gone", lambda: sh(f"pgrep -u {USER} sleep", check=False).stdout == "", 60)
+
+
+def the_cpu_limit_bites():
+    go = HOME / "spin"
+    job_id = submit("-c", "1", wrap="echo up; for i in 1 2; do (timeout 4 sh -c 'while :; do :; done') & done; wait")
+    wait_until("it runs", lambda: "up" in output(job_id))
+    stat, most = tasks_cgroup(job_id) / "cpu.stat", 0.0
+
+    def used():
+        return int(dict(line.split() for line in stat.read_text().splitlines())["usage_usec"]) / 1e6
+    begin, at = used(), time.monotonic()
+    time.sleep(2)
+    most = (used() - begin) / (time.monotonic() - at)
+    ended(job_id)
+    assert 0.3 < most < 1.25, f"{most:.2f} cores used"
+    return f"{most:.2f} cores used by two spinning processes on one core"
+
+
+def out_of_memory_takes_the_whole_step():
+    job_id = submit("--mem", "64M", wrap="sleep 600 & tail /dev/zero; echo survived")
+    j = ended(job_id)
+    equal((j["state"], output(job_id).count("survived")), ("OUT_OF_MEMORY", 0))
+    equal(sh(f"pgrep -u {USER} sleep", check=False).stdout, "")
+    step = j["steps"][0]
+    peak = step["parts"][0]["memory_peak_bytes"]
+    assert 32 << 20 < peak <= 64 << 20, peak
+    assert "were in use" in step["reason"], step
+    return f"peak {peak} bytes"
+
+
+def what_a_step_used_is_kept():
+    j = ends(submit("-c", "1", wrap="n=0; while [ $n -lt 100000 ]; do n=$((n+1)); done"), "COMPLETED", 0)
+    part = j["steps"][0]["parts"][0]
+    equal(part["node"], "vm")
+    assert part["cpu_us"] > 10_000 and part["memory_peak_bytes"] > 100_000, part
+    return f"{part['cpu_us']} us, {part['memory_peak_bytes']} bytes"
+
+
+def ranks_see_the_cpuset_of_their_job():
+    job_id, go = waiting_job("-c", "1")
+    tasks = tasks_cgroup(job_id)
+    cpus = (tasks.parent.parent / "cpuset.cpus").read_text().strip()
+    equal((tasks / "cpuset.cpus.effective").read_text().strip(), cpus)
+    pid = (tasks / "cgroup.procs").read_text().split()[-1]
+    allowed = sh(f"grep Cpus_allowed_list /proc/{pid}/status").stdout.split()[1]
+    go.touch()
+    ends(job_id, "FAILED", 23)
+    equal(allowed, cpus)
+    assert cpus.isdigit(), f"one core is one processor here, not {cpus}"
+    bound = sh("slipway launch -n 1 --cpu-bind=verbose,cores --mpi=none --image tiny -- grep Cpus_allowed_list /proc/self/status", USER)
+    assert bound.stdout.split()[1].isdigit() and "processors " in bound.stderr, bound
+    return f"processor {cpus}"
+
+
+def a_stopped_job_is_frozen_and_goes_on():
+    job_id, go = waiting_job()
+    tasks = tasks_cgroup(job_id)
+    sh(f"slipway cancel --signal STOP {job_id}", USER)
+    wait_until("it is frozen", lambda: "frozen 1" in (tasks / "cgroup.events").read_text(), 60)
+    go.touch()
+    equal(job(job_id)["state"], "RUNNING")
+    sh(f"slipway cancel --signal CONT {job_id}", USER)
+    ends(job_id, "FAILED", 23)
+    job_id, _ = waiting_job()
+    sh(f"slipway cancel --signal STOP {job_id}", USER)
+    sh(f"slipway cancel {job_id}", USER)
+    equal(ended(job_id, 60)["state"], "CANCELLED")
+
+
+def a_device_opens_only_for_who_was_given_it():
+    """A node that anybody may open by its mode; its number is that of /dev/loop-control."""
+    sh("modprobe loop; rm -f /dev/fenced; mknod -m 666 /dev/fenced c 10 237")
+    wrap = "(: < /dev/fenced) && echo opened; (: < /dev/null) && echo null"
+    refused = submit("--bind", "/dev/fenced", wrap=wrap)
+    ends(refused, "COMPLETED", 0)
+    equal([line for line in output(refused).splitlines() if line in ("opened", "null")], ["null"])
+    assert "not permitted" in output(refused), output(refused)
+    pathlib.Path("/etc/cdi").mkdir(exist_ok=True)
+    pathlib.Path("/etc/cdi/vm.json").write_text(json.dumps(
+        {"cdiVersion": "0.6.0", "kind": "vm.test/fenced",
+         "devices": [{"name": "0", "containerEdits": {"deviceNodes": [{"path": "/dev/fenced"}]}}]}))
+    given = submit("--device", "vm.test/fenced=0", wrap=wrap)
+    ends(given, "COMPLETED", 0)
+    assert "opened" in output(given), output(given)
+    pathlib.Path("/etc/cdi/vm.json").unlink()
+
+
+def nothing_is_beyond_this_node():
+    """hugetlb and io may be a kernel's to lack; what is lacking is said."""
+    node = json.loads(sh("slipway nodes --json", USER).stdout)["nodes"][0]
+    for limit in ("memory", "pids", "cpu", "cpuset", "devices", "processes"):
+        assert not any(what.startswith(f"{limit}:") for what in node["cannot"]), node["cannot"]
+    return f"cannot: {node['cannot']}"
+
+
+def a_users_own_container_is_limited():
+    """No scheduler: the user's systemd makes a scope. It is reached although nobody logged in by ssh, and without a message bus."""
+    image, uid = "/var/tmp/image", pwd.getpwnam(USER).pw_uid
+    done = sh(f"slipway exec --memory 64M {image} true", USER, check=False)
+    equal(done.returncode, 125)
+    assert "a systemd of your own" in done.stderr, done.stderr
+    sh(f"loginctl enable-linger {USER}")
+    wait_until("the user's systemd is up", lambda: pathlib.Path(f"/run/user/{uid}/systemd/private").exists(), 120)
+    sh(f"slipway exec --memory 64M {image} true", USER)
+    equal(sh(f"slipway exec --memory 64M --memory-swap 64M {image} tail /dev/zero", USER, check=False).returncode, 137)
+    forks = sh(f"slipway exec --pids-limit 16 {image} sh -c 'for i in $(seq 40); do sleep 1 & done; wait'", USER, check=False)
+    assert "ork" in forks.stderr, forks.stderr
+    sh(f"slipway instance start --memory 128M --cpus 0.5 {image} own", USER)
+    facts = json.loads(sh("slipway instance stats --json", USER).stdout)["instances"][0]
+    equal((facts["source"], facts["memory_limit_bytes"]), ("cgroup", 128 << 20))
+    scope = next(pathlib.Path("/sys/fs/cgroup/user.slice").rglob("slipway-*.scope"))
+    equal((scope / "cpu.max").read_text().strip(), "50000 100000")
+    sh("slipway instance stop own", USER)
+    wait_until("its scope is gone", lambda: not list(pathlib.Path("/sys/fs/cgroup/user.slice").rglob("slipway-*.scope")), 60)
+    refused = sh(f"slipway exec --cpuset-cpus 0 {image} true", USER, check=False)  # Debian delegates all but that to users
+    sh(f"loginctl disable-linger {USER}")
+    wait_until("the user's systemd has gone", lambda: sh(f"pgrep -u {USER}", check=False).stdout == "", 120)
+    return f"cpuset: {refused.returncode} {refused.stderr.strip()}"
