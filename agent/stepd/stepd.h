@@ -69,6 +69,7 @@ class Stepd {
   ExchangeCallbacks ExchangeEvents();
   void OnAgentAttached();
   Result<> OnAgentFrame(StepFrame kind, std::string_view payload);
+  void OnPeerGone(const StepPeerGone& gone);
   void OnReady(InitReady ready);
   void OnRankExited(std::uint32_t task, std::int32_t wait_status);
   std::string OutOfMemory() const;
@@ -112,6 +113,7 @@ class Stepd {
   void Serve(std::uint32_t node, Service service, std::string_view data, Exchange::Reply reply);
   void AskForName(NameRequest request, Exchange::Reply reply);
   void TellOfEnd(const PmixPeer& peer, ExitStatus status, bool without_finalize);
+  void GoOnWithoutNode(const StepPeerGone& gone);
   void ForgetNamesOf(const std::string& world, std::uint32_t rank);
   void AskForNumber(std::function<void(std::uint64_t)> reply);
   void TellOthersEvent(const std::string& word);
@@ -164,6 +166,7 @@ class Stepd {
   std::map<std::string, SpawnedPmi> spawned_pmi_;  // by world
   SpareProcessors spare_;
   std::set<std::uint32_t> left_in_fence_, lost_;
+  std::set<std::uint32_t> dead_nodes_;                            // whose ranks have been given up
   std::vector<std::weak_ptr<std::set<std::uint32_t>>> in_fence_;  // ranks here, of each fence that is open
   std::uint32_t devices_ = 0;                                     // of any node of the job
   std::uint32_t universe_size_ = 0;                               // ranks that the step has processors for

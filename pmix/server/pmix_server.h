@@ -63,7 +63,7 @@ struct PmixCallbacks {
   // A local rank wants what `peer` on `node` has committed.
   std::function<void(std::uint32_t node, const PmixPeer& peer, Exchange::Reply reply)> modex;
   std::function<void(NameRequest request, Exchange::Reply reply)> name;
-  // A number that was never given before in this step; not 0.
+  // A number that was never given before in this step; 0: there is none to be had.
   std::function<void(std::function<void(std::uint64_t)> reply)> number;
   // For DeliverEvent on every other node.
   std::function<void(std::string word)> event;
