@@ -64,6 +64,7 @@ Stepd::Stepd(Loop& loop, StepSpec spec, StepdFds fds, uid_t agent_uid)
       spare_(ByCore(spec_.cpus, "/sys"), spec_.rank_cpus),
       spawner_(loop, SpawnHost()),
       fence_watch_(loop, FenceHost()),
+      local_fences_(loop, LocalFenceHost()),
       last_lap_(loop.Now()) {
   output_.on_drained = [this] { MaybeFinish(); };
 }

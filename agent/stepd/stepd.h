@@ -15,6 +15,7 @@
 
 #include "agent/stepd/agent_link.h"
 #include "agent/stepd/fence_watch.h"
+#include "agent/stepd/local_fences.h"
 #include "agent/stepd/outcome.h"
 #include "agent/stepd/output_pump.h"
 #include "agent/stepd/spare_processors.h"
@@ -83,12 +84,14 @@ class Stepd {
   Result<> GiveMpi(LaunchSpec& launch, std::vector<UniqueFd>& fds);
   Result<> GivePmi(Task& task, std::vector<UniqueFd>& fds);
   PmixCallbacks PmixEvents();
+  PmixCallbacks PmixRequestEvents();
   PmiCallbacks PmiEvents();
   void OnConnected(std::uint32_t rank);
   void OnAborted(const std::string& world, std::uint32_t rank, std::int32_t status);
   void OnFence(std::string members, std::vector<std::uint32_t> nodes, std::string data,
                Exchange::Reply reply);
   FenceWatch::Host FenceHost();
+  LocalFences::Host LocalFenceHost();
   FenceState StateOf(const FenceName& fence) const;
   void OnPmiFenceBegun(std::uint64_t fence);
   void OnWiredUp();
@@ -172,6 +175,7 @@ class Stepd {
   std::uint32_t universe_size_ = 0;                               // ranks that the step has processors for
   Spawner spawner_;
   FenceWatch fence_watch_;
+  LocalFences local_fences_;
 
   StepPhase phase_ = StepPhase::kStarting;
   std::vector<Lap> laps_;

@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include <atomic>
 #include <cstdio>
@@ -27,6 +28,11 @@ std::atomic<std::uint64_t> g_refused{0};
 // Descriptors that came out of accept(). One that was closed and used again keeps its mark, which costs its
 // reads a failing setsockopt and nothing else.
 std::atomic<bool> g_marked[kMarkedFdsMax];
+std::atomic<ConnectionTap*> g_tap{nullptr};
+thread_local int g_greeted = -1;
+
+bool Marked(int fd) { return fd >= 0 && fd < kMarkedFdsMax && g_marked[fd].load(std::memory_order_relaxed); }
+ConnectionTap* TapOf(int fd) { return Marked(fd) ? g_tap.load(std::memory_order_acquire) : nullptr; }
 
 struct Ends {
   sockaddr_in peer{}, ours{};
@@ -100,6 +106,8 @@ bool MayConnect(int socket_fd) {
 }  // namespace
 
 void GuardAcceptedConnections(uid_t uid) { g_allowed_uid.store(uid); }
+void TapAcceptedConnections(ConnectionTap* tap) { g_tap.store(tap, std::memory_order_release); }
+int LastGreeted() { return g_greeted; }
 std::uint64_t RefusedConnections() { return g_refused.load(); }
 
 Result<uid_t> OwnerOfPeer(int socket_fd) {
@@ -129,17 +137,33 @@ __attribute__((visibility("default"))) int accept(int listen_fd, sockaddr* addre
   timeval patience{.tv_sec = kGreetingSeconds, .tv_usec = 0};
   ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   if (fd < kMarkedFdsMax) g_marked[fd].store(true, std::memory_order_relaxed);
+  if (ConnectionTap* tap = TapOf(fd)) tap->Opened(fd);
   return fd;
 }
 
 __attribute__((visibility("default"))) ssize_t read(int fd, void* buffer, size_t size) {
+  using namespace slipway;
   ssize_t got = ::syscall(SYS_read, fd, buffer, size);
-  if (got > 0 && fd >= 0 && fd < slipway::kMarkedFdsMax &&
-      slipway::g_marked[fd].load(std::memory_order_relaxed)) {
-    int saved = errno, on = 1;
-    ::setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
-    errno = saved;
-  }
+  if (!Marked(fd)) return got;
+  int saved = errno, on = 1;
+  if (got > 0) ::setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+  ConnectionTap* tap = TapOf(fd);
+  if (got >= 0 && size > 0 && tap != nullptr)
+    tap->Received(fd, {static_cast<const char*>(buffer), static_cast<std::size_t>(got)});
+  errno = saved;
   return got;
+}
+
+// libpmix greets by recv and talks by read and writev.
+__attribute__((visibility("default"))) ssize_t recv(int fd, void* buffer, size_t size, int flags) {
+  if (slipway::Marked(fd)) slipway::g_greeted = fd;
+  return ::recvfrom(fd, buffer, size, flags, nullptr, nullptr);
+}
+
+__attribute__((visibility("default"))) ssize_t writev(int fd, const iovec* parts, int count) {
+  using namespace slipway;
+  if (ConnectionTap* tap = TapOf(fd); tap != nullptr && count > 0)
+    tap->Sends(fd, {static_cast<const char*>(parts[0].iov_base), parts[0].iov_len});
+  return ::syscall(SYS_writev, fd, parts, count);
 }
 }

@@ -16,12 +16,25 @@
 
 #include <cstdint>
 
+#include <string_view>
+
 #include "base/result/result.h"
 
 namespace slipway {
 
 // From now on accept() of this process takes TCP connections of this uid only. Until it was called: of none.
 void GuardAcceptedConnections(uid_t uid);
+// Sees what passes on the accepted connections, on libpmix's threads; it must not block, and outlive them.
+class ConnectionTap {
+ public:
+  virtual ~ConnectionTap() = default;
+  virtual void Opened(int fd) = 0;
+  virtual void Received(int fd, std::string_view bytes) = 0;  // empty: its end
+  virtual void Sends(int fd, std::string_view header) = 0;    // the first part of what is about to be sent
+};
+void TapAcceptedConnections(ConnectionTap* tap);  // null: no longer
+// The accepted connection on which this thread has received a greeting last, -1: none.
+int LastGreeted();
 // Connections refused so far; for tests and the log.
 std::uint64_t RefusedConnections();
 // The uid that owns the other end of the connected TCP socket, which must be of this host.

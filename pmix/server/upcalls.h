@@ -9,8 +9,11 @@
 
 namespace slipway {
 
+class FenceTap;
+
 struct UpcallTarget {
   Loop* loop = nullptr;
+  FenceTap* fences = nullptr;  // where somebody wants to know
   PmixCallbacks callbacks;
   Places places;
 };
