@@ -120,17 +120,11 @@ class OpenMpi(t.ClusterTest):
         self.assertIn("rank 3 on n2 was ended by signal 9", done.stderr)
 
     def stepd_of(self, node):
-        """Of the only step there: its socket is in the node's folder."""
-        sockets = {line.split()[6]: line.split()[7] for line in pathlib.Path("/proc/net/unix").read_text().splitlines()[1:]
-                   if len(line.split()) > 7}
-        for status in pathlib.Path("/proc").glob("[0-9]*/status"):
+        """Of the only step there: its log is in the node's folder."""
+        for comm in pathlib.Path("/proc").glob("[0-9]*/comm"):
             with contextlib.suppress(OSError):
-                if "Name:\tslipway-stepd" not in status.read_text():
-                    continue
-                for fd in (status.parent / "fd").iterdir():
-                    inode = os.readlink(fd).removeprefix("socket:[").removesuffix("]")
-                    if f"/{node}/" in sockets.get(inode, ""):
-                        return int(status.parent.name)
+                if comm.read_text().startswith("slipway-stepd") and f"{self.cluster.name}/nodes/{node}/" in os.readlink(comm.parent / "fd/2"):
+                    return int(comm.parent.name)
         self.fail(f"no stepd on {node}")
 
     def test_ranks_go_on_without_a_node_that_died_where_the_step_was_asked_to(self):
