@@ -7,6 +7,7 @@
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -103,6 +104,25 @@ bool MayConnect(int socket_fd) {
   return owner && static_cast<std::int64_t>(*owner) == allowed;
 }
 
+// libpmix would count what is left of its own message: this one goes out whole. False: errno says why not.
+bool SendAll(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    ssize_t sent = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent >= 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(sent));
+      continue;
+    }
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) return false;
+    pollfd writable{.fd = fd, .events = POLLOUT};
+    if (::poll(&writable, 1, kGreetingSeconds * 1000) != 1) {
+      errno = EPIPE;  // it does not read, and others wait
+      return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 void GuardAcceptedConnections(uid_t uid) { g_allowed_uid.store(uid); }
@@ -154,16 +174,28 @@ __attribute__((visibility("default"))) ssize_t read(int fd, void* buffer, size_t
   return got;
 }
 
-// libpmix greets by recv and talks by read and writev.
+// libpmix is greeted through recv and talks by read and writev.
 __attribute__((visibility("default"))) ssize_t recv(int fd, void* buffer, size_t size, int flags) {
-  if (slipway::Marked(fd)) slipway::g_greeted = fd;
-  return ::recvfrom(fd, buffer, size, flags, nullptr, nullptr);
+  using namespace slipway;
+  ssize_t got = ::recvfrom(fd, buffer, size, flags, nullptr, nullptr);
+  if (!Marked(fd)) return got;
+  g_greeted = fd;
+  ConnectionTap* tap = TapOf(fd);
+  if (got > 0 && tap != nullptr)
+    tap->Greets(fd, {static_cast<const char*>(buffer), static_cast<std::size_t>(got)});
+  return got;
 }
 
 __attribute__((visibility("default"))) ssize_t writev(int fd, const iovec* parts, int count) {
   using namespace slipway;
-  if (ConnectionTap* tap = TapOf(fd); tap != nullptr && count > 0)
-    tap->Sends(fd, {static_cast<const char*>(parts[0].iov_base), parts[0].iov_len});
-  return ::syscall(SYS_writev, fd, parts, count);
+  ConnectionTap* tap = TapOf(fd);
+  if (tap == nullptr || count < 1 || count > 2) return ::syscall(SYS_writev, fd, parts, count);
+  auto bytes = [&](int i) {
+    return i < count ? std::string_view(static_cast<const char*>(parts[i].iov_base), parts[i].iov_len)
+                     : std::string_view();
+  };
+  auto instead = tap->Sends(fd, bytes(0), bytes(1));
+  if (!instead) return ::syscall(SYS_writev, fd, parts, count);
+  return SendAll(fd, *instead) ? static_cast<ssize_t>(bytes(0).size() + bytes(1).size()) : -1;
 }
 }

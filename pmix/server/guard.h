@@ -16,6 +16,8 @@
 
 #include <cstdint>
 
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/result/result.h"
@@ -25,12 +27,15 @@ namespace slipway {
 // From now on accept() of this process takes TCP connections of this uid only. Until it was called: of none.
 void GuardAcceptedConnections(uid_t uid);
 // Sees what passes on the accepted connections, on libpmix's threads; it must not block, and outlive them.
+// (Greets: before libpmix knows who it is; Received: after.)
 class ConnectionTap {
  public:
   virtual ~ConnectionTap() = default;
   virtual void Opened(int fd) = 0;
+  virtual void Greets(int fd, std::string_view bytes) = 0;
   virtual void Received(int fd, std::string_view bytes) = 0;  // empty: its end
-  virtual void Sends(int fd, std::string_view header) = 0;    // the first part of what is about to be sent
+  // About to be sent, of a message the first time; an answer is sent in its place.
+  virtual std::optional<std::string> Sends(int fd, std::string_view header, std::string_view payload) = 0;
 };
 void TapAcceptedConnections(ConnectionTap* tap);  // null: no longer
 // The accepted connection on which this thread has received a greeting last, -1: none.

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "pmix/server/fence_tap.h"
+#include "pmix/server/client_tap.h"
 #include "pmix/server/guard.h"
 #include "pmix/server/library.h"
 #include "pmix/server/upcalls.h"
@@ -16,7 +16,7 @@ namespace slipway {
 struct PmixServer::Impl {
   const PmixLibrary* library = nullptr;
   UpcallTarget target;
-  std::unique_ptr<FenceTap> fences;
+  std::unique_ptr<ClientTap> clients;
   Topology topology;
   pmix_topology_t pmix_topology{};
 };
@@ -129,12 +129,12 @@ Result<std::unique_ptr<PmixServer>> PmixServer::Start(Loop& loop, const std::str
   impl->target.loop = &loop;
   impl->target.callbacks = std::move(callbacks);
   impl->topology = DiscoverTopology();
-  if (impl->target.callbacks.fence_entered) {
-    FenceTap::Events events{impl->target.callbacks.fence_entered, impl->target.callbacks.fence_left};
-    impl->fences = std::make_unique<FenceTap>(loop, std::move(events));
-    impl->target.fences = impl->fences.get();
-    TapAcceptedConnections(impl->fences.get());
-  }
+  auto release = ReleaseIn(impl->library->get_version());
+  impl->clients = std::make_unique<ClientTap>(
+      loop, ClientTap::Events{impl->target.callbacks.fence_entered, impl->target.callbacks.fence_left},
+      release && *release < kGroupsNameMembers);
+  impl->target.clients = impl->clients.get();
+  TapAcceptedConnections(impl->clients.get());
   GuardAcceptedConnections(uid);
   SetUpcallTarget(&impl->target);
 

@@ -69,8 +69,8 @@ struct PmixCallbacks {
   // For DeliverEvent on every other node.
   std::function<void(std::string word)> event;
   // A local rank has asked for that fence, and has its answer (or is gone). Both or neither; where they are
-  // set, libpmix's connections are looked at (fence_tap.h). `ranks` as the rank said it, kAllRanks among
-  // them.
+  // set, the ranks' requests are looked through for them (client_tap.h). `ranks` as the rank said it,
+  // kAllRanks among them.
   std::function<void(std::uint64_t id, const PmixPeer& peer, const std::vector<PmixPeer>& ranks)>
       fence_entered;
   std::function<void(std::uint64_t id)> fence_left;

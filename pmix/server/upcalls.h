@@ -9,11 +9,11 @@
 
 namespace slipway {
 
-class FenceTap;
+class ClientTap;
 
 struct UpcallTarget {
   Loop* loop = nullptr;
-  FenceTap* fences = nullptr;  // where somebody wants to know
+  ClientTap* clients = nullptr;
   PmixCallbacks callbacks;
   Places places;
 };

@@ -65,9 +65,9 @@ for i in range(count.value):
 for pset in (b"mpi://WORLD", b"mpi://SELF"):
     group, comm, size, rank, total = c_void_p(), c_void_p(), c_int(), c_int(), c_int()
     must(mpi.MPI_Group_from_session_pset(session, pset, byref(group)))
+    must(mpi.MPI_Group_size(group, byref(size)))
+    must(mpi.MPI_Group_rank(group, byref(rank)))
     must(mpi.MPI_Comm_create_from_group(group, b"of " + pset, none, back, byref(comm)))
-    mpi.MPI_Comm_size(comm, byref(size))
-    mpi.MPI_Comm_rank(comm, byref(rank))
     must(mpi.MPI_Allreduce(byref(rank), byref(total), 1, of("ompi_mpi_int"), of("ompi_mpi_op_sum"), comm))
     print("SESSION", pset.decode(), rank.value, "of", size.value, "sum", total.value, pset.decode() in names, flush=True)
     must(mpi.MPI_Comm_free(byref(comm)))
@@ -144,8 +144,9 @@ class OpenMpi(t.ClusterTest):
 
     def test_a_session_has_the_world_and_itself(self):
         done = self.ranks(2, 4, "mpi-trixie", SESSION)
-        wanted = [f"SESSION mpi://SELF 0 of 1 sum 0 True"] * 4 + [f"SESSION mpi://WORLD {rank} of 4 sum 6 True" for rank in range(4)]
+        wanted = ["SESSION mpi://SELF 0 of 1 sum 0 True"] * 4 + [f"SESSION mpi://WORLD {rank} of 4 sum 6 True" for rank in range(4)]
         self.assertEqual(sorted(done.stdout.splitlines()), wanted, done.stderr)
+        self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_a_rank_that_never_comes_to_a_fence_of_its_node_is_named(self):
         for image in ("mpi", "mpi-trixie"):
