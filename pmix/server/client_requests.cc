@@ -8,7 +8,7 @@ namespace {
 
 // A header (pmix_ptl_hdr_t) is index, tag and size: 32 bits of each, in network order, and four bytes of
 // nothing.
-constexpr std::uint8_t kFenceCommand = 3, kGroupConstructCommand = 24;
+constexpr std::uint8_t kFenceCommand = 3, kGroupConstructCommand = 24, kGroupDestructCommand = 28;
 
 std::uint32_t BigEndian(std::string_view bytes) {
   std::uint32_t value = 0;
@@ -114,6 +114,14 @@ std::optional<std::string> GroupMembersOf(std::string_view payload) {
   std::size_t from = payload.size() - unpack.left();
   if (!RanksIn(unpack)) return std::nullopt;
   return std::string(payload.substr(from, payload.size() - unpack.left() - from));
+}
+
+void PutGroupMembersLast(char* payload, std::size_t size) {
+  Unpacker unpack({payload, size});
+  if (unpack.Count() != 1 || unpack.Byte() != kGroupDestructCommand || unpack.Count() != 1) return;
+  (void)unpack.Text();  // the group's name
+  char* from = payload + size - unpack.left();
+  if (RanksIn(unpack)) std::rotate(from, payload + size - unpack.left(), payload + size);
 }
 
 std::optional<std::uint32_t> TagOf(std::string_view header) {

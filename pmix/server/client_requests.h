@@ -32,6 +32,9 @@ class RequestStream {
     std::string head;       // of its payload; little of what is neither for a fence nor for a group
   };
   std::vector<Request> Feed(std::string_view bytes);
+  std::size_t awaited() const {
+    return head_.empty() ? payload_left_ : 0;
+  }  // of a payload of which nothing has come
 
  private:
   std::string header_, head_;
@@ -46,10 +49,14 @@ struct PmixRelease {
 };
 std::optional<PmixRelease> ReleaseIn(std::string_view text);  // as a word of its own: PMIx_Get_version's
 std::optional<PmixRelease> ReleaseOfGreeting(std::string_view greeting);  // a client's
-// Since then an answer to the maker of a group names the members, and a client that is as new fails without.
+// Since then the answer to who makes a group names its members, and so does the request to take one apart; a
+// client that is as new does not understand a server that is not, nor the other way round.
 inline constexpr PmixRelease kGroupsNameMembers{4, 2, 4};
 // The message with them, if it is the answer that a group was made.
 std::optional<std::string> WithGroupMembers(std::string_view header, std::string_view payload,
                                             std::string_view members);
+// Where it is the request to take a group apart: the members behind all else, where an older server reads no
+// more.
+void PutGroupMembersLast(char* payload, std::size_t size);
 
 }  // namespace slipway

@@ -69,6 +69,21 @@ TEST(GroupReply, IsGivenTheMembersThatTheRequestNamed) {
   EXPECT_FALSE(WithGroupMembers(failed.substr(0, 16), failed.substr(16), members).has_value());
 }
 
+TEST(GroupEnd, HasTheMembersLast) {
+  std::string start = Bytes({2, 28, 2, 4, 'g', 0}), members = Bytes({2, 1, 2, 6, 'n', 's', 0, 1});
+  std::string request = start + members + Bytes({2, 0});
+  PutGroupMembersLast(request.data(), request.size());
+  EXPECT_EQ(request, start + Bytes({2, 0}) + members);
+  std::string other = kOfTwo;
+  PutGroupMembersLast(other.data(), other.size());
+  EXPECT_EQ(other, kOfTwo);
+  for (std::size_t size = 0; size < start.size() + members.size(); ++size) {
+    std::string cut = (start + members).substr(0, size), same = cut;
+    PutGroupMembersLast(cut.data(), cut.size());
+    EXPECT_EQ(cut, same) << size;
+  }
+}
+
 TEST(PmixRelease, IsFoundInWhatLibrariesSayOfThemselves) {
   EXPECT_EQ(ReleaseIn("OpenPMIx 4.2.2rc2, repo rev: gitg"), (PmixRelease{4, 2, 2}));
   EXPECT_FALSE(ReleaseIn("at 10.1.2.3").has_value());

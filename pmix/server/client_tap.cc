@@ -27,16 +27,18 @@ void ClientTap::Opened(int fd) {
   connections_[fd] = {};
 }
 
-void ClientTap::Received(int fd, std::string_view bytes) {
+void ClientTap::Received(int fd, char* bytes, std::size_t size) {
   std::lock_guard lock(mutex_);
   auto at = connections_.find(fd);
   if (at == connections_.end()) return;
-  if (bytes.empty()) {  // it has let go
+  if (size == 0) {  // it has let go
     for (auto& [tag, id] : at->second.open) Leave(id);
     connections_.erase(at);
     return;
   }
-  for (const RequestStream::Request& request : at->second.requests.Feed(bytes)) {
+  // A request that comes in pieces is left as it is; those of a group's end are small.
+  if (at->second.wants_members && at->second.requests.awaited() == size) PutGroupMembersLast(bytes, size);
+  for (const RequestStream::Request& request : at->second.requests.Feed({bytes, size})) {
     if (at->second.peer) See(at->second, request);
   }
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // libpmix tells its host of a fence when the last of the node's ranks has entered it, and of one within a
-// node not even then: nobody could say which rank the others wait for. And libpmix before 4.2.4 answers who
-// made a group without its members, which clients since 4.2.4 wait for: no communicator of an MPI session
-// could be made of Open MPI 5. Both pass through guard.h's read() and writev(), so this notes who has asked
-// for which fence and has no answer yet, and puts the members into that one answer. All else passes as it is.
+// node not even then: nobody could say which rank the others wait for. And since 4.2.4 what a client and its
+// server say of a group has its members in it, which an older server neither says nor understands: Open MPI 5
+// could make no communicator of an MPI session over Debian 12's libpmix. All of that passes through guard.h's
+// read() and writev(): this notes who has asked for which fence and has no answer yet, and translates those
+// two messages between a newer client and an older server. All else passes as it is.
 //
 // Called by libpmix's threads; the events are posted to the loop.
 #pragma once
@@ -37,7 +38,7 @@ class ClientTap : public ConnectionTap {
   void Named(int fd, const PmixPeer& peer);  // who has greeted on that connection
   void Opened(int fd) override;
   void Greets(int fd, std::string_view bytes) override;
-  void Received(int fd, std::string_view bytes) override;
+  void Received(int fd, char* bytes, std::size_t size) override;
   std::optional<std::string> Sends(int fd, std::string_view header, std::string_view payload) override;
 
  private:

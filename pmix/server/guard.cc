@@ -169,7 +169,7 @@ __attribute__((visibility("default"))) ssize_t read(int fd, void* buffer, size_t
   if (got > 0) ::setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
   ConnectionTap* tap = TapOf(fd);
   if (got >= 0 && size > 0 && tap != nullptr)
-    tap->Received(fd, {static_cast<const char*>(buffer), static_cast<std::size_t>(got)});
+    tap->Received(fd, static_cast<char*>(buffer), static_cast<std::size_t>(got));
   errno = saved;
   return got;
 }

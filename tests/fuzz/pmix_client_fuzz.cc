@@ -31,6 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
   }
   (void)ReleaseIn(bytes);
+  PutGroupMembersLast(bytes.data(), bytes.size());
   (void)ReleaseOfGreeting(bytes);
   return 0;
 }
