@@ -36,6 +36,7 @@ void ClientTap::Received(int fd, char* bytes, std::size_t size) {
     connections_.erase(at);
     return;
   }
+  if (!events_.entered && !at->second.wants_members) return;
   // A request that comes in pieces is left as it is; those of a group's end are small.
   if (at->second.wants_members && at->second.requests.awaited() == size) PutGroupMembersLast(bytes, size);
   for (const RequestStream::Request& request : at->second.requests.Feed({bytes, size})) {
