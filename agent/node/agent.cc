@@ -475,10 +475,10 @@ StepTableEvents Agent::Parts::TableEvents() {
                              std::function<void(Result<>)> done) {
     images->Want(digest, bytes, Images::Need::kStep, std::move(done));
   };
-  events.to_peer = [this](const KnownStep& known, std::uint32_t to_node, std::string bytes,
-                          std::string gone) {
-    peers->Send(known.nodes[to_node], known.addresses[to_node], known.step, to_node,
-                PeerWord{options.node, known.node_index, std::move(bytes), std::move(gone)});
+  events.to_peer = [this](const KnownStep& known, std::uint32_t to_node, PeerWord word) {
+    word.sender = options.node;
+    word.from_node = known.node_index;
+    peers->Send(known.nodes[to_node], known.addresses[to_node], known.step, to_node, std::move(word));
   };
   return events;
 }

@@ -51,7 +51,7 @@ class Incoming final : public grpc::ServerBidiReactor<v1::PeerFrame, v1::PeerFra
   void Handle() {
     StepId step{frame_.step().job(), frame_.step().attempt(), frame_.step().step()};
     PeerWord word{sender_, frame_.from_node(), std::move(*frame_.mutable_data()),
-                  std::move(*frame_.mutable_gone())};
+                  std::move(*frame_.mutable_gone()), frame_.ends_told()};
     receiver_->handler(step, frame_.to_node(), std::move(word));
   }
   void Next() {

@@ -114,6 +114,14 @@ void Spawner::Abandon(const SpawnedWorld& world) {
   }
 }
 
+std::vector<PmixPeer> Spawner::RanksOn(std::uint32_t node) const {
+  std::vector<PmixPeer> ranks;
+  for (const auto& [number, world] : worlds_) {
+    for (std::uint32_t rank : world.what.ranks.at(node)) ranks.push_back({world.what.name, rank});
+  }
+  return ranks;
+}
+
 void Spawner::OnPeerGone(std::uint32_t node) {
   std::vector<std::uint32_t> numbers;
   for (auto& [number, world] : led_) numbers.push_back(number);

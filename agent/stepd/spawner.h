@@ -17,6 +17,7 @@
 #include "launcher/spec/init_protocol.h"
 #include "pmix/exchange/exchange.h"
 #include "pmix/exchange/spawn.h"
+#include "pmix/server/pmix_server.h"
 
 namespace slipway {
 
@@ -56,6 +57,7 @@ class Spawner {
   void OnPeerGone(std::uint32_t node);
   // "rank 1 of spawned world 2 on n1"; empty when it is none of ours.
   std::string NameOf(const std::string& world, std::uint32_t rank) const;
+  std::vector<PmixPeer> RanksOn(std::uint32_t node) const;  // of all spawned worlds
 
   bool running() const { return !tasks_.empty(); }       // here
   bool any_world() const { return ledger_.any_live(); }  // anywhere; known on the first node only

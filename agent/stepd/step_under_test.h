@@ -94,6 +94,17 @@ class StepUnderTest {
     loop_->Unwatch(node.watch);
     node.socket.reset();
   }
+  // Its stepd and all its ranks die at once, and every other node's agent says so.
+  void LoseNode(std::size_t i, const std::string& reason) {
+    Node& node = *nodes_[i];
+    Detach(i);
+    (void)node.stepd.Signal(SIGKILL);
+    (void)node.init.Wait();  // it goes with its socket, and its ranks with it
+    for (std::size_t other = 0; other < nodes_.size(); ++other) {
+      if (other != i && nodes_[other]->socket)
+        Send(other, StepFrame::kPeerGone, StepPeerGone{static_cast<std::uint32_t>(i), reason});
+    }
+  }
   template <class T>
   void Send(std::size_t i, StepFrame kind, const T& payload) {
     (void)WriteAll(nodes_[i]->socket.get(), WithLength(EncodeFrame(kind, payload)));

@@ -65,6 +65,7 @@ Stepd::Stepd(Loop& loop, StepSpec spec, StepdFds fds, uid_t agent_uid)
       spawner_(loop, SpawnHost()),
       fence_watch_(loop, FenceHost()),
       folder_probe_(loop),
+      local_fences_(loop, LocalFenceHost()),
       last_lap_(loop.Now()) {
   output_.on_drained = [this] { MaybeFinish(); };
 }

@@ -16,6 +16,7 @@
 #include "agent/stepd/agent_link.h"
 #include "agent/stepd/fence_watch.h"
 #include "agent/stepd/folder_probe.h"
+#include "agent/stepd/local_fences.h"
 #include "agent/stepd/outcome.h"
 #include "agent/stepd/output_pump.h"
 #include "agent/stepd/spare_processors.h"
@@ -71,6 +72,7 @@ class Stepd {
   ExchangeCallbacks ExchangeEvents();
   void OnAgentAttached();
   Result<> OnAgentFrame(StepFrame kind, std::string_view payload);
+  void OnPeerGone(const StepPeerGone& gone);
   void OnReady(InitReady ready);
   void OnRankExited(std::uint32_t task, std::int32_t wait_status);
   std::string OutOfMemory() const;
@@ -84,12 +86,14 @@ class Stepd {
   Result<> GiveMpi(LaunchSpec& launch, std::vector<UniqueFd>& fds);
   Result<> GivePmi(Task& task, std::vector<UniqueFd>& fds);
   PmixCallbacks PmixEvents();
+  PmixCallbacks PmixRequestEvents();
   PmiCallbacks PmiEvents();
   void OnConnected(std::uint32_t rank);
   void OnAborted(const std::string& world, std::uint32_t rank, std::int32_t status);
   void OnFence(std::string members, std::vector<std::uint32_t> nodes, std::string data,
                Exchange::Reply reply);
   FenceWatch::Host FenceHost();
+  LocalFences::Host LocalFenceHost();
   FenceState StateOf(const FenceName& fence) const;
   void OnPmiFenceBegun(std::uint64_t fence);
   void OnWiredUp();
@@ -114,6 +118,7 @@ class Stepd {
   void Serve(std::uint32_t node, Service service, std::string_view data, Exchange::Reply reply);
   void AskForName(NameRequest request, Exchange::Reply reply);
   void TellOfEnd(const PmixPeer& peer, ExitStatus status, bool without_finalize);
+  void GoOnWithoutNode(const StepPeerGone& gone);
   void ForgetNamesOf(const std::string& world, std::uint32_t rank);
   void AskForNumber(std::function<void(std::uint64_t)> reply);
   void TellOthersEvent(const std::string& word);
@@ -166,12 +171,14 @@ class Stepd {
   std::map<std::string, SpawnedPmi> spawned_pmi_;  // by world
   SpareProcessors spare_;
   std::set<std::uint32_t> left_in_fence_, lost_;
+  std::set<std::uint32_t> dead_nodes_;                            // whose ranks have been given up
   std::vector<std::weak_ptr<std::set<std::uint32_t>>> in_fence_;  // ranks here, of each fence that is open
   std::uint32_t devices_ = 0;                                     // of any node of the job
   std::uint32_t universe_size_ = 0;                               // ranks that the step has processors for
   Spawner spawner_;
   FenceWatch fence_watch_;
   FolderProbe folder_probe_;
+  LocalFences local_fences_;
 
   StepPhase phase_ = StepPhase::kStarting;
   std::vector<Lap> laps_;

@@ -116,6 +116,14 @@ void Stepd::OnAgentAttached() {
   SendResult();
 }
 
+void Stepd::OnPeerGone(const StepPeerGone& gone) {
+  if (gone.node >= spec_.nodes.size() || gone.node == spec_.node_index) return;
+  if (!gone.ends_told && !spec_.kill_on_bad_exit) GoOnWithoutNode(gone);
+  exchange_.PeerGone(gone.node, gone.reason);
+  spawner_.OnPeerGone(gone.node);
+  ArmExchangeTick();
+}
+
 Result<> Stepd::OnAgentFrame(StepFrame kind, std::string_view payload) {
   switch (kind) {
     case StepFrame::kExchangeIn: {
@@ -127,9 +135,7 @@ Result<> Stepd::OnAgentFrame(StepFrame kind, std::string_view payload) {
     }
     case StepFrame::kPeerGone: {
       auto gone = TRY(Decode<StepPeerGone>(payload, "peer gone"));
-      exchange_.PeerGone(gone.node, gone.reason);
-      spawner_.OnPeerGone(gone.node);
-      ArmExchangeTick();
+      OnPeerGone(gone);
       return {};
     }
     case StepFrame::kSignal: {

@@ -117,6 +117,16 @@ Result<> Stepd::GivePmi(Task& task, std::vector<UniqueFd>& fds) {
 }
 
 PmixCallbacks Stepd::PmixEvents() {
+  PmixCallbacks events = PmixRequestEvents();
+  if (MpiFenceLimit_s(spec_) == 0) return events;
+  events.fence_entered = [this](std::uint64_t id, const PmixPeer& peer, const std::vector<PmixPeer>& ranks) {
+    local_fences_.Entered(id, peer, ranks);
+  };
+  events.fence_left = [this](std::uint64_t id) { local_fences_.Left(id); };
+  return events;
+}
+
+PmixCallbacks Stepd::PmixRequestEvents() {
   return {
       .connected =
           [this](const PmixPeer& peer) {
@@ -227,9 +237,31 @@ FenceWatch::Host Stepd::FenceHost() {
           .fail = [this](std::string reason) { FailStep(1, reason); }};
 }
 
+LocalFences::Host Stepd::LocalFenceHost() {
+  return {.limit = std::chrono::seconds(MpiFenceLimit_s(spec_)),
+          .ranks_here =
+              [this](const std::string& world) {
+                if (world == nspace_) return LocalRanks();
+                std::vector<std::uint32_t> ranks;
+                for (const PmixPeer& peer : spawner_.RanksOn(spec_.node_index)) {
+                  if (peer.nspace == world) ranks.push_back(peer.rank);
+                }
+                return ranks;
+              },
+          .name_of =
+              [this](const PmixPeer& peer) {
+                std::string spawned =
+                    peer.nspace == nspace_ ? std::string() : spawner_.NameOf(peer.nspace, peer.rank);
+                return spawned.empty() ? Cat("rank ", peer.rank, " on ", spec_.nodes[spec_.node_index])
+                                       : spawned;
+              },
+          .fail = [this](std::string reason) { FailStep(1, reason); }};
+}
+
 FenceState Stepd::StateOf(const FenceName& fence) const {
   if (exchange_.Entered(fence.members, fence.nodes) > fence.number) return {.entered = true};
   FenceState state{.missing = pmi_ ? pmi_->FenceWaitsFor() : std::vector<std::uint32_t>{}};
+  if (state.missing.empty() && pmix_) state.missing = local_fences_.Outside(nspace_);
   if (state.missing.empty()) state.missing = LocalRanks();
   return state;
 }

@@ -30,6 +30,13 @@ void Stepd::Serve(std::uint32_t node, Service service, std::string_view data, Ex
       return spawner_.Serve(node, service, data, std::move(reply));
     case Service::kNumber:
       return reply(Encode(++last_number_));
+    case Service::kNodeGone: {
+      auto gone = Decode<StepPeerGone>(data, "node gone");
+      if (!gone) return reply(Failure(gone.error()));
+      reply(std::string());
+      // Not here: what we are called by may be open with that node.
+      return loop_.Post([this, gone = std::move(*gone)] { OnPeerGone(gone); });
+    }
     case Service::kEvent: {
       auto delivered = pmix_ ? pmix_->DeliverEvent(data) : Result<>{};
       return reply(delivered ? Result<std::string>(std::string()) : Failure(delivered.error()));
@@ -56,7 +63,8 @@ void Stepd::AskForNumber(std::function<void(std::uint64_t)> reply) {
   exchange_.Ask(0, Service::kNumber, {}, [this, reply = std::move(reply)](Result<std::string> answer) {
     auto number =
         answer ? Decode<std::uint64_t>(*answer, "number") : Result<std::uint64_t>(Failure(answer.error()));
-    if (!number) FailStep(1, Cat("the ranks cannot form groups: ", number.error().message));
+    if (!number && spec_.kill_on_bad_exit)
+      FailStep(1, Cat("the ranks cannot form groups: ", number.error().message));
     reply(number.value_or(0));
   });
   ArmExchangeTick();
@@ -73,6 +81,24 @@ void Stepd::TellOfEnd(const PmixPeer& peer, ExitStatus status, bool without_fina
   auto told = word ? pmix_->DeliverEvent(*word) : Result<>(Failure(word.error()));
   if (!told) return Warn(Cat("the other ranks are not told of the end: ", told.error().message));
   TellOthersEvent(*word);
+}
+
+// A node is dead, and the others go on: each of its ranks is told of as one that died. Not every node has
+// talked to that one and would notice, so whoever does tells the others of it.
+void Stepd::GoOnWithoutNode(const StepPeerGone& gone) {
+  if (taking_down_ || result_ || !dead_nodes_.insert(gone.node).second) return;
+  Warn(Cat("node ", spec_.nodes[gone.node], " is gone (", gone.reason, "); its ranks are taken for dead"));
+  std::vector<PmixPeer> dead = spawner_.RanksOn(gone.node);
+  for (std::uint32_t rank : spec_.ranks[gone.node]) dead.push_back({nspace_, rank});
+  for (const PmixPeer& peer : dead) {
+    auto word = pmix_ ? PmixServer::EventOf(peer, RankEnd::kByError) : Result<std::string>(std::string());
+    auto told = word && pmix_ ? pmix_->DeliverEvent(*word) : Result<>();
+    if (!word || !told) Warn(Cat("the ranks here are not told that rank ", peer.rank, " is dead"));
+  }
+  for (std::uint32_t node = 0; node < spec_.nodes.size(); ++node) {
+    if (node == spec_.node_index || node == gone.node) continue;
+    exchange_.Ask(node, Service::kNodeGone, Encode(gone), [](Result<std::string>) {});
+  }
 }
 
 void Stepd::TellOthersEvent(const std::string& word) {

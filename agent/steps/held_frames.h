@@ -21,7 +21,8 @@ struct PeerWord {
   std::string sender;           // the node's name, from its certificate
   std::uint32_t from_node = 0;  // what it claims to be in the step: to be compared
   std::string bytes;
-  std::string gone;  // not empty: the sender's part has ended
+  std::string gone;        // not empty: the sender's part has ended
+  bool ends_told = false;  // with `gone`: as in StepPeerGone
 };
 
 class HeldFrames {

@@ -128,6 +128,7 @@ StepMachine::Effects StepMachine::EndWith(const StepResult& result) {
   news_.laps = result.laps;
   news_.usage = result.usage;
   news_.binding = result.binding;
+  news_.by_stepd = true;
   // A step that was asked to end may still have ended by itself just before; only success tells.
   bool killed = !kill_reason_.empty() && result.exit_code != 0;
   auto end = killed                                                   ? StepNews::kKilled

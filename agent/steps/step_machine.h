@@ -38,6 +38,7 @@ struct StepNews {
   End end = kNotEnded;
   std::int32_t exit_code = 0;
   std::string reason;
+  bool by_stepd = false;  // it is stepd's own account of its ranks, not a guess at what became of it
   std::vector<Lap> laps;
   std::int64_t time_ms = 0, first_failure_ms = 0;  // since 1970 UTC; 0: none
   StepUsage usage;

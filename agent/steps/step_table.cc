@@ -444,7 +444,7 @@ void StepTable::TellPeersGone(Entry& entry, bool all) {
   std::string why = news.reason.empty() ? std::string("its part of the step has ended") : news.reason;
   for (std::uint32_t node = 0; node < entry.known.nodes.size(); ++node) {
     if (node != entry.known.node_index && (all || entry.exchanged.count(node) != 0))
-      events_.to_peer(entry.known, node, {}, why);
+      events_.to_peer(entry.known, node, {.gone = why, .ends_told = news.by_stepd});
   }
 }
 

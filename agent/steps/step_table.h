@@ -32,9 +32,8 @@ struct StepTableEvents {
   std::function<bool(const std::string& digest)> image_held;
   std::function<void(const std::string& digest, std::uint64_t bytes, std::function<void(Result<>)> done)>
       want_image;
-  // To the agent of `known.nodes[to_node]`; may lose. `gone` as in PeerWord.
-  std::function<void(const KnownStep& known, std::uint32_t to_node, std::string bytes, std::string gone)>
-      to_peer;
+  // To the agent of `known.nodes[to_node]`; may lose. Who sends it is filled in there.
+  std::function<void(const KnownStep& known, std::uint32_t to_node, PeerWord word)> to_peer;
 };
 
 class StepTable {

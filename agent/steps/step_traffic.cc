@@ -111,7 +111,7 @@ Result<> StepTable::OnExchange(const StepId& step, Entry& entry, std::string_vie
     return {};
   }
   entry.exchanged.insert(exchange.node);
-  events_.to_peer(entry.known, exchange.node, std::move(exchange.bytes), {});
+  events_.to_peer(entry.known, exchange.node, {.bytes = std::move(exchange.bytes)});
   return {};
 }
 
@@ -135,7 +135,8 @@ void StepTable::Deliver(Entry& entry, PeerWord word) {
   if (!word.bytes.empty())
     entry.link->Send(StepFrame::kExchangeIn, StepExchange{word.from_node, std::move(word.bytes)});
   if (!word.gone.empty())
-    entry.link->Send(StepFrame::kPeerGone, StepPeerGone{word.from_node, std::move(word.gone)});
+    entry.link->Send(StepFrame::kPeerGone,
+                     StepPeerGone{word.from_node, std::move(word.gone), word.ends_told});
 }
 
 void StepTable::PeerLost(const std::string& node, const std::string& reason) {
@@ -143,7 +144,7 @@ void StepTable::PeerLost(const std::string& node, const std::string& reason) {
     if (!entry->known.exchanges || !entry->attached) continue;
     for (std::uint32_t i = 0; i < entry->known.nodes.size(); ++i) {
       if (entry->known.nodes[i] == node && i != entry->known.node_index)
-        entry->link->Send(StepFrame::kPeerGone, StepPeerGone{i, reason});
+        entry->link->Send(StepFrame::kPeerGone, StepPeerGone{i, reason, false});
     }
   }
 }

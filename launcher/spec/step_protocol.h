@@ -53,8 +53,9 @@ void Fields(auto& archive, IsA<StepExchange> auto& v) { archive(v.node, v.bytes)
 struct StepPeerGone {
   std::uint32_t node = 0;
   std::string reason;
+  bool ends_told = false;  // its stepd saw all its ranks end and has told the others of those that failed
 };
-void Fields(auto& archive, IsA<StepPeerGone> auto& v) { archive(v.node, v.reason); }
+void Fields(auto& archive, IsA<StepPeerGone> auto& v) { archive(v.node, v.reason, v.ends_told); }
 
 struct StepStdin {
   std::string bytes;

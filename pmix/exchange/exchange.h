@@ -39,7 +39,8 @@ enum class Service : std::uint16_t {
   kSpawn = 5,
   kWorld = 6,
   kWorldEnded = 7,
-  kFenceEntered = 8
+  kFenceEntered = 8,
+  kNodeGone = 9
 };
 struct ModexRequest {
   std::string world;

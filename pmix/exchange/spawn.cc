@@ -62,7 +62,9 @@ Result<std::vector<std::uint32_t>> SpawnLedger::Eligible(const SpawnRequest& req
   for (const std::string& host : request.hosts) {
     auto at = std::find_if(nodes_.begin(), nodes_.end(), [&](const Node& node) { return node.name == host; });
     if (at == nodes_.end())
-      return Fail(Code::kNotFound, "host ", host.substr(0, 80), " is not a node of this step");
+      return Fail(
+          Code::kUnimplemented, "host ", host.substr(0, 80),
+          " is not a node of this step: ranks are spawned where it has some; give the step a rank there");
     named.insert(static_cast<std::uint32_t>(at - nodes_.begin()));
   }
   std::vector<std::uint32_t> nodes(named.begin(), named.end());

@@ -52,6 +52,8 @@ void AnswerGroup(const GroupAnswer& to, const Result<std::string>& all) {
     if (part->context_id != 0) context_id = part->context_id;
     endpoints += part->endpoints;
   }
+  if (to.wants_id && context_id == 0)  // who gives the numbers is gone
+    return to.answer(PMIX_ERR_LOST_CONNECTION, nullptr, 0, to.context, nullptr, nullptr);
   auto* infos = new InfoArray;
   if (to.wants_id) infos->Add(PMIX_GROUP_CONTEXT_ID, &context_id, PMIX_SIZE);
   if (!endpoints.empty()) {

@@ -16,12 +16,30 @@
 
 #include <cstdint>
 
+#include <optional>
+#include <string>
+#include <string_view>
+
 #include "base/result/result.h"
 
 namespace slipway {
 
 // From now on accept() of this process takes TCP connections of this uid only. Until it was called: of none.
 void GuardAcceptedConnections(uid_t uid);
+// Sees what passes on the accepted connections, on libpmix's threads; it must not block, and outlive them.
+// (Greets: before libpmix knows who it is; Received: after.)
+class ConnectionTap {
+ public:
+  virtual ~ConnectionTap() = default;
+  virtual void Opened(int fd) = 0;
+  virtual void Greets(int fd, std::string_view bytes) = 0;
+  virtual void Received(int fd, char* bytes, std::size_t size) = 0;  // may change them; size 0: its end
+  // About to be sent, of a message the first time; an answer is sent in its place.
+  virtual std::optional<std::string> Sends(int fd, std::string_view header, std::string_view payload) = 0;
+};
+void TapAcceptedConnections(ConnectionTap* tap);  // null: no longer
+// The accepted connection on which this thread has received a greeting last, -1: none.
+int LastGreeted();
 // Connections refused so far; for tests and the log.
 std::uint64_t RefusedConnections();
 // The uid that owns the other end of the connected TCP socket, which must be of this host.

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "pmix/server/client_tap.h"
 #include "pmix/server/guard.h"
 #include "pmix/server/library.h"
 #include "pmix/server/upcalls.h"
@@ -15,6 +16,7 @@ namespace slipway {
 struct PmixServer::Impl {
   const PmixLibrary* library = nullptr;
   UpcallTarget target;
+  std::unique_ptr<ClientTap> clients;
   Topology topology;
   pmix_topology_t pmix_topology{};
 };
@@ -114,6 +116,7 @@ PmixServer::PmixServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 PmixServer::~PmixServer() {
   impl_->library->server_finalize();
+  TapAcceptedConnections(nullptr);
   SetUpcallTarget(nullptr);
 }
 
@@ -126,6 +129,12 @@ Result<std::unique_ptr<PmixServer>> PmixServer::Start(Loop& loop, const std::str
   impl->target.loop = &loop;
   impl->target.callbacks = std::move(callbacks);
   impl->topology = DiscoverTopology();
+  auto release = ReleaseIn(impl->library->get_version());
+  impl->clients = std::make_unique<ClientTap>(
+      loop, ClientTap::Events{impl->target.callbacks.fence_entered, impl->target.callbacks.fence_left},
+      release && *release < kGroupsNameMembers);
+  impl->target.clients = impl->clients.get();
+  TapAcceptedConnections(impl->clients.get());
   GuardAcceptedConnections(uid);
   SetUpcallTarget(&impl->target);
 

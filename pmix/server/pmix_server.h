@@ -28,6 +28,7 @@ struct PmixPeer {
   std::string nspace;
   std::uint32_t rank = 0;
 };
+inline constexpr std::uint32_t kAllRanks = UINT32_MAX - 1;  // of the namespace: PMIX_RANK_WILDCARD
 
 // Who takes part in a collective.
 struct Participants {
@@ -63,10 +64,16 @@ struct PmixCallbacks {
   // A local rank wants what `peer` on `node` has committed.
   std::function<void(std::uint32_t node, const PmixPeer& peer, Exchange::Reply reply)> modex;
   std::function<void(NameRequest request, Exchange::Reply reply)> name;
-  // A number that was never given before in this step; not 0.
+  // A number that was never given before in this step; 0: there is none to be had.
   std::function<void(std::function<void(std::uint64_t)> reply)> number;
   // For DeliverEvent on every other node.
   std::function<void(std::string word)> event;
+  // A local rank has asked for that fence, and has its answer (or is gone). Both or neither; where they are
+  // set, the ranks' requests are looked through for them (client_tap.h). `ranks` as the rank said it,
+  // kAllRanks among them.
+  std::function<void(std::uint64_t id, const PmixPeer& peer, const std::vector<PmixPeer>& ranks)>
+      fence_entered;
+  std::function<void(std::uint64_t id)> fence_left;
   // A rank wants more of them; the answer is the name of their namespace.
   std::function<void(SpawnRequest request, Exchange::Reply reply)> spawn;
 };

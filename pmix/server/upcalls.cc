@@ -4,6 +4,7 @@
 // waited for an answer that never comes would be worse than one that is told no.
 #include "pmix/server/upcalls.h"
 
+#include "pmix/server/client_tap.h"
 #include "pmix/server/library.h"
 
 namespace slipway {
@@ -36,6 +37,8 @@ void OnLostConnection(size_t, pmix_status_t, const pmix_proc_t* source, pmix_inf
 
 pmix_status_t OnConnected(const pmix_proc_t* proc, void*, pmix_info_t*, size_t, pmix_op_cbfunc_t, void*) {
   if (!g_target->places.NodeOf(*proc)) return PMIX_ERR_NOT_SUPPORTED;
+  // libpmix calls within the greeting.
+  if (g_target->clients != nullptr) g_target->clients->Named(LastGreeted(), PeerOf(*proc));
   g_target->loop->Post([peer = PeerOf(*proc)] { g_target->callbacks.connected(peer); });
   return PMIX_OPERATION_SUCCEEDED;
 }

@@ -9,8 +9,11 @@
 
 namespace slipway {
 
+class ClientTap;
+
 struct UpcallTarget {
   Loop* loop = nullptr;
+  ClientTap* clients = nullptr;
   PmixCallbacks callbacks;
   Places places;
 };

@@ -125,4 +125,70 @@ TEST(NodeLife, OneJobThatRunsSpeaksForTheNode) {
 }
 
 }  // namespace
+JobSpec TolerantJob() {
+  JobSpec spec = LaunchJob(2, 2);
+  spec.command.kill_on_bad_exit = false;
+  return spec;
+}
+
+TEST(NodeLife, RanksThatGoOnWithoutOthersOutliveADeadNode) {
+  TestCluster c(3);
+  JobId job = c.Submit(TolerantJob());
+  ASSERT_EQ(c.NodesOf(job), "n1:1 n2:1");
+  c.Started(c.PrimaryOf(job), "n1");
+  c.Started(c.PrimaryOf(job), "n2");
+  c.Lose("n2");
+  c.Do(ChangeNode{{1}, "n2", NodeChange::kDown, "burnt"});
+  EXPECT_EQ(c.StateOf(job), "RUNNING");
+  EXPECT_EQ(c.Sent("n1", "EndJob 1.1"), 0U);
+  c.Restart();
+  c.Register("n1", "boot-1", {c.PrimaryOf(job)});
+  EXPECT_EQ(c.StateOf(job), "RUNNING");
+  c.Do(CreateStep{{1}, job, {.uid = c.Of(job).spec->user.uid}, {.argv = {"true"}}, {}, 0});
+  ASSERT_EQ(c.Of(job).steps.size(), 2U);
+  ASSERT_EQ(c.Of(job).steps.back().nodes.size(), 1U) << "a later step has no ranks on the dead node";
+  EXPECT_EQ(c.Of(job).steps.back().nodes.front().node, "n1");
+  c.Ended(c.PrimaryOf(job), "n1", 0);
+  c.ReleaseAll(job);
+  EXPECT_EQ(c.StateOf(job), "NODE_FAIL") << "nobody takes it for a success";
+  c.Register("n2", "boot-1", {c.PrimaryOf(job)});
+  EXPECT_EQ(c.Sent("n2", "EndJob 1.1"), 1U) << "what we gave up must not run on";
+}
+
+TEST(NodeLife, ADeadNodeEndsAJobOfWhichItHadTheLastRanks) {
+  TestCluster c(2);
+  JobId job = c.Submit(TolerantJob());
+  c.Register("n2", "boot-2");
+  EXPECT_EQ(c.StateOf(job), "STARTING");
+  c.Register("n1", "boot-2");
+  EXPECT_EQ(c.StateOf(job), "NODE_FAIL");
+}
+
+TEST(NodeLife, ABatchJobOutlivesTheDeadNodeOfItsStepThatGoesOn) {
+  TestCluster c(2);
+  JobSpec spec = WideJob(2, 2);
+  spec.requeue = true;
+  JobId job = c.Submit(spec);
+  c.Started(c.PrimaryOf(job), "n1");
+  Command command{.argv = {"program"}};
+  command.kill_on_bad_exit = false;
+  c.Do(CreateStep{{1}, job, {.uid = c.Of(job).spec->user.uid}, command, {}, 0});
+  ASSERT_EQ(c.Of(job).steps.size(), 2U);
+  StepId step{job, 1, c.Of(job).steps.back().number};
+  c.Register("n2", "boot-2");
+  EXPECT_EQ(c.StateOf(job), "RUNNING");
+  c.Ended(step, "n1", 0);
+  c.Ended(c.PrimaryOf(job), "n1", 0);
+  c.ReleaseAll(job);
+  EXPECT_EQ(c.StateOf(job), "COMPLETED");
+}
+
+TEST(NodeLife, ADeadNodeEndsAJobThatHadNothingOfThatKindThere) {
+  TestCluster c(2);
+  JobSpec spec = WideJob(2, 2);
+  JobId job = c.Submit(spec);
+  c.Register("n2", "boot-2");
+  EXPECT_EQ(c.StateOf(job), "COMPLETING");
+}
+
 }  // namespace slipway::scheduler

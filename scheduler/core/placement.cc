@@ -159,13 +159,22 @@ Result<std::vector<StepNode>> PlaceStep(const Job& job, const Resources& resourc
   std::vector<StepNode> parts;
   if (resources.nodes_min == 0 && resources.nodes_max == 0 && resources.tasks == 0 &&
       resources.tasks_per_node == 0) {
-    for (const NodeAllocation& held : job.nodes) parts.push_back({held.node, held.first_rank, held.tasks});
+    for (const NodeAllocation& held : job.nodes) {
+      if (held.released) continue;  // dead, and the job goes on without it
+      std::uint32_t rank = held.first_rank;
+      for (const NodeAllocation& other : job.nodes) {
+        if (other.released && other.first_rank < held.first_rank) rank -= other.tasks;
+      }
+      parts.push_back({held.node, rank, held.tasks});
+    }
+    if (parts.empty())
+      return Fail(Code::kFailedPrecondition, "job ", JobName(job), " has no node left that works");
     return parts;
   }
   if (resources.cores_per_task == 0) return Fail(Code::kInvalidArgument, "a task needs at least one core");
   plan::Counts capacity;
   for (const NodeAllocation& held : job.nodes) {
-    std::uint32_t tasks = held.cores.count() / resources.cores_per_task;
+    std::uint32_t tasks = held.released ? 0 : held.cores.count() / resources.cores_per_task;
     capacity.push_back(resources.tasks_per_node > 0 ? std::min(tasks, resources.tasks_per_node) : tasks);
   }
   NodeRange range = NodesWanted(resources);

@@ -78,6 +78,24 @@ void Controller::Turn::operator()(const RegisterNode& input) {
   SendOutstanding(input.node);
 }
 
+namespace {
+
+// What is on that node is only steps whose ranks go on without those that die, and each has ranks elsewhere.
+bool GoesOnWithout(const Job& job, const std::string& node) {
+  bool any = false;
+  for (const Step& step : job.steps) {
+    auto live = [](const StepNode& part) { return part.state != StepState::kEnded; };
+    auto here = std::ranges::find(step.nodes, node, &StepNode::node);
+    if (here == step.nodes.end() || !live(*here)) continue;
+    if (step.command->kill_on_bad_exit || step.kill_requested) return false;
+    if (std::ranges::count_if(step.nodes, live) < 2) return false;
+    any = true;
+  }
+  return any && !job.cancelled_by && !job.suspended();
+}
+
+}  // namespace
+
 void Controller::Turn::FailNode(const std::string& node, const std::string& message) {
   const std::set<JobId> jobs = state().FindNode(node)->jobs;
   for (JobId id : jobs) FailThere(id, node, message);
@@ -86,7 +104,7 @@ void Controller::Turn::FailNode(const std::string& node, const std::string& mess
 
 void Controller::Turn::FailThere(JobId id, const std::string& node, const std::string& message) {
   const Job& job = *state().FindJob(id);
-  if (job.state != JobState::kCompleting) {
+  if (job.state != JobState::kCompleting && !GoesOnWithout(job, node)) {
     Complete(job, {JobState::kNodeFail, kOurFailureExit, EndReason::kNodeFailed, message});
   }
   for (const Step& step : job.steps) {
