@@ -16,7 +16,8 @@
 namespace slipway {
 namespace {
 
-const grpc::Status kTooMany(grpc::StatusCode::UNAVAILABLE, "too many steps are attached on this node at once");
+const grpc::Status kTooMany(grpc::StatusCode::UNAVAILABLE,
+                            "too many steps are attached on this node at once");
 
 struct Limit {
   int calls_max;
@@ -25,7 +26,8 @@ struct Limit {
 // One call's part of it.
 class Place {
  public:
-  explicit Place(std::shared_ptr<Limit> limit) : limit_(std::move(limit)), taken_(++limit_->used <= limit_->calls_max) {}
+  explicit Place(std::shared_ptr<Limit> limit)
+      : limit_(std::move(limit)), taken_(++limit_->used <= limit_->calls_max) {}
   ~Place() { --limit_->used; }
   Place(const Place&) = delete;
   Place& operator=(const Place&) = delete;
@@ -42,17 +44,16 @@ void PassOnToken(const grpc::CallbackServerContext& from, grpc::ClientContext& t
     to.AddMetadata(kAuthorizationKey, std::string(token->second.data(), token->second.size()));
 }
 
-// The two halves of an attached command. Each direction has one message under way: it is read, written, and then the next
-// is read, so whoever is slow slows the other.
+// The two halves of an attached command. Each direction has one message under way: it is read, written, and
+// then the next is read, so whoever is slow slows the other.
 //
-// gRPC's rules: nothing may be begun on a half that has ended. The controller's half stays alive, by a hold, until a
-// read from it has failed (`over_`), and the command's half until we finish it, which only the end of the controller's
-// half does.
+// gRPC's rules: nothing may be begun on a half that has ended. The controller's half stays alive, by a hold,
+// until a read from it has failed (`over_`), and the command's half until we finish it, which only the end of
+// the controller's half does.
 class Attached final : public std::enable_shared_from_this<Attached> {
  public:
-  static grpc::ServerBidiReactor<v1::AttachInput, v1::AttachOutput>* Start(v1::Jobs::Stub& jobs,
-                                                                         const grpc::CallbackServerContext& call,
-                                                                         const std::shared_ptr<Limit>& limit) {
+  static grpc::ServerBidiReactor<v1::AttachInput, v1::AttachOutput>* Start(
+      v1::Jobs::Stub& jobs, const grpc::CallbackServerContext& call, const std::shared_ptr<Limit>& limit) {
     auto attached = std::make_shared<Attached>(limit);
     attached->command_.self = attached->controller_.self = attached;
     auto* reactor = &attached->command_;
@@ -64,7 +65,8 @@ class Attached final : public std::enable_shared_from_this<Attached> {
     }
     return reactor;
   }
-  explicit Attached(std::shared_ptr<Limit> limit) : place_(std::move(limit)), command_(*this), controller_(*this) {}
+  explicit Attached(std::shared_ptr<Limit> limit)
+      : place_(std::move(limit)), command_(*this), controller_(*this) {}
 
  private:
   struct Command final : grpc::ServerBidiReactor<v1::AttachInput, v1::AttachOutput> {
@@ -141,7 +143,8 @@ class Service final : public v1::Jobs::CallbackService {
   Service(std::shared_ptr<grpc::Channel> controller, int calls_max)
       : jobs_(std::move(controller)), limit_(std::make_shared<Limit>(calls_max)) {}
 
-  grpc::ServerUnaryReactor* CreateStep(grpc::CallbackServerContext* call, const v1::CreateStepRequest* request,
+  grpc::ServerUnaryReactor* CreateStep(grpc::CallbackServerContext* call,
+                                       const v1::CreateStepRequest* request,
                                        v1::CreateStepReply* reply) override {
     return PassOn(call, [&](grpc::ClientContext* context, auto done) {
       jobs_.async()->CreateStep(context, request, reply, done);
@@ -153,7 +156,8 @@ class Service final : public v1::Jobs::CallbackService {
       jobs_.async()->Cancel(context, request, reply, done);
     });
   }
-  grpc::ServerBidiReactor<v1::AttachInput, v1::AttachOutput>* Attach(grpc::CallbackServerContext* call) override {
+  grpc::ServerBidiReactor<v1::AttachInput, v1::AttachOutput>* Attach(
+      grpc::CallbackServerContext* call) override {
     return Attached::Start(jobs_, *call, limit_);
   }
 
@@ -190,7 +194,8 @@ struct StepRelay::Calls {
 
 StepRelay::StepRelay(std::unique_ptr<Calls> calls) : calls_(std::move(calls)) {}
 
-Result<std::unique_ptr<StepRelay>> StepRelay::Listen(const std::string& socket, std::shared_ptr<grpc::Channel> controller,
+Result<std::unique_ptr<StepRelay>> StepRelay::Listen(const std::string& socket,
+                                                     std::shared_ptr<grpc::Channel> controller,
                                                      int calls_max) {
   auto calls = std::make_unique<Calls>();
   calls->service = std::make_unique<Service>(std::move(controller), calls_max);

@@ -42,7 +42,9 @@ class Echo final : public v1::Jobs::Service {
     changed_.notify_all();
     return grpc::Status::OK;
   }
-  grpc::Status Get(grpc::ServerContext*, const v1::GetJobRequest*, v1::Job*) override { return grpc::Status::OK; }
+  grpc::Status Get(grpc::ServerContext*, const v1::GetJobRequest*, v1::Job*) override {
+    return grpc::Status::OK;
+  }
 
   bool WaitFor(int cancelled, int closed) {
     std::unique_lock lock(mutex_);

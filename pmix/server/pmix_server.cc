@@ -15,7 +15,7 @@ namespace slipway {
 struct PmixServer::Impl {
   const PmixLibrary* library = nullptr;
   UpcallTarget target;
-  Topology topology;
+  LoadedTopology topology;
   pmix_topology_t pmix_topology{};
 };
 
@@ -119,13 +119,13 @@ PmixServer::~PmixServer() {
 
 Result<std::unique_ptr<PmixServer>> PmixServer::Start(Loop& loop, const std::string& private_dir,
                                                       const std::string& host, uid_t uid,
-                                                      PmixCallbacks callbacks) {
+                                                      PmixCallbacks callbacks, const std::string& topology) {
   PrepareEnvironment();
   auto impl = std::make_unique<Impl>();
   impl->library = TRY(LoadPmixLibrary());
   impl->target.loop = &loop;
   impl->target.callbacks = std::move(callbacks);
-  impl->topology = DiscoverTopology();
+  impl->topology = DiscoverTopology(topology);
   GuardAcceptedConnections(uid);
   SetUpcallTarget(&impl->target);
 

@@ -93,16 +93,18 @@ class Measurement:
                       f"ours is {ratio([r[0] for r in values['slipway']], [r[0] for r in rows]):.2f}x")
 
     def outside(self, nodes, program):
-        """mpirun in the network, host-name and mount namespaces of the cluster's nodes, without containers. As root: an
-        ordinary user cannot enter them."""
+        """mpirun in the network and host-name namespaces of the cluster's nodes, with a /tmp and a /dev/shm for each, without
+        containers. As root: an ordinary user cannot enter them."""
         agent = self.home / "enter"
+        own = "for d in /tmp /dev/shm; do mount -t tmpfs none $d; done"
         pids = {f"n{i}": self.cluster.pid(f"n{i}-agent") for i in range(1, nodes + 1)}
         cases = "".join(f"{name}) pid={pid};;\n" for name, pid in pids.items())
-        agent.write_text(f"#!/bin/sh\nhost=$1; shift\ncase $host in\n{cases}esac\nexec nsenter -t $pid -n -u -m sh -c \"$*\"\n")
+        agent.write_text(f"#!/bin/sh\nhost=$1; shift\ncase $host in\n{cases}esac\n"
+                         f"exec nsenter -t $pid -n -u unshare -m --propagation private sh -c \"{own}; $*\"\n")
         agent.chmod(0o755)
-        argv = ["nsenter", "-t", pids["n1"], "-n", "-u", "-m", "env", "HOME=/root", *(f"{k}={v}" for k, v in SETTINGS.items()),
-                "mpirun", "--allow-run-as-root", "--bind-to", "none", "--mca", "plm_rsh_agent", agent, "--mca", "oob_tcp_if_include", "eth0",
-                "--mca", "btl_tcp_if_include", "eth0", "--host", ",".join(f"{name}:{2 // nodes}" for name in pids), "-n", "2", program]
+        argv = [agent, "n1", "env", "HOME=/root", *(f"{k}={v}" for k, v in SETTINGS.items() if "yield" not in k), "mpirun", "--allow-run-as-root",
+                "--bind-to", "none", "--mca", "plm_rsh_agent", agent, "--mca", "oob_tcp_if_include", "eth0", "--mca", "btl_tcp_if_include", "eth0",
+                "--host", ",".join(f"{name}:{2 // nodes}" for name in pids), "-n", "2", program]
         return t.run(argv, check=0, timeout=120, cwd="/").stdout
 
     def pingpong(self):

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the start of stepd to a PMIx server that ranks may connect to: what each node of an MPI step pays before its first
-// rank is born, alone on the machine, in a fresh process each time (libpmix cannot be started twice in one).
+// From the start of stepd to a PMIx server that ranks may connect to: what each node of an MPI step pays
+// before its first rank is born, alone on the machine, in a fresh process each time (libpmix cannot be
+// started twice in one).
 //
 //   perf_pmix_ready NODES RANKS_PER_NODE ROUNDS STEPD
 //
-// Prints the medians: exec and start of the program STEPD (which ends at once, for want of options), start of the PMIx
-// server with libpmix and the topology, the namespace of all ranks with the environment of the local ones, their sum, and
-// what the server holds in memory then.
+// Prints the medians: exec and start of the program STEPD (which ends at once, for want of options), start of
+// the PMIx server with libpmix and the topology, the namespace of all ranks with the environment of the local
+// ones, their sum, and what the server holds in memory then.
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +18,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "agent/binding/topology.h"
 #include "base/loop/epoll_loop.h"
 #include "base/os/fd.h"
 #include "base/os/process.h"
@@ -49,11 +52,11 @@ double Resident_mib() {
   return std::strtod(text.c_str() + text.find(' '), nullptr) * 4096 / (1 << 20);
 }
 
-Result<Laps> Measure(const PmixWorld& world, const std::string& folder) {
+Result<Laps> Measure(const PmixWorld& world, const std::string& folder, const std::string& topology) {
   auto loop = TRY(EpollLoop::Make());
   Laps laps;
   auto began = Clock::now();
-  auto server = TRY(PmixServer::Start(*loop, folder, world.nodes[0], world.uid, {}));
+  auto server = TRY(PmixServer::Start(*loop, folder, world.nodes[0], world.uid, {}, topology));
   laps.server_ms = Since_ms(began);
   began = Clock::now();
   TRY(server->Register(world));
@@ -64,12 +67,12 @@ Result<Laps> Measure(const PmixWorld& world, const std::string& folder) {
 }
 
 // The child says what it measured, and ends without libpmix's own end.
-Result<Laps> MeasureInChild(const PmixWorld& world, const std::string& folder) {
+Result<Laps> MeasureInChild(const PmixWorld& world, const std::string& folder, const std::string& topology) {
   PipeEnds pipe = TRY(MakePipe());
   pid_t child = ::fork();
   if (child < 0) return ErrnoFail("fork");
   if (child == 0) {
-    auto laps = Measure(world, folder);
+    auto laps = Measure(world, folder, topology);
     if (!laps) std::fprintf(stderr, "perf_pmix_ready: %s\n", laps.error().message.c_str());
     if (laps) (void)WriteAll(pipe.write.get(), {reinterpret_cast<const char*>(&*laps), sizeof *laps});
     ::_exit(laps ? 0 : 1);
@@ -98,11 +101,13 @@ double Median(std::vector<double> values) {
 }
 
 Result<> Run(char** argv) {
-  PmixWorld world = WorldOf(static_cast<std::uint32_t>(std::atoi(argv[1])), static_cast<std::uint32_t>(std::atoi(argv[2])));
+  PmixWorld world =
+      WorldOf(static_cast<std::uint32_t>(std::atoi(argv[1])), static_cast<std::uint32_t>(std::atoi(argv[2])));
+  std::string topology = TRY(FindTopology()).xml;  // the agent's part, once
   std::vector<double> start, server, registering, all, resident;
   for (int round = std::atoi(argv[3]); round > 0; --round) {
     std::string folder = TRY(MakeTempDirectory("/tmp", "pmix-ready-"));
-    auto laps = MeasureInChild(world, folder);
+    auto laps = MeasureInChild(world, folder, topology);
     TRY(RemoveTree(folder));
     if (!laps) return Failure(laps.error());
     start.push_back(TRY(StartOfProgram_ms(argv[4])));
@@ -111,8 +116,10 @@ Result<> Run(char** argv) {
     all.push_back(start.back() + laps->server_ms + laps->register_ms);
     resident.push_back(laps->resident_mib);
   }
-  std::printf("%s nodes x %s ranks: program %.2f + server %.2f + namespace and environments %.2f = %.2f ms, %.1f MiB resident\n",
-              argv[1], argv[2], Median(start), Median(server), Median(registering), Median(all), Median(resident));
+  std::printf(
+      "%s nodes x %s ranks: program %.2f + server %.2f + namespace and environments %.2f = %.2f ms, %.1f MiB "
+      "resident\n",
+      argv[1], argv[2], Median(start), Median(server), Median(registering), Median(all), Median(resident));
   return {};
 }
 
