@@ -2,10 +2,12 @@
 #include "api/channel.h"
 
 #include <grpc/support/log.h>
+#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 
 #include <chrono>
 #include <cstdlib>
+#include <thread>
 
 #include "api/tls.h"
 #include "api/token.h"
@@ -20,6 +22,16 @@ long long NowMs() {
       .count();
 }
 
+// By a thread of its own that nobody has to wait for.
+std::shared_future<Result<std::string>> FetchBeside(const std::string& token_socket) {
+  std::promise<Result<std::string>> promise;
+  auto token = promise.get_future().share();
+  std::thread([token_socket, promise = std::move(promise)]() mutable {
+    promise.set_value(FetchToken(token_socket));
+  }).detach();
+  return token;
+}
+
 }  // namespace
 
 Result<Client> Client::Connect(Context context) {
@@ -31,13 +43,16 @@ Result<Client> Client::Connect(Context context) {
   } else {
     client.channel_ = TRY(DialTls(context.controller, {.ca = context.ca}, kControllerTlsName));
   }
+  client.first_token_ = FetchBeside(context.token_socket);
+  client.channel_->GetState(true);  // TLS takes its time to begin
   client.context_ = std::move(context);
   return client;
 }
 
 Result<std::string> Client::Authorization() {
   if (token_.empty() || NowMs() >= refresh_ms_) {
-    token_ = TRY(FetchToken(context_.token_socket));
+    auto first = std::exchange(first_token_, {});
+    token_ = TRY(first.valid() ? first.get() : FetchToken(context_.token_socket));
     UserToken token = TRY(PeekToken(token_));
     // By half of its life, on our clock: the controller's may be minutes away from ours.
     refresh_ms_ = NowMs() + (token.expires_ms - token.issued_ms) / 2;

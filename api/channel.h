@@ -8,6 +8,7 @@
 //   TRY(client.Authorize(call));
 #pragma once
 
+#include <future>
 #include <memory>
 #include <string>
 
@@ -24,12 +25,13 @@ namespace slipway {
 // Owned by one thread. Copies share the channel.
 class Client {
  public:
-  // Does not wait for the connection; what is wrong with it, the first call says.
+  // Begins to connect and, beside it, to fetch the user's token; waits for neither. What is wrong with them,
+  // the first call says.
   static Result<Client> Connect(Context context);
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
   const Context& context() const { return context_; }
 
-  // Adds the user's token, which is fetched at the first call and again when it is about to expire.
+  // Adds the user's token, which is fetched anew when it is about to expire.
   Result<> Authorize(grpc::ClientContext& call);
   // The same value, for who makes his own metadata: "Bearer …".
   Result<std::string> Authorization();
@@ -37,6 +39,7 @@ class Client {
  private:
   Context context_;
   std::shared_ptr<grpc::Channel> channel_;
+  std::shared_future<Result<std::string>> first_token_;  // not valid once it was used
   std::string token_;
   long long refresh_ms_ = 0;  // of the wall clock: when token_ is to be replaced
 };

@@ -93,6 +93,10 @@ Result<> WriteContext(const std::string& file, const Context& context) {
   return WriteFileAtomically(file, text, 0644);
 }
 
+std::string StepSocketBeside(const std::string& token_socket) {
+  return token_socket.substr(0, token_socket.rfind('/') + 1) + "steps.sock";
+}
+
 Result<std::string> UserContextFolder() {
   const char* config = std::getenv("XDG_CONFIG_HOME");
   if (config != nullptr && config[0] == '/') return Cat(config, "/slipway/contexts");

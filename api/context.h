@@ -28,6 +28,10 @@ Result<Context> ReadContext(const std::string& file);
 // Relative paths are not allowed in it: the file may be read from anywhere.
 Result<> WriteContext(const std::string& file, const Context& context);
 
+// Where a node's agent passes the calls of `slipway launch` on to the controller: beside its socket for
+// tokens.
+std::string StepSocketBeside(const std::string& token_socket);
+
 // $XDG_CONFIG_HOME (or ~/.config) + "/slipway/contexts".
 Result<std::string> UserContextFolder();
 // Writes <folder>/NAME.toml and makes it the current one; RemoveUserContext takes both back (only if NAME is

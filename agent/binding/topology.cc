@@ -51,6 +51,12 @@ Result<Topology> FindTopology(const std::string& synthetic) {
     topology.processors.push_back(processor);
   }
   if (topology.cores == 0) topology.cores = static_cast<std::uint32_t>(topology.processors.size());
+  char* xml = nullptr;
+  int size = 0;  // counts the NUL
+  if (::hwloc_topology_export_xmlbuffer(loaded.get(), &xml, &size, 0) == 0) {
+    topology.xml = xml;
+    ::hwloc_free_xmlbuffer(loaded.get(), xml);
+  }
   return topology;
 }
 

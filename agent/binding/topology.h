@@ -21,6 +21,7 @@ struct Topology {
   std::vector<Processor> processors;  // in hwloc's order: threads of a core side by side, then cores, sockets
   std::uint32_t cores = 0, sockets = 0, numa_nodes = 0;
   std::uint64_t memory_bytes = 0;
+  std::string xml;  // the whole, as hwloc reads it back in another process
 };
 
 // Of this machine, as far as we are allowed on it; or, with `synthetic`, of one that hwloc makes up

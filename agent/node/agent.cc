@@ -18,8 +18,10 @@
 #include "agent/node/last_heard.h"
 #include "agent/node/node_edits.h"
 #include "agent/node/peers.h"
+#include "agent/node/step_relay.h"
 #include "agent/steps/step_table.h"
 #include "agent/steps/user_word.h"
+#include "api/context.h"
 #include "api/token_socket.h"
 #include "base/log/log.h"
 #include "base/os/process_name.h"
@@ -94,6 +96,7 @@ struct Agent::Parts {
   std::unique_ptr<PeerServer> peer_server;
   std::unique_ptr<TokenSocket> tokens;
   std::unique_ptr<GpuWatch> gpus;
+  std::unique_ptr<StepRelay> step_relay;
   std::unique_ptr<Health> health;
   std::unique_ptr<JobGate> gate;
 };
@@ -139,6 +142,7 @@ Result<> Agent::Parts::Start() {
           if (who.uid == 0) return reply(Fail(Code::kPermissionDenied, "a node does not vouch for root"));
           link->Vouch(who.uid, std::move(reply));
         }));
+    step_relay = TRY(StepRelay::Listen(StepSocketBeside(options.token_socket), link->channel()));
   }
   StartHealth();
   steps->SetHeard(ReadLastHeard(options.state_dir, options.boot_id));
@@ -362,6 +366,7 @@ void Agent::Parts::Launch(const v1::LaunchStep& launch) {
                 .private_tmp_bytes = options.private_tmp_bytes};
   auto plan = PlanOf(launch, side);
   if (!plan) return steps->Refuse(FromProto(launch.step()), plan.error().message);
+  if (plan->spec.mpi != MpiKind::kNone) plan->spec.topology = options.facts.topology.xml;
   if (auto bound = BindRanks(options.facts.topology, plan->spec); !bound)
     return steps->Refuse(FromProto(launch.step()), bound.error().message);
   if (auto given = GiveRoom(options.room, options.facts.memory_bytes, welcome, *plan); !given)

@@ -84,7 +84,7 @@ Result<DeviceRule> DeviceAt(const std::string& path) {
   return DeviceRule{S_ISBLK(status.st_mode) ? 'b' : 'c', major(status.st_rdev), minor(status.st_rdev)};
 }
 
-Result<> AttachDevicePolicy(int directory_fd, const std::vector<DeviceRule>& allowed) {
+Result<UniqueFd> LoadDevicePolicy(const std::vector<DeviceRule>& allowed) {
   if (allowed.size() > kDeviceRulesMax)
     return Fail(Code::kInvalidArgument, allowed.size(), " devices, at most ", kDeviceRulesMax);
   for (const DeviceRule& rule : allowed) {
@@ -97,14 +97,22 @@ Result<> AttachDevicePolicy(int directory_fd, const std::vector<DeviceRule>& all
   load.insns = reinterpret_cast<std::uintptr_t>(program.code.data());
   load.insn_cnt = static_cast<std::uint32_t>(program.code.size());
   load.license = reinterpret_cast<std::uintptr_t>("Apache-2.0");
-  UniqueFd loaded(TRY_CONTEXT(Bpf(BPF_PROG_LOAD, load), "loading a device policy"));
+  return UniqueFd(TRY_CONTEXT(Bpf(BPF_PROG_LOAD, load), "loading a device policy"));
+}
+
+Result<> AttachDevicePolicy(int directory_fd, const UniqueFd& program) {
   bpf_attr attach{};
   attach.target_fd = static_cast<std::uint32_t>(directory_fd);
-  attach.attach_bpf_fd = static_cast<std::uint32_t>(loaded.get());
+  attach.attach_bpf_fd = static_cast<std::uint32_t>(program.get());
   attach.attach_type = BPF_CGROUP_DEVICE;
   attach.attach_flags = BPF_F_ALLOW_MULTI;
   TRY_CONTEXT(Bpf(BPF_PROG_ATTACH, attach), "attaching a device policy");
   return {};
+}
+
+Result<> AttachDevicePolicy(int directory_fd, const std::vector<DeviceRule>& allowed) {
+  UniqueFd program = TRY(LoadDevicePolicy(allowed));
+  return AttachDevicePolicy(directory_fd, program);
 }
 
 }  // namespace slipway

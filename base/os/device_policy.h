@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/os/fd.h"
 #include "base/result/result.h"
 
 namespace slipway {
@@ -30,5 +31,9 @@ Result<DeviceRule> DeviceAt(const std::string& path);
 // no other device; what is open stays so. Programs of cgroups above it hold as well; this one goes with the
 // cgroup. Needs CAP_BPF and CAP_NET_ADMIN. kInvalidArgument: more than kDeviceRulesMax, or an unknown type.
 Result<> AttachDevicePolicy(int directory_fd, const std::vector<DeviceRule>& allowed);
+// The same in two: the kernel takes its time to check a program (0.3 ms), and one serves any number of
+// cgroups.
+Result<UniqueFd> LoadDevicePolicy(const std::vector<DeviceRule>& allowed);
+Result<> AttachDevicePolicy(int directory_fd, const UniqueFd& program);
 
 }  // namespace slipway

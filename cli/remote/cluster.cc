@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/remote/cluster.h"
 
+#include <grpc/grpc.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -13,7 +14,20 @@ namespace slipway::cli {
 
 Result<Cluster> Cluster::Of(const Parsed& options) { return Of(TRY(FindContext(options.Value("context")))); }
 
-Result<Cluster> Cluster::Of(const Context& context) { return Cluster(TRY(Client::Connect(context))); }
+Result<Cluster> Cluster::Of(const Context& context) {
+  // Once more than it is let go: a command ends with its process and does not wait for gRPC's own end (4 ms).
+  grpc_init();
+  return Cluster(TRY(Client::Connect(context)));
+}
+
+Result<Cluster> Cluster::ForSteps(const Parsed& options) {
+  Context context = TRY(FindContext(options.Value("context")));
+  std::string socket = StepSocketBeside(context.token_socket);
+  // To a controller on this host there is no shorter way.
+  bool near = context.controller.starts_with("unix:");
+  if (!near && ::access(socket.c_str(), F_OK) == 0) context.controller = "unix:" + socket;
+  return Of(context);
+}
 
 Result<> Cluster::Of(const grpc::Status& status) const { return ResultOf(status, context().controller); }
 

@@ -23,6 +23,9 @@ class Cluster {
  public:
   static Result<Cluster> Of(const Parsed& options);
   static Result<Cluster> Of(const Context& context);
+  // For a step of the allocation that we run in: by way of the node's agent, where it offers that. Creates
+  // and attaches to steps and signals them; no other call is answered.
+  static Result<Cluster> ForSteps(const Parsed& options);
 
   const Context& context() const { return client_.context(); }
   const std::shared_ptr<grpc::Channel>& channel() const { return client_.channel(); }

@@ -168,7 +168,7 @@ Result<int> Run(const Parsed& options) {
                            Cat("slipway launch: --het-group=", group,
                                ": this is not inside a heterogeneous job that has such a component")});
   BlockAttachSignals();
-  Cluster cluster = TRY(Cluster::Of(options));
+  Cluster cluster = TRY(inside && !options.Has("image") ? Cluster::ForSteps(options) : Cluster::Of(options));
   AttachOptions attached =
       inside ? TRY(StartStep(cluster, options, TRY_CONTEXT(ParseNumber(allocation, 1, UINT64_MAX), variable),
                              *resources, *program))

@@ -70,8 +70,11 @@ void CgroupTree::FindWhatIsMissing(const std::string& probe) {
       cannot_.push_back(Cat(file, ": this kernel has no such limit"));
   }
   auto folder = slipway::Open(probe, O_RDONLY | O_DIRECTORY);
-  auto attached =
-      folder ? AttachDevicePolicy(folder->get(), UsualDevices()) : Failure(std::move(folder).error());
+  auto attached = [&]() -> Result<> {
+    if (!folder) return Failure(std::move(folder).error());
+    usual_devices_ = TRY(LoadDevicePolicy(UsualDevices()));
+    return AttachDevicePolicy(folder->get(), usual_devices_);
+  }();
   if (!attached) cannot_.push_back(Cat("devices: ", attached.error().message));
 }
 
@@ -109,7 +112,8 @@ Result<> CgroupTree::Limit(const std::string& directory, const CgroupSetting& se
 // Ranks that the kernel refuses others' devices live below tasks; their user must be able to be born there.
 Result<> CgroupTree::Allow(StepCgroup& made, const StepDevices& devices, uid_t owner) const {
   if (Announced("devices")) return {};
-  auto allow = [](int folder, std::vector<DeviceRule> rules) {
+  auto allow = [this](int folder, std::vector<DeviceRule> rules) {
+    if (rules.empty()) return AttachDevicePolicy(folder, usual_devices_);
     for (const DeviceRule& usual : UsualDevices()) rules.push_back(usual);
     return AttachDevicePolicy(folder, rules);
   };

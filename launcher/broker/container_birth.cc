@@ -13,7 +13,7 @@
 namespace slipway {
 namespace {
 
-constexpr char kMapped = 'm', kReady = 'r', kGo = 'g';
+constexpr char kMapped = 'm', kGo = 'g';
 
 // Inside: every id becomes the user's. Capabilities are left in the new user namespace alone, where the
 // container's code needs them; towards the host there are none.
@@ -62,7 +62,7 @@ Result<HalfBorn> BearContainer(const BirthPlan& plan, const ContainerEntry& entr
     BecomeUser(plan.identity, gate);
     if (plan.surroundings == Surroundings::kCallers)
       gate.Check(::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "prctl(PR_SET_PDEATHSIG)");
-    gate.Say(kReady);
+    gate.Say(HalfBorn::kReady);
     gate.Await(kGo);
     ::close(gate.fd());
     entry.run_init(plan.birth);
@@ -71,21 +71,18 @@ Result<HalfBorn> BearContainer(const BirthPlan& plan, const ContainerEntry& entr
   if (plan.join == nullptr) TRY(WriteMaps(child.pid(), plan.identity));
   TRY(child.Tell(kMapped));
   if (plan.goes_on) TRY(child.Tell(kGo));
-  TRY(child.Hear(kReady));
   return child;
 }
 
 Result<HalfBorn> BearRootless(const BirthPlan& plan, const ContainerEntry& entry) {
   HalfBornOptions options{
       {.cgroup_fd = plan.cgroup_fd}, {plan.birth.control_fd}, plan.surroundings, plan.log_fd};
-  HalfBorn child = TRY(HalfBorn::Make(options, [&](const Gate& gate) {
-    gate.Say(kReady);
+  return HalfBorn::Make(options, [&](const Gate& gate) {
+    gate.Say(HalfBorn::kReady);
     gate.Await(kGo);
     ::close(gate.fd());
     entry.run_rootless(plan.birth);
-  }));
-  TRY(child.Hear(kReady));
-  return child;
+  });
 }
 
 Result<JobNamespaces> NamespacesOf(pid_t pid) {

@@ -32,7 +32,8 @@ struct BirthPlan {
   bool goes_on = false;  // by itself; otherwise it waits behind its gate for Tell('g')
 };
 
-// As root.
+// Both return while the child still prepares itself: HearReady() waits for it, and has its error.
+// BearContainer is root's.
 Result<HalfBorn> BearContainer(const BirthPlan& plan, const ContainerEntry& entry);
 // The same as an ordinary user: the child makes its own namespaces behind the gate.
 Result<HalfBorn> BearRootless(const BirthPlan& plan, const ContainerEntry& entry);

@@ -112,6 +112,7 @@ Result<> ExecServer::Exec(Id id, Connection& connection, std::string_view payloa
       plan.birth.image_signed_by = TRY(SignedBy(world_.conf.image_dir, request.digest));
   }
   HalfBorn born = TRY(BearContainer(plan, world_.entry));
+  TRY(born.HearReady());
   connection.init_watch =
       TRY(world_.loop.Watch(born.pidfd(), EPOLLIN, [this, id](std::uint32_t) { Ended(id); }));
   connection.init = born.Release();

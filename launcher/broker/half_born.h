@@ -58,10 +58,14 @@ class HalfBorn {
   pid_t pid() const { return process_.pid(); }
   int pidfd() const { return process_.pidfd(); }
   Result<> Hear(char word);  // the child's error when it sends one instead
+  // It has said kReady. Who makes two children hears them when both are on their way.
+  Result<> HearReady() { return Hear(kReady); }
   Result<> Tell(char word);
   // The child has gone on and exec'ed (or closed the gate); what it reported if that failed.
   Result<> HearItClose();
   Process Release() { return std::move(process_); }  // it lives on without us
+
+  static constexpr char kReady = 'r';  // the child's last word before it waits to be told to go on
 
  private:
   HalfBorn(Process process, UniqueFd gate) : process_(std::move(process)), gate_(std::move(gate)) {}

@@ -14,6 +14,8 @@ namespace slipway {
 namespace {
 
 constexpr char kGo = 'g';
+constexpr std::string_view kMakingContainer = "making the container's namespaces";
+constexpr std::string_view kStartingStepd = "starting slipway-stepd";
 constexpr std::uint32_t kGraceSeconds =
     30;  // stepd ends its step at the limit; the broker only if it did not
 
@@ -138,7 +140,7 @@ Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, M
     made.new_job = plan.join == nullptr;
     TRY_CONTEXT(MakeJobFolder(world_.conf, credential.step, identity, made.request->room),
                 "the job's folder");
-    made.init = TRY_CONTEXT(BearContainer(plan, world_.entry), "making the container's namespaces");
+    made.init = TRY_CONTEXT(BearContainer(plan, world_.entry), kMakingContainer);
     if (made.new_job) {
       JobNamespaces job = TRY(NamespacesOf(made.init->pid()));
       TRY(world_.holder->Put(JobKey(credential.step), {job.user.get(), job.ipc.get()}));
@@ -156,7 +158,10 @@ Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, M
                   .control_fd = control.b.get(),
                   .status_fd = made.status.get(),
                   .log_fd = made.log.get()};
-  made.stepd = TRY_CONTEXT(BearStepd(stepd), "starting slipway-stepd");
+  made.stepd = TRY_CONTEXT(BearStepd(stepd), kStartingStepd);
+  // Both prepare themselves at the same time.
+  TRY_CONTEXT(made.init->HearReady(), kMakingContainer);
+  TRY_CONTEXT(made.stepd->HearReady(), kStartingStepd);
   return {};
 }
 

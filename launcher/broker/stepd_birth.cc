@@ -7,7 +7,7 @@
 namespace slipway {
 namespace {
 
-constexpr char kReady = 'r', kGo = 'g';
+constexpr char kGo = 'g';
 
 }  // namespace
 
@@ -19,20 +19,18 @@ Result<HalfBorn> BearStepd(const StepdPlan& plan) {
   const char* envp[] = {"PATH=/usr/bin:/bin", nullptr};
   std::vector<int> keep{plan.spec_fd, plan.listen_fd, plan.control_fd, plan.status_fd, plan.host_mounts_fd};
   HalfBornOptions options{{.cgroup_fd = plan.cgroup_fd}, keep, Surroundings::kOwn, plan.log_fd};
-  HalfBorn child = TRY(HalfBorn::Make(options, [&](const Gate& gate) {
+  return HalfBorn::Make(options, [&](const Gate& gate) {
     if (plan.host_mounts_fd >= 0) gate.Check(::setns(plan.host_mounts_fd, CLONE_NEWNS) == 0, "setns(mount)");
     gate.Check(::chdir("/") == 0, "chdir /");
     if (!plan.rootless) gate.Require(BecomeForGood(plan.identity));
     LeaveSessionKeyring();
     gate.Check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "prctl(PR_SET_NO_NEW_PRIVS)");
     Gate moved = gate.Place({plan.spec_fd, plan.listen_fd, plan.control_fd, plan.status_fd}, 3);
-    moved.Say(kReady);
+    moved.Say(HalfBorn::kReady);
     moved.Await(kGo);
     ::execve(argv[0], const_cast<char**>(argv), const_cast<char**>(envp));
     moved.Require(ErrnoFail("starting", plan.program));
-  }));
-  TRY(child.Hear(kReady));
-  return child;
+  });
 }
 
 }  // namespace slipway

@@ -23,7 +23,8 @@ struct StepdPlan {
   int spec_fd = -1, listen_fd = -1, control_fd = -1, status_fd = -1, log_fd = -1;
 };
 
-// Behind its gate until Tell('g'); then HearItClose() says how the exec went.
+// Returns while the child still prepares itself (HearReady). Behind its gate until Tell('g'); then
+// HearItClose() says how the exec went.
 Result<HalfBorn> BearStepd(const StepdPlan& plan);
 
 }  // namespace slipway

@@ -78,6 +78,7 @@ Result<HalfBorn> BearAndDrop(int control_fd, const std::string& digest, bool cha
       plan.birth.image_signed_by = TRY(SignedBy(conf.image_dir, digest));
   }
   HalfBorn child = TRY(BearContainer(plan, {RunInit, {}}));
+  TRY(child.HearReady());
   TRY(BecomeForGood(who));
   return child;
 }

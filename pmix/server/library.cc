@@ -51,21 +51,34 @@ Result<const PmixLibrary*> LoadPmixLibrary() {
   return &*library;
 }
 
-Topology DiscoverTopology() {
+LoadedTopology DiscoverTopology(const std::string& known) {
   void* library = ::dlopen("libhwloc.so.15", RTLD_NOW);
   int (*init)(void**);
   int (*load)(void*);
+  int (*read)(void*, const char*, int);
+  int (*set_flags)(void*, unsigned long);
   int (*export_xml)(void*, char**, int*, unsigned long);
   void (*free_xml)(void*, char*);
+  void (*destroy)(void*);
   unsigned (*version)();
   if (library == nullptr || !Find(library, "hwloc_topology_init", init) ||
-      !Find(library, "hwloc_topology_load", load) ||
+      !Find(library, "hwloc_topology_load", load) || !Find(library, "hwloc_topology_set_xmlbuffer", read) ||
+      !Find(library, "hwloc_topology_set_flags", set_flags) || !Find(library, "hwloc_topology_destroy", destroy) ||
       !Find(library, "hwloc_topology_export_xmlbuffer", export_xml) ||
       !Find(library, "hwloc_free_xmlbuffer", free_xml) || !Find(library, "hwloc_get_api_version", version)) {
     return {};
   }
-  Topology topology;
-  if (init(&topology.handle) != 0 || load(topology.handle) != 0) return {};
+  LoadedTopology topology;
+  constexpr unsigned long kIsThisSystem = 1UL << 1;  // HWLOC_TOPOLOGY_FLAG_IS_THISSYSTEM
+  auto from_known = [&] {
+    if (known.empty() || init(&topology.handle) != 0) return false;
+    if (read(topology.handle, known.c_str(), static_cast<int>(known.size()) + 1) == 0 &&
+        set_flags(topology.handle, kIsThisSystem) == 0 && load(topology.handle) == 0)
+      return true;
+    destroy(topology.handle);
+    return false;
+  };
+  if (!from_known() && (init(&topology.handle) != 0 || load(topology.handle) != 0)) return {};
   char* xml = nullptr;
   int size = 0;
   if (export_xml(topology.handle, &xml, &size, 0) != 0) return {};

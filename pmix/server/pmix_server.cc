@@ -17,7 +17,7 @@ struct PmixServer::Impl {
   const PmixLibrary* library = nullptr;
   UpcallTarget target;
   std::unique_ptr<ClientTap> clients;
-  Topology topology;
+  LoadedTopology topology;
   pmix_topology_t pmix_topology{};
 };
 
@@ -122,13 +122,13 @@ PmixServer::~PmixServer() {
 
 Result<std::unique_ptr<PmixServer>> PmixServer::Start(Loop& loop, const std::string& private_dir,
                                                       const std::string& host, uid_t uid,
-                                                      PmixCallbacks callbacks) {
+                                                      PmixCallbacks callbacks, const std::string& topology) {
   PrepareEnvironment();
   auto impl = std::make_unique<Impl>();
   impl->library = TRY(LoadPmixLibrary());
   impl->target.loop = &loop;
   impl->target.callbacks = std::move(callbacks);
-  impl->topology = DiscoverTopology();
+  impl->topology = DiscoverTopology(topology);
   auto release = ReleaseIn(impl->library->get_version());
   impl->clients = std::make_unique<ClientTap>(
       loop, ClientTap::Events{impl->target.callbacks.fence_entered, impl->target.callbacks.fence_left},

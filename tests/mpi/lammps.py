@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""LAMMPS's own "melt" over two nodes: the energies must be those of plain mpirun in the same image.
+"""LAMMPS's own "melt" and Lennard-Jones benchmark, four ranks over two nodes: the energies must be those of plain mpirun over
+the same nodes, in the same image.
 
 A script, not a test of CI: its image takes minutes. As root (an account is made and removed): tests/mpi/lammps.py
 """
@@ -10,8 +11,9 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import slipway_testing as t
+from two_nodes import mpirun
 
-INPUT = "/opt/lammps/in.melt"
+INPUTS = ("in.melt", "in.lj")
 
 
 def energies(text):
@@ -25,14 +27,19 @@ def main():
     try:
         cluster = t.Cluster(nodes=2, user=account.entry, cores=8)
         cluster("image", "add", t.image("lammps"), "lammps", check=0, timeout=300)
-        run = ("lmp", "-in", INPUT, "-log", "none")
-        ours = cluster("launch", "-N2", "-n4", "--image", "lammps", "--", *run, check=0, timeout=300).stdout
-        plain = cluster("launch", "-N1", "-n1", "-c4", "--image", "lammps", "--", "mpirun", "--oversubscribe", "-n", "4",
-                        *run, check=0, timeout=300).stdout
-        print(f"{len(energies(ours))} rows on two nodes, {len(energies(plain))} under mpirun; last: {energies(ours)[-1]}")
-        same = energies(ours) == energies(plain) and len(energies(ours)) > 2
-        print("the same energies" if same else f"other energies; mpirun's last: {energies(plain)[-1]}")
-        return 0 if same else 1
+        home = pathlib.Path(account.entry.pw_dir)
+        different = 0
+        for name in INPUTS:
+            run = f"lmp -in /opt/lammps/{name} -log none"
+            script = home / "run.sh"
+            script.write_text(f"#!/bin/sh\nslipway launch -N2 -n4 -- {run} >ours\n{mpirun(home, 2)} {run} >plain\n")
+            ended = cluster.wait_end(cluster.submit("-N2", "-n16", "--image", "lammps", "--output", home / "out", str(script)), 600)
+            ours, plain = (energies((home / side).read_text()) for side in ("ours", "plain"))
+            print(f"{name}: exit code {ended['exit_code']}, {len(ours)} rows here, {len(plain)} under mpirun; last: {ours[-1:]}")
+            same = ours == plain and len(ours) > 2
+            print("the same energies" if same else f"other energies; mpirun's last: {plain[-1:]}\n{(home / 'out').read_text()[-500:]}")
+            different += not same
+        return different
     finally:
         if cluster:
             cluster.down()

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""mpi4py's own tests: four ranks on two nodes and on one under this host, and the same image under Open MPI's mpirun on one.
+"""mpi4py's own tests, four ranks on two nodes: under this host, and under Open MPI's own mpirun in the same containers.
 
 A script, not a test of CI: it takes minutes, and Debian's mirror may not have the sources. SOURCE is the folder `test` of mpi4py's
-sources of the image's version (3.1.4 in images/mpi.def). Prints the scores, and each test that failed.
-As root (an account is made and removed): tests/mpi/mpi4py_suite.py SOURCE [IMAGE]
+sources of the image's version (3.1.4 in images/mpi.def). Prints the scores, each test that failed, and of which the two do not
+agree. Arguments of its runner may follow (-i NAME: these files alone; -e: all but these).
+As root (an account is made and removed): tests/mpi/mpi4py_suite.py SOURCE [ARGUMENT…]
 """
 import pathlib
 import re
@@ -13,6 +14,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import slipway_testing as t
+from two_nodes import mpirun
 
 # TMPDIR: the files of MPI-IO must be the same on both nodes, which /tmp is not. In TCP between "nodes" that are one machine, and with more ranks than processors.
 # Each of four ranks spawns up to ten at once: the job has room for them.
@@ -36,7 +38,7 @@ def run(cluster, home, image, name, inner):
 
 
 def main():
-    source, image = pathlib.Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "mpi"
+    source, image = pathlib.Path(sys.argv[1]), "mpi"
     account = t.Account("slipway-mpi")
     cluster = None
     try:
@@ -47,17 +49,17 @@ def main():
         shutil.copytree("/usr/lib/python3.11/distutils", home / "test/distutils")
         cluster("image", "add", t.image(image), image, check=0, timeout=300)
         # The tests of mpi4py alone (no build of it beside them), one test after another in the same order on all ranks.
-        suite = "python3 runtests.py --no-builddir"
+        suite = f"python3 runtests.py --no-builddir {' '.join(sys.argv[2:])}"
         results = {}
-        # On one node too: what MPI itself refuses across nodes (memory that is shared) is no difference of the launchers.
-        for name, inner in (("slipway-2-nodes", f"slipway launch -N2 -n4 -- {suite}"),
-                            ("slipway-1-node", f"slipway launch -N1 -n4 -- {suite}"), ("mpirun-1-node", f"mpirun -n 4 {suite}")):
+        for name, inner in (("slipway", f"slipway launch -N2 -n4 -- {suite}"), ("mpirun", f"{mpirun(home, 2)} {suite}")):
             code, text, line, failed = results[name] = run(cluster, home, image, name, inner)
             print(f"{name}: exit code {code}, {line}", flush=True)
             for test in failed:
                 print(f"  {test}")
             if "did not end" in line:
                 print("\n".join(text.splitlines()[-15:]))
+        ours, theirs = (set(results[name][3]) for name in ("slipway", "mpirun"))
+        print("they agree" if ours == theirs else f"failed here alone: {sorted(ours - theirs)}; under mpirun alone: {sorted(theirs - ours)}")
     finally:
         if cluster:
             cluster.down()

@@ -69,13 +69,14 @@ def container_start(user, tiny):
     compare("container start, a user's own SIF, cold (page cache dropped)", {name: cold(run) for name, run in contenders.items()}, rounds=5)
 
 
-STEPS = """#!/bin/sh
+# Without a program that tells the time: its own start would count.
+STEPS = """#!/bin/bash
 i=0
 while [ $i -lt {rounds} ]; do
-  a=$(date +%s%N)
+  a=${{EPOCHREALTIME/[.,]/}}
   {launch} || exit 1
-  b=$(date +%s%N)
-  echo "ms $(((b - a) / 1000))"
+  b=${{EPOCHREALTIME/[.,]/}}
+  echo "ms $((b - a))"
   i=$((i + 1))
 done
 """
@@ -98,7 +99,7 @@ def steps(cluster, slurm, nodes, tasks, rounds=11):
     if slurm:
         path = slurm.dir / "steps.sh"
         path.write_text(STEPS.format(rounds=rounds, launch=f"srun -N{nodes} -n{tasks} /bin/true"))
-        done = slurm.run(["salloc", "-Q", f"-N{nodes}", f"-n{tasks}", "sh", path])
+        done = slurm.run(["salloc", "-Q", f"-N{nodes}", f"-n{tasks}", "bash", path])
         theirs = figures(done.stdout)
         print(f"  {'srun (no container)':44} {statistics.median(theirs):9.1f} ms   ours is "
               f"{statistics.median(ours) / statistics.median(theirs):.3f}×")
