@@ -10,8 +10,6 @@
 namespace slipway::scheduler {
 namespace {
 
-constexpr std::size_t kComponentsMax = 128;
-
 template <class... Why>
 Failure Refuse(const Why&... why) {
   return Fail(Code::kInvalidArgument, "a heterogeneous job: ", why...);
@@ -45,7 +43,7 @@ Result<> CheckComponent(const JobSpec& spec, const JobSpec& first, std::size_t n
 Result<std::vector<JobSpec>> Controller::Turn::CompleteComponents(const SubmitJob& input) const {
   std::vector<JobSpec> components{input.spec};
   for (const JobSpec& other : input.others) components.push_back(WithTheFirsts(other, input.spec));
-  if (components.size() > kComponentsMax) return Refuse("more than ", kComponentsMax, " components");
+  if (components.size() > kHetComponentsMax) return Refuse("more than ", kHetComponentsMax, " components");
   for (std::size_t i = 0; i < components.size(); ++i) {
     JobSpec& spec = components[i];
     auto check = [&]() -> Result<> {
