@@ -93,7 +93,7 @@ TEST(BadInput, WhereASiteBoundsSubmissionsAMillionJobsOfOneUserAreRefusedAtThatB
   Site site;
   Qos normal;
   normal.name = "normal";
-  normal.limits.max_submit_jobs_per_user = 1000;
+  normal.limits.max_submit_per_user = 1000;
   site.qos.push_back(normal);
   TestCluster c(1, 4, 8 << 20, site);
   Result<JobId> all = c.TrySubmit(ArrayOf(1, 100'000));
