@@ -13,7 +13,7 @@ JobSpec JobOf(std::uint32_t uid, std::uint32_t tasks) {
   JobSpec spec = SmallJob(tasks);
   spec.user.uid = uid;
   spec.user.name = Cat("user", uid);
-  spec.time_limit_s = 600;
+  spec.time_limit_s = 3600;
   return spec;
 }
 
@@ -82,11 +82,12 @@ TEST(BadInput, AMillionJobsOfOneUserWaitAsRecordsAndOthersAreNotBehindThem) {
   for (std::uint32_t i = 0; i < kArrays; ++i) c.Submit(ArrayOf(1, kEach));
   EXPECT_EQ(c.state().live_by_association.begin()->second, std::int64_t{kEach} * kArrays);
   EXPECT_LT(c.state().jobs.size(), 5'000U) << "the others are numbers in their arrays";
-  c.Pass(301);  // the next recalculation of who has used how much
+  c.Pass(500);
   JobId other = c.Submit(JobOf(2, 1));
-  JobId first = *c.state().active.begin();
-  c.Finish(first);
-  EXPECT_EQ(c.StateOf(other), "STARTING") << "the first that is free is for who has used nothing";
+  c.Pass(301);  // the next recalculation of who has used how much
+  std::uint32_t ends = 0;
+  for (; c.StateOf(other) == "PENDING" && ends < 10; ++ends) c.Finish(*c.state().active.begin());
+  EXPECT_LE(ends, 2U) << "behind what was promised a start before it came, and behind no other";
 }
 
 TEST(BadInput, WhereASiteBoundsSubmissionsAMillionJobsOfOneUserAreRefusedAtThatBound) {
