@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Heterogeneous jobs: several requests, one job. Its components are submitted, started and ended together,
-// and have one outcome; turn_jobs.cc ends all where it ends one.
+// and have one outcome; turn_ends.cc ends all where it ends one.
 #include <algorithm>
 
 #include "scheduler/core/check_limits.h"
