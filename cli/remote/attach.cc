@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/os/fd.h"
+#include "cli/remote/job_wait.h"
 #include "cli/remote/subcommand.h"
 #include "slipway/v1/job.grpc.pb.h"
 
@@ -80,6 +81,17 @@ Result<> Tell(Cluster& cluster, const AttachOptions& options, int signal_number,
   return {};
 }
 
+// To the step, of several components to all of them; true: it went to one at least.
+bool TellAll(Cluster& cluster, const AttachOptions& options, int signal_number) {
+  bool told = Tell(cluster, options, signal_number, false).has_value();
+  for (std::uint64_t job : options.others) {
+    AttachOptions other = options;
+    other.job = job;
+    told = Tell(cluster, other, signal_number, false).has_value() || told;
+  }
+  return told;
+}
+
 // Signals do not travel on the stream: stdin that the ranks do not read may block it.
 void PassSignals(Cluster cluster, AttachOptions options) {
   sigset_t set = Set();
@@ -89,7 +101,7 @@ void PassSignals(Cluster cluster, AttachOptions options) {
     if (::sigwait(&set, &number) != 0) return;
     bool asks_for_end = number != SIGUSR1 && number != SIGUSR2;
     if (asks_for_end && ++ends > 2) FinishAttached(128 + number);
-    if (ends < 2 && Tell(cluster, options, number, false)) continue;
+    if (ends < 2 && TellAll(cluster, options, number)) continue;
     if (!asks_for_end) continue;
     // Asked twice, or nothing runs yet that could get a signal.
     if (auto ended = Tell(cluster, options, 0, options.owns_job);
@@ -100,7 +112,8 @@ void PassSignals(Cluster cluster, AttachOptions options) {
 
 class Output {
  public:
-  explicit Output(const AttachOptions& options) : options_(options), notices_(::isatty(2) == 1) {}
+  Output(const AttachOptions& options, std::string label_prefix)
+      : options_(options), notices_(::isatty(2) == 1), labeller_(std::move(label_prefix)) {}
 
   void Take(const v1::AttachOutput& message) {
     if (!message.data().empty()) {
@@ -131,6 +144,36 @@ class Output {
   LineLabeller labeller_;
 };
 
+// What the step says, until it has ended; its exit code.
+Result<int> Follow(Cluster& cluster, const AttachOptions& options, Input& input, std::string label_prefix) {
+  auto stub = v1::Jobs::NewStub(cluster.channel());
+  Output output(options, std::move(label_prefix));
+  v1::AttachOutput message;
+  TRY(cluster.Persist(
+      [&]() -> Result<> {
+        message.Clear();
+        grpc::ClientContext call;
+        TRY(cluster.Authorize(call));
+        auto stream = stub->Attach(&call);
+        v1::AttachInput first;
+        first.set_job_id(options.job);
+        first.set_step_id(options.step);
+        stream->Write(first);
+        input.Use(stream.get());
+        while (!message.ended() && stream->Read(&message)) output.Take(message);
+        input.Use(nullptr);
+        if (message.ended()) {
+          call.TryCancel();
+          return {};
+        }
+        TRY(cluster.Of(stream->Finish()));
+        return Fail(Code::kUnavailable, "the controller let go of job ", options.job);
+      },
+      kStreamPatience));
+  output.End(message);
+  return message.exit_code() < 0 || message.exit_code() > 255 ? kOwnFailure : message.exit_code();
+}
+
 }  // namespace
 
 std::string LineLabeller::Take(std::uint32_t rank, std::uint32_t stream, const std::string& data) {
@@ -139,7 +182,7 @@ std::string LineLabeller::Take(std::uint32_t rank, std::uint32_t stream, const s
   std::string text;
   std::size_t at = 0;
   for (std::size_t end; (end = line.find('\n', at)) != std::string::npos; at = end + 1)
-    text += Cat(rank, ": ", std::string_view(line).substr(at, end + 1 - at));
+    text += Cat(prefix_, rank, ": ", std::string_view(line).substr(at, end + 1 - at));
   line.erase(0, at);
   return text;
 }
@@ -147,7 +190,8 @@ std::string LineLabeller::Take(std::uint32_t rank, std::uint32_t stream, const s
 std::string LineLabeller::Flush(std::uint32_t stream) {
   std::string text;
   for (auto& [key, line] : partial_) {
-    if (key.first == stream && !line.empty()) text += Cat(key.second, ": ", std::exchange(line, {}), "\n");
+    if (key.first == stream && !line.empty())
+      text += Cat(prefix_, key.second, ": ", std::exchange(line, {}), "\n");
   }
   return text;
 }
@@ -162,32 +206,22 @@ Result<int> Attach(Cluster& cluster, const AttachOptions& options) {
   auto* input = new Input;
   std::thread(FeedStdin, std::ref(*input), options).detach();
   std::thread(PassSignals, cluster, options).detach();
-  auto stub = v1::Jobs::NewStub(cluster.channel());
-  Output output(options);
-  v1::AttachOutput message;
-  TRY(cluster.Persist(
-      [&]() -> Result<> {
-        message.Clear();
-        grpc::ClientContext call;
-        TRY(cluster.Authorize(call));
-        auto stream = stub->Attach(&call);
-        v1::AttachInput first;
-        first.set_job_id(options.job);
-        first.set_step_id(options.step);
-        stream->Write(first);
-        input->Use(stream.get());
-        while (!message.ended() && stream->Read(&message)) output.Take(message);
-        input->Use(nullptr);
-        if (message.ended()) {
-          call.TryCancel();
-          return {};
-        }
-        TRY(cluster.Of(stream->Finish()));
-        return Fail(Code::kUnavailable, "the controller let go of job ", options.job);
-      },
-      kStreamPatience));
-  output.End(message);
-  return message.exit_code() < 0 || message.exit_code() > 255 ? kOwnFailure : message.exit_code();
+  if (options.others.empty()) return Follow(cluster, options, *input, "");
+  std::vector<Result<int>> codes(options.others.size(), 0);
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < options.others.size(); ++i) {
+    AttachOptions other = options;
+    other.job = options.others[i];
+    threads.emplace_back([cluster, other, i, &codes]() mutable {
+      Input none;
+      codes[i] = Follow(cluster, other, none, Cat(i + 1, "."));
+    });
+  }
+  Result<int> first = Follow(cluster, options, *input, "0.");
+  for (std::thread& thread : threads) thread.join();
+  TRY(std::move(first));
+  for (Result<int>& code : codes) TRY(std::move(code));
+  return ExitCodeOf(TRY(WaitForEnd(cluster, options.job, {})));
 }
 
 void FinishAttached(int code) { ::_exit(code); }

@@ -5,6 +5,7 @@
 
 #include "base/text/units.h"
 #include "cli/remote/attach.h"
+#include "cli/remote/components.h"
 #include "cli/remote/image_upload.h"
 #include "cli/remote/job_options.h"
 #include "cli/remote/site_options.h"
@@ -21,7 +22,9 @@ Command Declare() {
       .examples = {{"slipway launch -N2 -n4 --image mpi.sif -- python3 hello.py", "four ranks on two nodes"},
                    {"slipway launch -n 16 -- ./solver",
                     "inside a batch script: a step of its job, in its image"},
-                   {"slipway launch -l -n 3 --image tiny -- hostname", "each line with its rank"}},
+                   {"slipway launch -l -n 3 --image tiny -- hostname", "each line with its rank"},
+                   {"slipway launch --image tiny -n1 ./server : -N2 -n8 ./worker",
+                    "two programs, started together as one job"}},
       .options = ResourceOptions(),
       .positionals = {{.name = "COMMAND", .arity = Positional::kOne},
                       {.name = "ARG", .arity = Positional::kMany}},
@@ -29,7 +32,11 @@ Command Declare() {
       .notes =
           "Ctrl-C is passed on to the ranks; a second one ends the step. The exit code is the step's: that "
           "of the\n"
-          "rank that failed first, 128 + N for signal N, 125 when slipway itself failed."};
+          "rank that failed first, 128 + N for signal N, 125 when slipway itself failed.\n"
+          "A ':' between two programs makes one job of both: they start at the same instant, each with an\n"
+          "MPI_COMM_WORLD of its own; input goes to the first. One that needs a ':' of its own gets it from "
+          "a "
+          "shell."};
   std::vector<Option> more = {
       {.name = "env",
        .type = Option::kList,
@@ -117,21 +124,34 @@ std::string NameOf(const Parsed& options) {
   return options.Value("job-name", command.substr(command.rfind('/') + 1));
 }
 
-Result<AttachOptions> StartJob(Cluster& cluster, const Parsed& options, const v1::Resources& resources,
-                               const v1::Program& program) {
-  v1::SubmitRequest request;
-  v1::JobSpec& spec = *request.mutable_spec();
+// One component of the job; most jobs have but one.
+Result<v1::JobSpec> SpecOf(const Parsed& options) {
+  v1::JobSpec spec;
   spec.set_name(NameOf(options));
-  *spec.mutable_resources() = resources;
-  *spec.mutable_program() = program;
+  *spec.mutable_resources() = TRY(ResourcesOf(options));
+  *spec.mutable_program() = TRY(ProgramOf(options, false));
   spec.set_interactive(true);
   TRY(ReadSiteJob(options, spec));
-  spec.set_image(TRY(ImageReference(cluster, options.Value("image"))));
+  if (options.Has("image")) return spec;
+  return Fail(Code::kInvalidArgument, "slipway launch: no image; give --image FILE, DIR or NAME");
+}
+
+Result<AttachOptions> StartJob(Cluster& cluster, const std::vector<Parsed>& components,
+                               std::vector<v1::JobSpec> specs) {
+  v1::SubmitRequest request;
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    specs[i].set_image(TRY(ImageReference(cluster, components[i].Value("image"))));
+    if (i > 0) specs[i].mutable_program()->set_interactive_stdin(false);  // the first one's
+    *(i == 0 ? request.mutable_spec() : request.add_components()) = std::move(specs[i]);
+  }
   request.set_request_id(NewRequestId());
   auto reply = TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::Submit, request));
   for (const std::string& warning : reply.warnings())
     PrintError(Error{Code::kOk, 0, Cat("slipway: warning: ", warning)});
-  return AttachOptions{.job = reply.job_id(), .step = 0, .owns_job = true, .label = options.Has("label")};
+  AttachOptions attach{
+      .job = reply.job_id(), .step = 0, .owns_job = true, .label = components[0].Has("label")};
+  for (std::size_t i = 1; i < specs.size(); ++i) attach.others.push_back(reply.job_id() + i);
+  return attach;
 }
 
 Result<AttachOptions> StartStep(Cluster& cluster, const Parsed& options, std::uint64_t job,
@@ -146,34 +166,60 @@ Result<AttachOptions> StartStep(Cluster& cluster, const Parsed& options, std::ui
   return AttachOptions{.job = job, .step = reply.step_id(), .owns_job = false, .label = options.Has("label")};
 }
 
-Result<int> Run(const Parsed& options) {
-  const char* allocation = ::getenv("SLIPWAY_JOB_ID");
-  bool inside = allocation != nullptr && allocation[0] != '\0';
-  auto resources = ResourcesOf(options);
-  if (!resources) return UsageExit(resources.error());
-  auto program = ProgramOf(options, inside);
-  if (!program) return UsageExit(program.error());
-  if (!inside && !options.Has("image"))
-    return UsageExit(
-        Error{Code::kInvalidArgument, 0, "slipway launch: no image; give --image FILE, DIR or NAME"});
+// The job whose step it is: that of --het-group, or the one this runs in.
+Result<std::uint64_t> Allocation(const Parsed& options) {
   std::string group = options.Value("het-group");
   if (group.find_first_of(",-") != std::string::npos)
-    return UsageExit(Error{Code::kInvalidArgument, 0,
-                           "slipway launch: a step runs in one component: ranks of several cannot share an "
-                           "MPI_COMM_WORLD yet; launch once for each --het-group"});
+    return Fail(Code::kInvalidArgument,
+                "slipway launch: a step runs in one component: ranks of several cannot share an "
+                "MPI_COMM_WORLD yet; launch once for each --het-group");
   std::string variable = group.empty() ? "SLIPWAY_JOB_ID" : Cat("SLIPWAY_JOB_ID_HET_GROUP_", group);
-  if (!group.empty()) allocation = ::getenv(variable.c_str());
-  if (!group.empty() && allocation == nullptr)
-    return UsageExit(Error{Code::kInvalidArgument, 0,
-                           Cat("slipway launch: --het-group=", group,
-                               ": this is not inside a heterogeneous job that has such a component")});
+  const char* job = ::getenv(variable.c_str());
+  if (job == nullptr)
+    return Fail(Code::kInvalidArgument, "slipway launch: --het-group=", group,
+                ": this is not inside a heterogeneous job that has such a component");
+  return TRY_CONTEXT(ParseNumber(job, 1, UINT64_MAX), variable);
+}
+
+Result<int> RunStep(const Parsed& options) {
+  auto resources = ResourcesOf(options);
+  if (!resources) return UsageExit(resources.error());
+  auto program = ProgramOf(options, true);
+  if (!program) return UsageExit(program.error());
+  auto job = Allocation(options);
+  if (!job) return UsageExit(job.error());
   BlockAttachSignals();
-  Cluster cluster = TRY(inside && !options.Has("image") ? Cluster::ForSteps(options) : Cluster::Of(options));
-  AttachOptions attached =
-      inside ? TRY(StartStep(cluster, options, TRY_CONTEXT(ParseNumber(allocation, 1, UINT64_MAX), variable),
-                             *resources, *program))
-             : TRY(StartJob(cluster, options, *resources, *program));
+  Cluster cluster = TRY(options.Has("image") ? Cluster::Of(options) : Cluster::ForSteps(options));
+  AttachOptions attached = TRY(StartStep(cluster, options, *job, *resources, *program));
   FinishAttached(TRY(Attach(cluster, attached)));
+}
+
+Result<int> RunJob(const std::vector<Parsed>& components) {
+  std::vector<v1::JobSpec> specs;
+  for (const Parsed& options : components) {
+    auto spec = SpecOf(options);
+    if (!spec) return UsageExit(spec.error());
+    specs.push_back(std::move(*spec));
+    if (!options.Has("het-group")) continue;
+    if (auto job = Allocation(options); !job) return UsageExit(job.error());
+  }
+  BlockAttachSignals();
+  Cluster cluster = TRY(Cluster::Of(components.front()));
+  AttachOptions attached = TRY(StartJob(cluster, components, std::move(specs)));
+  FinishAttached(TRY(Attach(cluster, attached)));
+}
+
+Result<int> Run(const Parsed& options) {
+  const char* allocation = ::getenv("SLIPWAY_JOB_ID");
+  const bool inside = allocation != nullptr && allocation[0] != '\0';
+  auto components = ProgramsGiven(Declare(), options);
+  if (!components) return UsageExit(components.error());
+  if (!inside) return RunJob(*components);
+  if (components->size() > 1)
+    return UsageExit(Error{Code::kInvalidArgument, 0,
+                           "slipway launch: ':' makes a job of several programs, and this is inside one: "
+                           "launch once for each --het-group, in the background"});
+  return RunStep(options);
 }
 
 // A refusal after threads have started must end the process at once, too.

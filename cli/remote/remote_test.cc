@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "cli/remote/attach.h"
+#include "cli/remote/components.h"
 #include "cli/remote/job_options.h"
 #include "cli/remote/job_wait.h"
 #include "cli/remote/subcommand.h"
@@ -53,6 +54,50 @@ TEST(Begin, IsADelayOrAMoment) {
   EXPECT_FALSE(ParseMoment("tomorrow-ish", 0, "--begin"));
   std::int64_t now = 1'700'000'000'000;
   EXPECT_GE(*ParseMoment("00:00", now, "--begin"), now - 60'000);
+}
+
+Command LaunchLike() {
+  return {.name = "slipway launch",
+          .options = ResourceOptions(),
+          .positionals = {{.name = "COMMAND", .arity = Positional::kOne},
+                          {.name = "ARG", .arity = Positional::kMany}},
+          .stop_at_first_positional = true};
+}
+
+Result<std::vector<Parsed>> Programs(const std::vector<std::string>& words) {
+  return ProgramsGiven(LaunchLike(), *ParseOptions(LaunchLike(), words));
+}
+
+TEST(Components, AColonBetweenProgramsMakesThemComponentsOfOneJob) {
+  auto all =
+      Programs({"-n1", "--image=x", "-t5", "--", "a", "-v", ":", "-N2", "--image", "y", "b", ":", "c"});
+  ASSERT_TRUE(all) << all.error().message;
+  ASSERT_EQ(all->size(), 3U);
+  EXPECT_THAT((*all)[0].positionals(), ElementsAre("a", "-v"));
+  EXPECT_THAT((*all)[1].positionals(), ElementsAre("b"));
+  EXPECT_THAT((*all)[2].positionals(), ElementsAre("c"));
+  EXPECT_EQ((*all)[1].Value("image"), "y");
+  EXPECT_EQ((*all)[2].Value("image"), "y") << "from the one before";
+  EXPECT_EQ((*all)[2].Value("time"), "5");
+  EXPECT_FALSE((*all)[1].Has("ntasks")) << "resources are each one's own";
+}
+
+TEST(Components, AProgramsOwnLastColonIsItsOwnAndOneWithoutAProgramIsRefused) {
+  auto one = Programs({"-n1", "sh", "-c", ":"});
+  ASSERT_TRUE(one);
+  ASSERT_EQ(one->size(), 1U);
+  EXPECT_THAT(one->front().positionals(), ElementsAre("sh", "-c", ":"));
+  auto none = Programs({"-n1", "a", ":", "-n2", ":", "b"});
+  ASSERT_FALSE(none);
+  EXPECT_THAT(none.error().message, HasSubstr("component 1: slipway launch: no COMMAND given"));
+  EXPECT_THAT(Programs({"a", ":", "-z", "b"}).error().message, HasSubstr("unknown option '-z'"));
+  EXPECT_FALSE(Programs({"a", ":", "--help"}));
+}
+
+TEST(Label, NamesTheComponentToo) {
+  LineLabeller labeller("1.");
+  EXPECT_EQ(labeller.Take(3, 1, "a\nb"), "1.3: a\n");
+  EXPECT_EQ(labeller.Flush(1), "1.3: b\n");
 }
 
 TEST(Label, StandsBeforeWholeLinesOnly) {

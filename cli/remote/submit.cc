@@ -13,6 +13,7 @@
 #include "base/os/fd.h"
 #include "base/text/units.h"
 #include "cli/remote/cluster.h"
+#include "cli/remote/components.h"
 #include "cli/remote/image_upload.h"
 #include "cli/remote/job_options.h"
 #include "cli/remote/job_wait.h"
@@ -176,22 +177,6 @@ void Show(const Parsed& options, const v1::SubmitReply& reply) {
   }
 }
 
-using Words = std::vector<std::string>;
-
-// What a component has from the one before it unless it says otherwise.
-constexpr std::string_view kPassedOn[] = {
-    "account", "begin",     "bind",   "chdir", "comment", "context",    "deadline",    "dependency",
-    "error",   "export",    "hold",   "image", "input",   "job-name",   "mpi",         "nice",
-    "lease",   "open-mode", "output", "qos",   "requeue", "no-requeue", "reservation", "time"};
-
-std::vector<Words> SplitComponents(const Words& words) {
-  std::vector<Words> components(1);
-  for (const std::string& word : words) {
-    word == kComponentMark ? void(components.emplace_back()) : components.back().push_back(word);
-  }
-  return components;
-}
-
 // `-N1 : -N4 job.sh`: a ':' where the script would be ends a component's options.
 Result<std::vector<Parsed>> ComponentsGiven(const Parsed& given) {
   Command command = Declare();
@@ -203,19 +188,9 @@ Result<std::vector<Parsed>> ComponentsGiven(const Parsed& given) {
   return components;
 }
 
-// The words of the options that `command` knows, without what follows them.
-Words OptionWords(const Command& command, const Parsed& parsed) {
-  Words words = CommandLineWords(command, parsed);
-  words.erase(std::ranges::find(words, "--"), words.end());
-  return words;
-}
-
 // Of each component the script's own lines come first, so that the command line's words win.
 Result<std::vector<Parsed>> WithDirectives(const std::vector<Parsed>& given, const Source& source) {
-  Command command = Declare(), passed = command;
-  std::erase_if(passed.options, [](const Option& option) {
-    return std::ranges::find(kPassedOn, option.name) == std::end(kPassedOn);
-  });
+  const Command command = Declare(), passed = WhatIsPassedOn(command);
   const std::vector<Words> lines = SplitComponents(TRY(ReadDirectives(command, source.text, source.label)));
   const std::size_t count = std::max(lines.size(), given.size());
   std::vector<Parsed> components;
@@ -245,7 +220,8 @@ Result<int> Run(const Parsed& given) {
   for (const Parsed& component : *components) {
     auto spec = SpecOf(component, *source);
     if (!spec) return UsageExit(spec.error());
-    if (!specs.empty()) spec->clear_dependency();  // the whole job's, given with the first
+    // The whole job's, given with the first; another one than that is refused by the controller.
+    if (!specs.empty() && spec->dependency() == specs.front().dependency()) spec->clear_dependency();
     specs.push_back(std::move(*spec));
   }
   const Parsed* options = &components->front();

@@ -69,7 +69,8 @@ Result<std::uint64_t> Growth::Await(std::uint64_t at) {
   return seen_;
 }
 
-std::unique_ptr<squashfs::ByteSource> GrowingFile(int fd, std::uint64_t size, std::shared_ptr<Growth> growth) {
+std::unique_ptr<squashfs::ByteSource> GrowingFile(int fd, std::uint64_t size,
+                                                  std::shared_ptr<Growth> growth) {
   return std::make_unique<GrowingSource>(fd, size, std::move(growth));
 }
 

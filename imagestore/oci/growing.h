@@ -16,8 +16,8 @@ class Growth {
  public:
   static Result<std::shared_ptr<Growth>> Make();
 
-  // For whoever brings the file, one thread, from its first byte to its last. `bytes` are there now; fewer than
-  // before: it came anew from the start, and what has been read of it is worth nothing. Never waits.
+  // For whoever brings the file, one thread, from its first byte to its last. `bytes` are there now; fewer
+  // than before: it came anew from the start, and what has been read of it is worth nothing. Never waits.
   void Tell(std::uint64_t bytes);
   void Fail();
   bool restarted() const { return restarted_; }
@@ -25,16 +25,16 @@ class Growth {
   void Done() { done_ = true; }
   bool done() const { return done_; }
 
-  // For whoever reads, one at a time, also in a process forked before the first Tell: waits until there is more
-  // than `at` and says how much there is. kUnavailable after Fail and after a restart.
+  // For whoever reads, one at a time, also in a process forked before the first Tell: waits until there is
+  // more than `at` and says how much there is. kUnavailable after Fail and after a restart.
   Result<std::uint64_t> Await(std::uint64_t at);
 
  private:
   explicit Growth(UniqueFd event) : event_(std::move(event)) {}
   void Add(std::uint64_t number);
-  UniqueFd event_;                                // sums up what Tell adds; a wait takes it out
-  std::uint64_t told_ = 0, seen_ = 0;             // the first is the bringer's, the second the reader's
-  bool broken_ = false;                           // the reader's
+  UniqueFd event_;                     // sums up what Tell adds; a wait takes it out
+  std::uint64_t told_ = 0, seen_ = 0;  // the first is the bringer's, the second the reader's
+  bool broken_ = false;                // the reader's
   std::atomic<bool> restarted_ = false, done_ = false;
 };
 

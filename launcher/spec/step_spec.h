@@ -90,7 +90,7 @@ struct StepSpec {
   // Not empty: in the place of the step's own and the node's.
   std::string job_tmp, job_shm;
   std::uint32_t folder_timeout_s = 30;  // its folders have to answer within; see FolderProbe
-  std::string topology;  // of an MPI step's node: hwloc's XML; empty: stepd looks for itself
+  std::string topology;                 // of an MPI step's node: hwloc's XML; empty: stepd looks for itself
 };
 void Fields(auto& archive, IsA<StepSpec> auto& v) {
   archive(v.version, v.step, v.cluster, v.job_name, v.user, v.home, v.shell, v.uid, v.gid, v.nodes,

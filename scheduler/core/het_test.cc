@@ -154,6 +154,44 @@ TEST_F(HetTest, AnArrayIsRefused) {
   EXPECT_FALSE(TrySubmit({SmallJob(1), array}));
 }
 
+TEST_F(HetTest, SwitchesAndAMinimalTimeAndLaterDependenciesAreRefusedByName) {
+  JobSpec switches = WideJob(1, 1), shorter = SmallJob(1), depends = SmallJob(1);
+  switches.resources.switches = 1;
+  shorter.time_limit_s = 100;
+  shorter.time_min_s = 10;
+  JobId before = cluster.Submit(SmallJob(1));
+  depends.dependencies = {{DependencyKind::kAfterOk, before, 0}};
+  const std::pair<JobSpec, std::string> kRefused[] = {
+      {switches, "--switches"}, {shorter, "--time-min"}, {depends, "dependencies belong to the whole job"}};
+  for (const auto& [component, names] : kRefused) {
+    Result<JobId> refused = TrySubmit({SmallJob(1), component});
+    ASSERT_FALSE(refused) << names;
+    EXPECT_NE(refused.error().message.find(names), std::string::npos) << refused.error().message;
+  }
+}
+
+TEST_F(HetTest, SuspendingOneComponentSuspendsAllAndResumingOneResumesAll) {
+  JobId leader = Submit({LaunchJob(1, 4), LaunchJob(1, 4)}), second = Next(leader);
+  const std::string node1 = cluster.Of(leader).nodes.front().node,
+                    node2 = cluster.Of(second).nodes.front().node;
+  cluster.Started(cluster.PrimaryOf(leader), node1);
+  cluster.Do(SuspendJob{{1}, second, {0, true}, true});
+  EXPECT_FALSE(cluster.answer) << "the other's program is being started";
+  EXPECT_FALSE(cluster.Of(leader).suspended() || cluster.Of(second).suspended());
+  cluster.Started(cluster.PrimaryOf(second), node2);
+  cluster.Do(SuspendJob{{1}, second, {0, true}, true});
+  ASSERT_TRUE(cluster.answer) << cluster.answer.error().message;
+  EXPECT_TRUE(cluster.Of(leader).suspended() && cluster.Of(second).suspended());
+  EXPECT_EQ(cluster.Sent(node1, Cat("SuspendStep ", leader.value)), 1U);
+  EXPECT_EQ(cluster.Sent(node2, Cat("SuspendStep ", second.value)), 1U);
+  cluster.Restart();
+  cluster.Register(node1, "boot-1", {cluster.PrimaryOf(leader)});
+  cluster.Register(node2, "boot-1", {cluster.PrimaryOf(second)});
+  cluster.Do(SuspendJob{{1}, leader, {0, true}, false});
+  ASSERT_TRUE(cluster.answer) << cluster.answer.error().message;
+  EXPECT_FALSE(cluster.Of(leader).suspended() || cluster.Of(second).suspended());
+}
+
 TEST_F(HetTest, StepsFindTheComponentsInTheirEnvironment) {
   JobId leader = Submit({SmallJob(2), SmallJob(3)});
   const Job& job = cluster.Of(leader);

@@ -81,6 +81,8 @@ struct ClientToken {
   auto operator<=>(const ClientToken&) const = default;
 };
 
+inline constexpr std::size_t kHetComponentsMax = 128;  // of a heterogeneous job; more are refused
+
 // The caller has been authenticated and the image resolved: spec.user and the digest are true.
 struct SubmitJob {  // → JobAccepted
   ClientToken client;

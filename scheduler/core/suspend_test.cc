@@ -157,6 +157,46 @@ TEST(PreemptSuspend, AWholeNodeCannotBeLentItsJobRunsAgain) {
   EXPECT_TRUE(c.Of(victim).requeue_wanted);
 }
 
+Site LendersAndOthers() {
+  Site site;
+  site.qos = {{.name = "urgent", .preempts = {"idle", "other"}},
+              {.name = "idle", .preempt = PreemptMode::kSuspend},
+              {.name = "other", .preempt = PreemptMode::kRequeue, .preempt_grace_s = 30}};
+  return site;
+}
+
+// slipway-sim chaos, seed 31765: of two victims one stood still at once and the other was given its grace;
+// when that was over the cores of the first were no longer lent for long enough, and the start that had been
+// promised was put off by the very preemption that was to make it earlier.
+TEST(PreemptSuspend, NobodyStandsStillForOneWhoHasToWaitForAnotherVictim) {
+  TestCluster c(1, 4, 8 << 20, LendersAndOthers());
+  JobId idle = Running(c, JobOf("idle", 2)), other = Running(c, JobOf("other", 2));
+  JobId urgent = c.Submit(JobOf("urgent", 4));
+  EXPECT_FALSE(c.Of(idle).suspended()) << "nobody would have its cores for now";
+  EXPECT_EQ(c.Of(idle).preempted_by, urgent);
+  EXPECT_EQ(c.Of(other).preempted_by, urgent);
+  auto planned = c.controller().PlannedStartOf(urgent);
+  ASSERT_TRUE(planned);
+  EXPECT_LE(planned->at, c.now.PlusSeconds(30 + 60)) << "when both are gone";
+  c.Pass(30);
+  for (JobId victim : {idle, other}) {
+    c.Ended(c.PrimaryOf(victim), "n1", 143, EndReason::kKilled);
+    c.ReleaseAll(victim);
+  }
+  EXPECT_EQ(c.StateOf(urgent), "STARTING");
+}
+
+TEST(PreemptSuspend, WhereThoseWhoLendAreEnoughTheOthersStayAndItStartsAtOnce) {
+  TestCluster c(1, 6, 8 << 20, LendersAndOthers());
+  JobId dear = Running(c, JobOf("idle", 3));
+  c.Pass(100);
+  JobId other = Running(c, JobOf("other", 2)), cheap = Running(c, JobOf("idle", 1));
+  JobId urgent = c.Submit(JobOf("urgent", 3, 600));
+  EXPECT_EQ(c.StateOf(urgent), "STARTING");
+  EXPECT_TRUE(c.Of(dear).suspended());
+  EXPECT_FALSE(c.Of(other).preempted_by || c.Of(cheap).suspended()) << "no work is lost";
+}
+
 TEST(PreemptSuspend, AVictimThatIsCancelledMeanwhileGivesNothingBackTwice) {
   TestCluster c(1, 4, 8 << 20, TwoQos(PreemptMode::kSuspend));
   JobId idle = Running(c, JobOf("idle", 4));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Heterogeneous jobs: several requests, one job. Its components are submitted, started and ended together,
-// and have one outcome; turn_jobs.cc ends all where it ends one.
+// and have one outcome; turn_ends.cc ends all where it ends one.
 #include <algorithm>
 
 #include "scheduler/core/check_limits.h"
@@ -9,8 +9,6 @@
 
 namespace slipway::scheduler {
 namespace {
-
-constexpr std::size_t kComponentsMax = 128;
 
 template <class... Why>
 Failure Refuse(const Why&... why) {
@@ -46,7 +44,7 @@ Result<std::vector<JobSpec>> Controller::Turn::CompleteComponents(const SubmitJo
   TRY(CheckLease(input.lease_s));
   std::vector<JobSpec> components{input.spec};
   for (const JobSpec& other : input.others) components.push_back(WithTheFirsts(other, input.spec));
-  if (components.size() > kComponentsMax) return Refuse("more than ", kComponentsMax, " components");
+  if (components.size() > kHetComponentsMax) return Refuse("more than ", kHetComponentsMax, " components");
   for (std::size_t i = 0; i < components.size(); ++i) {
     JobSpec& spec = components[i];
     auto check = [&]() -> Result<> {

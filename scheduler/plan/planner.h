@@ -87,7 +87,8 @@ class Planner {
   // Of the running jobs (in order: the ones to be given up first) those that have to go so that the waiting
   // job fits now, beside all promises but its own and those of the jobs in `planned`. None: these promises
   // alone are in its way. nullopt: not even with all of them gone, or a limit is in its way. One that could
-  // end later only at the cost of a promise does not lend.
+  // end later only at the cost of a promise does not lend, and either all of them lend, so that it starts at
+  // once, or none does.
   std::optional<std::vector<Victim>> VictimsFor(JobNumber job, const std::vector<Victim>& running,
                                                 const std::vector<JobNumber>& planned) const;
   // It waits like others again.
@@ -215,6 +216,9 @@ class Planner {
   static Vec LentOf(const Vec& what);  // what of it can be lent: cores and the share of the node
   void TakeOrGiveLent(Cluster& cluster, const Job& job, bool take) const;
   bool EndLater(Cluster& cluster, const Job& job, Instant until) const;
+  // Of VictimsFor: some of them may lend and others not.
+  std::optional<std::vector<Victim>> VictimsAmong(const Job& job, std::vector<Victim> running,
+                                                  const std::vector<JobNumber>& planned) const;
   LimitSet SetOfLimits(std::vector<std::uint32_t> limits);
   std::optional<std::uint32_t> FirstReached(LimitSet set, const Request& request) const;
   bool LimitsAllow(LimitSet set, const Request& request) const {

@@ -11,10 +11,28 @@ namespace slipway::plan {
 std::optional<std::vector<Victim>> Planner::VictimsFor(JobNumber id, const std::vector<Victim>& candidates,
                                                        const std::vector<JobNumber>& planned) const {
   const Job& job = jobs_.at(id);
+  if (job.state == JobState::kRunning ||
+      (GangOf(id) == nullptr && !LimitsAllow(job.limits, queue_.shape(job.shape).request)))
+    return std::nullopt;
+  auto needed = VictimsAmong(job, candidates, planned);
+  if (!needed || std::ranges::all_of(*needed, &Victim::lends) ||
+      std::ranges::none_of(*needed, &Victim::lends))
+    return needed;
+  // Cores are lent to one that starts now: who waits for others to go has nothing of them yet.
+  std::vector<Victim> some = candidates;
+  std::erase_if(some, [](const Victim& victim) { return !victim.lends; });
+  auto enough = VictimsAmong(job, some, planned);
+  if (enough && std::ranges::all_of(*enough, &Victim::lends)) return enough;
+  some = candidates;
+  for (Victim& victim : some) victim.lends = false;
+  return VictimsAmong(job, some, planned);
+}
+
+std::optional<std::vector<Victim>> Planner::VictimsAmong(const Job& job, std::vector<Victim> running,
+                                                         const std::vector<JobNumber>& planned) const {
+  const JobNumber id = job.entry.job;
   const Request& request = queue_.shape(job.shape).request;
   const Gang* gang = GangOf(id);
-  if (job.state == JobState::kRunning || (gang == nullptr && !LimitsAllow(job.limits, request)))
-    return std::nullopt;
   Cluster trial = cluster_;
   const Gang alone{id};
   const Gang& own = gang == nullptr ? alone : *gang;
@@ -35,7 +53,6 @@ std::optional<std::vector<Victim>> Planner::VictimsFor(JobNumber id, const std::
     CHECK(other.state == JobState::kRunning);
     victim.lends ? TakeOrGiveLent(trial, other, back) : TakeOrGive(trial, other, Use::kRunning, back);
   };
-  std::vector<Victim> running = candidates;
   for (Victim& victim : running)
     victim.lends = victim.lends && EndLater(trial, jobs_.at(victim.job), After(trial.now(), job.length));
   for (const Victim& victim : running) put(victim, false);

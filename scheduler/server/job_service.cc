@@ -225,29 +225,28 @@ class JobService final : public v1::Jobs::CallbackService {
     auto* reactor = call->DefaultReactor();
     auto by = Authenticate(*call, *request);
     if (!by) return Refuse(reactor, by.error());
-    if (context_.hooks.any() && request->components_size() > 0)
-      return Refuse(reactor, Error{Code::kFailedPrecondition, 0,
-                                   "this site's submission hooks see one request at a time: it takes no "
-                                   "heterogeneous jobs"});
     if (!context_.hooks.any()) {
       Enter(reactor, reply, Prepare(*by, *request), request->spec().lease_s());
       return reactor;
     }
     auto user = LookUpUser(by->uid);
     if (!user) return Refuse(reactor, user.error());
-    v1::HookQuestion question;
-    question.set_user(user->name);
-    question.set_uid(by->uid);
-    question.set_admin(by->admin);
-    *question.mutable_spec() = request->spec();
-    context_.hooks.Ask(std::move(question),
-                       [this, reactor, reply, by = *by, request](Result<v1::JobSpec> spec) {
-                         if (!spec) return reactor->Finish(ToStatus(spec.error()));
-                         v1::SubmitRequest changed;
-                         *changed.mutable_spec() = std::move(*spec);
-                         changed.set_request_id(request->request_id());
-                         Enter(reactor, reply, Prepare(by, changed), changed.spec().lease_s());
-                       });
+    std::vector<v1::HookQuestion> questions(1 + static_cast<std::size_t>(request->components_size()));
+    for (std::size_t i = 0; i < questions.size(); ++i) {
+      questions[i].set_user(user->name);
+      questions[i].set_uid(by->uid);
+      questions[i].set_admin(by->admin);
+      *questions[i].mutable_spec() = i == 0 ? request->spec() : request->components(static_cast<int>(i) - 1);
+    }
+    context_.hooks.Ask(std::move(questions), [this, reactor, reply, by = *by,
+                                              request](Result<std::vector<v1::JobSpec>> specs) {
+      if (!specs) return reactor->Finish(ToStatus(specs.error()));
+      v1::SubmitRequest changed;
+      changed.set_request_id(request->request_id());
+      for (std::size_t i = 0; i < specs->size(); ++i)
+        *(i == 0 ? changed.mutable_spec() : changed.add_components()) = std::move((*specs)[i]);
+      Enter(reactor, reply, Prepare(by, changed), changed.spec().lease_s());
+    });
     return reactor;
   }
 
@@ -428,6 +427,9 @@ class JobService final : public v1::Jobs::CallbackService {
       return Fail(Code::kPermissionDenied, "a negative nice is for administrators");
     if (!by.admin && request.spec().priority() > 0)
       return Fail(Code::kPermissionDenied, "raising the priority is for administrators");
+    if (static_cast<std::size_t>(request.components_size()) >= kHetComponentsMax)
+      return Fail(Code::kInvalidArgument, "a heterogeneous job: more than ", kHetComponentsMax,
+                  " components");
     if (request.request_id().size() > 64) return Fail(Code::kInvalidArgument, "request_id: at most 64 bytes");
     return by;
   }

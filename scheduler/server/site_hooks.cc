@@ -97,17 +97,31 @@ SiteHooks::SiteHooks(HookRules rules) : rules_(std::move(rules)) {
   for (std::size_t i = 0; i < kThreads; ++i) workers_.push_back(std::make_unique<Worker>());
 }
 
-void SiteHooks::Ask(v1::HookQuestion question, Done done) {
+void SiteHooks::Ask(std::vector<v1::HookQuestion> questions, Done done) {
   if (waiting_.fetch_add(1) >= kWaitingMax) {
     --waiting_;
     return done(Fail(Code::kUnavailable, "too many submissions wait for the site's programs; try again"));
   }
   workers_[next_.fetch_add(1) % workers_.size()]->Post(
-      [this, question = std::move(question), done = std::move(done)] {
-        Result<v1::JobSpec> answer = Run(question);
+      [this, questions = std::move(questions), done = std::move(done)] {
+        Result<std::vector<v1::JobSpec>> answer = RunAll(questions);
         --waiting_;
         done(std::move(answer));
       });
+}
+
+Result<std::vector<v1::JobSpec>> SiteHooks::RunAll(std::vector<v1::HookQuestion> questions) const {
+  std::vector<v1::JobSpec> specs;
+  for (std::size_t i = 0; i < questions.size(); ++i) {
+    if (questions.size() > 1) {
+      questions[i].set_component(static_cast<std::uint32_t>(i));
+      questions[i].set_components(static_cast<std::uint32_t>(questions.size()));
+    }
+    auto spec = Run(std::move(questions[i]));
+    if (!spec && questions.size() > 1) return Failure(std::move(spec).error().Context(Cat("component ", i)));
+    specs.push_back(TRY(std::move(spec)));
+  }
+  return specs;
 }
 
 Result<v1::HookAnswer> SiteHooks::RunOne(const std::string& program, const v1::HookQuestion& question) const {

@@ -36,12 +36,14 @@ class SiteHooks {
   explicit SiteHooks(HookRules rules);
   bool any() const { return !rules_.submit_filter.empty() || !rules_.priority.empty(); }
 
-  // Any thread. `done` is called once, on a thread of the hooks: with the submission as it is to be, or why
-  // it is refused. kUnavailable when too many wait already.
-  using Done = std::function<void(Result<v1::JobSpec>)>;
-  void Ask(v1::HookQuestion question, Done done);
+  // Any thread. One question, or of a heterogeneous job one for each component, in their order. `done` is
+  // called once, on a thread of the hooks: with the submission as it is to be, or why it is refused, as a
+  // whole and from the first component on that is. kUnavailable when too many wait already.
+  using Done = std::function<void(Result<std::vector<v1::JobSpec>>)>;
+  void Ask(std::vector<v1::HookQuestion> questions, Done done);
 
  private:
+  Result<std::vector<v1::JobSpec>> RunAll(std::vector<v1::HookQuestion> questions) const;
   Result<v1::JobSpec> Run(v1::HookQuestion question) const;
   Result<v1::HookAnswer> RunOne(const std::string& program, const v1::HookQuestion& question) const;
 

@@ -35,14 +35,22 @@ struct HooksTest : ::testing::Test {
     return path;
   }
   static Result<v1::JobSpec> Ask(HookRules rules) {
+    return TRY(AskAbout({"batch"}, std::move(rules))).front();
+  }
+  // A component in each of these partitions.
+  static Result<std::vector<v1::JobSpec>> AskAbout(const std::vector<std::string>& partitions,
+                                                   HookRules rules) {
     SiteHooks hooks(std::move(rules));
-    v1::HookQuestion question;
-    question.set_user("alice");
-    question.set_uid(20001);
-    question.mutable_spec()->set_name("work");
-    question.mutable_spec()->mutable_resources()->set_partition("batch");
-    std::promise<Result<v1::JobSpec>> answered;
-    hooks.Ask(std::move(question), [&](Result<v1::JobSpec> spec) { answered.set_value(std::move(spec)); });
+    std::vector<v1::HookQuestion> questions;
+    for (const std::string& partition : partitions) {
+      v1::HookQuestion& question = questions.emplace_back();
+      question.set_user("alice");
+      question.set_uid(20001);
+      question.mutable_spec()->set_name("work");
+      question.mutable_spec()->mutable_resources()->set_partition(partition);
+    }
+    std::promise<Result<std::vector<v1::JobSpec>>> answered;
+    hooks.Ask(std::move(questions), [&](auto specs) { answered.set_value(std::move(specs)); });
     return answered.get_future().get();
   }
 };
@@ -59,6 +67,21 @@ TEST_F(HooksTest, AFilterRefusesWithItsOwnWords) {
   auto spec = Ask({.submit_filter = Program("echo '{\"refuse\": \"name an account\"}'")});
   ASSERT_FALSE(spec.has_value());
   EXPECT_EQ(spec.error().message, "refused by the site: name an account");
+}
+
+TEST_F(HooksTest, EachComponentOfAHeterogeneousJobIsAskedAboutAndOneRefusalRefusesAll) {
+  std::string filter = Program("sed 's/.*\\(\"spec\".*\\),\"component.*/{\\1}/; s/\"batch\"/\"debug\"/'");
+  auto specs = AskAbout({"batch", "gpu", "batch"}, {.submit_filter = filter});
+  ASSERT_TRUE(specs.has_value()) << specs.error().message;
+  ASSERT_EQ(specs->size(), 3U);
+  EXPECT_EQ((*specs)[0].resources().partition(), "debug");
+  EXPECT_EQ((*specs)[1].resources().partition(), "gpu");
+  EXPECT_EQ((*specs)[2].resources().partition(), "debug");
+  std::string refuses = Program(
+      "if grep -q '\"component\":1,\"components\":2'; then echo '{\"refuse\": \"no GPUs today\"}'; fi");
+  auto refused = AskAbout({"batch", "gpu"}, {.submit_filter = refuses});
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().message, "component 1: refused by the site: no GPUs today");
 }
 
 TEST_F(HooksTest, AFilterThatSaysNothingLetsItPass) {

@@ -29,6 +29,28 @@ class Heterogeneous(t.ClusterTest):
         self.assertIn("refused", printed)
         self.assertIn("none", printed)
 
+    def test_a_launch_of_two_programs_is_one_job_with_both_outputs_and_one_exit_code(self):
+        words = ("launch", "-l", "--image", "tiny", "-n1", "sh", "-c", "read line; echo got $line of $SLURM_HET_SIZE")
+        done = self.cluster(*words, ":", "-n2", "sh", "-c", "echo works in $SLIPWAY_JOB_ID", stdin="word\n")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        lines = sorted(done.stdout.splitlines())
+        self.assertEqual(lines[0], "0.0: got word of 2", done.stdout)
+        self.assertEqual([line[:13] for line in lines[1:]], ["1.0: works in", "1.1: works in"])
+        leader = int(lines[1].split()[-1]) - 1
+        first, second = self.components(leader)
+        self.assertEqual((first["start_ms"], first["het_size"]), (second["start_ms"], 2))
+        done = self.cluster("launch", "--image", "tiny", "-n1", "sleep", "600", ":", "-n1", "sh", "-c", "exit 7")
+        self.assertEqual(done.returncode, 7, "the first failure ends the other and is the job's\n" + done.stderr)
+
+    def test_what_a_launch_of_two_programs_cannot_be_is_refused_with_the_cure(self):
+        done = self.cluster("launch", "-n1", "true", ":", "-n1", "true", env={"SLIPWAY_JOB_ID": "1"})
+        self.assertEqual((done.returncode, len(done.stderr.splitlines())), (2, 1), done.stderr)
+        self.assertIn("--het-group", done.stderr)
+        done = self.cluster("launch", "--image", "tiny", "true", ":", "-n1")
+        self.assertIn("component 1", done.stderr)
+        done = self.cluster("submit", "--image", "tiny", "-n1", ":", "-n1", "-d", "singleton", "--wrap", "true")
+        self.assertIn("dependencies belong to the whole job", done.stderr)
+
     def test_who_cancels_a_component_cancels_all(self):
         job = self.cluster.submit("--image", "tiny", "-n1", ":", "-n1", "--wrap", "sleep 600")
         self.cluster.wait_state(job, "RUNNING")

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A site's policies as its users meet them: partitions, QOS, limits, accounts, preemption, and what `slipway why` says."""
+import os
 import unittest
 
 import slipway_testing as t
@@ -26,6 +27,17 @@ state = "inactive"
 [[node]]
 nodes = ["n2"]
 features = ["big"]
+[topology]
+kind = "tree"
+[[switch]]
+name = "leaf1"
+nodes = ["n1"]
+[[switch]]
+name = "leaf2"
+nodes = ["n2"]
+[[switch]]
+name = "root"
+switches = ["leaf1", "leaf2"]
 [[licence]]
 name = "solver"
 count = 1
@@ -94,6 +106,53 @@ class Policies(t.ClusterTest):
         self.refused("-t", "3h", says=["PartitionTimeLimit", "batch"])
         self.refused("-p", "closed", says=["closed"])
         self.refused("-p", "smal", says=["smal", "small", "batch"])
+
+    def test_of_several_partitions_a_job_runs_in_the_first_that_has_room(self):
+        first = self.running("-p", "small,batch", "-n", 8)
+        second = self.running("-p", "small,batch", "-n", 8)
+        seen = [(j["partition"], j["nodes"]) for j in map(self.cluster.job, (first, second))]
+        self.assertEqual(seen, [("small", ["n1"]), ("batch", ["n2"])])
+        waits = self.submit("-p", "small,batch", "-n", 8)
+        self.assertEqual(self.cluster.job(waits)["partition"], "small,batch", "it is in none yet")
+        self.refused("-p", "small,closd", says=["closd"])
+        self.cluster("cancel", first, check=0)
+        self.assertEqual(self.cluster.wait_state(waits, "RUNNING")["partition"], "small")
+
+    def test_a_wish_for_few_switches_is_kept_as_long_as_was_said(self):
+        left, right = (self.running("-N", 1, "-n", 5) for _ in range(2))
+        self.assertEqual({self.cluster.job(job)["nodes"][0] for job in (left, right)}, {"n1", "n2"})
+        near = self.submit("-n", 4, "--switches", "1@10m")
+        self.assertEqual(self.cluster.job(near)["state"], "PENDING", "three cores are free on each switch")
+        patient = self.running("-n", 4, "--switches", "1@1s")
+        self.assertEqual(self.cluster.job(patient)["nodes"], ["n1", "n2"], "it has waited for long enough")
+        self.cluster("cancel", patient, check=0)
+        self.cluster("cancel", left, check=0)
+        self.assertEqual(len(self.cluster.wait_state(near, "RUNNING")["nodes"]), 1)
+        self.refused("-N", 2, "--switches", 1, says=["1 switch"])
+
+    def test_a_suspended_job_stands_still_in_its_container_until_it_is_resumed(self):
+        ticks = self.home / "ticks"
+        ticks.touch()
+        os.chown(ticks, self.account.entry.pw_uid, self.account.entry.pw_gid)
+        job = self.submit("-t", "10m", wrap=f"while :; do echo . >> {ticks}; sleep 0.01; done")
+        t.wait_until("it works", lambda: ticks.stat().st_size > 10)
+        if t.ROOT:
+            self.assertIn("administrators", self.cluster("suspend", job).stderr)
+        self.assertEqual(self.admin("suspend", job).returncode, 0)
+        self.cluster.wait_state(job, "SUSPENDED")
+
+        def stands():
+            before = ticks.stat().st_size
+            other = self.submit("-n", 1, wrap="true")  # a whole job's life long
+            self.cluster.wait_end(other)
+            return ticks.stat().st_size == before
+        t.wait_until("its processes have stopped", stands)
+        stood_at = ticks.stat().st_size
+        self.assertEqual(sum(self.cluster.node(name)["cores_free"] for name in ("n1", "n2")), 15, "it keeps its core")
+        self.assertEqual(self.admin("resume", job).returncode, 0)
+        t.wait_until("it goes on", lambda: ticks.stat().st_size > stood_at)
+        self.assertEqual(self.cluster.job(job)["state"], "RUNNING")
+        self.assertIn("does not stand still", self.admin("resume", job).stderr)
 
     def test_features_and_licences_decide_where_and_when(self):
         job = self.running("-C", "big", "-L", "solver")

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// What else a start has to heed: views of one machine, limits, licences, images, who may be preempted; and
+// the policies' names.
+#include <gtest/gtest.h>
+
+#include "scheduler/plan/test_jobs.h"
+
+namespace slipway::plan {
+namespace {
+
+TEST(Views, WhatAJobTakesOfOneViewOfAMachineItTakesOfAll) {
+  Planner planner(MakePolicy("easy"));
+  NodeNumber node = planner.cluster().AddNode(Of(4));
+  NodeNumber view = planner.cluster().AddView(node);
+  NodeBits only(2);
+  only.Set(view);
+  std::uint32_t set = planner.cluster().AddSet(only);
+  planner.Reserve(node, Of(4), 100, 200);
+  planner.Reserve(view, Of(4), 0, 100);
+  planner.Reserve(view, Of(4), 200, kNever);
+  PlanJob inside = JobOf(1, 50, Of(3));
+  inside.request.where = set;
+  planner.Add(inside);
+  planner.Add(JobOf(2, 150, Of(3)));
+  planner.Add(JobOf(3, 90, Of(3)));
+  EXPECT_EQ(Started(planner.Pass()), std::vector<JobNumber>{3});
+  EXPECT_EQ(planner.PromiseOf(1)->start, 100);
+  planner.Remove(3);
+  planner.Advance(100);
+  EXPECT_EQ(Started(planner.Pass()), std::vector<JobNumber>{1});
+  EXPECT_EQ(planner.cluster().Free(view)[kCores], 1);
+  planner.Release(1, node);
+  EXPECT_EQ(planner.cluster().Free(view)[kCores], 4) << "the machine is meant, not the view";
+}
+
+TEST(Limits, AJobAtItsLimitLeavesTheWayToOthers) {
+  Planner planner(MakePolicy("easy"));
+  planner.cluster().AddNode(Of(8));
+  std::uint32_t one = planner.AddLimit({1, {}, 0, {}});
+  std::uint32_t cores = planner.AddLimit({-1, Of(3), 0, {}});
+  for (JobNumber id = 1; id <= 2; ++id) {
+    PlanJob job = JobOf(id, 10, Of(1));
+    job.limits = {one};
+    planner.Add(job);
+  }
+  for (JobNumber id = 3; id <= 4; ++id) {
+    PlanJob job = JobOf(id, 10, Of(2));
+    job.limits = {cores};
+    planner.Add(job);
+  }
+  EXPECT_EQ(Started(planner.Pass()), (std::vector<JobNumber>{1, 3}));
+  EXPECT_EQ(planner.WhyWaits(2), Waits::kLimit);
+  planner.Remove(1);
+  planner.Remove(3);
+  EXPECT_EQ(Started(planner.Pass()), (std::vector<JobNumber>{2, 4}));
+}
+
+TEST(Licences, AreInTheProfile) {
+  Planner planner(MakePolicy("easy"));
+  planner.cluster().AddNode(Of(8));
+  planner.cluster().SetLicences(Of(2));
+  for (JobNumber id = 1; id <= 3; ++id) {
+    PlanJob job = JobOf(id, 10, Of(1));
+    job.request.licences = Of(1);
+    planner.Add(job);
+  }
+  EXPECT_EQ(Started(planner.Pass()), (std::vector<JobNumber>{1, 2}));
+  EXPECT_EQ(planner.PromiseOf(3)->start, 10);
+}
+
+TEST(Placement, ImageLocalityWinsTies) {
+  Planner planner(MakePolicy("easy"));
+  for (int i = 0; i < 4; ++i) planner.cluster().AddNode(Of(1));
+  NodeBits have(4);
+  have.Set(2);
+  PlanJob job = JobOf(1, 10, Of(1), 2);
+  job.prefer = planner.cluster().AddSet(have);
+  planner.Add(job);
+  std::vector<PlanStart> starts = planner.Pass();
+  ASSERT_EQ(starts.size(), 1U);
+  EXPECT_EQ(starts[0].nodes, (Placement{{0, 0}, {2, 0}}));
+}
+
+TEST(Placement, ImageLocalityWinsTiesOfJobsThatGiveOnlyTasks) {
+  auto placed = [](std::uint32_t tasks, std::vector<std::int64_t> cores, std::vector<NodeNumber> have) {
+    Planner planner(MakePolicy("easy"));
+    for (std::int64_t one : cores) planner.cluster().AddNode(Of(one));
+    NodeBits bits(cores.size());
+    for (NodeNumber node : have) bits.Set(node);
+    PlanJob job = JobOf(1, 10, Vec());
+    job.request.task = Of(1);
+    job.request.tasks = tasks;
+    job.request.nodes_max = static_cast<std::uint32_t>(cores.size());
+    job.prefer = planner.cluster().AddSet(bits);
+    planner.Add(job);
+    std::vector<PlanStart> starts = planner.Pass();
+    return starts.empty() ? Placement() : starts[0].nodes;
+  };
+  EXPECT_EQ(placed(2, {4, 4, 4}, {2}), (Placement{{2, 2}})) << "one node that holds all";
+  EXPECT_EQ(placed(6, {4, 4, 4}, {1, 2}), (Placement{{1, 4}, {2, 2}})) << "several that are alike";
+  EXPECT_EQ(placed(6, {4, 4, 3}, {2}), (Placement{{0, 4}, {1, 2}})) << "it is a tie or it is nothing";
+  EXPECT_EQ(placed(2, {4, 4}, {}), (Placement{{0, 2}}));
+}
+
+// It would end later, and over what is promised behind it.
+TEST(Preemption, WhoWouldEndLaterAtTheCostOfAPromiseDoesNotLend) {
+  for (bool promised : {false, true}) {
+    Planner planner(MakePolicy("easy"));
+    planner.cluster().AddNode(Of(2));
+    planner.Add(JobOf(1, 10, Of(2)));
+    ASSERT_EQ(Started(planner.Pass()), (std::vector<JobNumber>{1}));
+    if (promised) planner.Add(JobOf(2, 10, Of(2)));
+    planner.Pass();
+    ASSERT_EQ(planner.PromiseOf(2).has_value(), promised);
+    planner.Add(JobOf(3, 5, Of(2)));
+    auto victims = planner.VictimsFor(3, {{1, true}}, {});
+    ASSERT_TRUE(victims.has_value() && victims->size() == 1);
+    EXPECT_EQ(victims->at(0).job, 1U);
+    EXPECT_EQ(victims->at(0).lends, !promised);
+  }
+}
+
+TEST(Policies, AreKnownByName) {
+  for (const std::string& name : PolicyNames()) {
+    ASSERT_NE(MakePolicy(name), nullptr) << name;
+    EXPECT_EQ(MakePolicy(name)->name(), name);
+  }
+  EXPECT_EQ(MakePolicy("easy:20")->rules().reservations, 20U);
+  for (const char* wrong : {"", "easyy", "easy:", "easy:0", "easy:x", "fcfs:3"})
+    EXPECT_EQ(MakePolicy(wrong), nullptr) << wrong;
+}
+
+}  // namespace
+}  // namespace slipway::plan
