@@ -37,7 +37,8 @@ Result<> Stepd::StartMpi() {
   if (!offers_pmix()) return {};
   auto dir = MakeTempDirectory(run_dir_, "pmix-");
   private_dir_ = dir ? *dir : TRY(MakeTempDirectory("/tmp", "slipway-pmix-"));
-  pmix_ = TRY(PmixServer::Start(loop_, private_dir_, spec_.nodes[spec_.node_index], spec_.uid, PmixEvents(), spec_.topology));
+  pmix_ = TRY(PmixServer::Start(loop_, private_dir_, spec_.nodes[spec_.node_index], spec_.uid, PmixEvents(),
+                                spec_.topology));
   MarkLap("pmix server");
   return {};
 }

@@ -63,7 +63,8 @@ LoadedTopology DiscoverTopology(const std::string& known) {
   unsigned (*version)();
   if (library == nullptr || !Find(library, "hwloc_topology_init", init) ||
       !Find(library, "hwloc_topology_load", load) || !Find(library, "hwloc_topology_set_xmlbuffer", read) ||
-      !Find(library, "hwloc_topology_set_flags", set_flags) || !Find(library, "hwloc_topology_destroy", destroy) ||
+      !Find(library, "hwloc_topology_set_flags", set_flags) ||
+      !Find(library, "hwloc_topology_destroy", destroy) ||
       !Find(library, "hwloc_topology_export_xmlbuffer", export_xml) ||
       !Find(library, "hwloc_free_xmlbuffer", free_xml) || !Find(library, "hwloc_get_api_version", version)) {
     return {};

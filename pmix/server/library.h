@@ -35,8 +35,8 @@ struct PmixLibrary {
 // Once a process; kFailedPrecondition says what is not installed.
 Result<const PmixLibrary*> LoadPmixLibrary();
 
-// The node's topology, found once here instead of once in every rank: that of `xml`, which was discovered on this node; where
-// that is empty or cannot be read it is discovered. Empty where hwloc cannot be had.
+// The node's topology, found once here instead of once in every rank: that of `xml`, which was discovered on
+// this node; where that is empty or cannot be read it is discovered. Empty where hwloc cannot be had.
 struct LoadedTopology {
   void* handle = nullptr;  // hwloc_topology_t, lives as long as the process
   std::string source;      // "hwloc:2.9.0", as PMIx names it

@@ -73,8 +73,9 @@ struct PmixCallbacks {
 
 class PmixServer {
  public:
-  // Loads and starts libpmix. `private_dir`: of the host, ours, 0700. `host`: the node's name. `topology`: the node's, as
-  // hwloc's XML; where it is empty it is discovered (1.4 ms, and more on machines with more processors).
+  // Loads and starts libpmix. `private_dir`: of the host, ours, 0700. `host`: the node's name. `topology`:
+  // the node's, as hwloc's XML; where it is empty it is discovered (1.4 ms, and more on machines with more
+  // processors).
   static Result<std::unique_ptr<PmixServer>> Start(Loop& loop, const std::string& private_dir,
                                                    const std::string& host, uid_t uid,
                                                    PmixCallbacks callbacks, const std::string& topology = {});
