@@ -5,9 +5,12 @@
 #include <poll.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+
 #include "base/crypto/crypto.h"
 #include "base/os/device_policy.h"
 #include "base/os/process.h"
+#include "base/text/text.h"
 
 namespace slipway {
 namespace {
@@ -21,10 +24,17 @@ Result<std::string> BasePath(const BrokerConf& conf) {
   return Cat(mount, own.substr(0, own.rfind('/')), "/slipway-", id);
 }
 
-// One by one: a controller that is not delegated must not take the others with it.
+// All that are here at once; one by one where that fails: none must take the others with it.
 void EnableControllers(const std::string& path) {
-  for (const CgroupController& controller : kCgroupControllers)
-    [[maybe_unused]] auto enabled = WriteInto(path + "/cgroup.subtree_control", Cat("+", controller.name));
+  std::vector<std::string> here = Split(Trim(ReadFile(path + "/cgroup.controllers").value_or("")), ' ');
+  std::vector<std::string> words;
+  for (const CgroupController& controller : kCgroupControllers) {
+    if (std::find(here.begin(), here.end(), controller.name) != here.end())
+      words.push_back(Cat("+", controller.name));
+  }
+  std::string control = path + "/cgroup.subtree_control";
+  if (words.empty() || WriteInto(control, Join(words, " "))) return;
+  for (const std::string& word : words) [[maybe_unused]] auto enabled = WriteInto(control, word);
 }
 
 bool Exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }

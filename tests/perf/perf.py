@@ -5,6 +5,7 @@
 Prints medians and ratios (a ratio is the median of the pairwise ratios: each round runs every contender once, in turn).
 Absolute times say little: machines differ and are shared. Peers: Slurm from Debian's packages; Apptainer from PATH or by
 SLIPWAY_PERF_APPTAINER (a command prefix, e.g. one that enters another root). What is missing is said and left out.
+Arguments name parts: starts, launches (with MPI), steps, jobs; without any, all.
 """
 import os
 import shlex
@@ -175,6 +176,7 @@ def launches(cluster, slurm):
 
 
 def main():
+    parts = sys.argv[1:] or ["starts", "launches", "steps", "jobs"]
     if not t.ROOT:
         print("perf: needs root (kernel mounts, and Slurm's daemons)")
         return
@@ -182,7 +184,8 @@ def main():
     slurm = cluster = None
     try:
         tiny, mpi = t.image("tiny"), t.image("mpi")
-        container_start(account.entry, tiny)
+        if "starts" in parts:
+            container_start(account.entry, tiny)
         cluster = t.Cluster(nodes=4, user=account.entry, cores=8)
         cluster("image", "add", tiny, "tiny", check=0, timeout=300)
         cluster("image", "add", mpi, "mpi", check=0, timeout=300)
@@ -191,10 +194,14 @@ def main():
             print("slurm:", why)
         else:
             slurm = SlurmPeer(nodes=4)
-        launches(cluster, slurm)
-        steps(cluster, slurm, 1, 1)
-        steps(cluster, slurm, 4, 16)
-        jobs_per_second(cluster, slurm)
+        print(f"load {os.getloadavg()[0]:.1f}")
+        if "steps" in parts:
+            steps(cluster, slurm, 1, 1)
+            steps(cluster, slurm, 4, 16)
+        if "launches" in parts:
+            launches(cluster, slurm)
+        if "jobs" in parts:
+            jobs_per_second(cluster, slurm)
     finally:
         if cluster:
             cluster.down()
