@@ -143,6 +143,7 @@ Result<> Stepd::OnAgentFrame(StepFrame kind, std::string_view payload) {
       return {};
     case StepFrame::kStdin: {
       auto input = TRY(Decode<StepStdin>(payload, "stdin"));
+      if (input.resized) terminal_.Resize(input.terminal_size);
       if (!input_.Write(input.bytes, input.eof)) Warn("rank 0 does not read its input: it is cut off here");
       return {};
     }

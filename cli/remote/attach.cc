@@ -3,24 +3,21 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <csignal>
-#include <memory>
-#include <mutex>
 #include <thread>
 
 #include "base/os/fd.h"
+#include "cli/remote/callers_terminal.h"
+#include "cli/remote/step_stream.h"
 #include "cli/remote/subcommand.h"
-#include "slipway/v1/job.grpc.pb.h"
 
 namespace slipway::cli {
 namespace {
 
-constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
 constexpr std::size_t kStdinBytesMax = 64 << 10;
-constexpr std::chrono::minutes kStreamPatience(10);  // the step runs on without a controller
 
 sigset_t Set() {
   sigset_t set;
@@ -29,30 +26,13 @@ sigset_t Set() {
   return set;
 }
 
-using Stream = grpc::ClientReaderWriter<v1::AttachInput, v1::AttachOutput>;
-
-// Our side of the stream, which is a new one when the controller was started again.
-class Input {
- public:
-  void Use(Stream* stream) {
-    std::lock_guard lock(mutex_);
-    stream_ = stream;
-  }
-  bool Send(const v1::AttachInput& message) {
-    std::lock_guard lock(mutex_);
-    return stream_ != nullptr && stream_->Write(message);
-  }
-
- private:
-  std::mutex mutex_;
-  Stream* stream_ = nullptr;  // borrowed
-};
-
 // In the background of a terminal a read would stop us, as it does every program.
 bool MayRead() { return ::isatty(0) != 1 || ::tcgetpgrp(0) == ::getpgrp(); }
 
-void FeedStdin(Input& input, AttachOptions options) {
+void FeedStdin(StepStream& input, AttachOptions options) {
   std::string buffer(kStdinBytesMax, '\0');
+  // What is typed until then is ours, Ctrl-C above all; the terminal keeps the rest for the ranks.
+  if (options.terminal) CallersTerminal::Instance().WaitForBegin();
   for (;;) {
     if (!MayRead()) {
       ::poll(nullptr, 0, 200);
@@ -61,8 +41,6 @@ void FeedStdin(Input& input, AttachOptions options) {
     ssize_t n = ::read(0, buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
     v1::AttachInput message;
-    message.set_job_id(options.job);
-    message.set_step_id(options.step);
     if (n > 0) message.set_stdin(buffer.data(), static_cast<std::size_t>(n));
     message.set_stdin_eof(n <= 0);
     // Between two controllers there is no stream; the bytes wait.
@@ -80,13 +58,24 @@ Result<> Tell(Cluster& cluster, const AttachOptions& options, int signal_number,
   return {};
 }
 
+void TellSize(StepStream& input) {
+  v1::AttachInput message;
+  *message.mutable_terminal() = CallersTerminal::Instance().Size();
+  input.Send(message);
+}
+
 // Signals do not travel on the stream: stdin that the ranks do not read may block it.
-void PassSignals(Cluster cluster, AttachOptions options) {
+void PassSignals(StepStream& input, Cluster cluster, AttachOptions options) {
   sigset_t set = Set();
-  unsigned ends = 0;
+  // A shell on a terminal ignores most of them: who sends one to us there means the whole step.
+  unsigned ends = options.terminal ? 1 : 0;
   for (;;) {
     int number = 0;
     if (::sigwait(&set, &number) != 0) return;
+    if (number == SIGWINCH) {
+      if (options.terminal) TellSize(input);
+      continue;
+    }
     bool asks_for_end = number != SIGUSR1 && number != SIGUSR2;
     if (asks_for_end && ++ends > 2) FinishAttached(128 + number);
     if (ends < 2 && Tell(cluster, options, number, false)) continue;
@@ -103,6 +92,8 @@ class Output {
   explicit Output(const AttachOptions& options) : options_(options), notices_(::isatty(2) == 1) {}
 
   void Take(const v1::AttachOutput& message) {
+    if (options_.terminal && (message.running() || !message.data().empty()))
+      CallersTerminal::Instance().Begin();
     if (!message.data().empty()) {
       std::string text =
           options_.label ? labeller_.Take(message.rank(), message.stream(), message.data()) : message.data();
@@ -112,6 +103,7 @@ class Output {
       PrintError(Error{Code::kOk, 0, Cat("slipway: job ", options_.job, ": ", message.notice())});
   }
   void End(const v1::AttachOutput& last) {
+    CallersTerminal::Instance().End();
     for (std::uint32_t stream : {1U, 2U}) Write(stream, labeller_.Flush(stream));
     if (last.exit_code() != 0 && !last.reason().empty())
       PrintError(Error{Code::kUnknown, 0, Cat("slipway: job ", options_.job, ": ", last.reason())});
@@ -121,7 +113,8 @@ class Output {
   void Write(std::uint32_t stream, const std::string& text) {
     if (text.empty()) return;
     if (stream == 2) {
-      [[maybe_unused]] auto written = WriteAll(2, text);
+      [[maybe_unused]] auto written =
+          WriteAll(2, options_.terminal ? CallersTerminal::Instance().Lines(text) : text);
     } else {
       Print(text);
     }
@@ -159,37 +152,24 @@ void BlockAttachSignals() {
 
 Result<int> Attach(Cluster& cluster, const AttachOptions& options) {
   // These outlive us: the threads that use them end with the process.
-  auto* input = new Input;
-  std::thread(FeedStdin, std::ref(*input), options).detach();
-  std::thread(PassSignals, cluster, options).detach();
-  auto stub = v1::Jobs::NewStub(cluster.channel());
+  auto* stream = new StepStream(cluster, options.job, options.step);
+  std::thread(FeedStdin, std::ref(*stream), options).detach();
+  std::thread(PassSignals, std::ref(*stream), cluster, options).detach();
   Output output(options);
-  v1::AttachOutput message;
-  TRY(cluster.Persist(
-      [&]() -> Result<> {
-        message.Clear();
-        grpc::ClientContext call;
-        TRY(cluster.Authorize(call));
-        auto stream = stub->Attach(&call);
-        v1::AttachInput first;
-        first.set_job_id(options.job);
-        first.set_step_id(options.step);
-        stream->Write(first);
-        input->Use(stream.get());
-        while (!message.ended() && stream->Read(&message)) output.Take(message);
-        input->Use(nullptr);
-        if (message.ended()) {
-          call.TryCancel();
-          return {};
-        }
-        TRY(cluster.Of(stream->Finish()));
-        return Fail(Code::kUnavailable, "the controller let go of job ", options.job);
-      },
-      kStreamPatience));
-  output.End(message);
-  return message.exit_code() < 0 || message.exit_code() > 255 ? kOwnFailure : message.exit_code();
+  // The terminal may have changed while we waited.
+  auto connected = [&] {
+    if (options.terminal) TellSize(*stream);
+  };
+  v1::AttachOutput last =
+      TRY(stream->Run([&](const v1::AttachOutput& piece) { output.Take(piece); }, connected));
+  output.Take(last);
+  output.End(last);
+  return last.exit_code() < 0 || last.exit_code() > 255 ? kOwnFailure : last.exit_code();
 }
 
-void FinishAttached(int code) { ::_exit(code); }
+void FinishAttached(int code) {
+  CallersTerminal::Instance().End();
+  ::_exit(code);
+}
 
 }  // namespace slipway::cli

@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // slipway launch: runs a command on nodes now, as if it ran here. Outside an allocation it is a job of its
 // own; inside one (a batch script) it is a step of that job.
+#include <unistd.h>
+
+#include <algorithm>
 #include <cstdlib>
 
 #include "base/text/units.h"
+#include "cli/pyxis/pyxis.h"
+#include "cli/remote/alloc_environment.h"
 #include "cli/remote/attach.h"
-#include "cli/remote/image_upload.h"
+#include "cli/remote/callers_terminal.h"
 #include "cli/remote/job_options.h"
 #include "cli/remote/site_options.h"
 #include "cli/remote/subcommand.h"
+#include "cli/remote/wanted_image.h"
+#include "launcher/spec/terminal.h"
 #include "slipway/v1/job.grpc.pb.h"
 
 namespace slipway::cli {
@@ -21,6 +28,7 @@ Command Declare() {
       .examples = {{"slipway launch -N2 -n4 --image mpi.sif -- python3 hello.py", "four ranks on two nodes"},
                    {"slipway launch -n 16 -- ./solver",
                     "inside a batch script: a step of its job, in its image"},
+                   {"slipway launch --pty --image tiny -- bash", "a shell there, on this terminal"},
                    {"slipway launch -l -n 3 --image tiny -- hostname", "each line with its rank"}},
       .options = ResourceOptions(),
       .positionals = {{.name = "COMMAND", .arity = Positional::kOne},
@@ -48,6 +56,10 @@ Command Declare() {
        .type = Option::kString,
        .value_name = "N",
        .help = "inside a heterogeneous job: in this component of it (default 0)"},
+      {.name = "pty",
+       .help =
+           "rank 0 on a terminal of its own, which is this one's other end; one rank unless -n or -N says "
+           "otherwise"},
       {.name = "label", .letter = 'l', .help = "put the rank before each line"},
       {.name = "keep-on-bad-exit", .help = "a rank that fails does not end the others"},
       {.name = "kill-on-bad-exit",
@@ -71,9 +83,11 @@ Result<v1::Program> ProgramOf(const Parsed& options, bool in_allocation) {
       return Fail(Code::kInvalidArgument, "--pwd ", pwd, ": must be an absolute path in the container");
     program.set_cwd(pwd);
   }
+  if (options.Has("container-entrypoint")) program.add_argv("/.singularity.d/runscript");
   for (const std::string& word : options.positionals()) program.add_argv(word);
-  for (std::string& entry :
-       TRY(ExportedEnvironment(OwnEnvironment(), options.Value("export"), in_allocation)))
+  // Beside an allocation of `alloc` our environment is the host's, not a container's.
+  bool in_container = in_allocation && ::getenv(kHeldHereVariable) == nullptr;
+  for (std::string& entry : TRY(ExportedEnvironment(OwnEnvironment(), options.Value("export"), in_container)))
     program.add_env(std::move(entry));
   for (const std::string& entry : options.List("env")) {
     if (entry.find('=') == std::string::npos || entry[0] == '=')
@@ -94,13 +108,45 @@ Result<v1::Program> ProgramOf(const Parsed& options, bool in_allocation) {
   return program;
 }
 
+// srun goes on without a terminal where there is none, and scripts count on it.
+Result<bool> WantsTerminal(const Parsed& options) {
+  if (!options.Has("pty")) return false;
+  for (const char* other : {"output", "error", "input", "label"}) {
+    if (options.Has(other))
+      return Fail(Code::kInvalidArgument, "--pty and --", other,
+                  ": a terminal is input and output at once, and no file; leave one of them out");
+  }
+  if (::isatty(0) == 1 && ::isatty(1) == 1) return true;
+  const char* stream = ::isatty(0) == 1 ? "output" : "input";
+  const char* called_as = ::getenv("SLIPWAY_CALLED_AS");
+  if (called_as == nullptr || std::string_view(called_as) != "srun")
+    return Fail(Code::kInvalidArgument, "--pty: the standard ", stream,
+                " is no terminal; leave --pty out, or call this from one");
+  PrintError(
+      Error{Code::kOk, 0, Cat("slipway: the standard ", stream, " is no terminal: --pty is left out")});
+  return false;
+}
+
+void PutOnTerminal(const Parsed& options, v1::Resources& resources, v1::Program& program) {
+  auto size = CallersTerminal::Instance().Size();
+  TerminalSize told{.rows = static_cast<std::uint16_t>(size.rows()),
+                    .columns = static_cast<std::uint16_t>(size.columns())};
+  program.add_env(Cat(kTerminalVariable, "=", TerminalText(told)));
+  const char* kind = ::getenv("TERM");
+  bool travels =
+      std::ranges::any_of(program.env(), [](const auto& entry) { return entry.starts_with("TERM="); });
+  if (kind != nullptr && !travels) program.add_env(Cat("TERM=", kind));
+  bool counted = options.Has("ntasks") || options.Has("nodes") || options.Has("ntasks-per-node");
+  if (!counted) resources.set_tasks(1);
+}
+
 std::string NameOf(const Parsed& options) {
   const std::string& command = options.positionals()[0];
   return options.Value("job-name", command.substr(command.rfind('/') + 1));
 }
 
-Result<AttachOptions> StartJob(Cluster& cluster, const Parsed& options, const v1::Resources& resources,
-                               const v1::Program& program) {
+Result<AttachOptions> StartJob(Cluster& cluster, const Parsed& options, const WantedImage& image,
+                               const v1::Resources& resources, const v1::Program& program) {
   v1::SubmitRequest request;
   v1::JobSpec& spec = *request.mutable_spec();
   spec.set_name(NameOf(options));
@@ -108,7 +154,7 @@ Result<AttachOptions> StartJob(Cluster& cluster, const Parsed& options, const v1
   *spec.mutable_program() = program;
   spec.set_interactive(true);
   TRY(ReadSiteJob(options, spec));
-  spec.set_image(TRY(ImageReference(cluster, options.Value("image"))));
+  spec.set_image(TRY(ReferenceOf(cluster, image)));
   request.set_request_id(NewRequestId());
   auto reply = TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::Submit, request));
   for (const std::string& warning : reply.warnings())
@@ -116,28 +162,36 @@ Result<AttachOptions> StartJob(Cluster& cluster, const Parsed& options, const v1
   return AttachOptions{.job = reply.job_id(), .step = 0, .owns_job = true, .label = options.Has("label")};
 }
 
-Result<AttachOptions> StartStep(Cluster& cluster, const Parsed& options, std::uint64_t job,
-                                const v1::Resources& resources, const v1::Program& program) {
+Result<AttachOptions> StartStep(Cluster& cluster, const Parsed& options, const WantedImage& image,
+                                std::uint64_t job, const v1::Resources& resources,
+                                const v1::Program& program) {
   v1::CreateStepRequest request;
   request.set_job_id(job);
   *request.mutable_resources() = resources;
   *request.mutable_program() = program;
-  if (options.Has("image")) request.set_image(TRY(ImageReference(cluster, options.Value("image"))));
+  if (!image.text.empty()) request.set_image(TRY(ReferenceOf(cluster, image)));
   request.set_request_id(NewRequestId());
   auto reply = TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::CreateStep, request));
   return AttachOptions{.job = job, .step = reply.step_id(), .owns_job = false, .label = options.Has("label")};
 }
 
-Result<int> Run(const Parsed& options) {
+Result<int> Run(const Parsed& given) {
+  Parsed options = given;
+  TRY(TakeFromEnvironment(Declare(), {"PYXIS_"}, OwnEnvironment(), options));
   const char* allocation = ::getenv("SLIPWAY_JOB_ID");
   bool inside = allocation != nullptr && allocation[0] != '\0';
   auto resources = ResourcesOf(options);
   if (!resources) return UsageExit(resources.error());
   auto program = ProgramOf(options, inside);
   if (!program) return UsageExit(program.error());
-  if (!inside && !options.Has("image"))
-    return UsageExit(
-        Error{Code::kInvalidArgument, 0, "slipway launch: no image; give --image FILE, DIR or NAME"});
+  auto terminal = WantsTerminal(options);
+  if (!terminal) return UsageExit(terminal.error());
+  if (*terminal) PutOnTerminal(options, *resources, *program);
+  auto word = ImageWordOf(options);
+  if (!word) return UsageExit(word.error());
+  if (!inside && word->empty())
+    return UsageExit(Error{Code::kInvalidArgument, 0,
+                           "slipway launch: no image; give --image FILE, DIR, NAME or docker://ADDRESS"});
   std::string group = options.Value("het-group");
   if (group.find_first_of(",-") != std::string::npos)
     return UsageExit(Error{Code::kInvalidArgument, 0,
@@ -149,12 +203,15 @@ Result<int> Run(const Parsed& options) {
     return UsageExit(Error{Code::kInvalidArgument, 0,
                            Cat("slipway launch: --het-group=", group,
                                ": this is not inside a heterogeneous job that has such a component")});
+  WantedImage image = TRY(Bring(*word));
   BlockAttachSignals();
   Cluster cluster = TRY(Cluster::Of(options));
-  AttachOptions attached =
-      inside ? TRY(StartStep(cluster, options, TRY_CONTEXT(ParseNumber(allocation, 1, UINT64_MAX), variable),
-                             *resources, *program))
-             : TRY(StartJob(cluster, options, *resources, *program));
+  AttachOptions attached = inside
+                               ? TRY(StartStep(cluster, options, image,
+                                               TRY_CONTEXT(ParseNumber(allocation, 1, UINT64_MAX), variable),
+                                               *resources, *program))
+                               : TRY(StartJob(cluster, options, image, *resources, *program));
+  attached.terminal = *terminal;
   FinishAttached(TRY(Attach(cluster, attached)));
 }
 
