@@ -19,8 +19,8 @@ Result<UniqueFd> RankTerminal::Expect(std::uint32_t rank) {
   return std::move(ends.b);
 }
 
-// The user's container speaks here: anything but one terminal is none. It closes at the rank's exec, or when the
-// rank never comes that far.
+// The user's container speaks here: anything but one terminal is none. It closes at the rank's exec, or when
+// the rank never comes that far.
 void RankTerminal::OnSocket() {
   auto message = ReceiveMessage(socket_.get());
   if (!message && message.error().sys_errno == EAGAIN) return;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rank 0 on a terminal (`launch --pty`). The rank makes it itself, in its container's /dev/pts (launch_spec.h,
-// Task::own_terminal), and sends us the outer side; from then on that is where its output comes from and where
-// what the caller types goes. Until then both wait.
+// Rank 0 on a terminal (`launch --pty`). The rank makes it itself, in its container's /dev/pts
+// (launch_spec.h, Task::own_terminal), and sends us the outer side; from then on that is where its output
+// comes from and where what the caller types goes. Until then both wait.
 //
 // Loop's thread only.
 #pragma once

@@ -29,7 +29,8 @@ std::string Fitted(std::string text, const Piece& piece) {
 }
 
 Result<unsigned> Width(std::string_view digits, std::string_view where) {
-  return static_cast<unsigned>(TRY_CONTEXT(ParseNumber(digits, 1, kWidthMax), Cat("the width in '", where, "'")));
+  return static_cast<unsigned>(
+      TRY_CONTEXT(ParseNumber(digits, 1, kWidthMax), Cat("the width in '", where, "'")));
 }
 
 }  // namespace
@@ -59,7 +60,8 @@ Result<Format> ParseLetters(std::string_view text, const FindLetter& find) {
     if (at > digits) piece.width = TRY(Width(text.substr(digits, at - digits), word));
     piece.field = at < text.size() ? find(text[at]) : -1;
     if (piece.field < 0)
-      return Fail(Code::kInvalidArgument, "the format '", text.substr(0, 200), "': ", word, " is not known here");
+      return Fail(Code::kInvalidArgument, "the format '", text.substr(0, 200), "': ", word,
+                  " is not known here");
     flush();
     format.push_back(piece);
   }
@@ -71,10 +73,12 @@ Result<Format> ParseNames(std::string_view text, const FindName& find) {
   Format format;
   for (const std::string& word : Split(text, ',')) {
     auto colon = word.find(':');
-    std::string_view width = colon == std::string::npos ? std::string_view() : std::string_view(word).substr(colon + 1);
+    std::string_view width =
+        colon == std::string::npos ? std::string_view() : std::string_view(word).substr(colon + 1);
     Piece piece{.field = find(Trim(std::string_view(word).substr(0, colon))), .width = kNameWidth};
     if (piece.field < 0)
-      return Fail(Code::kInvalidArgument, "the format '", text.substr(0, 200), "': '", word, "' is not known here");
+      return Fail(Code::kInvalidArgument, "the format '", text.substr(0, 200), "': '", word,
+                  "' is not known here");
     if (width.starts_with(".")) piece.right = true, width.remove_prefix(1);
     if (!width.empty()) piece.width = TRY(Width(width, word));
     format.push_back(piece);
@@ -90,7 +94,8 @@ Result<Format> ParseTable(std::string_view text, const FindName& find,
     auto percent = word.find('%');
     Piece piece{.field = find(Trim(std::string_view(word).substr(0, percent))), .right = true, .cut = false};
     if (piece.field < 0)
-      return Fail(Code::kInvalidArgument, "the format '", text.substr(0, 200), "': '", word, "' is not known here");
+      return Fail(Code::kInvalidArgument, "the format '", text.substr(0, 200), "': '", word,
+                  "' is not known here");
     piece.width = usual(piece.field);
     if (percent != std::string::npos) {
       std::string_view width = std::string_view(word).substr(percent + 1);
@@ -105,7 +110,8 @@ Result<Format> ParseTable(std::string_view text, const FindName& find,
 
 std::string Line(const Format& format, const std::function<std::string(int)>& text) {
   std::string line;
-  for (const Piece& piece : format) line += piece.field < 0 ? piece.literal : Fitted(text(piece.field), piece);
+  for (const Piece& piece : format)
+    line += piece.field < 0 ? piece.literal : Fitted(text(piece.field), piece);
   return line + "\n";
 }
 

@@ -37,11 +37,14 @@ struct TableStyle {
   bool trailing = false;  // the delimiter at the end of each line, too
 };
 // "NAME[%[-]WIDTH],…"; the width that `usual` says of the field, at the right, unless it says otherwise.
-Result<Format> ParseTable(std::string_view text, const FindName& find, const std::function<unsigned(int)>& usual);
+Result<Format> ParseTable(std::string_view text, const FindName& find,
+                          const std::function<unsigned(int)>& usual);
 
 // One line, with its end. `text` says what a field is.
 std::string Line(const Format& format, const std::function<std::string(int)>& text);
-std::string TableLine(const Format& format, const TableStyle& style, const std::function<std::string(int)>& text);
-std::string TableHead(const Format& format, const TableStyle& style, const std::function<std::string(int)>& heading);
+std::string TableLine(const Format& format, const TableStyle& style,
+                      const std::function<std::string(int)>& text);
+std::string TableHead(const Format& format, const TableStyle& style,
+                      const std::function<std::string(int)>& heading);
 
 }  // namespace slipway::cli

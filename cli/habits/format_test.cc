@@ -32,7 +32,8 @@ TEST(Format, NamesHaveWidths) {
 
 TEST(Format, TablesAreForPeopleOrForPrograms) {
   Format format = *ParseTable("id,state", Name, Usual);
-  EXPECT_EQ(TableLine(format, {}, Shown), "  12_3 RUNNING \n") << "a state is never cut unless it is asked for";
+  EXPECT_EQ(TableLine(format, {}, Shown), "  12_3 RUNNING \n")
+      << "a state is never cut unless it is asked for";
   EXPECT_EQ(TableHead(format, {}, Shown), "  12_3 RUNNING \n------ ---- \n");
   EXPECT_EQ(TableLine(format, {.delimiter = '|'}, Shown), "12_3|RUNNING\n");
   EXPECT_EQ(TableLine(format, {.delimiter = '|', .trailing = true}, Shown), "12_3|RUNNING|\n");

@@ -60,7 +60,8 @@ TEST(Habits, EachDeclarationHasEveryLetterOnce) {
     for (const Option& option : command->declare().options) {
       EXPECT_TRUE(seen.insert("--" + option.name).second) << command->words[0] << " --" << option.name;
       if (option.letter != 0)
-        EXPECT_TRUE(seen.insert(std::string("-") + option.letter).second) << command->words[0] << " -" << option.letter;
+        EXPECT_TRUE(seen.insert(std::string("-") + option.letter).second)
+            << command->words[0] << " -" << option.letter;
     }
   }
 }
@@ -78,7 +79,8 @@ TEST(Habits, SqueueShowsWhatScriptsParse) {
 
 TEST(Habits, NoLetterMeansTwoThings) {
   std::set<char> seen;
-  for (const auto& field : JobFields()) EXPECT_TRUE(field.letter == 0 || seen.insert(field.letter).second) << field.name;
+  for (const auto& field : JobFields())
+    EXPECT_TRUE(field.letter == 0 || seen.insert(field.letter).second) << field.name;
   seen.clear();
   for (const auto& field : NodeGroupFields())
     EXPECT_TRUE(field.letter == 0 || seen.insert(field.letter).second) << field.name;
@@ -119,7 +121,8 @@ TEST(Habits, ScontrolShowsLinesToGrep) {
 TEST(Habits, ScontrolChangesInOurWords) {
   using Words = std::vector<std::string>;
   EXPECT_EQ(*ScontrolWords({"hold", "12,13", "14"}), (Words{"hold", "12", "13", "14"}));
-  EXPECT_EQ(*ScontrolWords({"update", "JobId=12", "TimeLimit=2:00:00"}), (Words{"update", "--time=2:00:00", "12"}));
+  EXPECT_EQ(*ScontrolWords({"update", "JobId=12", "TimeLimit=2:00:00"}),
+            (Words{"update", "--time=2:00:00", "12"}));
   EXPECT_EQ(*ScontrolWords({"update", "NodeName=n[1-2]", "State=DRAIN", "Reason=new memory"}),
             (Words{"node", "drain", "n[1-2]", "--reason=new memory"}));
   EXPECT_EQ(*ScontrolWords({"update", "nodename=n1", "state=resume"}), (Words{"node", "resume", "n1"}));
@@ -131,7 +134,8 @@ TEST(Habits, ScontrolChangesInOurWords) {
 
 TEST(Habits, WhatScontrolHasNotIsRefusedWithTheCure) {
   EXPECT_THAT(ScontrolWords({"reconfigure"}).error().message, HasSubstr("restart"));
-  EXPECT_THAT(ScontrolWords({"update", "JobId=1", "Partition=x"}).error().message, HasSubstr("slipway update"));
+  EXPECT_THAT(ScontrolWords({"update", "JobId=1", "Partition=x"}).error().message,
+              HasSubstr("slipway update"));
   EXPECT_THAT(ScontrolWords({"update", "NodeName=n1", "State=DOWN"}).error().message, HasSubstr("fenced"));
   EXPECT_FALSE(ScontrolWords({"update", "JobId"}));
   EXPECT_FALSE(ScontrolWords({"update"}));

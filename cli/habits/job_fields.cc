@@ -24,7 +24,8 @@ std::string Index(const Job& job) {
 }
 std::string Why(const Job& job) { return ReasonWord(job); }
 std::string WhereOrWhy(const Job& job) {
-  return job.state() == v1::JOB_STATE_PENDING || job.nodes().empty() ? Cat("(", Why(job), ")") : NodeListOf(job);
+  return job.state() == v1::JOB_STATE_PENDING || job.nodes().empty() ? Cat("(", Why(job), ")")
+                                                                     : NodeListOf(job);
 }
 std::int64_t EndMs(const Job& job) {
   if (job.end_ms() != 0 || job.start_ms() == 0 || job.resources().time_limit_s() == 0) return job.end_ms();
@@ -45,12 +46,13 @@ std::string Gres(const Job& job) {
   std::string type = resources.gpu_type().empty() ? "" : ":" + resources.gpu_type();
   if (resources.gpus_per_node() != 0) return Cat("gres/gpu", type, ":", resources.gpus_per_node());
   if (resources.gpus_per_task() != 0) return Cat("gres/gpu", type, ":", resources.gpus_per_task());
-  return resources.gres().empty() ? "N/A" : Cat("gres/", resources.gres(0).name(), ":", resources.gres(0).count());
+  return resources.gres().empty() ? "N/A"
+                                  : Cat("gres/", resources.gres(0).name(), ":", resources.gres(0).count());
 }
 std::string Planned(const Job& job) {
-  return job.planned_nodes().empty()
-             ? "(null)"
-             : CompressHostlist(std::vector<std::string>(job.planned_nodes().begin(), job.planned_nodes().end()));
+  return job.planned_nodes().empty() ? "(null)"
+                                     : CompressHostlist(std::vector<std::string>(job.planned_nodes().begin(),
+                                                                                 job.planned_nodes().end()));
 }
 
 constexpr Field<Job> kFields[] = {
@@ -58,13 +60,16 @@ constexpr Field<Job> kFields[] = {
     {"JobID", 'A', "JOBID", 18, [](const Job& j) { return Cat(j.job_id()); }},
     {"tres-per-node", 'b', "TRES_PER_NODE", 14, Gres},
     {"BatchHost", 'B', "EXEC_HOST", 10, [](const Job& j) { return j.nodes().empty() ? "n/a" : j.nodes(0); }},
-    {"MinCpus", 'c', "MIN_CPUS", 8, [](const Job& j) { return Cat(std::max(1U, j.resources().cores_per_task())); }},
+    {"MinCpus", 'c', "MIN_CPUS", 8,
+     [](const Job& j) { return Cat(std::max(1U, j.resources().cores_per_task())); }},
     {"NumCPUs", 'C', "CPUS", 6, [](const Job& j) { return Cat(CoresOf(j)); }},
     {"MinTmpDisk", 'd', "MIN_TMP_DISK", 12, [](const Job&) { return std::string("0"); }},
     {"NumNodes", 'D', "NODES", 6, [](const Job& j) { return Cat(NodesOf(j)); }},
     {"EndTime", 'e', "END_TIME", 20, [](const Job& j) { return MomentOr(EndMs(j), "N/A"); }},
     {"Dependency", 'E', "DEPENDENCY", 20,
-     [](const Job& j) { return std::string(ReasonWord(j).starts_with("Dependency") ? "(unfulfilled)" : "(null)"); }},
+     [](const Job& j) {
+       return std::string(ReasonWord(j).starts_with("Dependency") ? "(unfulfilled)" : "(null)");
+     }},
     {"Feature", 'f', "FEATURES", 20, [](const Job& j) { return OrNull(j.resources().constraint()); }},
     {"ArrayJobID", 'F', "ARRAY_JOB_ID", 18, Base},
     {"GroupName", 'g', "GROUP", 10, GroupOf},
@@ -81,7 +86,8 @@ constexpr Field<Job> kFields[] = {
     {"ReqNodes", 'n', "REQ_NODES", 20, [](const Job&) { return std::string(); }},
     {"NodeList", 'N', "NODELIST", 20, NodeListOf},
     {"Command", 'o', "COMMAND", 20, [](const Job& j) { return OrNull(j.name()); }},
-    {"Contiguous", 'O', "CONTIGUOUS", 10, [](const Job& j) { return Cat(j.resources().contiguous() ? 1 : 0); }},
+    {"Contiguous", 'O', "CONTIGUOUS", 10,
+     [](const Job& j) { return Cat(j.resources().contiguous() ? 1 : 0); }},
     {"Priority", 'p', "PRIORITY", 10, [](const Job& j) { return Cat(j.priority()); }},
     {"Partition", 'P', "PARTITION", 9, [](const Job& j) { return j.resources().partition(); }},
     {"QOS", 'q', "QOS", 10, [](const Job& j) { return j.qos(); }},
@@ -112,7 +118,8 @@ constexpr Field<Job> kFields[] = {
     {"Image", 0, "IMAGE", 30, [](const Job& j) { return j.image(); }},
     {"STDOUT", 0, "STDOUT", 30, [](const Job& j) { return j.stdout_path(); }},
     {"STDERR", 0, "STDERR", 30, [](const Job& j) { return j.stderr_path(); }},
-    {"RestartCnt", 0, "RESTART_COUNT", 13, [](const Job& j) { return Cat(j.attempt() > 1 ? j.attempt() - 1 : 0); }},
+    {"RestartCnt", 0, "RESTART_COUNT", 13,
+     [](const Job& j) { return Cat(j.attempt() > 1 ? j.attempt() - 1 : 0); }},
 };
 
 }  // namespace
@@ -129,7 +136,8 @@ std::uint32_t NodesOf(const Job& job) {
 
 std::uint32_t CoresOf(const Job& job) {
   const v1::Resources& resources = job.resources();
-  std::uint32_t tasks = std::max({resources.tasks(), resources.tasks_per_node() * NodesOf(job), NodesOf(job)});
+  std::uint32_t tasks =
+      std::max({resources.tasks(), resources.tasks_per_node() * NodesOf(job), NodesOf(job)});
   return tasks * std::max(1U, resources.cores_per_task());
 }
 

@@ -63,7 +63,8 @@ Result<JobFilter> JobFilterOf(const Parsed& options) {
                    .qos = WordsOf(options, "qos")};
   if (options.Has("me")) filter.users.insert(CallingUser().name);
   for (const std::string& list : options.List("nodelist")) {
-    for (std::string& node : TRY_CONTEXT(ExpandHostlist(list), "--nodelist")) filter.nodes.insert(std::move(node));
+    for (std::string& node : TRY_CONTEXT(ExpandHostlist(list), "--nodelist"))
+      filter.nodes.insert(std::move(node));
   }
   return filter;
 }

@@ -31,23 +31,24 @@ Command Declare() {
     if (option.name == "name" || option.name == "qos") option.letter = 0;
     if (option.name == "nodelist") option.letter = 'N';
   }
-  std::vector<Option> more = {TextOption("state", 's', "LIST", "only jobs in these states: CD,FAILED"),
-                              TextOption("starttime", 'S', "TIME", "jobs that were there after it; default: today"),
-                              TextOption("endtime", 'E', "TIME", "jobs that were there before it"),
-                              TextOption("format", 'o', "LIST", "columns: jobid,state%20,elapsed"),
-                              TextOption("delimiter", 0, "TEXT", "of -p and -P; one character"),
-                              {.name = "noheader", .letter = 'n', .help = "no headings"},
-                              {.name = "allocations", .letter = 'X', .help = "no steps"},
-                              {.name = "parsable", .letter = 'p', .help = "columns end with |"},
-                              {.name = "parsable2", .letter = 'P', .help = "columns have | between them"},
-                              {.name = "brief", .letter = 'b', .help = "number, state and exit code"},
-                              {.name = "allusers", .letter = 'a', .help = "everybody's jobs"},
-                              {.name = "helpformat", .letter = 'e', .help = "the columns that there are"},
-                              {.name = "duplicates", .letter = 'D', .hidden = true},
-                              {.name = "allclusters", .letter = 'L', .hidden = true},
-                              {.name = "array", .hidden = true},
-                              {.name = "truncate", .letter = 'T', .hidden = true},
-                              {.name = "noconvert", .hidden = true}};
+  std::vector<Option> more = {
+      TextOption("state", 's', "LIST", "only jobs in these states: CD,FAILED"),
+      TextOption("starttime", 'S', "TIME", "jobs that were there after it; default: today"),
+      TextOption("endtime", 'E', "TIME", "jobs that were there before it"),
+      TextOption("format", 'o', "LIST", "columns: jobid,state%20,elapsed"),
+      TextOption("delimiter", 0, "TEXT", "of -p and -P; one character"),
+      {.name = "noheader", .letter = 'n', .help = "no headings"},
+      {.name = "allocations", .letter = 'X', .help = "no steps"},
+      {.name = "parsable", .letter = 'p', .help = "columns end with |"},
+      {.name = "parsable2", .letter = 'P', .help = "columns have | between them"},
+      {.name = "brief", .letter = 'b', .help = "number, state and exit code"},
+      {.name = "allusers", .letter = 'a', .help = "everybody's jobs"},
+      {.name = "helpformat", .letter = 'e', .help = "the columns that there are"},
+      {.name = "duplicates", .letter = 'D', .hidden = true},
+      {.name = "allclusters", .letter = 'L', .hidden = true},
+      {.name = "array", .hidden = true},
+      {.name = "truncate", .letter = 'T', .hidden = true},
+      {.name = "noconvert", .hidden = true}};
   command.options.insert(command.options.end(), more.begin(), more.end());
   return command;
 }
@@ -62,7 +63,8 @@ struct Wanted {
 Result<Wanted> WantedOf(const Parsed& options) {
   auto fields = JobLineFields();
   Wanted wanted{.filter = TRY(JobFilterOf(options))};
-  if (wanted.filter.users.empty() && wanted.filter.ids.empty() && !options.Has("allusers") && ::geteuid() != 0)
+  if (wanted.filter.users.empty() && wanted.filter.ids.empty() && !options.Has("allusers") &&
+      ::geteuid() != 0)
     wanted.filter.users.insert(CallingUser().name);
   if (options.Has("state")) wanted.filter.states = TRY(StatesOf(options.Value("state")));
   const char* site = ::getenv("SACCT_FORMAT");
@@ -70,14 +72,16 @@ Result<Wanted> WantedOf(const Parsed& options) {
   wanted.format = TRY(ParseTable(options.Value("format", usual), NameIn(fields), WidthsOf(fields)));
   wanted.style.header = !options.Has("noheader");
   std::string delimiter = options.Value("delimiter", "|");
-  if (delimiter.size() != 1) return Fail(Code::kInvalidArgument, "--delimiter=", delimiter, ": one character, please");
+  if (delimiter.size() != 1)
+    return Fail(Code::kInvalidArgument, "--delimiter=", delimiter, ": one character, please");
   if (options.Has("parsable") || options.Has("parsable2")) wanted.style.delimiter = delimiter[0];
   wanted.style.trailing = options.Has("parsable") && !options.Has("parsable2");
   std::int64_t now = NowMs();
   // Whoever names jobs means them whenever they were.
   bool ever = !wanted.filter.ids.empty() && !options.Has("starttime");
   wanted.from_ms = ever ? 0 : TRY(PastMoment(options.Value("starttime", "today"), now, "--starttime"));
-  wanted.until_ms = options.Has("endtime") ? TRY(PastMoment(options.Value("endtime"), now, "--endtime")) : now + 1;
+  wanted.until_ms =
+      options.Has("endtime") ? TRY(PastMoment(options.Value("endtime"), now, "--endtime")) : now + 1;
   return wanted;
 }
 

@@ -2,6 +2,7 @@
 #include "cli/habits/sacct_fields.h"
 
 #include <algorithm>
+#include <cstdio>
 
 #include "base/text/hostlist.h"
 #include "base/text/text.h"
@@ -14,7 +15,9 @@ namespace {
 
 using Row = JobLine;
 
-std::string Suffix(const Row& row) { return row.step == nullptr ? "" : "." + StepIdText(row.step->step_id()); }
+std::string Suffix(const Row& row) {
+  return row.step == nullptr ? "" : "." + StepIdText(row.step->step_id());
+}
 
 std::string State(const Row& row) {
   if (row.step == nullptr) return LongState(row.job->state());
@@ -30,7 +33,9 @@ std::string ExitCode(const Row& row) {
   return code > 128 && code < 128 + 65 ? Cat("0:", code - 128) : Cat(code, ":0");
 }
 
-std::int64_t StartMs(const Row& row) { return row.step != nullptr ? row.step->start_ms() : row.job->start_ms(); }
+std::int64_t StartMs(const Row& row) {
+  return row.step != nullptr ? row.step->start_ms() : row.job->start_ms();
+}
 std::int64_t EndMs(const Row& row) { return row.step != nullptr ? row.step->end_ms() : row.job->end_ms(); }
 std::int64_t Elapsed(const Row& row) {
   if (row.step == nullptr) return ElapsedS(*row.job);
@@ -45,7 +50,8 @@ std::uint32_t Cores(const Row& row) {
 }
 std::string Nodes(const Row& row) {
   const auto& nodes = row.step != nullptr ? row.step->nodes() : row.job->nodes();
-  return nodes.empty() ? "None assigned" : CompressHostlist(std::vector<std::string>(nodes.begin(), nodes.end()));
+  return nodes.empty() ? "None assigned"
+                       : CompressHostlist(std::vector<std::string>(nodes.begin(), nodes.end()));
 }
 
 // The worst node's memory is an upper bound of any task's; processor time is the sum.
@@ -75,7 +81,8 @@ std::string Tres(const Row& row, bool allocated) {
   if (allocated && row.job->nodes().empty()) return "";
   const v1::Resources& resources = row.job->resources();
   std::string text = Cat("billing=", CoresOf(*row.job), ",cpu=", CoresOf(*row.job));
-  std::uint32_t gpus = resources.gpus_per_node() * NodesOf(*row.job) + resources.gpus_per_task() * resources.tasks();
+  std::uint32_t gpus =
+      resources.gpus_per_node() * NodesOf(*row.job) + resources.gpus_per_task() * resources.tasks();
   if (gpus != 0) text += Cat(",gres/gpu=", gpus);
   if (resources.memory_bytes_per_node() != 0)
     text += Cat(",mem=", Megabytes(resources.memory_bytes_per_node() * NodesOf(*row.job)));
@@ -83,7 +90,9 @@ std::string Tres(const Row& row, bool allocated) {
 }
 
 std::string OfJob(const Row& row, std::string text) { return row.step == nullptr ? std::move(text) : ""; }
-std::string Name(const Row& row) { return row.step == nullptr ? row.job->name() : StepIdText(row.step->step_id()); }
+std::string Name(const Row& row) {
+  return row.step == nullptr ? row.job->name() : StepIdText(row.step->step_id());
+}
 
 constexpr Field<Row> kFields[] = {
     {"JobID", 0, "JobID", 12, [](const Row& r) { return JobIdText(*r.job) + Suffix(r); }},
@@ -121,7 +130,9 @@ constexpr Field<Row> kFields[] = {
     {"TimelimitRaw", 0, "TimelimitRaw", 12,
      [](const Row& r) { return OfJob(r, Cat(r.job->resources().time_limit_s() / 60)); }},
     {"NNodes", 0, "NNodes", 8,
-     [](const Row& r) { return Cat(r.step != nullptr ? static_cast<unsigned>(r.step->nodes_size()) : NodesOf(*r.job)); }},
+     [](const Row& r) {
+       return Cat(r.step != nullptr ? static_cast<unsigned>(r.step->nodes_size()) : NodesOf(*r.job));
+     }},
     {"NTasks", 0, "NTasks", 8, [](const Row& r) { return r.step == nullptr ? "" : Cat(Tasks(r)); }},
     {"NodeList", 0, "NodeList", 15, Nodes},
     {"QOS", 0, "QOS", 10, [](const Row& r) { return OfJob(r, r.job->qos()); }},
@@ -130,7 +141,8 @@ constexpr Field<Row> kFields[] = {
      [](const Row& r) { return OfJob(r, Megabytes(r.job->resources().memory_bytes_per_node())); }},
     {"ReqTRES", 0, "ReqTRES", 10, [](const Row& r) { return OfJob(r, Tres(r, false)); }},
     {"AllocTRES", 0, "AllocTRES", 10, [](const Row& r) { return Tres(r, true); }},
-    {"Reservation", 0, "Reservation", 20, [](const Row& r) { return OfJob(r, r.job->resources().reservation()); }},
+    {"Reservation", 0, "Reservation", 20,
+     [](const Row& r) { return OfJob(r, r.job->resources().reservation()); }},
     {"Reason", 0, "Reason", 22, [](const Row& r) { return OfJob(r, ReasonWord(*r.job)); }},
     {"Comment", 0, "Comment", 14, [](const Row& r) { return OfJob(r, r.job->comment()); }},
     {"WorkDir", 0, "WorkDir", 20, [](const Row& r) { return OfJob(r, r.job->cwd()); }},

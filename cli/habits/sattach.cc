@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// sattach: what a job writes, as it writes it. The streams of a `launch` belong to the one who launched it: to
-// take them away from him is not what who looks on means.
+// sattach: what a job writes, as it writes it. The streams of a `launch` belong to the one who launched it:
+// to take them away from him is not what who looks on means.
 #include "base/text/text.h"
 #include "cli/habits/habits.h"
 #include "cli/remote/cluster.h"

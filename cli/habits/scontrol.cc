@@ -24,24 +24,23 @@ constexpr int kLookAgainMs = 200;
 using Words = std::vector<std::string>;
 
 Command Declare() {
-  return {.name = "scontrol",
-          .summary = "jobs, nodes, partitions and reservations, as Slurm's scontrol shows and changes them",
-          .examples = {{"scontrol show job 12", "also node, partition, reservation, hostnames, hostlist"},
-                       {"scontrol hold 12", "also release, requeue, suspend, resume, wait_job"},
-                       {"scontrol update JobId=12 TimeLimit=2:00:00", ""},
-                       {"scontrol update NodeName=n1 State=DRAIN Reason=memory", ""}},
-          .options = {{.name = "oneliner", .letter = 'o', .help = "each record on one line"},
-                      {.name = "details", .letter = 'd', .hidden = true},
-                      {.name = "all", .letter = 'a', .hidden = true},
-                      {.name = "quiet", .letter = 'Q', .hidden = true},
-                      {.name = "clusters",
-                       .letter = 'M',
-                       .type = Option::kString,
-                       .value_name = "NAME",
-                       .hidden = true},
-                      ContextOption()},
-          .positionals = {{.name = "COMMAND", .arity = Positional::kOne}, {.name = "WORD", .arity = Positional::kMany}},
-          .stop_at_first_positional = false};
+  return {
+      .name = "scontrol",
+      .summary = "jobs, nodes, partitions and reservations, as Slurm's scontrol shows and changes them",
+      .examples = {{"scontrol show job 12", "also node, partition, reservation, hostnames, hostlist"},
+                   {"scontrol hold 12", "also release, requeue, suspend, resume, wait_job"},
+                   {"scontrol update JobId=12 TimeLimit=2:00:00", ""},
+                   {"scontrol update NodeName=n1 State=DRAIN Reason=memory", ""}},
+      .options =
+          {{.name = "oneliner", .letter = 'o', .help = "each record on one line"},
+           {.name = "details", .letter = 'd', .hidden = true},
+           {.name = "all", .letter = 'a', .hidden = true},
+           {.name = "quiet", .letter = 'Q', .hidden = true},
+           {.name = "clusters", .letter = 'M', .type = Option::kString, .value_name = "NAME", .hidden = true},
+           ContextOption()},
+      .positionals = {{.name = "COMMAND", .arity = Positional::kOne},
+                      {.name = "WORD", .arity = Positional::kMany}},
+      .stop_at_first_positional = false};
 }
 
 Failure Missing(const std::string& what, const std::string& name) {
@@ -50,7 +49,8 @@ Failure Missing(const std::string& what, const std::string& name) {
 
 // Of `all` those that are named; all where none is.
 template <class Records, class NameOf>
-Result<std::string> ShowSome(const Records& all, const Words& names, const char* what, bool one_line, NameOf name_of) {
+Result<std::string> ShowSome(const Records& all, const Words& names, const char* what, bool one_line,
+                             NameOf name_of) {
   std::string text;
   for (const auto& record : all) {
     if (names.empty()) text += Text(RecordOf(record), one_line);
@@ -78,7 +78,8 @@ Result<std::string> ShowHosts(const std::string& what, const Words& names) {
   const char* own = ::getenv("SLURM_JOB_NODELIST");
   std::string list = !names.empty() ? Join(names, ",") : own != nullptr ? own : "";
   if (list.empty())
-    return Fail(Code::kInvalidArgument, "scontrol show ", what, ": no list given, and this is not inside a job");
+    return Fail(Code::kInvalidArgument, "scontrol show ", what,
+                ": no list given, and this is not inside a job");
   Words hosts = TRY(ExpandHostlist(list));
   if (what == "hostnames") return Join(hosts, "\n") + "\n";
   if (what == "hostlistsorted") std::ranges::sort(hosts);
@@ -86,13 +87,16 @@ Result<std::string> ShowHosts(const std::string& what, const Words& names) {
 }
 
 Result<std::string> Show(const Parsed& options, const Words& words) {
-  static const char* const kAll[] = {"jobs", "nodes", "partitions", "reservations", "hostnames", "hostlist", "hostlistsorted"};
+  static const char* const kAll[] = {"jobs",      "nodes",    "partitions",    "reservations",
+                                     "hostnames", "hostlist", "hostlistsorted"};
   std::string entity = words.empty() ? "" : words[0];
   auto equals = entity.find('=');
   Words names(words.begin() + (words.empty() ? 0 : 1), words.end());
-  if (equals != std::string::npos) names.insert(names.begin(), entity.substr(equals + 1)), entity.resize(equals);
+  if (equals != std::string::npos)
+    names.insert(names.begin(), entity.substr(equals + 1)), entity.resize(equals);
   std::ranges::transform(entity, entity.begin(), ::tolower);
-  auto at = std::ranges::find_if(kAll, [&](std::string_view name) { return entity.size() >= 3 && name.starts_with(entity); });
+  auto at = std::ranges::find_if(
+      kAll, [&](std::string_view name) { return entity.size() >= 3 && name.starts_with(entity); });
   std::string what = at == std::end(kAll) ? entity : *at;
   if (entity == "jobid") what = "jobs";
   if (entity == "nodename") what = "nodes";
@@ -107,21 +111,26 @@ Result<std::string> Show(const Parsed& options, const Words& words) {
   }
   if (what == "partitions") {
     auto reply = TRY(cluster.Call<v1::Nodes>(&v1::Nodes::Stub::ListPartitions, v1::ListPartitionsRequest()));
-    return ShowSome(reply.partitions(), names, "partition", one_line, [](const auto& one) { return one.name(); });
+    return ShowSome(reply.partitions(), names, "partition", one_line,
+                    [](const auto& one) { return one.name(); });
   }
   if (what == "reservations") {
-    auto reply = TRY(cluster.Call<v1::Reservations>(&v1::Reservations::Stub::List, v1::ListReservationsRequest()));
+    auto reply =
+        TRY(cluster.Call<v1::Reservations>(&v1::Reservations::Stub::List, v1::ListReservationsRequest()));
     if (reply.reservations().empty() && names.empty()) return std::string("No reservations in the system\n");
-    return ShowSome(reply.reservations(), names, "reservation", one_line, [](const auto& one) { return one.name(); });
+    return ShowSome(reply.reservations(), names, "reservation", one_line,
+                    [](const auto& one) { return one.name(); });
   }
   return Fail(Code::kInvalidArgument, "scontrol show ", entity,
-              ": job, node, partition, reservation, hostnames and hostlist are shown; settings by slipway config show");
+              ": job, node, partition, reservation, hostnames and hostlist are shown; settings by slipway "
+              "config show");
 }
 
 Result<std::string> Ping(const Parsed& options) {
   Cluster cluster = TRY(Cluster::Of(options));
   auto answer = cluster.Call<v1::Nodes>(&v1::Nodes::Stub::List, v1::ListNodesRequest());
-  std::string text = Cat("slipwayd(primary) at ", cluster.context().controller, " is ", answer ? "UP" : "DOWN", "\n");
+  std::string text =
+      Cat("slipwayd(primary) at ", cluster.context().controller, " is ", answer ? "UP" : "DOWN", "\n");
   if (answer) return text;
   Print(text);
   return Failure(std::move(answer).error());
@@ -153,7 +162,8 @@ Result<int> Run(const Parsed& options) {
   auto ours = ScontrolWords(words);
   if (!ours) return UsageExit(ours.error());
   if (ours->empty())
-    return UsageExit(Error{Code::kInvalidArgument, 0, Cat("scontrol: '", words[0], "' is not known here; see scontrol --help")});
+    return UsageExit(Error{Code::kInvalidArgument, 0,
+                           Cat("scontrol: '", words[0], "' is not known here; see scontrol --help")});
   if (options.Has("context")) ours->push_back("--context=" + options.Value("context"));
   return Dispatch(*ours, AllSubcommands(), {});
 }

@@ -16,7 +16,7 @@ struct Verb {
   const char* theirs;
   Words ours;
 };
-const Verb kVerbs[] = {{"hold", {"hold"}},       {"uhold", {"hold"}},     {"release", {"release"}},
+const Verb kVerbs[] = {{"hold", {"hold"}},       {"uhold", {"hold"}},      {"release", {"release"}},
                        {"requeue", {"requeue"}}, {"suspend", {"suspend"}}, {"resume", {"resume"}}};
 
 struct Refusal {
@@ -25,7 +25,8 @@ struct Refusal {
 constexpr Refusal kRefusals[] = {
     {"requeuehold", "scontrol requeue ID, then scontrol hold ID"},
     {"top", "slipway update --nice; an administrator raises --priority"},
-    {"reconfigure", "slipwayd and the agents read their settings when they start: restart them, running jobs do not notice"},
+    {"reconfigure",
+     "slipwayd and the agents read their settings when they start: restart them, running jobs do not notice"},
     {"reboot", "drain the node (slipway node drain) and reboot it; its agent resumes it"},
     {"takeover", "there is one controller; it may be restarted at any time"},
     {"shutdown", "stop the services: systemctl stop slipwayd, slipway-agent"},
@@ -65,14 +66,18 @@ Result<std::vector<Setting>> SettingsIn(const Words& words) {
 }
 
 Result<Words> UpdateJob(const std::vector<Setting>& settings) {
-  static const std::map<std::string, const char*, std::less<>> kKeys = {
-      {"timelimit", "--time"}, {"priority", "--priority"}, {"nice", "--nice"}, {"starttime", "--begin"}, {"eligibletime", "--begin"}};
+  static const std::map<std::string, const char*, std::less<>> kKeys = {{"timelimit", "--time"},
+                                                                        {"priority", "--priority"},
+                                                                        {"nice", "--nice"},
+                                                                        {"starttime", "--begin"},
+                                                                        {"eligibletime", "--begin"}};
   Words ours = {"update"};
   for (std::size_t i = 1; i < settings.size(); ++i) {
     auto at = kKeys.find(settings[i].key);
     if (at == kKeys.end())
-      return Fail(Code::kInvalidArgument, "scontrol update: ", settings[i].key,
-                  " of a job cannot be changed; TimeLimit, Priority, Nice and StartTime can (slipway update --help)");
+      return Fail(
+          Code::kInvalidArgument, "scontrol update: ", settings[i].key,
+          " of a job cannot be changed; TimeLimit, Priority, Nice and StartTime can (slipway update --help)");
     ours.push_back(Cat(at->second, "=", settings[i].value));
   }
   for (std::string& job : JobsIn({settings[0].value})) ours.push_back(std::move(job));
@@ -87,16 +92,19 @@ Result<Words> UpdateNode(const std::vector<Setting>& settings) {
     } else if (settings[i].key == "reason") {
       reason = settings[i].value;
     } else {
-      return Fail(Code::kInvalidArgument, "scontrol update: ", settings[i].key,
-                  " of a node is said in the settings (slipway.toml), not while it runs; State and Reason are");
+      return Fail(
+          Code::kInvalidArgument, "scontrol update: ", settings[i].key,
+          " of a node is said in the settings (slipway.toml), not while it runs; State and Reason are");
     }
   }
   Words ours;
   if (SameWord(state, "drain")) ours = {"node", "drain"};
-  if (SameWord(state, "resume") || SameWord(state, "undrain") || SameWord(state, "idle")) ours = {"node", "resume"};
+  if (SameWord(state, "resume") || SameWord(state, "undrain") || SameWord(state, "idle"))
+    ours = {"node", "resume"};
   if (ours.empty())
-    return Fail(Code::kInvalidArgument, "scontrol update: State=", state,
-                " cannot be said of a node; DRAIN and RESUME can, and `slipway node fenced` of one that is dead");
+    return Fail(
+        Code::kInvalidArgument, "scontrol update: State=", state,
+        " cannot be said of a node; DRAIN and RESUME can, and `slipway node fenced` of one that is dead");
   ours.push_back(settings[0].value);
   if (ours[1] == "drain" && !reason.empty()) ours.push_back("--reason=" + reason);
   return ours;
@@ -110,18 +118,21 @@ Result<Words> Reservation(const char* verb, const std::vector<Setting>& settings
     bool is_name = setting.key == "reservationname" || setting.key == "reservation";
     is_name ? void(name = setting.value) : ours.push_back(Cat("--", setting.key, "=", setting.value));
   }
-  if (name.empty()) return Fail(Code::kInvalidArgument, "scontrol ", verb, ": ReservationName=NAME is wanted");
+  if (name.empty())
+    return Fail(Code::kInvalidArgument, "scontrol ", verb, ": ReservationName=NAME is wanted");
   ours.insert(ours.begin() + 2, name);
   return ours;
 }
 
 Result<Words> Change(const std::string& verb, const Words& words) {
   std::vector<Setting> settings = TRY(SettingsIn(words));
-  if (settings.empty()) return Fail(Code::kInvalidArgument, "scontrol ", verb, ": of what? JobId=ID, NodeName=LIST, …");
+  if (settings.empty())
+    return Fail(Code::kInvalidArgument, "scontrol ", verb, ": of what? JobId=ID, NodeName=LIST, …");
   const std::string& what = settings[0].key;
   if (verb == "update" && (what == "jobid" || what == "job")) return UpdateJob(settings);
   if (verb == "update" && what == "nodename") return UpdateNode(settings);
-  bool reservation = std::ranges::any_of(settings, [](const Setting& s) { return s.key.starts_with("reservation"); });
+  bool reservation =
+      std::ranges::any_of(settings, [](const Setting& s) { return s.key.starts_with("reservation"); });
   if (reservation) return Reservation(verb.c_str(), settings);
   return Fail(Code::kInvalidArgument, "scontrol ", verb, " ", what,
               ": is said in the settings (slipway.toml); jobs, nodes and reservations are changed here");
@@ -144,7 +155,8 @@ Result<Words> ScontrolWords(const Words& words) {
   }
   if (verb == "update" || verb == "create") {
     // "create reservation Key=…": the word says what the keys say.
-    if (verb == "create" && !rest.empty() && rest[0].starts_with("res") && rest[0].find('=') == std::string::npos)
+    if (verb == "create" && !rest.empty() && rest[0].starts_with("res") &&
+        rest[0].find('=') == std::string::npos)
       rest.erase(rest.begin());
     return Change(verb, rest);
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What of scontrol is one of our commands, said in its words: `scontrol hold 12` is `slipway hold 12`, `scontrol
-// update NodeName=n1 State=DRAIN Reason=x` is `slipway node drain n1 --reason x`. Pure.
+// What of scontrol is one of our commands, said in its words: `scontrol hold 12` is `slipway hold 12`,
+// `scontrol update NodeName=n1 State=DRAIN Reason=x` is `slipway node drain n1 --reason x`. Pure.
 #pragma once
 
 #include <string>

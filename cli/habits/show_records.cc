@@ -36,7 +36,8 @@ KeyValues ArrayOf(const v1::Job& job) {
   KeyValues line = {{"JobId", Cat(job.job_id())}};
   if (job.array_job_id() != 0) {
     std::string id = JobIdText(job);
-    line.insert(line.end(), {{"ArrayJobId", Cat(job.array_job_id())}, {"ArrayTaskId", id.substr(id.find('_') + 1)}});
+    line.insert(line.end(),
+                {{"ArrayJobId", Cat(job.array_job_id())}, {"ArrayTaskId", id.substr(id.find('_') + 1)}});
   }
   line.emplace_back("JobName", job.name());
   return line;
@@ -90,7 +91,8 @@ Record RecordOf(const v1::Job& job) {
 
 Record RecordOf(const v1::Node& node) {
   std::vector<std::string> gres;
-  for (const v1::Amount& gpu : node.gpus()) gres.push_back(Cat("gpu:", gpu.name(), gpu.name().empty() ? "" : ":", gpu.count()));
+  for (const v1::Amount& gpu : node.gpus())
+    gres.push_back(Cat("gpu:", gpu.name(), gpu.name().empty() ? "" : ":", gpu.count()));
   for (const v1::Amount& one : node.gres()) gres.push_back(Cat(one.name(), ":", one.count()));
   std::uint32_t sockets = std::max(1U, node.sockets());
   std::string state = Upper(StateOf(node).full);
@@ -132,7 +134,8 @@ Record RecordOf(const v1::Partition& partition) {
            {"MaxTime", SpanOr(partition.max_time_s(), "UNLIMITED")},
            {"MinNodes", Cat(partition.min_nodes())}},
           {{"Nodes", Hosts(partition.nodes())}},
-          {{"PriorityTier", Cat(partition.tier())}, {"OverSubscribe", partition.exclusive() ? "EXCLUSIVE" : "NO"}},
+          {{"PriorityTier", Cat(partition.tier())},
+           {"OverSubscribe", partition.exclusive() ? "EXCLUSIVE" : "NO"}},
           {{"State", partition.state()},
            {"TotalCPUs", Cat(partition.cores())},
            {"TotalNodes", Cat(partition.nodes_size())}}};

@@ -24,26 +24,27 @@ constexpr const char* kSummary = "%9P %.5a %.10l %.16F %N";
 constexpr const char* kReasons = "%20E %9u %19H %N";
 
 Command Declare() {
-  return {.name = "sinfo",
-          .summary = "partitions and nodes, as Slurm's sinfo shows them (`slipway nodes` is ours)",
-          .examples = {{"sinfo -N -l", "each node"}, {"sinfo -h -o '%n %t'", "for a script"}},
-          .options = {TextOption("partition", 'p', "LIST", "only these partitions"),
-                      TextOption("nodes", 'n', "NODES", "only these nodes"),
-                      TextOption("states", 't', "LIST", "only nodes in these states: idle,mix,alloc,drain,down"),
-                      TextOption("format", 'o', "FORMAT", "columns by letters: \"%n %t\""),
-                      TextOption("Format", 'O', "LIST", "columns by names: NodeHost:12,StateLong"),
-                      TextOption("sort", 'S', "LIST", "not taken: by partition and node"),
-                      {.name = "Node", .letter = 'N', .help = "a line of each node"},
-                      {.name = "long", .letter = 'l', .help = "more columns"},
-                      {.name = "summarize", .letter = 's', .help = "a line of each partition"},
-                      {.name = "list-reasons", .letter = 'R', .help = "why nodes are drained or down"},
-                      {.name = "responding", .letter = 'r', .help = "no nodes that are down or silent"},
-                      {.name = "dead", .letter = 'd', .help = "only nodes that are down or silent"},
-                      {.name = "noheader", .letter = 'h', .help = "no headings"},
-                      {.name = "exact", .letter = 'e', .hidden = true},
-                      {.name = "all", .letter = 'a', .hidden = true},
-                      TextOption("clusters", 'M', "NAME", "there is one"),
-                      ContextOption()}};
+  return {
+      .name = "sinfo",
+      .summary = "partitions and nodes, as Slurm's sinfo shows them (`slipway nodes` is ours)",
+      .examples = {{"sinfo -N -l", "each node"}, {"sinfo -h -o '%n %t'", "for a script"}},
+      .options = {TextOption("partition", 'p', "LIST", "only these partitions"),
+                  TextOption("nodes", 'n', "NODES", "only these nodes"),
+                  TextOption("states", 't', "LIST", "only nodes in these states: idle,mix,alloc,drain,down"),
+                  TextOption("format", 'o', "FORMAT", "columns by letters: \"%n %t\""),
+                  TextOption("Format", 'O', "LIST", "columns by names: NodeHost:12,StateLong"),
+                  TextOption("sort", 'S', "LIST", "not taken: by partition and node"),
+                  {.name = "Node", .letter = 'N', .help = "a line of each node"},
+                  {.name = "long", .letter = 'l', .help = "more columns"},
+                  {.name = "summarize", .letter = 's', .help = "a line of each partition"},
+                  {.name = "list-reasons", .letter = 'R', .help = "why nodes are drained or down"},
+                  {.name = "responding", .letter = 'r', .help = "no nodes that are down or silent"},
+                  {.name = "dead", .letter = 'd', .help = "only nodes that are down or silent"},
+                  {.name = "noheader", .letter = 'h', .help = "no headings"},
+                  {.name = "exact", .letter = 'e', .hidden = true},
+                  {.name = "all", .letter = 'a', .hidden = true},
+                  TextOption("clusters", 'M', "NAME", "there is one"),
+                  ContextOption()}};
 }
 
 Result<Format> FormatOf(const Parsed& options) {
@@ -67,24 +68,28 @@ struct Choice {
     if (troubled && node.reason().empty()) return false;
     bool drain = states.contains("drain") && state.full.starts_with("drain");
     return (nodes.empty() || nodes.contains(node.name())) &&
-           (states.empty() || drain || states.contains("all") || states.contains(state.full) || states.contains(state.brief));
+           (states.empty() || drain || states.contains("all") || states.contains(state.full) ||
+            states.contains(state.brief));
   }
 };
 
 Result<Choice> ChoiceOf(const Parsed& options) {
-  static const std::set<std::string> kStates = {"all",     "idle",    "mixed", "mix",  "allocated", "alloc", "draining",
-                                                "drng",    "drained", "drain", "down", "unknown",   "unk"};
+  static const std::set<std::string> kStates = {"all",   "idle",     "mixed", "mix",     "allocated",
+                                                "alloc", "draining", "drng",  "drained", "drain",
+                                                "down",  "unknown",  "unk"};
   Choice choice{.partitions = WordsOf(options, "partition"),
                 .responding = options.Has("responding"),
                 .dead = options.Has("dead"),
                 .troubled = options.Has("list-reasons")};
   for (const std::string& list : options.List("nodes")) {
-    for (std::string& node : TRY_CONTEXT(ExpandHostlist(list), "--nodes")) choice.nodes.insert(std::move(node));
+    for (std::string& node : TRY_CONTEXT(ExpandHostlist(list), "--nodes"))
+      choice.nodes.insert(std::move(node));
   }
   for (std::string word : WordsOf(options, "states")) {
     std::ranges::transform(word, word.begin(), ::tolower);
     if (!kStates.contains(word))
-      return Fail(Code::kInvalidArgument, "--states: '", word, "' is no state of a node; idle, mix, alloc, drain, down are");
+      return Fail(Code::kInvalidArgument, "--states: '", word,
+                  "' is no state of a node; idle, mix, alloc, drain, down are");
     choice.states.insert(word);
   }
   return choice;
@@ -125,7 +130,8 @@ Result<int> Run(const Parsed& options) {
   if (!choice) return UsageExit(choice.error());
   Cluster cluster = TRY(Cluster::Of(options));
   auto nodes = TRY(cluster.Call<v1::Nodes>(&v1::Nodes::Stub::List, v1::ListNodesRequest()));
-  auto partitions = TRY(cluster.Call<v1::Nodes>(&v1::Nodes::Stub::ListPartitions, v1::ListPartitionsRequest()));
+  auto partitions =
+      TRY(cluster.Call<v1::Nodes>(&v1::Nodes::Stub::ListPartitions, v1::ListPartitionsRequest()));
   std::string text = options.Has("noheader") ? "" : Line(*format, HeadingsOf(NodeGroupFields()));
   for (const v1::Partition& partition : partitions.partitions()) {
     if (!choice->partitions.empty() && !choice->partitions.contains(partition.name())) continue;
@@ -135,7 +141,8 @@ Result<int> Run(const Parsed& options) {
       if (member && choice->Takes(node)) here.push_back(&node);
     }
     std::vector<NodeGroup> groups = GroupsOf(partition, here, *format, options.Has("Node"));
-    bool all = choice->nodes.empty() && choice->states.empty() && !choice->responding && !choice->dead && !choice->troubled;
+    bool all = choice->nodes.empty() && choice->states.empty() && !choice->responding && !choice->dead &&
+               !choice->troubled;
     if (groups.empty() && all) groups.push_back({.partition = &partition, .nodes = {}});
     for (const NodeGroup& group : groups) text += Line(*format, TextsOf(NodeGroupFields(), group));
   }

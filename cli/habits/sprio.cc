@@ -19,19 +19,14 @@ struct Priority {
   const v1::Job* job = nullptr;
   std::string sum;
 };
-template <auto Text>
-std::string OfJob(const Priority& one) {
-  return Text(*one.job);
-}
-
 constexpr Field<Priority> kFields[] = {
-    {"JobID", 'i', "JOBID", 15, OfJob<[](const v1::Job& j) { return Cat(j.job_id()); }>},
-    {"Partition", 'r', "PARTITION", 9, OfJob<[](const v1::Job& j) { return j.resources().partition(); }>},
-    {"User", 'u', "USER", 8, OfJob<[](const v1::Job& j) { return j.user(); }>},
-    {"Account", 'o', "ACCOUNT", 10, OfJob<[](const v1::Job& j) { return j.account(); }>},
-    {"QOSName", 'n', "QOS", 10, OfJob<[](const v1::Job& j) { return j.qos(); }>},
-    {"Priority", 'Y', "PRIORITY", 10, OfJob<[](const v1::Job& j) { return Cat(j.priority()); }>},
-    {"Sum", 'a', "FACTORS", 40, [](const Priority& one) { return one.sum; }},
+    {"JobID", 'i', "JOBID", 15, [](const Priority& p) { return Cat(p.job->job_id()); }},
+    {"Partition", 'r', "PARTITION", 9, [](const Priority& p) { return p.job->resources().partition(); }},
+    {"User", 'u', "USER", 8, [](const Priority& p) { return p.job->user(); }},
+    {"Account", 'o', "ACCOUNT", 10, [](const Priority& p) { return p.job->account(); }},
+    {"QOSName", 'n', "QOS", 10, [](const Priority& p) { return p.job->qos(); }},
+    {"Priority", 'Y', "PRIORITY", 10, [](const Priority& p) { return Cat(p.job->priority()); }},
+    {"Sum", 'a', "FACTORS", 40, [](const Priority& p) { return p.sum; }},
 };
 constexpr std::span<const Field<Priority>> kTable = kFields;
 

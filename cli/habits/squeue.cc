@@ -62,7 +62,8 @@ bool Before(const v1::Job& a, const v1::Job& b) {
   return rank(a) < rank(b);
 }
 
-Result<std::string> Queue(Cluster& cluster, const Parsed& options, const JobFilter& filter, const Format& format) {
+Result<std::string> Queue(Cluster& cluster, const Parsed& options, const JobFilter& filter,
+                          const Format& format) {
   // Whoever names a job wants to know of its end, too.
   bool ended = !filter.ids.empty() || std::ranges::any_of(filter.states, Ended);
   std::vector<v1::Job> jobs = TRY(JobsThat(cluster, filter, ended));
@@ -90,7 +91,8 @@ Result<int> Run(const Parsed& options) {
     filter->states = *states;
   }
   std::uint64_t again = 0;
-  if (options.Has("iterate")) again = TRY_CONTEXT(ParseNumber(options.Value("iterate"), 1, 86400), "--iterate");
+  if (options.Has("iterate"))
+    again = TRY_CONTEXT(ParseNumber(options.Value("iterate"), 1, 86400), "--iterate");
   Cluster cluster = TRY(Cluster::Of(options));
   for (;;) {
     Print(TRY(Queue(cluster, options, *filter, *format)));

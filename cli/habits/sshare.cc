@@ -2,6 +2,8 @@
 // sshare: shares and use of accounts and users.
 #include <unistd.h>
 
+#include <cstdio>
+
 #include "base/text/text.h"
 #include "cli/habits/field.h"
 #include "cli/habits/habits.h"
@@ -35,7 +37,9 @@ constexpr Field<Share> kFields[] = {
     {"EffectvUsage", 0, "EffectvUsage", 13, [](const Share& s) { return Fraction(s.of().usage_ppm()); }},
     {"NormUsage", 0, "NormUsage", 11, [](const Share& s) { return Fraction(s.of().usage_ppm()); }},
     {"FairShare", 0, "FairShare", 10,
-     [](const Share& s) { return s.of().of() == 0 ? "" : Fraction(std::uint64_t{s.of().rank()} * 1'000'000 / s.of().of()); }},
+     [](const Share& s) {
+       return s.of().of() == 0 ? "" : Fraction(std::uint64_t{s.of().rank()} * 1'000'000 / s.of().of());
+     }},
     {"LevelFS", 0, "LevelFS", 10,
      [](const Share& s) { return s.of().usage_ppm() == 0 ? "inf" : Fraction(s.of().level_ppm()); }},
 };
@@ -76,7 +80,8 @@ Result<int> Run(const Parsed& options) {
     if (!options.Has("Users")) text += TableLine(*format, style, TextsOf(kTable, own));
     for (const v1::AccountUser& user : account.users()) {
       Share share{.account = &account, .user = &user};
-      if (users.empty() || users.contains(user.user())) text += TableLine(*format, style, TextsOf(kTable, share));
+      if (users.empty() || users.contains(user.user()))
+        text += TableLine(*format, style, TextsOf(kTable, share));
     }
   }
   Print(text);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <ctime>
 
 #include "base/text/text.h"
@@ -83,7 +84,8 @@ Result<std::set<v1::JobState>> StatesOf(const std::string& list) {
     auto at = std::ranges::find_if(
         kStates, [&](const StateRow& row) { return SameWord(word, row.full) || SameWord(word, row.brief); });
     if (at == std::end(kStates))
-      return Fail(Code::kInvalidArgument, "'", word, "' is no state of a job; PENDING, RUNNING, COMPLETED, … are");
+      return Fail(Code::kInvalidArgument, "'", word,
+                  "' is no state of a job; PENDING, RUNNING, COMPLETED, … are");
     states.insert(at->state);
   }
   return states;
@@ -136,7 +138,9 @@ std::string ShortSpan(std::int64_t seconds) {
   return text;
 }
 
-std::string Limit(std::uint32_t seconds, const char* none) { return seconds == 0 ? none : ShortSpan(seconds); }
+std::string Limit(std::uint32_t seconds, const char* none) {
+  return seconds == 0 ? none : ShortSpan(seconds);
+}
 
 std::string Megabytes(std::uint64_t bytes) {
   if (bytes == 0) return "0";
@@ -145,7 +149,8 @@ std::string Megabytes(std::uint64_t bytes) {
 }
 
 std::int64_t NowMs() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
       .count();
 }
 

@@ -18,7 +18,8 @@ bool Ended(v1::JobState state);
 // "RUNNING,pd,all"; empty: all. kInvalidArgument names what is no state.
 Result<std::set<v1::JobState>> StatesOf(const std::string& list);
 
-// Why a job waits, in one word: "Resources", "Dependency"; "None" of one that does not. Ours where there is none.
+// Why a job waits, in one word: "Resources", "Dependency"; "None" of one that does not. Ours where there is
+// none.
 std::string ReasonWord(const v1::Job& job);
 
 struct NodeStateWords {
@@ -36,8 +37,8 @@ std::string Limit(std::uint32_t seconds, const char* none = "UNLIMITED");
 std::string Megabytes(std::uint64_t bytes);
 
 std::int64_t NowMs();
-// What sacct's -S and -E take, beside what ParseMoment does: "today", "midnight", dates without a time of day,
-// "now-1hour".
+// What sacct's -S and -E take, beside what ParseMoment does: "today", "midnight", dates without a time of
+// day, "now-1hour".
 Result<std::int64_t> PastMoment(const std::string& text, std::int64_t now_ms, const char* option);
 
 }  // namespace slipway::cli

@@ -23,7 +23,8 @@ bool EndsLikeFile(std::string_view text) {
 
 }  // namespace
 
-Result<std::string> PyxisImage(std::string_view text, const std::function<bool(const std::string&)>& is_file) {
+Result<std::string> PyxisImage(std::string_view text,
+                               const std::function<bool(const std::string&)>& is_file) {
   std::string whole(text);
   if (text.empty()) return Fail(Code::kInvalidArgument, "--container-image is empty");
   if (text.find("://") != std::string_view::npos && !text.starts_with("docker://")) return whole;
@@ -31,9 +32,10 @@ Result<std::string> PyxisImage(std::string_view text, const std::function<bool(c
   if (text.starts_with("docker://")) text.remove_prefix(9);
   auto at = text.find('@');
   if (at != std::string_view::npos && !text.substr(at + 1).starts_with("sha256:")) {
-    return Fail(Code::kInvalidArgument, "--container-image=", whole, ": whose password is taken is not said here: ",
-                "write it without ", text.substr(0, at + 1),
-                ", and log in once (podman login, skopeo login or docker login); ~/.docker/config.json is read");
+    return Fail(
+        Code::kInvalidArgument, "--container-image=", whole,
+        ": whose password is taken is not said here: ", "write it without ", text.substr(0, at + 1),
+        ", and log in once (podman login, skopeo login or docker login); ~/.docker/config.json is read");
   }
   auto mark = text.find('#');
   if (mark == std::string_view::npos) return Cat("docker://", text);
@@ -46,9 +48,9 @@ Result<std::string> PyxisImage(std::string_view text, const std::function<bool(c
 }
 
 Result<std::vector<std::string>> PyxisMounts(std::string_view text) {
-  static constexpr std::string_view kNoMatter[] = {"rw",      "bind",     "rbind", "private", "rprivate",
-                                                   "slave",   "rslave",   "x-create", "x-create=auto",
-                                                   "x-create=dir", "x-create=file", "nosuid", "nodev"};
+  static constexpr std::string_view kNoMatter[] = {
+      "rw",       "bind",          "rbind",        "private",       "rprivate", "slave", "rslave",
+      "x-create", "x-create=auto", "x-create=dir", "x-create=file", "nosuid",   "nodev"};
   std::vector<std::string> mounts;
   for (const std::string& one : Split(text, ',')) {
     std::vector<std::string> parts = Split(one, ':');
@@ -65,8 +67,7 @@ Result<std::vector<std::string>> PyxisMounts(std::string_view text) {
                     "' is not to be had; ro and rw are");
       }
     }
-    mounts.push_back(parts.size() == 1 ? parts[0]
-                                       : Cat(parts[0], ":", parts[1], read_only ? ":ro" : ""));
+    mounts.push_back(parts.size() == 1 ? parts[0] : Cat(parts[0], ":", parts[1], read_only ? ":ro" : ""));
   }
   return mounts;
 }

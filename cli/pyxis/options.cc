@@ -15,13 +15,15 @@ struct Row {
 };
 
 constexpr const char* kNoKeeping =
-    "a container does not outlive its step here; build what shall stay into an image (slipway build), or install "
+    "a container does not outlive its step here; build what shall stay into an image (slipway build), or "
+    "install "
     "it into a directory that --container-mounts brings in";
 
 constexpr Row kRows[] = {
-    {"container-image", Option::kString, "[REGISTRY#]IMAGE[:TAG]|PATH", "Pyxis: an image of a registry, or a file",
+    {"container-image", Option::kString, "[REGISTRY#]IMAGE[:TAG]|PATH",
+     "Pyxis: an image of a registry, or a file", ""},
+    {"container-mounts", Option::kList, "SRC[:DST[:FLAGS]],…", "Pyxis: host paths that the container sees",
      ""},
-    {"container-mounts", Option::kList, "SRC[:DST[:FLAGS]],…", "Pyxis: host paths that the container sees", ""},
     {"container-workdir", Option::kString, "PATH", "Pyxis: working directory in the container", ""},
     {"container-mount-home", Option::kFlag, "", "Pyxis: with the home directory (it is there anyway)", ""},
     {"no-container-mount-home", Option::kFlag, "", "Pyxis: without the home directory", ""},
@@ -30,8 +32,8 @@ constexpr Row kRows[] = {
     {"container-entrypoint", Option::kFlag, "", "Pyxis: the image's entrypoint runs the command", ""},
     {"no-container-entrypoint", Option::kFlag, "", "Pyxis: as it is anyway", ""},
     {"container-entrypoint-log", Option::kFlag, "", "Pyxis: as it is anyway: its output is the step's", ""},
-    {"container-env", Option::kList, "NAME,…", "Pyxis: variables of which the caller's value wins over the image's",
-     ""},
+    {"container-env", Option::kList, "NAME,…",
+     "Pyxis: variables of which the caller's value wins over the image's", ""},
     {"no-container-remap-root", Option::kFlag, "", "Pyxis: as it is anyway: ranks are their user", ""},
     {"container-remap-root", Option::kFlag, "", "",
      "ranks run as their user; who needs root to install something does it in an image: slipway build, or "
@@ -47,7 +49,8 @@ Result<> Refuse(const Parsed& options) {
   }
   for (const char* name : {"mount-home", "entrypoint"}) {
     if (options.Has(Cat("container-", name)) && options.Has(Cat("no-container-", name)))
-      return Fail(Code::kInvalidArgument, "--container-", name, " and --no-container-", name, ": one of them");
+      return Fail(Code::kInvalidArgument, "--container-", name, " and --no-container-", name,
+                  ": one of them");
   }
   if (options.Has("container-writable") && options.Has("container-readonly"))
     return Fail(Code::kInvalidArgument, "--container-writable and --container-readonly: one of them");
@@ -66,12 +69,13 @@ std::string VariableOf(std::string_view name) {
 std::vector<Option> PyxisOptions() {
   std::vector<Option> options;
   for (const Row& row : kRows) {
-    options.push_back({.name = row.name,
-                       .type = row.type,
-                       .value_name = row.value,
-                       .help = row.help,
-                       .hidden = *row.refusal != 0 || std::string_view(row.help).find("anyway") != std::string::npos,
-                       .variables = {VariableOf(row.name)}});
+    options.push_back(
+        {.name = row.name,
+         .type = row.type,
+         .value_name = row.value,
+         .help = row.help,
+         .hidden = *row.refusal != 0 || std::string_view(row.help).find("anyway") != std::string::npos,
+         .variables = {VariableOf(row.name)}});
   }
   return options;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Users of Pyxis say `srun --container-image=… --container-mounts=…` where we say --image and --bind. Here are
-// those options and what each means in our words; what we have no equal of is refused in one line that names the
-// cure, never ignored. Pure, but for environment variables that the caller hands in.
+// Users of Pyxis say `srun --container-image=… --container-mounts=…` where we say --image and --bind. Here
+// are those options and what each means in our words; what we have no equal of is refused in one line that
+// names the cure, never ignored. Pure, but for environment variables that the caller hands in.
 #pragma once
 
 #include <functional>
@@ -16,8 +16,8 @@ namespace slipway::cli {
 
 std::vector<Option> PyxisOptions();
 
-// [USER@][REGISTRY#]IMAGE[:TAG] as an address ("docker://…"); a path ("/…", "./…", what `is_file` says there is)
-// and an address as they are. kInvalidArgument names what cannot be had.
+// [USER@][REGISTRY#]IMAGE[:TAG] as an address ("docker://…"); a path ("/…", "./…", what `is_file` says there
+// is) and an address as they are. kInvalidArgument names what cannot be had.
 Result<std::string> PyxisImage(std::string_view text, const std::function<bool(const std::string&)>& is_file);
 
 // SRC[:DST[:FLAG[+FLAG…]]],… as "SRC[:DST[:ro]]"; SRC as written.

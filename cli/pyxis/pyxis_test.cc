@@ -27,7 +27,8 @@ TEST(Pyxis, ImagesAreAddressesOfRegistries) {
 }
 
 TEST(Pyxis, FilesStayFiles) {
-  for (const char* path : {"/images/a.sqsh", "./a", "../a", "a/b.sqsh", "there"}) EXPECT_EQ(*Image(path), path);
+  for (const char* path : {"/images/a.sqsh", "./a", "../a", "a/b.sqsh", "there"})
+    EXPECT_EQ(*Image(path), path);
 }
 
 TEST(Pyxis, AnImageThatCannotBeHadIsRefusedWithTheCure) {
@@ -57,9 +58,10 @@ TEST(Pyxis, WhatIsNotHadIsNeverIgnored) {
 }
 
 TEST(Pyxis, WishesAreRead) {
-  auto wishes = PyxisWishesOf(Given({"--container-mounts=/a:/b", "--container-mounts", "/c", "--container-workdir=/w",
-                                     "--container-writable", "--no-container-mount-home", "--container-entrypoint",
-                                     "--container-env=A,B", "--container-entrypoint-log"}));
+  auto wishes =
+      PyxisWishesOf(Given({"--container-mounts=/a:/b", "--container-mounts", "/c", "--container-workdir=/w",
+                           "--container-writable", "--no-container-mount-home", "--container-entrypoint",
+                           "--container-env=A,B", "--container-entrypoint-log"}));
   ASSERT_TRUE(wishes);
   EXPECT_THAT(wishes->mounts, ElementsAre("/a:/b", "/c"));
   EXPECT_EQ(wishes->cwd, "/w");
@@ -70,18 +72,19 @@ TEST(Pyxis, WishesAreRead) {
 TEST(Pyxis, ItsVariablesSayTheSame) {
   Command command{.name = "t", .options = PyxisOptions()};
   Parsed parsed = Given({});
-  ASSERT_TRUE(TakeFromEnvironment(command, {"PYXIS_"}, {"PYXIS_CONTAINER_IMAGE=ubuntu", "PYXIS_CONTAINER_WRITABLE=1"},
-                                  parsed));
+  ASSERT_TRUE(TakeFromEnvironment(command, {"PYXIS_"},
+                                  {"PYXIS_CONTAINER_IMAGE=ubuntu", "PYXIS_CONTAINER_WRITABLE=1"}, parsed));
   EXPECT_EQ(parsed.Value("container-image"), "ubuntu");
   EXPECT_TRUE(parsed.Has("container-writable"));
 }
 
 TEST(Pyxis, AScriptsStepsNameImages) {
-  EXPECT_THAT(ImagesOfSteps("#!/bin/sh\n#SBATCH --container-image=directive\n"
-                            "srun --container-image=a:1 x; srun --container-image \"b c\" y\n"
-                            "srun --container-image=$IMAGE z\nsrun --container-image=a:1 w\n# --container-image=no\n"
-                            "srun --container-image-x=3\n"),
-              ElementsAre("a:1", "b c"));
+  EXPECT_THAT(
+      ImagesOfSteps("#!/bin/sh\n#SBATCH --container-image=directive\n"
+                    "srun --container-image=a:1 x; srun --container-image \"b c\" y\n"
+                    "srun --container-image=$IMAGE z\nsrun --container-image=a:1 w\n# --container-image=no\n"
+                    "srun --container-image-x=3\n"),
+      ElementsAre("a:1", "b c"));
 }
 
 }  // namespace

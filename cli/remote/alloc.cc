@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// slipway alloc, salloc by name: an allocation for a command or a shell that runs here. The job's batch program is
-// a holder, a shell of the image that reads its input until we close it; we are attached to it, so the allocation
-// ends with us whatever becomes of us. Steps are started in it by `slipway launch`.
+// slipway alloc, salloc by name: an allocation for a command or a shell that runs here. The job's batch
+// program is a holder, a shell of the image that reads its input until we close it; we are attached to it, so
+// the allocation ends with us whatever becomes of us. Steps are started in it by `slipway launch`.
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -37,7 +37,8 @@ constexpr std::chrono::seconds kLeaveWithin(5);
 Command Declare() {
   Command command{
       .name = "slipway alloc",
-      .summary = "hold an allocation while a command, or a shell, runs here; steps go there by slipway launch",
+      .summary =
+          "hold an allocation while a command, or a shell, runs here; steps go there by slipway launch",
       .examples = {{"slipway alloc -N2 --image mpi", "a shell; in it: slipway launch -n 8 ./solver"},
                    {"slipway alloc -n4 -t 10m --image tiny -- make check", "a command that launches steps"}},
       .options = ResourceOptions(),
@@ -97,8 +98,8 @@ Result<pid_t> Start(std::vector<std::string> words, const std::vector<std::strin
   ::_exit(missing == ENOENT ? 127 : 126);
 }
 
-// What happens to the allocation comes over a pipe from the thread that is attached; what happens to the command
-// and to us comes as signals. One loop decides.
+// What happens to the allocation comes over a pipe from the thread that is attached; what happens to the
+// command and to us comes as signals. One loop decides.
 class Holder {
  public:
   Holder(Cluster cluster, const Parsed& options, std::uint64_t job)
@@ -140,7 +141,8 @@ class Holder {
     if (ready <= 0) return {};
     if (two[1].revents != 0) TRY(OnEvent());
     signalfd_siginfo info;
-    while (::read(signals_.get(), &info, sizeof info) == sizeof info) OnSignal(static_cast<int>(info.ssi_signo));
+    while (::read(signals_.get(), &info, sizeof info) == sizeof info)
+      OnSignal(static_cast<int>(info.ssi_signo));
     return {};
   }
 
@@ -221,14 +223,16 @@ Result<int> Hold(const Parsed& given) {
   Parsed options = given;
   TRY(TakeFromEnvironment(Declare(), {"PYXIS_"}, OwnEnvironment(), options));
   if (options.Has("no-shell"))
-    return UsageExit(Error{Code::kInvalidArgument, 0,
-                           "slipway alloc: --no-shell: an allocation lives with who holds it; for one that stays: "
-                           "slipway submit --wrap 'sleep infinity'"});
+    return UsageExit(
+        Error{Code::kInvalidArgument, 0,
+              "slipway alloc: --no-shell: an allocation lives with who holds it; for one that stays: "
+              "slipway submit --wrap 'sleep infinity'"});
   auto word = ImageWordOf(options);
   if (!word) return UsageExit(word.error());
   if (word->empty())
-    return UsageExit(Error{Code::kInvalidArgument, 0,
-                           "slipway alloc: no image; give --image: steps run in it unless they name another"});
+    return UsageExit(
+        Error{Code::kInvalidArgument, 0,
+              "slipway alloc: no image; give --image: steps run in it unless they name another"});
   auto request = RequestOf(options);
   if (!request) return UsageExit(request.error());
   WantedImage image = TRY(Bring(*word));

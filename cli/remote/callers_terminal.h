@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The terminal of `launch --pty`: a process has one, and whichever thread ends the process gives it back. From
-// any thread.
+// The terminal of `launch --pty`: a process has one, and whichever thread ends the process gives it back.
+// From any thread.
 #pragma once
 
 #include <condition_variable>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The standard streams of one step, from here: what it says comes, what is sent goes to it, until it has ended.
-// A controller that is started again on the way is waited for, and the stream is a new one then.
+// The standard streams of one step, from here: what it says comes, what is sent goes to it, until it has
+// ended. A controller that is started again on the way is waited for, and the stream is a new one then.
 #pragma once
 
 #include <functional>

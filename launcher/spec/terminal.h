@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// `slipway launch --pty`: rank 0 runs on a terminal that the caller sees. That it is wanted, and how large the
-// caller's own is, only the step's own processes need to know: it travels in the step's environment and is
-// taken out of it before a rank sees it.
+// `slipway launch --pty`: rank 0 runs on a terminal that the caller sees. That it is wanted, and how large
+// the caller's own is, only the step's own processes need to know: it travels in the step's environment and
+// is taken out of it before a rank sees it.
 #pragma once
 
 #include <cstdint>

@@ -5,9 +5,9 @@ namespace slipway::cli {
 
 const std::vector<Habit>& Habits() {
   static const std::vector<Habit> habits = {
-      {"sbatch", "submit"}, {"srun", "launch"},       {"salloc", "alloc"}, {"scancel", "cancel"},
-      {"squeue", "squeue"}, {"sinfo", "sinfo"},       {"sacct", "sacct"},  {"scontrol", "scontrol"},
-      {"sprio", "sprio"},   {"sshare", "sshare"},     {"sattach", "sattach"}};
+      {"sbatch", "submit"}, {"srun", "launch"},   {"salloc", "alloc"},   {"scancel", "cancel"},
+      {"squeue", "squeue"}, {"sinfo", "sinfo"},   {"sacct", "sacct"},    {"scontrol", "scontrol"},
+      {"sprio", "sprio"},   {"sshare", "sshare"}, {"sattach", "sattach"}};
   return habits;
 }
 
