@@ -337,7 +337,7 @@ void Agent::Parts::OnMessage(const v1::ToNode& message) {
       return Prefetch(message.prefetch());
     case v1::ToNode::kInput: {
       const v1::StepInput& in = message.input();
-      auto give = [this, in] { steps->Input(FromProto(in.step()), in.data(), in.eof()); };
+      auto give = [this, in] { steps->Input(FromProto(in.step()), StdinOf(in)); };
       return gate->Hold(FromProto(in.step()), give) ? void() : give();
     }
     case v1::ToNode::kAck:

@@ -60,6 +60,15 @@ Result<> CopyProgram(const v1::LaunchStep& launch, StepSpec& spec) {
 
 StepId FromProto(const v1::StepKey& key) { return {key.job(), key.attempt(), key.step()}; }
 
+StepStdin StdinOf(const v1::StepInput& input) {
+  auto size = [](std::uint32_t n) { return static_cast<std::uint16_t>(std::min(n, 65535U)); };
+  return {
+      .bytes = input.data(),
+      .eof = input.eof(),
+      .resized = input.has_terminal(),
+      .terminal_size = {.rows = size(input.terminal().rows()), .columns = size(input.terminal().columns())}};
+}
+
 v1::StepKey ToProto(const StepId& step) {
   v1::StepKey key;
   key.set_job(step.job);

@@ -7,6 +7,7 @@
 #include "agent/node/facts.h"
 #include "agent/steps/plan.h"
 #include "agent/steps/step_machine.h"
+#include "launcher/spec/step_protocol.h"
 #include "slipway/v1/node.pb.h"
 
 namespace slipway {
@@ -31,6 +32,7 @@ struct NodeSide {
 // kInvalidArgument: one line that names what is wrong with the launch (a bind, sizes that do not agree, …).
 Result<LaunchPlan> PlanOf(const v1::LaunchStep& launch, const NodeSide& node);
 
+StepStdin StdinOf(const v1::StepInput& input);
 v1::Node ToProto(const NodeFacts& facts);
 
 }  // namespace slipway

@@ -38,8 +38,9 @@ std::vector<Mount> MountsOf(const StepSpec& spec) {
   }
   for (const char* file : {"/etc/hosts", "/etc/resolv.conf", "/etc/localtime"})
     mounts.push_back(Bind(file, true, true));
-  if (!spec.home.empty() && spec.home != "/") mounts.push_back(Bind(spec.home, false, true));
-  bool covered = spec.cwd.empty() || spec.cwd == "/";
+  bool home = !HasVariable(spec.env, kNoHomeVariable);
+  if (home && !spec.home.empty() && spec.home != "/") mounts.push_back(Bind(spec.home, false, true));
+  bool covered = spec.cwd.empty() || spec.cwd == "/" || (!home && IsBelow(spec.cwd, spec.home));
   for (const Mount& mount : mounts) covered = covered || IsBelow(spec.cwd, mount.target);
   if (!covered) mounts.push_back(Bind(spec.cwd, false, true));
   if (spec.mpi != MpiKind::kNone) {

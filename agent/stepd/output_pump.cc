@@ -25,6 +25,20 @@ Result<UniqueFd> OutputPump::Add(std::uint32_t rank, std::uint8_t stream) {
   return std::move(pipe.write);
 }
 
+std::uint64_t OutputPump::Expect(std::uint32_t rank, std::uint8_t stream) {
+  sources_.emplace(next_id_, Source{.rank = rank, .stream = stream});
+  return next_id_++;
+}
+
+void OutputPump::Settle(std::uint64_t number, UniqueFd fd) {
+  auto at = sources_.find(number);
+  if (at == sources_.end()) return;
+  if (!fd || !SetNonblocking(fd.get())) return End(number);
+  at->second.pipe = std::move(fd);
+  Update();
+  if (last_call_) LastCall();
+}
+
 void OutputPump::Attach() {
   attached_ = true;
   credit_ = kInitialCreditBytes;
@@ -45,7 +59,9 @@ void OutputPump::LastCall() {
   last_call_ = true;
   if (attached_ && credit_ > 0) {
     std::vector<std::uint64_t> ids;
-    for (auto& [id, source] : sources_) ids.push_back(id);
+    for (auto& [id, source] : sources_) {
+      if (source.pipe) ids.push_back(id);
+    }
     for (std::uint64_t id : ids) OnReadable(id);
   }
 }
@@ -54,7 +70,7 @@ void OutputPump::LastCall() {
 void OutputPump::Update() {
   bool wanted = attached_ && credit_ > 0;
   for (auto& [id, source] : sources_) {
-    if (source.watched == wanted) continue;
+    if (source.watched == wanted || !source.pipe) continue;
     if (wanted) {
       auto watch =
           loop_.Watch(source.pipe.get(), EPOLLIN, [this, id = id](std::uint32_t) { OnReadable(id); });
@@ -106,16 +122,24 @@ Result<UniqueFd> InputPump::Open() {
   return std::move(pipe.read);
 }
 
+void InputPump::Settle(UniqueFd fd) {
+  opened_ = true;
+  pipe_ = std::move(fd);
+  if (!pipe_ || !SetNonblocking(pipe_.get())) return Close();
+  Flush();
+}
+
 bool InputPump::Write(std::string_view bytes, bool eof) {
   if ((opened_ && !pipe_) || eof_) return true;
   bool fits = waiting_.size() + bytes.size() <= kWaitingBytesMax;
   if (fits) waiting_ += bytes;
   eof_ = eof || !fits;
-  if (opened_) Flush();
+  Flush();
   return fits;
 }
 
 void InputPump::Flush() {
+  if (!pipe_) return;  // not opened yet
   while (!waiting_.empty()) {
     ssize_t wrote = ::write(pipe_.get(), waiting_.data(), waiting_.size());
     if (wrote < 0 && errno == EINTR) continue;

@@ -28,7 +28,11 @@ class OutputPump {
 
   // The rank's end of a new stream.
   Result<UniqueFd> Add(std::uint32_t rank, std::uint8_t stream);
-  void Attach();  // an agent is there, with the initial credit
+  // A stream whose outer end comes later (a terminal, which the rank makes): Settle, once, with the number
+  // that is returned here. Not drained before that.
+  std::uint64_t Expect(std::uint32_t rank, std::uint8_t stream);
+  void Settle(std::uint64_t number, UniqueFd fd);  // none: it will not come
+  void Attach();                                   // an agent is there, with the initial credit
   void Detach();
   void Grant(std::uint64_t bytes);
   // Every stream has ended and said so.
@@ -41,7 +45,7 @@ class OutputPump {
   struct Source {
     std::uint32_t rank;
     std::uint8_t stream;
-    UniqueFd pipe;
+    UniqueFd pipe;  // none yet: expected
     Loop::WatchId watch;
     bool watched = false;
   };
@@ -65,9 +69,10 @@ class InputPump {
   InputPump(const InputPump&) = delete;
   InputPump& operator=(const InputPump&) = delete;
 
-  Result<UniqueFd> Open();  // the rank's end
-  // What comes before it is opened waits. False when the rank reads so slowly that too much waits: its stdin
-  // is ended then.
+  Result<UniqueFd> Open();   // the rank's end
+  void Settle(UniqueFd fd);  // instead: our end of what a rank has made itself; none: it will not come
+  // What comes before either waits. False when the rank reads so slowly that too much waits: its stdin is
+  // ended then.
   bool Write(std::string_view bytes, bool eof);
 
  private:

@@ -15,8 +15,8 @@ bool IsStale(std::string_view entry) {
     if (entry.starts_with(prefix)) return false;
   }
   for (std::string_view prefix : {"PMIX_", "PMI_", "OMPI_COMM_WORLD_", "OMPI_UNIVERSE_SIZE", "ORTE_", "PRTE_",
-                                  "SLURM_JOBID=", "SLURM_NODELIST=", "SLURM_STEP_",
-                                  "SLURM_STEPID=", "SLURM_PROCID=", "SLURM_LOCALID=", "SLURM_NODEID="}) {
+                                  "SLURM_JOBID=", "SLURM_NODELIST=", "SLURM_STEP_", "SLURM_STEPID=",
+                                  "SLURM_PROCID=", "SLURM_LOCALID=", "SLURM_NODEID=", "SLIPWAY_TERMINAL="}) {
     if (entry.starts_with(prefix)) return true;
   }
   return false;

@@ -51,6 +51,7 @@ Stepd::Stepd(Loop& loop, StepSpec spec, StepdFds fds, uid_t agent_uid)
       outcome_(spec_),
       output_(loop, [this](StepOutput piece) { agent_.Send(StepFrame::kOutput, piece); }),
       input_(loop),
+      terminal_(loop, output_, input_),
       agent_(loop, AgentEvents()),
       init_(loop, std::move(fds.control), InitEvents()),
       visitors_(loop, init_),
@@ -121,6 +122,7 @@ void Stepd::OnFoldersSeen(const std::string& silent) {
 
 Result<> Stepd::Prepare() {
   TRY(OpenFiles());
+  terminal_size_ = TRY(TerminalOf(spec_.env));
   if (!spec_.script.empty()) TRY(CheckScript(spec_.script));
   if (mpi()) TRY(StartMpi());
   return {};
@@ -201,6 +203,7 @@ Result<> Stepd::GiveImage(LaunchSpec& launch, std::vector<UniqueFd>& fds) {
 }
 
 Result<> Stepd::GiveStreams(LaunchSpec& launch, std::vector<UniqueFd>& fds) {
+  if (terminal_size_) return GiveTerminal(launch, fds);
   auto give = [&](UniqueFd fd) {
     fds.push_back(std::move(fd));
     return static_cast<std::int32_t>(fds.size()) - 1;
@@ -218,6 +221,23 @@ Result<> Stepd::GiveStreams(LaunchSpec& launch, std::vector<UniqueFd>& fds) {
     } else if (spec_.interactive_stdin) {
       task.stdin_fd = give(TRY(input_.Open()));
     }
+  }
+  return {};
+}
+
+// What other ranks say would run over the screen of a program that draws on it.
+Result<> Stepd::GiveTerminal(LaunchSpec& launch, std::vector<UniqueFd>& fds) {
+  fds.push_back(TRY(Open("/dev/null", O_RDWR | O_NOCTTY)));
+  auto null = static_cast<std::int32_t>(fds.size()) - 1;
+  for (Task& task : launch.tasks) {
+    if (task.rank != 0) {
+      task.stdout_fd = task.stderr_fd = null;
+      continue;
+    }
+    task.own_terminal = true;
+    task.terminal_size = *terminal_size_;
+    fds.push_back(TRY(terminal_.Expect(task.rank)));
+    task.stdin_fd = static_cast<std::int32_t>(fds.size()) - 1;
   }
   return {};
 }

@@ -19,6 +19,7 @@
 #include "agent/stepd/local_fences.h"
 #include "agent/stepd/outcome.h"
 #include "agent/stepd/output_pump.h"
+#include "agent/stepd/rank_terminal.h"
 #include "agent/stepd/spare_processors.h"
 #include "agent/stepd/spawner.h"
 #include "agent/stepd/start_word.h"
@@ -58,6 +59,7 @@ class Stepd {
   Result<> Launch();
   Result<> GiveImage(LaunchSpec& launch, std::vector<UniqueFd>& fds);
   Result<> GiveStreams(LaunchSpec& launch, std::vector<UniqueFd>& fds);
+  Result<> GiveTerminal(LaunchSpec& launch, std::vector<UniqueFd>& fds);
   void TellBinding();
   void MarkLap(std::string name);
   void EnterPhase(StepPhase phase);
@@ -150,6 +152,8 @@ class Stepd {
   Outcome outcome_;
   OutputPump output_;
   InputPump input_;
+  RankTerminal terminal_;
+  std::optional<TerminalSize> terminal_size_;  // rank 0 runs on one
   AgentLink agent_;
   InitLink init_;
   Visitors visitors_;

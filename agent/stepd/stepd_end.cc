@@ -47,6 +47,7 @@ void Stepd::TakeDown(std::chrono::nanoseconds grace) {
   taking_down_ = true;
   if (grace.count() == 0) return Kill();
   if (!first) return;
+  if (terminal_size_) init_.Signal(-1, SIGHUP);  // a shell that talks to somebody ignores SIGTERM
   init_.Signal(-1, SIGTERM);
   init_.Signal(-1, SIGCONT);
   kill_timer_ = loop_.After(grace, [this] { Kill(); });

@@ -149,6 +149,7 @@ Result<> Stepd::OnAgentFrame(StepFrame kind, std::string_view payload) {
       return {};
     case StepFrame::kStdin: {
       auto input = TRY(Decode<StepStdin>(payload, "stdin"));
+      if (input.resized) terminal_.Resize(input.terminal_size);
       if (spec_.interactive_stdin && !input_.Write(input.bytes, input.eof))
         Warn("rank 0 does not read its input: it is cut off here");
       return {};

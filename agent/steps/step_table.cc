@@ -186,11 +186,10 @@ void StepTable::Freeze(const StepId& step, Entry& entry, bool frozen) {
                       }));
 }
 
-void StepTable::Input(const StepId& step, std::string bytes, bool eof) {
+void StepTable::Input(const StepId& step, StepStdin input) {
   constexpr std::size_t kEarlyBytesMax = 16 << 20;
   Entry* entry = Find(step);
   if (entry == nullptr || entry->machine.news().last()) return;
-  StepStdin input{std::move(bytes), eof};
   if (entry->attached) return entry->link->Send(StepFrame::kStdin, input);
   entry->early_input_bytes += input.bytes.size();
   if (entry->early_input_bytes > kEarlyBytesMax)

@@ -61,7 +61,7 @@ class StepTable {
   void EndJob(std::uint64_t job, std::uint32_t attempt, std::function<void()> done);
   void Signal(const StepId& step, std::int32_t signal_number);
   void Suspend(const StepId& step, bool suspended);  // is said again by the controller where it got lost
-  void Input(const StepId& step, std::string bytes, bool eof);
+  void Input(const StepId& step, StepStdin input);
   void Credit(const StepId& step, std::uint32_t bytes);
   void Acknowledge(const StepId& step, std::uint64_t sequence);
   void FromPeer(const StepId& step, PeerWord word);

@@ -8,6 +8,7 @@
 #include "api/context.h"
 #include "api/pki.h"
 #include "base/os/fd.h"
+#include "cli/habits/declared/declared.h"
 
 namespace slipway::dev {
 namespace {
@@ -74,6 +75,12 @@ Result<> PrepareNode(const Layout& layout, const Options& options, const Identit
   TRY(MakeDirectories(folder + "/client/bin"));
   for (const char* program : {"slipway", "slipway-remote"})
     TRY(LinkProgram(Cat(layout.bin(), "/", program), Cat(folder, "/client/bin/", program)));
+  // Batch scripts call us by the names that they know.
+  for (const cli::Habit& habit : cli::Habits()) {
+    std::string link = Cat(folder, "/client/bin/", habit.name);
+    ::unlink(link.c_str());
+    if (::symlink("slipway", link.c_str()) < 0) return ErrnoFail("symlink", link);
+  }
   TRY(WriteFileAtomically(folder + "/client/ca.pem", TRY(ReadFile(layout.cluster() + "/ca.pem"))));
   Context inside{layout.name, Cat(kControllerAddress, ":6821"), "/run/slipway/client/ca.pem",
                  "/run/slipway/client/token.sock", ""};

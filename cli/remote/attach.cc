@@ -3,25 +3,22 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <csignal>
-#include <memory>
-#include <mutex>
 #include <thread>
 
 #include "base/os/fd.h"
+#include "cli/remote/callers_terminal.h"
 #include "cli/remote/job_wait.h"
+#include "cli/remote/step_stream.h"
 #include "cli/remote/subcommand.h"
-#include "slipway/v1/job.grpc.pb.h"
 
 namespace slipway::cli {
 namespace {
 
-constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
 constexpr std::size_t kStdinBytesMax = 64 << 10;
-constexpr std::chrono::minutes kStreamPatience(10);  // the step runs on without a controller
 
 sigset_t Set() {
   sigset_t set;
@@ -30,30 +27,13 @@ sigset_t Set() {
   return set;
 }
 
-using Stream = grpc::ClientReaderWriter<v1::AttachInput, v1::AttachOutput>;
-
-// Our side of the stream, which is a new one when the controller was started again.
-class Input {
- public:
-  void Use(Stream* stream) {
-    std::lock_guard lock(mutex_);
-    stream_ = stream;
-  }
-  bool Send(const v1::AttachInput& message) {
-    std::lock_guard lock(mutex_);
-    return stream_ != nullptr && stream_->Write(message);
-  }
-
- private:
-  std::mutex mutex_;
-  Stream* stream_ = nullptr;  // borrowed
-};
-
 // In the background of a terminal a read would stop us, as it does every program.
 bool MayRead() { return ::isatty(0) != 1 || ::tcgetpgrp(0) == ::getpgrp(); }
 
-void FeedStdin(Input& input, AttachOptions options) {
+void FeedStdin(StepStream& input, AttachOptions options) {
   std::string buffer(kStdinBytesMax, '\0');
+  // What is typed until then is ours, Ctrl-C above all; the terminal keeps the rest for the ranks.
+  if (options.terminal) CallersTerminal::Instance().WaitForBegin();
   for (;;) {
     if (!MayRead()) {
       ::poll(nullptr, 0, 200);
@@ -62,8 +42,6 @@ void FeedStdin(Input& input, AttachOptions options) {
     ssize_t n = ::read(0, buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
     v1::AttachInput message;
-    message.set_job_id(options.job);
-    message.set_step_id(options.step);
     if (n > 0) message.set_stdin(buffer.data(), static_cast<std::size_t>(n));
     message.set_stdin_eof(n <= 0);
     // Between two controllers there is no stream; the bytes wait.
@@ -90,89 +68,117 @@ bool TellAll(Cluster& cluster, const AttachOptions& options, int signal_number) 
     told = Tell(cluster, other, signal_number, false).has_value() || told;
   }
   return told;
-}
-
-// Signals do not travel on the stream: stdin that the ranks do not read may block it.
-void PassSignals(Cluster cluster, AttachOptions options) {
-  sigset_t set = Set();
-  unsigned ends = 0;
-  for (;;) {
-    int number = 0;
-    if (::sigwait(&set, &number) != 0) return;
-    bool asks_for_end = number != SIGUSR1 && number != SIGUSR2;
-    if (asks_for_end && ++ends > 2) FinishAttached(128 + number);
-    if (ends < 2 && TellAll(cluster, options, number)) continue;
-    if (!asks_for_end) continue;
-    // Asked twice, or nothing runs yet that could get a signal.
-    if (auto ended = Tell(cluster, options, 0, options.owns_job);
-        !ended && ended.error().code != Code::kFailedPrecondition)
-      PrintError(ended.error());
-  }
-}
-
-class Output {
- public:
-  Output(const AttachOptions& options, std::string label_prefix)
-      : options_(options), notices_(::isatty(2) == 1), labeller_(std::move(label_prefix)) {}
-
-  void Take(const v1::AttachOutput& message) {
-    if (!message.data().empty()) {
-      std::string text =
-          options_.label ? labeller_.Take(message.rank(), message.stream(), message.data()) : message.data();
-      Write(message.stream(), text);
-    }
-    if (!message.notice().empty() && notices_)
-      PrintError(Error{Code::kOk, 0, Cat("slipway: job ", options_.job, ": ", message.notice())});
-  }
-  void End(const v1::AttachOutput& last) {
-    for (std::uint32_t stream : {1U, 2U}) Write(stream, labeller_.Flush(stream));
-    if (last.exit_code() != 0 && !last.reason().empty())
-      PrintError(Error{Code::kUnknown, 0, Cat("slipway: job ", options_.job, ": ", last.reason())});
+  void TellSize(StepStream & input) {
+    v1::AttachInput message;
+    *message.mutable_terminal() = CallersTerminal::Instance().Size();
+    input.Send(message);
   }
 
- private:
-  void Write(std::uint32_t stream, const std::string& text) {
-    if (text.empty()) return;
-    if (stream == 2) {
-      [[maybe_unused]] auto written = WriteAll(2, text);
-    } else {
-      Print(text);
+  // Signals do not travel on the stream: stdin that the ranks do not read may block it.
+  void PassSignals(StepStream & input, Cluster cluster, AttachOptions options) {
+    sigset_t set = Set();
+    // A shell on a terminal ignores most of them: who sends one to us there means the whole step.
+    unsigned ends = options.terminal ? 1 : 0;
+    for (;;) {
+      int number = 0;
+      if (::sigwait(&set, &number) != 0) return;
+      if (number == SIGWINCH) {
+        if (options.terminal) TellSize(input);
+        continue;
+      }
+      bool asks_for_end = number != SIGUSR1 && number != SIGUSR2;
+      if (asks_for_end && ++ends > 2) FinishAttached(128 + number);
+      if (ends < 2 && TellAll(cluster, options, number)) continue;
+      if (!asks_for_end) continue;
+      // Asked twice, or nothing runs yet that could get a signal.
+      if (auto ended = Tell(cluster, options, 0, options.owns_job);
+          !ended && ended.error().code != Code::kFailedPrecondition)
+        PrintError(ended.error());
     }
   }
-  const AttachOptions& options_;
-  bool notices_;
-  LineLabeller labeller_;
-};
 
-// What the step says, until it has ended; its exit code.
-Result<int> Follow(Cluster& cluster, const AttachOptions& options, Input& input, std::string label_prefix) {
-  auto stub = v1::Jobs::NewStub(cluster.channel());
-  Output output(options, std::move(label_prefix));
-  v1::AttachOutput message;
-  TRY(cluster.Persist(
-      [&]() -> Result<> {
-        message.Clear();
-        grpc::ClientContext call;
-        TRY(cluster.Authorize(call));
-        auto stream = stub->Attach(&call);
-        v1::AttachInput first;
-        first.set_job_id(options.job);
-        first.set_step_id(options.step);
-        stream->Write(first);
-        input.Use(stream.get());
-        while (!message.ended() && stream->Read(&message)) output.Take(message);
-        input.Use(nullptr);
-        if (message.ended()) {
-          call.TryCancel();
-          return {};
-        }
-        TRY(cluster.Of(stream->Finish()));
-        return Fail(Code::kUnavailable, "the controller let go of job ", options.job);
-      },
-      kStreamPatience));
-  output.End(message);
-  return message.exit_code() < 0 || message.exit_code() > 255 ? kOwnFailure : message.exit_code();
-}
+  class Output {
+   public:
+    Output(const AttachOptions& options, std::string label_prefix)
+        : options_(options), notices_(::isatty(2) == 1), labeller_(std::move(label_prefix)) {}
+
+    void Take(const v1::AttachOutput& message) {
+      if (options_.terminal && (message.running() || !message.data().empty()))
+        CallersTerminal::Instance().Begin();
+      if (!message.data().empty()) {
+        std::string text = options_.label ? labeller_.Take(message.rank(), message.stream(), message.data())
+                                          : message.data();
+        Write(message.stream(), text);
+      }
+      if (!message.notice().empty() && notices_)
+        PrintError(Error{Code::kOk, 0, Cat("slipway: job ", options_.job, ": ", message.notice())});
+    }
+    void End(const v1::AttachOutput& last) {
+      CallersTerminal::Instance().End();
+      for (std::uint32_t stream : {1U, 2U}) Write(stream, labeller_.Flush(stream));
+      if (last.exit_code() != 0 && !last.reason().empty())
+        PrintError(Error{Code::kUnknown, 0, Cat("slipway: job ", options_.job, ": ", last.reason())});
+    }
+
+   private:
+    void Write(std::uint32_t stream, const std::string& text) {
+      if (text.empty()) return;
+      if (stream == 2) {
+        [[maybe_unused]] auto written =
+            WriteAll(2, options_.terminal ? CallersTerminal::Instance().Lines(text) : text);
+      } else {
+        Print(text);
+      }
+    }
+    const AttachOptions& options_;
+    bool notices_;
+    LineLabeller labeller_;
+  };
+
+  // What the step says, until it has ended; its exit code.
+  Result<int> Follow(Cluster & cluster, const AttachOptions& options, Input& input,
+                     std::string label_prefix) {
+    auto stub = v1::Jobs::NewStub(cluster.channel());
+    Output output(options, std::move(label_prefix));
+    v1::AttachOutput message;
+    TRY(cluster.Persist(
+        [&]() -> Result<> {
+          message.Clear();
+          grpc::ClientContext call;
+          TRY(cluster.Authorize(call));
+          auto stream = stub->Attach(&call);
+          v1::AttachInput first;
+          first.set_job_id(options.job);
+          first.set_step_id(options.step);
+          stream->Write(first);
+          input.Use(stream.get());
+          while (!message.ended() && stream->Read(&message)) output.Take(message);
+          input.Use(nullptr);
+          if (message.ended()) {
+            call.TryCancel();
+            return {};
+          }
+          TRY(cluster.Of(stream->Finish()));
+          return Fail(Code::kUnavailable, "the controller let go of job ", options.job);
+        },
+        kStreamPatience));
+    output.End(message);
+    return message.exit_code() < 0 || message.exit_code() > 255 ? kOwnFailure : message.exit_code();
+  }
+
+  // What the step says, until it has ended; its exit code.
+  Result<int> Follow(StepStream & stream, const AttachOptions& options, std::string label_prefix) {
+    Output output(options, std::move(label_prefix));
+    // The terminal may have changed while we waited.
+    auto connected = [&] {
+      if (options.terminal) TellSize(stream);
+    };
+    v1::AttachOutput last =
+        TRY(stream.Run([&](const v1::AttachOutput& piece) { output.Take(piece); }, connected));
+    output.Take(last);
+    output.End(last);
+    return last.exit_code() < 0 || last.exit_code() > 255 ? kOwnFailure : last.exit_code();
+  }
 
 }  // namespace
 
@@ -203,27 +209,30 @@ void BlockAttachSignals() {
 
 Result<int> Attach(Cluster& cluster, const AttachOptions& options) {
   // These outlive us: the threads that use them end with the process.
-  auto* input = new Input;
-  std::thread(FeedStdin, std::ref(*input), options).detach();
-  std::thread(PassSignals, cluster, options).detach();
-  if (options.others.empty()) return Follow(cluster, options, *input, "");
+  auto* stream = new StepStream(cluster, options.job, options.step);
+  std::thread(FeedStdin, std::ref(*stream), options).detach();
+  std::thread(PassSignals, std::ref(*stream), cluster, options).detach();
+  if (options.others.empty()) return Follow(*stream, options, "");
   std::vector<Result<int>> codes(options.others.size(), 0);
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < options.others.size(); ++i) {
     AttachOptions other = options;
     other.job = options.others[i];
-    threads.emplace_back([cluster, other, i, &codes]() mutable {
-      Input none;
-      codes[i] = Follow(cluster, other, none, Cat(i + 1, "."));
+    threads.emplace_back([cluster, other, i, &codes] {
+      StepStream silent(cluster, other.job, other.step);
+      codes[i] = Follow(silent, other, Cat(i + 1, "."));
     });
   }
-  Result<int> first = Follow(cluster, options, *input, "0.");
+  Result<int> first = Follow(*stream, options, "0.");
   for (std::thread& thread : threads) thread.join();
   TRY(std::move(first));
   for (Result<int>& code : codes) TRY(std::move(code));
   return ExitCodeOf(TRY(WaitForEnd(cluster, options.job, {})));
 }
 
-void FinishAttached(int code) { ::_exit(code); }
+void FinishAttached(int code) {
+  CallersTerminal::Instance().End();
+  ::_exit(code);
+}
 
 }  // namespace slipway::cli

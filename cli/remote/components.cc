@@ -9,10 +9,36 @@
 namespace slipway::cli {
 namespace {
 
-constexpr std::string_view kPassedOn[] = {
-    "account", "begin",     "bind",   "chdir", "comment", "context",    "deadline",    "dependency",
-    "error",   "export",    "hold",   "image", "input",   "job-name",   "lease",       "mpi",
-    "nice",    "open-mode", "output", "qos",   "requeue", "no-requeue", "reservation", "time"};
+constexpr std::string_view kPassedOn[] = {"container-env",
+                                          "container-image",
+                                          "container-mounts",
+                                          "container-workdir",
+                                          "container-writable",
+                                          "no-container-mount-home",
+                                          "account",
+                                          "begin",
+                                          "bind",
+                                          "chdir",
+                                          "comment",
+                                          "context",
+                                          "deadline",
+                                          "dependency",
+                                          "error",
+                                          "export",
+                                          "hold",
+                                          "image",
+                                          "input",
+                                          "job-name",
+                                          "lease",
+                                          "mpi",
+                                          "nice",
+                                          "open-mode",
+                                          "output",
+                                          "qos",
+                                          "requeue",
+                                          "no-requeue",
+                                          "reservation",
+                                          "time"};
 
 }  // namespace
 

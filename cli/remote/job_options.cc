@@ -11,6 +11,7 @@
 
 #include "base/text/text.h"
 #include "base/text/units.h"
+#include "cli/pyxis/pyxis.h"
 #include "cli/remote/site_options.h"
 #include "launcher/spec/resource_limits.h"
 #include "launcher/spec/step_spec.h"
@@ -102,6 +103,20 @@ Result<> DescribeBinding(const Parsed& options, v1::Program& program) {
   return {};
 }
 
+// A variable of the container's own beats what its image says.
+Result<> DescribeContainer(const Parsed& options, v1::Program& program) {
+  PyxisWishes wishes = TRY(PyxisWishesOf(options));
+  for (const std::string& mount : wishes.mounts) program.add_binds(Absolute(mount));
+  if (!wishes.cwd.empty()) program.set_cwd(wishes.cwd);
+  if (wishes.writable) program.set_writable_tmpfs(true);
+  if (wishes.no_home) program.add_env(Cat(kNoHomeVariable, "=1"));
+  for (const std::string& name : wishes.variables) {
+    const char* value = ::getenv(name.c_str());
+    if (value != nullptr) program.add_env(Cat("SLIPWAYENV_", name, "=", value));
+  }
+  return {};
+}
+
 }  // namespace
 
 std::vector<Option> ResourceOptions() {
@@ -109,7 +124,7 @@ std::vector<Option> ResourceOptions() {
       {.name = "image",
        .type = Option::kString,
        .value_name = "IMAGE",
-       .help = "a SIF, a directory, or a name of the catalogue",
+       .help = "a SIF, a directory, a name of the catalogue, or an address: docker://…, oras://…",
        .complete = "image"},
       {.name = "nodes",
        .letter = 'N',
@@ -212,6 +227,8 @@ std::vector<Option> ResourceOptions() {
   };
   std::vector<Option> site = SiteOptions();
   options.insert(options.end(), site.begin(), site.end());
+  std::vector<Option> pyxis = PyxisOptions();
+  options.insert(options.end(), pyxis.begin(), pyxis.end());
   return options;
 }
 
@@ -250,6 +267,7 @@ Result<void> DescribeProgram(const Parsed& options, v1::Program& program) {
   program.set_stdout_path(options.Value("output"));
   program.set_stderr_path(options.Value("error"));
   program.set_stdin_path(options.Value("input"));
+  TRY(DescribeContainer(options, program));
   return {};
 }
 
@@ -261,8 +279,14 @@ std::vector<std::string> OwnEnvironment() {
 
 Result<std::vector<std::string>> ExportedEnvironment(const std::vector<std::string>& environment,
                                                      const std::string& exports, bool in_allocation) {
-  static const std::set<std::string, std::less<>> kNever = {
-      "_", "PWD", "OLDPWD", "SHLVL", "SLIPWAY_CALLED_AS", "SLIPWAY_CONTEXT"};
+  static const std::set<std::string, std::less<>> kNever = {"_",
+                                                            "PWD",
+                                                            "OLDPWD",
+                                                            "SHLVL",
+                                                            "SLIPWAY_CALLED_AS",
+                                                            "SLIPWAY_CONTEXT",
+                                                            "SLIPWAY_TERMINAL",
+                                                            "SLIPWAY_ALLOC"};
   static const std::set<std::string, std::less<>> kHostOnly = {
       "PATH",     "LD_LIBRARY_PATH", "LD_PRELOAD",      "LD_AUDIT",
       "HOSTNAME", "TMPDIR",          "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"};

@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // slipway launch: runs a command on nodes now, as if it ran here. Outside an allocation it is a job of its
 // own; inside one (a batch script) it is a step of that job.
+#include <unistd.h>
+
+#include <algorithm>
 #include <cstdlib>
 
 #include "base/text/units.h"
+#include "cli/pyxis/pyxis.h"
+#include "cli/remote/alloc_environment.h"
 #include "cli/remote/attach.h"
+#include "cli/remote/callers_terminal.h"
 #include "cli/remote/components.h"
-#include "cli/remote/image_upload.h"
 #include "cli/remote/job_options.h"
 #include "cli/remote/site_options.h"
 #include "cli/remote/subcommand.h"
+#include "cli/remote/wanted_image.h"
+#include "launcher/spec/terminal.h"
 #include "slipway/v1/job.grpc.pb.h"
 
 namespace slipway::cli {
@@ -22,6 +29,7 @@ Command Declare() {
       .examples = {{"slipway launch -N2 -n4 --image mpi.sif -- python3 hello.py", "four ranks on two nodes"},
                    {"slipway launch -n 16 -- ./solver",
                     "inside a batch script: a step of its job, in its image"},
+                   {"slipway launch --pty --image tiny -- bash", "a shell there, on this terminal"},
                    {"slipway launch -l -n 3 --image tiny -- hostname", "each line with its rank"},
                    {"slipway launch --image tiny -n1 ./server : -N2 -n8 ./worker",
                     "two programs, started together as one job"}},
@@ -65,6 +73,10 @@ Command Declare() {
        .type = Option::kString,
        .value_name = "FILE",
        .help = "one that it runs afterwards"},
+      {.name = "pty",
+       .help =
+           "rank 0 on a terminal of its own, which is this one's other end; one rank unless -n or -N says "
+           "otherwise"},
       {.name = "label", .letter = 'l', .help = "put the rank before each line"},
       {.name = "keep-on-bad-exit", .help = "a rank that fails does not end the others"},
       {.name = "kill-on-bad-exit",
@@ -96,9 +108,11 @@ Result<v1::Program> ProgramOf(const Parsed& options, bool in_allocation) {
       return Fail(Code::kInvalidArgument, "--pwd ", pwd, ": must be an absolute path in the container");
     program.set_cwd(pwd);
   }
+  if (options.Has("container-entrypoint")) program.add_argv("/.singularity.d/runscript");
   for (const std::string& word : options.positionals()) program.add_argv(word);
-  for (std::string& entry :
-       TRY(ExportedEnvironment(OwnEnvironment(), options.Value("export"), in_allocation)))
+  // Beside an allocation of `alloc` our environment is the host's, not a container's.
+  bool in_container = in_allocation && ::getenv(kHeldHereVariable) == nullptr;
+  for (std::string& entry : TRY(ExportedEnvironment(OwnEnvironment(), options.Value("export"), in_container)))
     program.add_env(std::move(entry));
   for (const std::string& entry : options.List("env")) {
     if (entry.find('=') == std::string::npos || entry[0] == '=')
@@ -119,28 +133,60 @@ Result<v1::Program> ProgramOf(const Parsed& options, bool in_allocation) {
   return program;
 }
 
+// srun goes on without a terminal where there is none, and scripts count on it.
+Result<bool> WantsTerminal(const Parsed& options) {
+  if (!options.Has("pty")) return false;
+  for (const char* other : {"output", "error", "input", "label"}) {
+    if (options.Has(other))
+      return Fail(Code::kInvalidArgument, "--pty and --", other,
+                  ": a terminal is input and output at once, and no file; leave one of them out");
+  }
+  if (::isatty(0) == 1 && ::isatty(1) == 1) return true;
+  const char* stream = ::isatty(0) == 1 ? "output" : "input";
+  const char* called_as = ::getenv("SLIPWAY_CALLED_AS");
+  if (called_as == nullptr || std::string_view(called_as) != "srun")
+    return Fail(Code::kInvalidArgument, "--pty: the standard ", stream,
+                " is no terminal; leave --pty out, or call this from one");
+  PrintError(
+      Error{Code::kOk, 0, Cat("slipway: the standard ", stream, " is no terminal: --pty is left out")});
+  return false;
+}
+
+void PutOnTerminal(const Parsed& options, v1::Resources& resources, v1::Program& program) {
+  auto size = CallersTerminal::Instance().Size();
+  TerminalSize told{.rows = static_cast<std::uint16_t>(size.rows()),
+                    .columns = static_cast<std::uint16_t>(size.columns())};
+  program.add_env(Cat(kTerminalVariable, "=", TerminalText(told)));
+  const char* kind = ::getenv("TERM");
+  bool travels =
+      std::ranges::any_of(program.env(), [](const auto& entry) { return entry.starts_with("TERM="); });
+  if (kind != nullptr && !travels) program.add_env(Cat("TERM=", kind));
+  bool counted = options.Has("ntasks") || options.Has("nodes") || options.Has("ntasks-per-node");
+  if (!counted) resources.set_tasks(1);
+}
+
 std::string NameOf(const Parsed& options) {
   const std::string& command = options.positionals()[0];
   return options.Value("job-name", command.substr(command.rfind('/') + 1));
 }
 
 // One component of the job; most jobs have but one.
-Result<v1::JobSpec> SpecOf(const Parsed& options) {
+Result<v1::JobSpec> SpecOf(const Parsed& options, bool terminal) {
   v1::JobSpec spec;
   spec.set_name(NameOf(options));
   *spec.mutable_resources() = TRY(ResourcesOf(options));
   *spec.mutable_program() = TRY(ProgramOf(options, false));
+  if (terminal) PutOnTerminal(options, *spec.mutable_resources(), *spec.mutable_program());
   spec.set_interactive(true);
   TRY(ReadSiteJob(options, spec));
-  if (options.Has("image")) return spec;
-  return Fail(Code::kInvalidArgument, "slipway launch: no image; give --image FILE, DIR or NAME");
+  return spec;
 }
 
 Result<AttachOptions> StartJob(Cluster& cluster, const std::vector<Parsed>& components,
-                               std::vector<v1::JobSpec> specs) {
+                               const std::vector<WantedImage>& images, std::vector<v1::JobSpec> specs) {
   v1::SubmitRequest request;
   for (std::size_t i = 0; i < specs.size(); ++i) {
-    specs[i].set_image(TRY(ImageReference(cluster, components[i].Value("image"))));
+    specs[i].set_image(TRY(ReferenceOf(cluster, images[i])));
     if (i > 0) specs[i].mutable_program()->set_interactive_stdin(false);  // the first one's
     *(i == 0 ? request.mutable_spec() : request.add_components()) = std::move(specs[i]);
   }
@@ -154,13 +200,14 @@ Result<AttachOptions> StartJob(Cluster& cluster, const std::vector<Parsed>& comp
   return attach;
 }
 
-Result<AttachOptions> StartStep(Cluster& cluster, const Parsed& options, std::uint64_t job,
-                                const v1::Resources& resources, const v1::Program& program) {
+Result<AttachOptions> StartStep(Cluster& cluster, const Parsed& options, const WantedImage& image,
+                                std::uint64_t job, const v1::Resources& resources,
+                                const v1::Program& program) {
   v1::CreateStepRequest request;
   request.set_job_id(job);
   *request.mutable_resources() = resources;
   *request.mutable_program() = program;
-  if (options.Has("image")) request.set_image(TRY(ImageReference(cluster, options.Value("image"))));
+  if (!image.text.empty()) request.set_image(TRY(ReferenceOf(cluster, image)));
   request.set_request_id(NewRequestId());
   auto reply = TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::CreateStep, request));
   return AttachOptions{.job = job, .step = reply.step_id(), .owns_job = false, .label = options.Has("label")};
@@ -186,30 +233,58 @@ Result<int> RunStep(const Parsed& options) {
   if (!resources) return UsageExit(resources.error());
   auto program = ProgramOf(options, true);
   if (!program) return UsageExit(program.error());
+  auto terminal = WantsTerminal(options);
+  if (!terminal) return UsageExit(terminal.error());
+  if (*terminal) PutOnTerminal(options, *resources, *program);
+  auto word = ImageWordOf(options);
+  if (!word) return UsageExit(word.error());
   auto job = Allocation(options);
   if (!job) return UsageExit(job.error());
+  WantedImage image = TRY(Bring(*word));
   BlockAttachSignals();
-  Cluster cluster = TRY(options.Has("image") ? Cluster::Of(options) : Cluster::ForSteps(options));
-  AttachOptions attached = TRY(StartStep(cluster, options, *job, *resources, *program));
+  Cluster cluster = TRY(word->empty() ? Cluster::ForSteps(options) : Cluster::Of(options));
+  AttachOptions attached = TRY(StartStep(cluster, options, image, *job, *resources, *program));
+  attached.terminal = *terminal;
   FinishAttached(TRY(Attach(cluster, attached)));
+}
+
+Result<std::string> JobImageWord(const Parsed& options) {
+  std::string word = TRY(ImageWordOf(options));
+  if (!word.empty()) return word;
+  return Fail(Code::kInvalidArgument,
+              "slipway launch: no image; give --image FILE, DIR, NAME or docker://ADDRESS");
 }
 
 Result<int> RunJob(const std::vector<Parsed>& components) {
+  auto terminal = WantsTerminal(components.front());
+  if (!terminal) return UsageExit(terminal.error());
+  if (*terminal && components.size() > 1)
+    return UsageExit(Error{Code::kInvalidArgument, 0,
+                           "slipway launch: --pty: a terminal is one program's; launch them one by one"});
   std::vector<v1::JobSpec> specs;
+  std::vector<std::string> words;
   for (const Parsed& options : components) {
-    auto spec = SpecOf(options);
+    auto spec = SpecOf(options, *terminal);
     if (!spec) return UsageExit(spec.error());
     specs.push_back(std::move(*spec));
+    auto word = JobImageWord(options);
+    if (!word) return UsageExit(word.error());
+    words.push_back(std::move(*word));
     if (!options.Has("het-group")) continue;
     if (auto job = Allocation(options); !job) return UsageExit(job.error());
   }
+  std::vector<WantedImage> images;
+  for (const std::string& word : words) images.push_back(TRY(Bring(word)));
   BlockAttachSignals();
   Cluster cluster = TRY(Cluster::Of(components.front()));
-  AttachOptions attached = TRY(StartJob(cluster, components, std::move(specs)));
+  AttachOptions attached = TRY(StartJob(cluster, components, images, std::move(specs)));
+  attached.terminal = *terminal;
   FinishAttached(TRY(Attach(cluster, attached)));
 }
 
-Result<int> Run(const Parsed& options) {
+Result<int> Run(const Parsed& given) {
+  Parsed options = given;
+  TRY(TakeFromEnvironment(Declare(), {"PYXIS_"}, OwnEnvironment(), options));
   const char* allocation = ::getenv("SLIPWAY_JOB_ID");
   const bool inside = allocation != nullptr && allocation[0] != '\0';
   auto components = ProgramsGiven(Declare(), options);

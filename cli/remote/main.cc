@@ -3,14 +3,16 @@
 // link.
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
-#include <map>
 
 #include "base/text/text.h"
 #include "cli/front/container_commands.h"
 #include "cli/front/instance_commands.h"
 #include "cli/gpu/declared/declared.h"
+#include "cli/habits/declared/declared.h"
+#include "cli/habits/habits.h"
 #include "cli/images/declared/declared.h"
 #include "cli/remote/subcommand.h"
 #include "launcher/client/container_run.h"
@@ -19,10 +21,6 @@ namespace slipway::cli {
 namespace {
 
 std::string BaseName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
-
-// Habits: the names of Slurm's commands are ours with the same options.
-const std::map<std::string, std::string, std::less<>> kAliases = {
-    {"sbatch", "submit"}, {"squeue", "jobs"}, {"scancel", "cancel"}, {"srun", "launch"}};
 
 int ListCommands() {
   std::string text = "usage: slipway COMMAND [OPTION…]\n\ncommands:\n";
@@ -51,9 +49,10 @@ int Become(const char* companion, const std::vector<std::string>& words) {
 
 int Main(int argc, char** argv) {
   std::vector<std::string> words(argv + 1, argv + argc);
-  if (auto alias = kAliases.find(BaseName(argv[0])); alias != kAliases.end()) {
-    ::setenv("SLIPWAY_CALLED_AS", alias->first.c_str(), 1);
-    words.insert(words.begin(), alias->second);
+  if (auto habit = std::ranges::find(Habits(), BaseName(argv[0]), &Habit::name); habit != Habits().end()) {
+    ::setenv("SLIPWAY_CALLED_AS", habit->name.c_str(), 1);
+    bool version = words.size() == 1 && (words[0] == "--version" || words[0] == "-V");
+    version ? void(words = {"version"}) : void(words.insert(words.begin(), habit->means));
   }
   while (words.size() >= 2 && words[0] == "--context") {
     ::setenv("SLIPWAY_CONTEXT", words[1].c_str(), 1);
@@ -65,7 +64,7 @@ int Main(int argc, char** argv) {
   if (words[0] == kGpuWord) return Become("slipway-gpu", words);
   std::vector<std::string> also = ImageFileWords();
   also.push_back(kGpuWord);
-  return Dispatch(words, AllSubcommands(), also);
+  return Dispatch(words, CommandsWithHabits(), also);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@ namespace slipway::cli {
 const std::vector<const Subcommand*>& AllSubcommands() {
   static const std::vector<const Subcommand*> all = {&kSubmit,
                                                      &kLaunch,
+                                                     &kAlloc,
                                                      &kJobs,
                                                      &kJob,
                                                      &kCancel,

@@ -11,8 +11,8 @@
 
 namespace slipway::cli {
 
-extern const Subcommand kSubmit, kLaunch, kJobs, kJob, kCancel, kLogs, kNodes, kInit, kDevUp, kDevDown,
-    kDevStatus, kDevSupervise, kImageAdd, kImagePull, kImageLs, kImageRm, kImageShow, kImageHistory,
+extern const Subcommand kSubmit, kLaunch, kAlloc, kJobs, kJob, kCancel, kLogs, kNodes, kInit, kDevUp,
+    kDevDown, kDevStatus, kDevSupervise, kImageAdd, kImagePull, kImageLs, kImageRm, kImageShow, kImageHistory,
     kImageTag, kImageUntag, kImageShare, kImageAllow, kImageDeny, kImageGc, kImageVerify, kImageDu,
     kImageProject, kCompletion, kComplete, kVersion, kExecJob, kShellJob, kHold, kRelease, kRequeue, kSuspend,
     kResume, kUpdate, kWhy, kInspect, kConfigCheck, kConfigShow, kConfigHost, kPartitions, kShare, kAccountLs,

@@ -12,13 +12,14 @@
 
 #include "base/os/fd.h"
 #include "base/text/units.h"
+#include "cli/pyxis/pyxis.h"
 #include "cli/remote/cluster.h"
 #include "cli/remote/components.h"
-#include "cli/remote/image_upload.h"
 #include "cli/remote/job_options.h"
 #include "cli/remote/job_wait.h"
 #include "cli/remote/site_options.h"
 #include "cli/remote/subcommand.h"
+#include "cli/remote/wanted_image.h"
 #include "cli/script/array.h"
 #include "cli/script/directives.h"
 #include "cli/show/json.h"
@@ -159,9 +160,9 @@ Result<v1::JobSpec> SpecOf(const Parsed& options, const Source& source) {
   spec.set_hold(options.Has("hold"));
   spec.set_requeue(options.Has("requeue") && !options.Has("no-requeue"));
   spec.set_comment(options.Value("comment"));
-  if (!options.Has("image"))
+  if (options.Has("container-entrypoint"))
     return Fail(Code::kInvalidArgument, source.label,
-                ": no image; give --image, or a line '#SLIPWAY --image=NAME' in the script");
+                ": --container-entrypoint is for launch and srun; a script calls what it wants to run");
   return spec;
 }
 
@@ -209,6 +210,37 @@ Result<std::vector<Parsed>> WithDirectives(const std::vector<Parsed>& given, con
   return components;
 }
 
+// Of each component. A script whose steps name images and that names none itself runs in the first of theirs.
+Result<std::vector<WantedImage>> BringImages(const std::vector<Parsed>& components, const Source& source) {
+  std::vector<std::string> of_steps = ImagesOfSteps(source.text);
+  std::vector<WantedImage> images;
+  for (const Parsed& component : components) {
+    std::string word = TRY(ImageWordOf(component));
+    if (word.empty() && !of_steps.empty()) {
+      word = TRY(
+          PyxisImage(of_steps[0], [](const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }));
+      PrintError(Error{Code::kOk, 0,
+                       Cat("slipway: ", source.label, " names no image for itself: it runs in ", word,
+                           ", which its first step names")});
+    }
+    if (word.empty())
+      return Fail(Code::kInvalidArgument, source.label,
+                  ": no image; give --image, or a line '#SLIPWAY --image=NAME' in the script");
+    images.push_back(TRY(Bring(word)));
+  }
+  return images;
+}
+
+// What its steps will ask for is in the cluster before they can.
+Result<> BringStepImages(Cluster& cluster, const Source& source) {
+  for (const std::string& image : ImagesOfSteps(source.text)) {
+    auto word = PyxisImage(image, [](const std::string& path) { return ::access(path.c_str(), F_OK) == 0; });
+    if (!word || !word->starts_with("docker://")) continue;  // the step says what is wrong with it
+    TRY(ReferenceOf(cluster, TRY(Bring(*word))));
+  }
+  return {};
+}
+
 Result<int> Run(const Parsed& given) {
   auto words = ComponentsGiven(given);
   if (!words) return UsageExit(words.error());
@@ -216,6 +248,8 @@ Result<int> Run(const Parsed& given) {
   if (!source) return UsageExit(source.error());
   auto components = WithDirectives(*words, *source);
   if (!components) return UsageExit(components.error());
+  for (Parsed& component : *components)
+    TRY(TakeFromEnvironment(Declare(), {"PYXIS_"}, OwnEnvironment(), component));
   std::vector<v1::JobSpec> specs;
   for (const Parsed& component : *components) {
     auto spec = SpecOf(component, *source);
@@ -224,10 +258,13 @@ Result<int> Run(const Parsed& given) {
     if (!specs.empty() && spec->dependency() == specs.front().dependency()) spec->clear_dependency();
     specs.push_back(std::move(*spec));
   }
+  auto images = BringImages(*components, *source);
+  if (!images && images.error().code == Code::kInvalidArgument) return UsageExit(images.error());
+  if (!images) return Failure(std::move(images).error());
   const Parsed* options = &components->front();
   Cluster cluster = TRY(Cluster::Of(*options));
-  for (std::size_t i = 0; i < specs.size(); ++i)
-    specs[i].set_image(TRY(ImageReference(cluster, (*components)[i].Value("image"))));
+  for (std::size_t i = 0; i < specs.size(); ++i) specs[i].set_image(TRY(ReferenceOf(cluster, (*images)[i])));
+  TRY(BringStepImages(cluster, *source));
   v1::SubmitRequest request;
   *request.mutable_spec() = std::move(specs.front());
   for (std::size_t i = 1; i < specs.size(); ++i) *request.add_components() = std::move(specs[i]);

@@ -3,51 +3,27 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
-#include <utility>
 
 namespace slipway {
 
 Result<TerminalRelay> TerminalRelay::Open(int input_fd, int output_fd) {
-  TerminalRelay relay(input_fd, output_fd);
-  if (::tcgetattr(input_fd, &relay.before_) < 0) return ErrnoFail("reading the terminal's settings");
+  TerminalRelay relay(input_fd, output_fd, TRY(RawTerminal::Of(input_fd)));
   relay.master_.reset(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
   if (!relay.master_ || ::grantpt(relay.master_.get()) < 0 || ::unlockpt(relay.master_.get()) < 0)
     return ErrnoFail("making a terminal");
   // By descriptor, not by name: another /dev/pts may be mounted there.
   relay.process_side_.reset(::ioctl(relay.master_.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
   if (!relay.process_side_) return ErrnoFail("opening the terminal made");
-  if (::tcsetattr(relay.process_side_.get(), TCSANOW, &relay.before_) < 0)
+  if (::tcsetattr(relay.process_side_.get(), TCSANOW, &relay.ours_.before()) < 0)
     return ErrnoFail("setting the terminal made");
   relay.Resize();
   TRY(SetNonblocking(relay.master_.get()));
   return relay;
-}
-
-TerminalRelay::TerminalRelay(TerminalRelay&& other) noexcept
-    : input_fd_(other.input_fd_),
-      output_fd_(other.output_fd_),
-      master_(std::move(other.master_)),
-      process_side_(std::move(other.process_side_)),
-      before_(other.before_),
-      raw_(std::exchange(other.raw_, false)),
-      input_ended_(other.input_ended_),
-      output_ended_(other.output_ended_),
-      typed_(std::move(other.typed_)) {}
-
-TerminalRelay::~TerminalRelay() {
-  if (raw_) ::tcsetattr(input_fd_, TCSADRAIN, &before_);
-}
-
-Result<> TerminalRelay::Begin() {
-  termios raw = before_;
-  ::cfmakeraw(&raw);
-  if (::tcsetattr(input_fd_, TCSADRAIN, &raw) < 0) return ErrnoFail("setting the terminal");
-  raw_ = true;
-  return {};
 }
 
 void TerminalRelay::Prepare(pollfd* two) const {

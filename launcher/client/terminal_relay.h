@@ -7,11 +7,11 @@
 #pragma once
 
 #include <poll.h>
-#include <termios.h>
 
 #include <string>
 
 #include "base/os/fd.h"
+#include "launcher/client/raw_terminal.h"
 
 namespace slipway {
 
@@ -20,15 +20,13 @@ class TerminalRelay {
   // Of the size and settings of the terminal `input_fd` (borrowed); what comes back is written to
   // `output_fd`.
   static Result<TerminalRelay> Open(int input_fd, int output_fd);
-  TerminalRelay(TerminalRelay&& other) noexcept;
-  TerminalRelay& operator=(TerminalRelay&&) = delete;
-  ~TerminalRelay();
+  TerminalRelay(TerminalRelay&& other) noexcept = default;
 
   // The process's side. To be let go of once it has been handed on, or the end is never seen.
   int process_fd() const { return process_side_.get(); }
   void ReleaseProcessSide() { process_side_.reset(); }
 
-  Result<> Begin();  // ours becomes raw
+  Result<> Begin() { return ours_.Begin(); }  // it becomes raw
   // What to poll for, and what to do with what poll said of it.
   static constexpr std::size_t kPolled = 2;
   void Prepare(pollfd* two) const;
@@ -38,14 +36,15 @@ class TerminalRelay {
   void Drain();
 
  private:
-  TerminalRelay(int input_fd, int output_fd) : input_fd_(input_fd), output_fd_(output_fd) {}
+  TerminalRelay(int input_fd, int output_fd, RawTerminal ours)
+      : input_fd_(input_fd), output_fd_(output_fd), ours_(std::move(ours)) {}
   bool Carry();  // one piece of output
   void Flush();
 
   int input_fd_, output_fd_;
+  RawTerminal ours_;
   UniqueFd master_, process_side_;
-  termios before_{};
-  bool raw_ = false, input_ended_ = false, output_ended_ = false;
+  bool input_ended_ = false, output_ended_ = false;
   std::string typed_;  // not taken by the process yet
 };
 

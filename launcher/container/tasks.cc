@@ -10,9 +10,11 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 
 #include "base/os/process.h"
+#include "base/os/socket.h"
 #include "launcher/container/program.h"
 #include "launcher/container/seccomp.h"
 
@@ -48,9 +50,9 @@ class TaskStarter {
     if (!task.cpus.empty()) SetAffinity(task);
     if (auto set = SetResourceLimits(spec_.resource_limits); !set)
       FailTask(number_, kExitOurs, set.error().message, failure_fd_);
-    PlaceStdio(task);
-    if (task.controlling_terminal && (::setsid() < 0 || ::ioctl(0, TIOCSCTTY, 0) < 0))
-      Fail("controlling terminal");
+    task.own_terminal ? MakeTerminal(task) : PlaceStdio(task);
+    bool terminal = task.own_terminal || task.controlling_terminal;
+    if (terminal && (::setsid() < 0 || ::ioctl(0, TIOCSCTTY, 0) < 0)) Fail("controlling terminal");
     if (::syscall(SYS_close_range, 3U, ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */) < 0) Fail("close_range");
     UnblockSignals();
     std::vector<char*> merged = envp_;
@@ -102,6 +104,20 @@ class TaskStarter {
                                      : -1;
       if (from == -2) ::close(0);  // an image without /dev/null and no /dev asked for
       if (from >= 0 && ::dup2(from, number) < 0) Fail("standard streams");
+    }
+  }
+
+  // Only a process of the container's own sees its /dev/pts, so the rank makes its terminal itself.
+  void MakeTerminal(const Task& task) {
+    int outer = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (outer < 0 || ::unlockpt(outer) < 0) Fail("a terminal of the container's /dev/pts");
+    int inner = ::ioctl(outer, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    winsize size{.ws_row = task.terminal_size.rows, .ws_col = task.terminal_size.columns};
+    if (inner < 0 || ::ioctl(inner, TIOCSWINSZ, &size) < 0) Fail("the rank's terminal");
+    auto sent = SendMessage(fds_[static_cast<std::size_t>(task.stdin_fd)].get(), "terminal", {outer});
+    if (!sent) FailTask(number_, kExitOurs, sent.error().message, failure_fd_);
+    for (int number = 0; number < 3; ++number) {
+      if (::dup2(inner, number) < 0) Fail("standard streams");
     }
   }
 

@@ -16,6 +16,7 @@
 #include "launcher/spec/confinement.h"
 #include "launcher/spec/hook.h"
 #include "launcher/spec/resource_limits.h"
+#include "launcher/spec/terminal.h"
 
 namespace slipway {
 
@@ -99,10 +100,14 @@ struct Task {
   std::int32_t kept_fd = -1;        // stays open in the task, which finds its number in this variable
   std::string kept_fd_variable;
   bool controlling_terminal = false;  // stdin_fd is a terminal for a session of its own
+  // stdin_fd is a socket: the task makes itself a terminal of the container's /dev/pts, sends the other side
+  // of it there in one message, and has it as its standard streams and the controlling one of its session.
+  bool own_terminal = false;
+  TerminalSize terminal_size;
 };
 void Fields(auto& archive, IsA<Task> auto& v) {
   archive(v.rank, v.env, v.stdin_fd, v.stdout_fd, v.stderr_fd, v.cpus, v.kept_fd, v.kept_fd_variable,
-          v.controlling_terminal);
+          v.controlling_terminal, v.own_terminal, v.terminal_size);
 }
 
 struct LaunchSpec {

@@ -17,6 +17,7 @@
 #include "launcher/spec/init_protocol.h"
 #include "launcher/spec/step_id.h"
 #include "launcher/spec/step_usage.h"
+#include "launcher/spec/terminal.h"
 
 namespace slipway {
 
@@ -60,8 +61,10 @@ void Fields(auto& archive, IsA<StepPeerGone> auto& v) { archive(v.node, v.reason
 struct StepStdin {
   std::string bytes;
   bool eof = false;
+  bool resized = false;  // the caller's terminal is of this size now
+  TerminalSize terminal_size;
 };
-void Fields(auto& archive, IsA<StepStdin> auto& v) { archive(v.bytes, v.eof); }
+void Fields(auto& archive, IsA<StepStdin> auto& v) { archive(v.bytes, v.eof, v.resized, v.terminal_size); }
 
 struct StepTerminate {
   std::string reason;         // "CANCELLED", "TIMEOUT", …: becomes StepResult::reason

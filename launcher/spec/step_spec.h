@@ -30,6 +30,9 @@ void Fields(auto& archive, IsA<TaskDevices> auto& v) { archive(v.env, v.nodes); 
 // --tmp, in bytes: travels in the job's environment, so that each of its steps says the same.
 inline constexpr const char* kJobTmpVariable = "SLIPWAY_JOB_TMP";
 
+// The user's home is not mounted; in the same way.
+inline constexpr const char* kNoHomeVariable = "SLIPWAY_NO_HOME";
+
 struct StepSpec {
   std::uint32_t version = 1;
   StepId step;

@@ -130,6 +130,8 @@ Result<LaunchSpec> DecodeLaunchSpec(std::string_view bytes) {
         return Fail(Code::kInvalidArgument, "tasks: no such descriptor");
       if (HasNul(task.kept_fd_variable) || task.kept_fd_variable.find('=') != std::string::npos)
         return Fail(Code::kInvalidArgument, "tasks: the name of a variable");
+      if (task.own_terminal && task.stdin_fd < 0)
+        return Fail(Code::kInvalidArgument, "tasks: a terminal and nobody who asked for it");
       for (std::uint32_t cpu : task.cpus) {
         if (cpu >= 8192) return Fail(Code::kInvalidArgument, "tasks: processor ", cpu);
       }

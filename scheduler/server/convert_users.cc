@@ -151,9 +151,10 @@ Result<JobSpec> JobSpecOf(const v1::JobSpec& in) {
   // A batch script is one task; what it launches has a layout of its own.
   out.command = TRY(CommandOf(in.program(), out.interactive ? TasksAsked(out.resources) : 1));
   out.command.image.reference = in.image();
-  if (!out.interactive && out.command.stdout_path.empty())
+  bool streams = out.interactive || in.attended();
+  if (!streams && out.command.stdout_path.empty())
     out.command.stdout_path = in.array().empty() ? "slipway-%j.out" : "slipway-%A_%a.out";
-  out.command.stream = out.interactive && out.command.stdout_path.empty();
+  out.command.stream = streams && out.command.stdout_path.empty();
   if (out.name.empty())
     out.name = out.command.script.empty() && !out.command.argv.empty()
                    ? out.command.argv[0].substr(out.command.argv[0].rfind('/') + 1, kNameBytesMax)
@@ -176,7 +177,7 @@ Result<JobSpec> JobSpecOf(const v1::JobSpec& in) {
     return Fail(Code::kInvalidArgument, "begin: not a time before the year 10000");
   out.begin = {in.begin_ms() * 1000};
   if (!in.array().empty()) {
-    if (out.interactive) return Fail(Code::kInvalidArgument, "a launch cannot be an array");
+    if (streams) return Fail(Code::kInvalidArgument, "what somebody attaches to cannot be an array");
     out.array = TRY(ParseArray(in.array()));
   }
   TRY(ReadDependencies(in.dependency(), out));

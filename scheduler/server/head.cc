@@ -64,7 +64,7 @@ Result<std::unique_ptr<Head>> Head::Start(Loop& loop, std::unique_ptr<Store> sto
                       Requester by{job->spec->user.uid, false};
                       Log(Level::kInfo, "nobody is attached any more",
                           {{"job", step.job.value}, {"step", step.step}});
-                      bool whole = job->spec->interactive && step.step == PrimaryStep(*job->spec);
+                      bool whole = LivesWithClient(*job->spec) && step.step == PrimaryStep(*job->spec);
                       if (whole) return self->Cancel(step.job, by, {});
                       self->CancelOneStep(step.job, step.step, by, {});
                     },
@@ -102,7 +102,7 @@ void Head::ExpectClients() {
       if (step.command->stream && step.state != StepState::kEnded)
         relays_->Expect(id, step.number, kAttachWithin);
     }
-    if (job.spec->interactive && !IsTerminal(job.state))
+    if (LivesWithClient(*job.spec) && !IsTerminal(job.state))
       relays_->Expect(id, PrimaryStep(*job.spec), kAttachWithin);
   }
 }
@@ -306,7 +306,7 @@ void Head::OnCommitted(const std::vector<Event>& events) {
     Log(Level::kInfo, Describe(event));
     for (JobId id : JobsOf(event)) {
       const Job* job = state().FindJob(id);
-      if (std::holds_alternative<JobSubmitted>(event.body) && job != nullptr && job->spec->interactive)
+      if (std::holds_alternative<JobSubmitted>(event.body) && job != nullptr && LivesWithClient(*job->spec))
         relays_->Expect(id, PrimaryStep(*job->spec), kAttachWithin);
       if (auto* created = std::get_if<StepCreated>(&event.body);
           created != nullptr && created->command.stream)

@@ -200,6 +200,7 @@ class AttachStream final : public grpc::ServerBidiReactor<v1::AttachInput, v1::A
     if (ok) {
       piece.data = std::move(*in_.mutable_stdin());
       piece.eof = in_.stdin_eof();
+      if (in_.has_terminal()) piece.terminal = in_.terminal();
       piece.signal = in_.signal() >= 0 && in_.signal() <= 64 ? in_.signal() : 0;
     }
     in_.Clear();

@@ -93,7 +93,7 @@ void Relays::Orphaned(const Key& key) {
     return Drop(key);
   // A launch lives and dies with its client; a step that writes to files, or that somebody only looked at,
   // does not.
-  bool primary_of_launch = job->spec->interactive && key.step == PrimaryStep(*job->spec);
+  bool primary_of_launch = LivesWithClient(*job->spec) && key.step == PrimaryStep(*job->spec);
   bool streams = step != nullptr && step->command->stream;
   if (!primary_of_launch && !streams) return Drop(key);
   Relay& relay = at->second;
@@ -237,11 +237,12 @@ void Relays::SendCounted(const Key& key, Relay& relay, const v1::AttachOutput& m
   });
 }
 
-void Relays::Notice(Relay& relay, const std::string& text) {
+void Relays::Notice(Relay& relay, const std::string& text, bool running) {
   if (relay.client == nullptr || relay.told_end || text.empty() || text == relay.notice) return;
   relay.notice = text;
   v1::AttachOutput message;
   message.set_notice(text);
+  message.set_running(running);
   relay.client->Send(message, {});
 }
 
@@ -251,7 +252,7 @@ void Relays::NoticeState(const Job& job, const Step* step, Relay& relay) {
     return Notice(relay, Cat("starting on ", NodesText(job)));
   }
   if (step != nullptr && step->state == StepState::kRunning)
-    Notice(relay, Cat("running on ", NodesText(job)));
+    Notice(relay, Cat("running on ", NodesText(job)), true);
 }
 
 // The last message, once the end is durable and all output before it has been taken.
@@ -321,14 +322,15 @@ void Relays::PassInput(const Key& key, Relay& relay) {
   }
   if (!over) {
     if (step == nullptr || step->nodes.front().state == StepState::kStarting) {
-      if (!relay.input->data.empty() || relay.input->eof) return;  // stays until rank 0's node has started
+      if (relay.input->any()) return;  // stays until rank 0's node has started
     } else {
       if (relay.input->signal != 0) Signal(*job, *step, relay.input->signal);
-      if (!relay.input->data.empty() || relay.input->eof) {
+      if (relay.input->any()) {
         v1::ToNode message;
         ToProto({key.job, job->attempt, key.step}, message.mutable_input()->mutable_step());
         message.mutable_input()->set_data(relay.input->data);
         message.mutable_input()->set_eof(relay.input->eof);
+        if (relay.input->terminal) *message.mutable_input()->mutable_terminal() = *relay.input->terminal;
         if (!world_.send(step->nodes.front().node, message))
           return;  // its stream is away: again when it is back
       }

@@ -16,6 +16,7 @@
 #include "base/loop/loop.h"
 #include "scheduler/core/controller.h"
 #include "scheduler/server/ports.h"
+#include "slipway/v1/job.pb.h"
 
 namespace slipway::scheduler {
 
@@ -29,7 +30,13 @@ struct StdinPiece {
   std::string data;
   bool eof = false;
   std::int32_t signal = 0;
+  std::optional<v1::TerminalSize> terminal;
+  // Rank 0 gets something by it.
+  bool any() const { return !data.empty() || eof || terminal.has_value(); }
 };
+
+// A launch, or an allocation that somebody holds: without its client it ends.
+inline bool LivesWithClient(const JobSpec& spec) { return spec.interactive || spec.command.stream; }
 
 class Relays {
  public:
@@ -97,7 +104,7 @@ class Relays {
   void Pump(const Key& key);
   void Deliver(const Key& key, Relay& relay, Held held);
   void Return(const Key& key, const std::string& node, std::uint32_t attempt, std::size_t bytes);
-  void Notice(Relay& relay, const std::string& text);
+  void Notice(Relay& relay, const std::string& text, bool running = false);
   void NoticeState(const Job& job, const Step* step, Relay& relay);
   void PassInput(const Key& key, Relay& relay);
   void Signal(const Job& job, const Step& step, std::int32_t signal);

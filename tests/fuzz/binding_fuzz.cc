@@ -5,6 +5,7 @@
 
 #include "agent/binding/bind_plan.h"
 #include "launcher/spec/resource_limits.h"
+#include "launcher/spec/terminal.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace slipway;
@@ -14,6 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::string bind = text.substr(0, text.find('\n'));
   std::string rest = bind.size() < text.size() ? text.substr(bind.size() + 1) : "";
   (void)ResourceLimitsOf({Cat(kResourceLimitsVariable, "=", bind)});
+  if (auto size = TerminalOf({Cat(kTerminalVariable, "=", bind)}); size && *size)
+    CHECK(TerminalOf({Cat(kTerminalVariable, "=", TerminalText(**size))}).has_value());
   auto request = BindRequestOf({Cat(kCpuBindVariable, "=", bind), Cat(kDistributionVariable, "=", rest)});
   if (!request) return 0;
   auto plan = PlanBinding(machine, {}, 3, 2, *request);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "cli/pyxis/pyxis.h"
 #include "cli/script/directives.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -26,5 +27,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     CHECK(words.error().message.find('\n') == std::string::npos);
   }
   (void)cli::SplitWords(text);
+  // What its steps name, and what Pyxis's options make of any text.
+  for (const std::string& image : cli::ImagesOfSteps(text))
+    CHECK(!image.empty() && image.find('\n') == std::string::npos);
+  auto image = cli::PyxisImage(text, [](const std::string&) { return false; });
+  CHECK(!image || !image->empty());
+  auto mounts = cli::PyxisMounts(text);
+  if (mounts) CHECK(!mounts->empty());
   return 0;
 }

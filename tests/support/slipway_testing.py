@@ -135,6 +135,11 @@ class Cluster:
         env = dict(options.pop("env", {}), SLIPWAY_CONTEXT=self.context)
         return run([SLIPWAY, *argv], user=user or self.user, env=env, **options)
 
+    def by_name(self, name, *argv, **options):
+        """By one of Slurm's names: by_name("squeue", "-h")."""
+        env = dict(options.pop("env", {}), SLIPWAY_CONTEXT=self.context)
+        return run([BIN / name, *argv], user=options.pop("user", self.user), env=env, **options)
+
     def popen(self, *argv, **options):
         entry = self.user
         env = {"HOME": entry.pw_dir, "USER": entry.pw_name, "PATH": os.environ["PATH"], "NO_COLOR": "1",
