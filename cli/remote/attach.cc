@@ -68,117 +68,88 @@ bool TellAll(Cluster& cluster, const AttachOptions& options, int signal_number) 
     told = Tell(cluster, other, signal_number, false).has_value() || told;
   }
   return told;
-  void TellSize(StepStream & input) {
-    v1::AttachInput message;
-    *message.mutable_terminal() = CallersTerminal::Instance().Size();
-    input.Send(message);
+}
+
+void TellSize(StepStream& input) {
+  v1::AttachInput message;
+  *message.mutable_terminal() = CallersTerminal::Instance().Size();
+  input.Send(message);
+}
+
+// Signals do not travel on the stream: stdin that the ranks do not read may block it.
+void PassSignals(StepStream& input, Cluster cluster, AttachOptions options) {
+  sigset_t set = Set();
+  // A shell on a terminal ignores most of them: who sends one to us there means the whole step.
+  unsigned ends = options.terminal ? 1 : 0;
+  for (;;) {
+    int number = 0;
+    if (::sigwait(&set, &number) != 0) return;
+    if (number == SIGWINCH) {
+      if (options.terminal) TellSize(input);
+      continue;
+    }
+    bool asks_for_end = number != SIGUSR1 && number != SIGUSR2;
+    if (asks_for_end && ++ends > 2) FinishAttached(128 + number);
+    if (ends < 2 && TellAll(cluster, options, number)) continue;
+    if (!asks_for_end) continue;
+    // Asked twice, or nothing runs yet that could get a signal.
+    if (auto ended = Tell(cluster, options, 0, options.owns_job);
+        !ended && ended.error().code != Code::kFailedPrecondition)
+      PrintError(ended.error());
+  }
+}
+
+class Output {
+ public:
+  Output(const AttachOptions& options, std::string label_prefix)
+      : options_(options), notices_(::isatty(2) == 1), labeller_(std::move(label_prefix)) {}
+
+  void Take(const v1::AttachOutput& message) {
+    if (options_.terminal && (message.running() || !message.data().empty()))
+      CallersTerminal::Instance().Begin();
+    if (!message.data().empty()) {
+      std::string text =
+          options_.label ? labeller_.Take(message.rank(), message.stream(), message.data()) : message.data();
+      Write(message.stream(), text);
+    }
+    if (!message.notice().empty() && notices_)
+      PrintError(Error{Code::kOk, 0, Cat("slipway: job ", options_.job, ": ", message.notice())});
+  }
+  void End(const v1::AttachOutput& last) {
+    CallersTerminal::Instance().End();
+    for (std::uint32_t stream : {1U, 2U}) Write(stream, labeller_.Flush(stream));
+    if (last.exit_code() != 0 && !last.reason().empty())
+      PrintError(Error{Code::kUnknown, 0, Cat("slipway: job ", options_.job, ": ", last.reason())});
   }
 
-  // Signals do not travel on the stream: stdin that the ranks do not read may block it.
-  void PassSignals(StepStream & input, Cluster cluster, AttachOptions options) {
-    sigset_t set = Set();
-    // A shell on a terminal ignores most of them: who sends one to us there means the whole step.
-    unsigned ends = options.terminal ? 1 : 0;
-    for (;;) {
-      int number = 0;
-      if (::sigwait(&set, &number) != 0) return;
-      if (number == SIGWINCH) {
-        if (options.terminal) TellSize(input);
-        continue;
-      }
-      bool asks_for_end = number != SIGUSR1 && number != SIGUSR2;
-      if (asks_for_end && ++ends > 2) FinishAttached(128 + number);
-      if (ends < 2 && TellAll(cluster, options, number)) continue;
-      if (!asks_for_end) continue;
-      // Asked twice, or nothing runs yet that could get a signal.
-      if (auto ended = Tell(cluster, options, 0, options.owns_job);
-          !ended && ended.error().code != Code::kFailedPrecondition)
-        PrintError(ended.error());
+ private:
+  void Write(std::uint32_t stream, const std::string& text) {
+    if (text.empty()) return;
+    if (stream == 2) {
+      [[maybe_unused]] auto written =
+          WriteAll(2, options_.terminal ? CallersTerminal::Instance().Lines(text) : text);
+    } else {
+      Print(text);
     }
   }
+  const AttachOptions& options_;
+  bool notices_;
+  LineLabeller labeller_;
+};
 
-  class Output {
-   public:
-    Output(const AttachOptions& options, std::string label_prefix)
-        : options_(options), notices_(::isatty(2) == 1), labeller_(std::move(label_prefix)) {}
-
-    void Take(const v1::AttachOutput& message) {
-      if (options_.terminal && (message.running() || !message.data().empty()))
-        CallersTerminal::Instance().Begin();
-      if (!message.data().empty()) {
-        std::string text = options_.label ? labeller_.Take(message.rank(), message.stream(), message.data())
-                                          : message.data();
-        Write(message.stream(), text);
-      }
-      if (!message.notice().empty() && notices_)
-        PrintError(Error{Code::kOk, 0, Cat("slipway: job ", options_.job, ": ", message.notice())});
-    }
-    void End(const v1::AttachOutput& last) {
-      CallersTerminal::Instance().End();
-      for (std::uint32_t stream : {1U, 2U}) Write(stream, labeller_.Flush(stream));
-      if (last.exit_code() != 0 && !last.reason().empty())
-        PrintError(Error{Code::kUnknown, 0, Cat("slipway: job ", options_.job, ": ", last.reason())});
-    }
-
-   private:
-    void Write(std::uint32_t stream, const std::string& text) {
-      if (text.empty()) return;
-      if (stream == 2) {
-        [[maybe_unused]] auto written =
-            WriteAll(2, options_.terminal ? CallersTerminal::Instance().Lines(text) : text);
-      } else {
-        Print(text);
-      }
-    }
-    const AttachOptions& options_;
-    bool notices_;
-    LineLabeller labeller_;
+// What the step says, until it has ended; its exit code.
+Result<int> Follow(StepStream& stream, const AttachOptions& options, std::string label_prefix) {
+  Output output(options, std::move(label_prefix));
+  // The terminal may have changed while we waited.
+  auto connected = [&] {
+    if (options.terminal) TellSize(stream);
   };
-
-  // What the step says, until it has ended; its exit code.
-  Result<int> Follow(Cluster & cluster, const AttachOptions& options, Input& input,
-                     std::string label_prefix) {
-    auto stub = v1::Jobs::NewStub(cluster.channel());
-    Output output(options, std::move(label_prefix));
-    v1::AttachOutput message;
-    TRY(cluster.Persist(
-        [&]() -> Result<> {
-          message.Clear();
-          grpc::ClientContext call;
-          TRY(cluster.Authorize(call));
-          auto stream = stub->Attach(&call);
-          v1::AttachInput first;
-          first.set_job_id(options.job);
-          first.set_step_id(options.step);
-          stream->Write(first);
-          input.Use(stream.get());
-          while (!message.ended() && stream->Read(&message)) output.Take(message);
-          input.Use(nullptr);
-          if (message.ended()) {
-            call.TryCancel();
-            return {};
-          }
-          TRY(cluster.Of(stream->Finish()));
-          return Fail(Code::kUnavailable, "the controller let go of job ", options.job);
-        },
-        kStreamPatience));
-    output.End(message);
-    return message.exit_code() < 0 || message.exit_code() > 255 ? kOwnFailure : message.exit_code();
-  }
-
-  // What the step says, until it has ended; its exit code.
-  Result<int> Follow(StepStream & stream, const AttachOptions& options, std::string label_prefix) {
-    Output output(options, std::move(label_prefix));
-    // The terminal may have changed while we waited.
-    auto connected = [&] {
-      if (options.terminal) TellSize(stream);
-    };
-    v1::AttachOutput last =
-        TRY(stream.Run([&](const v1::AttachOutput& piece) { output.Take(piece); }, connected));
-    output.Take(last);
-    output.End(last);
-    return last.exit_code() < 0 || last.exit_code() > 255 ? kOwnFailure : last.exit_code();
-  }
+  v1::AttachOutput last =
+      TRY(stream.Run([&](const v1::AttachOutput& piece) { output.Take(piece); }, connected));
+  output.Take(last);
+  output.End(last);
+  return last.exit_code() < 0 || last.exit_code() > 255 ? kOwnFailure : last.exit_code();
+}
 
 }  // namespace
 
