@@ -38,7 +38,7 @@ class Echo final : public v1::Jobs::Service {
       if (input.stdin() == "end") return {grpc::StatusCode::ABORTED, "as you say"};
     }
     std::lock_guard lock(mutex_);
-    call->IsCancelled() ? ++cancelled_ : ++closed_;
+    ++ended_;
     changed_.notify_all();
     return grpc::Status::OK;
   }
@@ -46,10 +46,10 @@ class Echo final : public v1::Jobs::Service {
     return grpc::Status::OK;
   }
 
-  bool WaitFor(int cancelled, int closed) {
+  // Attached commands of whose end it has heard.
+  bool WaitForEnds(int count) {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(10),
-                             [&] { return cancelled_ == cancelled && closed_ == closed; });
+    return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return ended_ == count; });
   }
 
  private:
@@ -59,7 +59,7 @@ class Echo final : public v1::Jobs::Service {
   }
   std::mutex mutex_;
   std::condition_variable changed_;
-  int cancelled_ = 0, closed_ = 0;
+  int ended_ = 0;
 };
 
 class StepRelayTest : public ::testing::Test {
@@ -125,7 +125,7 @@ TEST_F(StepRelayTest, ACommandThatHasClosedItsSideOrGoneIsSaidToTheController) {
     auto stream = jobs_->Attach(&call);
     stream->WritesDone();
     EXPECT_TRUE(stream->Finish().ok());
-    EXPECT_TRUE(echo_.WaitFor(0, 1));
+    EXPECT_TRUE(echo_.WaitForEnds(1));
   }
   grpc::ClientContext call;
   auto stream = jobs_->Attach(&call);
@@ -135,7 +135,7 @@ TEST_F(StepRelayTest, ACommandThatHasClosedItsSideOrGoneIsSaidToTheController) {
   ASSERT_TRUE(stream->Read(&output));  // it has reached the controller
   call.TryCancel();
   EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::CANCELLED);
-  EXPECT_TRUE(echo_.WaitFor(1, 1));
+  EXPECT_TRUE(echo_.WaitForEnds(2));
 }
 
 TEST_F(StepRelayTest, WithoutAControllerTheCommandHearsThatItShallAskAgain) {

@@ -11,6 +11,7 @@ pingpong  latency and bandwidth of two ranks on one node and on two, in containe
 hello     launch to exit on one node, beside a PMIx host that only forks (forking_host.c)
 
 As root (an account and virtual nodes are made and removed), with libopenmpi-dev and libpmix-dev; the peer is perf.py's Slurm.
+Not hello under a real-time priority: ranks that spin would keep the processors for ever.
 """
 import argparse
 import os
