@@ -39,9 +39,10 @@ void World::ToController(ModelNode& node, std::uint64_t session, Input input) {
   if (mute_.count(node.name()) > 0) return;
   Deliver([this, session, name = node.name(), input = std::move(input)] {
     if (streams_.count(session) == 0) return;
-    Presence& presence = presence_[name];
-    if (std::holds_alternative<RegisterNode>(input) && session > presence.session)
-      presence = {session, loop_.Now()};
+    auto presence = presence_.find(name);
+    bool newer = presence == presence_.end() || session > presence->second.session;
+    // What overtook the registration says nothing of when the node was heard.
+    if (std::holds_alternative<RegisterNode>(input) && newer) presence_[name] = {session, loop_.Now()};
     Feed(input);  // even of a stream that broke since: it was on the way
   });
 }
