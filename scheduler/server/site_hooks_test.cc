@@ -70,7 +70,8 @@ TEST_F(HooksTest, AFilterRefusesWithItsOwnWords) {
 }
 
 TEST_F(HooksTest, EachComponentOfAHeterogeneousJobIsAskedAboutAndOneRefusalRefusesAll) {
-  std::string filter = Program("sed 's/.*\\(\"spec\".*\\),\"component.*/{\\1}/; s/\"batch\"/\"debug\"/'");
+  std::string filter =
+      Program("sed 's/.*\\(\"spec\".*\\)/{\\1/; s/,\"component.*/}/; s/\"batch\"/\"debug\"/'");
   auto specs = AskAbout({"batch", "gpu", "batch"}, {.submit_filter = filter});
   ASSERT_TRUE(specs.has_value()) << specs.error().message;
   ASSERT_EQ(specs->size(), 3U);
