@@ -16,7 +16,8 @@ void NumberIndex::Put(Slot slot) {
 void NumberIndex::Insert(std::uint64_t hash, std::uint32_t number) {
   CHECK(number != kFree);
   if (5 * (size_ + 1) > 4 * slots_.size()) {  // four fifths full: a probe still ends soon
-    std::vector<Slot> before = std::exchange(slots_, std::vector<Slot>(slots_.empty() ? 16 : 2 * slots_.size()));
+    std::vector<Slot> before =
+        std::exchange(slots_, std::vector<Slot>(slots_.empty() ? 16 : 2 * slots_.size()));
     for (const Slot& slot : before) {
       if (slot.taken()) Put(slot);
     }
