@@ -100,6 +100,8 @@ Catalogue::Catalogue(Catalogue&&) noexcept = default;
 Catalogue& Catalogue::operator=(Catalogue&&) noexcept = default;
 Catalogue::~Catalogue() = default;
 
+std::int64_t Catalogue::Changes() const { return sqlite3_total_changes64(state_->db.get()); }
+
 Result<Catalogue> Catalogue::Open(const std::string& path) {
   auto state = std::make_unique<State>();
   sqlite3* raw = nullptr;

@@ -140,6 +140,9 @@ class Catalogue {
   // Whether the subject has this one already.
   Result<bool> Counts(const std::string& subject, const std::string& digest) const;
 
+  // Other than before: a row was changed meanwhile. As long as it is the same, so is every answer.
+  std::int64_t Changes() const;
+
   // kDataLoss says what SQLite found wrong with the file.
   Result<> Check() const;
 

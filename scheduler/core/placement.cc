@@ -66,22 +66,24 @@ PlannedRequest RequestOf(const Resources& want, const Dimensions& dims, bool une
   NodeRange range = NodesWanted(want);
   PlannedRequest planned;
   plan::Request& request = planned.request;
-  request.task[plan::kCores] = want.cores_per_task;
-  request.task[plan::kMemory] = static_cast<std::int64_t>(want.memory_bytes_per_core * want.cores_per_task);
+  plan::Vec task, licences;
+  task[plan::kCores] = want.cores_per_task;
+  task[plan::kMemory] = static_cast<std::int64_t>(want.memory_bytes_per_core * want.cores_per_task);
   request.node[plan::kMemory] = static_cast<std::int64_t>(want.memory_bytes_per_node);
   request.node[plan::kToken] = want.exclusive ? plan::kTokens : 1;
   request.node[plan::kGpus] = want.gpus_per_node;
-  request.task[plan::kGpus] = want.gpus_per_task;
+  task[plan::kGpus] = want.gpus_per_task;
   if (auto type = dims.OfGres(Cat("gpu:", want.gpu_type)); type && !want.gpu_type.empty()) {
     request.node[*type] = want.gpus_per_node;
-    request.task[*type] = want.gpus_per_task;
+    task[*type] = want.gpus_per_task;
   }
   for (const Amount& gres : want.gres) {
     if (auto dim = dims.OfGres(gres.name)) request.node[*dim] += gres.count;
   }
   for (const Amount& licence : want.licences) {
-    if (auto dim = dims.OfLicence(licence.name)) request.licences[*dim] += licence.count;
+    if (auto dim = dims.OfLicence(licence.name)) licences[*dim] += licence.count;
   }
+  request.licences = licences;
   request.nodes_min = range.least;
   request.nodes_max = want.fewest_nodes ? range.least : range.most;
   if (want.layout == Layout::kSpread) request.spreading = plan::Spreading::kMany;
@@ -99,9 +101,9 @@ PlannedRequest RequestOf(const Resources& want, const Dimensions& dims, bool une
       planned.tasks_each = each;
   }
   if (planned.tasks_each > 0) {
-    request.node += request.task * planned.tasks_each;
-    request.task = {};
+    request.node += task * planned.tasks_each;
   } else {
+    request.task = task;
     request.tasks = want.tasks;
     request.tasks_per_node = want.tasks_per_node;
   }

@@ -13,7 +13,7 @@ namespace {
 // What the whole job takes, for limits.
 Vec WholeOf(const Request& request) {
   if (request.tasks == 0) return request.node * request.nodes_min;
-  return request.task * request.tasks + request.node * request.nodes_min;
+  return *request.task * request.tasks + request.node * request.nodes_min;
 }
 
 }  // namespace

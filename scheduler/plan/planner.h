@@ -175,9 +175,9 @@ class Planner {
   struct Job {
     ShapeNumber shape = 0;
     GroupNumber group = 0;
-    LaneNumber lane = 0;
     LimitSet limits = 0;
-    JobState state = JobState::kWaiting;
+    LaneNumber lane : 30 = 0;  // beside the state, which would take eight bytes of its own
+    JobState state : 2 = JobState::kWaiting;
     Entry entry;
     Instant length = 0, least = 0;
     Instant start = 0, end = 0;    // planned or running

@@ -9,45 +9,68 @@ namespace slipway::plan {
 
 namespace {
 
-std::uint64_t HashOf(const Request& request) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  auto mix = [&hash](std::uint64_t value) {
-    hash = (hash ^ value) * 0x9fb21c651e98df25;
-    hash ^= hash >> 32;
-  };
-  for (std::size_t i = 0; i < kDims; ++i) {
-    mix(static_cast<std::uint64_t>(request.node[i]));
-    mix(static_cast<std::uint64_t>(request.task[i]));
-    mix(static_cast<std::uint64_t>(request.licences[i]));
+class Hash {
+ public:
+  void Mix(std::uint64_t value) {
+    value_ = (value_ ^ value) * 0x9fb21c651e98df25;
+    value_ ^= value_ >> 32;
   }
+  void Mix(const Vec& vec) {
+    for (std::int64_t value : vec.at) Mix(static_cast<std::uint64_t>(value));
+  }
+  std::uint64_t value() const { return value_; }
+
+ private:
+  std::uint64_t value_ = 0xcbf29ce484222325;
+};
+
+// One more, with room for an eighth more where a vector by itself would make it for as many again: these are
+// large, and hundreds of thousands.
+template <class Item>
+std::uint32_t Append(std::vector<Item>& items) {
+  if (items.size() == items.capacity()) items.reserve(items.size() + items.size() / 8 + 16);
+  items.emplace_back();
+  return static_cast<std::uint32_t>(items.size() - 1);
+}
+
+std::uint64_t HashOf(const Request& request) {
+  Hash hash;
+  hash.Mix(request.node);
+  if (!request.task.empty()) hash.Mix(request.task);
+  if (!request.licences.empty()) hash.Mix(request.licences);
   for (std::uint32_t value :
        {request.where, request.pattern, request.nodes_min, request.nodes_max, request.tasks,
         request.tasks_per_node, static_cast<std::uint32_t>(request.spreading)})
-    mix(value);
-  return hash;
+    hash.Mix(value);
+  return hash.value();
+}
+
+std::uint64_t HashOf(ShapeNumber shape, Instant length, Instant least, LaneNumber lane, LimitSet limits) {
+  Hash hash;
+  for (std::uint64_t value : {std::uint64_t{shape} << 32 | lane, static_cast<std::uint64_t>(length),
+                              static_cast<std::uint64_t>(least), std::uint64_t{limits}})
+    hash.Mix(value);
+  return hash.value();
 }
 
 }  // namespace
 
 ShapeNumber Queue::AddShape(const Request& request, bool* is_new) {
   const std::uint64_t hash = HashOf(request);
-  auto [at, end] = by_hash_.equal_range(hash);
-  for (; at != end; ++at) {
-    if (shapes_[at->second].request != request) continue;
-    *is_new = false;
-    ++shapes_[at->second].jobs;
-    return at->second;
+  auto known = shape_index_.Find(hash, [&](ShapeNumber one) { return shapes_[one].request == request; });
+  *is_new = !known.has_value();
+  if (known) {
+    ++shapes_[*known].jobs;
+    return *known;
   }
-  *is_new = true;
   ShapeNumber number;
   if (free_shapes_.empty()) {
-    number = static_cast<ShapeNumber>(shapes_.size());
-    shapes_.emplace_back();
+    number = Append(shapes_);
   } else {
     number = free_shapes_.back();
     free_shapes_.pop_back();
   }
-  by_hash_.emplace(hash, number);
+  shape_index_.Insert(hash, number);
   shapes_[number] = {.request = request, .jobs = 1};
   return number;
 }
@@ -56,37 +79,44 @@ void Queue::DropShape(ShapeNumber number) {
   Shape& shape = shapes_[number];
   CHECK(shape.jobs > 0);
   if (--shape.jobs > 0) return;
-  auto [at, end] = by_hash_.equal_range(HashOf(shape.request));
-  at = std::find_if(at, end, [&](const auto& entry) { return entry.second == number; });
-  CHECK(at != end);
-  by_hash_.erase(at);
+  shape_index_.Erase(HashOf(shape.request), number);
   free_shapes_.push_back(number);
+}
+
+GroupNumber Queue::NewGroup() {
+  GroupNumber number;
+  if (free_groups_.empty()) {
+    number = Append(groups_);
+    place_.push_back(0);
+  } else {
+    number = free_groups_.back();
+    free_groups_.pop_back();
+  }
+  groups_[number].entries.clear();
+  groups_[number].head = 0;
+  place_[number] = static_cast<std::uint32_t>(active_.size());
+  active_.push_back(number);
+  return number;
 }
 
 GroupNumber Queue::Insert(ShapeNumber shape, Instant length, Instant least, LaneNumber lane, LimitSet limits,
                           const Entry& entry) {
-  auto [place, added] = by_key_.try_emplace({shape, length, least, lane, limits}, 0);
-  if (added) {
-    if (free_groups_.empty()) {
-      place->second = static_cast<GroupNumber>(groups_.size());
-      groups_.emplace_back();
-      place_.push_back(0);
-    } else {
-      place->second = free_groups_.back();
-      free_groups_.pop_back();
-    }
-    Group& group = groups_[place->second];
+  const std::uint64_t hash = HashOf(shape, length, least, lane, limits);
+  auto known = group_index_.Find(hash, [&](GroupNumber one) {
+    const Group& group = groups_[one];
+    return group.shape == shape && group.length == length && group.least == least && group.lane == lane &&
+           group.limits == limits;
+  });
+  const GroupNumber number = known ? *known : NewGroup();
+  Group& group = groups_[number];
+  if (!known) {
     group.shape = shape;
     group.length = length;
     group.least = least;
     group.lane = lane;
     group.limits = limits;
-    group.entries.clear();
-    group.head = 0;
-    place_[place->second] = static_cast<std::uint32_t>(active_.size());
-    active_.push_back(place->second);
+    group_index_.Insert(hash, number);
   }
-  Group& group = groups_[place->second];
   if (group.empty() || group.entries.back() < entry) {
     group.entries.push_back(entry);
   } else {
@@ -94,7 +124,7 @@ GroupNumber Queue::Insert(ShapeNumber shape, Instant length, Instant least, Lane
     group.entries.insert(std::upper_bound(begin, group.entries.end(), entry), entry);
   }
   ++jobs_;
-  return place->second;
+  return number;
 }
 
 void Queue::Remove(GroupNumber number, const Entry& entry) {
@@ -121,7 +151,7 @@ void Queue::Remove(GroupNumber number, const Entry& entry) {
   active_[place] = active_.back();
   place_[active_[place]] = place;
   active_.pop_back();
-  by_key_.erase({group.shape, group.length, group.least, group.lane, group.limits});
+  group_index_.Erase(HashOf(group.shape, group.length, group.least, group.lane, group.limits), number);
   free_groups_.push_back(number);
 }
 

@@ -4,11 +4,9 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
-#include <tuple>
-#include <unordered_map>
 #include <vector>
 
+#include "scheduler/plan/number_index.h"
 #include "scheduler/plan/policy.h"
 #include "scheduler/plan/request.h"
 
@@ -43,11 +41,11 @@ struct Entry {
 
 struct Group {
   ShapeNumber shape = 0;
-  Instant length = 0, least = 0;  // least: may be started for as short
   LaneNumber lane = 0;
   LimitSet limits = 0;
-  std::vector<Entry> entries;  // ascending from `head`
-  std::size_t head = 0;
+  std::uint32_t head = 0;
+  Instant length = 0, least = 0;  // least: may be started for as short
+  std::vector<Entry> entries;     // ascending from `head`
   bool empty() const { return head == entries.size(); }
   const Entry& front() const { return entries[head]; }
 };
@@ -59,7 +57,7 @@ class Queue {
   Shape& shape(ShapeNumber number) { return shapes_[number]; }
   const Shape& shape(ShapeNumber number) const { return shapes_[number]; }
   std::vector<Shape>& shapes() { return shapes_; }
-  std::size_t shape_count() const { return by_hash_.size(); }
+  std::size_t shape_count() const { return shape_index_.size(); }
 
   GroupNumber Insert(ShapeNumber shape, Instant length, Instant least, LaneNumber lane, LimitSet limits,
                      const Entry& entry);
@@ -71,13 +69,13 @@ class Queue {
   std::size_t jobs() const { return jobs_; }
 
  private:
-  using GroupKey = std::tuple<ShapeNumber, Instant, Instant, LaneNumber, LimitSet>;
+  GroupNumber NewGroup();
   std::vector<Shape> shapes_;
   std::vector<ShapeNumber> free_shapes_;
-  std::unordered_multimap<std::uint64_t, ShapeNumber> by_hash_;  // looked up only; requests are in shapes_
+  NumberIndex shape_index_;  // by what they ask for
   std::vector<Group> groups_;
   std::vector<GroupNumber> free_groups_;
-  std::map<GroupKey, GroupNumber> by_key_;
+  NumberIndex group_index_;  // by all that its jobs have in common
   std::vector<GroupNumber> active_;
   std::vector<std::uint32_t> place_;  // of a group in active_
   std::size_t jobs_ = 0;

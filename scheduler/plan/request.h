@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "scheduler/plan/node_bits.h"
+#include "scheduler/plan/seldom_vec.h"
 #include "scheduler/plan/vec.h"
 
 namespace slipway::plan {
@@ -27,10 +28,10 @@ struct Request {
   // after another.
   Spreading spreading = Spreading::kFew;
   Vec node;
-  Vec task;
+  SeldomVec task;
   std::uint32_t nodes_min = 1, nodes_max = 1;
   std::uint32_t tasks = 0, tasks_per_node = 0;
-  Vec licences;  // of the whole cluster, in the dimensions that the caller gives them
+  SeldomVec licences;  // of the whole cluster, in the dimensions that the caller gives them
   auto operator<=>(const Request&) const = default;
 };
 
@@ -43,7 +44,7 @@ using Placement = std::vector<NodeShare>;  // ascending by node
 
 // What the placement takes on one of its nodes.
 inline Vec TakenOn(const Request& request, const NodeShare& share) {
-  return request.tasks == 0 ? request.node : request.node + request.task * share.tasks;
+  return request.tasks == 0 ? request.node : request.node + *request.task * share.tasks;
 }
 
 }  // namespace slipway::plan

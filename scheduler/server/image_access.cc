@@ -12,7 +12,11 @@
 namespace slipway::scheduler {
 namespace {
 
-constexpr std::size_t kMpiKeptMax = 4096;
+constexpr std::size_t kMpiKeptMax = 4096, kResolvedMax = 4096;
+// What the catalogue does not know of, like the groups of somebody, may be told wrong for so long.
+constexpr auto kResolvedFor = std::chrono::seconds(1);
+// Each note is a commit of the catalogue's, behind which all that asks of images waits.
+constexpr Duration kNoteUsesEvery = std::chrono::seconds(5);
 constexpr std::string_view kDigestPrefix = "sha256:";
 
 // An account that is unknown here is in no group.
@@ -95,6 +99,11 @@ Result<ImageRef> ImageDesk::Resolve(const std::string& reference, const Requeste
   if (reference.empty())
     return Fail(Code::kInvalidArgument, "no image was given: every step runs in one (--image)");
   auto lock = LockFor(by);
+  auto now = std::chrono::steady_clock::now();
+  ResolveKey key{reference, by.uid, by.admin};
+  auto known = resolved_.find(key);
+  if (known != resolved_.end() && known->second.changes == catalogue_.Changes() && now < known->second.until)
+    return known->second.image;
   Seen seen = TRY(See(reference, by));
   if (std::string why = TRY(WhyNot(seen, reference, by)); !why.empty())
     return Fail(Code::kPermissionDenied, why);
@@ -102,7 +111,10 @@ Result<ImageRef> ImageDesk::Resolve(const std::string& reference, const Requeste
     return Fail(Code::kDataLoss, "image ", reference,
                 " is damaged on the controller; add it again (slipway image verify says more)");
   Pin(seen.record.digest);
-  return ImageRef{reference, seen.record.digest, seen.record.size};
+  ImageRef image{reference, seen.record.digest, seen.record.size};
+  if (resolved_.size() >= kResolvedMax) resolved_.clear();
+  resolved_[key] = {image, catalogue_.Changes(), now + kResolvedFor};
+  return image;
 }
 
 void ImageDesk::Pin(const std::string& digest) {
@@ -144,11 +156,16 @@ std::string ImageDesk::LibcOf(const std::string& digest) {
 
 void ImageDesk::NoteUse(const std::string& digest) {
   std::lock_guard lock(mutex_);
-  bool writing = !uses_.empty();
+  bool waits = !uses_.empty();
   PendingUse& use = uses_[digest];
   ++use.jobs;
   use.last_ms = NowMs();
-  if (!writing) worker_->Post([this] { WriteUses(); });
+  if (waits) return;
+  Duration since = loop_.Now() - uses_noted_;
+  uses_timer_ = loop_.After(since < kNoteUsesEvery ? kNoteUsesEvery - since : Duration(0), [this] {
+    uses_noted_ = loop_.Now();
+    worker_->Post([this] { WriteUses(); });
+  });
 }
 
 // Only what people like to know is lost when we are killed before.

@@ -45,7 +45,10 @@ Result<std::unique_ptr<ImageDesk>> ImageDesk::Open(Loop& loop, Options options) 
   return desk;
 }
 
-ImageDesk::~ImageDesk() = default;
+ImageDesk::~ImageDesk() {
+  loop_.Cancel(uses_timer_);
+  WriteUses();
+}
 
 // Older releases kept which source became which image in files of a folder.
 Result<> ImageDesk::TakeOverOldNotes() {

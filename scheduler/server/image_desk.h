@@ -55,7 +55,8 @@ class ImageDesk {
   Result<> CheckMpi(const ImageRef& image, MpiKind mpi);
   // "glibc 2.36", as at import; empty when it is not known.
   std::string LibcOf(const std::string& digest);
-  void NoteUse(const std::string& digest);  // by a job that was accepted; written down a little later
+  // By a job that was accepted; written down a little later. Loop's thread.
+  void NoteUse(const std::string& digest);
 
   // ---- Names
 
@@ -139,6 +140,19 @@ class ImageDesk {
     std::uint64_t jobs = 0;
     std::int64_t last_ms = 0;
   };
+  // Thousands of submissions a second name the same few images: a finding holds while the catalogue stays as
+  // it is, and no longer than a second.
+  struct ResolveKey {
+    std::string reference;
+    std::uint32_t uid = 0;
+    bool admin = false;
+    auto operator<=>(const ResolveKey&) const = default;
+  };
+  struct Resolved {
+    ImageRef image;
+    std::int64_t changes = 0;  // Catalogue::Changes
+    std::chrono::steady_clock::time_point until;
+  };
   ImageDesk(Loop& loop, Options options, store::BlobStore blobs, store::Catalogue catalogue)
       : loop_(loop),
         options_(std::move(options)),
@@ -178,7 +192,10 @@ class ImageDesk {
   std::map<std::string, std::vector<content::Mpi>> mpi_of_;
   std::map<std::string, std::string> libc_of_;
   std::map<std::string, std::chrono::steady_clock::time_point> pinned_;
+  std::map<ResolveKey, Resolved> resolved_;
   std::map<std::string, PendingUse> uses_;
+  MonotonicTime uses_noted_;  // loop's thread, as is the next
+  Loop::TimerId uses_timer_;
   std::unique_ptr<BrokerClient> broker_;       // loop's thread
   std::unique_ptr<Worker> worker_, verifier_;  // end before what they use
 };

@@ -5,20 +5,14 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <ctime>
 
 #include "scheduler/core/controller.h"
 #include "scheduler/sim/arguments.h"
+#include "scheduler/sim/measure.h"
 #include "scheduler/sim/rng.h"
 
 namespace slipway::scheduler {
 namespace {
-
-double CpuMs() {
-  timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) * 1e-6;
-}
 
 class CoreLoad {
  public:
@@ -53,15 +47,20 @@ class CoreLoad {
       Do(ChangeReservation{{}, {0, true}, ReservationRequest{.wanted = reservation, .create = true}});
       Do(Tick{});
     });
-    std::size_t bytes = 0;
-    double snapshot_ms = Timed([&] { bytes = EncodeState(controller_->state()).size(); });
+    std::string bytes;
+    double snapshot_ms = Timed([&] { bytes = EncodeState(controller_->state()); });
+    // The thread that makes a snapshot has a state of its own for as long.
+    std::size_t before = HeapBytes();
+    Result<State> second = DecodeState(bytes);
+    CHECK(second.has_value() && second->jobs.size() == controller_->state().jobs.size());
+    double second_mb = static_cast<double>(HeapBytes() - before) / 1e6;
     std::printf(
         "{\"nodes\": %u, \"pending\": %zu, \"active\": %zu, \"submit_us\": %.2f, \"pass_ms\": %.1f, "
         "\"account_change_ms\": %.1f, \"reservation_change_ms\": %.1f, \"snapshot_ms\": %.1f, "
-        "\"snapshot_mb\": %.1f}\n",
+        "\"snapshot_mb\": %.1f, \"second_state_mb\": %.1f}\n",
         nodes_, controller_->state().pending.size(), controller_->state().active.size(),
         1000 * submit_ms / queued_, pass_ms, account_ms, reservation_ms, snapshot_ms,
-        static_cast<double>(bytes) / 1e6);
+        static_cast<double>(bytes.size()) / 1e6, second_mb);
   }
 
  private:

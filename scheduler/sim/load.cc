@@ -3,11 +3,8 @@
 // is timed by itself.
 #include "scheduler/sim/load.h"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <cstdio>
-#include <ctime>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -15,23 +12,12 @@
 #include "base/text/text.h"
 #include "scheduler/sim/arguments.h"
 #include "scheduler/sim/gantt.h"
+#include "scheduler/sim/measure.h"
 
 namespace slipway::scheduler {
 namespace {
 
 constexpr plan::Instant kSecond = 1'000'000;
-
-double CpuMs() {
-  timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) * 1e-6;
-}
-
-// Of the heap in use; large vectors are mapped, which the C library counts by themselves.
-std::size_t HeapBytes() {
-  struct mallinfo2 info = mallinfo2();
-  return info.uordblks + info.hblkhd;
-}
 
 double Quantile(std::vector<double> values, double at) {
   if (values.empty()) return 0;

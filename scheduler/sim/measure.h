@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// What this process has used so far: for benchmarks.
+#pragma once
+
+#include <cstddef>
+
+namespace slipway::scheduler {
+
+double CpuMs();  // of all threads
+
+// Of the heap in use; large vectors are mapped, which the C library counts by themselves.
+std::size_t HeapBytes();
+
+}  // namespace slipway::scheduler
