@@ -100,7 +100,8 @@ void PassSignals(Cluster cluster, AttachOptions options) {
 
 class Output {
  public:
-  explicit Output(const AttachOptions& options) : options_(options), notices_(::isatty(2) == 1) {}
+  explicit Output(const AttachOptions& options)
+      : options_(options), notices_(::isatty(2) == 1 && !options.quiet) {}
 
   void Take(const v1::AttachOutput& message) {
     if (!message.data().empty()) {

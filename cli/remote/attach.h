@@ -15,6 +15,7 @@ struct AttachOptions {
   std::uint32_t step = 0;
   bool owns_job = false;  // a second Ctrl-C ends the whole job, not only the step
   bool label = false;     // "3: " before each line of rank 3
+  bool quiet = false;     // no news of the way to its start
 };
 
 // Signals must be blocked before any thread exists: first thing in the program that will attach.

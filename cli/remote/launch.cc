@@ -7,12 +7,17 @@
 #include "cli/remote/attach.h"
 #include "cli/remote/image_upload.h"
 #include "cli/remote/job_options.h"
+#include "cli/remote/job_wait.h"
+#include "cli/remote/job_wishes.h"
 #include "cli/remote/site_options.h"
+#include "cli/remote/slurm_words.h"
 #include "cli/remote/subcommand.h"
 #include "slipway/v1/job.grpc.pb.h"
 
 namespace slipway::cli {
 namespace {
+
+using Words = std::vector<std::string>;
 
 Command Declare() {
   Command command{
@@ -51,14 +56,32 @@ Command Declare() {
       {.name = "label", .letter = 'l', .help = "put the rank before each line"},
       {.name = "keep-on-bad-exit", .help = "a rank that fails does not end the others"},
       {.name = "kill-on-bad-exit",
-       .type = Option::kString,
+       .letter = 'K',
+       .type = Option::kMaybe,
        .value_name = "0|1",
-       .help = "srun's word for it: 0 is --keep-on-bad-exit",
-       .complete = "0|1"},
+       .help = "srun's word for it: 0 is --keep-on-bad-exit"},
+      {.name = "immediate",
+       .letter = 'I',
+       .type = Option::kMaybe,
+       .value_name = "SECONDS",
+       .help = "give up when it has not started so soon (default 1)"},
+      {.name = "jobid",
+       .type = Option::kString,
+       .value_name = "JOB",
+       .help = "a step in this job of yours, which runs",
+       .complete = "job"},
+      {.name = "wait",
+       .letter = 'W',
+       .type = Option::kString,
+       .value_name = "0",
+       .help = "ranks are waited for, as srun does it with 0"},
+      {.name = "requeue", .help = "means nothing here: a launch cannot run again", .hidden = true},
+      {.name = "no-requeue", .help = "a launch never does", .hidden = true},
       {.name = "mpi-fault-tolerant",
        .help = "MPI ranks go on without those that die (Open MPI 5's ULFM); implies --keep-on-bad-exit"},
       ContextOption()};
-  command.options.insert(command.options.end(), more.begin(), more.end());
+  for (const std::vector<Option>& options : {JobWishOptions(), more, SlurmWords(SlurmCommand::kSrun)})
+    command.options.insert(command.options.end(), options.begin(), options.end());
   return command;
 }
 
@@ -81,7 +104,8 @@ Result<v1::Program> ProgramOf(const Parsed& options, bool in_allocation) {
     program.add_env(entry);
   }
   program.set_interactive_stdin(program.stdin_path().empty());
-  std::string kill = options.Value("kill-on-bad-exit", "1");
+  std::string kill = options.Value("kill-on-bad-exit");
+  if (kill.empty()) kill = "1";
   if (kill != "0" && kill != "1")
     return Fail(Code::kInvalidArgument, "--kill-on-bad-exit=", kill, ": must be 0 or 1");
   bool tolerant = options.Has("mpi-fault-tolerant");
@@ -99,6 +123,37 @@ std::string NameOf(const Parsed& options) {
   return options.Value("job-name", command.substr(command.rfind('/') + 1));
 }
 
+// --immediate: else it is cancelled.
+Result<> StartsSoon(Cluster& cluster, std::uint64_t job, const std::string& seconds) {
+  constexpr std::uint64_t kSecondsMax = 86'400;
+  std::uint64_t patience_s =
+      seconds.empty() ? 1 : TRY_CONTEXT(ParseNumber(seconds, 1, kSecondsMax), "--immediate");
+  if (TRY(WaitForStart(cluster, job, std::chrono::seconds(patience_s)))) return {};
+  v1::CancelRequest cancel;
+  cancel.set_job_id(job);
+  TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::Cancel, cancel));
+  return Fail(Code::kUnavailable, "--immediate: job ", job, " could not be started within ", patience_s,
+              " s; it was cancelled");
+}
+
+// What is the job's cannot be said of a step in it.
+Result<> CheckStepOptions(const Parsed& options) {
+  for (const char* name : {"signal", "dependency", "hold", "begin", "deadline", "test-only"}) {
+    if (options.Has(name))
+      return Fail(Code::kInvalidArgument, "--", name,
+                  ": is for a job; this is a step in one that runs already: say it to slipway submit");
+  }
+  return {};
+}
+
+Result<> CheckLaunchOptions(const Parsed& options, bool inside) {
+  TRY(CheckSlurmWords(SlurmCommand::kSrun, options));
+  if (options.Value("wait", "0") != "0")
+    return Fail(Code::kInvalidArgument, "--wait=", options.Value("wait"),
+                ": ranks are waited for as long as they run; --time ends them");
+  return inside ? CheckStepOptions(options) : Result<>();
+}
+
 Result<AttachOptions> StartJob(Cluster& cluster, const Parsed& options, const v1::Resources& resources,
                                const v1::Program& program) {
   v1::SubmitRequest request;
@@ -108,12 +163,21 @@ Result<AttachOptions> StartJob(Cluster& cluster, const Parsed& options, const v1
   *spec.mutable_program() = program;
   spec.set_interactive(true);
   TRY(ReadSiteJob(options, spec));
+  TRY(ReadJobWishes(options, spec));
   spec.set_image(TRY(ImageReference(cluster, options.Value("image"))));
   request.set_request_id(NewRequestId());
+  if (options.Has("test-only")) FinishAttached(TRY(PrintWhenWould(cluster, std::move(request))));
+  for (const std::string& warning : WarningsOf(options))
+    PrintError(Error{Code::kOk, 0, Cat("slipway: warning: ", warning)});
   auto reply = TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::Submit, request));
   for (const std::string& warning : reply.warnings())
     PrintError(Error{Code::kOk, 0, Cat("slipway: warning: ", warning)});
-  return AttachOptions{.job = reply.job_id(), .step = 0, .owns_job = true, .label = options.Has("label")};
+  if (options.Has("immediate")) TRY(StartsSoon(cluster, reply.job_id(), options.Value("immediate")));
+  return AttachOptions{.job = reply.job_id(),
+                       .step = 0,
+                       .owns_job = true,
+                       .label = options.Has("label"),
+                       .quiet = options.Has("quiet")};
 }
 
 Result<AttachOptions> StartStep(Cluster& cluster, const Parsed& options, std::uint64_t job,
@@ -125,13 +189,33 @@ Result<AttachOptions> StartStep(Cluster& cluster, const Parsed& options, std::ui
   if (options.Has("image")) request.set_image(TRY(ImageReference(cluster, options.Value("image"))));
   request.set_request_id(NewRequestId());
   auto reply = TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::CreateStep, request));
-  return AttachOptions{.job = job, .step = reply.step_id(), .owns_job = false, .label = options.Has("label")};
+  return AttachOptions{.job = job,
+                       .step = reply.step_id(),
+                       .owns_job = false,
+                       .label = options.Has("label"),
+                       .quiet = options.Has("quiet")};
 }
 
-Result<int> Run(const Parsed& options) {
-  const char* allocation = ::getenv("SLIPWAY_JOB_ID");
+// The environment counts where the command line says nothing.
+Result<Parsed> WithEnvironment(const Parsed& given) {
+  Command command = Declare();
+  Words words =
+      CommandLineWords(command, TRY(FromSlurmEnvironment(SlurmCommand::kSrun, command, OwnEnvironment())));
+  words.pop_back();  // "--"
+  const Words own = CommandLineWords(command, given);
+  words.insert(words.end(), own.begin(), own.end());
+  return ParseOptions(command, words);
+}
+
+Result<int> Run(const Parsed& given) {
+  auto read = WithEnvironment(given);
+  if (!read) return UsageExit(read.error());
+  const Parsed& options = *read;
+  const std::string jobid = options.Value("jobid");
+  const char* allocation = jobid.empty() ? ::getenv("SLIPWAY_JOB_ID") : jobid.c_str();
   bool inside = allocation != nullptr && allocation[0] != '\0';
-  auto resources = ResourcesOf(options);
+  if (auto fit = CheckLaunchOptions(options, inside); !fit) return UsageExit(fit.error());
+  auto resources = ResourcesOf(options, inside);
   if (!resources) return UsageExit(resources.error());
   auto program = ProgramOf(options, inside);
   if (!program) return UsageExit(program.error());
@@ -143,7 +227,9 @@ Result<int> Run(const Parsed& options) {
     return UsageExit(Error{Code::kInvalidArgument, 0,
                            "slipway launch: a step runs in one component: ranks of several cannot share an "
                            "MPI_COMM_WORLD yet; launch once for each --het-group"});
-  std::string variable = group.empty() ? "SLIPWAY_JOB_ID" : Cat("SLIPWAY_JOB_ID_HET_GROUP_", group);
+  std::string variable = !jobid.empty()  ? "--jobid"
+                         : group.empty() ? "SLIPWAY_JOB_ID"
+                                         : Cat("SLIPWAY_JOB_ID_HET_GROUP_", group);
   if (!group.empty()) allocation = ::getenv(variable.c_str());
   if (!group.empty() && allocation == nullptr)
     return UsageExit(Error{Code::kInvalidArgument, 0,

@@ -97,6 +97,7 @@ class Applier {
     if (e.time_limit_s > 0 && e.time_limit_s < job->time_limit_s)
       job->limit_asked_s = std::exchange(job->time_limit_s, e.time_limit_s);
     job->suspended_us = 0;
+    job->signalled = false;
     job->kill_at = {};
     job->charged_until = e.billing > 0 ? at_ : Time{};
     for (const NodeAllocation& held : job->nodes) Allot(state_.nodes.find(held.node)->second, job->id, held);
@@ -348,6 +349,14 @@ class Applier {
     job->charged_until = std::max(job->charged_until, at_);
     job->suspended_us += at_.us - job->suspended_at.us;
     job->suspended_at = {};
+  }
+  void operator()(const JobSignalled& e) {
+    Job* job = FindAttempt(e.job, e.attempt);
+    if (job == nullptr || job->state == JobState::kCompleting || job->signalled) return;
+    job->signalled = true;
+    for (Step& step : job->steps)
+      step.signalled =
+          step.state != StepState::kEnded && (step.number == kBatchStep) == job->spec->signal.batch_only;
   }
   void operator()(const StartPlanned& e) {
     Job* job = Find(e.job);

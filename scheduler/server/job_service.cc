@@ -229,7 +229,7 @@ class JobService final : public v1::Jobs::CallbackService {
                                    "this site's submission hooks see one request at a time: it takes no "
                                    "heterogeneous jobs"});
     if (!context_.hooks.any()) {
-      Enter(reactor, reply, Prepare(*by, *request));
+      Enter(reactor, reply, Prepare(*by, *request), request->test_only());
       return reactor;
     }
     auto user = LookUpUser(by->uid);
@@ -245,14 +245,33 @@ class JobService final : public v1::Jobs::CallbackService {
                          v1::SubmitRequest changed;
                          *changed.mutable_spec() = std::move(*spec);
                          changed.set_request_id(request->request_id());
-                         Enter(reactor, reply, Prepare(by, changed));
+                         Enter(reactor, reply, Prepare(by, changed), request->test_only());
                        });
     return reactor;
   }
 
+  // When and where it would start.
+  void Ask(grpc::ServerUnaryReactor* reactor, v1::SubmitReply* reply, std::vector<JobSpec> specs) {
+    if (specs.size() > 1)
+      return reactor->Finish(ToStatus(Error{
+          Code::kInvalidArgument, 0, "--test-only: not of a heterogeneous job; ask for each component"}));
+    context_.loop.Post([this, reactor, reply, spec = std::move(specs.front())] {
+      Result<std::optional<PlannedStart>> start = context_.head.WhenWould(spec);
+      if (!start) return reactor->Finish(ToStatus(start.error()));
+      reply->set_image_digest(spec.command.image.digest);
+      if (*start) {
+        reply->set_planned_start_ms((*start)->at.us / 1000);
+        for (const PlannedNode& node : (*start)->nodes) reply->add_planned_nodes(node.node);
+      }
+      reactor->Finish(grpc::Status::OK);
+    });
+  }
+
   // The job, or a heterogeneous one's components.
-  void Enter(grpc::ServerUnaryReactor* reactor, v1::SubmitReply* reply, Result<std::vector<JobSpec>> specs) {
+  void Enter(grpc::ServerUnaryReactor* reactor, v1::SubmitReply* reply, Result<std::vector<JobSpec>> specs,
+             bool test_only) {
     if (!specs) return reactor->Finish(ToStatus(specs.error()));
+    if (test_only) return Ask(reactor, reply, std::move(*specs));
     context_.loop.Post(
         [this, reactor, reply, specs = std::make_shared<std::vector<JobSpec>>(std::move(*specs))] {
           JobSpec spec = std::move(specs->front());

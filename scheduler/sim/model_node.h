@@ -26,6 +26,7 @@ class NodeSurroundings {
   virtual void ToController(ModelNode& node, std::uint64_t session, Input input) = 0;
   virtual void OnStepStarts(ModelNode& node, const LaunchStep& launch) = 0;
   virtual void OnStepResumes(ModelNode& node, const StepId& step) = 0;
+  virtual void OnStepSignalled(ModelNode& node, const SignalStep& signal) = 0;
   virtual bool calm() const = 0;  // no failures any more, short delays
 };
 
@@ -49,6 +50,8 @@ class ModelNode {
     CoreSet cores;
     CoreSet gpus;
     bool suspended = false;
+    bool runs = false;       // its start was reported
+    bool signalled = false;  // before its time limit
   };
   const std::map<StepId, ModelStep>& steps() const { return steps_; }
   std::size_t unacknowledged() const { return reports_.size(); }
