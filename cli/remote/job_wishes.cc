@@ -86,7 +86,8 @@ Result<int> PrintWhenWould(Cluster& cluster, v1::SubmitRequest request) {
   auto reply = TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::Submit, request));
   std::vector<std::string> nodes(reply.planned_nodes().begin(), reply.planned_nodes().end());
   if (reply.planned_start_ms() == 0)
-    PrintError(Error{Code::kOk, 0, "slipway: the job would be accepted; nodes that it needs are away at present"});
+    PrintError(
+        Error{Code::kOk, 0, "slipway: the job would be accepted; nodes that it needs are away at present"});
   else
     PrintError(Error{Code::kOk, 0,
                      Cat("slipway: were it the first in the queue, the job would start at ",

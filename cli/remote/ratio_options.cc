@@ -11,13 +11,18 @@
 namespace slipway::cli {
 namespace {
 
-constexpr std::uint32_t kCountMax = 1'000'000;
-constexpr std::uint64_t kMiB = 1 << 20;
+constexpr std::uint32_t kCountMax = 65'536, kProductMax = 100'000'000;
+constexpr std::uint64_t kMiB = 1 << 20, kGpuMemoryMax = std::uint64_t{1} << 46;
 constexpr std::size_t kNodefileBytesMax = 1 << 20;
 
 Result<std::uint32_t> CountOf(const Parsed& options, const char* name) {
   return static_cast<std::uint32_t>(
       TRY_CONTEXT(ParseNumber(options.Value(name), 1, kCountMax), Cat("--", name)));
+}
+
+Result<std::uint32_t> Product(std::string_view option, std::uint64_t a, std::uint64_t b) {
+  if (b != 0 && a > kProductMax / b) return Fail(Code::kInvalidArgument, "--", option, ": makes too many");
+  return static_cast<std::uint32_t>(a * b);
 }
 
 // How many tasks a node gets, as far as the request says; nothing where it leaves that open.
@@ -39,8 +44,8 @@ Result<> ReadTasksPerGpu(const Parsed& options, v1::Resources& r) {
   const std::uint32_t each = TRY(CountOf(options, "ntasks-per-gpu"));
   auto agrees = [&](std::uint32_t tasks) -> Result<> {
     if (r.tasks() > 0 && r.tasks() != tasks)
-      return Fail(Code::kInvalidArgument, "--ntasks-per-gpu=", each, " makes ", tasks, " tasks, --ntasks says ",
-                  r.tasks());
+      return Fail(Code::kInvalidArgument, "--ntasks-per-gpu=", each, " makes ", tasks,
+                  " tasks, --ntasks says ", r.tasks());
     r.set_tasks(tasks);
     return {};
   };
@@ -54,14 +59,16 @@ Result<> ReadTasksPerGpu(const Parsed& options, v1::Resources& r) {
   if (r.nodes_max() > nodes)
     return Uneven("ntasks-per-gpu", "an exact number of nodes, or --ntasks and --gpus-per-node");
   if (r.gpus_per_node() == 0) {
-    if (r.tasks() == 0 || r.tasks() % (each * nodes) != 0) return Uneven("ntasks-per-gpu", "--gpus and --ntasks");
+    if (r.tasks() == 0 || r.tasks() % (std::uint64_t{each} * nodes) != 0)
+      return Uneven("ntasks-per-gpu", "--gpus and --ntasks");
     each == 1 ? r.set_gpus_per_task(1) : r.set_gpus_per_node(r.tasks() / each / nodes);
   } else if (each == 1) {
-    TRY(agrees(r.gpus_per_node() * nodes));
+    TRY(agrees(TRY(Product("ntasks-per-gpu", r.gpus_per_node(), nodes))));
     r.set_gpus_per_node(0);
     r.set_gpus_per_task(1);
   } else {
-    TRY(agrees(each * r.gpus_per_node() * nodes));
+    TRY(agrees(
+        TRY(Product("ntasks-per-gpu", TRY(Product("ntasks-per-gpu", each, nodes)), r.gpus_per_node()))));
   }
   if (each > 1) r.set_nodes_min(nodes);
   return {};
@@ -73,26 +80,28 @@ Result<> ReadCoresPerGpu(const Parsed& options, v1::Resources& r) {
   if (options.Has("cpus-per-task"))
     return Fail(Code::kInvalidArgument, "--cpus-per-gpu and --cpus-per-task: one of them, please");
   if (r.gpus_per_task() > 0) {
-    r.set_cores_per_task(each * r.gpus_per_task());
+    r.set_cores_per_task(TRY(Product("cpus-per-gpu", each, r.gpus_per_task())));
     return {};
   }
   auto tasks = TasksOnNode(r);
   if (r.gpus_per_node() == 0) return Fail(Code::kInvalidArgument, "--cpus-per-gpu: no GPU is asked for");
-  if (!tasks || each * r.gpus_per_node() % *tasks != 0) return Uneven("cpus-per-gpu", "--cpus-per-task");
-  r.set_cores_per_task(each * r.gpus_per_node() / *tasks);
+  const std::uint32_t cores = TRY(Product("cpus-per-gpu", each, r.gpus_per_node()));
+  if (!tasks || cores % *tasks != 0) return Uneven("cpus-per-gpu", "--cpus-per-task");
+  r.set_cores_per_task(cores / *tasks);
   return {};
 }
 
 Result<> ReadMemoryPerGpu(const Parsed& options, v1::Resources& r) {
   if (!options.Has("mem-per-gpu")) return {};
   const std::uint64_t each = TRY_CONTEXT(ParseBytes(options.Value("mem-per-gpu"), kMiB), "--mem-per-gpu");
+  if (each > kGpuMemoryMax) return Fail(Code::kInvalidArgument, "--mem-per-gpu: more than 64 TiB");
   if (options.Has("mem") || options.Has("mem-per-cpu"))
     return Fail(Code::kInvalidArgument, "--mem-per-gpu, --mem-per-cpu, --mem: one of them, please");
   if (r.gpus_per_node() > 0) {
-    r.set_memory_bytes_per_node(each * r.gpus_per_node());
+    r.set_memory_bytes_per_node(each * std::min(r.gpus_per_node(), kCountMax));  // more are refused later
   } else if (r.gpus_per_task() > 0) {
     std::uint64_t cores = std::max(r.cores_per_task(), 1U);
-    r.set_memory_bytes_per_core((each * r.gpus_per_task() + cores - 1) / cores);
+    r.set_memory_bytes_per_core((each * std::min(r.gpus_per_task(), kCountMax) + cores - 1) / cores);
   } else {
     return Fail(Code::kInvalidArgument, "--mem-per-gpu: no GPU is asked for");
   }
@@ -164,12 +173,13 @@ Result<> ReadRatios(const Parsed& options, v1::Resources& resources) {
 Result<> ReadNodeChoice(const Parsed& options, v1::Resources& resources) {
   std::string nodes = options.Value("nodelist");
   if (options.Has("nodefile")) {
-    if (!nodes.empty())
-      return Fail(Code::kInvalidArgument, "--nodelist and --nodefile: one of them, please");
+    if (!nodes.empty()) return Fail(Code::kInvalidArgument, "--nodelist and --nodefile: one of them, please");
     nodes = TRY_CONTEXT(ReadFile(options.Value("nodefile"), kNodefileBytesMax), "--nodefile");
-    std::ranges::replace_if(nodes, [](char c) { return c == '\n' || c == ' ' || c == '\t' || c == '\r'; }, ',');
+    std::ranges::replace_if(
+        nodes, [](char c) { return c == '\n' || c == ' ' || c == '\t' || c == '\r'; }, ',');
     std::string names;
-    for (const std::string& name : Split(nodes, ',')) names += name.empty() ? "" : Cat(names.empty() ? "" : ",", name);
+    for (const std::string& name : Split(nodes, ','))
+      names += name.empty() ? "" : Cat(names.empty() ? "" : ",", name);
     nodes = names;
   }
   for (const char* option : {"nodelist", "nodefile"}) {
@@ -193,8 +203,9 @@ Result<> ReadWholeNodes(const Parsed& options, bool step, v1::Resources& resourc
   const std::uint64_t bytes = TRY_CONTEXT(ParseBytes(options.Value("mem"), kMiB), "--mem");
   resources.set_memory_bytes_per_node(bytes);
   if (bytes == 0 && !step && !options.Has("exclusive"))
-    return Fail(Code::kInvalidArgument,
-                "--mem=0: all memory of a node goes with the whole node here; add --exclusive, or say how much");
+    return Fail(
+        Code::kInvalidArgument,
+        "--mem=0: all memory of a node goes with the whole node here; add --exclusive, or say how much");
   return {};
 }
 

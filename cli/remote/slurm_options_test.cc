@@ -90,7 +90,8 @@ TEST(PerGpu, TasksFollowFromGpusAndGpusFromTasks) {
   EXPECT_EQ(asked.gpus_per_node(), 2U);
   EXPECT_THAT(Refusal({"-n3", "--gpus-per-node=2", "--ntasks-per-gpu=2"}), HasSubstr("--ntasks says 3"));
   EXPECT_THAT(Refusal({"-n3", "--ntasks-per-gpu=2"}), HasSubstr("--gpus and --ntasks"));
-  EXPECT_THAT(Refusal({"-N1-2", "--gpus-per-node=2", "--ntasks-per-gpu=2"}), HasSubstr("exact number of nodes"));
+  EXPECT_THAT(Refusal({"-N1-2", "--gpus-per-node=2", "--ntasks-per-gpu=2"}),
+              HasSubstr("exact number of nodes"));
   EXPECT_THAT(Refusal({"--gpus-per-task=2", "-n2", "--ntasks-per-gpu=2"}), HasSubstr("contradict"));
 }
 
@@ -161,13 +162,15 @@ TEST(SlurmWords, EachIsTakenOrRefusedWithACure) {
       auto parsed = ParseOptions(command, {word, "program"});
       ASSERT_TRUE(parsed) << word;
       Result<> fit = CheckSlurmWords(which, *parsed);
-      if (!fit) EXPECT_THAT(fit.error().message, AllOf(HasSubstr("--" + option.name), HasSubstr("instead: ")));
+      if (!fit)
+        EXPECT_THAT(fit.error().message, AllOf(HasSubstr("--" + option.name), HasSubstr("instead: ")));
       auto same = [&](const Option& other) { return other.letter != 0 && other.letter == option.letter; };
       EXPECT_LE(std::ranges::count_if(command.options, same), 1) << "-" << option.letter << " is two options";
       EXPECT_EQ(std::ranges::count(command.options, option.name, &Option::name), 1) << option.name;
     }
   }
-  EXPECT_TRUE(CheckSlurmWords(SlurmCommand::kSrun, *ParseOptions(kLaunch.declare(), {"-u", "-vv", "--overlap", "x"})));
+  EXPECT_TRUE(CheckSlurmWords(SlurmCommand::kSrun,
+                              *ParseOptions(kLaunch.declare(), {"-u", "-vv", "--overlap", "x"})));
   EXPECT_FALSE(CheckSlurmWords(SlurmCommand::kSrun, *ParseOptions(kLaunch.declare(), {"--bcast", "x"})));
 }
 

@@ -20,7 +20,8 @@ struct Word {
 };
 
 constexpr const char *kNodesAre = "choose nodes by --constraint or --nodelist",
-                     *kSitePrograms = "prologs and epilogs are the site's (docs/node-life.md); do it in the script",
+                     *kSitePrograms =
+                         "prologs and epilogs are the site's (docs/node-life.md); do it in the script",
                      *kInImage = "the program is in the image: nothing has to be copied",
                      *kClocks = "processors and GPUs run as the site has set them";
 
@@ -28,22 +29,22 @@ constexpr Word kWords[] = {
     {"oversubscribe", 's', Option::kMaybe, kBoth, nullptr},  // nodes are shared unless --exclusive
     {"share", 0, Option::kFlag, kBoth, nullptr},
     {"verbose", 'v', Option::kCount, kBoth, nullptr},
-    {"unbuffered", 'u', Option::kFlag, kR, nullptr},       // output travels as it is written
-    {"overlap", 0, Option::kFlag, kR, nullptr},            // steps of a job share what it has
-    {"exact", 0, Option::kFlag, kR, nullptr},              // a step is bound to as much as it asks for
+    {"unbuffered", 'u', Option::kFlag, kR, nullptr},  // output travels as it is written
+    {"overlap", 0, Option::kFlag, kR, nullptr},       // steps of a job share what it has
+    {"exact", 0, Option::kFlag, kR, nullptr},         // a step is bound to as much as it asks for
     {"whole", 0, Option::kFlag, kR, nullptr},
-    {"disable-status", 'X', Option::kFlag, kR, nullptr},   // Ctrl-C is passed on at once
+    {"disable-status", 'X', Option::kFlag, kR, nullptr},  // Ctrl-C is passed on at once
     {"preserve-env", 'E', Option::kFlag, kR, nullptr},
     {"threads", 'T', Option::kString, kR, nullptr},
     {"slurmd-debug", 0, Option::kString, kR, nullptr},
     {"msg-timeout", 0, Option::kString, kR, nullptr},
     {"treewidth", 0, Option::kString, kR, nullptr},
     {"resv-ports", 0, Option::kMaybe, kR, nullptr},
-    {"no-kill", 'k', Option::kMaybe, kBoth, nullptr},      // a lost node ends the step; see the page
-    {"get-user-env", 0, Option::kMaybe, kS, nullptr},      // the environment is that of the submission
+    {"no-kill", 'k', Option::kMaybe, kBoth, nullptr},  // a lost node ends the step; see the page
+    {"get-user-env", 0, Option::kMaybe, kS, nullptr},  // the environment is that of the submission
     {"ignore-pbs", 0, Option::kFlag, kS, nullptr},
     {"wait-all-nodes", 0, Option::kString, kBoth, nullptr},  // each node is ready when it is given
-    {"profile", 0, Option::kString, kBoth, nullptr},       // what steps used is kept anyway
+    {"profile", 0, Option::kString, kBoth, nullptr},         // what steps used is kept anyway
     {"acctg-freq", 0, Option::kString, kBoth, nullptr},
     {"wckey", 0, Option::kString, kBoth, nullptr},
     {"delay-boot", 0, Option::kString, kBoth, nullptr},
@@ -82,8 +83,10 @@ constexpr Word kWords[] = {
     {"reboot", 0, Option::kFlag, kBoth, "an administrator reboots nodes"},
     {"uid", 0, Option::kString, kBoth, "submit as that user"},
     {"gid", 0, Option::kString, kBoth, "submit with that group (newgrp)"},
-    {"kill-on-invalid-dep", 0, Option::kString, kS, "a job whose dependency cannot be met any more waits; cancel it"},
-    {"multi-prog", 0, Option::kFlag, kR, "let the program look at SLURM_PROCID, or submit components (A : B)"},
+    {"kill-on-invalid-dep", 0, Option::kString, kS,
+     "a job whose dependency cannot be met any more waits; cancel it"},
+    {"multi-prog", 0, Option::kFlag, kR,
+     "let the program look at SLURM_PROCID, or submit components (A : B)"},
     {"relative", 'r', Option::kString, kR, "--nodelist"},
     {"no-allocate", 'Z', Option::kFlag, kR, "slipway exec runs containers without a job"},
     {"prolog", 0, Option::kString, kR, kSitePrograms},
@@ -171,7 +174,8 @@ std::vector<Option> SlurmWords(SlurmCommand command) {
 Result<> CheckSlurmWords(SlurmCommand command, const Parsed& options) {
   for (const Word& word : kWords) {
     if ((word.of & MaskOf(command)) == 0 || word.instead == nullptr || !options.Has(word.name)) continue;
-    return Fail(Code::kInvalidArgument, "--", word.name, ": there is no such thing here; instead: ", word.instead);
+    return Fail(Code::kInvalidArgument, "--", word.name,
+                ": there is no such thing here; instead: ", word.instead);
   }
   return {};
 }
@@ -195,14 +199,15 @@ Result<Parsed> FromSlurmEnvironment(SlurmCommand command, const Command& declare
   std::vector<std::string> counts = environment;
   // What the allocation has set there says how large it is, not what its steps are to be.
   std::erase_if(counts, [&](const std::string& entry) {
-    return entry.starts_with("SLURM_NTASKS=") &&
-           entry.substr(13) == ValueIn(environment, "SLIPWAY_NTASKS");
+    return entry.starts_with("SLURM_NTASKS=") && entry.substr(13) == ValueIn(environment, "SLIPWAY_NTASKS");
   });
   TRY(TakeFromEnvironment(named, {sbatch ? "SBATCH_" : "SLURM_"}, counts, said));
   std::string_view cores = ValueIn(environment, "SRUN_CPUS_PER_TASK");
   if (!sbatch && !cores.empty())
-    TRY(TakeFromEnvironment({.name = declared.name, .options = {{.name = "cpus-per-task", .type = Option::kString, .variables = {"CPUS_PER_TASK"}}}},
-                            {"SRUN_"}, counts, said));
+    TRY(TakeFromEnvironment(
+        {.name = declared.name,
+         .options = {{.name = "cpus-per-task", .type = Option::kString, .variables = {"CPUS_PER_TASK"}}}},
+        {"SRUN_"}, counts, said));
   return said;
 }
 

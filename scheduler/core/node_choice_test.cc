@@ -37,7 +37,7 @@ TEST(NodeChoice, AJobGetsTheNodesThatItNamesAndOthersWhereItAsksForMore) {
 
 TEST(NodeChoice, TasksThatDoNotFitOnTheNamedNodesGoOnOthers) {
   TestCluster c(4);
-  EXPECT_EQ(c.NodesOf(c.Submit(On(SmallJob(6), "n3"))), "n1:3 n3:3");
+  EXPECT_EQ(c.NodesOf(c.Submit(On(SmallJob(6), "n3"))), "n1:2 n3:4");
   TestCluster d(4);
   EXPECT_EQ(d.NodesOf(d.Submit(On(SmallJob(4), "n3"))), "n3:4") << "one node is enough";
   TestCluster e(4);
@@ -57,15 +57,17 @@ TEST(NodeChoice, WhatContradictsItselfOrCanNeverBeIsRefusedByName) {
   TestCluster c(3, 4, 8 << 20, site);
   EXPECT_THAT(Refusal(c, On(SmallJob(), "n[1,9]")), HasSubstr("there is no node n9"));
   EXPECT_THAT(Refusal(c, On(SmallJob(), "", "n77")), HasSubstr("there is no node n77"));
-  EXPECT_THAT(Refusal(c, On(SmallJob(), "n1", "n[1-2]")), HasSubstr("n1 is both in --nodelist and in --exclude"));
+  EXPECT_THAT(Refusal(c, On(SmallJob(), "n1", "n[1-2]")),
+              HasSubstr("n1 is both in --nodelist and in --exclude"));
   EXPECT_THAT(Refusal(c, On(Nodes(1), "n[1-2]")), HasSubstr("names 2 nodes, the job asks for 1 at most"));
   EXPECT_THAT(Refusal(c, On(SmallJob(1), "n[1-2]")), HasSubstr("cannot be on all 2 nodes"));
-  EXPECT_THAT(Refusal(c, On(SmallJob(), "n3")), HasSubstr("n3, which --nodelist names, is not in partition some"));
+  EXPECT_THAT(Refusal(c, On(SmallJob(), "n3")),
+              HasSubstr("n3, which --nodelist names, is not in partition some"));
   EXPECT_THAT(Refusal(c, On(SmallJob(), "n[1")), HasSubstr("--nodelist"));
   JobSpec wide = On(SmallJob(), "n1");
   wide.resources.cores_per_task = 5;
   EXPECT_THAT(Refusal(c, wide), HasSubstr("n1, which --nodelist names, has 4 cores, not 5"));
-  EXPECT_EQ(Refusal(c, On(SmallJob(), "n2,n1,n2", "n3")).find("n"), std::string::npos) << "twice is once";
+  EXPECT_EQ(Refusal(c, On(Nodes(0), "n2,n1,n2", "n3")), "") << "twice is once";
 }
 
 TEST(NodeChoice, AJobWaitsForItsNodesAndIsPlannedThereWhileOthersPass) {
@@ -101,7 +103,9 @@ TEST(NodeChoice, ANamedNodeThatIsAwayIsTheReason) {
 
 TEST(NodeChoice, APromiseOnNamedNodesOutlivesARestart) {
   TestCluster c(3);
-  JobId runs = c.Submit(On(Nodes(3), ""));
+  JobSpec whole = On(Nodes(3), "");
+  whole.resources.exclusive = true;
+  JobId runs = c.Submit(whole);
   JobId waits = c.Submit(On(SmallJob(6), "n3"));
   std::optional<PlannedStart> planned = c.controller().PlannedStartOf(waits);
   ASSERT_TRUE(planned.has_value());
@@ -115,7 +119,8 @@ TEST(NodeChoice, APromiseOnNamedNodesOutlivesARestart) {
 
 TEST(NodeChoice, OfSeveralPartitionsTheOneThatHasThem) {
   Site site;
-  site.partitions = {{.name = "a", .nodes = {"n1", "n2"}, .is_default = true}, {.name = "b", .nodes = {"n2", "n3"}}};
+  site.partitions = {{.name = "a", .nodes = {"n1", "n2"}, .is_default = true},
+                     {.name = "b", .nodes = {"n2", "n3"}}};
   TestCluster c(3, 4, 8 << 20, site);
   JobSpec spec = On(Nodes(2), "n3");
   spec.resources.partition = "a,b";

