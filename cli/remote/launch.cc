@@ -147,7 +147,7 @@ Result<> CheckStepOptions(const Parsed& options) {
 }
 
 Result<> CheckLaunchOptions(const Parsed& options, bool inside) {
-  TRY(CheckSlurmWords(SlurmCommand::kSrun, options));
+  TRY(JudgeForeignOptions(Declare(), options));
   if (options.Value("wait", "0") != "0")
     return Fail(Code::kInvalidArgument, "--wait=", options.Value("wait"),
                 ": ranks are waited for as long as they run; --time ends them");

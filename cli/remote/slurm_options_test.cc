@@ -161,17 +161,20 @@ TEST(SlurmWords, EachIsTakenOrRefusedWithACure) {
       Command command = subcommand.declare();
       auto parsed = ParseOptions(command, {word, "program"});
       ASSERT_TRUE(parsed) << word;
-      Result<> fit = CheckSlurmWords(which, *parsed);
-      if (!fit)
-        EXPECT_THAT(fit.error().message, AllOf(HasSubstr("--" + option.name), HasSubstr("instead: ")));
+      auto fit = JudgeForeignOptions(command, *parsed);
+      EXPECT_EQ(fit.has_value(), option.foreign == Option::kNothing) << word;
+      EXPECT_FALSE(option.help.empty()) << word;
+      if (!fit) EXPECT_THAT(fit.error().message, AllOf(HasSubstr(option.name), HasSubstr(option.help)));
       auto same = [&](const Option& other) { return other.letter != 0 && other.letter == option.letter; };
       EXPECT_LE(std::ranges::count_if(command.options, same), 1) << "-" << option.letter << " is two options";
       EXPECT_EQ(std::ranges::count(command.options, option.name, &Option::name), 1) << option.name;
     }
   }
-  EXPECT_TRUE(CheckSlurmWords(SlurmCommand::kSrun,
-                              *ParseOptions(kLaunch.declare(), {"-u", "-vv", "--overlap", "x"})));
-  EXPECT_FALSE(CheckSlurmWords(SlurmCommand::kSrun, *ParseOptions(kLaunch.declare(), {"--bcast", "x"})));
+  auto launch = [](std::vector<std::string> words) {
+    return JudgeForeignOptions(kLaunch.declare(), *ParseOptions(kLaunch.declare(), words)).has_value();
+  };
+  EXPECT_TRUE(launch({"-u", "-vv", "--overlap", "x"}));
+  EXPECT_FALSE(launch({"--bcast", "x"}));
 }
 
 TEST(SlurmVariables, CountWhereTheCommandIsCalledByItsName) {

@@ -9,93 +9,91 @@
 namespace slipway::cli {
 namespace {
 
-constexpr std::uint8_t kS = 1, kR = 2, kBoth = 3;  // sbatch, srun
-
-struct Word {
-  const char* name;
-  char letter;
-  Option::Type type;
-  std::uint8_t of;
-  const char* instead;  // null: it means nothing here
-};
-
+constexpr auto kFlag = Option::kFlag, kCount = Option::kCount, kString = Option::kString,
+               kMaybe = Option::kMaybe;
+constexpr auto kNothing = Option::kNothing, kRefuse = Option::kRefuse;
 constexpr const char *kNodesAre = "choose nodes by --constraint or --nodelist",
                      *kSitePrograms =
                          "prologs and epilogs are the site's (docs/node-life.md); do it in the script",
                      *kInImage = "the program is in the image: nothing has to be copied",
                      *kClocks = "processors and GPUs run as the site has set them";
 
-constexpr Word kWords[] = {
-    {"oversubscribe", 's', Option::kMaybe, kBoth, nullptr},  // nodes are shared unless --exclusive
-    {"share", 0, Option::kFlag, kBoth, nullptr},
-    {"verbose", 'v', Option::kCount, kBoth, nullptr},
-    {"unbuffered", 'u', Option::kFlag, kR, nullptr},  // output travels as it is written
-    {"overlap", 0, Option::kFlag, kR, nullptr},       // steps of a job share what it has
-    {"exact", 0, Option::kFlag, kR, nullptr},         // a step is bound to as much as it asks for
-    {"whole", 0, Option::kFlag, kR, nullptr},
-    {"disable-status", 'X', Option::kFlag, kR, nullptr},  // Ctrl-C is passed on at once
-    {"preserve-env", 'E', Option::kFlag, kR, nullptr},
-    {"threads", 'T', Option::kString, kR, nullptr},
-    {"slurmd-debug", 0, Option::kString, kR, nullptr},
-    {"msg-timeout", 0, Option::kString, kR, nullptr},
-    {"treewidth", 0, Option::kString, kR, nullptr},
-    {"resv-ports", 0, Option::kMaybe, kR, nullptr},
-    {"no-kill", 'k', Option::kMaybe, kBoth, nullptr},  // a lost node ends the step; see the page
-    {"get-user-env", 0, Option::kMaybe, kS, nullptr},  // the environment is that of the submission
-    {"ignore-pbs", 0, Option::kFlag, kS, nullptr},
-    {"wait-all-nodes", 0, Option::kString, kBoth, nullptr},  // each node is ready when it is given
-    {"profile", 0, Option::kString, kBoth, nullptr},         // what steps used is kept anyway
-    {"acctg-freq", 0, Option::kString, kBoth, nullptr},
-    {"wckey", 0, Option::kString, kBoth, nullptr},
-    {"delay-boot", 0, Option::kString, kBoth, nullptr},
-    {"extra", 0, Option::kString, kBoth, nullptr},
-    {"bcast", 0, Option::kMaybe, kR, kInImage},
-    {"bcast-exclude", 0, Option::kMaybe, kR, kInImage},
-    {"send-libs", 0, Option::kMaybe, kR, kInImage},
-    {"compress", 0, Option::kMaybe, kR, kInImage},
-    {"container", 0, Option::kString, kBoth, "--image"},
-    {"container-id", 0, Option::kString, kBoth, "--image"},
-    {"clusters", 'M', Option::kString, kBoth, "--context says which cluster is meant"},
-    {"cluster-constraint", 0, Option::kString, kBoth, "--context says which cluster is meant"},
-    {"overcommit", 'O', Option::kFlag, kBoth, "each rank has cores of its own; ask for fewer ranks"},
-    {"core-spec", 'S', Option::kString, kBoth, "what nodes keep for themselves is the site's to set"},
-    {"thread-spec", 0, Option::kString, kBoth, "what nodes keep for themselves is the site's to set"},
-    {"extra-node-info", 'B', Option::kString, kBoth, kNodesAre},
-    {"sockets-per-node", 0, Option::kString, kBoth, kNodesAre},
-    {"cores-per-socket", 0, Option::kString, kBoth, kNodesAre},
-    {"gpus-per-socket", 0, Option::kString, kBoth, "--gpus-per-node"},
-    {"ntasks-per-socket", 0, Option::kString, kBoth,
-     "--ntasks-per-node, with --distribution=block:cyclic to deal ranks out over the sockets"},
-    {"gres-flags", 0, Option::kString, kBoth, "GPUs are given by number"},
-    {"tres-bind", 0, Option::kString, kBoth, "--gpus-per-task gives each rank GPUs of its own"},
-    {"tres-per-task", 0, Option::kString, kBoth, "--cpus-per-task and --gpus-per-task"},
-    {"accel-bind", 0, Option::kString, kR, "--gpus-per-task gives each rank GPUs of its own"},
-    {"cpu-freq", 0, Option::kString, kBoth, kClocks},
-    {"gpu-freq", 0, Option::kString, kBoth, kClocks},
-    {"power", 0, Option::kString, kBoth, kClocks},
-    {"prefer", 0, Option::kString, kBoth, "--constraint"},
-    {"batch", 0, Option::kString, kS, "the script runs on the job's first node; --constraint is for all"},
-    {"bb", 0, Option::kString, kBoth, "there are no burst buffers; stage in the script"},
-    {"bbf", 0, Option::kString, kBoth, "there are no burst buffers; stage in the script"},
-    {"export-file", 0, Option::kString, kBoth, "--export=NAME=VALUE,…"},
-    {"mcs-label", 0, Option::kString, kBoth, "--exclusive keeps others off the nodes"},
-    {"network", 0, Option::kString, kBoth, "--switches and --contiguous say how near nodes are to be"},
-    {"reboot", 0, Option::kFlag, kBoth, "an administrator reboots nodes"},
-    {"uid", 0, Option::kString, kBoth, "submit as that user"},
-    {"gid", 0, Option::kString, kBoth, "submit with that group (newgrp)"},
-    {"kill-on-invalid-dep", 0, Option::kString, kS,
-     "a job whose dependency cannot be met any more waits; cancel it"},
-    {"multi-prog", 0, Option::kFlag, kR,
-     "let the program look at SLURM_PROCID, or submit components (A : B)"},
-    {"relative", 'r', Option::kString, kR, "--nodelist"},
-    {"no-allocate", 'Z', Option::kFlag, kR, "slipway exec runs containers without a job"},
-    {"prolog", 0, Option::kString, kR, kSitePrograms},
-    {"epilog", 0, Option::kString, kR, kSitePrograms},
-    {"task-prolog", 0, Option::kString, kR, kSitePrograms},
-    {"task-epilog", 0, Option::kString, kR, kSitePrograms},
+constexpr ForeignOption kOfBoth[] = {
+    {"oversubscribe", 's', kMaybe, nullptr, kNothing, "nodes are shared unless --exclusive"},
+    {"share", 0, kFlag, nullptr, kNothing, "nodes are shared anyway"},
+    {"verbose", 'v', kCount, nullptr, kNothing, "there is no more to be said"},
+    {"no-kill", 'k', kMaybe, nullptr, kNothing, "a lost node ends the step"},
+    {"wait-all-nodes", 0, kString, nullptr, kNothing, "each node is ready when it is given"},
+    {"profile", 0, kString, nullptr, kNothing, "what steps used is kept anyway"},
+    {"acctg-freq", 0, kString, nullptr, kNothing, "what steps used is taken from their cgroups"},
+    {"wckey", 0, kString, nullptr, kNothing, "jobs are charged to accounts"},
+    {"delay-boot", 0, kString, nullptr, kNothing, "nodes are not booted for jobs"},
+    {"extra", 0, kString, nullptr, kNothing, "there is nothing that would read it"},
+    {"container", 0, kString, nullptr, kRefuse, "use --image"},
+    {"container-id", 0, kString, nullptr, kRefuse, "use --image"},
+    {"clusters", 'M', kString, nullptr, kRefuse, "--context says which cluster is meant"},
+    {"cluster-constraint", 0, kString, nullptr, kRefuse, "--context says which cluster is meant"},
+    {"overcommit", 'O', kFlag, nullptr, kRefuse, "each rank has cores of its own; ask for fewer ranks"},
+    {"core-spec", 'S', kString, nullptr, kRefuse, "what nodes keep for themselves is the site's to set"},
+    {"thread-spec", 0, kString, nullptr, kRefuse, "what nodes keep for themselves is the site's to set"},
+    {"extra-node-info", 'B', kString, nullptr, kRefuse, kNodesAre},
+    {"sockets-per-node", 0, kString, nullptr, kRefuse, kNodesAre},
+    {"cores-per-socket", 0, kString, nullptr, kRefuse, kNodesAre},
+    {"gpus-per-socket", 0, kString, nullptr, kRefuse, "use --gpus-per-node"},
+    {"ntasks-per-socket", 0, kString, nullptr, kRefuse,
+     "use --ntasks-per-node, with --distribution=block:cyclic to deal ranks out over the sockets"},
+    {"gres-flags", 0, kString, nullptr, kRefuse, "GPUs are given by number"},
+    {"tres-bind", 0, kString, nullptr, kRefuse, "--gpus-per-task gives each rank GPUs of its own"},
+    {"tres-per-task", 0, kString, nullptr, kRefuse, "use --cpus-per-task and --gpus-per-task"},
+    {"cpu-freq", 0, kString, nullptr, kRefuse, kClocks},
+    {"gpu-freq", 0, kString, nullptr, kRefuse, kClocks},
+    {"power", 0, kString, nullptr, kRefuse, kClocks},
+    {"prefer", 0, kString, nullptr, kRefuse, "use --constraint"},
+    {"bb", 0, kString, nullptr, kRefuse, "there are no burst buffers; stage in the script"},
+    {"bbf", 0, kString, nullptr, kRefuse, "there are no burst buffers; stage in the script"},
+    {"export-file", 0, kString, nullptr, kRefuse, "use --export=NAME=VALUE,…"},
+    {"mcs-label", 0, kString, nullptr, kRefuse, "--exclusive keeps others off the nodes"},
+    {"network", 0, kString, nullptr, kRefuse, "--switches and --contiguous say how near nodes are to be"},
+    {"reboot", 0, kFlag, nullptr, kRefuse, "an administrator reboots nodes"},
+    {"uid", 0, kString, nullptr, kRefuse, "submit as that user"},
+    {"gid", 0, kString, nullptr, kRefuse, "submit with that group (newgrp)"},
 };
 
-std::uint8_t MaskOf(SlurmCommand command) { return command == SlurmCommand::kSbatch ? kS : kR; }
+constexpr ForeignOption kOfSbatch[] = {
+    {"get-user-env", 0, kMaybe, nullptr, kNothing, "the environment is that of the submission"},
+    {"ignore-pbs", 0, kFlag, nullptr, kNothing, "#PBS lines are never read"},
+    {"batch", 0, kString, nullptr, kRefuse,
+     "the script runs on the job's first node; --constraint is for all"},
+    {"kill-on-invalid-dep", 0, kString, nullptr, kRefuse,
+     "a job whose dependency cannot be met any more waits; cancel it"},
+};
+
+constexpr ForeignOption kOfSrun[] = {
+    {"unbuffered", 'u', kFlag, nullptr, kNothing, "output travels as it is written"},
+    {"overlap", 0, kFlag, nullptr, kNothing, "steps of a job share what it has"},
+    {"exact", 0, kFlag, nullptr, kNothing, "a step is bound to as much as it asks for"},
+    {"whole", 0, kFlag, nullptr, kNothing, "steps of a job share what it has"},
+    {"disable-status", 'X', kFlag, nullptr, kNothing, "Ctrl-C is passed on at once"},
+    {"preserve-env", 'E', kFlag, nullptr, kNothing, "the environment of a step is the caller's"},
+    {"threads", 'T', kString, nullptr, kNothing, "one process starts all ranks of a node"},
+    {"slurmd-debug", 0, kString, nullptr, kNothing, "agents log as the site has set them"},
+    {"msg-timeout", 0, kString, nullptr, kNothing, "the cluster waits as the site has set it"},
+    {"treewidth", 0, kString, nullptr, kNothing, "nodes talk to one another directly"},
+    {"resv-ports", 0, kMaybe, nullptr, kNothing, "ranks find one another through PMIx"},
+    {"bcast", 0, kMaybe, nullptr, kRefuse, kInImage},
+    {"bcast-exclude", 0, kMaybe, nullptr, kRefuse, kInImage},
+    {"send-libs", 0, kMaybe, nullptr, kRefuse, kInImage},
+    {"compress", 0, kMaybe, nullptr, kRefuse, kInImage},
+    {"accel-bind", 0, kString, nullptr, kRefuse, "--gpus-per-task gives each rank GPUs of its own"},
+    {"multi-prog", 0, kFlag, nullptr, kRefuse,
+     "let the program look at SLURM_PROCID, or submit components (A : B)"},
+    {"relative", 'r', kString, nullptr, kRefuse, "use --nodelist"},
+    {"no-allocate", 'Z', kFlag, nullptr, kRefuse, "slipway exec runs containers without a job"},
+    {"prolog", 0, kString, nullptr, kRefuse, kSitePrograms},
+    {"epilog", 0, kString, nullptr, kRefuse, kSitePrograms},
+    {"task-prolog", 0, kString, nullptr, kRefuse, kSitePrograms},
+    {"task-epilog", 0, kString, nullptr, kRefuse, kSitePrograms},
+};
 
 struct Variable {
   const char *option, *sbatch, *srun;  // behind SBATCH_ and SLURM_; null: none
@@ -157,27 +155,11 @@ std::string_view ValueIn(const std::vector<std::string>& environment, std::strin
 }  // namespace
 
 std::vector<Option> SlurmWords(SlurmCommand command) {
-  std::vector<Option> options;
-  for (const Word& word : kWords) {
-    if ((word.of & MaskOf(command)) == 0) continue;
-    bool flag = word.type == Option::kFlag || word.type == Option::kCount;
-    options.push_back({.name = word.name,
-                       .letter = word.letter,
-                       .type = word.type,
-                       .value_name = flag ? "" : "VALUE",
-                       .help = word.instead == nullptr ? "means nothing here" : "is not had here",
-                       .hidden = true});
-  }
+  std::vector<Option> options = HiddenOptions(kOfBoth);
+  std::vector<Option> own =
+      command == SlurmCommand::kSbatch ? HiddenOptions(kOfSbatch) : HiddenOptions(kOfSrun);
+  options.insert(options.end(), own.begin(), own.end());
   return options;
-}
-
-Result<> CheckSlurmWords(SlurmCommand command, const Parsed& options) {
-  for (const Word& word : kWords) {
-    if ((word.of & MaskOf(command)) == 0 || word.instead == nullptr || !options.Has(word.name)) continue;
-    return Fail(Code::kInvalidArgument, "--", word.name,
-                ": there is no such thing here; instead: ", word.instead);
-  }
-  return {};
 }
 
 void NameSlurmVariables(SlurmCommand command, Command& declared) {

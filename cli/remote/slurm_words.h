@@ -14,10 +14,8 @@ namespace slipway::cli {
 
 enum class SlurmCommand : std::uint8_t { kSbatch = 1, kSrun = 2 };
 
-// Hidden from --help.
+// For JudgeForeignOptions.
 std::vector<Option> SlurmWords(SlurmCommand command);
-// kInvalidArgument names the option and what to use instead.
-Result<> CheckSlurmWords(SlurmCommand command, const Parsed& options);
 
 // Gives the command's options the variables that Slurm's command of that name reads (SBATCH_PARTITION …).
 void NameSlurmVariables(SlurmCommand command, Command& declared);

@@ -108,7 +108,7 @@ std::string DefaultOutput(bool array) {
 
 Result<v1::JobSpec> SpecOf(const Parsed& options, const Source& source) {
   v1::JobSpec spec;
-  TRY(CheckSlurmWords(SlurmCommand::kSbatch, options));
+  TRY(JudgeForeignOptions(Declare(), options));
   *spec.mutable_resources() = TRY(ResourcesOf(options));
   v1::Program& program = *spec.mutable_program();
   TRY(DescribeProgram(options, program));
