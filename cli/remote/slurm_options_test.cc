@@ -164,7 +164,8 @@ TEST(SlurmWords, EachIsTakenOrRefusedWithACure) {
       auto fit = JudgeForeignOptions(command, *parsed);
       EXPECT_EQ(fit.has_value(), option.foreign == Option::kNothing) << word;
       EXPECT_FALSE(option.help.empty()) << word;
-      if (!fit) EXPECT_THAT(fit.error().message, AllOf(HasSubstr(option.name), HasSubstr(option.help)));
+      std::string said = fit ? option.name + option.help : fit.error().message;
+      EXPECT_THAT(said, AllOf(HasSubstr(option.name), HasSubstr(option.help)));
       auto same = [&](const Option& other) { return other.letter != 0 && other.letter == option.letter; };
       EXPECT_LE(std::ranges::count_if(command.options, same), 1) << "-" << option.letter << " is two options";
       EXPECT_EQ(std::ranges::count(command.options, option.name, &Option::name), 1) << option.name;
