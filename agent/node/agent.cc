@@ -325,6 +325,9 @@ void Agent::Parts::OnMessage(const v1::ToNode& message) {
       gate->Drop(FromProto(message.kill()));
       return steps->Kill(FromProto(message.kill()), "CANCELLED");
     case v1::ToNode::kSignal:
+      if (message.signal().before_limit())
+        return steps->SignalBeforeLimit(FromProto(message.signal().step()),
+                                        {message.signal().signal(), message.signal().rank_alone()});
       return steps->Signal(FromProto(message.signal().step()), message.signal().signal());
     case v1::ToNode::kSuspend:
       return steps->Suspend(FromProto(message.suspend().step()), message.suspend().suspended());

@@ -177,6 +177,13 @@ void Stepd::Suspend(bool suspended) {
   }
 }
 
+void Stepd::SignalBeforeLimit(const StepLimitSignal& order) {
+  if (!ready_ || std::exchange(limit_signal_sent_, true)) return;
+  if (!order.rank_alone) return init_.Signal(-1, order.signal_number);
+  for (std::size_t task = 0; task < LocalRanks().size(); ++task)
+    init_.Signal(static_cast<std::int32_t>(task), order.signal_number);
+}
+
 void Stepd::TellBinding() {
   const std::string& node = spec_.nodes[spec_.node_index];
   if (spec_.rank_cpus.empty()) return Warn(Cat("cpu-bind: ", node, ": ", spec_.binding));

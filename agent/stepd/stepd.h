@@ -131,6 +131,7 @@ class Stepd {
   void TakeDown(std::chrono::nanoseconds grace);
   // All that runs of the step stands still, or goes on; its limit as well. Again: nothing.
   void Suspend(bool suspended);
+  void SignalBeforeLimit(const StepLimitSignal& order);
   void ArmLimit(std::chrono::nanoseconds left);
   void Kill();
   void MaybeFinish();
@@ -190,6 +191,7 @@ class Stepd {
   bool launched_ = false, ready_ = false, wired_up_ = false, taking_down_ = false, init_gone_ = false,
        ranks_ended_ = false;
   bool suspended_ = false;
+  bool limit_signal_sent_ = false;
   MonotonicTime limit_at_;                  // when the step's time is over
   std::chrono::nanoseconds limit_left_{0};  // while it stands still
   std::optional<StepResult> result_;

@@ -144,6 +144,13 @@ Result<> Stepd::OnAgentFrame(StepFrame kind, std::string_view payload) {
       if (launched_) init_.Signal(-1, number);
       return {};
     }
+    case StepFrame::kLimitSignal: {
+      auto order = TRY(Decode<StepLimitSignal>(payload, "signal before the limit"));
+      if (order.signal_number < 1 || order.signal_number > 64)
+        return slipway::Fail(Code::kInvalidArgument, "signal ", order.signal_number);
+      SignalBeforeLimit(order);
+      return {};
+    }
     case StepFrame::kSuspend:
       Suspend(TRY(Decode<bool>(payload, "suspend")));
       return {};

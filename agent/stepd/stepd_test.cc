@@ -169,6 +169,20 @@ TEST(Stepd, PassesSignalsOn) {
   EXPECT_EQ(step[0].out, "up\ngot\n");
 }
 
+TEST(Stepd, ASignalBeforeTheTimeLimitIsActedUponOnceHoweverOftenItIsSaid) {
+  StepUnderTest step(
+      Shell("n=0; trap 'n=$((n+1)); echo got $n' USR1; trap 'echo last $n; exit 0' TERM; "
+            "echo up; while :; do sleep 0.05; done"));
+  ASSERT_TRUE(step.RunUntil([&] { return !step[0].out.empty(); }));
+  StepLimitSignal signal{.signal_number = SIGUSR1, .rank_alone = true};
+  step.Send(0, StepFrame::kLimitSignal, signal);
+  ASSERT_TRUE(step.RunUntil([&] { return step[0].out == "up\ngot 1\n"; }));
+  step.Send(0, StepFrame::kLimitSignal, signal);
+  step.Send(0, StepFrame::kSignal, std::int32_t{SIGTERM});
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_EQ(step[0].out, "up\ngot 1\nlast 1\n");
+}
+
 TEST(Stepd, WritesTheUsersFilesAndAppendsFromEveryNode) {
   std::string dir = *MakeTempDirectory("/tmp", "stepd-out-");
   ASSERT_TRUE(WriteFileAtomically(dir + "/out", "old\n"));

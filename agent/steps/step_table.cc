@@ -165,6 +165,12 @@ void StepTable::Signal(const StepId& step, std::int32_t signal_number) {
   entry->link->Send(StepFrame::kSignal, signal_number);
 }
 
+void StepTable::SignalBeforeLimit(const StepId& step, const StepLimitSignal& signal) {
+  Entry* entry = Find(step);
+  if (entry == nullptr || !entry->attached || signal.signal_number < 1 || signal.signal_number > 64) return;
+  entry->link->Send(StepFrame::kLimitSignal, signal);
+}
+
 void StepTable::Suspend(const StepId& step, bool suspended) {
   Entry* entry = Find(step);
   if (entry == nullptr || !entry->attached) return;

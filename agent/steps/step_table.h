@@ -60,6 +60,7 @@ class StepTable {
   // (the broker is away): the controller asks again. A launch of it that comes late is refused.
   void EndJob(std::uint64_t job, std::uint32_t attempt, std::function<void()> done);
   void Signal(const StepId& step, std::int32_t signal_number);
+  void SignalBeforeLimit(const StepId& step, const StepLimitSignal& signal);  // likewise
   void Suspend(const StepId& step, bool suspended);  // is said again by the controller where it got lost
   void Input(const StepId& step, StepStdin input);
   void Credit(const StepId& step, std::uint32_t bytes);

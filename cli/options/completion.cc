@@ -41,7 +41,7 @@ std::string BashCompletion(const std::string& program, const std::vector<Command
     for (const Option& option : command.options) {
       if (option.hidden) continue;
       options += Cat(" --", option.name);
-      if (option.value_name.empty()) continue;
+      if (option.value_name.empty() || option.type == Option::kMaybe) continue;
       std::string pattern =
           Cat("--", option.name, option.letter != 0 ? Cat("|-", option.letter) : std::string());
       values += Cat("        ", pattern, ") ",

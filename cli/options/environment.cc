@@ -55,6 +55,10 @@ Result<> TakeFromEnvironment(const Command& command, const std::vector<std::stri
     if (flag) {
       bool on = TRY(IsOn(value.entry, value.value));
       if (on && !given) parsed.values_[option->name].emplace_back();
+    } else if (option->type == Option::kMaybe) {
+      // "yes" is the option without a value.
+      auto on = IsOn(value.entry, value.value);
+      if (!given && (!on || *on)) parsed.values_[option->name].push_back(on ? std::string() : value.value);
     } else if (option->type == Option::kList) {
       auto& values = parsed.values_[option->name];
       if (!value.value.empty()) values.insert(values.begin(), value.value);

@@ -21,6 +21,8 @@ std::string Shown(const Positional& positional) {
 
 std::string Shown(const Option& option) {
   std::string letter = option.letter != 0 ? Cat("-", option.letter, ", ") : "    ";
+  if (option.type == Option::kMaybe && !option.value_name.empty())
+    return Cat(letter, "--", option.name, "[=", option.value_name, "]");
   return Cat(letter, "--", option.name, option.value_name.empty() ? "" : " ", option.value_name);
 }
 

@@ -21,6 +21,7 @@ struct Option {
     kCount,   // -vvv is 3
     kString,  // the last one wins
     kList,    // every one counts, in order
+    kMaybe,   // with a value or without: only --name=VALUE and -nVALUE give one; the last one wins
   };
   std::string name;  // long, without dashes
   char letter = 0;   // short; 0: none

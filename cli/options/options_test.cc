@@ -46,6 +46,20 @@ TEST(Options, TakeEverySpelling) {
   EXPECT_EQ(parsed.Value("hostname", "none"), "none");
 }
 
+TEST(Options, AValueThatMayBeLeftOutIsOnlyTakenWhereItIsAttached) {
+  Command command{
+      .name = "slipway x",
+      .options = {{.name = "immediate", .letter = 'I', .type = Option::kMaybe, .value_name = "S"}},
+      .positionals = {{"WORD", Positional::kMany}}};
+  Parsed bare = *ParseOptions(command, {"--immediate", "5"});
+  EXPECT_TRUE(bare.Has("immediate"));
+  EXPECT_EQ(bare.Value("immediate"), "");
+  EXPECT_THAT(bare.positionals(), ElementsAre("5"));
+  EXPECT_EQ(ParseOptions(command, {"--immediate=5"})->Value("immediate"), "5");
+  EXPECT_EQ(ParseOptions(command, {"-I5"})->Value("immediate"), "5");
+  EXPECT_THAT(HelpText(command), HasSubstr("-I, --immediate[=S]"));
+}
+
 TEST(Options, LastValueWins) {
   EXPECT_EQ(Parse({"--hostname", "a", "--hostname=b", "img"})->Value("hostname"), "b");
 }

@@ -82,7 +82,7 @@ Result<Parsed> ParseOptions(const Command& command, const std::vector<std::strin
     const Option* option = ByName(command, spelled.substr(2));
     if (option == nullptr) return Unknown(command, spelled);
     if (equals == std::string_view::npos && TakesValue(*option)) return take(*option, spelled);
-    if (equals != std::string_view::npos && !TakesValue(*option))
+    if (equals != std::string_view::npos && !TakesValue(*option) && option->type != Option::kMaybe)
       return Fail(Code::kInvalidArgument, command.name, ": ", spelled, " takes no value");
     parsed.values_[option->name].emplace_back(equals == std::string_view::npos ? std::string_view{}
                                                                                : argument.substr(equals + 1));
@@ -94,6 +94,10 @@ Result<Parsed> ParseOptions(const Command& command, const std::vector<std::strin
       const Option* option = ByLetter(command, argument[i]);
       if (option == nullptr)
         return Unknown(command, argument.size() == 2 ? argument : Cat(spelled, "' in '", argument));
+      if (option->type == Option::kMaybe) {
+        parsed.values_[option->name].emplace_back(argument.substr(i + 1));
+        return {};
+      }
       if (!TakesValue(*option)) {
         parsed.values_[option->name].emplace_back();
         continue;

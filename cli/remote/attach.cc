@@ -102,7 +102,7 @@ void PassSignals(StepStream& input, Cluster cluster, AttachOptions options) {
 class Output {
  public:
   Output(const AttachOptions& options, std::string label_prefix)
-      : options_(options), notices_(::isatty(2) == 1), labeller_(std::move(label_prefix)) {}
+      : options_(options), notices_(::isatty(2) == 1 && !options.quiet), labeller_(std::move(label_prefix)) {}
 
   void Take(const v1::AttachOutput& message) {
     if (options_.terminal && (message.running() || !message.data().empty()))

@@ -21,6 +21,7 @@ struct AttachOptions {
   // the signals, too, and no input; labels are "1.3: " then, for rank 3 of component 1.
   std::vector<std::uint64_t> others = {};
   bool terminal = false;  // our terminal is the step's, raw while its ranks run; Ctrl-C is a key like others
+  bool quiet = false;     // no news of the way to its start
 };
 
 // Signals must be blocked before any thread exists: first thing in the program that will attach.

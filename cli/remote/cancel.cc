@@ -2,12 +2,10 @@
 // slipway cancel: ends jobs, or sends them a signal.
 #include <unistd.h>
 
-#include <csignal>
-#include <cstring>
-
 #include "base/text/units.h"
 #include "cli/remote/cluster.h"
 #include "cli/remote/job_wait.h"
+#include "cli/remote/signal_name.h"
 #include "cli/remote/subcommand.h"
 #include "cli/script/array.h"
 #include "slipway/v1/job.grpc.pb.h"
@@ -37,17 +35,6 @@ Command Declare() {
           .positionals = {{.name = "JOB[.STEP]", .arity = Positional::kMany, .complete = "job"}}};
 }
 
-Result<int> SignalNumber(std::string text) {
-  if (text.empty()) return 0;
-  if (auto number = ParseNumber(text, 1, 64)) return static_cast<int>(*number);
-  if (text.starts_with("SIG")) text = text.substr(3);
-  for (int number = 1; number < 32; ++number) {
-    const char* name = ::sigabbrev_np(number);
-    if (name != nullptr && text == name) return number;
-  }
-  return Fail(Code::kInvalidArgument, "--signal ", text, ": no such signal");
-}
-
 Result<> CancelOne(Cluster& cluster, const std::string& text, int signal_number) {
   v1::CancelRequest request;
   auto dot = text.find('.');
@@ -75,7 +62,7 @@ Result<std::vector<std::string>> Chosen(Cluster& cluster, const Parsed& options)
 }
 
 Result<int> Run(const Parsed& options) {
-  auto number = SignalNumber(options.Value("signal"));
+  auto number = options.Has("signal") ? SignalNumber(options.Value("signal")) : Result<int>(0);
   if (!number) return UsageExit(number.error());
   if (options.positionals().empty() && !options.Has("me") && !options.Has("user"))
     return UsageExit(Error{Code::kInvalidArgument, 0, "slipway cancel: no JOB given; see --help"});

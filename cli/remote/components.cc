@@ -38,6 +38,7 @@ constexpr std::string_view kPassedOn[] = {"container-env",
                                           "requeue",
                                           "no-requeue",
                                           "reservation",
+                                          "signal",
                                           "time"};
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "base/text/text.h"
 #include "base/text/units.h"
 #include "cli/pyxis/pyxis.h"
+#include "cli/remote/ratio_options.h"
 #include "cli/remote/site_options.h"
 #include "launcher/spec/resource_limits.h"
 #include "launcher/spec/step_spec.h"
@@ -89,10 +90,11 @@ Result<> DescribeBinding(const Parsed& options, v1::Program& program) {
     return options.Has(option) ? put(variable, options.Value(option), checked) : Result<>();
   };
   std::string bind = options.Value("cpu-bind"), hint = options.Value("hint");
+  if (options.Has("threads-per-core")) hint = "nomultithread";
   TRY(add("cpu-bind", kCpuBindVariable, ParseCpuBind(bind)));
   if (std::string ranks = DistributionOf(options).of_ranks; !ranks.empty())
     TRY(put(kDistributionVariable, ranks, ParseDistribution(ranks)));
-  TRY(add("hint", kHintVariable, ParseHint(hint)));
+  if (!hint.empty()) TRY(put(kHintVariable, hint, ParseHint(hint)));
   TRY(add("mem-bind", kMemBindVariable, CheckMemBind(options.Value("mem-bind"))));
   TRY(BindRequestOf({Cat(kCpuBindVariable, "=", bind), Cat(kHintVariable, "=", hint)}));
   if (options.Has("tmp"))
@@ -152,7 +154,7 @@ std::vector<Option> ResourceOptions() {
        .type = Option::kString,
        .value_name = "LIMIT",
        .help = "time limit: minutes, H:MM:SS, D-HH, 90s, 2h"},
-      {.name = "exclusive", .help = "no other job on the nodes"},
+      {.name = "exclusive", .type = Option::kMaybe, .value_name = "", .help = "no other job on the nodes"},
       {.name = "bind",
        .type = Option::kList,
        .value_name = "SRC[:DEST[:ro]]",
@@ -229,22 +231,24 @@ std::vector<Option> ResourceOptions() {
   options.insert(options.end(), site.begin(), site.end());
   std::vector<Option> pyxis = PyxisOptions();
   options.insert(options.end(), pyxis.begin(), pyxis.end());
+  std::vector<Option> ratios = RatioOptions();
+  options.insert(options.end(), ratios.begin(), ratios.end());
   return options;
 }
 
-Result<v1::Resources> ResourcesOf(const Parsed& options) {
+Result<v1::Resources> ResourcesOf(const Parsed& options, bool step) {
   v1::Resources resources;
   TRY(ReadNodes(options, resources));
   resources.set_tasks(TRY(Count(options, "ntasks")));
   resources.set_cores_per_task(TRY(Count(options, "cpus-per-task")));
   resources.set_tasks_per_node(TRY(Count(options, "ntasks-per-node")));
-  if (options.Has("mem"))
-    resources.set_memory_bytes_per_node(TRY_CONTEXT(ParseBytes(options.Value("mem"), kMiB), "--mem"));
+  TRY(ReadWholeNodes(options, step, resources));
   if (options.Has("mem-per-cpu"))
     resources.set_memory_bytes_per_core(
         TRY_CONTEXT(ParseBytes(options.Value("mem-per-cpu"), kMiB), "--mem-per-cpu"));
-  resources.set_exclusive(options.Has("exclusive"));
   TRY(ReadSiteResources(options, resources));
+  TRY(ReadRatios(options, resources));
+  TRY(ReadNodeChoice(options, resources));
   if (options.Has("time")) {
     auto limit = TRY_CONTEXT(ParseTimeLimit(options.Value("time")), "--time");
     if (limit.count() <= 0)

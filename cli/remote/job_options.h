@@ -13,8 +13,8 @@
 namespace slipway::cli {
 
 std::vector<Option> ResourceOptions();
-// kInvalidArgument names the option.
-Result<v1::Resources> ResourcesOf(const Parsed& options);
+// `step`: of a step in an allocation. kInvalidArgument names the option.
+Result<v1::Resources> ResourcesOf(const Parsed& options, bool step = false);
 // MPI, binds, working directory, umask, output patterns: all but command, script and environment.
 Result<void> DescribeProgram(const Parsed& options, v1::Program& program);
 

@@ -28,6 +28,24 @@ Result<v1::Job> WaitForEnd(Cluster& cluster, std::uint64_t job_id,
   return job;
 }
 
+Result<bool> WaitForStart(Cluster& cluster, std::uint64_t job_id, std::chrono::seconds patience) {
+  auto stub = v1::Jobs::NewStub(cluster.channel());
+  v1::GetJobRequest request;
+  request.set_job_id(job_id);
+  grpc::ClientContext call;
+  call.set_deadline(std::chrono::system_clock::now() + patience);
+  TRY(cluster.Authorize(call));
+  auto reader = stub->Watch(&call, request);
+  v1::Job job;
+  bool waits = true;
+  while (waits && reader->Read(&job)) waits = job.state() == v1::JOB_STATE_PENDING;
+  call.TryCancel();
+  grpc::Status status = reader->Finish();
+  if (!waits || status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) return !waits;
+  TRY(cluster.Of(status));
+  return false;
+}
+
 int ExitCodeOf(const v1::Job& job) {
   if (job.state() == v1::JOB_STATE_COMPLETED) return 0;
   return job.exit_code() != 0 ? job.exit_code() & 0xff : 1;

@@ -13,7 +13,10 @@
 #include "cli/remote/callers_terminal.h"
 #include "cli/remote/components.h"
 #include "cli/remote/job_options.h"
+#include "cli/remote/job_wait.h"
+#include "cli/remote/job_wishes.h"
 #include "cli/remote/site_options.h"
+#include "cli/remote/slurm_words.h"
 #include "cli/remote/subcommand.h"
 #include "cli/remote/wanted_image.h"
 #include "launcher/spec/terminal.h"
@@ -21,6 +24,8 @@
 
 namespace slipway::cli {
 namespace {
+
+using Words = std::vector<std::string>;
 
 Command Declare() {
   Command command{
@@ -80,14 +85,32 @@ Command Declare() {
       {.name = "label", .letter = 'l', .help = "put the rank before each line"},
       {.name = "keep-on-bad-exit", .help = "a rank that fails does not end the others"},
       {.name = "kill-on-bad-exit",
-       .type = Option::kString,
+       .letter = 'K',
+       .type = Option::kMaybe,
        .value_name = "0|1",
-       .help = "srun's word for it: 0 is --keep-on-bad-exit",
-       .complete = "0|1"},
+       .help = "srun's word for it: 0 is --keep-on-bad-exit"},
+      {.name = "immediate",
+       .letter = 'I',
+       .type = Option::kMaybe,
+       .value_name = "SECONDS",
+       .help = "give up when it has not started so soon (default 1)"},
+      {.name = "jobid",
+       .type = Option::kString,
+       .value_name = "JOB",
+       .help = "a step in this job of yours, which runs",
+       .complete = "job"},
+      {.name = "wait",
+       .letter = 'W',
+       .type = Option::kString,
+       .value_name = "0",
+       .help = "ranks are waited for, as srun does it with 0"},
+      {.name = "requeue", .help = "means nothing here: a launch cannot run again", .hidden = true},
+      {.name = "no-requeue", .help = "a launch never does", .hidden = true},
       {.name = "mpi-fault-tolerant",
        .help = "MPI ranks go on without those that die (Open MPI 5's ULFM); implies --keep-on-bad-exit"},
       ContextOption()};
-  command.options.insert(command.options.end(), more.begin(), more.end());
+  for (const std::vector<Option>& options : {JobWishOptions(), more, SlurmWords(SlurmCommand::kSrun)})
+    command.options.insert(command.options.end(), options.begin(), options.end());
   return command;
 }
 
@@ -120,7 +143,8 @@ Result<v1::Program> ProgramOf(const Parsed& options, bool in_allocation) {
     program.add_env(entry);
   }
   program.set_interactive_stdin(program.stdin_path().empty());
-  std::string kill = options.Value("kill-on-bad-exit", "1");
+  std::string kill = options.Value("kill-on-bad-exit");
+  if (kill.empty()) kill = "1";
   if (kill != "0" && kill != "1")
     return Fail(Code::kInvalidArgument, "--kill-on-bad-exit=", kill, ": must be 0 or 1");
   bool tolerant = options.Has("mpi-fault-tolerant");
@@ -170,6 +194,37 @@ std::string NameOf(const Parsed& options) {
   return options.Value("job-name", command.substr(command.rfind('/') + 1));
 }
 
+// --immediate: else it is cancelled.
+Result<> StartsSoon(Cluster& cluster, std::uint64_t job, const std::string& seconds) {
+  constexpr std::uint64_t kSecondsMax = 86'400;
+  std::uint64_t patience_s =
+      seconds.empty() ? 1 : TRY_CONTEXT(ParseNumber(seconds, 1, kSecondsMax), "--immediate");
+  if (TRY(WaitForStart(cluster, job, std::chrono::seconds(patience_s)))) return {};
+  v1::CancelRequest cancel;
+  cancel.set_job_id(job);
+  TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::Cancel, cancel));
+  return Fail(Code::kUnavailable, "--immediate: job ", job, " could not be started within ", patience_s,
+              " s; it was cancelled");
+}
+
+// What is the job's cannot be said of a step in it.
+Result<> CheckStepOptions(const Parsed& options) {
+  for (const char* name : {"signal", "dependency", "hold", "begin", "deadline", "test-only"}) {
+    if (options.Has(name))
+      return Fail(Code::kInvalidArgument, "--", name,
+                  ": is for a job; this is a step in one that runs already: say it to slipway submit");
+  }
+  return {};
+}
+
+Result<> CheckLaunchOptions(const Parsed& options, bool inside) {
+  TRY(JudgeForeignOptions(Declare(), options));
+  if (options.Value("wait", "0") != "0")
+    return Fail(Code::kInvalidArgument, "--wait=", options.Value("wait"),
+                ": ranks are waited for as long as they run; --time ends them");
+  return inside ? CheckStepOptions(options) : Result<>();
+}
+
 // One component of the job; most jobs have but one.
 Result<v1::JobSpec> SpecOf(const Parsed& options, bool terminal) {
   v1::JobSpec spec;
@@ -179,11 +234,13 @@ Result<v1::JobSpec> SpecOf(const Parsed& options, bool terminal) {
   if (terminal) PutOnTerminal(options, *spec.mutable_resources(), *spec.mutable_program());
   spec.set_interactive(true);
   TRY(ReadSiteJob(options, spec));
+  TRY(ReadJobWishes(options, spec));
   return spec;
 }
 
 Result<AttachOptions> StartJob(Cluster& cluster, const std::vector<Parsed>& components,
                                const std::vector<WantedImage>& images, std::vector<v1::JobSpec> specs) {
+  const Parsed& options = components.front();
   v1::SubmitRequest request;
   for (std::size_t i = 0; i < specs.size(); ++i) {
     specs[i].set_image(TRY(ReferenceOf(cluster, images[i])));
@@ -191,11 +248,18 @@ Result<AttachOptions> StartJob(Cluster& cluster, const std::vector<Parsed>& comp
     *(i == 0 ? request.mutable_spec() : request.add_components()) = std::move(specs[i]);
   }
   request.set_request_id(NewRequestId());
+  if (options.Has("test-only")) FinishAttached(TRY(PrintWhenWould(cluster, std::move(request))));
+  for (const std::string& warning : WarningsOf(options))
+    PrintError(Error{Code::kOk, 0, Cat("slipway: warning: ", warning)});
   auto reply = TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::Submit, request));
   for (const std::string& warning : reply.warnings())
     PrintError(Error{Code::kOk, 0, Cat("slipway: warning: ", warning)});
-  AttachOptions attach{
-      .job = reply.job_id(), .step = 0, .owns_job = true, .label = components[0].Has("label")};
+  if (options.Has("immediate")) TRY(StartsSoon(cluster, reply.job_id(), options.Value("immediate")));
+  AttachOptions attach{.job = reply.job_id(),
+                       .step = 0,
+                       .owns_job = true,
+                       .label = options.Has("label"),
+                       .quiet = options.Has("quiet")};
   for (std::size_t i = 1; i < specs.size(); ++i) attach.others.push_back(reply.job_id() + i);
   return attach;
 }
@@ -210,7 +274,11 @@ Result<AttachOptions> StartStep(Cluster& cluster, const Parsed& options, const W
   if (!image.text.empty()) request.set_image(TRY(ReferenceOf(cluster, image)));
   request.set_request_id(NewRequestId());
   auto reply = TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::CreateStep, request));
-  return AttachOptions{.job = job, .step = reply.step_id(), .owns_job = false, .label = options.Has("label")};
+  return AttachOptions{.job = job,
+                       .step = reply.step_id(),
+                       .owns_job = false,
+                       .label = options.Has("label"),
+                       .quiet = options.Has("quiet")};
 }
 
 // The job whose step it is: that of --het-group, or the one this runs in.
@@ -220,6 +288,7 @@ Result<std::uint64_t> Allocation(const Parsed& options) {
     return Fail(Code::kInvalidArgument,
                 "slipway launch: a step runs in one component: ranks of several cannot share an "
                 "MPI_COMM_WORLD yet; launch once for each --het-group");
+  if (options.Has("jobid")) return TRY_CONTEXT(ParseNumber(options.Value("jobid"), 1, UINT64_MAX), "--jobid");
   std::string variable = group.empty() ? "SLIPWAY_JOB_ID" : Cat("SLIPWAY_JOB_ID_HET_GROUP_", group);
   const char* job = ::getenv(variable.c_str());
   if (job == nullptr)
@@ -229,7 +298,7 @@ Result<std::uint64_t> Allocation(const Parsed& options) {
 }
 
 Result<int> RunStep(const Parsed& options) {
-  auto resources = ResourcesOf(options);
+  auto resources = ResourcesOf(options, true);
   if (!resources) return UsageExit(resources.error());
   auto program = ProgramOf(options, true);
   if (!program) return UsageExit(program.error());
@@ -282,19 +351,35 @@ Result<int> RunJob(const std::vector<Parsed>& components) {
   FinishAttached(TRY(Attach(cluster, attached)));
 }
 
+// The environment counts where the command line says nothing.
+Result<Parsed> WithEnvironment(const Parsed& given) {
+  Command command = Declare();
+  Words words =
+      CommandLineWords(command, TRY(FromSlurmEnvironment(SlurmCommand::kSrun, command, OwnEnvironment())));
+  words.pop_back();  // "--"
+  const Words own = CommandLineWords(command, given);
+  words.insert(words.end(), own.begin(), own.end());
+  Parsed options = TRY(ParseOptions(command, words));
+  TRY(TakeFromEnvironment(command, {"PYXIS_"}, OwnEnvironment(), options));
+  return options;
+}
+
 Result<int> Run(const Parsed& given) {
-  Parsed options = given;
-  TRY(TakeFromEnvironment(Declare(), {"PYXIS_"}, OwnEnvironment(), options));
+  auto options = WithEnvironment(given);
+  if (!options) return UsageExit(options.error());
   const char* allocation = ::getenv("SLIPWAY_JOB_ID");
-  const bool inside = allocation != nullptr && allocation[0] != '\0';
-  auto components = ProgramsGiven(Declare(), options);
+  const bool inside = options->Has("jobid") || (allocation != nullptr && allocation[0] != '\0');
+  auto components = ProgramsGiven(Declare(), *options);
   if (!components) return UsageExit(components.error());
+  for (const Parsed& component : *components) {
+    if (auto fit = CheckLaunchOptions(component, inside); !fit) return UsageExit(fit.error());
+  }
   if (!inside) return RunJob(*components);
   if (components->size() > 1)
     return UsageExit(Error{Code::kInvalidArgument, 0,
                            "slipway launch: ':' makes a job of several programs, and this is inside one: "
                            "launch once for each --het-group, in the background"});
-  return RunStep(options);
+  return RunStep(components->front());
 }
 
 // A refusal after threads have started must end the process at once, too.

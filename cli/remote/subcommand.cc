@@ -79,7 +79,8 @@ std::vector<std::string> CommandLineWords(const Command& command, const Parsed& 
   for (const Option& option : command.options) {
     bool takes_value = option.type == Option::kString || option.type == Option::kList;
     for (const std::string& value : parsed.List(option.name))
-      words.push_back(takes_value ? Cat("--", option.name, "=", value) : "--" + option.name);
+      words.push_back(takes_value || !value.empty() ? Cat("--", option.name, "=", value)
+                                                    : "--" + option.name);
   }
   words.push_back("--");
   words.insert(words.end(), parsed.positionals().begin(), parsed.positionals().end());

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 
 #include <nlohmann/json.hpp>
@@ -17,7 +16,9 @@
 #include "cli/remote/components.h"
 #include "cli/remote/job_options.h"
 #include "cli/remote/job_wait.h"
+#include "cli/remote/job_wishes.h"
 #include "cli/remote/site_options.h"
+#include "cli/remote/slurm_words.h"
 #include "cli/remote/subcommand.h"
 #include "cli/remote/wanted_image.h"
 #include "cli/script/array.h"
@@ -63,23 +64,6 @@ Command Declare() {
        .type = Option::kString,
        .value_name = "LIST",
        .help = "environment that travels: ALL, NONE, or ALL,NAME=value"},
-      {.name = "nice", .type = Option::kString, .value_name = "N", .help = "lower the priority by N"},
-      {.name = "dependency",
-       .letter = 'd',
-       .type = Option::kString,
-       .value_name = "LIST",
-       .help = "wait for others: afterok:12:13,afterany:14 (all), or with '?' (any); also after, afternotok, "
-               "aftercorr, singleton"},
-      {.name = "hold", .letter = 'H', .help = "wait until slipway release"},
-      {.name = "begin",
-       .letter = 'b',
-       .type = Option::kString,
-       .value_name = "TIME",
-       .help = "not before: now+2hours, 16:30, 2026-11-23T16:30"},
-      {.name = "deadline",
-       .type = Option::kString,
-       .value_name = "TIME",
-       .help = "give up when it cannot end by then any more: now+2hours, 16:30, 2026-11-23T16:30"},
       {.name = "requeue", .help = "may be started again after its node was lost"},
       {.name = "no-requeue", .help = "may not"},
       {.name = "open-mode",
@@ -87,12 +71,12 @@ Command Declare() {
        .value_name = "MODE",
        .help = "output file: truncate or append",
        .complete = "append|truncate"},
-      {.name = "comment", .type = Option::kString, .value_name = "TEXT", .help = "kept with the job"},
       {.name = "wait", .letter = 'W', .help = "return when the job has ended, with its exit code"},
       {.name = "parsable", .help = "print the job's id and nothing else"},
       JsonOption(),
       ContextOption()};
-  command.options.insert(command.options.end(), more.begin(), more.end());
+  for (const std::vector<Option>& options : {JobWishOptions(), more, SlurmWords(SlurmCommand::kSbatch)})
+    command.options.insert(command.options.end(), options.begin(), options.end());
   return command;
 }
 
@@ -126,6 +110,7 @@ std::string DefaultOutput(bool array) {
 
 Result<v1::JobSpec> SpecOf(const Parsed& options, const Source& source) {
   v1::JobSpec spec;
+  TRY(JudgeForeignOptions(Declare(), options));
   *spec.mutable_resources() = TRY(ResourcesOf(options));
   v1::Program& program = *spec.mutable_program();
   TRY(DescribeProgram(options, program));
@@ -142,24 +127,9 @@ Result<v1::JobSpec> SpecOf(const Parsed& options, const Source& source) {
   }
   if (program.stdout_path().empty()) program.set_stdout_path(DefaultOutput(options.Has("array")));
   program.set_append_output(options.Value("open-mode") == "append");
-  if (options.Has("nice")) {
-    std::string nice = options.Value("nice");
-    bool negative = nice.starts_with("-");
-    auto value = static_cast<std::int32_t>(
-        TRY_CONTEXT(ParseNumber(std::string_view(nice).substr(negative ? 1 : 0), 0, 1'000'000), "--nice"));
-    spec.set_nice(negative ? -value : value);
-  }
-  auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
-                 std::chrono::system_clock::now().time_since_epoch())
-                 .count();
-  if (options.Has("begin")) spec.set_begin_ms(TRY(ParseMoment(options.Value("begin"), now, "--begin")));
-  if (options.Has("deadline"))
-    spec.set_deadline_ms(TRY(ParseMoment(options.Value("deadline"), now, "--deadline")));
+  TRY(ReadJobWishes(options, spec));
   TRY(ReadSiteJob(options, spec));
-  spec.set_dependency(options.Value("dependency"));
-  spec.set_hold(options.Has("hold"));
   spec.set_requeue(options.Has("requeue") && !options.Has("no-requeue"));
-  spec.set_comment(options.Value("comment"));
   if (options.Has("container-entrypoint"))
     return Fail(Code::kInvalidArgument, source.label,
                 ": --container-entrypoint is for launch and srun; a script calls what it wants to run");
@@ -167,12 +137,14 @@ Result<v1::JobSpec> SpecOf(const Parsed& options, const Source& source) {
 }
 
 void Show(const Parsed& options, const v1::SubmitReply& reply) {
-  for (const std::string& warning : reply.warnings())
+  std::vector<std::string> warnings = WarningsOf(options);
+  warnings.insert(warnings.end(), reply.warnings().begin(), reply.warnings().end());
+  for (const std::string& warning : warnings)
     PrintError(Error{Code::kOk, 0, Cat("slipway: warning: ", warning)});
   if (options.Has("json")) {
     nlohmann::ordered_json json = {{"job_id", reply.job_id()}, {"image_digest", reply.image_digest()}};
     Print(json.dump(2) + "\n");
-  } else {
+  } else if (options.Has("parsable") || !options.Has("quiet")) {
     Print(options.Has("parsable") ? Cat(reply.job_id(), "\n")
                                   : Cat("Submitted batch job ", reply.job_id(), "\n"));
   }
@@ -189,15 +161,19 @@ Result<std::vector<Parsed>> ComponentsGiven(const Parsed& given) {
   return components;
 }
 
-// Of each component the script's own lines come first, so that the command line's words win.
+// Of each component the script's own lines come first, then the environment, so that the command line's
+// words win.
 Result<std::vector<Parsed>> WithDirectives(const std::vector<Parsed>& given, const Source& source) {
   const Command command = Declare(), passed = WhatIsPassedOn(command);
   const std::vector<Words> lines = SplitComponents(TRY(ReadDirectives(command, source.text, source.label)));
+  const Words variables =
+      OptionWords(command, TRY(FromSlurmEnvironment(SlurmCommand::kSbatch, command, OwnEnvironment())));
   const std::size_t count = std::max(lines.size(), given.size());
   std::vector<Parsed> components;
   for (std::size_t i = 0; i < count; ++i) {
     Words words = i == 0 ? Words() : OptionWords(passed, components.back());
     if (i < lines.size()) words.insert(words.end(), lines[i].begin(), lines[i].end());
+    words.insert(words.end(), variables.begin(), variables.end());
     if (i < given.size()) {
       const Words own = OptionWords(command, given[i]);
       words.insert(words.end(), own.begin(), own.end());
@@ -269,6 +245,7 @@ Result<int> Run(const Parsed& given) {
   *request.mutable_spec() = std::move(specs.front());
   for (std::size_t i = 1; i < specs.size(); ++i) *request.add_components() = std::move(specs[i]);
   request.set_request_id(NewRequestId());
+  if (options->Has("test-only")) return PrintWhenWould(cluster, std::move(request));
   v1::SubmitReply reply = TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::Submit, request));
   Show(*options, reply);
   if (!options->Has("wait")) return 0;

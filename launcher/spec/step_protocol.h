@@ -23,15 +23,16 @@ namespace slipway {
 
 enum class StepFrame : std::uint16_t {
   // agent → stepd
-  kAttach = 1,       // StepAttach; stepd answers with kState
-  kExchangeIn = 2,   // StepExchange (node: from)
-  kPeerGone = 3,     // StepPeerGone: open collectives with that node fail at once
-  kSignal = 4,       // std::int32_t signal number, to every rank
-  kStdin = 5,        // StepStdin
-  kCredit = 6,       // std::uint32_t: that many more bytes of kOutput may be sent
-  kTerminate = 7,    // StepTerminate
-  kAcknowledge = 8,  // no payload: the result is safe; stepd may go
-  kSuspend = 9,      // bool: all that runs of the step stands still, or goes on; its time limit with it
+  kAttach = 1,        // StepAttach; stepd answers with kState
+  kExchangeIn = 2,    // StepExchange (node: from)
+  kPeerGone = 3,      // StepPeerGone: open collectives with that node fail at once
+  kSignal = 4,        // std::int32_t signal number, to every rank
+  kStdin = 5,         // StepStdin
+  kCredit = 6,        // std::uint32_t: that many more bytes of kOutput may be sent
+  kTerminate = 7,     // StepTerminate
+  kAcknowledge = 8,   // no payload: the result is safe; stepd may go
+  kSuspend = 9,       // bool: all that runs of the step stands still, or goes on; its time limit with it
+  kLimitSignal = 10,  // StepLimitSignal: its time is nearly over; acted upon once
   // stepd → agent
   kState = 32,        // StepState
   kOutput = 33,       // StepOutput
@@ -71,6 +72,13 @@ struct StepTerminate {
   std::uint32_t grace_s = 5;  // between SIGTERM and SIGKILL; 0: at once
 };
 void Fields(auto& archive, IsA<StepTerminate> auto& v) { archive(v.reason, v.grace_s); }
+
+// Said again and again: that it was acted upon is not reported.
+struct StepLimitSignal {
+  std::int32_t signal_number = 0;
+  bool rank_alone = false;  // the ranks' own processes; else all that runs of the step
+};
+void Fields(auto& archive, IsA<StepLimitSignal> auto& v) { archive(v.signal_number, v.rank_alone); }
 
 enum class StepPhase : std::uint8_t { kStarting = 1, kWiringUp = 2, kRunning = 3, kEnded = 4 };
 

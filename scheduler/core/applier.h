@@ -28,6 +28,7 @@ class Applier {
   void operator()(const JobRequeued& e);
   void operator()(const JobUpdated& e);
   void operator()(const JobLeased& e);
+  void operator()(const JobSignalled& e);
   void operator()(const JobsForgotten& e);
 
   // apply_arrays.cc

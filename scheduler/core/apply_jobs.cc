@@ -56,6 +56,7 @@ void Applier::operator()(const JobStarted& e) {
   if (e.time_limit_s > 0 && e.time_limit_s < job->time_limit_s)
     job->limit_asked_s = std::exchange(job->time_limit_s, e.time_limit_s);
   job->suspended_us = 0;
+  job->signalled = false;
   job->kill_at = {};
   job->charged_until = e.billing > 0 ? at_ : Time{};
   for (const NodeAllocation& held : job->nodes) Allot(state_.nodes.find(held.node)->second, job->id, held);
@@ -169,6 +170,15 @@ void Applier::operator()(const JobUpdated& e) {
 
 void Applier::operator()(const JobLeased& e) {
   if (state_.jobs.contains(e.job) || state_.arrays.contains(e.job)) state_.leases[e.job] = e.lease_s;
+}
+
+void Applier::operator()(const JobSignalled& e) {
+  Job* job = FindAttempt(e.job, e.attempt);
+  if (job == nullptr || job->state == JobState::kCompleting || job->signalled) return;
+  job->signalled = true;
+  for (Step& step : job->steps)
+    step.signalled =
+        step.state != StepState::kEnded && (step.number == kBatchStep) == job->spec->signal.batch_only;
 }
 
 void Applier::operator()(const JobsForgotten& e) {

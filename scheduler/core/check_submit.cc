@@ -64,6 +64,14 @@ Result<> CheckNumbers(const Resources& r) {
   return {};
 }
 
+Result<> CheckSignal(const JobSpec& spec) {
+  constexpr std::uint8_t kSignalMax = 64;
+  if (spec.signal.number > kSignalMax) return Refuse("--signal: there is no signal ", spec.signal.number);
+  if (spec.signal.batch_only && spec.interactive)
+    return Refuse("--signal=B: is for the batch script, and a launch has none");
+  return {};
+}
+
 Result<> CheckCommand(const JobSpec& spec) {
   const Command& command = spec.command;
   if (spec.interactive && command.argv.empty()) return Refuse("no command to run");
@@ -95,6 +103,7 @@ Result<> CheckSubmit(const JobSpec& spec) {
   if (spec.user.uid == 0) return Fail(Code::kPermissionDenied, "jobs of uid 0 are refused");
   TRY(CheckCommand(spec));
   TRY(CheckArray(spec));
+  TRY(CheckSignal(spec));
   TRY(CheckNumbers(spec.resources));
   return {};
 }

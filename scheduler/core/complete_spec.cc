@@ -5,6 +5,7 @@
 
 #include "scheduler/core/account.h"
 #include "scheduler/core/constraint.h"
+#include "scheduler/core/node_choice.h"
 #include "scheduler/core/placement.h"
 #include "scheduler/plan/pattern.h"
 
@@ -174,6 +175,7 @@ Result<> CheckFeatures(const Site& site, Resources& asked) {
     if (!site.HasFeature(feature)) return Refuse("BadConstraints: no node has the feature ", feature);
   }
   if (constraint.counts.empty()) return {};
+  if (!asked.choice->nodes.empty()) return Refuse("counts in the constraint do not go with --nodelist");
   if (asked.switches > 0 || asked.contiguous)
     return Refuse("counts in the constraint do not go with --switches and --contiguous");
   if (constraint.counts.size() > plan::kCountsMax)
@@ -199,8 +201,11 @@ Result<> CompleteSpec(const Site& site, const State& state, JobSpec& spec) {
   std::ranges::sort(spec.resources.licences);
   TRY(CompleteAccount(site, state, spec));
   TRY(CompleteQos(site, spec));
+  TRY(CompleteChoice(state, spec.resources));
   TRY(CompletePartition(site, spec));  // who may be in it is a matter of account and QOS too
   if (spec.time_limit_s == 0) spec.time_limit_s = site.default_time_limit_s;
+  if (spec.signal.number != 0 && spec.time_limit_s == 0)
+    return Refuse("--signal: the job has no time limit before which it could be sent; give one with --time");
   if (spec.time_limit_s > 0 && spec.time_min_s > spec.time_limit_s)
     return Refuse("the least time, ", spec.time_min_s, " s, is more than the limit, ", spec.time_limit_s,
                   " s");

@@ -22,6 +22,7 @@ Controller::Controller(State state, ControllerOptions options, std::unique_ptr<P
     if (IsActive(job.state) && job.time_limit_s > 0) {
       deadlines_.insert({job.LimitAt(state_.now), id});
     }
+    if (auto at = job.SignalAt(state_.now)) signal_at_.insert({*at, id});
     if (IsActive(job.state) && job.kill_at.us != 0) kill_at_.insert({job.kill_at, id});
   }
 }
@@ -47,6 +48,11 @@ std::vector<Effect> Controller::Handle(const Input& input, Time now) {
   return turn.Finish();
 }
 
+Result<std::optional<PlannedStart>> Controller::WhenWould(JobSpec spec, Time now) {
+  TRY(Turn(*this, std::max(now_, now)).Admit(spec));
+  return policy_->WhenWould(state_, spec);
+}
+
 void Controller::SetSite(std::shared_ptr<const Site> site) {
   options_.site = std::move(site);
   policy_ = MakePlanningPolicy(nullptr, options_.site);
@@ -65,6 +71,7 @@ void Controller::Turn::Record(EventBody body) {
   Apply(c_.state_, event);
   c_.policy_->Observe(c_.state_, event);
   WatchDeadlines(event);
+  WatchSignals(event);
   if (const auto* started = std::get_if<JobStarted>(&event.body)) {
     std::uint32_t limit_s = state().FindJob(started->job)->time_limit_s;
     if (limit_s > 0) c_.deadlines_.insert({now_.PlusSeconds(limit_s), started->job});
@@ -87,6 +94,7 @@ void Controller::Turn::Answer(ClientToken client, Result<slipway::scheduler::Ans
 void Controller::Turn::operator()(const Tick&) {
   c_.timer_ = {Time::kNeverUs};
   EndPreempted();
+  SendSignals();
   EndOverdue();
   EndLate();
   EndReservations();
@@ -110,6 +118,7 @@ std::vector<Effect> Controller::Turn::Finish() {
   Time wanted = std::min(c_.next_pass_, c_.next_resend_);
   if (c_.pass_wanted_ || c_.ended_.size() > c_.options_.keep_ended_jobs) wanted = now_;
   if (!c_.kill_at_.empty()) wanted = std::min(wanted, c_.kill_at_.begin()->first);
+  if (!c_.signal_at_.empty()) wanted = std::min(wanted, c_.signal_at_.begin()->first);
   if (!c_.start_by_.empty()) wanted = std::min(wanted, c_.start_by_.begin()->first);
   if (!c_.deadlines_.empty()) wanted = std::min(wanted, c_.deadlines_.begin()->first);
   wanted = std::min(wanted, c_.reservation_over_);

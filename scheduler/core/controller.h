@@ -55,6 +55,9 @@ class Controller {
   Explanation Explain(JobId job, Time now = {}) const {
     return policy_->Explain(state_, job, std::max(now, now_));
   }
+  // When and where the job would start, submitted now, were it the first in the queue; refused as its
+  // submission would be. Nothing changes.
+  Result<std::optional<PlannedStart>> WhenWould(JobSpec spec, Time now);
   FairTree Shares() const { return policy_->Shares(state_); }
   const Site& site() const { return *options_.site; }
   // As a restart with other settings: the next turn plans anew. For a controller with the site's own policy.
@@ -78,6 +81,7 @@ class Controller {
   std::set<PrefetchHint> prefetch_sent_;
   NodeFailures failures_;
   std::set<std::pair<Time, JobId>> deadlines_;  // of active jobs with a time limit
+  std::set<std::pair<Time, JobId>> signal_at_;  // of active jobs, before their time limits
   std::set<std::pair<Time, JobId>> start_by_;   // of pending jobs with a deadline
   std::set<std::pair<Time, JobId>> kill_at_;    // of preempted jobs with a grace
   std::set<std::pair<Time, JobId>> ended_;      // oldest first, for forgetting

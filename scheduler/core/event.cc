@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <span>
 #include <utility>
 
 namespace slipway::scheduler {
@@ -14,7 +15,7 @@ constexpr std::uint16_t kVersion = 5;
 // The kinds on disk, in the order of the variant.
 constexpr std::uint16_t kKinds[] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13,
                                     14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,
-                                    27, 28, 29, 30, 31, 32, 33, 34, 45, 35, 42};
+                                    27, 28, 29, 30, 31, 32, 33, 34, 45, 35, 42, 48};
 static_assert(std::size(kKinds) == std::variant_size_v<EventBody>);
 
 struct Header {
@@ -113,6 +114,32 @@ bool ReadOldBody(WireReader& reader, std::uint16_t version, std::size_t index, E
   return ReadBody(reader, index, body);
 }
 
+// ---- What few jobs wish for, behind the record of a submission.
+
+void WriteLate(WireWriter&, const auto&) {}
+void WriteWishes(WireWriter& writer, std::span<const JobSpec> specs) {
+  std::vector<NumberedWishes> late = LateWishesIn(specs);
+  if (!late.empty()) writer(late);
+}
+void WriteLate(WireWriter& writer, const JobSubmitted& e) { WriteWishes(writer, {&e.spec, 1}); }
+void WriteLate(WireWriter& writer, const HetJobSubmitted& e) { WriteWishes(writer, e.components); }
+
+// Whether they belong to that event.
+bool TakeLate(const std::vector<NumberedWishes>&, auto&) { return false; }
+bool TakeLate(const std::vector<NumberedWishes>& late, JobSubmitted& e) {
+  return GiveLateWishes(late, {&e.spec, 1});
+}
+bool TakeLate(const std::vector<NumberedWishes>& late, HetJobSubmitted& e) {
+  return GiveLateWishes(late, e.components);
+}
+
+bool ReadLate(WireReader& reader, EventBody& body) {
+  std::vector<NumberedWishes> late;
+  reader(late);
+  return !reader.failed() && reader.bytes_left() == 0 && !late.empty() &&
+         std::visit([&](auto& event) { return TakeLate(late, event); }, body);
+}
+
 struct Describer {
   std::string operator()(const EpochBegan& e) { return Cat("EpochBegan ", e.epoch); }
   std::string operator()(const JobSubmitted& e) {
@@ -180,6 +207,7 @@ struct Describer {
                e.by.value == 0 ? "" : Cat(e.by.value));
   }
   std::string operator()(const JobResumed& e) { return Cat("JobResumed ", e.job.value, '.', e.attempt); }
+  std::string operator()(const JobSignalled& e) { return Cat("JobSignalled ", e.job.value, '.', e.attempt); }
   std::string operator()(const AccountSet& e) { return Cat("AccountSet ", e.account.name); }
   std::string operator()(const AccountRemoved& e) { return Cat("AccountRemoved ", e.account); }
   std::string operator()(const AssociationSet& e) {
@@ -215,7 +243,7 @@ struct Describer {
 std::string EncodeEvent(const Event& event) {
   WireWriter writer;
   writer(Header{kVersion, kKinds[event.body.index()], event.at});
-  std::visit([&](const auto& body) { writer(body); }, event.body);
+  std::visit([&](const auto& body) { writer(body), WriteLate(writer, body); }, event.body);
   return writer.Take();
 }
 
@@ -237,7 +265,8 @@ Result<Event> DecodeEvent(std::string_view record) {
   if (kind == std::end(kKinds) || !read(static_cast<std::size_t>(kind - std::begin(kKinds)))) {
     return Fail(Code::kInvalidArgument, "event: kind ", header.kind, " is not known to this release");
   }
-  if (reader.failed() || reader.bytes_left() != 0) {
+  bool late = !reader.failed() && reader.bytes_left() != 0 && header.version == kVersion;
+  if (reader.failed() || (reader.bytes_left() != 0 && !(late && ReadLate(reader, event.body)))) {
     return Fail(Code::kInvalidArgument, "event of kind ", header.kind, ": malformed (", record.size(),
                 " bytes)");
   }

@@ -239,6 +239,13 @@ struct JobResumed {
 };
 void Fields(auto& archive, IsA<JobResumed> auto& v) { archive(v.job, v.attempt); }
 
+// Its time is nearly over: its steps are sent the signal that it asked for.
+struct JobSignalled {
+  JobId job;
+  std::uint32_t attempt = 0;
+};
+void Fields(auto& archive, IsA<JobSignalled> auto& v) { archive(v.job, v.attempt); }
+
 struct UsageClockSet {  // how usage is kept from now on; `at` of it is the event's own time
   UsageClock clock;
 };
@@ -308,7 +315,7 @@ using EventBody =
                  ImageStaged, JobUpdated, UsageClockSet, AccountSet, AccountRemoved, AssociationSet,
                  AssociationRemoved, JobPreempted, ReservationSet, ReservationRemoved, ArrayTaskMade,
                  ArrayCancelled, StartPlanned, ImageDropped, JobSuspended, JobResumed, StepFactsNoted,
-                 HetJobSubmitted, JobLeased>;
+                 HetJobSubmitted, JobLeased, JobSignalled>;
 
 struct Event {
   Time at;  // the controller's clock; never smaller than the event's before

@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "base/result/result.h"
+#include "base/text/hostlist.h"
+#include "scheduler/core/node_choice.h"
 #include "scheduler/core/planning_policy.h"
 
 namespace slipway::scheduler {
@@ -52,6 +54,28 @@ std::string Minutes(plan::Instant length) {
 
 }  // namespace
 
+// Those of --nodelist that are away, and those that have too little free.
+void PlanningPolicy::AddListedNodes(const State& state, const Job& job, const plan::Request& request,
+                                    Explanation& to) {
+  const NodeChoice& choice = *job.spec->resources.choice;
+  for (const std::string& away : NotAvailable(state, choice))
+    to.reasons.push_back(Cat("ReqNodeNotAvail: of --nodelist ", away));
+  std::vector<std::string> busy;
+  const plan::Vec least = request.tasks == 0 ? request.node : request.node + request.task;
+  const ChosenNodes chosen = ExpandChoice(choice).value_or(ChosenNodes());
+  for (const std::string& name : chosen.nodes) {
+    auto number = NumberFor(job.spec->resources, name);
+    if (number && planner_.cluster().Usable(*number) &&
+        !planner_.cluster()
+             .RoomOver(*number, planner_.cluster().now(), planner_.cluster().now() + 1)
+             .Holds(least))
+      busy.push_back(name);
+  }
+  if (!busy.empty())
+    to.reasons.push_back(
+        Cat("ReqNodeNotAvail: of --nodelist not enough is free on ", CompressHostlist(busy)));
+}
+
 void PlanningPolicy::AddReasons(const State& state, const Job& job, Explanation& to) {
   if (job.hold != Hold::kNone)
     to.reasons.emplace_back(PendingReasonText(job.hold == Hold::kUser ? PendingReason::kHeldByUser
@@ -76,6 +100,7 @@ void PlanningPolicy::AddReasons(const State& state, const Job& job, Explanation&
                                free == 1 ? " is free" : " are free"));
   }
   if (planner_.cluster().FitsNow(request, LengthOf(job) + grace())) return;
+  AddListedNodes(state, job, request, to);
   if (!planner_.cluster().CouldRun(request, true)) {
     to.reasons.emplace_back(PendingReasonText(PendingReason::kNodesUnavailable));
     return;
@@ -112,6 +137,15 @@ void PlanningPolicy::AddSuggestions(const Job& job, Explanation& to) {
     Resources changed = asked;
     changed.exclusive = false;
     if (fits(changed, LengthOf(job))) to.suggestions.emplace_back("without --exclusive it would fit now");
+  }
+  for (bool listed : {true, false}) {
+    Resources changed = asked;
+    NodeChoice choice = *asked.choice;
+    std::string& list = listed ? choice.nodes : choice.excluded;
+    if (std::exchange(list, {}).empty()) continue;
+    changed.choice.Set(std::move(choice));
+    if (fits(changed, LengthOf(job)))
+      to.suggestions.push_back(Cat("without ", listed ? "--nodelist" : "--exclude", " it would fit now"));
   }
   if (asked.memory_bytes_per_node > 0 || asked.memory_bytes_per_core > 0) {
     Resources changed = asked;

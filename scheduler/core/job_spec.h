@@ -8,11 +8,13 @@
 #include <compare>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/wire/wire.h"
 #include "scheduler/core/ids.h"
+#include "scheduler/core/rarely.h"
 
 namespace slipway::scheduler {
 
@@ -45,6 +47,12 @@ enum class Layout : std::uint8_t {
   kPack = 2      // node after node is filled
 };
 
+// Nodes by name, as host lists: those that must be among the job's, and those that must not.
+struct NodeChoice {
+  std::string nodes, excluded;
+  auto operator<=>(const NodeChoice&) const = default;
+};
+
 // The shape of a request. Placement reads nothing else, so two jobs with equal Resources fit or do not fit
 // together.
 //   -N only: that many nodes, tasks_per_node (or one) tasks on each.   -n only: as few nodes as hold the
@@ -73,6 +81,7 @@ struct Resources {
   bool contiguous = false;     // nodes that follow one another in the topology's order
   Layout layout = Layout::kDefault;
   bool fewest_nodes = false;  // of a range of nodes the least
+  Rarely<NodeChoice> choice;
   auto operator<=>(const Resources&) const = default;
 };
 void Fields(auto& archive, IsA<Resources> auto& v) {
@@ -150,6 +159,15 @@ struct Dependency {
 };
 void Fields(auto& archive, IsA<Dependency> auto& v) { archive(v.kind, v.on, v.delay_s); }
 
+// Sent so long before the time limit: to all steps but the batch script, or to that alone.
+struct LimitSignal {
+  std::uint8_t number = 0;  // 0: none is sent
+  bool batch_only = false;
+  std::uint16_t seconds = 0;
+  bool operator==(const LimitSignal&) const = default;
+};
+void Fields(auto& archive, IsA<LimitSignal> auto& v) { archive(v.number, v.batch_only, v.seconds); }
+
 struct JobSpec {
   std::string name;
   User user;
@@ -164,6 +182,7 @@ struct JobSpec {
   // job ends with it. Otherwise `command` is the batch step: one task on the first node.
   bool interactive = false;
   bool requeue = false;  // start again (next attempt) when a node fails
+  LimitSignal signal;
   std::string comment;
   // Since version 2.
   std::vector<Dependency> dependencies;
@@ -198,6 +217,41 @@ void Fields(auto& archive, IsA<JobSpec> auto& v) {
   FieldsV5(archive, v.resources);
   archive(v.time_min_s, v.switch_wait_s);
 }
+// What is kept behind a record, and only where it is used (docs/formats/events.md).
+struct LateWishes {
+  LimitSignal signal;
+  NodeChoice choice;
+  bool operator==(const LateWishes&) const = default;
+};
+void Fields(auto& archive, IsA<LateWishes> auto& v) { archive(v.signal, v.choice.nodes, v.choice.excluded); }
+inline LateWishes LateWishesOf(const JobSpec& spec) { return {spec.signal, *spec.resources.choice}; }
+inline void TakeLateWishes(LateWishes wishes, JobSpec& spec) {
+  spec.signal = wishes.signal;
+  spec.resources.choice.Set(std::move(wishes.choice));
+}
+// Those of a sequence of specifications that have some, by their place in it.
+struct NumberedWishes {
+  std::uint32_t number = 0;
+  LateWishes wishes;
+};
+void Fields(auto& archive, IsA<NumberedWishes> auto& v) { archive(v.number, v.wishes); }
+inline std::vector<NumberedWishes> LateWishesIn(std::span<const JobSpec> specs) {
+  std::vector<NumberedWishes> late;
+  for (std::uint32_t i = 0; i < specs.size(); ++i) {
+    if (LateWishes wishes = LateWishesOf(specs[i]); wishes != LateWishes{})
+      late.push_back({i, std::move(wishes)});
+  }
+  return late;
+}
+// false: one is of a specification that is not there.
+inline bool GiveLateWishes(const std::vector<NumberedWishes>& late, std::span<JobSpec> specs) {
+  for (const NumberedWishes& one : late) {
+    if (one.number >= specs.size()) return false;
+    TakeLateWishes(one.wishes, specs[one.number]);
+  }
+  return true;
+}
+
 struct JobSpecV1 {
   JobSpec spec;
 };

@@ -57,6 +57,12 @@ struct SuspendStep {
 struct WarnStep {
   StepId step;
 };
+// The job's signal before its time limit. Said again until the step ends; acted upon once.
+struct SignalStep {
+  StepId step;
+  std::int32_t signal = 0;
+  bool rank_alone = false;  // not what it has started
+};
 struct Prefetch {
   std::string digest;
 };
@@ -69,8 +75,8 @@ struct Registered {
   std::uint64_t epoch = 0;
   JobId oldest_live_job;
 };
-using NodeMessage =
-    std::variant<LaunchStep, KillStep, EndJob, SuspendStep, WarnStep, Prefetch, AckReport, Registered>;
+using NodeMessage = std::variant<LaunchStep, KillStep, EndJob, SuspendStep, WarnStep, SignalStep, Prefetch,
+                                 AckReport, Registered>;
 std::string Describe(const NodeMessage& message);
 
 // ---- Inputs

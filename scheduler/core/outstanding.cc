@@ -69,6 +69,11 @@ LaunchStep MakeLaunch(const State& state, const Job& job, const Step& step, std:
   return launch;
 }
 
+SignalStep MakeSignal(const Job& job, const Step& step) {
+  const LimitSignal& signal = job.spec->signal;
+  return {{job.id, job.attempt, step.number}, signal.number, signal.batch_only};
+}
+
 std::vector<NodeMessage> Outstanding(const State& state, std::string_view node, Time now) {
   std::vector<NodeMessage> first, launches, others;  // who is to stand still lends to who is launched
   const Node* receiver = state.FindNode(node);
@@ -89,6 +94,8 @@ std::vector<NodeMessage> Outstanding(const State& state, std::string_view node, 
         auto index = static_cast<std::uint32_t>(part - step.nodes.begin());
         launches.emplace_back(MakeLaunch(state, job, step, index, now));
       }
+      if (step.signalled && !step.kill_requested && part->state == StepState::kRunning)
+        others.emplace_back(MakeSignal(job, step));
       bool stood = job.suspended() || job.suspended_us > 0;
       if (stood && !step.kill_requested)
         (job.suspended() ? first : others)
@@ -111,6 +118,9 @@ std::string Describe(const NodeMessage& message) {
       return Cat(m.suspended ? "SuspendStep " : "ResumeStep ", ToString(m.step));
     }
     std::string operator()(const WarnStep& m) { return Cat("WarnStep ", ToString(m.step)); }
+    std::string operator()(const SignalStep& m) {
+      return Cat("SignalStep ", ToString(m.step), " ", m.signal);
+    }
     std::string operator()(const Prefetch& m) { return Cat("Prefetch ", m.digest); }
     std::string operator()(const AckReport& m) { return Cat("AckReport ", m.seq); }
     std::string operator()(const Registered& m) { return Cat("Registered with epoch ", m.epoch); }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "scheduler/core/node_choice.h"
 #include "scheduler/plan/spread.h"
 
 namespace slipway::scheduler {
@@ -157,26 +158,51 @@ NodeAllocation AllotOn(FreeNode& node, const Resources& want, std::uint32_t firs
   return held;
 }
 
-Result<std::vector<StepNode>> PlaceStep(const Job& job, const Resources& resources) {
+namespace {
+
+// As the job itself, on the nodes that the step may use: the listed ones where there are some.
+Result<std::vector<StepNode>> AsTheJob(const Job& job, const ChosenNodes& chosen) {
+  auto left_out = [&chosen](const NodeAllocation& held) {
+    // A released node is dead, and the job goes on without it.
+    return held.released || chosen.IsExcluded(held.node) ||
+           (!chosen.nodes.empty() && !chosen.IsListed(held.node));
+  };
   std::vector<StepNode> parts;
-  if (resources.nodes_min == 0 && resources.nodes_max == 0 && resources.tasks == 0 &&
-      resources.tasks_per_node == 0) {
-    for (const NodeAllocation& held : job.nodes) {
-      if (held.released) continue;  // dead, and the job goes on without it
-      std::uint32_t rank = held.first_rank;
-      for (const NodeAllocation& other : job.nodes) {
-        if (other.released && other.first_rank < held.first_rank) rank -= other.tasks;
-      }
-      parts.push_back({held.node, rank, held.tasks});
-    }
-    if (parts.empty())
-      return Fail(Code::kFailedPrecondition, "job ", JobName(job), " has no node left that works");
-    return parts;
-  }
-  if (resources.cores_per_task == 0) return Fail(Code::kInvalidArgument, "a task needs at least one core");
-  plan::Counts capacity;
   for (const NodeAllocation& held : job.nodes) {
-    std::uint32_t tasks = held.released ? 0 : held.cores.count() / resources.cores_per_task;
+    if (left_out(held)) continue;
+    std::uint32_t rank = held.first_rank;
+    for (const NodeAllocation& other : job.nodes) {
+      if (left_out(other) && other.first_rank < held.first_rank) rank -= other.tasks;
+    }
+    parts.push_back({held.node, rank, held.tasks});
+  }
+  if (!parts.empty()) return parts;
+  if (std::ranges::all_of(job.nodes, &NodeAllocation::released))
+    return Fail(Code::kFailedPrecondition, "job ", JobName(job), " has no node left that works");
+  return Fail(Code::kInvalidArgument, "--exclude leaves no node of job ", JobName(job), " to the step");
+}
+
+}  // namespace
+
+Result<std::vector<StepNode>> PlaceStep(const Job& job, const Resources& resources) {
+  const ChosenNodes chosen = TRY(ExpandChoice(*resources.choice));
+  for (const std::string& name : chosen.nodes) {
+    if (job.FindNode(name) == nullptr || chosen.IsExcluded(name))
+      return Fail(Code::kInvalidArgument, "--nodelist: node ", name, " is not one of job ", JobName(job),
+                  chosen.IsExcluded(name) ? " that --exclude leaves" : "");
+  }
+  if (resources.nodes_min == 0 && resources.nodes_max == 0 && resources.tasks == 0 &&
+      resources.tasks_per_node == 0)
+    return AsTheJob(job, chosen);
+  if (resources.cores_per_task == 0) return Fail(Code::kInvalidArgument, "a task needs at least one core");
+  std::vector<std::size_t> order(job.nodes.size());  // the listed ones first
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_partition(order, [&](std::size_t i) { return chosen.IsListed(job.nodes[i].node); });
+  plan::Counts capacity;
+  for (std::size_t i : order) {
+    const NodeAllocation& held = job.nodes[i];
+    const bool none = held.released || chosen.IsExcluded(held.node);
+    std::uint32_t tasks = none ? 0 : held.cores.count() / resources.cores_per_task;
     capacity.push_back(resources.tasks_per_node > 0 ? std::min(tasks, resources.tasks_per_node) : tasks);
   }
   NodeRange range = NodesWanted(resources);
@@ -185,18 +211,22 @@ Result<std::vector<StepNode>> PlaceStep(const Job& job, const Resources& resourc
                     range.least,
                     range.most,
                     resources.nodes_min > 0 && resources.layout != Layout::kPack,
-                    resources.layout == Layout::kSpread};
+                    resources.layout == Layout::kSpread,
+                    static_cast<std::uint32_t>(chosen.nodes.size())};
   std::optional<plan::Counts> counts = plan::ChooseCounts(want, capacity);
   if (!counts) {
     return Fail(Code::kInvalidArgument, "job ", JobName(job), " holds ", job.nodes.size(),
                 " node(s) with room for ", std::accumulate(capacity.begin(), capacity.end(), 0U),
                 " tasks of ", resources.cores_per_task, " core(s); the step asks for more");
   }
+  std::vector<std::uint32_t> by_node(job.nodes.size(), 0);
+  for (std::size_t i = 0; i < order.size(); ++i) by_node[order[i]] = (*counts)[i];
+  std::vector<StepNode> parts;
   std::uint32_t rank = 0;
-  for (std::size_t i = 0; i < capacity.size(); ++i) {
-    if ((*counts)[i] == 0) continue;
-    parts.push_back({job.nodes[i].node, rank, (*counts)[i]});
-    rank += (*counts)[i];
+  for (std::size_t i = 0; i < by_node.size(); ++i) {
+    if (by_node[i] == 0) continue;
+    parts.push_back({job.nodes[i].node, rank, by_node[i]});
+    rank += by_node[i];
   }
   return parts;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the plan says when it is asked: why a job waits, what was promised, whether a request could ever run,
 // and whether the plan's books are the state's.
+#include "scheduler/core/node_choice.h"
 #include "scheduler/core/planning_policy.h"
 
 namespace slipway::scheduler {
@@ -37,6 +38,10 @@ std::string PlanningPolicy::ReasonText(const State& state, JobId id) {
     const plan::Request& request = RequestFor(*state.FindJob(id)).request;
     if (auto limit = planner_.BlockingLimit(id.value)) return limits_.Text(*limit, planner_, request);
   }
+  if (reason == PendingReason::kNodesUnavailable) {
+    const std::vector<std::string> away = NotAvailable(state, *state.FindJob(id)->spec->resources.choice);
+    if (!away.empty()) return Cat("ReqNodeNotAvail: of --nodelist ", away.front());
+  }
   if (reason != PendingReason::kNone) {
     if (Obstacle site = SiteObstacle(state, *state.FindJob(id)); site.reason == reason) return site.text;
   }
@@ -69,6 +74,15 @@ Result<> PlanningPolicy::CheckFits(const State& state, const JobSpec& spec) {
   if (planned.could_run < 0) planned.could_run = planner_.cluster().CouldRun(planned.request, false) ? 1 : 0;
   if (planned.could_run == 0) return WhyNever(state, *site_, spec.resources);
   return {};
+}
+
+std::optional<PlannedStart> PlanningPolicy::WhenWould(const State& state, const JobSpec& spec) {
+  if (stale_) Rebuild(state);
+  Job alone;
+  alone.time_limit_s = spec.time_limit_s;
+  plan::Planned planned = planner_.WhenIf(RequestFor(spec.resources).request, LengthOf(alone) + grace());
+  if (planned.start >= plan::kNever) return std::nullopt;
+  return ToPlannedStart({0, std::max(planned.start, spec.begin.us), &planned.nodes});
 }
 
 std::optional<std::string> PlanningPolicy::FindWrong(const State& state) const {

@@ -59,6 +59,7 @@ struct PlanningPolicy::Follow {
   }
   void operator()(const JobResumed& e) const { policy.SyncSuspended(state, e.job); }
   void operator()(const JobCancelRequested&) const {}
+  void operator()(const JobSignalled&) const {}
   void operator()(const JobCompleting&) const {}
   void operator()(const JobsForgotten&) const {}
   void operator()(const StepCreated&) const {}

@@ -90,7 +90,8 @@ PlannedRequest& PlanningPolicy::RequestFor(const Resources& resources) {
         !planner_.cluster().CouldRun(place->second.request, false)) {
       // No equal nodes for it; unequal ones may do.
       PlannedRequest uneven = PlanRequest(resources, true);
-      if (uneven.request.pattern == 0 || uneven.request.tasks == 0) place->second = uneven;
+      bool listed = !resources.choice->nodes.empty();  // a pattern that takes tasks
+      if (uneven.request.pattern == 0 || uneven.request.tasks == 0 || listed) place->second = uneven;
     }
   }
   return place->second;

@@ -47,6 +47,7 @@ class PlanningPolicy final : public Policy {
   std::optional<PlannedStart> PlannedStartOf(JobId job) const override;
   std::vector<std::pair<JobId, PlannedStart>> PlannedStarts() const override;
   Result<> CheckFits(const State& state, const JobSpec& spec) override;
+  std::optional<PlannedStart> WhenWould(const State& state, const JobSpec& spec) override;
   Result<> CheckFitTogether(const State& state, const std::vector<JobSpec>& components) override;
   FairTree Shares(const State& state) const override { return ComputeFairTree(state); }
   Explanation Explain(const State& state, JobId job, Time now) override;
@@ -58,6 +59,7 @@ class PlanningPolicy final : public Policy {
   plan::Planner MakePlanner() const;
   void AddReasons(const State& state, const Job& job, Explanation& to);
   void AddSuggestions(const Job& job, Explanation& to);
+  void AddListedNodes(const State& state, const Job& job, const plan::Request& request, Explanation& to);
   void AddReservedNodes(const State& state, const Job& job, Explanation& to);
   void AddAhead(const State& state, const Job& job, Time now, Explanation& to);
   plan::Instant grace() const { return site_->plan.grace_s * kSecond; }
@@ -94,9 +96,13 @@ class PlanningPolicy final : public Policy {
   struct Where {
     std::uint32_t set = 0, pattern = 0;
   };
-  Where WhereOf(const Resources& resources);
-  Where MakeWhere(const Resources& resources, const Constraint& constraint);
-  Where MakeWhereIn(const std::string& partition, const Resources& resources, const Constraint& constraint);
+  // `spreads`: the request is one of tasks over nodes, not of equal nodes.
+  Where WhereOf(const Resources& resources, bool spreads);
+  Where MakeWhere(const Resources& resources, const Constraint& constraint, bool spreads);
+  Where MakeWhereIn(const std::string& partition, const Resources& resources, const Constraint& constraint,
+                    bool spreads);
+  // With the wish for the listed nodes, of which there are some.
+  Where WithListed(const Resources& resources, Where where, bool spreads);
   plan::NodeBits NodesWith(const Resources& resources, const FeatureTest& every,
                            const FeatureTest* also) const;
   plan::Nearness NearnessOf(const Resources& resources) const;
@@ -162,8 +168,12 @@ class PlanningPolicy final : public Policy {
   Time windows_change_{Time::kNeverUs};  // a window is over: all is made anew
   // Asked for since the nodes changed; looked up only.
   std::unordered_map<Resources, PlannedRequest, HashOfResources> requests_;
-  // By partitions, constraint, kind of GPU ("" none, "?" any), reservation and nearness.
-  std::map<std::tuple<std::string, std::string, std::string, std::string, plan::Nearness>, Where> wheres_;
+  // By partitions, constraint, kind of GPU ("" none, "?" any), reservation, nearness, nodes by name, and with
+  // listed ones: how many there may be, `spreads`.
+  std::map<std::tuple<std::string, std::string, std::string, std::string, plan::Nearness, NodeChoice,
+                      std::uint32_t, bool>,
+           Where>
+      wheres_;
   std::set<std::pair<Time, JobId>> switch_waits_;    // when a wish about switches is given up
   std::map<std::string, std::uint32_t> image_sets_;  // by digest
   std::map<JobId, std::uint32_t> made_;              // of arrays: tasks before this one are known

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "scheduler/core/check_limits.h"
+#include "scheduler/core/node_choice.h"
 #include "scheduler/core/planning_policy.h"
 
 namespace slipway::scheduler {
@@ -24,6 +25,10 @@ std::size_t HashOfResources::operator()(const Resources& r) const {
     mix(std::hash<std::string>()(*text));
   for (const std::vector<Amount>* amounts : {&r.gres, &r.licences}) {
     for (const Amount& amount : *amounts) mix(std::hash<std::string>()(amount.name) + amount.count);
+  }
+  if (r.choice.there()) {
+    mix(std::hash<std::string>()(r.choice->nodes));
+    mix(std::hash<std::string>()(r.choice->excluded));
   }
   return hash;
 }
@@ -71,16 +76,26 @@ PlanningPolicy::Obstacle PlanningPolicy::SiteObstacle(const State& state, const 
   return {};
 }
 
+static std::optional<ChosenNodes> Chosen(const Resources& resources) {
+  if (!resources.choice.there()) return ChosenNodes();
+  Result<ChosenNodes> chosen = ExpandChoice(*resources.choice);
+  return chosen ? std::optional(std::move(*chosen)) : std::nullopt;
+}
+
 // `also` null: nothing more. A GPU of any type is not asked of a node that has several types: which of them
 // it took would not be known.
 plan::NodeBits PlanningPolicy::NodesWith(const Resources& resources, const FeatureTest& every,
                                          const FeatureTest* also) const {
   const std::vector<const Partition*> partitions = site_->PartitionsOf(resources.partition);
   bool any_gpu = resources.gpu_type.empty() && resources.gpus_per_node + resources.gpus_per_task > 0;
+  // They were checked at submission; what a later release's log has is met nowhere.
+  const std::optional<ChosenNodes> chosen = Chosen(resources);
+  const bool only_listed = chosen && !chosen->nodes.empty() && NodesMost(resources) == chosen->nodes.size();
   plan::NodeBits bits(names_.size());
   for (plan::NodeNumber number = 0; number < names_.size(); ++number) {
     const NodeTraits& traits = site_->TraitsOf(names_[number]);
-    bool in = view_of_[number] == resources.reservation;
+    bool in = view_of_[number] == resources.reservation && chosen && !chosen->IsExcluded(names_[number]);
+    in = in && (!only_listed || chosen->IsListed(names_[number]));
     in = in && (resources.partition.empty() || std::ranges::any_of(partitions, [&](const Partition* one) {
                   return one->Has(names_[number]);
                 }));
@@ -93,6 +108,7 @@ plan::NodeBits PlanningPolicy::NodesWith(const Resources& resources, const Featu
 // Where nodes come in blocks, a job of several nodes gets as few whole blocks as could hold it, side by side.
 plan::Nearness PlanningPolicy::NearnessOf(const Resources& resources) const {
   plan::Nearness near{resources.switches, 0, resources.contiguous};
+  if (!resources.choice->nodes.empty()) return near;  // who names his nodes has them where they are
   if (site_->network.kind != NetworkKind::kBlock || resources.nodes_min < 2) return near;
   std::size_t block = 1;
   for (const Switch& one : site_->network.switches) block = std::max(block, one.nodes.size());
@@ -103,7 +119,7 @@ plan::Nearness PlanningPolicy::NearnessOf(const Resources& resources) const {
 }
 
 PlanningPolicy::Where PlanningPolicy::MakeWhereIn(const std::string& partition, const Resources& resources,
-                                                  const Constraint& constraint) {
+                                                  const Constraint& constraint, bool spreads) {
   Resources here = resources;
   here.partition = partition;
   plan::Cluster& cluster = planner_.cluster();
@@ -113,20 +129,46 @@ PlanningPolicy::Where PlanningPolicy::MakeWhereIn(const std::string& partition, 
     pattern.counts.push_back({cluster.AddSet(NodesWith(here, constraint.every, &count.test)), count.nodes});
   if (pattern.counts.empty()) pattern.near = NearnessOf(resources);
   if (!pattern.empty()) where.pattern = cluster.AddPattern(std::move(pattern));
-  if (constraint.one_of.empty()) return where;
+  if (constraint.one_of.empty()) return WithListed(here, where, spreads);
   plan::Pattern any;
-  for (const FeatureTest& test : constraint.one_of)
-    any.one_of.push_back({cluster.AddSet(NodesWith(here, constraint.every, &test)), where.pattern});
+  for (const FeatureTest& test : constraint.one_of) {
+    Where one =
+        WithListed(here, {cluster.AddSet(NodesWith(here, constraint.every, &test)), where.pattern}, spreads);
+    any.one_of.push_back({one.set, one.pattern});
+  }
   where.pattern = cluster.AddPattern(std::move(any));
   return where;
 }
 
-PlanningPolicy::Where PlanningPolicy::MakeWhere(const Resources& resources, const Constraint& constraint) {
+// All of them are among the job's nodes: as a count of nodes that are alike, else as nodes that each get a
+// task.
+PlanningPolicy::Where PlanningPolicy::WithListed(const Resources& resources, Where where, bool spreads) {
+  const std::optional<ChosenNodes> chosen = Chosen(resources);
+  if (!chosen || chosen->nodes.empty()) return where;
+  plan::Cluster& cluster = planner_.cluster();
+  plan::NodeBits listed(names_.size());
+  for (plan::NodeNumber number = 0; number < names_.size(); ++number)
+    listed.Put(number, cluster.SetOf(where.set).Has(number) && chosen->IsListed(names_[number]));
+  // One of them is not among those that it may use.
+  if (listed.Count() != chosen->nodes.size()) return {cluster.AddSet(plan::NodeBits(names_.size())), 0};
+  if (NodesMost(resources) == chosen->nodes.size()) return where;  // there are no others in the set
+  plan::Pattern pattern;
+  const std::uint32_t set = cluster.AddSet(std::move(listed));
+  if (spreads) {
+    pattern.all_of = set;
+  } else {
+    pattern.counts = {{set, static_cast<std::uint32_t>(chosen->nodes.size())}};
+  }
+  return {where.set, cluster.AddPattern(std::move(pattern))};
+}
+
+PlanningPolicy::Where PlanningPolicy::MakeWhere(const Resources& resources, const Constraint& constraint,
+                                                bool spreads) {
   std::vector<const Partition*> partitions = site_->PartitionsOf(resources.partition);
-  if (partitions.size() < 2) return MakeWhereIn(resources.partition, resources, constraint);
+  if (partitions.size() < 2) return MakeWhereIn(resources.partition, resources, constraint, spreads);
   plan::Pattern any;
   for (const Partition* partition : partitions) {
-    Where here = MakeWhereIn(partition->name, resources, constraint);
+    Where here = MakeWhereIn(partition->name, resources, constraint, spreads);
     any.one_of.push_back({here.set, here.pattern});
   }
   plan::Cluster& cluster = planner_.cluster();
@@ -134,19 +176,21 @@ PlanningPolicy::Where PlanningPolicy::MakeWhere(const Resources& resources, cons
           cluster.AddPattern(std::move(any))};
 }
 
-PlanningPolicy::Where PlanningPolicy::WhereOf(const Resources& resources) {
+PlanningPolicy::Where PlanningPolicy::WhereOf(const Resources& resources, bool spreads) {
   bool gpus = resources.gpus_per_node + resources.gpus_per_task > 0;
   std::string gpu = !gpus ? "" : resources.gpu_type.empty() ? "?" : resources.gpu_type;
   plan::Nearness near = NearnessOf(resources);
   if (resources.partition.empty() && resources.constraint.empty() && !gpus && resources.reservation.empty() &&
-      !near.any())
+      !near.any() && !resources.choice.there())
     return {};
+  const bool listed = !resources.choice->nodes.empty();
   auto [place, added] =
-      wheres_.try_emplace({resources.partition, resources.constraint, gpu, resources.reservation, near});
+      wheres_.try_emplace({resources.partition, resources.constraint, gpu, resources.reservation, near,
+                           *resources.choice, listed ? NodesMost(resources) : 0, listed && spreads});
   if (!added) return place->second;
   Result<Constraint> constraint = ParseConstraint(resources.constraint);
   // It was checked at submission; one of a later release's log is met nowhere.
-  place->second = constraint ? MakeWhere(resources, *constraint)
+  place->second = constraint ? MakeWhere(resources, *constraint, spreads)
                              : Where{planner_.cluster().AddSet(plan::NodeBits(names_.size())), 0};
   return place->second;
 }
@@ -203,7 +247,7 @@ std::string PlanningPolicy::PartitionOf(const Job& job, const plan::Placement& n
 
 PlannedRequest PlanningPolicy::PlanRequest(const Resources& resources, bool uneven) {
   PlannedRequest planned = RequestOf(resources, dims_, uneven);
-  Where where = WhereOf(resources);
+  Where where = WhereOf(resources, planned.request.tasks > 0);
   planned.request.where = where.set;
   planned.request.pattern = where.pattern;
   return planned;

@@ -104,6 +104,10 @@ class Policy {
   // Whether such a request could ever run on the nodes that are known. kFailedPrecondition with the reason.
   virtual Result<> CheckFits(const State& state, const JobSpec& spec) = 0;
 
+  // When and where it would start at the latest, were it the first to come: beside all that runs and is
+  // planned. nullopt: that is not known, as nodes are away.
+  virtual std::optional<PlannedStart> WhenWould(const State& state, const JobSpec& spec) = 0;
+
   // The same of components that start together, each of which fits.
   virtual Result<> CheckFitTogether(const State& state, const std::vector<JobSpec>& components) = 0;
 

@@ -158,6 +158,12 @@ struct LeaseImage {
   std::uint32_t lease_s = 0;
 };
 void Fields(auto& archive, IsA<LeaseImage> auto& v) { archive(v.job, v.lease_s); }
+// A job that was signalled in its last attempt, and those of its steps that were.
+struct SignalledImage {
+  JobId job;
+  std::vector<std::uint32_t> steps;
+};
+void Fields(auto& archive, IsA<SignalledImage> auto& v) { archive(v.job, v.steps); }
 
 struct StateImage {
   std::uint16_t version = kVersion;
@@ -175,6 +181,8 @@ struct StateImage {
   std::vector<StepFactsImage> step_facts;  // behind the rest, and only where there are some
   std::vector<HetImage> hets;              // behind these, likewise
   std::vector<LeaseImage> leases;          // and behind these
+  std::vector<NumberedWishes> wishes;      // and so on, of specs
+  std::vector<SignalledImage> signalled;   // with `wishes`
 };
 // `specs`, `arrays` and `jobs`: the image's, or as they were in an earlier version.
 void FieldsV3(auto& archive, IsA<StateImage> auto& v, auto& specs, auto& arrays, auto& jobs) {
@@ -244,6 +252,9 @@ Result<StateImage> ReadPresentImage(std::string_view bytes) {
   if (!reader.failed() && reader.bytes_left() > 0) reader(image.step_facts);
   if (!reader.failed() && reader.bytes_left() > 0) reader(image.hets);
   if (!reader.failed() && reader.bytes_left() > 0) reader(image.leases);
+  if (!reader.failed() && reader.bytes_left() > 0) reader(image.wishes, image.signalled);
+  if (!GiveLateWishes(image.wishes, image.specs))
+    return Fail(Code::kDataLoss, "snapshot: wishes of a specification that is not there");
   if (reader.failed() || reader.bytes_left() > 0)
     return Fail(Code::kInvalidArgument, "snapshot: malformed (", bytes.size(), " bytes)");
   return image;
@@ -337,6 +348,14 @@ class SpecTable {
   std::map<const JobSpec*, std::uint32_t> numbers_;  // looked up only: its order (addresses) goes nowhere
 };
 
+std::vector<std::uint32_t> SignalledSteps(const Job& job) {
+  std::vector<std::uint32_t> numbers;
+  for (const Step& step : job.steps) {
+    if (step.signalled) numbers.push_back(step.number);
+  }
+  return numbers;
+}
+
 JobImage ImageOf(const Job& job, SpecTable& specs) {
   JobImage image{specs.NumberOf(job.spec), job, {}};
   for (const Step& step : job.steps) {
@@ -422,12 +441,31 @@ std::string EncodeState(const State& state) {
   }
   for (const auto& [leader, components] : state.hets) image.hets.push_back({leader, components});
   for (const auto& [job, lease_s] : state.leases) image.leases.push_back({job, lease_s});
+  image.wishes = LateWishesIn(image.specs);
+  for (const auto& [id, job] : state.jobs) {
+    if (job.signalled) image.signalled.push_back({id, SignalledSteps(job)});
+  }
   std::string bytes = Encode(image);
-  bool leases = !image.leases.empty(), hets = leases || !image.hets.empty();
+  const bool wishes = !image.wishes.empty(), leases = wishes || !image.leases.empty(),
+             hets = leases || !image.hets.empty();
   if (hets || !image.step_facts.empty()) bytes += Encode(image.step_facts);
   if (hets) bytes += Encode(image.hets);
   if (leases) bytes += Encode(image.leases);
+  if (wishes) bytes += Encode(image.wishes) + Encode(image.signalled);
   return bytes;
+}
+
+// Of a state whose jobs are there already.
+static Result<> TakeSignalled(State& state, const std::vector<SignalledImage>& all) {
+  for (const SignalledImage& from : all) {
+    auto job = state.jobs.find(from.job);
+    if (job == state.jobs.end())
+      return Fail(Code::kDataLoss, "snapshot: a signal to a job that is not there");
+    job->second.signalled = true;
+    for (Step& step : job->second.steps)
+      step.signalled = std::ranges::find(from.steps, step.number) != from.steps.end();
+  }
+  return {};
 }
 
 // Of a state whose jobs are there already.
@@ -473,6 +511,7 @@ Result<State> DecodeState(std::string_view bytes) {
   state.usage_clock = image.usage_clock;
   for (Reservation& from : image.reservations) state.reservations[from.name] = std::move(from);
   for (JobImage& from : image.jobs) TRY(AddJob(state, std::move(from), specs));
+  TRY(TakeSignalled(state, image.signalled));
   TRY(TakeFacts(state, std::move(image.step_facts)));
   for (const HetImage& from : image.hets) {
     bool whole = from.components > 0 && from.leader.value + from.components <= state.next_job.value &&

@@ -86,6 +86,12 @@ std::string JobName(const Job& job) {
   return job.array.value == 0 ? ToString(job.id) : Cat(job.array.value, '_', job.array_task);
 }
 
+std::optional<Time> Job::SignalAt(Time now) const {
+  bool runs = state == JobState::kStarting || state == JobState::kRunning;
+  if (!runs || signalled || spec->signal.number == 0 || time_limit_s == 0) return std::nullopt;
+  return LimitAt(now).PlusSeconds(-std::int64_t{spec->signal.seconds});
+}
+
 std::optional<Time> StartBy(const Job& job) {
   if (job.state != JobState::kPending || job.spec->deadline.us == 0) return std::nullopt;
   return job.spec->deadline.PlusSeconds(-std::int64_t{job.time_limit_s});

@@ -164,6 +164,7 @@ struct Step {
   std::vector<StepNode> nodes;     // in rank order
   StepState state = StepState::kStarting;
   bool kill_requested = false;  // KillStep goes to every node that has not reported its end
+  bool signalled = false;       // SignalStep likewise, to those on which it runs
   // Once kEnded, over all nodes: the first failure in time (a program's own before one that our kill caused),
   // or 0.
   std::int32_t exit_code = 0;
@@ -244,6 +245,7 @@ struct Job {
   Time begin;
   std::vector<JobDependency> dependencies;
   bool requeue_wanted = false;  // starts again once its nodes are clear
+  bool signalled = false;       // of the last attempt: its signal before the time limit was sent
   // Since version 3: what a second of it costs (usage.h), and until when that was charged.
   std::uint64_t billing = 0;
   Time charged_until;
@@ -264,6 +266,8 @@ struct Job {
     std::int64_t stood = suspended_us + (suspended() ? now.us - suspended_at.us : 0);
     return {started.PlusSeconds(time_limit_s).us + stood};
   }
+  // When its steps are to be sent its signal, likewise; nullopt: not (any more) in this attempt.
+  std::optional<Time> SignalAt(Time now) const;
   // The partition it is in; of one that waits all that it may be in.
   const std::string& PartitionName() const {
     return partition.empty() ? spec->resources.partition : partition;

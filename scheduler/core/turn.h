@@ -36,6 +36,8 @@ class Controller::Turn {
 
   void Record(EventBody body);
   std::vector<Effect> Finish();
+  // Completes what is to be a job of its own, or says why it is refused.
+  Result<> Admit(JobSpec& spec) const;
 
  private:
   void Say(const std::string& node, NodeMessage message);
@@ -78,6 +80,8 @@ class Controller::Turn {
   void Preempt(const Preemption& preemption);
   void EndPreempted();
   void EndOverdue();
+  void SendSignals();
+  void WatchSignals(const Event& event);
   void EndLate();
   void EndReservations();
   void WatchDeadlines(const Event& event);

@@ -18,21 +18,26 @@ std::uint32_t WindowOf(const JobSpec& spec, std::uint32_t window) {
 
 }  // namespace
 
+Result<> Controller::Turn::Admit(JobSpec& spec) const {
+  TRY(CheckSubmit(spec));
+  TRY(CheckDependencies(state(), spec));
+  TRY(CompleteSpec(c_.site(), state(), spec));
+  auto tasks = static_cast<std::uint32_t>(spec.array ? spec.array->indices.size() : 1);
+  if (spec.deadline.us != 0 &&
+      (spec.time_limit_s == 0 || spec.deadline < now_.PlusSeconds(spec.time_limit_s)))
+    return Fail(Code::kFailedPrecondition, "DeadLine: a job with a limit of ", spec.time_limit_s,
+                " s that is started now does not surely end by its deadline; ask for less time");
+  TRY(CheckJobLimits(c_.site(), state(), spec, spec.time_limit_s));
+  TRY(CheckSubmitLimits(c_.site(), state(), spec, tasks));
+  return c_.policy_->CheckFits(state(), spec);
+}
+
 void Controller::Turn::operator()(const SubmitJob& input) {
   if (!input.others.empty()) return SubmitComponents(input);
   JobSpec spec = input.spec;
-  Result<> allowed = CheckSubmit(spec);
-  if (allowed) allowed = CheckLease(input.lease_s);
-  if (allowed) allowed = CheckDependencies(state(), spec);
-  if (allowed) allowed = CompleteSpec(c_.site(), state(), spec);
   auto tasks = static_cast<std::uint32_t>(spec.array ? spec.array->indices.size() : 1);
-  if (allowed && spec.deadline.us != 0 &&
-      (spec.time_limit_s == 0 || spec.deadline < now_.PlusSeconds(spec.time_limit_s)))
-    allowed = Fail(Code::kFailedPrecondition, "DeadLine: a job with a limit of ", spec.time_limit_s,
-                   " s that is started now does not surely end by its deadline; ask for less time");
-  if (allowed) allowed = CheckJobLimits(c_.site(), state(), spec, spec.time_limit_s);
-  if (allowed) allowed = CheckSubmitLimits(c_.site(), state(), spec, tasks);
-  if (allowed) allowed = c_.policy_->CheckFits(state(), spec);
+  Result<> allowed = CheckLease(input.lease_s);
+  if (allowed) allowed = Admit(spec);
   if (!allowed) return Answer(input.client, Failure(allowed.error()));
   JobId id = state().next_job;
   std::uint32_t window = WindowOf(spec, c_.options_.array_window);

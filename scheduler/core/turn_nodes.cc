@@ -33,6 +33,7 @@ void Controller::Turn::operator()(const StepReport& input) {
       Advance(input.step.job);
     } else if (counts && part->state == StepState::kStarting) {
       Record(StepNodeStarted{input.step, input.node, input.at, input.timings});
+      if (step->signalled && !step->kill_requested) Say(input.node, MakeSignal(*job, *step));
     }
   }
   said_.emplace_back(Send{input.node, input.session, AckReport{input.seq}});

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "scheduler/core/constraint.h"
+#include "scheduler/core/node_choice.h"
 #include "scheduler/core/placement.h"
 
 namespace slipway::scheduler {
@@ -22,13 +23,14 @@ struct Room {
 
 Room RoomOf(const State& state, const Site& site, const Resources& r, const Constraint& constraint) {
   const std::vector<const Partition*> partitions = site.PartitionsOf(r.partition);
+  const ChosenNodes chosen = ExpandChoice(*r.choice).value_or(ChosenNodes());
   Room room;
   for (const auto& [name, node] : state.nodes) {
     const NodeTraits& traits = site.TraitsOf(name);
     bool in = std::ranges::any_of(
         partitions, [&, &node_name = name](const Partition* one) { return one->Has(node_name); });
     if (!partitions.empty() && !in) continue;
-    if (!constraint.every.Holds(traits.features)) continue;
+    if (!constraint.every.Holds(traits.features) || chosen.IsExcluded(name)) continue;
     ++room.nodes;
     room.cores = std::max<std::uint64_t>(room.cores, node.facts.cores);
     room.memory = std::max(room.memory, node.facts.memory_bytes);
@@ -48,9 +50,11 @@ Failure WhyNever(const State& state, const Site& site, const Resources& r) {
   if (state.nodes.empty()) return Never("no node has joined the cluster yet");
   Result<Constraint> constraint = ParseConstraint(r.constraint);
   if (!constraint) return Failure(constraint.error());
+  if (auto why = WhyNeverOn(state, site, r)) return Never(*why);
   Room room = RoomOf(state, site, r, *constraint);
   std::string where = r.partition.empty() ? std::string("the cluster") : Cat("partition ", r.partition);
   if (!r.constraint.empty()) where += Cat(" with ", r.constraint);
+  if (!r.choice->excluded.empty()) where += " without --exclude's";
   std::string largest = Cat("the largest node", r.partition.empty() && r.constraint.empty() ? "" : " of ",
                             r.partition.empty() && r.constraint.empty() ? "" : where, " has ");
   if (room.nodes == 0) return Never("no node of ", where, " has joined the cluster yet, or there is none");

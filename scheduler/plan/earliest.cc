@@ -13,7 +13,8 @@ Planned Cluster::Earliest(const Request& request, Instant length) {
   if (request.pattern == 0)
     return request.tasks > 0 ? EarliestSpread(request, length) : EarliestFixed(request, length);
   const Pattern& pattern = patterns_[request.pattern];
-  if (pattern.near.any() && request.tasks > 0) return EarliestSpread(request, length);
+  if ((pattern.near.any() || pattern.all_of != 0) && request.tasks > 0)
+    return EarliestSpread(request, length);
   if (pattern.near.any() || !pattern.counts.empty()) return EarliestCounted(request, length);
   Planned first;
   Request one = request;

@@ -141,6 +141,7 @@ std::optional<Placement> Cluster::PlaceNow(const Request& request, Instant lengt
       return PlaceNear(request, fit_, CollectFit(request, request.node, After(now_, length), SIZE_MAX),
                        prefer);
     }
+    if (request.tasks > 0) return SpreadTasks(request, now_, length, prefer);
     CollectFit(request, request.node, After(now_, length), SIZE_MAX);
     return PlaceCounted(request, InOrder(fit_, prefer));
   }
@@ -190,8 +191,12 @@ std::optional<Placement> Cluster::SpreadOver(const Request& request, const Count
                 request.nodes_max,
                 request.nodes_min > 1 && request.spreading != Spreading::kFill,
                 request.spreading == Spreading::kMany};
+  const std::uint32_t all_of = patterns_[request.pattern].all_of;
+  if (all_of != 0) spread.required = static_cast<std::uint32_t>(sets_[all_of].Count());
   auto over = [&](const NodeBits& nodes) -> std::optional<Placement> {
     std::vector<NodeNumber> order = InOrder(nodes, prefer);
+    if (all_of != 0)
+      std::ranges::stable_partition(order, [&](NodeNumber node) { return sets_[all_of].Has(node); });
     Counts in_order;
     for (NodeNumber node : order) in_order.push_back(capacity[node]);
     std::optional<Counts> counts = ChooseCounts(spread, in_order);
@@ -204,7 +209,11 @@ std::optional<Placement> Cluster::SpreadOver(const Request& request, const Count
     return chosen;
   };
   const Nearness& near = patterns_[request.pattern].near;
-  if (near.any() || (!topology_.flat() && !spread.widely)) {
+  if (all_of != 0) {
+    bool able = true;
+    sets_[all_of].Each([&](NodeNumber node) { return able = able && capacity[node] > 0; });
+    if (!able) return std::nullopt;
+  } else if (near.any() || (!topology_.flat() && !spread.widely)) {
     NodeBits close =
         ChooseNearRoom(topology_, capacity, near, {request.tasks, request.nodes_min, request.nodes_max});
     std::size_t count = close.Count();

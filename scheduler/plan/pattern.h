@@ -27,13 +27,16 @@ struct Alternative {
   auto operator<=>(const Alternative&) const = default;
 };
 
-// A request has one of the three.
+// A request has one of them.
 struct Pattern {
   std::vector<NodeCount> counts;    // at most kCountsMax
   std::vector<Alternative> one_of;  // the first that can be met now, or the one that can be met first
   Nearness near;                    // of the nodes to one another
+  // Of a request with tasks: each node of this set gets one at least (without tasks: say it as a count). 0:
+  // no such wish.
+  std::uint32_t all_of = 0;
   auto operator<=>(const Pattern&) const = default;
-  bool empty() const { return counts.empty() && one_of.empty() && !near.any(); }
+  bool empty() const { return counts.empty() && one_of.empty() && !near.any() && all_of == 0; }
 };
 
 // `least` nodes, as far as `most` where there are as many, the first in order that meet the counts; sets[i]

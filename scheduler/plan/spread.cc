@@ -9,9 +9,13 @@
 namespace slipway::plan {
 namespace {
 
-// The first nodes that can take `each` tasks, at least `least` and at most `most` of them.
+// The first nodes that can take `each` tasks, at least `least` and at most `most` of them; the first
+// `required` among them.
 std::optional<Counts> FirstWith(std::uint32_t each, std::uint32_t least, std::uint32_t most,
-                                const Counts& capacity) {
+                                const Counts& capacity, std::uint32_t required) {
+  for (std::uint32_t i = 0; i < required; ++i) {
+    if (capacity[i] < each) return std::nullopt;
+  }
   Counts counts(capacity.size(), 0);
   std::uint32_t found = 0;
   for (std::size_t i = 0; i < capacity.size() && found < most; ++i) {
@@ -55,15 +59,17 @@ std::optional<Counts> EmptiestFirst(const Spread& want, std::uint32_t most, cons
   std::vector<std::size_t> order(capacity.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::erase_if(order, [&](std::size_t i) { return capacity[i] == 0; });
-  std::ranges::stable_sort(order, std::greater<>(), [&](std::size_t i) { return capacity[i]; });
+  std::ranges::stable_sort(order, std::greater<>(),
+                           [&](std::size_t i) { return std::pair(i < want.required, capacity[i]); });
   std::uint64_t room = 0;
   std::uint32_t used = 0;
   Counts limit(capacity.size(), 0);
-  while (used < order.size() && used < most && (want.widely || used < want.nodes_min || room < want.tasks)) {
+  const std::uint32_t least = std::max(want.nodes_min, want.required);
+  while (used < order.size() && used < most && (want.widely || used < least || room < want.tasks)) {
     limit[order[used]] = capacity[order[used]];
     room += capacity[order[used++]];
   }
-  if (used < want.nodes_min || room < want.tasks) return std::nullopt;
+  if (used < least || room < want.tasks) return std::nullopt;
   Counts counts(capacity.size(), 0);
   if (want.evenly || want.widely) {
     SpreadEvenly(want.tasks, limit, counts);
@@ -76,15 +82,19 @@ std::optional<Counts> EmptiestFirst(const Spread& want, std::uint32_t most, cons
 }  // namespace
 
 std::optional<Counts> ChooseCounts(const Spread& want, const Counts& capacity) {
-  std::uint32_t least = std::max(want.nodes_min, 1U), most = std::max(least, want.nodes_max);
-  if (want.tasks == 0) return FirstWith(std::max(want.each, 1U), least, most, capacity);
+  std::uint32_t least = std::max({want.nodes_min, want.required, 1U}), most = std::max(least, want.nodes_max);
+  if (want.tasks == 0) return FirstWith(std::max(want.each, 1U), least, most, capacity, 0);
+  if (want.required > capacity.size()) return std::nullopt;
+  for (std::uint32_t i = 0; i < want.required; ++i) {
+    if (capacity[i] == 0) return std::nullopt;
+  }
   if (want.tasks < least) return std::nullopt;
   most = std::min(most, want.tasks);  // one task at least on each
   if (least == most && want.evenly && want.tasks % least == 0) {
-    if (auto even = FirstWith(want.tasks / least, least, most, capacity)) return even;
+    if (auto even = FirstWith(want.tasks / least, least, most, capacity, want.required)) return even;
   }
   if (least == 1 && !want.widely) {
-    if (auto one = FirstWith(want.tasks, 1, 1, capacity)) return one;
+    if (auto one = FirstWith(want.tasks, 1, 1, capacity, want.required)) return one;
   }
   return EmptiestFirst(want, most, capacity);
 }

@@ -15,8 +15,9 @@ struct Spread {
   std::uint32_t tasks = 0;  // 0: `each` on every node
   std::uint32_t each = 1;   // with tasks 0
   std::uint32_t nodes_min = 1, nodes_max = 1;
-  bool evenly = false;  // over the nodes chosen; else they are filled in order
-  bool widely = false;  // over as many nodes as can take a task, up to nodes_max
+  bool evenly = false;         // over the nodes chosen; else they are filled in order
+  bool widely = false;         // over as many nodes as can take a task, up to nodes_max
+  std::uint32_t required = 0;  // with tasks: the first so many nodes are all used
 };
 
 // Without tasks: the first nodes that can take `each`, up to nodes_max. With tasks: the first nodes that can

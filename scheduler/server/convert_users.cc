@@ -17,6 +17,7 @@ constexpr std::size_t kSpecBytesMax = 4 << 20;  // script, environment and all
 constexpr std::size_t kNameBytesMax = 256, kPathBytesMax = 4096, kCommentBytesMax = 1024,
                       kRequestIdBytesMax = 64;
 constexpr std::size_t kBindsMax = 256;
+constexpr std::size_t kHostlistBytesMax = 64 << 10;
 constexpr int kKindsMax = 64;
 constexpr std::int64_t kTimeMsMax = 253'402'300'799'000;
 
@@ -55,6 +56,7 @@ Resources ResourcesOf(const v1::Resources& in) {
   out.gpus_per_node = in.gpus_per_node();
   out.gpus_per_task = in.gpus_per_task();
   out.gpu_type = in.gpu_type();
+  out.choice.Set({in.nodelist(), in.excluded_nodes()});
   for (const v1::Amount& gres : in.gres()) out.gres.push_back({gres.name(), gres.count()});
   for (const v1::Amount& licence : in.licences()) out.licences.push_back({licence.name(), licence.count()});
   return out;
@@ -68,6 +70,8 @@ Result<> CheckWords(const v1::JobSpec& in) {
   TRY(CheckLine("the reservation", asked.reservation(), kNameBytesMax));
   TRY(CheckLine("the type of GPU", asked.gpu_type(), kNameBytesMax));
   TRY(CheckLine("the account", in.account(), kNameBytesMax));
+  TRY(CheckLine("--nodelist", asked.nodelist(), kHostlistBytesMax));
+  TRY(CheckLine("--exclude", asked.excluded_nodes(), kHostlistBytesMax));
   TRY(CheckLine("the QOS", in.qos(), kNameBytesMax));
   if (asked.gres_size() > kKindsMax || asked.licences_size() > kKindsMax)
     return Fail(Code::kInvalidArgument, "more than ", kKindsMax, " kinds of resources or licences");
@@ -139,6 +143,20 @@ Result<Command> CommandOf(const v1::Program& in, std::uint64_t tasks) {
 
 }  // namespace
 
+namespace {
+
+Result<LimitSignal> SignalOf(const v1::LimitSignal& in) {
+  if (in.signal() == 0) return LimitSignal{};
+  if (in.signal() < 0 || in.signal() > 64)
+    return Fail(Code::kInvalidArgument, "--signal: there is no signal ", in.signal());
+  if (in.seconds() > UINT16_MAX)
+    return Fail(Code::kInvalidArgument, "--signal: at most ", UINT16_MAX, " seconds before the time limit");
+  return LimitSignal{static_cast<std::uint8_t>(in.signal()), in.batch_only(),
+                     static_cast<std::uint16_t>(in.seconds())};
+}
+
+}  // namespace
+
 Result<JobSpec> JobSpecOf(const v1::JobSpec& in) {
   JobSpec out;
   TRY(CheckLine("the job's name", in.name(), kNameBytesMax));
@@ -183,6 +201,7 @@ Result<JobSpec> JobSpecOf(const v1::JobSpec& in) {
   TRY(ReadDependencies(in.dependency(), out));
   out.hold = in.hold();
   out.requeue = in.requeue();
+  out.signal = TRY(SignalOf(in.signal()));
   out.comment = in.comment();
   return out;
 }
@@ -190,6 +209,8 @@ Result<JobSpec> JobSpecOf(const v1::JobSpec& in) {
 Result<CreateStep> CreateStepOf(const v1::CreateStepRequest& in) {
   CreateStep out;
   out.job = {in.job_id()};
+  TRY(CheckLine("--nodelist", in.resources().nodelist(), kHostlistBytesMax));
+  TRY(CheckLine("--exclude", in.resources().excluded_nodes(), kHostlistBytesMax));
   out.resources = ResourcesOf(in.resources());
   TRY(CheckLine("the image's name", in.image(), kPathBytesMax));
   TRY(CheckLine("request_id", in.request_id(), kRequestIdBytesMax));

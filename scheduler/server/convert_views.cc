@@ -134,6 +134,8 @@ void ToProto(const Resources& in, std::uint32_t time_limit_s, v1::Resources* out
   out->set_reservation(in.reservation);
   out->set_switches(in.switches);
   out->set_contiguous(in.contiguous);
+  out->set_nodelist(in.choice->nodes);
+  out->set_excluded_nodes(in.choice->excluded);
   out->set_layout(static_cast<v1::Layout>(in.layout));
   out->set_fewest_nodes(in.fewest_nodes);
   out->set_gpus_per_node(in.gpus_per_node);

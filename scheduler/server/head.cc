@@ -138,6 +138,10 @@ void Head::AskOnce(RequestKey key, AnswerCallback done, std::function<void(Answe
   });
 }
 
+Result<std::optional<PlannedStart>> Head::WhenWould(JobSpec spec) {
+  return controller_->WhenWould(std::move(spec), Now());
+}
+
 void Head::Submit(JobSpec spec, std::vector<JobSpec> others, std::uint32_t lease_s, AnswerCallback done) {
   RequestKey key{spec.user.uid, 0, spec.command.request_id};
   AskOnce(key, std::move(done), [this, &spec, &others, lease_s](AnswerCallback answer) {

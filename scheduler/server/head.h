@@ -55,6 +55,8 @@ class Head final : public EffectSink {
   using AnswerCallback = std::function<void(Result<Answer>)>;
   // `others`: of a heterogeneous job the components behind the first.
   void Submit(JobSpec spec, std::vector<JobSpec> others, std::uint32_t lease_s, AnswerCallback done);
+  // Controller::WhenWould, now.
+  Result<std::optional<PlannedStart>> WhenWould(JobSpec spec);
   void Create(CreateStep request, AnswerCallback done);
   void Cancel(JobId job, Requester by, AnswerCallback done);
   void Change(JobId job, Requester by, JobUpdate update, AnswerCallback done);

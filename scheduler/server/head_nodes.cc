@@ -264,6 +264,11 @@ void Head::SendToNode(Session& session, const NodeMessage& message) {
     out.mutable_suspend()->set_suspended(suspend->suspended);
   } else if (auto* warn = std::get_if<WarnStep>(&message)) {
     ToProto(warn->step, out.mutable_warn());
+  } else if (auto* signal = std::get_if<SignalStep>(&message)) {
+    ToProto(signal->step, out.mutable_signal()->mutable_step());
+    out.mutable_signal()->set_signal(signal->signal);
+    out.mutable_signal()->set_before_limit(true);
+    out.mutable_signal()->set_rank_alone(signal->rank_alone);
   } else if (auto* prefetch = std::get_if<Prefetch>(&message)) {
     out.mutable_prefetch()->set_digest(prefetch->digest);
   } else if (auto* ack = std::get_if<AckReport>(&message)) {

@@ -227,7 +227,7 @@ class JobService final : public v1::Jobs::CallbackService {
     auto by = Authenticate(*call, *request);
     if (!by) return Refuse(reactor, by.error());
     if (!context_.hooks.any()) {
-      Enter(reactor, reply, Prepare(*by, *request), request->spec().lease_s());
+      Enter(reactor, reply, Prepare(*by, *request), *request);
       return reactor;
     }
     auto user = LookUpUser(by->uid);
@@ -246,15 +246,35 @@ class JobService final : public v1::Jobs::CallbackService {
       changed.set_request_id(request->request_id());
       for (std::size_t i = 0; i < specs->size(); ++i)
         *(i == 0 ? changed.mutable_spec() : changed.add_components()) = std::move((*specs)[i]);
-      Enter(reactor, reply, Prepare(by, changed), changed.spec().lease_s());
+      changed.set_test_only(request->test_only());
+      Enter(reactor, reply, Prepare(by, changed), changed);
     });
     return reactor;
   }
 
+  // When and where it would start.
+  void Ask(grpc::ServerUnaryReactor* reactor, v1::SubmitReply* reply, std::vector<JobSpec> specs) {
+    if (specs.size() > 1)
+      return reactor->Finish(ToStatus(Error{
+          Code::kInvalidArgument, 0, "--test-only: not of a heterogeneous job; ask for each component"}));
+    context_.loop.Post([this, reactor, reply, spec = std::move(specs.front())] {
+      Result<std::optional<PlannedStart>> start = context_.head.WhenWould(spec);
+      if (!start) return reactor->Finish(ToStatus(start.error()));
+      reply->set_image_digest(spec.command.image.digest);
+      if (*start) {
+        reply->set_planned_start_ms((*start)->at.us / 1000);
+        for (const PlannedNode& node : (*start)->nodes) reply->add_planned_nodes(node.node);
+      }
+      reactor->Finish(grpc::Status::OK);
+    });
+  }
+
   // The job, or a heterogeneous one's components.
   void Enter(grpc::ServerUnaryReactor* reactor, v1::SubmitReply* reply, Result<std::vector<JobSpec>> specs,
-             std::uint32_t lease_s) {
+             const v1::SubmitRequest& request) {
     if (!specs) return reactor->Finish(ToStatus(specs.error()));
+    if (request.test_only()) return Ask(reactor, reply, std::move(*specs));
+    const std::uint32_t lease_s = request.spec().lease_s();
     context_.loop.Post(
         [this, reactor, reply, lease_s, specs = std::make_shared<std::vector<JobSpec>>(std::move(*specs))] {
           JobSpec spec = std::move(specs->front());

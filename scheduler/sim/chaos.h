@@ -22,7 +22,7 @@ struct ChaosOptions {
 struct ChaosResult {
   std::optional<std::string> failure;
   std::deque<std::string> last;  // the last 50 things that happened
-  std::uint64_t inputs = 0, jobs = 0, kills = 0, reboots = 0, started = 0, promises = 0;
+  std::uint64_t inputs = 0, jobs = 0, kills = 0, reboots = 0, started = 0, promises = 0, signals = 0;
 };
 
 ChaosResult RunChaos(const ChaosOptions& options);

@@ -47,8 +47,33 @@ void World::OnStepResumes(ModelNode& node, const StepId& id) {
   }
 }
 
+void World::OnStepSignalled(ModelNode& node, const SignalStep& signal) {
+  ++result_.signals;
+  if (!node.steps().at(signal.step).runs)
+    Broken(Cat("step ", ToString(signal.step), " was signalled on ", node.name(), " before it ran there"));
+  const Job* job = controller_ ? controller_->controller().state().FindJob(signal.step.job) : nullptr;
+  if (job == nullptr || job->attempt != signal.step.attempt) return;
+  const LimitSignal& asked = job->spec->signal;
+  if (asked.number != signal.signal || asked.batch_only != (signal.step.step == kBatchStep))
+    Broken(Cat("step ", ToString(signal.step), " got signal ", signal.signal,
+               ", which its job did not ask for"));
+}
+
+// Whose time is nearly over was told, or will be at this very moment.
+void World::CheckSignals() {
+  if (!controller_ || loop_.Now() < clock_settles_) return;
+  const State& state = controller_->controller().state();
+  for (JobId id : state.active) {
+    const Job& job = *state.FindJob(id);
+    std::optional<Time> at = job.suspended() ? std::nullopt : job.SignalAt(state.now);
+    if (at && at->PlusSeconds(2) < state.now)
+      Broken(Cat("the signal of job ", id.value, " was due ", (state.now.us - at->us) / 1000, " ms ago"));
+  }
+}
+
 void World::CheckState() {
   if (!controller_) return;
+  CheckSignals();
   if (std::optional<std::string> wrong = FindWrong(controller_->controller().state(), *site_)) Broken(*wrong);
   if (std::optional<std::string> wrong = FindExceeded(*site_, controller_->controller().state()))
     Broken(*wrong);

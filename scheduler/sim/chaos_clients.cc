@@ -6,6 +6,17 @@
 
 namespace slipway::scheduler {
 
+// Also of nodes that there are not, and of the same in both.
+NodeChoice World::RandomChoice() {
+  NodeChoice choice;
+  const std::vector<std::string> names = NodeNames();
+  for (std::uint32_t i = rng_.Between(1, 2); i > 0; --i) {
+    std::string& list = rng_.Chance(600) ? choice.nodes : choice.excluded;
+    list += Cat(list.empty() ? "" : ",", rng_.Chance(20) ? "nowhere" : names[rng_.Below(names.size())]);
+  }
+  return choice;
+}
+
 JobSpec World::RandomJob() {
   JobSpec spec;
   spec.name = "chaos";
@@ -24,6 +35,9 @@ JobSpec World::RandomJob() {
   spec.command.kill_on_bad_exit = rng_.Chance(800);
   if (rng_.Chance(300)) spec.command.image.digest = "sha256:aa";
   if (rng_.Chance(700)) spec.time_limit_s = rng_.Between(1, 90);
+  if (spec.time_limit_s > 0 && rng_.Chance(400))
+    spec.signal = {10, !spec.interactive && rng_.Chance(500), static_cast<std::uint16_t>(rng_.Below(40))};
+  if (rng_.Chance(150)) spec.resources.choice.Set(RandomChoice());
   if (spec.time_limit_s > 1 && rng_.Chance(200)) spec.time_min_s = rng_.Between(1, spec.time_limit_s);
   if (rng_.Chance(100) && controller_)
     spec.begin = controller_->controller().state().now.PlusSeconds(static_cast<std::int64_t>(rng_.Below(60)));

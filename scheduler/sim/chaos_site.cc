@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <map>
 
+#include "scheduler/core/node_choice.h"
+
 namespace slipway::scheduler {
 namespace {
 
@@ -172,6 +174,25 @@ std::optional<std::string> FindIntruder(const Site& site, const State& state, co
   return std::nullopt;
 }
 
+namespace {
+
+// Whether the job holds a node that it was not to have, or lacks one that it was to.
+std::optional<std::string> FindWrongChoice(const Job& job) {
+  const ChosenNodes chosen = ExpandChoice(*job.spec->resources.choice).value_or(ChosenNodes());
+  for (const NodeAllocation& held : job.nodes) {
+    if (chosen.IsExcluded(held.node))
+      return Cat("job ", job.id.value, " holds ", held.node, ", which it excludes");
+  }
+  for (const std::string& name : chosen.nodes) {
+    const NodeAllocation* held = job.FindNode(name);
+    if (held == nullptr || held->tasks == 0)
+      return Cat("job ", job.id.value, " has nothing on ", name, ", which it lists");
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 std::optional<std::string> FindExceeded(const Site& site, const State& state) {
   std::map<std::string, std::int64_t> licences, qos_jobs;
   std::map<std::pair<std::string, std::uint32_t>, std::int64_t> user_jobs;
@@ -179,6 +200,7 @@ std::optional<std::string> FindExceeded(const Site& site, const State& state) {
     const Job& job = state.jobs.at(id);
     const JobSpec& spec = *job.spec;
     if (job.nodes.empty()) return Cat("job ", id.value, " runs nowhere");
+    if (auto wrong = FindWrongChoice(job)) return wrong;
     for (const Partition* partition : site.PartitionsOf(job.PartitionName())) {
       for (const NodeAllocation& held : job.nodes) {
         if (!partition->Has(held.node))

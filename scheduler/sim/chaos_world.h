@@ -32,6 +32,7 @@ class World final : public NodeSurroundings, public ControllerSurroundings {
   void Beat(ModelNode& node, std::uint64_t session) override;
   void OnStepStarts(ModelNode& node, const LaunchStep& launch) override;
   void OnStepResumes(ModelNode& node, const StepId& step) override;
+  void OnStepSignalled(ModelNode& node, const SignalStep& signal) override;
   bool HasLent(const StepId& step) const;
   bool calm() const override { return calm_; }
   // ControllerSurroundings
@@ -47,6 +48,7 @@ class World final : public NodeSurroundings, public ControllerSurroundings {
   void CheckStarts();
   void CheckReplay();
   void CheckPromises();
+  void CheckSignals();
   void CheckDrained();
 
   void StartController();
@@ -68,6 +70,7 @@ class World final : public NodeSurroundings, public ControllerSurroundings {
   void Deliver(Loop::Task task);
   ModelNode& AnyNode() { return *nodes_[rng_.Below(nodes_.size())]; }
   JobSpec RandomJob();
+  NodeChoice RandomChoice();
   void SubmitRandom();  // now and then a heterogeneous one
   std::vector<std::string> NodeNames() const;
   bool Drained() const;

@@ -96,11 +96,12 @@ int Chaos(const ChaosArguments& arguments) {
     sum.reboots += result.reboots;
     sum.started += result.started;
     sum.promises += result.promises;
+    sum.signals += result.signals;
   }
   std::printf("%s\n", Cat(arguments.seeds, " lives, ", sum.jobs, " jobs accepted and ended once, ",
-                          sum.started, " steps started, ", sum.promises, " starts promised, ", sum.kills,
-                          " kills of the controller, ", sum.reboots, " reboots, ", sum.inputs,
-                          " inputs: nothing broken")
+                          sum.started, " steps started, ", sum.promises, " starts promised, ", sum.signals,
+                          " signals before the limit, ", sum.kills, " kills of the controller, ", sum.reboots,
+                          " reboots, ", sum.inputs, " inputs: nothing broken")
                           .c_str());
   return 0;
 }

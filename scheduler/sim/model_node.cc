@@ -2,6 +2,7 @@
 #include "scheduler/sim/model_node.h"
 
 #include <chrono>
+#include <utility>
 
 namespace slipway::scheduler {
 
@@ -126,6 +127,14 @@ void ModelNode::OnMessage(std::uint64_t session, const NodeMessage& message) {
     if (!suspend->suspended) world_.OnStepResumes(*this, suspend->step);
     return;
   }
+  if (const auto* signal = std::get_if<SignalStep>(&message)) {
+    auto step = steps_.find(signal->step);
+    if (step == steps_.end() || step->second.ended || std::exchange(step->second.signalled, true)) return;
+    world_.OnStepSignalled(*this, *signal);
+    // Some programs write down how far they are, and end.
+    if (rng_.Chance(300)) Later(1000, [this, id = signal->step] { End(id, 0, EndReason::kExited); });
+    return;
+  }
   if (const auto* warn = std::get_if<WarnStep>(&message)) {  // some programs end when they are warned
     if (rng_.Chance(500)) Later(1000, [this, id = warn->step] { End(id, 143, EndReason::kExited); });
     return;
@@ -152,6 +161,7 @@ void ModelNode::Launch(const LaunchStep& launch) {
   Later(500, [this, id = launch.step] {
     auto step = steps_.find(id);
     if (step == steps_.end() || step->second.ended) return;
+    step->second.runs = true;
     Report(id, ReportKind::kStarted, 0, EndReason::kNone);
     Work(id, rng_.Chance(300) ? 60'000 : 5'000);
   });

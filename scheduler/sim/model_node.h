@@ -27,6 +27,7 @@ class NodeSurroundings {
   virtual void Beat(ModelNode& node, std::uint64_t session) = 0;  // answered by OnBeatHeard, or not
   virtual void OnStepStarts(ModelNode& node, const LaunchStep& launch) = 0;
   virtual void OnStepResumes(ModelNode& node, const StepId& step) = 0;
+  virtual void OnStepSignalled(ModelNode& node, const SignalStep& signal) = 0;
   virtual bool calm() const = 0;  // no failures any more, short delays
 };
 
@@ -52,6 +53,8 @@ class ModelNode {
     CoreSet gpus;
     bool suspended = false;
     std::uint32_t lease_s = 0;  // of the broker's: an agent that is away changes nothing
+    bool runs = false;          // its start was reported
+    bool signalled = false;     // before its time limit
   };
   const std::map<StepId, ModelStep>& steps() const { return steps_; }
   std::size_t unacknowledged() const { return reports_.size(); }

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/remote/slurm_words.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "base/text/text.h"
+
+namespace slipway::cli {
+namespace {
+
+constexpr auto kFlag = Option::kFlag, kCount = Option::kCount, kString = Option::kString,
+               kMaybe = Option::kMaybe;
+constexpr auto kNothing = Option::kNothing, kRefuse = Option::kRefuse;
+constexpr const char *kNodesAre = "choose nodes by --constraint or --nodelist",
+                     *kSitePrograms =
+                         "prologs and epilogs are the site's (docs/node-life.md); do it in the script",
+                     *kInImage = "the program is in the image: nothing has to be copied",
+                     *kClocks = "processors and GPUs run as the site has set them";
+
+constexpr ForeignOption kOfBoth[] = {
+    {"oversubscribe", 's', kMaybe, nullptr, kNothing, "nodes are shared unless --exclusive"},
+    {"share", 0, kFlag, nullptr, kNothing, "nodes are shared anyway"},
+    {"verbose", 'v', kCount, nullptr, kNothing, "there is no more to be said"},
+    {"no-kill", 'k', kMaybe, nullptr, kNothing, "a lost node ends the step"},
+    {"wait-all-nodes", 0, kString, nullptr, kNothing, "each node is ready when it is given"},
+    {"profile", 0, kString, nullptr, kNothing, "what steps used is kept anyway"},
+    {"acctg-freq", 0, kString, nullptr, kNothing, "what steps used is taken from their cgroups"},
+    {"wckey", 0, kString, nullptr, kNothing, "jobs are charged to accounts"},
+    {"delay-boot", 0, kString, nullptr, kNothing, "nodes are not booted for jobs"},
+    {"extra", 0, kString, nullptr, kNothing, "there is nothing that would read it"},
+    {"container", 0, kString, nullptr, kRefuse, "use --image"},
+    {"container-id", 0, kString, nullptr, kRefuse, "use --image"},
+    {"clusters", 'M', kString, nullptr, kRefuse, "--context says which cluster is meant"},
+    {"cluster-constraint", 0, kString, nullptr, kRefuse, "--context says which cluster is meant"},
+    {"overcommit", 'O', kFlag, nullptr, kRefuse, "each rank has cores of its own; ask for fewer ranks"},
+    {"core-spec", 'S', kString, nullptr, kRefuse, "what nodes keep for themselves is the site's to set"},
+    {"thread-spec", 0, kString, nullptr, kRefuse, "what nodes keep for themselves is the site's to set"},
+    {"extra-node-info", 'B', kString, nullptr, kRefuse, kNodesAre},
+    {"sockets-per-node", 0, kString, nullptr, kRefuse, kNodesAre},
+    {"cores-per-socket", 0, kString, nullptr, kRefuse, kNodesAre},
+    {"gpus-per-socket", 0, kString, nullptr, kRefuse, "use --gpus-per-node"},
+    {"ntasks-per-socket", 0, kString, nullptr, kRefuse,
+     "use --ntasks-per-node, with --distribution=block:cyclic to deal ranks out over the sockets"},
+    {"gres-flags", 0, kString, nullptr, kRefuse, "GPUs are given by number"},
+    {"tres-bind", 0, kString, nullptr, kRefuse, "--gpus-per-task gives each rank GPUs of its own"},
+    {"tres-per-task", 0, kString, nullptr, kRefuse, "use --cpus-per-task and --gpus-per-task"},
+    {"cpu-freq", 0, kString, nullptr, kRefuse, kClocks},
+    {"gpu-freq", 0, kString, nullptr, kRefuse, kClocks},
+    {"power", 0, kString, nullptr, kRefuse, kClocks},
+    {"prefer", 0, kString, nullptr, kRefuse, "use --constraint"},
+    {"bb", 0, kString, nullptr, kRefuse, "there are no burst buffers; stage in the script"},
+    {"bbf", 0, kString, nullptr, kRefuse, "there are no burst buffers; stage in the script"},
+    {"export-file", 0, kString, nullptr, kRefuse, "use --export=NAME=VALUE,…"},
+    {"mcs-label", 0, kString, nullptr, kRefuse, "--exclusive keeps others off the nodes"},
+    {"network", 0, kString, nullptr, kRefuse, "--switches and --contiguous say how near nodes are to be"},
+    {"reboot", 0, kFlag, nullptr, kRefuse, "an administrator reboots nodes"},
+    {"uid", 0, kString, nullptr, kRefuse, "submit as that user"},
+    {"gid", 0, kString, nullptr, kRefuse, "submit with that group (newgrp)"},
+};
+
+constexpr ForeignOption kOfSbatch[] = {
+    {"get-user-env", 0, kMaybe, nullptr, kNothing, "the environment is that of the submission"},
+    {"ignore-pbs", 0, kFlag, nullptr, kNothing, "#PBS lines are never read"},
+    {"batch", 0, kString, nullptr, kRefuse,
+     "the script runs on the job's first node; --constraint is for all"},
+    {"kill-on-invalid-dep", 0, kString, nullptr, kRefuse,
+     "a job whose dependency cannot be met any more waits; cancel it"},
+};
+
+constexpr ForeignOption kOfSrun[] = {
+    {"unbuffered", 'u', kFlag, nullptr, kNothing, "output travels as it is written"},
+    {"overlap", 0, kFlag, nullptr, kNothing, "steps of a job share what it has"},
+    {"exact", 0, kFlag, nullptr, kNothing, "a step is bound to as much as it asks for"},
+    {"whole", 0, kFlag, nullptr, kNothing, "steps of a job share what it has"},
+    {"disable-status", 'X', kFlag, nullptr, kNothing, "Ctrl-C is passed on at once"},
+    {"preserve-env", 'E', kFlag, nullptr, kNothing, "the environment of a step is the caller's"},
+    {"threads", 'T', kString, nullptr, kNothing, "one process starts all ranks of a node"},
+    {"slurmd-debug", 0, kString, nullptr, kNothing, "agents log as the site has set them"},
+    {"msg-timeout", 0, kString, nullptr, kNothing, "the cluster waits as the site has set it"},
+    {"treewidth", 0, kString, nullptr, kNothing, "nodes talk to one another directly"},
+    {"resv-ports", 0, kMaybe, nullptr, kNothing, "ranks find one another through PMIx"},
+    {"bcast", 0, kMaybe, nullptr, kRefuse, kInImage},
+    {"bcast-exclude", 0, kMaybe, nullptr, kRefuse, kInImage},
+    {"send-libs", 0, kMaybe, nullptr, kRefuse, kInImage},
+    {"compress", 0, kMaybe, nullptr, kRefuse, kInImage},
+    {"accel-bind", 0, kString, nullptr, kRefuse, "--gpus-per-task gives each rank GPUs of its own"},
+    {"multi-prog", 0, kFlag, nullptr, kRefuse,
+     "let the program look at SLURM_PROCID, or submit components (A : B)"},
+    {"relative", 'r', kString, nullptr, kRefuse, "use --nodelist"},
+    {"no-allocate", 'Z', kFlag, nullptr, kRefuse, "slipway exec runs containers without a job"},
+    {"prolog", 0, kString, nullptr, kRefuse, kSitePrograms},
+    {"epilog", 0, kString, nullptr, kRefuse, kSitePrograms},
+    {"task-prolog", 0, kString, nullptr, kRefuse, kSitePrograms},
+    {"task-epilog", 0, kString, nullptr, kRefuse, kSitePrograms},
+};
+
+struct Variable {
+  const char *option, *sbatch, *srun;  // behind SBATCH_ and SLURM_; null: none
+};
+constexpr Variable kVariables[] = {
+    {"account", "ACCOUNT", "ACCOUNT"},
+    {"array", "ARRAY_INX", nullptr},
+    {"chdir", nullptr, "WORKING_DIR"},
+    {"comment", "COMMENT", "COMMENT"},
+    {"constraint", "CONSTRAINT", "CONSTRAINT"},
+    {"cpu-bind", nullptr, "CPU_BIND"},
+    {"cpus-per-gpu", "CPUS_PER_GPU", "CPUS_PER_GPU"},
+    {"dependency", nullptr, "DEPENDENCY"},
+    {"distribution", "DISTRIBUTION", "DISTRIBUTION"},
+    {"error", "ERROR", "STDERRMODE"},
+    {"exclusive", "EXCLUSIVE", "EXCLUSIVE"},
+    {"export", "EXPORT", "EXPORT_ENV"},
+    {"gpus", "GPUS", "GPUS"},
+    {"gpus-per-node", "GPUS_PER_NODE", "GPUS_PER_NODE"},
+    {"gpus-per-task", "GPUS_PER_TASK", "GPUS_PER_TASK"},
+    {"gres", "GRES", "GRES"},
+    {"hint", "HINT", "HINT"},
+    {"immediate", nullptr, "IMMEDIATE"},
+    {"input", "INPUT", "STDINMODE"},
+    {"job-name", "JOB_NAME", nullptr},  // SLURM_JOB_NAME is the job's own inside of it
+    {"label", nullptr, "LABELIO"},
+    {"mem", "MEM_PER_NODE", "MEM_PER_NODE"},
+    {"mem-bind", "MEM_BIND", "MEM_BIND"},
+    {"mem-per-cpu", "MEM_PER_CPU", "MEM_PER_CPU"},
+    {"mem-per-gpu", "MEM_PER_GPU", "MEM_PER_GPU"},
+    {"mpi", nullptr, "MPI_TYPE"},
+    {"no-requeue", "NO_REQUEUE", nullptr},
+    {"nodes", nullptr, "NNODES"},
+    {"ntasks", nullptr, "NTASKS"},
+    {"ntasks-per-node", nullptr, "NTASKS_PER_NODE"},
+    {"open-mode", "OPEN_MODE", nullptr},
+    {"output", "OUTPUT", "STDOUTMODE"},
+    {"partition", "PARTITION", "PARTITION"},
+    {"qos", "QOS", "QOS"},
+    {"requeue", "REQUEUE", nullptr},
+    {"reservation", "RESERVATION", "RESERVATION"},
+    {"signal", "SIGNAL", "SIGNAL"},
+    {"spread-job", "SPREAD_JOB", "SPREAD_JOB"},
+    {"switches", "REQ_SWITCH", "REQ_SWITCH"},
+    {"threads-per-core", "THREADS_PER_CORE", "THREADS_PER_CORE"},
+    {"time", "TIMELIMIT", "TIMELIMIT"},
+    {"use-min-nodes", "USE_MIN_NODES", "USE_MIN_NODES"},
+    {"wait", "WAIT", nullptr},
+};
+
+std::string_view ValueIn(const std::vector<std::string>& environment, std::string_view name) {
+  for (std::string_view entry : environment) {
+    if (entry.starts_with(name) && entry.size() > name.size() && entry[name.size()] == '=')
+      return entry.substr(name.size() + 1);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<Option> SlurmWords(SlurmCommand command) {
+  std::vector<Option> options = HiddenOptions(kOfBoth);
+  std::vector<Option> own =
+      command == SlurmCommand::kSbatch ? HiddenOptions(kOfSbatch) : HiddenOptions(kOfSrun);
+  options.insert(options.end(), own.begin(), own.end());
+  return options;
+}
+
+void NameSlurmVariables(SlurmCommand command, Command& declared) {
+  for (const Variable& variable : kVariables) {
+    const char* name = command == SlurmCommand::kSbatch ? variable.sbatch : variable.srun;
+    auto option = std::ranges::find(declared.options, std::string_view(variable.option), &Option::name);
+    if (name != nullptr && option != declared.options.end()) option->variables.emplace_back(name);
+  }
+}
+
+Result<Parsed> FromSlurmEnvironment(SlurmCommand command, const Command& declared,
+                                    const std::vector<std::string>& environment) {
+  Command named = declared;
+  NameSlurmVariables(command, named);
+  named.positionals = {{.name = "ANY", .arity = Positional::kMany}};
+  Parsed said = TRY(ParseOptions(named, {}));
+  const bool sbatch = command == SlurmCommand::kSbatch;
+  if (ValueIn(environment, "SLIPWAY_CALLED_AS") != (sbatch ? "sbatch" : "srun")) return said;
+  std::vector<std::string> counts = environment;
+  // What the allocation has set there says how large it is, not what its steps are to be.
+  std::erase_if(counts, [&](const std::string& entry) {
+    return entry.starts_with("SLURM_NTASKS=") && entry.substr(13) == ValueIn(environment, "SLIPWAY_NTASKS");
+  });
+  TRY(TakeFromEnvironment(named, {sbatch ? "SBATCH_" : "SLURM_"}, counts, said));
+  std::string_view cores = ValueIn(environment, "SRUN_CPUS_PER_TASK");
+  if (!sbatch && !cores.empty())
+    TRY(TakeFromEnvironment(
+        {.name = declared.name,
+         .options = {{.name = "cpus-per-task", .type = Option::kString, .variables = {"CPUS_PER_TASK"}}}},
+        {"SRUN_"}, counts, said));
+  return said;
+}
+
+}  // namespace slipway::cli
