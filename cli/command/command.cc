@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 
 #include "base/os/fd.h"
 #include "base/text/text.h"
+#include "cli/command/not_had.h"
 
 namespace slipway::cli {
 
@@ -25,6 +27,7 @@ const Subcommand* Find(const std::vector<std::string>& words, const std::vector<
 
 int UnknownCommand(const std::vector<std::string>& words, const std::vector<const Subcommand*>& all,
                    std::vector<std::string> known) {
+  if (auto why = WhyNotHad(words)) return UsageExit({Code::kUnimplemented, 0, *why});
   std::string inner;  // "up, down, status" of `dev`
   for (const Subcommand* subcommand : all) {
     if (subcommand->hidden) continue;
@@ -45,6 +48,11 @@ int UnknownCommand(const std::vector<std::string>& words, const std::vector<cons
 }  // namespace
 
 Option JsonOption() { return {.name = "json", .help = "print one JSON object"}; }
+
+std::string CalledAs() {
+  const char* name = std::getenv("SLIPWAY_CALLED_AS");
+  return name == nullptr ? "" : name;
+}
 
 void PrintError(const Error& error) {
   std::string line = error.message.starts_with("slipway") ? error.message : "slipway: " + error.message;
@@ -85,6 +93,9 @@ int Dispatch(const std::vector<std::string>& words, const std::vector<const Subc
     Print(HelpText(command));
     return 0;
   }
+  auto warnings = JudgeForeignOptions(command, *parsed);
+  if (!warnings) return UsageExit(warnings.error());
+  for (std::string& warning : *warnings) PrintError({Code::kInvalidArgument, 0, std::move(warning)});
   auto code = subcommand->run(*parsed);
   if (code) return *code;
   PrintError(code.error());

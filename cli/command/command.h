@@ -23,6 +23,8 @@ struct Subcommand {
 inline constexpr int kRefused = 1, kUsage = 2, kOwnFailure = 125;
 
 Option JsonOption();
+// The name that we were called by where it is another tool's ("sbatch", "apptainer"); else empty.
+std::string CalledAs();
 // Prints one line to stderr, with "slipway: " before it unless the message says so itself.
 void PrintError(const Error& error);
 // For what is wrong with the caller's own words: prints, gives kUsage.

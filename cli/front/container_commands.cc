@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
@@ -13,7 +14,7 @@
 #include "cli/front/enter.h"
 #include "cli/front/explain.h"
 #include "cli/front/fetch_image.h"
-#include "cli/front/foreign_options.h"
+#include "cli/front/image_scripts.h"
 #include "cli/front/limit_options.h"
 #include "cli/front/say.h"
 #include "launcher/client/container_run.h"
@@ -26,12 +27,13 @@ namespace slipway::cli {
 namespace {
 
 constexpr int kUsage = 125;
+constexpr const char* kContainerCommands[] = {"exec", "run", "shell", "test", "run-help"};
 
 Command Declare(const std::string& name) {
   Command command;
   command.name = Cat("slipway ", name);
   command.options = ContainerOptionList();
-  if (name != "run") {
+  if (name == "exec" || name == "shell") {
     std::vector<Option> job = JobOptionList();
     command.options.insert(command.options.end(), job.begin(), job.end());
   }
@@ -54,6 +56,14 @@ Command Declare(const std::string& name) {
     command.summary = "run what the image was made to run";
     command.examples = {{"slipway run lolcow.sif", "the image's runscript, with the arguments that follow"}};
     command.positionals.push_back({"ARG", Positional::kMany, "for the runscript"});
+  } else if (name == "test") {
+    command.summary = "run the tests that an image brings (%test of its recipe)";
+    command.examples = {{"slipway test solver.sif", "its exit code is that of the tests"},
+                        {"slipway test --app solver tools.sif", "those of an app in it"}};
+    command.positionals.push_back({"ARG", Positional::kMany, "for the tests"});
+  } else if (name == "run-help") {
+    command.summary = "print what an image says about its use (%help of its recipe)";
+    command.examples = {{"slipway run-help solver.sif", ""}, {"slipway run-help --app solver tools.sif", ""}};
   } else {
     command.summary = "an interactive shell in a container";
     command.examples = {{"slipway shell tools.sif", "bash where the image has it, sh otherwise"}};
@@ -70,18 +80,6 @@ Command Declare(const std::string& name) {
       "not\nexecutable, 125 no container could be made.";
   return command;
 }
-
-// The image says what it runs; which of the two places it says it in is known only inside.
-constexpr const char* kRunScript =
-    "for s in /.singularity.d/runscript /singularity; do [ -x \"$s\" ] && exec \"$s\" \"$@\"; done; "
-    "echo 'slipway: the image has no runscript; use slipway exec IMAGE COMMAND' >&2; exit 127";
-constexpr const char* kAppRunScript =
-    "[ -x \"/scif/apps/$SCIF_APPNAME/scif/runscript\" ] && exec \"/scif/apps/$SCIF_APPNAME/scif/runscript\" "
-    "\"$@\"; "
-    "echo \"slipway: the app $SCIF_APPNAME has no runscript; use slipway exec --app $SCIF_APPNAME IMAGE "
-    "COMMAND\" >&2; "
-    "exit 127";
-constexpr const char* kShell = "[ -x /bin/bash ] && exec /bin/bash --norc \"$@\"; exec /bin/sh \"$@\"";
 
 bool LooksLikeCatalogueName(const std::string& image) {
   return image.find('/') == std::string::npos && image.front() != '.' && !image.ends_with(".sif") &&
@@ -171,8 +169,7 @@ Result<Parsed> Parse(Command& command, const std::vector<std::string>& arguments
 std::vector<std::string> ArgvFor(const std::string& name, const Parsed& parsed,
                                  std::vector<std::string> rest) {
   if (name == "exec") return rest;
-  std::vector<std::string> argv = {"/bin/sh", "-c", kShell, "slipway"};
-  if (name == "run") argv[2] = parsed.Has("app") ? kAppRunScript : kRunScript;
+  std::vector<std::string> argv = ImageScriptArgv(name, parsed.Has("app"));
   if (parsed.Has("shell")) argv = {parsed.Value("shell")};
   argv.insert(argv.end(), rest.begin(), rest.end());
   return argv;
@@ -195,7 +192,7 @@ Result<PreparedRun> PrepareRun(const Command& command, const std::string& image,
   PreparedRun prepared;
   std::vector<std::string> caller_env = CallersVariables();
   TRY(TakeOptionsFromEnvironment(command, caller_env, parsed));
-  for (const std::string& warning : TRY(JudgeForeignOptions(parsed))) Say(warning);
+  for (const std::string& warning : TRY(JudgeForeignOptions(command, parsed))) SayUnlessQuiet(warning);
   BrokerConf conf = ReadStarterConf();
   ContainerRun& run = prepared.run;
   prepared.way = {.only = TRY(WayOf(parsed)),
@@ -215,11 +212,20 @@ Result<PreparedRun> PrepareRun(const Command& command, const std::string& image,
   run.spec = TRY(MakeContainerSpec(prepared.image, options, CallingUser(), caller_env, WorkingDirectory(),
                                    prepared.files));
   run.fds = prepared.files.fds();
-  run.say = Say;
+  run.say = SayUnlessQuiet;
   return prepared;
 }
 
-std::vector<Command> ContainerCommands() { return {Declare("exec"), Declare("run"), Declare("shell")}; }
+bool IsContainerCommand(std::string_view word) {
+  return std::find(std::begin(kContainerCommands), std::end(kContainerCommands), word) !=
+         std::end(kContainerCommands);
+}
+
+std::vector<Command> ContainerCommands() {
+  std::vector<Command> commands;
+  for (const char* name : kContainerCommands) commands.push_back(Declare(name));
+  return commands;
+}
 
 int RunContainerCommand(const std::string& name, const std::vector<std::string>& arguments) {
   Command command = Declare(name);

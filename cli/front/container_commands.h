@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// exec, run and shell: a container here and now, no daemon.
+// exec, run, shell, test and run-help: a container here and now, no daemon.
 #pragma once
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/options/options.h"
@@ -16,7 +17,9 @@ namespace slipway::cli {
 // Their declarations, for help and completion.
 std::vector<Command> ContainerCommands();
 
-// What runs in the container for exec, run and shell; `rest` is what was typed behind the image.
+bool IsContainerCommand(std::string_view word);
+
+// What runs in the container for such a command; `rest` is what was typed behind the image.
 std::vector<std::string> ArgvFor(const std::string& name, const Parsed& parsed,
                                  std::vector<std::string> rest);
 
@@ -40,7 +43,7 @@ Result<PreparedRun> PrepareRun(const Command& command, const std::string& image,
                                const std::vector<std::string>& more_env,
                                const std::function<Result<>(const WayRequest&)>& chosen);
 
-// `name` is exec, run or shell; `arguments` come after it. Returns the exit code.
+// `arguments` come after `name`, which is such a command. Returns the exit code.
 int RunContainerCommand(const std::string& name, const std::vector<std::string>& arguments);
 
 }  // namespace slipway::cli

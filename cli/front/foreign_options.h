@@ -3,17 +3,12 @@
 // is understood, and answered with a line of its own, never with silence.
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "cli/options/options.h"
 
 namespace slipway::cli {
 
-std::vector<Option> ForeignOptionList();  // hidden
-
-// Those that were given and change nothing: a warning line each. kUnimplemented for one that the container
-// would be wrong without.
-Result<std::vector<std::string>> JudgeForeignOptions(const Parsed& parsed);
+std::vector<Option> ForeignOptionList();
 
 }  // namespace slipway::cli

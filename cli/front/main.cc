@@ -4,16 +4,73 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
-#include <cstring>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
+#include "cli/front/called_as.h"
 #include "cli/front/container_commands.h"
 #include "cli/front/instance_commands.h"
+#include "cli/front/say.h"
 #include "cli/gpu/declared/declared.h"
 #include "cli/images/declared/declared.h"
 #include "launcher/client/container_run.h"
+
+namespace slipway::cli {
+namespace {
+
+constexpr int kNoContainer = 125;
+
+// `apptainer -q pull …` is `slipway pull --quiet …`.
+void AskForQuiet(std::vector<std::string>& words) {
+  for (const Command& command : ImageFileCommands()) {
+    if (command.name != "slipway " + words[0]) continue;
+    auto is_quiet = [](const Option& option) { return option.name == "quiet"; };
+    if (std::any_of(command.options.begin(), command.options.end(), is_quiet))
+      words.insert(words.begin() + 1, "--quiet");
+  }
+}
+
+int Become(const CalledAs& call, const char* program_name, const std::string& argv0) {
+  auto program = FindCompanion(program_name);
+  if (!program) {
+    std::fprintf(
+        stderr, "slipway: exec, run, shell, test and instance work without it, but '%s' needs %s: %s\n",
+        call.words.empty() ? "" : call.words[0].c_str(), program_name, program.error().message.c_str());
+    return kNoContainer;
+  }
+  if (call.with_commands && call.name != "slipway") ::setenv(kCalledAsVariable, call.name.c_str(), 1);
+  std::vector<char*> argv = {const_cast<char*>(argv0.c_str())};
+  for (const std::string& word : call.words) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  ::execv(program->c_str(), argv.data());
+  std::perror(("slipway: " + *program).c_str());
+  return kNoContainer;
+}
+
+int Main(const std::vector<std::string>& argv) {
+  auto read = ReadCall(argv);
+  if (!read) {
+    Say(read.error().message);
+    return kNoContainer;
+  }
+  CalledAs& call = *read;
+  std::string command = call.with_commands && !call.words.empty() ? call.words[0] : "";
+  if (call.quiet) BeQuiet();
+  if (IsContainerCommand(command))
+    return RunContainerCommand(command, {call.words.begin() + 1, call.words.end()});
+  if (command == "instance") return RunInstanceCommand({call.words.begin() + 1, call.words.end()});
+  if (IsImageFileCommand(command)) {
+    if (call.quiet) AskForQuiet(call.words);
+    return Become(call, "slipway-images", argv[0]);
+  }
+  return Become(call, command == kGpuWord ? "slipway-gpu" : "slipway-remote", argv[0]);
+}
+
+}  // namespace
+}  // namespace slipway::cli
 
 int main(int argc, char** argv) {
   // A closed standard stream would become the number of the next file that we open, and be handed to the
@@ -21,26 +78,5 @@ int main(int argc, char** argv) {
   for (int fd : {0, 1, 2}) {
     if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY) != fd) return 125;
   }
-  // Called by another name (sbatch, …): slipway-remote knows which.
-  const char* slash = std::strrchr(argv[0], '/');
-  bool by_own_name = std::strcmp(slash != nullptr ? slash + 1 : argv[0], "slipway") == 0;
-  std::string command = argc > 1 && by_own_name ? argv[1] : "";
-  if (command == "exec" || command == "run" || command == "shell") {
-    return slipway::cli::RunContainerCommand(command, std::vector<std::string>(argv + 2, argv + argc));
-  }
-  if (command == "instance") {
-    return slipway::cli::RunInstanceCommand(std::vector<std::string>(argv + 2, argv + argc));
-  }
-  const char* companion = slipway::cli::IsImageFileCommand(command) ? "slipway-images"
-                          : command == slipway::cli::kGpuWord       ? "slipway-gpu"
-                                                                    : "slipway-remote";
-  auto remote = slipway::FindCompanion(companion);
-  if (!remote) {
-    std::fprintf(stderr, "slipway: exec, run, shell and instance work without it, but '%s' needs %s: %s\n",
-                 command.c_str(), companion, remote.error().message.c_str());
-    return 125;
-  }
-  ::execv(remote->c_str(), argv);
-  std::perror(("slipway: " + *remote).c_str());
-  return 125;
+  return slipway::cli::Main(std::vector<std::string>(argv, argv + argc));
 }

@@ -7,9 +7,19 @@
 
 namespace slipway::cli {
 
+namespace {
+bool quiet = false;
+}
+
 void Say(std::string_view message) {
   std::fprintf(stderr, "%s%s\n",
                message.starts_with("slipway") ? "" : "slipway: ", Printable(message).c_str());
 }
+
+void SayUnlessQuiet(std::string_view message) {
+  if (!quiet) Say(message);
+}
+
+void BeQuiet() { quiet = true; }
 
 }  // namespace slipway::cli

@@ -8,4 +8,8 @@ namespace slipway::cli {
 
 void Say(std::string_view message);
 
+// For what is no error: nothing after BeQuiet().
+void SayUnlessQuiet(std::string_view message);
+void BeQuiet();
+
 }  // namespace slipway::cli

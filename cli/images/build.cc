@@ -10,6 +10,7 @@
 
 #include "base/crypto/crypto.h"
 #include "base/os/fd.h"
+#include "base/text/text.h"
 #include "base/text/units.h"
 #include "cli/images/pull_options.h"
 #include "cli/images/subcommands.h"
@@ -25,6 +26,8 @@ struct Built {
   std::string digest;
   std::uint64_t bytes = 0, entries = 0;  // entries: 0 where nobody counted
 };
+
+constexpr std::size_t kArgumentFileMax = 1 << 20;
 
 bool IsQuiet(const Parsed& options) { return options.Has("quiet") || options.Has("json"); }
 
@@ -69,6 +72,19 @@ class BuildShow {
 
 Result<build::Arguments> ArgumentsOf(const Parsed& options) {
   build::Arguments arguments;
+  if (options.Has("build-arg-file")) {
+    std::string path = options.Value("build-arg-file");
+    std::size_t number = 0;
+    for (const std::string& line : Split(TRY(ReadFile(path, kArgumentFileMax)), '\n')) {
+      ++number;
+      std::string_view text = Trim(line);
+      if (text.empty() || text[0] == '#') continue;
+      std::size_t equals = text.find('=');
+      if (equals == 0 || equals == std::string_view::npos)
+        return Fail(Code::kInvalidArgument, path, ": line ", number, ": must be NAME=VALUE");
+      arguments[std::string(text.substr(0, equals))] = text.substr(equals + 1);
+    }
+  }
   for (const std::string& text : options.List("build-arg")) {
     std::size_t equals = text.find('=');
     if (equals == 0 || equals == std::string::npos)

@@ -62,6 +62,7 @@ Result<int> Clean(const Parsed& options) {
 }  // namespace
 
 const Subcommand kCacheLs{{"cache", "ls"}, DeclareCacheLs, Ls},
-    kCacheClean{{"cache", "clean"}, DeclareCacheClean, Clean};
+    kCacheClean{{"cache", "clean"}, DeclareCacheClean, Clean},
+    kCacheList{{"cache", "list"}, DeclareCacheLs, Ls, 1, true};  // Apptainer's word
 
 }  // namespace slipway::cli

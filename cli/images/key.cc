@@ -93,7 +93,7 @@ Result<int> Newpair(const Parsed& options) {
 Result<int> Remove(const Parsed& options) {
   trust::KeyRing keys = TRY(UserKeys());
   trust::PgpKey key = TRY(keys.Find(options.positionals()[0], false));
-  TRY(keys.Remove(key.fingerprint, options.Has("secret")));
+  TRY(keys.Remove(key.fingerprint, options.Has("secret") || options.Has("both")));
   return 0;
 }
 

@@ -26,12 +26,23 @@ void CancelOnSignals() {
     ::signal(signal_number, [](int) { g_cancelled = true; });
 }
 
+void InterruptOnSignals() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { g_cancelled = true; };
+  for (int signal_number : {SIGINT, SIGTERM, SIGHUP}) ::sigaction(signal_number, &action, nullptr);
+}
+
 const std::atomic<bool>& Cancelled() { return g_cancelled; }
+
+void UseAuthFile(const Parsed& options) {
+  if (options.Has("authfile")) ::setenv("REGISTRY_AUTH_FILE", options.Value("authfile").c_str(), 1);
+}
 
 Result<oci::PullOptions> PullOptionsOf(const Parsed& options, PullProgress& progress) {
   oci::PullOptions wanted;
   wanted.source.arch = options.Value("arch");
-  wanted.source.registry.plain_http = options.Has("no-https");
+  UseAuthFile(options);
+  wanted.source.registry.plain_http = options.Has("no-https") || options.Has("nohttps");
   wanted.source.registry.http = oci::HttpOptions::FromEnvironment();
   wanted.source.registry.http.cancelled = &g_cancelled;
   wanted.keep_ids = options.Has("keep-ids");
@@ -101,7 +112,11 @@ void Report(const oci::Pulled& pulled, const std::string& output, const Parsed& 
 Result<int> Pull(const Parsed& options) {
   const auto& words = options.positionals();
   oci::Reference reference = TRY(oci::ParseReference(words.back()));
-  std::string output = words.size() > 1 ? words[0] : oci::DefaultFileName(reference);
+  if (words.size() > 1 && options.Has("name"))
+    return Fail(Code::kInvalidArgument, "slipway pull: the file is named twice, ", words[0], " and --name ",
+                options.Value("name"));
+  std::string output = words.size() > 1 ? words[0] : options.Value("name", oci::DefaultFileName(reference));
+  if (options.Has("dir") && !output.starts_with('/')) output = Cat(options.Value("dir"), "/", output);
   if (!options.Has("force") && ::access(output.c_str(), F_OK) == 0)
     return Fail(Code::kAlreadyExists, output, " is there already; use --force to replace it");
   CancelOnSignals();
@@ -123,7 +138,8 @@ Result<int> Push(const Parsed& options) {
   oci::Reference reference = TRY(oci::ParseReference(options.positionals()[1]));
   CancelOnSignals();
   oci::PushOptions wanted;
-  wanted.registry.plain_http = options.Has("no-https");
+  UseAuthFile(options);
+  wanted.registry.plain_http = options.Has("no-https") || options.Has("nohttps");
   wanted.registry.http = oci::HttpOptions::FromEnvironment();
   wanted.registry.http.cancelled = &g_cancelled;
   auto digest = oci::Push(options.positionals()[0], reference, wanted);

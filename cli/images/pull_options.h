@@ -14,6 +14,8 @@ namespace slipway::cli {
 // SIGINT, SIGTERM and SIGHUP set Cancelled() from now on.
 void CancelOnSignals();
 const std::atomic<bool>& Cancelled();
+// The same, and what waits in read(2) is woken.
+void InterruptOnSignals();
 
 class PullProgress {
  public:
@@ -26,6 +28,7 @@ class PullProgress {
   Bars bars_;
 };
 
+void UseAuthFile(const Parsed& options);  // --authfile, for whoever asks for passwords from now on
 // `progress` is borrowed by what is returned.
 Result<oci::PullOptions> PullOptionsOf(const Parsed& options, PullProgress& progress);
 

@@ -9,6 +9,8 @@ namespace slipway::cli {
 
 extern const Subcommand kBuild;
 extern const Subcommand kCacheLs, kCacheClean;
+extern const Subcommand kOverlayCreate, kRegistryLogin, kRegistryLogout, kRegistryLs, kRegistryList,
+    kCacheList;
 extern const Subcommand kPull, kPush, kFetch;
 extern const Subcommand kSign, kVerify, kKeyList, kKeyImport, kKeyExport, kKeyNewpair, kKeyRemove;
 extern const Subcommand kSifList, kSifHeader, kSifInfo, kSifDump, kSifAdd, kSifDel, kSifNew, kSifSetprim;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,13 @@ struct Option {
   // ("json|text"); empty: not at all.
   std::string complete;
   bool hidden = false;  // understood but not shown
+  enum Foreign {
+    kOwn,
+    kNothing,  // what it asks for is so here anyway
+    kWarn,     // the command goes on, and says that it changes nothing
+    kRefuse,   // what it asks for cannot be had
+  };
+  Foreign foreign = kOwn;
   // Environment variables that say the same, without the prefix of a program: {"BIND", "BINDPATH"}. For a
   // flag 1, true, yes, on and 0, false, no, off or nothing.
   std::vector<std::string> variables;
@@ -87,6 +95,19 @@ Result<Parsed> ParseOptions(const Command& command, const std::vector<std::strin
 // variable.
 Result<> TakeFromEnvironment(const Command& command, const std::vector<std::string>& prefixes,
                              const std::vector<std::string>& environment, Parsed& parsed);
+
+// An option of another tool, taken so that its users' scripts go on here: never in silence where it matters.
+struct ForeignOption {
+  const char* name;
+  char letter;  // 0: none
+  Option::Type type;
+  const char* variable;  // as in Option, one is enough; nullptr: none
+  Option::Foreign foreign;
+  const char* why;
+};
+std::vector<Option> HiddenOptions(std::span<const ForeignOption> foreign);
+// A line for each that was given and is kWarn; kUnimplemented names the first that is kRefuse, and why.
+Result<std::vector<std::string>> JudgeForeignOptions(const Command& command, const Parsed& parsed);
 
 // Summary, examples first, usage, arguments, options, notes. `columns`: where to wrap.
 std::string HelpText(const Command& command, std::size_t columns = 100);

@@ -9,6 +9,8 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
 
 Command Exec() {
   return {
@@ -76,6 +78,24 @@ TEST(Options, SayWhatIsMissing) {
   Command command = Exec();
   command.positionals.pop_back();
   EXPECT_THAT(ParseOptions(command, {"img", "more"}).error().message, HasSubstr("one argument too many"));
+}
+
+TEST(ForeignOptions, AreTakenHiddenAndAnsweredEachInItsWay) {
+  constexpr ForeignOption kForeign[] = {
+      {"calm", 'c', Option::kFlag, nullptr, Option::kNothing, "it is so anyway"},
+      {"loud", 0, Option::kString, "LOUD", Option::kWarn, "it is never loud"},
+      {"moon", 0, Option::kFlag, nullptr, Option::kRefuse, "go there yourself"}};
+  Command command = Exec();
+  for (Option& option : HiddenOptions(kForeign)) command.options.push_back(std::move(option));
+  EXPECT_THAT(HelpText(command), Not(HasSubstr("--calm")));
+  EXPECT_THAT(*JudgeForeignOptions(command, *ParseOptions(command, {"-ce", "img"})), IsEmpty());
+  EXPECT_THAT(*JudgeForeignOptions(command, *ParseOptions(command, {"--loud=1", "img"})),
+              ElementsAre("warning: --loud changes nothing: it is never loud"));
+  auto refused = JudgeForeignOptions(command, *ParseOptions(command, {"--moon", "img"}));
+  EXPECT_EQ(refused.error().message, "slipway exec: --moon cannot be had: go there yourself");
+  Parsed none = *ParseOptions(command, {"img"});
+  ASSERT_TRUE(TakeFromEnvironment(command, {"APPTAINER_"}, {"APPTAINER_LOUD=9"}, none));
+  EXPECT_EQ(none.Value("loud"), "9");
 }
 
 TEST(Options, HelpNeedsNoArguments) { EXPECT_TRUE(Parse({"--help"})->help()); }

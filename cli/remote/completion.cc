@@ -91,7 +91,14 @@ Command DeclareVersion() {
   return {.name = "slipway version", .summary = "print the version", .examples = {{"slipway version", ""}}};
 }
 
+// Workflow engines ask `apptainer --version` and compare: the release whose options and files ours follow.
+constexpr const char* kApptainerVersion = "1.4.0";
+
 Result<int> Version(const Parsed&) {
+  if (std::string name = CalledAs(); name == "apptainer" || name == "singularity") {
+    Print(Cat(name, " version ", kApptainerVersion, "+slipway.", SLIPWAY_VERSION, "\n"));
+    return 0;
+  }
   Print("slipway " SLIPWAY_VERSION "\n");
   return 0;
 }

@@ -119,8 +119,7 @@ Result<Source> ReadSource(const Parsed& options, const std::vector<Parsed>& all)
 }
 
 std::string DefaultOutput(bool array) {
-  const char* called_as = ::getenv("SLIPWAY_CALLED_AS");
-  std::string prefix = called_as != nullptr && std::string_view(called_as) == "sbatch" ? "slurm" : "slipway";
+  std::string prefix = CalledAs() == "sbatch" ? "slurm" : "slipway";
   return prefix + (array ? "-%A_%a.out" : "-%j.out");
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/crypto/crypto.h"
 #include "base/os/fd.h"
+#include "base/text/text.h"
 #include "imagestore/build/image_window.h"
 #include "imagestore/build/metadata.h"
 #include "imagestore/sif/elf_arch.h"
@@ -21,6 +22,7 @@ namespace slipway::build {
 namespace {
 
 constexpr std::size_t kTextMax = 4 << 20;
+constexpr std::size_t kAppsMax = 10'000;
 
 Result<std::string> DigestOfWindow(const squashfs::Window& window) {
   Sha256 hash;
@@ -35,18 +37,32 @@ Result<std::string> DigestOfWindow(const squashfs::Window& window) {
   return hash.Finish();
 }
 
-void ReadTexts(const squashfs::Reader& reader, Inspection& inspection) {
-  auto read = [&reader](const char* path) { return reader.ReadFile(path, kTextMax).value_or(std::string()); };
-  inspection.environment = read("/.singularity.d/env/90-environment.sh");
-  inspection.runscript = read("/.singularity.d/runscript");
-  inspection.startscript = read("/.singularity.d/startscript");
-  inspection.test = read("/.singularity.d/test");
-  inspection.help = read("/.singularity.d/runscript.help");
-  if (inspection.deffile.empty()) inspection.deffile = read("/.singularity.d/Singularity");
-  if (auto labels = ParseLabels(read("/.singularity.d/labels.json"))) inspection.labels = std::move(*labels);
+// The names of the files that sections became are the same for the image and for an app.
+void ReadTexts(const squashfs::Reader& reader, const std::string& folder, Inspection& inspection) {
+  auto read = [&](const char* name) {
+    return reader.ReadFile(folder + name, kTextMax).value_or(std::string());
+  };
+  inspection.environment = read("/env/90-environment.sh");
+  inspection.runscript = read("/runscript");
+  inspection.startscript = read("/startscript");
+  inspection.test = read("/test");
+  inspection.help = read("/runscript.help");
+  if (inspection.deffile.empty()) inspection.deffile = read("/Singularity");
+  if (auto labels = ParseLabels(read("/labels.json"))) inspection.labels = std::move(*labels);
+}
+
+void ReadShell(const squashfs::Reader& reader, Inspection& inspection) {
   auto shell = reader.ReadHead("/bin/sh", 64);
   inspection.has_shell = shell.has_value();
   inspection.shell_arch = shell ? sif::ElfArch(*shell) : "unknown";
+}
+
+Result<std::string> FolderOf(const std::string& app, const std::vector<std::string>& apps) {
+  if (app.empty()) return std::string("/.singularity.d");
+  if (std::find(apps.begin(), apps.end(), app) == apps.end())
+    return Fail(Code::kNotFound, "no app '", app, "' is in it",
+                apps.empty() ? Cat("; it has none") : Cat("; it has ", Join(apps, ", ")));
+  return Cat("/scif/apps/", app, "/scif");
 }
 
 }  // namespace
@@ -89,7 +105,10 @@ Result<Inspection> InspectFd(int fd, const InspectOptions& options) {
         inspection.deffile = TRY(sif::ReadObject(fd, object, kTextMax));
     }
   }
-  ReadTexts(reader, inspection);
+  inspection.apps = reader.List("/scif/apps", kAppsMax).value_or(std::vector<std::string>());
+  std::sort(inspection.apps.begin(), inspection.apps.end());
+  ReadTexts(reader, TRY(FolderOf(options.app, inspection.apps)), inspection);
+  ReadShell(reader, inspection);
   if (inspection.arch.empty() || inspection.arch == "unknown") inspection.arch = inspection.shell_arch;
   if (options.digests) {
     inspection.digest = TRY(DigestOfFile(fd));
@@ -118,6 +137,7 @@ std::string InspectionJson(const Inspection& inspection) {
                          {"startscript", inspection.startscript},
                          {"test", inspection.test},
                          {"help", inspection.help},
+                         {"apps", inspection.apps},
                          {"has_shell", inspection.has_shell},
                          {"shell_arch", inspection.shell_arch}};
   if (!inspection.digest.empty()) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "base/result/result.h"
 
@@ -22,13 +23,16 @@ struct Inspection {
   std::int64_t created = 0;      // seconds since 1970; 0 unknown
   std::map<std::string, std::string> labels;
   std::string deffile, environment, runscript, startscript, test, help;  // empty: none
+  std::vector<std::string> apps;                                         // %app… sections: by name
   bool has_shell = false;                                                // /bin/sh is there
   std::string shell_arch;  // machine of its ELF header, Go's name; "unknown"
 };
 
 struct InspectOptions {
   bool digests = true;  // two passes of sha256 over the file
+  std::string app;      // the labels and scripts of this app, instead of the image's; empty: the image's
 };
+// kNotFound where there is no such app.
 Result<Inspection> Inspect(const std::string& path, const InspectOptions& options = {});
 Result<Inspection> InspectFd(int fd, const InspectOptions& options = {});
 

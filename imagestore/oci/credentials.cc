@@ -33,19 +33,6 @@ Result<std::string> DecodeAuth(const std::string& given) {
   return Unbase64(text);
 }
 
-std::vector<std::string> Files() {
-  std::vector<std::string> files;
-  auto add = [&files](const char* folder, const char* rest) {
-    if (folder != nullptr && *folder != '\0') files.push_back(Cat(folder, rest));
-  };
-  add(std::getenv("REGISTRY_AUTH_FILE"), "");
-  add(std::getenv("DOCKER_CONFIG"), "/config.json");
-  if (std::getenv("DOCKER_CONFIG") == nullptr) add(std::getenv("HOME"), "/.docker/config.json");
-  add(std::getenv("XDG_RUNTIME_DIR"), "/containers/auth.json");
-  add(std::getenv("HOME"), "/.config/containers/auth.json");
-  return files;
-}
-
 std::string RegistryOf(const std::string& place) { return place.substr(0, place.find('/')); }
 
 // How much of the place ("host/team/app") a key of the file names; 0: it is another's. Docker writes hosts,
@@ -65,16 +52,20 @@ std::size_t Fit(std::string key, const std::string& place) {
   return covers ? key.size() : 0;
 }
 
-bool IsHelperName(const std::string& name) {
-  return !name.empty() &&
-         name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
-             std::string::npos;
+// What scripts export before `apptainer pull`.
+Credentials FromEnvironment() {
+  for (const char* prefix : {"SLIPWAY", "APPTAINER", "SINGULARITY"}) {
+    const char* user = std::getenv(Cat(prefix, "_DOCKER_USERNAME").c_str());
+    const char* password = std::getenv(Cat(prefix, "_DOCKER_PASSWORD").c_str());
+    if (user != nullptr && password != nullptr && *user != '\0') return {user, password, {}};
+  }
+  return {};
 }
 
 // Its answer holds a password: it goes from pipe to memory and nowhere else.
 Result<Credentials> AskHelper(const std::string& helper, const std::string& registry) {
   std::string program = "docker-credential-" + helper;
-  UniqueFd question = TRY(MakeSealedMemfd("registry", registry == "docker.io" ? kHubKey : registry));
+  UniqueFd question = TRY(MakeSealedMemfd("registry", CredentialKey(registry)));
   auto answer = RunAndCapture({.argv = {program, "get"}, .fds = {{0, question.get()}}});
   if (!answer) return Failure(std::move(answer).error().Context("asking for the registry's password"));
   if (answer->status.exit_code() != 0) {
@@ -85,6 +76,32 @@ Result<Credentials> AskHelper(const std::string& helper, const std::string& regi
 }
 
 }  // namespace
+
+std::vector<std::string> CredentialFiles() {
+  std::vector<std::string> files;
+  auto add = [&files](const char* folder, const char* rest) {
+    if (folder != nullptr && *folder != '\0') files.push_back(Cat(folder, rest));
+  };
+  const char* home = std::getenv("HOME");
+  add(std::getenv("REGISTRY_AUTH_FILE"), "");
+  add(std::getenv("DOCKER_CONFIG"), "/config.json");
+  if (std::getenv("DOCKER_CONFIG") == nullptr) add(home, "/.docker/config.json");
+  add(std::getenv("XDG_RUNTIME_DIR"), "/containers/auth.json");
+  for (const char* own : {"/.config/containers/auth.json", "/.apptainer/docker-config.json",
+                          "/.singularity/docker-config.json"})
+    add(home, own);
+  return files;
+}
+
+bool IsHelperName(const std::string& name) {
+  return !name.empty() &&
+         name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
+             std::string::npos;
+}
+
+std::string CredentialKey(const std::string& registry) {
+  return registry == "docker.io" ? kHubKey : registry;
+}
 
 std::string BasicAuthorization(const Credentials& credentials) {
   return "Basic " + Base64(Cat(credentials.user, ":", credentials.password));
@@ -133,7 +150,8 @@ Result<Credentials> CredentialsIn(std::string_view text, const std::string& plac
 }
 
 Result<Credentials> FindCredentials(const std::string& place) {
-  for (const std::string& path : Files()) {
+  if (Credentials given = FromEnvironment(); !given.empty()) return given;
+  for (const std::string& path : CredentialFiles()) {
     auto text = ReadFile(path, 1 << 20);
     if (!text) continue;
     std::string helper;

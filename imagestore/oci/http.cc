@@ -81,6 +81,13 @@ std::string AbsoluteUrl(const std::string& base, const std::string& location) {
   return made;
 }
 
+std::string UrlEscaped(const std::string& text) {
+  char* escaped = curl_easy_escape(nullptr, text.c_str(), static_cast<int>(text.size()));
+  std::string made = escaped != nullptr ? escaped : "";
+  curl_free(escaped);
+  return made;
+}
+
 std::string OriginOf(std::string_view text) {
   CURLU* url = curl_url();
   std::string origin;

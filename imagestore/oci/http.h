@@ -85,6 +85,7 @@ class Http {
 std::string AbsoluteUrl(const std::string& base, const std::string& location);
 // "https://host:port": equal when a password for one may go to the other.
 std::string OriginOf(std::string_view url);
+std::string UrlEscaped(const std::string& text);  // for a query's value
 // Seconds, or an HTTP date; zero when it is neither.
 std::chrono::milliseconds RetryAfter(std::string_view value, std::chrono::system_clock::time_point now);
 

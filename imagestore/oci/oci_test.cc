@@ -11,6 +11,7 @@
 #include "base/os/process.h"
 #include "imagestore/oci/blob_cache.h"
 #include "imagestore/oci/credentials.h"
+#include "imagestore/oci/login.h"
 #include "imagestore/oci/manifest.h"
 #include "imagestore/oci/reference.h"
 #include "imagestore/oci/scripts.h"
@@ -114,6 +115,17 @@ TEST(PasswordFiles, APartOfARegistryHasItsOwnPassword) {
   EXPECT_TRUE(CredentialsIn(json, "q.example/bb/app", helper)->empty());
   EXPECT_TRUE(CredentialsIn(json, "q.example/other/app", helper)->empty());
   EXPECT_EQ(CredentialsIn(json, "old.example/x", helper)->user, "old");
+}
+
+TEST(PasswordFiles, ALoginJoinsWhatIsThere) {
+  std::string helper, text = R"({"auths":{"a.example":{"auth":"eDp5"}},"proxies":{"x":1}})";
+  std::string made = *WithLogin(text, "b.example:5000", {"me", "p:w", {}});
+  EXPECT_EQ(CredentialsIn(made, "b.example:5000", helper)->password, "p:w");
+  EXPECT_EQ(CredentialsIn(made, "a.example", helper)->user, "x");
+  EXPECT_THAT(made, testing::HasSubstr("proxies"));
+  EXPECT_EQ(CredentialsIn(*WithLogin("", "docker.io", {"hub", "pw", {}}), "docker.io", helper)->user, "hub");
+  EXPECT_FALSE(WithLogin("[]", "x", {"a", "b", {}}));
+  EXPECT_FALSE(WithLogin(R"({"auths":[]})", "x", {"a", "b", {}}));
 }
 
 TEST(PasswordFiles, AreReadAsDockerWritesThem) {

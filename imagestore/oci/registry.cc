@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "imagestore/oci/registry.h"
 
-#include <curl/curl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,13 +15,6 @@ namespace slipway::oci {
 namespace {
 
 constexpr std::size_t kSmallBlobMax = 8 << 20;
-
-std::string Escaped(const std::string& text) {
-  char* escaped = curl_easy_escape(nullptr, text.c_str(), static_cast<int>(text.size()));
-  std::string made = escaped != nullptr ? escaped : "";
-  curl_free(escaped);
-  return made;
-}
 
 // The registry's own words for people, when they are a line's worth.
 std::string ErrorText(const std::string& body) {
@@ -74,7 +66,7 @@ Failure Registry::Refused(const HttpResponse& response, std::string_view what) c
   switch (response.status) {
     case 401:
       return fail(Code::kUnauthenticated,
-                  "it wants another password or has no such image; docker login saves one");
+                  "it wants another password or has no such image; slipway registry login keeps one");
     case 403:
       return fail(Code::kPermissionDenied, "you may not");
     case 404:
@@ -88,7 +80,8 @@ Result<std::string> Registry::Authorization(const Challenge& challenge, bool pus
   Credentials credentials = TRY(FindCredentials(Cat(reference_.registry, "/", reference_.repository)));
   if (challenge.kind == Challenge::kBasic) {
     if (credentials.user.empty())
-      return Fail(Code::kUnauthenticated, reference_.registry, " wants a password; docker login saves one");
+      return Fail(Code::kUnauthenticated, reference_.registry,
+                  " wants a password; slipway registry login keeps one");
     return BasicAuthorization(credentials);
   }
   bool secure = challenge.realm.starts_with("https://") ||
@@ -100,15 +93,16 @@ Result<std::string> Registry::Authorization(const Challenge& challenge, bool pus
   HttpRequest request;
   if (credentials.identity_token.empty()) {
     request.url = Cat(challenge.realm, challenge.realm.find('?') == std::string::npos ? "?" : "&",
-                      "service=", Escaped(challenge.service), "&scope=", Escaped(scope));
+                      "service=", UrlEscaped(challenge.service), "&scope=", UrlEscaped(scope));
     if (!credentials.user.empty()) request.authorization = BasicAuthorization(credentials);
   } else {
     request.method = "POST";
     request.url = challenge.realm;
     request.body_is_secret = true;
     request.headers = {"Content-Type: application/x-www-form-urlencoded"};
-    request.body = Cat("grant_type=refresh_token&client_id=slipway&service=", Escaped(challenge.service),
-                       "&scope=", Escaped(scope), "&refresh_token=", Escaped(credentials.identity_token));
+    request.body =
+        Cat("grant_type=refresh_token&client_id=slipway&service=", UrlEscaped(challenge.service),
+            "&scope=", UrlEscaped(scope), "&refresh_token=", UrlEscaped(credentials.identity_token));
   }
   HttpResponse response = TRY(http_.Send(request));
   if (response.status != 200) return Refused(response, "a token");
@@ -236,7 +230,7 @@ Result<> Registry::PutBlob(int fd, std::uint64_t offset, std::uint64_t size, con
                 location.empty() ? "no usable address" : OriginOf(location), ", which is not https; refused");
   HttpRequest put;
   put.method = "PUT";
-  put.url = Cat(location, location.find('?') == std::string::npos ? "?" : "&", "digest=", Escaped(digest));
+  put.url = Cat(location, location.find('?') == std::string::npos ? "?" : "&", "digest=", UrlEscaped(digest));
   put.headers = {"Content-Type: application/octet-stream"};
   put.upload_fd = fd;
   put.upload_offset = offset;

@@ -114,6 +114,29 @@ class RegistryTest(interop.Interop):
             self.assertIn("say \"hi\"", self.apptainer("exec", self.path("run.sif"), "/bin/sh", "-c", "echo $GREETING")[0])
             self.assertIn("tester", self.apptainer("inspect", self.path("run.sif"))[0])
 
+    def test_a_login_is_tried_kept_used_and_forgotten(self):
+        self.runnable("hpc/login:1")
+        kept = self.path(".docker/config.json")
+        self.write(".docker/config.json", json.dumps({"auths": {"else.example": {"auth": "eDp5"}}, "detachKeys": "ctrl-q"}), 0o644)
+        login = ("registry", "login", "--username", USER, "--password-stdin", f"docker://{self.registry.host}")
+        _, err = self.slipway(*login, input=b"wrong\n", code=1)
+        self.assertIn("does not take this user and password", err)
+        self.slipway("pull", "no.sif", self.url("hpc/login:1"), code=1)
+        _, err = self.slipway(*login, input=PASSWORD.encode() + b"\n")
+        self.assertIn(kept, err)
+        self.assertEqual(0o600, os.stat(kept).st_mode & 0o777)
+        with open(kept, encoding="utf-8") as f:
+            self.assertEqual("ctrl-q", json.load(f)["detachKeys"])
+        self.assertEqual(f"else.example (x)\n{self.registry.host} ({USER})\n", self.slipway("registry", "ls")[0])
+        self.slipway("pull", "--dir", self.path(""), "--name", "yes.sif", self.url("hpc/login:1"))
+        self.slipway("registry", "logout", self.registry.host)
+        self.assertIn("no password for", self.slipway("registry", "logout", self.registry.host, code=1)[1])
+        self.assertEqual("else.example (x)\n", self.slipway("registry", "ls")[0])
+        self.env.update(APPTAINER_DOCKER_USERNAME=USER, APPTAINER_DOCKER_PASSWORD=PASSWORD)
+        self.slipway("pull", "--disable-cache", "variables.sif", self.url("hpc/login:1"))
+        _, err = self.slipway("registry", "login", "no/host", code=1)
+        self.assertIn("HOST[:PORT]", err)
+
     def test_exec_brings_the_image_first_and_many_may_at_once(self):
         self.runnable("hpc/exec:1")
         command = [interop.SLIPWAY, "exec", self.url("hpc/exec:1"), "/bin/cat", "/kept.txt"]

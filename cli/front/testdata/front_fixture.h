@@ -62,6 +62,7 @@ inline std::string SifAround(const std::string& squashfs, std::uint64_t claimed_
 
 // What one run has besides: variables, and ranges of ids in /etc/subuid (root only).
 struct Besides {
+  std::string name = "slipway";  // of the program in /bin; another is a link to it
   std::vector<std::pair<std::string, std::string>> env;
   bool ranges = false;
   bool keep_mounts = false;  // the mount namespace is the caller's, as it is
@@ -181,7 +182,7 @@ class FrontTest : public testing::Test {
     if (::chdir((path_ + "/home").c_str()) < 0 || ::dup2(null_fd, 0) < 0 || ::dup2(out_fd, 1) < 0 ||
         ::dup2(err_fd, 2) < 0)
       ::_exit(99);
-    argv.insert(argv.begin(), path_ + "/bin/slipway");
+    argv.insert(argv.begin(), Cat(path_, "/bin/", besides.name));
     std::vector<char*> pointers;
     for (std::string& argument : argv) pointers.push_back(argument.data());
     pointers.push_back(nullptr);

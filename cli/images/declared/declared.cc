@@ -7,8 +7,8 @@
 namespace slipway::cli {
 
 namespace {
-constexpr std::array<std::string_view, 9> kWords = {"build", "cache",  "pull", "push", "fetch",
-                                                    "sign",  "verify", "key",  "sif"};
+constexpr std::array<std::string_view, 11> kWords = {"build",  "cache", "pull", "push",    "fetch",   "sign",
+                                                     "verify", "key",   "sif",  "overlay", "registry"};
 }
 
 std::vector<std::string> ImageFileWords() { return {kWords.begin(), kWords.end()}; }
@@ -18,11 +18,12 @@ bool IsImageFileCommand(std::string_view first_word) {
 }
 
 std::vector<Command> ImageFileCommands() {
-  return {DeclareBuild(),      DeclarePull(),       DeclarePush(),      DeclareSign(),
-          DeclareVerify(),     DeclareKeyList(),    DeclareKeyImport(), DeclareKeyExport(),
-          DeclareKeyNewpair(), DeclareKeyRemove(),  DeclareSifList(),   DeclareSifHeader(),
-          DeclareSifInfo(),    DeclareSifDump(),    DeclareSifAdd(),    DeclareSifDel(),
-          DeclareSifNew(),     DeclareSifSetprim(), DeclareCacheLs(),   DeclareCacheClean()};
+  return {DeclareBuild(),         DeclarePull(),          DeclarePush(),           DeclareSign(),
+          DeclareVerify(),        DeclareKeyList(),       DeclareKeyImport(),      DeclareKeyExport(),
+          DeclareKeyNewpair(),    DeclareKeyRemove(),     DeclareSifList(),        DeclareSifHeader(),
+          DeclareSifInfo(),       DeclareSifDump(),       DeclareSifAdd(),         DeclareSifDel(),
+          DeclareSifNew(),        DeclareSifSetprim(),    DeclareCacheLs(),        DeclareCacheClean(),
+          DeclareOverlayCreate(), DeclareRegistryLogin(), DeclareRegistryLogout(), DeclareRegistryLs()};
 }
 
 }  // namespace slipway::cli

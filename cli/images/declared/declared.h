@@ -24,6 +24,10 @@ Command DeclareCacheClean();
 Command DeclarePull();
 Command DeclarePush();
 Command DeclareFetch();  // hidden: what `slipway exec docker://…` calls
+Command DeclareOverlayCreate();
+Command DeclareRegistryLogin();
+Command DeclareRegistryLogout();
+Command DeclareRegistryLs();
 Command DeclareSign();
 Command DeclareVerify();
 Command DeclareKeyList();

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // slipway sign, verify, key: options named as Apptainer names them where it has them.
 #include "cli/images/declared/declared.h"
+#include "cli/images/declared/foreign.h"
 
 namespace slipway::cli {
 
 namespace {
 Positional File() { return {.name = "FILE", .arity = Positional::kOne, .complete = "file"}; }
-Option Json() { return {.name = "json", .help = "print one JSON object"}; }
+Option Json() { return {.name = "json", .letter = 'j', .help = "print one JSON object"}; }
 constexpr char kKeysNote[] =
     "PGP keys live in a GnuPG folder of Slipway's own: $SLIPWAY_KEYS, else $XDG_DATA_HOME/slipway/keys.";
 }  // namespace
@@ -17,23 +18,24 @@ Command DeclareSign() {
           .examples = {{"slipway sign image.sif", "with the only secret PGP key that there is"},
                        {"slipway sign --key site.pem image.sif", "with a PEM key (RSA, ECDSA, Ed25519)"},
                        {"slipway sign --fingerprint 12A5… image.sif", "with that PGP key"}},
-          .options = {{.name = "key",
-                       .letter = 'k',
-                       .type = Option::kString,
-                       .value_name = "FILE",
-                       .help = "sign with this PEM private key (DSSE) instead of a PGP key",
-                       .complete = "file"},
-                      {.name = "fingerprint",
-                       .letter = 'f',
-                       .type = Option::kString,
-                       .value_name = "KEY",
-                       .help = "the PGP key, by fingerprint or mail address"},
-                      {.name = "group-id",
-                       .letter = 'g',
-                       .type = Option::kList,
-                       .value_name = "N",
-                       .help = "sign this group; default: every group"},
-                      Json()},
+          .options =
+              WithApptainers("sign", {{.name = "key",
+                                       .letter = 'k',
+                                       .type = Option::kString,
+                                       .value_name = "FILE",
+                                       .help = "sign with this PEM private key (DSSE) instead of a PGP key",
+                                       .complete = "file"},
+                                      {.name = "fingerprint",
+                                       .letter = 'f',
+                                       .type = Option::kString,
+                                       .value_name = "KEY",
+                                       .help = "the PGP key, by fingerprint or mail address"},
+                                      {.name = "group-id",
+                                       .letter = 'g',
+                                       .type = Option::kList,
+                                       .value_name = "N",
+                                       .help = "sign this group; default: every group"},
+                                      Json()}),
           .positionals = {File()},
           .notes = kKeysNote};
 }
@@ -47,36 +49,37 @@ Command DeclareVerify() {
                     "by a public key (PEM, or a PGP key's file)"},
                    {"slipway verify --certificate site.crt --certificate-roots ca.crt image.sif", ""},
                    {"slipway verify --all image.sif", "every object must be signed"}},
-      .options = {{.name = "all",
-                   .letter = 'a',
-                   .help = "every object of the file, not only the group that containers run from"},
-                  {.name = "key",
-                   .letter = 'k',
-                   .type = Option::kString,
-                   .value_name = "FILE",
-                   .help = "only this public key counts: PEM, or an exported PGP key",
-                   .complete = "file"},
-                  {.name = "certificate",
-                   .type = Option::kString,
-                   .value_name = "FILE",
-                   .help = "only this X.509 certificate's key counts (PEM)",
-                   .complete = "file"},
-                  {.name = "certificate-roots",
-                   .type = Option::kString,
-                   .value_name = "FILE",
-                   .help = "the CAs that it must descend from; default: the system's",
-                   .complete = "file"},
-                  {.name = "certificate-intermediates",
-                   .type = Option::kString,
-                   .value_name = "FILE",
-                   .help = "further certificates of its chain",
-                   .complete = "file"},
-                  {.name = "group-id",
-                   .letter = 'g',
-                   .type = Option::kString,
-                   .value_name = "N",
-                   .help = "this group"},
-                  Json()},
+      .options = WithApptainers(
+          "verify", {{.name = "all",
+                      .letter = 'a',
+                      .help = "every object of the file, not only the group that containers run from"},
+                     {.name = "key",
+                      .letter = 'k',
+                      .type = Option::kString,
+                      .value_name = "FILE",
+                      .help = "only this public key counts: PEM, or an exported PGP key",
+                      .complete = "file"},
+                     {.name = "certificate",
+                      .type = Option::kString,
+                      .value_name = "FILE",
+                      .help = "only this X.509 certificate's key counts (PEM)",
+                      .complete = "file"},
+                     {.name = "certificate-roots",
+                      .type = Option::kString,
+                      .value_name = "FILE",
+                      .help = "the CAs that it must descend from; default: the system's",
+                      .complete = "file"},
+                     {.name = "certificate-intermediates",
+                      .type = Option::kString,
+                      .value_name = "FILE",
+                      .help = "further certificates of its chain",
+                      .complete = "file"},
+                     {.name = "group-id",
+                      .letter = 'g',
+                      .type = Option::kString,
+                      .value_name = "N",
+                      .help = "this group"},
+                     Json()}),
       .positionals = {File()},
       .notes =
           "Exit code: 0 when every object that was asked for has a good signature by a key that counts; 1 "
@@ -96,7 +99,11 @@ Command DeclareKeyImport() {
   return {.name = "slipway key import",
           .summary = "trust a PGP key",
           .examples = {{"slipway key import alice.asc", "signatures by it count from now on"}},
-          .options = {Json()},
+          .options = {Json(),
+                      {.name = "global",
+                       .help = "what a site trusts for all is in slipwayd's settings (trusted keys)",
+                       .hidden = true,
+                       .foreign = Option::kRefuse}},
           .positionals = {File()},
           .notes = kKeysNote};
 }
@@ -136,7 +143,8 @@ Command DeclareKeyRemove() {
   return {.name = "slipway key remove",
           .summary = "trust a PGP key no longer",
           .examples = {{"slipway key remove 12A5…", ""}},
-          .options = {{.name = "secret", .letter = 's', .help = "its secret half, too"}},
+          .options = {{.name = "secret", .letter = 's', .help = "its secret half, too"},
+                      {.name = "both", .letter = 'b', .help = "the same", .hidden = true}},
           .positionals = {{.name = "KEY", .arity = Positional::kOne, .help = "fingerprint or mail address"}}};
 }
 
