@@ -59,9 +59,9 @@ TEST(Habits, EachDeclarationHasEveryLetterOnce) {
     std::set<std::string> seen;
     for (const Option& option : command->declare().options) {
       EXPECT_TRUE(seen.insert("--" + option.name).second) << command->words[0] << " --" << option.name;
-      if (option.letter != 0)
-        EXPECT_TRUE(seen.insert(std::string("-") + option.letter).second)
-            << command->words[0] << " -" << option.letter;
+      if (option.letter == 0) continue;
+      EXPECT_TRUE(seen.insert(std::string("-") + option.letter).second)
+          << command->words[0] << " -" << option.letter;
     }
   }
 }
