@@ -26,10 +26,11 @@ Command Declare() {
                                {"sacct -nXj 12 -o state", "its state, for a script"},
                                {"sacct -u ann -S now-2days -P -o jobid,state,elapsed,maxrss", "parsable"}},
                   .options = JobFilterOptions()};
-  // sacct says -n, -N and -w otherwise than squeue.
+  // sacct says -n, -N, -p and -w otherwise than squeue.
   for (Option& option : command.options) {
     if (option.name == "name" || option.name == "qos") option.letter = 0;
     if (option.name == "nodelist") option.letter = 'N';
+    if (option.name == "partition") option.letter = 'r';
   }
   std::vector<Option> more = {
       TextOption("state", 's', "LIST", "only jobs in these states: CD,FAILED"),

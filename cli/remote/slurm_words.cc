@@ -91,8 +91,6 @@ constexpr ForeignOption kOfSrun[] = {
     {"no-allocate", 'Z', kFlag, nullptr, kRefuse, "slipway exec runs containers without a job"},
     {"prolog", 0, kString, nullptr, kRefuse, kSitePrograms},
     {"epilog", 0, kString, nullptr, kRefuse, kSitePrograms},
-    {"task-prolog", 0, kString, nullptr, kRefuse, kSitePrograms},
-    {"task-epilog", 0, kString, nullptr, kRefuse, kSitePrograms},
 };
 
 struct Variable {

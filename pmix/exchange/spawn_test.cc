@@ -70,7 +70,7 @@ TEST(Spawn, KeepsToTheHostsNamed) {
   there.programs[0].count = 4;
   EXPECT_THAT(TwoNodes().Place(there).error().message, HasSubstr("3 are free"));
   there.hosts = {"b", "elsewhere"};
-  EXPECT_EQ(TwoNodes().Place(there).error().code, Code::kNotFound);
+  EXPECT_EQ(TwoNodes().Place(there).error().code, Code::kUnimplemented);
 }
 
 TEST(Spawn, GivesEachProgramItsRanks) {

@@ -141,7 +141,9 @@ std::optional<Placement> Cluster::PlaceNow(const Request& request, Instant lengt
       return PlaceNear(request, fit_, CollectFit(request, request.node, After(now_, length), SIZE_MAX),
                        prefer);
     }
-    if (request.tasks > 0) return SpreadTasks(request, now_, length, prefer);
+    // As Earliest has it, or a job is planned for now for ever.
+    if (patterns_[request.pattern].all_of != 0 && request.tasks > 0)
+      return SpreadTasks(request, now_, length, prefer);
     CollectFit(request, request.node, After(now_, length), SIZE_MAX);
     return PlaceCounted(request, InOrder(fit_, prefer));
   }
