@@ -39,7 +39,7 @@ Result<bool> WaitForStart(Cluster& cluster, std::uint64_t job_id, std::chrono::s
   v1::Job job;
   bool waits = true;
   while (waits && reader->Read(&job)) waits = job.state() == v1::JOB_STATE_PENDING;
-  call.TryCancel();
+  if (!waits) call.TryCancel();  // else its deadline has ended it
   grpc::Status status = reader->Finish();
   if (!waits || status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) return !waits;
   TRY(cluster.Of(status));

@@ -197,6 +197,7 @@ TEST(SlurmVariables, OfAnAllocationAreNotItsSteps) {
   };
   EXPECT_FALSE(of({"SLURM_NTASKS=8", "SLIPWAY_NTASKS=8"}).Has("ntasks")) << "the allocation set it";
   EXPECT_EQ(of({"SLURM_NTASKS=2", "SLIPWAY_NTASKS=8"}).Value("ntasks"), "2") << "its script did";
+  EXPECT_FALSE(of({"SLURM_NNODES=2", "SLIPWAY_NNODES=2"}).Has("nodes"));
   EXPECT_FALSE(of({"SLURM_CPUS_PER_TASK=4"}).Has("cpus-per-task"));
   EXPECT_EQ(of({"SRUN_CPUS_PER_TASK=4"}).Value("cpus-per-task"), "4");
   EXPECT_TRUE(of({"SLURM_LABELIO=1"}).Has("label"));

@@ -178,9 +178,10 @@ Result<Parsed> FromSlurmEnvironment(SlurmCommand command, const Command& declare
   if (ValueIn(environment, "SLIPWAY_CALLED_AS") != (sbatch ? "sbatch" : "srun")) return said;
   std::vector<std::string> counts = environment;
   // What the allocation has set there says how large it is, not what its steps are to be.
-  std::erase_if(counts, [&](const std::string& entry) {
-    return entry.starts_with("SLURM_NTASKS=") && entry.substr(13) == ValueIn(environment, "SLIPWAY_NTASKS");
-  });
+  for (const char* name : {"NTASKS", "NNODES"}) {
+    if (std::string_view ours = ValueIn(environment, Cat("SLIPWAY_", name)); !ours.empty())
+      std::erase(counts, Cat("SLURM_", name, "=", ours));
+  }
   TRY(TakeFromEnvironment(named, {sbatch ? "SBATCH_" : "SLURM_"}, counts, said));
   std::string_view cores = ValueIn(environment, "SRUN_CPUS_PER_TASK");
   if (!sbatch && !cores.empty())

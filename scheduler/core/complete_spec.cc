@@ -189,6 +189,8 @@ Result<> CheckFeatures(const Site& site, Resources& asked) {
   if (asked.tasks > 0 && asked.tasks % asked.nodes_min != 0)
     return Refuse("with counts in the constraint every node gets as many tasks: ", asked.tasks,
                   " do not divide over ", asked.nodes_min, " nodes");
+  if (asked.tasks > 0 && asked.layout == Layout::kPack)
+    return Refuse("with counts in the constraint every node gets as many tasks: leave out -m pack");
   if (asked.tasks > 0 && asked.nodes_max > asked.nodes_min)
     return Refuse("with counts in the constraint and --ntasks the number of nodes must be given exactly");
   return {};

@@ -203,6 +203,10 @@ TEST_F(SiteTest, CountedConstraintsTakeSoManyNodesOfEach) {
   EXPECT_EQ(c.NodesOf(job), "n2:1 n3:1 n4:1");
   spec.resources.nodes_min = 2;
   Refused(spec, "counts 3 nodes, the job asks for 2");
+  spec.resources.nodes_min = 3;
+  spec.resources.tasks = 3;
+  spec.resources.layout = Layout::kPack;
+  Refused(spec, "leave out -m pack");
   spec.resources = {.partition = "staff", .constraint = "rack2*3"};
   Refused(spec, "meets the request");
 }

@@ -123,7 +123,8 @@ class NodeLife(t.ClusterTest):
 
     def test_a_lease_ends_a_job_with_agent_and_stepd_stopped_and_it_runs_again_elsewhere(self):
         self.assertEqual(self.admin("drain", "n2", "--reason", "test").returncode, 0)
-        log = self.site / "log"
+        log = self.home / "leased"
+        self.addCleanup(log.unlink, missing_ok=True)
         job_id = self.cluster.submit("--image", "tiny", "--requeue", "--lease=0:30", "--output", "/dev/null", "--wrap",
                                      f"if [ -e {log} ]; then echo second >> {log}; exit 0; fi\n"
                                      f"while :; do echo first >> {log}; sleep 0.2; done")

@@ -10,6 +10,9 @@ class SlurmOptions(t.ClusterTest):
     """Two nodes."""
     NODES = 2
 
+    def admin(self, *words):
+        return t.run([t.SLIPWAY, *words], env={"SLIPWAY_CONTEXT": self.cluster.context}, check=0)
+
     def checkpointing(self, *words):
         """A job that notes that it was told, and ends by itself before its limit."""
         return self.cluster.submit("--image", "tiny", "-t", "60s", *words)
@@ -56,8 +59,8 @@ class SlurmOptions(t.ClusterTest):
             self.assertIn(says, done.stderr)
 
     def test_why_names_the_listed_node_that_is_drained(self):
-        self.cluster("node", "drain", "n1", "--reason", "new memory", check=0)
-        self.addCleanup(self.cluster, "node", "resume", "n1")
+        self.admin("node", "drain", "n1", "--reason", "new memory")
+        self.addCleanup(self.admin, "node", "resume", "n1")
         job = self.cluster.submit("--image", "tiny", "-w", "n1", "--wrap", "true")
         self.addCleanup(self.cluster, "cancel", job)
         self.assertIn("n1 is drained: new memory", self.cluster("why", job, check=0).stdout)
