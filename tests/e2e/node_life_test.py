@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Nodes that find themselves unfit, programs of the site around jobs, and what a step leaves: on a live cluster."""
-import ctypes
 import os
 import pathlib
 import shutil
@@ -94,32 +93,6 @@ class NodeLife(t.ClusterTest):
         self.assertIn("No space left", done.stderr)
         for folder in ("/tmp", "/var/tmp", "/dev/shm"):
             self.assertFalse(pathlib.Path(folder, mark).exists(), folder)
-
-    @unittest.skipUnless(t.ROOT, "needs root: to mount a file system that does not answer")
-    def test_a_folder_that_does_not_answer_fails_its_own_job_by_name_and_no_other(self):
-        for node in ("n1", "n2"):
-            self.cluster.set_agent(node, folder_timeout="2s")
-        t.wait_until("both are up", lambda: all(self.cluster.node(n)["state"] == "UP" for n in ("n1", "n2")))
-        folder = self.home / "silent"
-        folder.mkdir()
-        self.addCleanup(folder.rmdir)
-        silent = os.open("/dev/fuse", os.O_RDWR)  # nobody will ever read a request from it
-        libc = ctypes.CDLL(None, use_errno=True)
-        options = f"fd={silent},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
-        mounted = libc.mount(b"silent", str(folder).encode(), b"fuse.silent", 0, options)
-        if mounted != 0:
-            os.close(silent)
-            self.skipTest(f"no FUSE here: {os.strerror(ctypes.get_errno())}")
-        try:
-            stuck = self.cluster.submit("--image", "tiny", "--chdir", folder, "--output", "/dev/null", "--wrap", "echo never")
-            beside = self.cluster.submit("--image", "tiny", "--output", "/dev/null", "--wrap", "exit 4")
-            self.assertEqual(self.cluster.wait_end(beside)["exit_code"], 4)
-            job = self.cluster.wait_end(stuck)
-            self.assertEqual((job["state"], job["exit_code"]), ("FAILED", 125), job)
-            self.assertIn(f"{folder} does not answer on node n", str(job))
-        finally:
-            os.close(silent)
-            libc.umount2(str(folder).encode(), 2)
 
     def test_a_lease_ends_a_job_with_agent_and_stepd_stopped_and_it_runs_again_elsewhere(self):
         self.assertEqual(self.admin("drain", "n2", "--reason", "test").returncode, 0)
