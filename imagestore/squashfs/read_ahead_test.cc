@@ -7,7 +7,9 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
+#include <chrono>
 #include <fstream>
+#include <thread>
 
 #include "imagestore/squashfs/ahead.h"
 #include "imagestore/squashfs/byte_source.h"
@@ -19,6 +21,17 @@ namespace {
 using testing::HasSubstr;
 
 std::size_t Threads() { return NamesIn("/proc/self/task")->size(); }
+
+// The kernel lists a thread for a moment longer than it can be waited for; one that lives on fails this.
+testing::AssertionResult NoneIsLeftBut(std::size_t before) {
+  auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (Threads() != before) {
+    if (std::chrono::steady_clock::now() > patience)
+      return testing::AssertionFailure() << Threads() << " threads, and there were " << before;
+    std::this_thread::yield();
+  }
+  return testing::AssertionSuccess();
+}
 
 using Numbers = Ahead<int>;
 
@@ -59,7 +72,7 @@ TEST(AheadOfTheTaker, WhoStopsTakingAtAnyPointEndsTheWork) {
       for (int i = 0; i < taken; ++i) ASSERT_TRUE((*ahead)->Take());
     }
     EXPECT_TRUE(told);
-    EXPECT_EQ(Threads(), before);
+    EXPECT_TRUE(NoneIsLeftBut(before));
   }
 }
 
@@ -139,7 +152,7 @@ TEST_F(ReadAhead, WhicheverCallFailsIsTheErrorAndNothingIsLeftRunning) {
   for (;; ++calls) {
     Stumbling disk(Stumbling::kFails, calls);
     auto packed = Packed(std::move(disk));
-    EXPECT_EQ(Threads(), before);
+    EXPECT_TRUE(NoneIsLeftBut(before));
     if (packed) {
       EXPECT_FALSE(disk.stumbled());
       EXPECT_TRUE(*packed == plain_);
@@ -180,7 +193,7 @@ TEST_F(ReadAhead, CancellingAtAnyPointEndsIt) {
       return left-- == 0 ? Result<>(Fail(Code::kCancelled, "cancelled")) : Result<>();
     };
     auto packed = Packed(TreeCalls(), options);
-    EXPECT_EQ(Threads(), before);
+    EXPECT_TRUE(NoneIsLeftBut(before));
     if (packed) break;
     EXPECT_EQ(packed.error().code, Code::kCancelled);
   }
@@ -233,7 +246,7 @@ TEST(PiecesAheadOfTheTaker, AnErrorComesInItsPlaceAndStays) {
     for (int i = 0; i < good; ++i) ASSERT_EQ((*pieces)->Next()->front(), 'x');
     for (int again = 0; again < 2; ++again) EXPECT_EQ((*pieces)->Next().error().code, Code::kDataLoss);
   }
-  EXPECT_EQ(Threads(), before);
+  EXPECT_TRUE(NoneIsLeftBut(before));
 }
 
 }  // namespace
