@@ -39,7 +39,8 @@ class LaunchPty(t.ClusterTest):
         terminal = self.ready(rows=31, columns=101)
         terminal.type("stty size\n")
         terminal.expect("31 101\r\n")
-        terminal.type("trap 'echo chan''ged' WINCH; echo list''ens; while :; do sleep 0.1; done\n")
+        # Not of the interactive shell itself: it puts each of its commands in front, and the change is told there.
+        terminal.type("sh -c \"trap 'echo chan''ged' WINCH; echo list''ens; while :; do sleep 0.1; done\"\n")
         terminal.expect("listens\r\n")
         terminal.resize(42, 123)
         terminal.expect("changed\r\n")
