@@ -197,7 +197,8 @@ Result<std::vector<StepNode>> PlaceStep(const Job& job, const Resources& resourc
   if (resources.cores_per_task == 0) return Fail(Code::kInvalidArgument, "a task needs at least one core");
   std::vector<std::size_t> order(job.nodes.size());  // the listed ones first
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::ranges::stable_partition(order, [&](std::size_t i) { return chosen.IsListed(job.nodes[i].node); });
+  std::stable_partition(order.begin(), order.end(),
+                        [&](std::size_t i) { return chosen.IsListed(job.nodes[i].node); });
   plan::Counts capacity;
   for (std::size_t i : order) {
     const NodeAllocation& held = job.nodes[i];

@@ -198,7 +198,8 @@ std::optional<Placement> Cluster::SpreadOver(const Request& request, const Count
   auto over = [&](const NodeBits& nodes) -> std::optional<Placement> {
     std::vector<NodeNumber> order = InOrder(nodes, prefer);
     if (all_of != 0)
-      std::ranges::stable_partition(order, [&](NodeNumber node) { return sets_[all_of].Has(node); });
+      std::stable_partition(order.begin(), order.end(),
+                            [&](NodeNumber node) { return sets_[all_of].Has(node); });
     Counts in_order;
     for (NodeNumber node : order) in_order.push_back(capacity[node]);
     std::optional<Counts> counts = ChooseCounts(spread, in_order);
