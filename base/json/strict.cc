@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/text/text.h"
+
 namespace slipway {
 
 Result<Json> ParseJson(std::string_view text, std::size_t bytes_max) {
@@ -20,7 +22,7 @@ Result<Json> ParseJson(std::string_view text, std::size_t bytes_max) {
 }
 
 Failure JsonWrong(std::string_view where, std::string_view what) {
-  return Fail(Code::kInvalidArgument, where, ": ", what);
+  return Fail(Code::kInvalidArgument, Printable(where), ": ", Printable(what));
 }
 
 Result<> CheckJsonFields(const Json& object, std::string_view where,

@@ -115,6 +115,7 @@ TEST(SeccompJson, WhatIsWrongIsOneLineThatNamesIt) {
           {R"({})", "no \"defaultAction\""},
           {R"({"defaultAction": "SCMP_ACT_ALLOWED"})", "unknown action 'SCMP_ACT_ALLOWED'"},
           {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscals": []})", "unknown field \"syscals\""},
+          {R"({"defaultAction": "SCMP_ACT_ALLOW", "sys\ncals": []})", R"(unknown field "sys\ncals")"},
           {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["opne"], "action": "SCMP_ACT_ERRNO"}]})",
            "syscalls[0]: unknown system call 'opne'"},
           {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["open"], "action": "SCMP_ACT_NOTIFY"}]})",
