@@ -13,10 +13,11 @@ namespace {
 constexpr char kRunner[] = R"sh(#!/bin/sh
 run() {
   "$1" & pid=$!
-  { nap=; trap 'kill $nap; exit' TERM; sleep "$SLIPWAY_TASK_TIMEOUT" & nap=$!; wait $nap && kill -9 $pid; } >/dev/null 2>&1 &
+  { sleep "$SLIPWAY_TASK_TIMEOUT" && kill -9 $pid; } >/dev/null 2>&1 &
   dog=$!
   wait $pid; code=$?
-  kill $dog 2>/dev/null
+  # Not by a signal that it could miss: it would take another process for this one, later. Its sleep harms nobody.
+  kill -9 $dog 2>/dev/null
   return $code
 }
 failed() {
