@@ -17,7 +17,7 @@ run() {
   dog=$!
   wait $pid; code=$?
   # Not by a signal that it could miss: it would take another process for this one, later. Its sleep harms nobody.
-  kill -9 $dog 2>/dev/null
+  { kill -9 $dog; wait $dog; } 2>/dev/null
   return $code
 }
 failed() {
