@@ -27,19 +27,12 @@ sigset_t Set() {
   return set;
 }
 
-// In the background of a terminal a read would stop us, as it does every program.
-bool MayRead() { return ::isatty(0) != 1 || ::tcgetpgrp(0) == ::getpgrp(); }
-
 void FeedStdin(StepStream& input, AttachOptions options) {
   std::string buffer(kStdinBytesMax, '\0');
   // What is typed until then is ours, Ctrl-C above all; the terminal keeps the rest for the ranks.
   if (options.terminal) CallersTerminal::Instance().WaitForBegin();
   for (;;) {
-    if (!MayRead()) {
-      ::poll(nullptr, 0, 200);
-      continue;
-    }
-    ssize_t n = ::read(0, buffer.data(), buffer.size());
+    ssize_t n = CallersTerminal::Instance().Read(buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
     v1::AttachInput message;
     if (n > 0) message.set_stdin(buffer.data(), static_cast<std::size_t>(n));

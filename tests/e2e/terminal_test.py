@@ -117,8 +117,10 @@ class LaunchPty(t.ClusterTest):
         terminal.type("echo rea''dy $SLURM_NTASKS; tty\n")
         terminal.expect("ready 1\r\n/dev/pts/0\r\n")
         terminal.type("exit 3\n")
-        terminal.type("echo co''de $?\n")
-        terminal.expect("code 3\r\n")
+        # Said when the terminal is given back and before the front has gone: what is typed now is the next shell's.
+        terminal.expect("rank 0 on n1 exited with code 3\r\n")
+        terminal.type("echo then co''de $?\n")
+        terminal.expect("then code 3\r\n")
         terminal.type("exit 4\n")
         self.assertEqual(terminal.wait(), 4)
         self.assertTrue(terminal.restored())
