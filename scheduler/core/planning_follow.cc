@@ -51,8 +51,12 @@ struct PlanningPolicy::Follow {
       policy.SyncDependents(state, at->first);
   }
   void operator()(const StartPlanned&) const {}
-  void operator()(const ReservationSet&) const { policy.stale_ = policy.disturbed_ = true; }
-  void operator()(const ReservationRemoved&) const { policy.stale_ = policy.disturbed_ = true; }
+  void operator()(const ReservationSet& e) const { Changed(e.reservation.name); }
+  void operator()(const ReservationRemoved& e) const { Changed(e.reservation); }
+  void Changed(const std::string& reservation) const {
+    policy.changed_reservations_.insert(reservation);
+    policy.reservations_stale_ = policy.disturbed_ = true;
+  }
   void operator()(const JobPreempted&) const {}
   void operator()(const JobSuspended& e) const {
     if (e.by.value == 0) policy.SyncSuspended(state, e.job);  // else as we proposed
