@@ -19,8 +19,8 @@ struct SortKey {
   bool descending = false;
 };
 
-// "[+|-]LETTER,…"; a '#' before a letter (the site's own order, which lines come in) is taken. kInvalidArgument
-// names the letter that is not known.
+// "[+|-]LETTER,…"; a '#' before a letter (the site's own order, which lines come in) is taken.
+// kInvalidArgument names the letter that is not known.
 Result<std::vector<SortKey>> ParseSort(std::string_view text, const FindLetter& find);
 // Whether one cell comes before the other.
 bool CellBefore(const std::string& a, const std::string& b);

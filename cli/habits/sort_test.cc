@@ -12,7 +12,9 @@ using Row = std::vector<std::string>;
 int Find(char letter) { return letter == 'P' ? 0 : letter == 'i' ? 1 : letter == 'M' ? 2 : -1; }
 
 std::vector<std::string> Sorted(std::string_view by) {
-  std::vector<Row> rows = {{"gpu", "9", "1-00:00:00"}, {"main", "10", "23:59:00"}, {"gpu", "11", "5:00"},
+  std::vector<Row> rows = {{"gpu", "9", "1-00:00:00"},
+                           {"main", "10", "23:59:00"},
+                           {"gpu", "11", "5:00"},
                            {"main", "2", "UNLIMITED"}};
   SortBy<Row>(*ParseSort(by, Find), rows,
               [](const Row& row, int field) { return row[static_cast<std::size_t>(field)]; });

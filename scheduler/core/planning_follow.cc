@@ -191,7 +191,7 @@ void PlanningPolicy::SyncSuspended(const State& state, JobId id) {
 
 void PlanningPolicy::Enqueue(const State& state, const Job& job) {
   planner_.Add(PlanJobOf(state, job));
-  if (job.spec->resources.switches > 0 && !AsksOtherwiseNow(job))
+  if (job.spec->resources.switches > 0 && SwitchesUntil(job).us > planner_.cluster().now())
     switch_waits_.insert({SwitchesUntil(job), job.id});
   if (CanPreempt(*job.spec)) preemptors_.insert(job.id);
 }

@@ -96,10 +96,12 @@ void PlanningPolicy::ForgetReservations(const State& state, const std::vector<Jo
 }
 
 // What runs is expected to end when a look at it now says so: not when it was looked at before, nor a little
-// later whenever it had not ended in time.
+// later whenever it had not ended in time. Not of jobs
+// whose reservation is another: what they ask for is not known yet.
 void PlanningPolicy::SyncRunning(const State& state) {
   for (JobId id : state.active) {
     const Job& job = *state.FindJob(id);
+    if (changed_reservations_.contains(job.spec->resources.reservation)) continue;
     bool same = planner_.IsRunning(id.value) && planner_.EndOf(id.value) == EndOf(job);
     if (same && !job.lent_to && !job.suspended()) continue;
     planner_.Remove(id.value);

@@ -58,8 +58,9 @@ Plan TwinPolicy::Decide(const State& state, Time now) {
   const std::string brought = Show(plan), made = Show(anew_->Decide(state, now));
   const std::string kept = Show(live_->PlannedStarts()), planned = Show(anew_->PlannedStarts());
   if (!wrong_ && (brought != made || kept != planned))
-    wrong_ = Cat("the plan that was brought up to date differs from the one made anew: decided", brought,
-                 "; and", made, "; promised", kept, "; and", planned);
+    wrong_ =
+        Cat("at ", now.us, " the plan that was brought up to date differs from the one made anew: decided",
+            brought, "; and", made, "; promised", kept, "; and", planned);
   return plan;
 }
 
@@ -67,7 +68,13 @@ Result<> TwinPolicy::CheckFits(const State& state, const JobSpec& spec) {
   MakeAnewIfChanged(state, state.now);
   Result<> fits = live_->CheckFits(state, spec), anew = anew_->CheckFits(state, spec);
   if (!wrong_ && fits.has_value() != anew.has_value())
-    wrong_ = Cat("a request fits the plan that was made anew and not the other, or the other way round");
+    wrong_ = Cat("a request of ", spec.resources.nodes_min, " nodes and ", spec.resources.tasks,
+                 " tasks in partition '", spec.resources.partition, "' and reservation '",
+                 spec.resources.reservation, "' with '", spec.resources.constraint, "', ",
+                 spec.resources.switches, " switches, contiguous ", spec.resources.contiguous,
+                 fits ? " fits the plan, and not the one made anew: "
+                      : " fits the plan made anew, and not the other: ",
+                 (fits ? anew : fits).error().message);
   return fits;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Is the plan that follows the state the one that would be made of it from scratch? Two policies see the same;
-// whenever a reservation changes or a window of one is over, one makes its plan anew and the other brings its
-// own up to date. From then on they must say the same.
+// Is the plan that follows the state the one that would be made of it from scratch? Two policies see the
+// same; whenever a reservation changes or a window of one is over, one makes its plan anew and the other
+// brings its own up to date. From then on they must say the same.
 #pragma once
 
 #include <memory>
