@@ -17,7 +17,18 @@ namespace {
 
 constexpr std::size_t kAnswerBytesMax = 1 << 20;
 
-std::string ProgramBeside(const std::string& asked) {
+bool HasNvidia(const NodeDevices& devices) {
+  return std::ranges::any_of(devices.units,
+                             [](const GpuUnit& unit) { return unit.vendor == GpuVendor::kNvidia; });
+}
+
+bool IsOffered(const NodeDevices& devices, const std::string& pci) {
+  return std::ranges::find(devices.units, pci, &GpuUnit::pci) != devices.units.end();
+}
+
+}  // namespace
+
+std::string GpuProgram(const std::string& asked) {
   if (!asked.empty()) return asked;
   char path[4096];
   ssize_t n = ::readlink("/proc/self/exe", path, sizeof path);
@@ -29,17 +40,6 @@ std::string ProgramBeside(const std::string& asked) {
   }
   return {};
 }
-
-bool HasNvidia(const NodeDevices& devices) {
-  return std::ranges::any_of(devices.units,
-                             [](const GpuUnit& unit) { return unit.vendor == GpuVendor::kNvidia; });
-}
-
-bool IsOffered(const NodeDevices& devices, const std::string& pci) {
-  return std::ranges::find(devices.units, pci, &GpuUnit::pci) != devices.units.end();
-}
-
-}  // namespace
 
 Result<std::vector<std::string>> FaultsIn(std::string_view json) {
   Json answer = TRY(ParseJson(json, kAnswerBytesMax));
@@ -70,7 +70,7 @@ GpuWatch::GpuWatch(Loop& loop, const NodeDevices& devices, GpuWatchOptions optio
   else
     Log(Level::kWarn, "Xid messages of GPUs are not noticed: the kernel's log cannot be read",
         {{"error", log.error().message}, {"cure", "docs/gpu.md"}});
-  options_.program = ProgramBeside(options_.program);
+  options_.program = GpuProgram(options_.program);
   if (options_.ask_every.count() != 0 && !options_.program.empty())
     timer_ = loop_.After(options_.ask_every, [this] { Ask(); });
 }
