@@ -15,12 +15,13 @@
 namespace slipway {
 
 Result<std::unique_ptr<StepMeter>> StepMeter::Make(Loop& loop, MeterOptions options) {
-  HostTree host = TRY(HostTree::At(options.host_root));
-  return std::unique_ptr<StepMeter>(new StepMeter(loop, std::move(options), std::move(host)));
+  HostTree host = TRY(HostTree::At(options.host_root)), counters = TRY(HostTree::At(options.host_root));
+  return std::unique_ptr<StepMeter>(
+      new StepMeter(loop, std::move(options), std::move(host), std::move(counters)));
 }
 
-StepMeter::StepMeter(Loop& loop, MeterOptions options, HostTree host)
-    : loop_(loop), options_(std::move(options)), host_(std::move(host)), energy_(host_) {
+StepMeter::StepMeter(Loop& loop, MeterOptions options, HostTree host, HostTree counters)
+    : loop_(loop), options_(std::move(options)), host_(std::move(host)), energy_(std::move(counters)) {
   if (!energy_.why_not().empty()) Log(Level::kInfo, energy_.why_not());
 }
 
@@ -77,7 +78,7 @@ Result<> StepMeter::StartProgram() {
   PipeEnds pipe = TRY(MakePipe());
   TRY(SetNonblocking(pipe.read.get()));
   Process program = TRY(Spawn({.argv = std::move(argv),
-                               .env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
+                               .env = std::vector<std::string>{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
                                .cwd = "/",
                                .fds = {{0, null_fd.get()}, {1, pipe.write.get()}, {2, null_fd.get()}},
                                .new_session = true,

@@ -37,7 +37,7 @@ class StepMeter {
   MeteredUse Ended(const StepId& step, std::uint64_t cpu_us);
 
  private:
-  StepMeter(Loop& loop, MeterOptions options, HostTree host);
+  StepMeter(Loop& loop, MeterOptions options, HostTree host, HostTree counters);
   NodeCounters Read();
   void KeepReading();
   void WatchGpus();

@@ -11,15 +11,17 @@ namespace {
 // POSIX, for dash, bash and busybox. Signals for the step reach all of its processes (the container's init
 // sends them so): the shell lets them pass and waits for the rank.
 constexpr char kRunner[] = R"sh(#!/bin/sh
-# The watch and its sleep are told by number, so that both go with the program; they hear no signal but KILL.
+signals='HUP INT QUIT USR1 USR2 ALRM TERM CONT' heard=-
+# The watch and its sleep are told by number, so that both go with the program; they are born deaf to signals, but KILL.
 run() {
   "$1" & pid=$!
+  trap '' $signals
   watch=$({
-    trap '' HUP INT QUIT USR1 USR2 ALRM TERM
     sleep "$SLIPWAY_TASK_TIMEOUT" >/dev/null 2>&1 & echo $!
     exec >/dev/null 2>&1
     wait $! && kill -9 $pid
   } & echo $!)
+  trap $heard $signals
   # A signal for the step ends the wait, not the program.
   while wait $pid; code=$?; kill -0 $pid; do :; done 2>/dev/null
   kill -9 $watch 2>/dev/null
@@ -52,7 +54,8 @@ said
 done
 last=${SLIPWAY_TASK_EPILOG:-$SLURM_TASK_EPILOG}
 [ -n "$last$SLIPWAY_SITE_TASK_EPILOG" ] || exec "$@"
-trap : HUP INT QUIT USR1 USR2 ALRM TERM CONT
+heard=:
+trap $heard $signals
 "$@"
 ended=$?
 for epilog in "$last" "$SLIPWAY_SITE_TASK_EPILOG"; do
@@ -60,7 +63,7 @@ for epilog in "$last" "$SLIPWAY_SITE_TASK_EPILOG"; do
   run "$epilog"; code=$?
   [ $code = 0 ] || failed "task epilog" "$epilog" $code
 done
-trap - HUP INT QUIT USR1 USR2 ALRM TERM CONT
+trap - $signals
 [ $ended -le 128 ] || { ulimit -c 0; kill -$((ended - 128)) $$; }
 exit $ended
 )sh";

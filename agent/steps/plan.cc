@@ -22,7 +22,8 @@ void Fields(auto& archive, IsA<KnownStepV2> auto& v) {
 
 Result<KnownStep> Parse(const std::string& bytes, const std::string& path) {
   std::uint32_t version = 0;
-  WireReader(bytes)(version);
+  WireReader reader(bytes);
+  reader(version);
   if (version != 2) return Decode<KnownStep>(bytes, path);
   KnownStep known = TRY(Decode<KnownStepV2>(bytes, path)).step;
   known.version = KnownStep().version;
