@@ -32,6 +32,10 @@ struct StepTableEvents {
   std::function<bool(const std::string& digest)> image_held;
   std::function<void(const std::string& digest, std::uint64_t bytes, std::function<void(Result<>)> done)>
       want_image;
+  // A step is about to run, or was found running; and what was metered of it since, once it has ended
+  // (agent/meter). May be null.
+  std::function<void(const StepId&, const std::vector<std::string>& gpus)> began;
+  std::function<MeteredUse(const StepId&, std::uint64_t cpu_us)> ended;
   // To the agent of `known.nodes[to_node]`; may lose. Who sends it is filled in there.
   std::function<void(const KnownStep& known, std::uint32_t to_node, PeerWord word)> to_peer;
 };
@@ -91,6 +95,8 @@ class StepTable {
         0;  // bytes that the controller still takes on this stream of ours; never exceeded
     std::uint32_t stepd_owed = 0;  // bytes that have gone on, for which stepd has no new credit yet
     bool end_waits = false;        // its end is reported once its output is out
+    bool metering = false;         // `began` was told, `ended` is to be
+    MeteredUse metered;
     std::deque<StepStdin> early_input;
     std::size_t early_input_bytes = 0;
     std::optional<MonotonicTime> staging_since, starting_since;
@@ -106,6 +112,8 @@ class StepTable {
   void Perform(const StepId& step, Effects effects);
   void PerformOne(const StepId& step, Entry& entry, const StepEffect& effect);
   void AskBroker(const StepId& step, Entry& entry);
+  void BeginMeter(const StepId& step, Entry& entry);
+  void EndMeter(const StepId& step, Entry& entry);
   void Connect(const StepId& step);
   void Freeze(const StepId& step, Entry& entry, bool frozen);
   void CloseLink(Entry& entry);

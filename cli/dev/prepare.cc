@@ -14,7 +14,8 @@ namespace slipway::dev {
 namespace {
 
 const char* const kPrograms[] = {"slipway",        "slipway-remote", "slipwayd",       "slipway-agent",
-                                 "slipway-broker", "slipway-holder", "slipway-import", "slipway-stepd"};
+                                 "slipway-broker", "slipway-holder", "slipway-import", "slipway-stepd",
+                                 "slipway-gpu"};
 
 Result<> Give(const std::string& path, const Identities& who) {
   if (who.rootless) return {};

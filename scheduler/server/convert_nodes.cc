@@ -194,12 +194,32 @@ Result<RegisterNode> RegisterOf(const v1::Register& in) {
   return out;
 }
 
+static StepMetered MeteredOf(const v1::StepReport& in) {
+  constexpr std::size_t kLibrariesBytesMax = 16 << 10;
+  const v1::StepUsage& usage = in.usage();
+  StepMetered metered{usage.energy_mj(),
+                      usage.node_energy_mj(),
+                      usage.gpu_energy_mj(),
+                      usage.gpu_busy_us(),
+                      usage.gpu_watched_us(),
+                      usage.gpu_memory_peak_bytes(),
+                      {}};
+  for (const std::string& name : in.libraries()) {
+    if (metered.libraries.size() + name.size() >= kLibrariesBytesMax) break;
+    if (name.empty() || name.find(' ') != name.npos) continue;  // no name of a library
+    if (!metered.libraries.empty()) metered.libraries += ' ';
+    metered.libraries += Line(name);
+  }
+  return metered;
+}
+
 static StepFacts FactsOf(const v1::StepReport& in) {
   const v1::StepUsage& usage = in.usage();
   return {{usage.cpu_us(), usage.cpu_user_us(), usage.cpu_system_us(), usage.memory_peak_bytes(),
            usage.swap_peak_bytes(), usage.io_read_bytes(), usage.io_write_bytes(), usage.pressure_cpu_us(),
            usage.pressure_memory_us(), usage.pressure_io_us()},
-          Line(in.binding())};
+          Line(in.binding()),
+          MeteredOf(in)};
 }
 
 ReportCondition ConditionOf(const v1::NodeCondition& in) {

@@ -112,6 +112,7 @@ def site_disk(folder):
     t.run(["cmake", "--install", t.BUILD, "--prefix", "/usr", "--strip"], env={"DESTDIR": str(site / "stage")}, check=0)
     for name in ("guest.py", "selinux.conf"):
         shutil.copy(HERE / name, site / name)
+    subprocess.run(["cc", "-O2", "-static", "-o", site / "huge", HERE / "huge.c"], check=True)
     shutil.copytree(HERE / "rooms", site / "rooms", ignore=shutil.ignore_patterns("__pycache__"))
     (site / "guest.py").chmod(0o755)
     make_disk(site, folder / "site.img", 16)

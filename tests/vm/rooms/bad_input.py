@@ -5,7 +5,7 @@ import os
 import pathlib
 import pwd
 
-from rooms.hands import HOME, USER, ended, ends, equal, sh, submit, wait_until
+from rooms.hands import HOME, SMALL, USER, ended, ends, equal, sh, submit, wait_until
 
 
 def mount_silent(folder):
@@ -25,8 +25,8 @@ def a_folder_that_does_not_answer_fails_its_own_jobs_only():
     sh(f"chown {USER} {folder}")
     fd = mount_silent(folder)
     try:
-        stuck = submit("--chdir", str(folder), wrap="echo never")
-        ends(submit(wrap="exit 4"), "FAILED", 4)  # beside it
+        stuck = submit(*SMALL, "--chdir", str(folder), wrap="echo never")
+        ends(submit(*SMALL, wrap="exit 4"), "FAILED", 4)  # beside it
         j = ended(stuck)
         equal((j["state"], j["exit_code"]), ("FAILED", 125))
         assert f"{folder} does not answer on node vm" in str(j), j
