@@ -17,6 +17,8 @@ KnownStep KnownOf(const LaunchPlan& plan) {
   known.exchanges = spec.mpi != MpiKind::kNone && spec.nodes.size() > 1;
   known.streams = plan.stream_output;
   known.lease_s = plan.lease_s;
+  known.job_nodes = plan.job_nodes;
+  known.job_addresses = plan.job_addresses;
   return known;
 }
 
@@ -35,7 +37,8 @@ Result<KnownStep> KnownSteps::Read(const StepId& step) const {
   std::string bytes = TRY(ReadFile(path, kStepSpecBytesMax));
   KnownStep known = TRY(Decode<KnownStep>(bytes, path));
   if (known.version != KnownStep().version || known.step != step ||
-      known.addresses.size() != known.nodes.size() || known.node_index >= known.nodes.size())
+      known.addresses.size() != known.nodes.size() || known.node_index >= known.nodes.size() ||
+      known.job_addresses.size() != known.job_nodes.size())
     return Fail(Code::kDataLoss, path, ": not what was written for this step");
   return known;
 }
