@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ranks of another image, or on nodes where the step has none, are a step of their own, which `slipway launch`
-// in the batch script's container makes (decision 66). What of a spawn becomes its command line, and which
-// images a step's user lets its ranks have.
+// Ranks of another image, or on nodes where the step has none, are a step of their own, which `slipway
+// launch` in the batch script's container makes (decision 66). What of a spawn becomes its command line, and
+// which images a step's user lets its ranks have.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,8 @@
 
 namespace slipway {
 
-inline constexpr char kSpawnTicketVariable[] = "SLIPWAY_SPAWN_TICKET";  // of the command, and the step it makes
+inline constexpr char kSpawnTicketVariable[] =
+    "SLIPWAY_SPAWN_TICKET";  // of the command, and the step it makes
 
 // Takes from the request what its programs' environments say of an image (SLIPWAY_SPAWN_IMAGE: Open MPI
 // passes the MPI_Info key `env` on, and no unknown one), and decides: afterwards `image` is empty where the

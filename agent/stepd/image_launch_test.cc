@@ -64,10 +64,9 @@ TEST(ImageLaunch, IsTheCommandThatAUserWouldType) {
   request.programs[0].cwd = "/data";
   auto launch = LaunchOf(request, 7);
   ASSERT_TRUE(launch);
-  EXPECT_THAT(launch->argv,
-              ElementsAre("/run/slipway/client/bin/slipway", "launch", "--mpi=pmix", "--input=/dev/null",
-                          "--ntasks=2", "--image=-x", "--nodelist=n2,n3", "--nodes=2", "--pwd=/data", "--",
-                          "child", "-v"));
+  EXPECT_THAT(launch->argv, ElementsAre("/run/slipway/client/bin/slipway", "launch", "--mpi=pmix",
+                                        "--input=/dev/null", "--ntasks=2", "--image=-x", "--nodelist=n2,n3",
+                                        "--nodes=2", "--pwd=/data", "--", "child", "-v"));
   EXPECT_THAT(launch->env, ElementsAre("A=b", "SLIPWAY_SPAWN_TICKET=7"));
 }
 

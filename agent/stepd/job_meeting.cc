@@ -47,8 +47,7 @@ Rendezvous::Host JobMeeting::RendezvousHost() {
           [this](const Rendezvous::Member& to, std::string bytes, std::string gone) {
             host_.send({to.step, to.node, std::move(bytes), std::move(gone)});
           },
-      .launch = [this](std::uint64_t ticket,
-                       const JobLaunch& launch) { return StartLaunch(ticket, launch); },
+      .launch = [this](std::uint64_t ticket, const JobLaunch& launch) { return StartLaunch(ticket, launch); },
       .stop =
           [this](std::uint64_t ticket) {
             for (auto& [number, task] : tasks_) {
@@ -60,8 +59,7 @@ Rendezvous::Host JobMeeting::RendezvousHost() {
 
 Result<> JobMeeting::StartLaunch(std::uint64_t ticket, const JobLaunch& launch) {
   ImageLaunch command = TRY(LaunchOf(launch.request, ticket));
-  if (next_task_ == INT32_MAX)
-    return Fail(Code::kResourceExhausted, "a job spawns no more than 2^30 steps");
+  if (next_task_ == INT32_MAX) return Fail(Code::kResourceExhausted, "a job spawns no more than 2^30 steps");
   std::uint32_t task = next_task_++;
   TRY(host_.start(task, command));
   Task& kept = tasks_[task];

@@ -23,8 +23,7 @@ PmixWorld ForeignWorld(const JobWorld& world) {
 
 JobMeeting::Host Stepd::MeetingHost() {
   return {
-      .send =
-          [this](StepRendezvous word) { agent_.Send(StepFrame::kRendezvousOut, word); },
+      .send = [this](StepRendezvous word) { agent_.Send(StepFrame::kRendezvousOut, word); },
       .serve =
           [this](Service service, std::string data, Exchange::Reply reply) {
             if (service == Service::kModex) return Serve(spec_.node_index, service, data, std::move(reply));
@@ -33,8 +32,9 @@ JobMeeting::Host Stepd::MeetingHost() {
             auto failed = Decode<LaunchFailed>(data, "end of a step");
             if (!failed) return reply(Failure(failed.error()));
             reply(std::string());
-            if (outcome_.Fail(failed->exit_code, Cat("the step of spawned ranks of another image ended with code ",
-                                                     failed->exit_code)))
+            if (outcome_.Fail(
+                    failed->exit_code,
+                    Cat("the step of spawned ranks of another image ended with code ", failed->exit_code)))
               OnFirstFailure(spec_.kill_on_bad_exit);
           },
       .worlds =
@@ -108,17 +108,16 @@ void Stepd::MeetOtherSteps(const Participants& who, std::string data, Exchange::
   exchange_.AllGather(who.members, who.nodes, std::move(data), [this, who, reply](Result<std::string> ours) {
     if (!ours) return reply(std::move(ours));
     auto share = [this, who, reply](std::string word) {
-      exchange_.AllGather(Cat("met:", who.members), who.nodes, std::move(word),
-                          [reply](Result<std::string> all) {
-                            auto parts = all ? PartsOf(*all) : std::vector<std::string>();
-                            auto met = parts.size() == 1 ? Decode<Met>(parts[0], "meeting")
-                                                         : Result<Met>(Fail(Code::kUnavailable, "nobody went"));
-                            if (!all) return reply(std::move(all));
-                            if (!met) return reply(Failure(met.error()));
-                            if (met->code != 0)
-                              return reply(Fail(static_cast<Code>(met->code), met->message));
-                            reply(std::move(met->data));
-                          });
+      exchange_.AllGather(
+          Cat("met:", who.members), who.nodes, std::move(word), [reply](Result<std::string> all) {
+            auto parts = all ? PartsOf(*all) : std::vector<std::string>();
+            auto met = parts.size() == 1 ? Decode<Met>(parts[0], "meeting")
+                                         : Result<Met>(Fail(Code::kUnavailable, "nobody went"));
+            if (!all) return reply(std::move(all));
+            if (!met) return reply(Failure(met.error()));
+            if (met->code != 0) return reply(Fail(static_cast<Code>(met->code), met->message));
+            reply(std::move(met->data));
+          });
       ArmExchangeTick();
     };
     if (who.nodes.front() != spec_.node_index) return share({});

@@ -24,7 +24,8 @@ struct PeerWord {
   std::string bytes;
   std::string gone;        // not empty: the sender's part has ended
   bool ends_told = false;  // with `gone`: as in StepPeerGone
-  std::optional<std::uint32_t> from_step;  // it is of another step of the job: one of the two is the batch step
+  std::optional<std::uint32_t>
+      from_step;  // it is of another step of the job: one of the two is the batch step
 };
 
 class HeldFrames {

@@ -54,8 +54,8 @@ void StepTable::FromStep(const StepId& step, PeerWord word) {
         {{"step", ToString(step)}, {"peer", word.sender}, {"claims", *word.from_step}});
     return;
   }
-  entry->link->Send(StepFrame::kRendezvousIn,
-                    StepRendezvous{*word.from_step, word.sender, std::move(word.bytes), std::move(word.gone)});
+  entry->link->Send(StepFrame::kRendezvousIn, StepRendezvous{*word.from_step, word.sender,
+                                                             std::move(word.bytes), std::move(word.gone)});
 }
 
 void StepTable::RendezvousLost(Entry& entry, const std::string& node, const std::string& reason) {

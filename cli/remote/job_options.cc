@@ -73,8 +73,7 @@ Result<v1::Mpi> ReadMpi(const std::string& text) {
 Result<> DescribeMpi(const Parsed& options, v1::Program& program) {
   program.set_mpi(TRY(ReadMpi(options.Value("mpi"))));
   if (options.Has("mpi-report")) program.add_env("SLIPWAY_MPI_REPORT=1");
-  if (options.Has("spawn-image"))
-    program.add_env(Cat("SLIPWAY_SPAWN_IMAGES=", options.Value("spawn-image")));
+  if (options.Has("spawn-image")) program.add_env(Cat("SLIPWAY_SPAWN_IMAGES=", options.Value("spawn-image")));
   if (!options.Has("mpi-timeout")) return {};
   auto limit = TRY_CONTEXT(ParseNumber(options.Value("mpi-timeout"), 0, 86400), "--mpi-timeout");
   program.add_env(Cat("SLIPWAY_MPI_TIMEOUT=", limit));

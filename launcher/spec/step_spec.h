@@ -94,7 +94,7 @@ struct StepSpec {
   std::string job_tmp, job_shm;
   std::uint32_t folder_timeout_s = 30;  // its folders have to answer within; see FolderProbe
   std::string topology;                 // of an MPI step's node: hwloc's XML; empty: stepd looks for itself
-  bool rendezvous = false;  // the job has a batch step, where its steps meet
+  bool rendezvous = false;              // the job has a batch step, where its steps meet
 };
 void Fields(auto& archive, IsA<StepSpec> auto& v) {
   archive(v.version, v.step, v.cluster, v.job_name, v.user, v.home, v.shell, v.uid, v.gid, v.nodes,

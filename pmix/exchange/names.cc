@@ -109,9 +109,8 @@ void NameDirectory::ForgetStepd(std::uint32_t step, std::uint32_t node) {
     if (at->step == step && at->node == node) Remove(at);
     at = next;
   }
-  std::erase_if(waiters_, [&](auto& waiter) {
-    return waiter.request.step == step && waiter.request.node == node;
-  });
+  std::erase_if(waiters_,
+                [&](auto& waiter) { return waiter.request.step == step && waiter.request.node == node; });
 }
 
 void NameDirectory::Forget(const NameRequest& request) {

@@ -41,23 +41,28 @@ std::uint32_t Rendezvous::NumberOf(const std::string& node) {
   return node_numbers_.emplace(node, static_cast<std::uint32_t>(node_numbers_.size())).first->second;
 }
 
+// One that has not spoken yet may be asked for data of its ranks.
+Result<Rendezvous::Known*> Rendezvous::MemberOf(const Member& who) {
+  auto at = members_.find(who);
+  if (at != members_.end()) return &at->second;
+  if (members_.size() >= kMembersMax)
+    return Fail(Code::kResourceExhausted, "more stepds of this job meet than are kept apart");
+  Known& known = members_[who];
+  known.node_number = NumberOf(who.node);
+  ExchangeCallbacks callbacks{
+      .send = [this, who](std::uint32_t, std::string out) { host_.send(who, std::move(out), {}); },
+      .serve = [this, who](std::uint32_t, Service service, std::string data,
+                           Exchange::Reply reply) { Serve(who, service, data, std::move(reply)); },
+      .step_failed = [](std::uint32_t, std::int32_t, std::string) {}};
+  known.exchange = std::make_unique<Exchange>(0, std::vector<std::string>{"of the batch script", who.node},
+                                              std::move(callbacks));
+  return &known;
+}
+
 Result<> Rendezvous::Deliver(const Member& from, std::string_view bytes) {
-  auto at = members_.find(from);
-  if (at == members_.end()) {
-    if (members_.size() >= kMembersMax)
-      return Fail(Code::kResourceExhausted, "more stepds of this job meet than are kept apart");
-    at = members_.emplace(from, Known{.node_number = NumberOf(from.node)}).first;
-    ExchangeCallbacks callbacks{
-        .send = [this, from](std::uint32_t, std::string out) { host_.send(from, std::move(out), {}); },
-        .serve =
-            [this, from](std::uint32_t, Service service, std::string data, Exchange::Reply reply) {
-              Serve(from, service, data, std::move(reply));
-            },
-        .step_failed = [](std::uint32_t, std::int32_t, std::string) {}};
-    at->second.exchange = std::make_unique<Exchange>(
-        0, std::vector<std::string>{"of the batch script", from.node}, std::move(callbacks));
-  }
-  if (!at->second.gone) return at->second.exchange->Deliver(kMember, bytes);
+  Known* known = TRY(MemberOf(from));
+  known->heard = true;
+  if (!known->gone) return known->exchange->Deliver(kMember, bytes);
   host_.send(from, {}, "the batch script's node could not reach this one for a while");
   return {};
 }
@@ -173,10 +178,9 @@ void Rendezvous::ServeModex(const std::string& data, Exchange::Reply reply) {
   for (std::size_t node = 0; node < world.ranks.size(); ++node) {
     const auto& ranks = world.ranks[node];
     if (std::find(ranks.begin(), ranks.end(), request->rank) == ranks.end()) continue;
-    auto member = members_.find({at->second.step, world.nodes[node]});
-    if (member == members_.end())
-      return reply(Fail(Code::kNotFound, "the node of that rank has met nobody yet"));
-    return member->second.exchange->Ask(kMember, Service::kModex, data, std::move(reply));
+    auto member = MemberOf({at->second.step, world.nodes[node]});
+    if (!member) return reply(Failure(member.error()));
+    return (*member)->exchange->Ask(kMember, Service::kModex, data, std::move(reply));
   }
   reply(Fail(Code::kNotFound, "no such rank"));
 }
@@ -223,10 +227,11 @@ void Rendezvous::LaunchEnded(std::uint64_t ticket, std::int32_t exit_code) {
   Launch launch = std::move(at->second);
   launches_.erase(at);
   if (launch.reply) {
-    return launch.reply(Fail(Code::kFailedPrecondition, "slipway launch --image ", launch.request.image,
-                             " ended with code ", exit_code,
-                             " before all its ranks had called MPI_Init; what it said is in the output of the "
-                             "job's script"));
+    return launch.reply(
+        Fail(Code::kFailedPrecondition, "slipway launch --image ", launch.request.image, " ended with code ",
+             exit_code,
+             " before all its ranks had called MPI_Init; what it said is in the output of the "
+             "job's script"));
   }
   if (exit_code == 0) return;
   members_.at(launch.parent)
@@ -234,7 +239,16 @@ void Rendezvous::LaunchEnded(std::uint64_t ticket, std::int32_t exit_code) {
                      [](Result<std::string>) {});
 }
 
+// Nobody would tell of the end of a stepd that has never spoken: it goes with the first of its step.
 void Rendezvous::StepGone(const Member& who, std::string_view reason) {
+  std::vector<Member> gone{who};
+  for (const auto& [member, known] : members_) {
+    if (member.step == who.step && !known.heard && member != who) gone.push_back(member);
+  }
+  for (const Member& member : gone) OneGone(member, reason);
+}
+
+void Rendezvous::OneGone(const Member& who, std::string_view reason) {
   auto at = members_.find(who);
   if (at == members_.end() || at->second.gone) return;
   at->second.gone = true;
@@ -243,8 +257,8 @@ void Rendezvous::StepGone(const Member& who, std::string_view reason) {
   LeaveMeets(who.step, Cat("step ", who.step, " is gone from node ", who.node, ": ", reason));
   std::erase_if(worlds_, [&](auto& entry) {
     const Place& place = entry.second;
-    return place.step == who.step && std::find(place.world.nodes.begin(), place.world.nodes.end(),
-                                               who.node) != place.world.nodes.end();
+    return place.step == who.step &&
+           std::find(place.world.nodes.begin(), place.world.nodes.end(), who.node) != place.world.nodes.end();
   });
   for (auto& [ticket, launch] : launches_) {
     if (launch.parent == who && launch.reply) host_.stop(ticket);

@@ -109,7 +109,7 @@ class Rendezvous {
   struct Known {
     std::unique_ptr<Exchange> exchange;  // lives on after the member has gone: replies of it may be kept
     std::uint32_t node_number = 0;
-    bool gone = false;
+    bool heard = false, gone = false;
   };
   struct Place {
     std::uint32_t step = 0;
@@ -129,6 +129,8 @@ class Rendezvous {
     bool joined = false;
   };
 
+  Result<Known*> MemberOf(const Member& who);
+  void OneGone(const Member& who, std::string_view reason);
   void Serve(const Member& from, Service service, const std::string& data, Exchange::Reply reply);
   void ServeName(const Member& from, const std::string& data, Exchange::Reply reply);
   Result<> LearnWorlds(const Member& from, const std::string& data);

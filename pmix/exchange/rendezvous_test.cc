@@ -76,20 +76,21 @@ class Steps : public ::testing::Test {
     carrying_ = false;
   }
 
-  Rendezvous rendezvous_{{
-      .send =
-          [this](const Rendezvous::Member& to, const std::string& bytes, const std::string& gone) {
-            if (!gone.empty()) return sent_away_.push_back(to.step);
-            Carry([this, to, bytes] {
-              ASSERT_TRUE((to.step == 1 ? one_ : two_).exchange->Deliver(0, bytes));
-            });
-          },
-      .launch =
-          [this](std::uint64_t ticket, const JobLaunch& launch) {
-            launched_.push_back(Cat(ticket, ":", launch.request.image));
-            return Result<>();
-          },
-      .stop = [this](std::uint64_t ticket) { stopped_.push_back(ticket); }}};
+  Rendezvous rendezvous_{
+      {.send =
+           [this](const Rendezvous::Member& to, const std::string& bytes, const std::string& gone) {
+             if (!gone.empty()) return sent_away_.push_back(to.step);
+             if (to.node != "n1") return elsewhere_.push_back(to);
+             Carry([this, to, bytes] {
+               ASSERT_TRUE((to.step == 1 ? one_ : two_).exchange->Deliver(0, bytes));
+             });
+           },
+       .launch =
+           [this](std::uint64_t ticket, const JobLaunch& launch) {
+             launched_.push_back(Cat(ticket, ":", launch.request.image));
+             return Result<>();
+           },
+       .stop = [this](std::uint64_t ticket) { stopped_.push_back(ticket); }}};
   Step one_, two_;
   std::deque<std::string> answers_;
   std::deque<std::function<void()>> waiting_;
@@ -97,6 +98,7 @@ class Steps : public ::testing::Test {
   std::vector<std::string> launched_;
   std::vector<std::uint64_t> stopped_;
   std::vector<std::uint32_t> sent_away_;
+  std::vector<Rendezvous::Member> elsewhere_;
 };
 
 TEST_F(Steps, FindEachOthersNamesAndWhoseTheyAre) {
@@ -147,6 +149,16 @@ TEST_F(Steps, GetTheDataOfEachOthersRanks) {
   EXPECT_EQ(Ask(one_, Service::kModex, request), "of 2");
   EXPECT_THAT(two_.asked, ElementsAre(Cat(static_cast<int>(Service::kModex), ":", request)));
   EXPECT_THAT(Ask(one_, Service::kModex, Encode(ModexRequest{"w2", 2})), HasSubstr("no such rank"));
+}
+
+TEST_F(Steps, GetTheDataOfRanksOnANodeThatHasNotSpokenYet) {
+  JobWorld wide{"wide", {"n1", "n2"}, {{0}, {1}}};
+  Ask(two_, Service::kJobWorlds, Encode(std::vector<JobWorld>{wide}));
+  std::string& data = Ask(one_, Service::kModex, Encode(ModexRequest{"wide", 1}));
+  EXPECT_THAT(elsewhere_, ElementsAre(Rendezvous::Member{2, "n2"}));
+  EXPECT_EQ(data, kWaiting);
+  rendezvous_.StepGone({2, "n1"}, "over");  // and do not wait for it for ever
+  EXPECT_THAT(data, HasSubstr("is gone: over"));
 }
 
 TEST_F(Steps, OfAnotherImageJoinWhoSpawnedThem) {

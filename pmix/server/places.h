@@ -22,7 +22,7 @@ namespace slipway {
 class Places {
  public:
   static constexpr std::uint32_t kForeign = UINT32_MAX;  // the node of another step's rank
-  using NodeOfRank = std::vector<std::uint32_t>;  // by rank
+  using NodeOfRank = std::vector<std::uint32_t>;         // by rank
 
   void SetNodes(std::uint32_t here, std::uint32_t count);  // before the first Add
   void Add(const std::string& nspace, NodeOfRank node_of);

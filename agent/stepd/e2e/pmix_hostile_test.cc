@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ranks that send what they should not, or leave the others waiting: stepd stays up, bounded in memory, and the
-// step ends with a reason.
+// Ranks that send what they should not, or leave the others waiting: stepd stays up, bounded in memory, and
+// the step ends with a reason.
 #include "agent/stepd/e2e/pmix_program.h"
 
 namespace slipway {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests: a PMIx client that a test brings as the text of its main, compiled and run on two nodes of a real
-// step; each mode of such a program is one promise of the host.
+// For tests: a PMIx client that a test brings as the text of its main, compiled and run on two nodes of a
+// real step; each mode of such a program is one promise of the host.
 #pragma once
 
 #include <gmock/gmock.h>
@@ -68,6 +68,5 @@ class PmixStep : public ::testing::Test {
   const std::string program_;
   std::string dir_;
 };
-
 
 }  // namespace slipway

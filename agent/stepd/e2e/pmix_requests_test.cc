@@ -312,8 +312,8 @@ TEST_P(EachRequest, IsAnswered) {
 INSTANTIATE_TEST_SUITE_P(Each, EachRequest,
                          ::testing::Values("modex", "fences", "names", "connect", "group", "event", "query",
                                            "refused", "log", "job_control", "monitor", "iof_pull", "iof_push",
-                                           "credential", "validate", "status", "invite", "tool", "ranges", "stranger", "psets", "deregister", "fabric",
-                                           "endpoints"),
+                                           "credential", "validate", "status", "invite", "tool", "ranges",
+                                           "stranger", "psets", "deregister", "fabric", "endpoints"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST_F(PmixRequests, CarriesAnInvitationToTheOtherNode) {
