@@ -100,7 +100,8 @@ except MPI.Exception as error: print("CAUGHT", error)
         self.assertEqual(output.count("CAUGHT MPI_ERR_NAME"), 2, output)
 
     def test_ranks_are_spawned_into_an_image_that_the_step_may_have(self):
-        for choice in ("", "'env=SLIPWAY_SPAWN_IMAGE=marked'"):
+        # By default, and by name and on one node, from where no child has spoken to the parent on the other one.
+        for choice in ("", "env=SLIPWAY_SPAWN_IMAGE=marked host=n1"):
             images = "marked" if not choice else "mpi-trixie,marked"
             output = self.job("mpi", f"slipway launch -N2 -n2 --mpi=pmix --spawn-image={images} -- "
                                      f"python3 {self.home}/spawn.py well {choice}")
