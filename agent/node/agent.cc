@@ -144,6 +144,7 @@ Result<> Agent::Parts::Start() {
   TRY(StartImages());
   meter = TRY(StepMeter::Make(loop, MeterOf(options)));
   steps = std::make_unique<StepTable>(loop, options.state_dir, TableEvents());
+  steps->SetNode(options.node);
   peer_server = TRY(PeerServer::Start(
       loop, options.listen, options.tls,
       [this](const StepId& step, std::uint32_t, PeerWord word) { steps->FromPeer(step, std::move(word)); },
@@ -505,6 +506,8 @@ StepTableEvents Agent::Parts::TableEvents() {
     word.from_node = known.node_index;
     peers->Send(known.nodes[to_node], known.addresses[to_node], known.step, to_node, std::move(word));
   };
+  events.to_step = [this](const std::string& node, const std::string& address, const StepId& to,
+                          PeerWord word) { peers->Send(node, address, to, 0, std::move(word)); };
   return events;
 }
 

@@ -154,6 +154,11 @@ Result<LaunchPlan> PlanOf(const v1::LaunchStep& launch, const NodeSide& node) {
   plan.image_bytes = launch.image_bytes();
   plan.stream_output = launch.stream_output();
   plan.lease_s = launch.lease_s();
+  plan.job_nodes = VectorOf<std::string>(launch.job_nodes());
+  plan.job_addresses = VectorOf<std::string>(launch.job_node_addresses());
+  if (plan.job_nodes.size() != plan.job_addresses.size())
+    return Fail(Code::kInvalidArgument, "launch: ", plan.job_nodes.size(), " nodes of the job, but ",
+                plan.job_addresses.size(), " addresses");
   StepSpec& spec = plan.spec;
   spec.step = FromProto(launch.step());
   spec.cluster = launch.cluster();
@@ -176,6 +181,7 @@ Result<LaunchPlan> PlanOf(const v1::LaunchStep& launch, const NodeSide& node) {
         Cat(node.image_dir, "/sha256-", spec.image_digest.substr(std::string_view("sha256:").size()));
   TRY(CopyPlacement(launch, spec));
   TRY(CopyProgram(launch, spec));
+  spec.rendezvous = !plan.job_nodes.empty();
   // Only a batch script starts steps of its own.
   if (spec.step.step == kBatchStep) spec.client_dir = node.client_dir;
   if (launch.array_job() != 0) {

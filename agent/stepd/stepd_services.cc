@@ -28,6 +28,12 @@ void Stepd::Serve(std::uint32_t node, Service service, std::string_view data, Ex
     case Service::kWorldEnded:
       if (!mpi()) return reply(slipway::Fail(Code::kFailedPrecondition, "not an MPI step"));
       return spawner_.Serve(node, service, data, std::move(reply));
+    case Service::kForeignWorlds: {
+      auto worlds = Decode<std::vector<JobWorld>>(data, "worlds");
+      if (!worlds) return reply(Failure(worlds.error()));
+      auto known = KnowForeign(*worlds);
+      return reply(known ? Result<std::string>(std::string()) : Failure(known.error()));
+    }
     case Service::kNumber:
       return reply(Encode(++last_number_));
     case Service::kNodeGone: {
@@ -41,13 +47,16 @@ void Stepd::Serve(std::uint32_t node, Service service, std::string_view data, Ex
       auto delivered = pmix_ ? pmix_->DeliverEvent(data) : Result<>{};
       return reply(delivered ? Result<std::string>(std::string()) : Failure(delivered.error()));
     }
+    default:
+      break;
   }
   reply(slipway::Fail(Code::kUnimplemented, "this node does not know service ", static_cast<int>(service)));
 }
 
-// The first node keeps the names of all.
+// The batch step keeps the names of the whole job; without one the first node keeps the step's.
 void Stepd::AskForName(NameRequest request, Exchange::Reply reply) {
   if (request.kind != NameRequest::kForget) asked_for_names_.emplace(request.world, request.publisher);
+  if (meeting_.is_member()) return AskRendezvousForName(request, std::move(reply));
   exchange_.Ask(0, Service::kName, Encode(request), std::move(reply));
   ArmExchangeTick();
 }

@@ -42,6 +42,8 @@ KnownStep KnownOf(const LaunchPlan& plan) {
   known.lease_s = plan.lease_s;
   known.gpus = plan.gpus;
   known.libraries = plan.libraries;
+  known.job_nodes = plan.job_nodes;
+  known.job_addresses = plan.job_addresses;
   return known;
 }
 
@@ -60,7 +62,8 @@ Result<KnownStep> KnownSteps::Read(const StepId& step) const {
   std::string bytes = TRY(ReadFile(path, kStepSpecBytesMax));
   KnownStep known = TRY(Parse(bytes, path));
   if (known.version != KnownStep().version || known.step != step ||
-      known.addresses.size() != known.nodes.size() || known.node_index >= known.nodes.size())
+      known.addresses.size() != known.nodes.size() || known.node_index >= known.nodes.size() ||
+      known.job_addresses.size() != known.job_nodes.size())
     return Fail(Code::kDataLoss, path, ": not what was written for this step");
   return known;
 }

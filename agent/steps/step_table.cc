@@ -459,6 +459,7 @@ void StepTable::Report(const StepId& step, Entry& entry) {
 
 // A clean end concerns only those who talked to us.
 void StepTable::TellPeersGone(Entry& entry, bool all) {
+  if (std::exchange(entry.met, false)) ToStep(entry, 0, kBatchStep, {.gone = "the step has ended there"});
   if (!entry.known.exchanges) return;
   entry.known.exchanges = false;  // once
   const StepNews& news = entry.machine.news();

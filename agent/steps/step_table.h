@@ -38,6 +38,9 @@ struct StepTableEvents {
   std::function<MeteredUse(const StepId&, std::uint64_t cpu_us)> ended;
   // To the agent of `known.nodes[to_node]`; may lose. Who sends it is filled in there.
   std::function<void(const KnownStep& known, std::uint32_t to_node, PeerWord word)> to_peer;
+  // To another step of the job, on that node; likewise.
+  std::function<void(const std::string& node, const std::string& address, const StepId& to, PeerWord word)>
+      to_step;
 };
 
 class StepTable {
@@ -70,6 +73,7 @@ class StepTable {
   void Credit(const StepId& step, std::uint32_t bytes);
   void Acknowledge(const StepId& step, std::uint64_t sequence);
   void FromPeer(const StepId& step, PeerWord word);
+  void SetNode(std::string name) { node_ = std::move(name); }  // ours
   void PeerLost(const std::string& node, const std::string& reason);
 
   // What to register with. Then, once the controller hears us: SetConnected(true); output that waited goes
@@ -102,6 +106,7 @@ class StepTable {
     std::optional<MonotonicTime> staging_since, starting_since;
     std::vector<Lap> own_laps;          // "stage", "broker": what came before stepd's first
     std::set<std::uint32_t> exchanged;  // nodes we have sent frames to
+    bool met = false;                   // it has turned to the job's batch step
   };
   using Effects = StepMachine::Effects;
 
@@ -127,6 +132,10 @@ class StepTable {
   void SendOutput(const StepId& step, Entry& entry);
   static void DropOutput(Entry& entry);
   Result<> OnExchange(const StepId& step, Entry& entry, std::string_view payload);
+  Result<> OnRendezvous(Entry& entry, std::string_view payload);
+  void ToStep(const Entry& from, std::size_t job_node, std::uint32_t step, PeerWord word);
+  void FromStep(const StepId& step, PeerWord word);
+  void RendezvousLost(Entry& entry, const std::string& node, const std::string& reason);
   void Deliver(Entry& entry, PeerWord word);
   void ArmHeldTimer();
   void CarryOutEnds();
@@ -140,6 +149,7 @@ class StepTable {
   Loop& loop_;
   KnownSteps known_steps_;
   StepTableEvents events_;
+  std::string node_;
   BrokerClient* broker_ = nullptr;
   std::uint64_t broker_generation_ = 0;
   std::string run_dir_;

@@ -39,6 +39,9 @@ void NameDirectory::Handle(NameRequest request, Exchange::Reply reply) {
     case NameRequest::kForget:
       Forget(request);
       return reply(std::string());
+    case NameRequest::kForgetWorld:
+      ForgetWorld(request.world);
+      return reply(std::string());
   }
   reply(Fail(Code::kInvalidArgument, "not a request about names"));
 }
@@ -98,6 +101,16 @@ void NameDirectory::ForgetWorld(const std::string& world) {
     if (at->world == world && at->life == NameLife::kWorld) Remove(at);
     at = next;
   }
+}
+
+void NameDirectory::ForgetStepd(std::uint32_t step, std::uint32_t node) {
+  for (auto at = names_.begin(); at != names_.end();) {
+    auto next = std::next(at);
+    if (at->step == step && at->node == node) Remove(at);
+    at = next;
+  }
+  std::erase_if(waiters_,
+                [&](auto& waiter) { return waiter.request.step == step && waiter.request.node == node; });
 }
 
 void NameDirectory::Forget(const NameRequest& request) {

@@ -160,7 +160,11 @@ Result<> PmixServer::Register(const PmixWorld& world) {
   Places& places = impl_->target.places;
   Places::NodeOfRank node_of = NodeOfRanks(world);
   auto size = static_cast<std::uint32_t>(node_of.size());
-  if (!world.parent) places.SetNodes(world.node_index, static_cast<std::uint32_t>(world.nodes.size()));
+  if (world.foreign) {
+    std::fill(node_of.begin(), node_of.end(), Places::kForeign);
+  } else if (!places.ready()) {
+    places.SetNodes(world.node_index, static_cast<std::uint32_t>(world.nodes.size()));
+  }
   places.Add(world.nspace, std::move(node_of));
 
   char* node_map = nullptr;
@@ -174,18 +178,9 @@ Result<> PmixServer::Register(const PmixWorld& world) {
   std::free(proc_map);
   infos.Number(PMIX_JOB_SIZE, size);
   infos.Number(PMIX_UNIV_SIZE, std::max(size, world.universe_size));
-  if (world.parent) AddParent(*world.parent, infos);
-  if (world.programs.size() > 1) AddProgramNumbers(world, infos);
-  if (!world.session_dir.empty()) {
-    infos.Text(PMIX_TMPDIR, world.session_dir);
-    infos.Text(PMIX_NSDIR, world.session_dir);
-    infos.True(PMIX_TDIR_RMCLEAN);
-  }
-  if (!impl_->topology.xml.empty()) {
-    infos.Text(PMIX_LOCAL_TOPO, impl_->topology.xml);
-    infos.Text(PMIX_HWLOC_XML_V2, impl_->topology.xml);
-  }
-  const auto& local = world.ranks.at(world.node_index);
+  if (!world.foreign) AddOwn(world, infos);
+  static const std::vector<std::uint32_t> kNone;
+  const auto& local = world.foreign ? kNone : world.ranks.at(world.node_index);
   pmix_proc_t proc = ProcOf(world.nspace, 0);
   TRY(Check(library,
             library.register_nspace(proc.nspace, static_cast<int>(local.size()), infos.data(), infos.size(),
@@ -197,6 +192,21 @@ Result<> PmixServer::Register(const PmixWorld& world) {
               "PMIx_server_register_client"));
   }
   return {};
+}
+
+// What only its own ranks ask.
+void PmixServer::AddOwn(const PmixWorld& world, InfoArray& infos) const {
+  if (world.parent) AddParent(*world.parent, infos);
+  if (world.programs.size() > 1) AddProgramNumbers(world, infos);
+  if (!world.session_dir.empty()) {
+    infos.Text(PMIX_TMPDIR, world.session_dir);
+    infos.Text(PMIX_NSDIR, world.session_dir);
+    infos.True(PMIX_TDIR_RMCLEAN);
+  }
+  if (!impl_->topology.xml.empty()) {
+    infos.Text(PMIX_LOCAL_TOPO, impl_->topology.xml);
+    infos.Text(PMIX_HWLOC_XML_V2, impl_->topology.xml);
+  }
 }
 
 void PmixServer::Deregister(const std::string& nspace) {

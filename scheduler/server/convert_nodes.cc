@@ -289,6 +289,19 @@ Result<LaunchCredential> CredentialOf(const LaunchStep& launch, const Credential
   return out;
 }
 
+// The batch step runs on the job's first node.
+static void AddRendezvous(const LaunchStep& launch, const scheduler::State& state, v1::LaunchStep* out) {
+  const Job* job = state.FindJob(launch.step.job);
+  if (job == nullptr || job->spec->interactive) return;
+  std::size_t count = launch.step.step == kBatchStep ? job->nodes.size() : 1;
+  for (const NodeAllocation& allocated : job->nodes) {
+    if (static_cast<std::size_t>(out->job_nodes_size()) == count) return;
+    const Node* facts = state.FindNode(allocated.node);
+    out->add_job_nodes(allocated.node);
+    out->add_job_node_addresses(facts != nullptr ? facts->address : std::string());
+  }
+}
+
 void ToProto(const LaunchStep& launch, const LaunchContext& context, const SignedCredential& credential,
              v1::ToNode* message) {
   v1::LaunchStep* out = message->mutable_launch();
@@ -305,6 +318,7 @@ void ToProto(const LaunchStep& launch, const LaunchContext& context, const Signe
     out->add_node_addresses(facts != nullptr ? facts->address : std::string());
   }
   out->set_node_index(launch.node_index);
+  AddRendezvous(launch, *context.state, out);
   std::vector<std::uint32_t> tasks;
   for (const StepNode& node : launch.nodes) tasks.push_back(node.tasks);
   auto map = DealRanks(tasks, DistributionOf(launch.command->env));
