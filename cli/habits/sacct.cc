@@ -10,6 +10,7 @@
 #include "cli/habits/sacct_fields.h"
 #include "cli/habits/words.h"
 #include "cli/remote/job_wait.h"
+#include "cli/remote/slurm_words.h"
 #include "cli/remote/subcommand.h"
 #include "launcher/client/user.h"
 
@@ -49,8 +50,10 @@ Command Declare() {
       {.name = "allclusters", .letter = 'L', .hidden = true},
       {.name = "array", .hidden = true},
       {.name = "truncate", .letter = 'T', .hidden = true},
-      {.name = "noconvert", .hidden = true}};
-  command.options.insert(command.options.end(), more.begin(), more.end());
+      {.name = "noconvert", .hidden = true},
+      {.name = "accounts", .type = Option::kList, .value_name = "LIST", .hidden = true}};
+  for (const std::vector<Option>& options : {more, SlurmWords(SlurmCommand::kSacct)})
+    command.options.insert(command.options.end(), options.begin(), options.end());
   return command;
 }
 
@@ -64,6 +67,7 @@ struct Wanted {
 Result<Wanted> WantedOf(const Parsed& options) {
   auto fields = JobLineFields();
   Wanted wanted{.filter = TRY(JobFilterOf(options))};
+  wanted.filter.accounts.merge(WordsOf(options, "accounts"));
   if (wanted.filter.users.empty() && wanted.filter.ids.empty() && !options.Has("allusers") &&
       ::geteuid() != 0)
     wanted.filter.users.insert(CallingUser().name);

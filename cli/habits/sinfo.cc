@@ -9,7 +9,9 @@
 #include "cli/habits/habits.h"
 #include "cli/habits/job_filter.h"
 #include "cli/habits/sinfo_fields.h"
+#include "cli/habits/sort.h"
 #include "cli/habits/words.h"
+#include "cli/remote/slurm_words.h"
 #include "cli/remote/subcommand.h"
 #include "slipway/v1/node.grpc.pb.h"
 
@@ -24,7 +26,7 @@ constexpr const char* kSummary = "%9P %.5a %.10l %.16F %N";
 constexpr const char* kReasons = "%20E %9u %19H %N";
 
 Command Declare() {
-  return {
+  Command command{
       .name = "sinfo",
       .summary = "partitions and nodes, as Slurm's sinfo shows them (`slipway nodes` is ours)",
       .examples = {{"sinfo -N -l", "each node"}, {"sinfo -h -o '%n %t'", "for a script"}},
@@ -33,7 +35,8 @@ Command Declare() {
                   TextOption("states", 't', "LIST", "only nodes in these states: idle,mix,alloc,drain,down"),
                   TextOption("format", 'o', "FORMAT", "columns by letters: \"%n %t\""),
                   TextOption("Format", 'O', "LIST", "columns by names: NodeHost:12,StateLong"),
-                  TextOption("sort", 'S', "LIST", "not taken: by partition and node"),
+                  TextOption("sort", 'S', "LETTERS",
+                             "in the order of these columns: P,-t; without it by partition and node"),
                   {.name = "Node", .letter = 'N', .help = "a line of each node"},
                   {.name = "long", .letter = 'l', .help = "more columns"},
                   {.name = "summarize", .letter = 's', .help = "a line of each partition"},
@@ -45,6 +48,9 @@ Command Declare() {
                   {.name = "all", .letter = 'a', .hidden = true},
                   TextOption("clusters", 'M', "NAME", "there is one"),
                   ContextOption()}};
+  const std::vector<Option> foreign = SlurmWords(SlurmCommand::kSinfo);
+  command.options.insert(command.options.end(), foreign.begin(), foreign.end());
+  return command;
 }
 
 Result<Format> FormatOf(const Parsed& options) {
@@ -128,11 +134,15 @@ Result<int> Run(const Parsed& options) {
   if (!format) return UsageExit(format.error());
   auto choice = ChoiceOf(options);
   if (!choice) return UsageExit(choice.error());
+  auto order = options.Has("sort") ? ParseSort(options.Value("sort"), LetterIn(NodeGroupFields()))
+                                   : Result<std::vector<SortKey>>(std::vector<SortKey>());
+  if (!order) return UsageExit(order.error());
   Cluster cluster = TRY(Cluster::Of(options));
   auto nodes = TRY(cluster.Call<v1::Nodes>(&v1::Nodes::Stub::List, v1::ListNodesRequest()));
   auto partitions =
       TRY(cluster.Call<v1::Nodes>(&v1::Nodes::Stub::ListPartitions, v1::ListPartitionsRequest()));
   std::string text = options.Has("noheader") ? "" : Line(*format, HeadingsOf(NodeGroupFields()));
+  std::vector<NodeGroup> lines;
   for (const v1::Partition& partition : partitions.partitions()) {
     if (!choice->partitions.empty() && !choice->partitions.contains(partition.name())) continue;
     std::vector<const v1::Node*> here;
@@ -144,8 +154,12 @@ Result<int> Run(const Parsed& options) {
     bool all = choice->nodes.empty() && choice->states.empty() && !choice->responding && !choice->dead &&
                !choice->troubled;
     if (groups.empty() && all) groups.push_back({.partition = &partition, .nodes = {}});
-    for (const NodeGroup& group : groups) text += Line(*format, TextsOf(NodeGroupFields(), group));
+    std::ranges::move(groups, std::back_inserter(lines));
   }
+  SortBy<NodeGroup>(*order, lines, [](const NodeGroup& group, int field) {
+    return TextsOf(NodeGroupFields(), group)(field);
+  });
+  for (const NodeGroup& group : lines) text += Line(*format, TextsOf(NodeGroupFields(), group));
   Print(text);
   return 0;
 }

@@ -9,7 +9,9 @@
 #include "cli/habits/habits.h"
 #include "cli/habits/job_fields.h"
 #include "cli/habits/job_filter.h"
+#include "cli/habits/sort.h"
 #include "cli/habits/words.h"
+#include "cli/remote/slurm_words.h"
 #include "cli/remote/subcommand.h"
 #include "cli/show/json.h"
 #include "slipway/v1/job.grpc.pb.h"
@@ -31,7 +33,9 @@ Command Declare() {
       TextOption("states", 't', "LIST", "only jobs in these states: PD,RUNNING; all"),
       TextOption("format", 'o', "FORMAT", "columns by letters: \"%.18i %T\""),
       TextOption("Format", 'O', "LIST", "columns by names: JobID:12,State"),
-      TextOption("sort", 'S', "LIST", "not taken: by number, and what waits by priority"),
+      TextOption("sort", 'S', "LETTERS",
+                 "in the order of these columns: P,-p,i; without it what waits comes first, by priority"),
+      TextOption("reservation", 'R', "LIST", "only jobs in these reservations"),
       TextOption("iterate", 'i', "SECONDS", "again and again"),
       {.name = "noheader", .letter = 'h', .help = "no headings"},
       {.name = "long", .letter = 'l', .help = "with time limits"},
@@ -40,7 +44,8 @@ Command Declare() {
       {.name = "array", .letter = 'r', .hidden = true},
       {.name = "noconvert", .hidden = true},
       JsonOption()};
-  command.options.insert(command.options.end(), more.begin(), more.end());
+  for (const std::vector<Option>& options : {more, SlurmWords(SlurmCommand::kSqueue)})
+    command.options.insert(command.options.end(), options.begin(), options.end());
   return command;
 }
 
@@ -62,8 +67,13 @@ bool Before(const v1::Job& a, const v1::Job& b) {
   return rank(a) < rank(b);
 }
 
+bool InReservation(const Parsed& options, const v1::Job& job) {
+  const std::set<std::string> wanted = WordsOf(options, "reservation");
+  return wanted.empty() || wanted.contains(job.resources().reservation());
+}
+
 Result<std::string> Queue(Cluster& cluster, const Parsed& options, const JobFilter& filter,
-                          const Format& format) {
+                          const Format& format, const std::vector<SortKey>& order) {
   // Whoever names a job wants to know of its end, too.
   bool ended = !filter.ids.empty() || std::ranges::any_of(filter.states, Ended);
   std::vector<v1::Job> jobs = TRY(JobsThat(cluster, filter, ended));
@@ -74,7 +84,10 @@ Result<std::string> Queue(Cluster& cluster, const Parsed& options, const JobFilt
     for (v1::Job& job : jobs) *reply.add_jobs() = std::move(job);
     return JobsJson(reply);
   }
+  std::erase_if(jobs, [&](const v1::Job& job) { return !InReservation(options, job); });
   std::ranges::stable_sort(jobs, Before);
+  SortBy<v1::Job>(order, jobs,
+                  [](const v1::Job& job, int field) { return TextsOf(JobFields(), job)(field); });
   std::string text = options.Has("noheader") ? "" : Line(format, HeadingsOf(JobFields()));
   for (const v1::Job& job : jobs) text += Line(format, TextsOf(JobFields(), job));
   return text;
@@ -85,6 +98,9 @@ Result<int> Run(const Parsed& options) {
   if (!format) return UsageExit(format.error());
   auto filter = JobFilterOf(options);
   if (!filter) return UsageExit(filter.error());
+  auto order = options.Has("sort") ? ParseSort(options.Value("sort"), LetterIn(JobFields()))
+                                   : Result<std::vector<SortKey>>(std::vector<SortKey>());
+  if (!order) return UsageExit(order.error());
   if (options.Has("states")) {
     auto states = StatesOf(options.Value("states"));
     if (!states) return UsageExit(states.error());
@@ -95,7 +111,7 @@ Result<int> Run(const Parsed& options) {
     again = TRY_CONTEXT(ParseNumber(options.Value("iterate"), 1, 86400), "--iterate");
   Cluster cluster = TRY(Cluster::Of(options));
   for (;;) {
-    Print(TRY(Queue(cluster, options, *filter, *format)));
+    Print(TRY(Queue(cluster, options, *filter, *format, *order)));
     if (again == 0) return 0;
     ::poll(nullptr, 0, static_cast<int>(again * 1000));
   }

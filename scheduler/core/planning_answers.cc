@@ -69,7 +69,7 @@ std::vector<std::pair<JobId, PlannedStart>> PlanningPolicy::PlannedStarts() cons
 }
 
 Result<> PlanningPolicy::CheckFits(const State& state, const JobSpec& spec) {
-  if (stale_) Rebuild(state);
+  Refresh(state);
   PlannedRequest& planned = RequestFor(spec.resources);
   if (planned.could_run < 0) planned.could_run = planner_.cluster().CouldRun(planned.request, false) ? 1 : 0;
   if (planned.could_run == 0) return WhyNever(state, *site_, spec.resources);
@@ -77,7 +77,7 @@ Result<> PlanningPolicy::CheckFits(const State& state, const JobSpec& spec) {
 }
 
 std::optional<PlannedStart> PlanningPolicy::WhenWould(const State& state, const JobSpec& spec) {
-  if (stale_) Rebuild(state);
+  Refresh(state);
   Job alone;
   alone.time_limit_s = spec.time_limit_s;
   plan::Planned planned = planner_.WhenIf(RequestFor(spec.resources).request, LengthOf(alone) + grace());
@@ -86,7 +86,7 @@ std::optional<PlannedStart> PlanningPolicy::WhenWould(const State& state, const 
 }
 
 std::optional<std::string> PlanningPolicy::FindWrong(const State& state) const {
-  if (stale_) return std::nullopt;
+  if (stale_ || reservations_stale_) return std::nullopt;
   for (const auto& entry : state.nodes) {
     const auto& name = entry.first;  // clang 14 lets no lambda use a structured binding
     const auto& node = entry.second;

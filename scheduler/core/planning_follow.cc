@@ -51,8 +51,12 @@ struct PlanningPolicy::Follow {
       policy.SyncDependents(state, at->first);
   }
   void operator()(const StartPlanned&) const {}
-  void operator()(const ReservationSet&) const { policy.stale_ = policy.disturbed_ = true; }
-  void operator()(const ReservationRemoved&) const { policy.stale_ = policy.disturbed_ = true; }
+  void operator()(const ReservationSet& e) const { Changed(e.reservation.name); }
+  void operator()(const ReservationRemoved& e) const { Changed(e.reservation); }
+  void Changed(const std::string& reservation) const {
+    policy.changed_reservations_.insert(reservation);
+    policy.reservations_stale_ = policy.disturbed_ = true;
+  }
   void operator()(const JobPreempted&) const {}
   void operator()(const JobSuspended& e) const {
     if (e.by.value == 0) policy.SyncSuspended(state, e.job);  // else as we proposed
@@ -188,7 +192,7 @@ void PlanningPolicy::SyncSuspended(const State& state, JobId id) {
 
 void PlanningPolicy::Enqueue(const State& state, const Job& job) {
   planner_.Add(PlanJobOf(state, job));
-  if (job.spec->resources.switches > 0 && !AsksOtherwiseNow(job))
+  if (job.spec->resources.switches > 0 && SwitchesUntil(job).us > planner_.cluster().now())
     switch_waits_.insert({SwitchesUntil(job), job.id});
   if (CanPreempt(*job.spec)) preemptors_.insert(job.id);
 }

@@ -39,7 +39,7 @@ void PlanningPolicy::SyncWhole(const State& state, const std::vector<JobId>& com
 }
 
 Result<> PlanningPolicy::CheckFitTogether(const State& state, const std::vector<JobSpec>& components) {
-  if (stale_) Rebuild(state);
+  Refresh(state);
   std::vector<plan::PlanJob> jobs;
   for (const JobSpec& spec : components) {
     plan::PlanJob& job = jobs.emplace_back();

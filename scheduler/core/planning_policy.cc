@@ -126,7 +126,7 @@ std::uint32_t PlanningPolicy::ImageSet(const State& state, const std::string& di
 }
 
 void PlanningPolicy::Rebuild(const State& state) {
-  std::vector<std::pair<JobId, PlannedStart>> promises = PlannedStarts();
+  Promises promises = PlannedStarts();
   if (std::exchange(takes_over_, false)) {
     awaits_until_ = state.now.PlusSeconds(kAwaitS);
     promises.clear();
@@ -159,11 +159,20 @@ void PlanningPolicy::Rebuild(const State& state) {
   });
   for (const Node* node : nodes) AddNode(*node);
   planner_.cluster().SetTopology(network.TopologyOf(names_));
-  AddReservations(state);
+  views_.clear();
+  for (const auto& [name, reservation] : state.reservations) AddViews(state, reservation);
+  ReserveAll(state);
+  changed_reservations_.clear();
+  removed_views_ = 0;
   priorities_.Reset(state, TotalsOf(state));
   made_.clear();
   for (JobId id : state.unmade) made_[id] = state.arrays.at(id).made;
   for (JobId id : state.live) SyncJob(state, id);
+  KeepPromises(state, promises);
+  stale_ = false;
+}
+
+void PlanningPolicy::KeepPromises(const State& state, const Promises& promises) {
   for (const auto& [id, kept] : promises) {
     const Job* job = state.FindJob(id);
     plan::Placement nodes;
@@ -175,7 +184,15 @@ void PlanningPolicy::Rebuild(const State& state) {
     if (nodes.size() == kept.nodes.size()) planner_.KeepPromise(id.value, kept.at.us, nodes);
   }
   planner_.SettleGangs();
-  stale_ = false;
+}
+
+void PlanningPolicy::Refresh(const State& state) {
+  if (stale_) {
+    Rebuild(state);
+  } else if (reservations_stale_) {
+    RemakeReservations(state);
+  }
+  reservations_stale_ = false;
 }
 
 void PlanningPolicy::AddNode(const Node& node) {
@@ -191,11 +208,9 @@ void PlanningPolicy::AddNode(const Node& node) {
 Plan PlanningPolicy::Decide(const State& state, Time now) {
   Plan plan;
   if (awaits_until_ && *awaits_until_ <= now) AwaitNoMore();
-  if (stale_ || windows_change_ <= now) {
-    planner_.Advance(now.us);
-    Rebuild(state);
-  }
+  if (windows_change_ <= now) reservations_stale_ = true;
   planner_.Advance(now.us);
+  Refresh(state);
   if (planner_.ExtendOverdue(kOverrun) > 0) disturbed_ = true;
   if (awaits_until_ && PromisedOnSilentNodes()) disturbed_ = true;  // they may come back too late
   if (!preemptors_.empty()) YieldPromises(state);
@@ -216,7 +231,12 @@ Plan PlanningPolicy::Decide(const State& state, Time now) {
     }
   };
   take(whole ? planner_.Pass() : planner_.QuickPass());
-  while (!preemptors_.empty() && Preempt(state, now, plan, touched)) take(planner_.Pass());
+  while (!preemptors_.empty()) {
+    auto starts = Preempt(state, now, plan, touched);
+    if (!starts) break;
+    take(*starts);
+    take(planner_.Pass());
+  }
   plan::Instant next = planner_.NextStart();
   if (!whole) next = std::min(next, planned_whole_at_ + kReplan);
   if (next < plan::kNever) plan.next = {next};

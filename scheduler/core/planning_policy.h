@@ -40,6 +40,7 @@ class PlanningPolicy final : public Policy {
   std::string_view name() const override { return order_->name(); }
 
   void Reset(const State& state) override;
+  void MakeAnew() override { stale_ = true; }
   void Observe(const State& state, const Event& event) override;
   Plan Decide(const State& state, Time now) override;
   PendingReason ReasonOf(const State& state, JobId job) override;
@@ -87,11 +88,14 @@ class PlanningPolicy final : public Policy {
   // What is free on nodes while one Decide allots.
   using Touched = std::map<plan::NodeNumber, FreeNode>;
   FreeNode& FreeAt(const State& state, plan::NodeNumber number, Touched& touched) const;
-  bool PreemptFor(const State& state, const Job& job, Time now, Plan& plan, Touched& touched);
+  // Whether somebody has to go: then it is started or planned in their place.
+  using Starts = std::vector<plan::PlanStart>;
+  std::optional<Starts> PreemptFor(const State& state, const Job& job, Time now, Plan& plan,
+                                   Touched& touched);
   std::vector<JobId> FirstPreemptors() const;
   void YieldPromises(const State& state);
-  // Whether somebody has to go: then another pass plans who may start in his place.
-  bool Preempt(const State& state, Time now, Plan& plan, Touched& touched);
+  // For the first for whom somebody has to go; another pass plans what is left.
+  std::optional<Starts> Preempt(const State& state, Time now, Plan& plan, Touched& touched);
   PlannedRequest PlanRequest(const Resources& resources, bool uneven = false);
   struct Where {
     std::uint32_t set = 0, pattern = 0;
@@ -117,14 +121,25 @@ class PlanningPolicy final : public Policy {
   std::string PartitionOf(const Job& job, const plan::Placement& nodes) const;
   Tres TotalsOf(const State& state) const;
   void Rebuild(const State& state);
+  // The planner has the nodes and the reservations of the state.
+  void Refresh(const State& state);
+  using Promises = std::vector<std::pair<JobId, PlannedStart>>;
+  void KeepPromises(const State& state, const Promises& promises);
   PlannedStart ToPlannedStart(const plan::Planner::Promise& promise) const;
   // Nodes that have not been heard since the restart: what was promised there is not given up yet.
   void Await(const Node& node);
   void AwaitNoMore();
   bool PromisedOnSilentNodes() const;
   void AddNode(const Node& node);
-  void AddReservations(const State& state);
+  // Brings the reservations, of which some (changed_reservations_) are others, to where the state has them.
+  // The plan is the one that Rebuild makes, as if all jobs had been added anew.
+  void RemakeReservations(const State& state);
+  void ForgetReservations(const State& state, const std::vector<JobId>& theirs);
+  void SyncRunning(const State& state);
+  void AddViews(const State& state, const Reservation& reservation);
+  void ReserveAll(const State& state);
   void Reserve(const Reservation& reservation, plan::NodeNumber number);
+  void Take(plan::NodeNumber view, plan::Instant from, plan::Instant to);
   // A node as the planner has it for such a job: of a reservation's jobs another view of it. nullopt: the
   // node is not known, or not in the reservation.
   std::optional<plan::NodeNumber> NumberFor(const Resources& resources, const std::string& node) const;
@@ -165,7 +180,15 @@ class PlanningPolicy final : public Policy {
   std::vector<std::string> names_;    // by number
   std::vector<std::string> view_of_;  // by number: the reservation whose jobs see it; empty: others
   std::map<std::pair<std::string, std::string>, plan::NodeNumber> views_;  // by reservation and node
-  Time windows_change_{Time::kNeverUs};  // a window is over: all is made anew
+  Time windows_change_{Time::kNeverUs};  // a window is over: reservations are made anew
+  std::set<std::string> changed_reservations_;
+  bool reservations_stale_ = false;
+  struct Taken {
+    plan::NodeNumber view = 0;
+    plan::Instant from = 0, to = 0;
+  };
+  std::vector<Taken> taken_;       // by reservations, of whole nodes
+  std::size_t removed_views_ = 0;  // they leave holes in the numbers
   // Asked for since the nodes changed; looked up only.
   std::unordered_map<Resources, PlannedRequest, HashOfResources> requests_;
   // By partitions, constraint, kind of GPU ("" none, "?" any), reservation, nearness, nodes by name, and with

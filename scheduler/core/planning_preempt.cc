@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Preemption: a job that may, by its QOS or its partition's tier, makes others go when it cannot start
-// otherwise. Those go that lose the least work. Their nodes are clear only after a while, so the job is
-// planned there at once: nobody else slips in.
+// otherwise. Those go that lose the least work. What they leave is its own: where they lend their cores it
+// starts at once, and where their nodes are clear only after a while it is planned there at once. Nobody
+// slips in, of a higher rank neither: he may not make them go, and without them there was no room for him.
 #include <algorithm>
 #include <tuple>
 
@@ -105,14 +106,15 @@ void PlanningPolicy::AddComponents(const State& state, std::vector<plan::Victim>
   }
 }
 
-bool PlanningPolicy::PreemptFor(const State& state, const Job& job, Time now, Plan& plan, Touched& touched) {
+std::optional<PlanningPolicy::Starts> PlanningPolicy::PreemptFor(const State& state, const Job& job, Time now,
+                                                                 Plan& plan, Touched& touched) {
   // Who was made to go for it is still going, or is just being told.
-  if (std::ranges::find(plan.preempt, job.id, &Preemption::by) != plan.preempt.end()) return false;
+  if (std::ranges::find(plan.preempt, job.id, &Preemption::by) != plan.preempt.end()) return std::nullopt;
   bool waits = std::ranges::any_of(state.active, [&](JobId id) {
     const Job& other = *state.FindJob(id);
     return other.preempted_by == job.id && other.state != JobState::kPending;
   });
-  if (waits) return false;
+  if (waits) return std::nullopt;
   std::vector<plan::JobNumber> running = CandidatesFor(state, job, now), planned;
   std::erase_if(running, [&](plan::JobNumber number) {
     return std::ranges::find(plan.preempt, JobId{number}, &Preemption::victim) != plan.preempt.end();
@@ -121,7 +123,7 @@ bool PlanningPolicy::PreemptFor(const State& state, const Job& job, Time now, Pl
     const Job& other = *state.FindJob({promise.job});
     if (PreemptModeOf(*job.spec, *other.spec) != PreemptMode::kOff) planned.push_back(promise.job);
   }
-  if (running.empty() && planned.empty()) return false;
+  if (running.empty() && planned.empty()) return std::nullopt;
   std::vector<plan::Victim> candidates;
   // What started together does not stand still in part, and a borrower has to have one end.
   const bool whole = !state.ComponentsOf(job.id).empty();
@@ -130,7 +132,7 @@ bool PlanningPolicy::PreemptFor(const State& state, const Job& job, Time now, Pl
     candidates.push_back({number, ModeFor(job, *state.FindJob({number}), may_lend) == PreemptMode::kSuspend});
   }
   auto victims = planner_.VictimsFor(job.id.value, candidates, planned);
-  if (!victims || victims->empty()) return false;
+  if (!victims || victims->empty()) return std::nullopt;
   for (plan::JobNumber other : planned) planner_.DropPromise(other);
   AddComponents(state, *victims);
   for (const auto& [victim, lends] : *victims) {
@@ -153,7 +155,8 @@ bool PlanningPolicy::PreemptFor(const State& state, const Job& job, Time now, Pl
     }
   }
   if (!planned.empty()) ++disturbances_;
-  return true;
+  std::optional<plan::PlanStart> start = planner_.StartOrPlan(job.id.value);
+  return start ? Starts{std::move(*start)} : Starts{};
 }
 
 std::vector<JobId> PlanningPolicy::FirstPreemptors() const {
@@ -185,12 +188,13 @@ void PlanningPolicy::YieldPromises(const State& state) {
   }
 }
 
-bool PlanningPolicy::Preempt(const State& state, Time now, Plan& plan, Touched& touched) {
+std::optional<PlanningPolicy::Starts> PlanningPolicy::Preempt(const State& state, Time now, Plan& plan,
+                                                              Touched& touched) {
   for (JobId id : FirstPreemptors()) {
     // One at a time: what the next may still take is known only when this one is planned.
-    if (PreemptFor(state, *state.FindJob(id), now, plan, touched)) return true;
+    if (auto starts = PreemptFor(state, *state.FindJob(id), now, plan, touched)) return starts;
   }
-  return false;
+  return std::nullopt;
 }
 
 }  // namespace slipway::scheduler

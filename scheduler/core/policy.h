@@ -89,6 +89,9 @@ class Policy {
   // that the state has.
   virtual void Observe(const State& state, const Event& event) = 0;
   virtual void Reset(const State& state) = 0;
+  // For checkers: at the next decision or question all that is kept beside the state is made anew. Nothing
+  // that the policy says may differ for that.
+  virtual void MakeAnew() {}
   // Deterministic: equal histories and times give equal plans. What it proposes counts as started from then
   // on.
   virtual Plan Decide(const State& state, Time now) = 0;

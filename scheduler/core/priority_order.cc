@@ -41,8 +41,9 @@ Time EligibleSince(const Job& job) { return std::max(job.eligible, job.begin); }
 }  // namespace
 
 std::int64_t PriorityOrder::AgePoints(std::int64_t us) const {
-  std::int64_t full = std::int64_t{std::max(site_->weights.age_max_s, 1U)} * 1'000'000;
-  return static_cast<std::int64_t>(static_cast<__int128>(site_->weights.age) * kPriorityUnit * us / full);
+  const __int128 product = static_cast<__int128>(site_->weights.age) * kPriorityUnit * us;
+  const __int128 full = FullAge_us();
+  return static_cast<std::int64_t>(product / full - (product % full < 0 ? 1 : 0));
 }
 
 Time PriorityOrder::SaturationOf(const Job& job) const {
@@ -99,7 +100,8 @@ PriorityParts PriorityOrder::PartsOf(const Job& job, Time now) const {
 
 void PriorityOrder::Reset(const State& state, const Tres& totals) {
   totals_ = totals;
-  origin_ = state.now;
+  origin_ = {state.now.us - state.now.us % FullAge_us()};
+  offsets_at_ = state.now;
   lanes_.clear();
   growing_.clear();
   old_jobs_ = 0;
@@ -111,7 +113,7 @@ PriorityOrder::Lanes& PriorityOrder::LanesOf(const Job& job, plan::Planner& plan
   auto [place, added] = lanes_.try_emplace(KeyOf(job));
   if (added) {
     plan::Rank fair = -FairPoints(place->first);
-    place->second.growing = planner.AddLane(fair - AgePoints(planner.cluster().now() - origin_.us));
+    place->second.growing = planner.AddLane(fair - AgePoints(offsets_at_.us - origin_.us));
     place->second.old = planner.AddLane(fair - AgePoints(std::int64_t{site_->weights.age_max_s} * 1'000'000));
   }
   return place->second;
@@ -125,7 +127,7 @@ PriorityOrder::Place PriorityOrder::PlaceOf(const Job& job, plan::Planner& plann
   if (qos != nullptr && !qos->preempts.empty()) place.priority += kTier * kTiers;
   if (flat() || !planner.policy().follows_priority()) return place;
   Lanes& lanes = LanesOf(job, planner);
-  bool old = SaturationOf(job).us <= planner.cluster().now();
+  const bool old = IsOld(job, planner);
   place.lane = old ? lanes.old : lanes.growing;
   if (old) {
     ++old_jobs_;
@@ -137,6 +139,7 @@ PriorityOrder::Place PriorityOrder::PlaceOf(const Job& job, plan::Planner& plann
 }
 
 void PriorityOrder::SetOffsets(plan::Planner& planner, Time now) {
+  offsets_at_ = now;
   std::int64_t grown = AgePoints(now.us - origin_.us);
   std::int64_t full = AgePoints(std::int64_t{site_->weights.age_max_s} * 1'000'000);
   for (const auto& [key, lanes] : lanes_) {

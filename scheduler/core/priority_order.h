@@ -6,6 +6,7 @@
 // time that is known when it begins to wait: the queue is never sorted again.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -42,6 +43,14 @@ class PriorityOrder {
   // What time changes: fair shares (as often as the site says, and when an account was changed), ages.
   void Update(const State& state, plan::Planner& planner, Time now);
   void AccountsChanged() { fair_due_ = {}; }
+  // As after Reset, without new lanes: shares are computed again, and of the jobs that there are (each is to
+  // be counted) it is known which are old.
+  void BeginAgain() {
+    fair_due_ = {};
+    old_jobs_ = 0;
+  }
+  void Count(const Job& job, const plan::Planner& planner) { old_jobs_ += IsOld(job, planner) ? 1 : 0; }
+  const Tres& totals() const { return totals_; }
   // When Update has something to do again.
   Time next() const;
 
@@ -56,17 +65,24 @@ class PriorityOrder {
     plan::LaneNumber growing = 0, old = 0;
   };
   bool flat() const { return site_->weights.age == 0 && site_->weights.fair_share == 0; }
-  std::int64_t AgePoints(std::int64_t us) const;  // of an age, not bounded
+  // Of an age, not bounded and rounded down: that of a full age more is exactly the weight more.
+  std::int64_t AgePoints(std::int64_t us) const;
+  std::int64_t FullAge_us() const { return std::int64_t{std::max(site_->weights.age_max_s, 1U)} * 1'000'000; }
   std::int64_t FairPoints(const AssociationKey& key) const;
   Time SaturationOf(const Job& job) const;
+  bool IsOld(const Job& job, const plan::Planner& planner) const {
+    return SaturationOf(job).us <= planner.cluster().now();
+  }
   PriorityParts StaticParts(const Job& job) const;
   Lanes& LanesOf(const Job& job, plan::Planner& planner);
   void SetOffsets(plan::Planner& planner, Time now);
 
   std::shared_ptr<const Site> site_;
   Tres totals_;
-  Time origin_;    // ages are counted from here, so that numbers stay small
-  Time fair_due_;  // compute fair shares again then
+  Time origin_;      // ages are counted from here, so that numbers stay small: a multiple of the full age, so
+                     // that it does not decide how they are rounded
+  Time offsets_at_;  // the growing lanes' offsets are of this time, whenever they were made
+  Time fair_due_;    // compute fair shares again then
   FairTree tree_;
   std::map<AssociationKey, Lanes> lanes_;
   std::set<std::pair<Time, JobId>> growing_;  // jobs in growing lanes, by the time when they are old

@@ -97,6 +97,19 @@ TEST(Priority, AnOldJobIsOvertakenByAYoungerOneOnlyWhenThatHasMore) {
   EXPECT_EQ(q.c.controller().Explain(old).ahead, 1U);
 }
 
+TEST(Priority, WhoComesLaterForTheFirstTimeDoesNotPassWhoHasWaitedLonger) {
+  Site site;
+  site.weights.age = 1000;
+  site.weights.age_max_s = 100'000;
+  Queue q(site);
+  q.c.Pass(1000);
+  JobId waited = q.c.Submit(JobOf(1));
+  q.c.Pass(1000);
+  JobId came = q.c.Submit(JobOf(2));
+  EXPECT_EQ(q.c.controller().Explain(came).ahead, 1U);
+  EXPECT_EQ(q.Order(2), (std::vector<JobId>{waited, came}));
+}
+
 TEST(Priority, SizePartitionQosAndTresCountWhatTheSiteSays) {
   Site site;
   site.weights.size = 100;

@@ -24,6 +24,8 @@ class RunningLimits {
     keys_.clear();
     usage_due_ = {};
   }
+  // What was used is looked at again at the next Update.
+  void LookAgain() { usage_due_ = {}; }
   // The planner's limits of a job; made when they are first needed.
   std::vector<std::uint32_t> Of(const State& state, const Job& job, plan::Planner& planner);
   // Limits on what was used: as often as usage is recalculated.

@@ -197,6 +197,47 @@ TEST(PreemptSuspend, WhereThoseWhoLendAreEnoughTheOthersStayAndItStartsAtOnce) {
   EXPECT_FALSE(c.Of(other).preempted_by || c.Of(cheap).suspended()) << "no work is lost";
 }
 
+// Two jobs of QOS that preempt: `ahead` comes first, and may not preempt who runs. One that comes first of
+// all is planned elsewhere, so that `ahead` has no promise.
+void AheadAndUrgent(PreemptMode mode, auto test) {
+  Site site;
+  site.plan.reservations = 1;
+  site.qos = {{.name = "urgent", .preempts = {"idle"}},
+              {.name = "ahead", .preempts = {"normal"}},
+              {.name = "normal"},
+              {.name = "idle", .preempt = mode}};
+  TestCluster c(2, 4, 8 << 20, site);
+  JobId idle = Running(c, JobOf("idle", 4, 20'000));
+  Running(c, JobOf("ahead", 4, 10'000));
+  JobSpec elsewhere = JobOf("ahead", 4);
+  elsewhere.resources.choice.Set({"n2", ""});
+  c.Submit(elsewhere);
+  JobId ahead = c.Submit(JobOf("ahead", 4, 600));
+  EXPECT_EQ(c.StateOf(ahead), "PENDING");
+  EXPECT_FALSE(c.controller().PlannedStartOf(ahead));
+  test(c, idle, ahead, c.Submit(JobOf("urgent", 4, 600)));
+}
+
+TEST(PreemptSuspend, LentCoresAreForTheOneWhoPreemptedAndForNobodyAheadOfIt) {
+  AheadAndUrgent(PreemptMode::kSuspend, [](TestCluster& c, JobId idle, JobId ahead, JobId urgent) {
+    EXPECT_EQ(c.Of(idle).lent_to, urgent);
+    EXPECT_EQ(c.StateOf(urgent), "STARTING");
+    EXPECT_EQ(c.StateOf(ahead), "PENDING") << "it may not preempt";
+    c.Finish(urgent);
+    EXPECT_FALSE(c.Of(idle).suspended()) << "it goes on when that one has ended";
+  });
+}
+
+TEST(Preemption, ClearedNodesAreForTheOneWhoPreemptedAndForNobodyAheadOfIt) {
+  AheadAndUrgent(PreemptMode::kRequeue, [](TestCluster& c, JobId idle, JobId ahead, JobId urgent) {
+    EXPECT_EQ(c.Of(idle).preempted_by, urgent);
+    c.Ended(c.PrimaryOf(idle), "n1", 143, EndReason::kKilled);
+    c.ReleaseAll(idle);
+    EXPECT_EQ(c.StateOf(urgent), "STARTING");
+    EXPECT_EQ(c.StateOf(ahead), "PENDING");
+  });
+}
+
 TEST(PreemptSuspend, AVictimThatIsCancelledMeanwhileGivesNothingBackTwice) {
   TestCluster c(1, 4, 8 << 20, TwoQos(PreemptMode::kSuspend));
   JobId idle = Running(c, JobOf("idle", 4));

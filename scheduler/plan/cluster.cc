@@ -36,7 +36,28 @@ NodeNumber Cluster::AddView(NodeNumber of) {
     topology_.leaf.push_back(topology_.leaf[of]);
   }
   usable_.Put(view, usable_.Has(of));
+  awaited_.Put(view, awaited_.Has(of));
+  lines_[view] = lines_[of];
+  holds_[view] = holds_[of];
+  Changed(view);
+  std::vector<Instant> times;
+  lines_[view].AppendChanges(now_, times);
+  for (Instant time : times) changes_.emplace(time, view);
   return view;
+}
+
+void Cluster::RemoveView(NodeNumber view) {
+  NodeNumber before = view;
+  while (next_view_[before] != view) before = next_view_[before];
+  next_view_[before] = std::exchange(next_view_[view], view);
+  usable_.Clear(view);
+  awaited_.Clear(view);
+  for (NodeBits& set : sets_) set.Clear(view);
+  lines_[view] = Timeline(total_[view]);
+  holds_[view].clear();
+  Changed(view);
+  held_stale_ = true;
+  ++version_;
 }
 
 void Cluster::SetTotal(NodeNumber node, const Vec& total) {
@@ -78,7 +99,23 @@ void Cluster::Changed(NodeNumber node) {
   thresholds_.Update(node, before, after);
 }
 
+// What was taken and given back leaves times at which nothing happens any more.
+void Cluster::CollectChanges() {
+  constexpr std::size_t kFew = 1 << 16;
+  if (changes_.size() < std::max(kFew, 2 * changes_kept_)) return;
+  std::vector<Change> changes;
+  std::vector<Instant> times;
+  for (NodeNumber node = 0; node < lines_.size(); ++node) {
+    times.clear();
+    lines_[node].AppendChanges(now_, times);
+    for (Instant time : times) changes.emplace_back(time, node);
+  }
+  changes_kept_ = changes.size();
+  changes_ = decltype(changes_)(std::greater<>(), std::move(changes));
+}
+
 void Cluster::Note(NodeNumber node, Instant from, Instant to) {
+  CollectChanges();
   if (from > now_) changes_.emplace(from, node);
   if (to > now_ && to < kNever) changes_.emplace(to, node);
   Changed(node);
@@ -155,7 +192,7 @@ void Cluster::RebuildHeld() {
   held_.clear();
   std::vector<Change> firsts;
   for (NodeNumber node = 0; node < holds_.size(); ++node) {
-    if (!holds_[node].empty()) firsts.emplace_back(holds_[node].front(), node);
+    if (!holds_[node].empty()) firsts.emplace_back(std::max(holds_[node].front(), now_), node);
   }
   std::ranges::sort(firsts);
   std::size_t per_set = firsts.size() / kSetsMax + 1;

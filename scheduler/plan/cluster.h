@@ -34,8 +34,11 @@ class Cluster {
   NodeNumber AddNode(const Vec& total);
   // Another view of the same machine, in no set until it is put into one: with a time line of its own, on
   // which a reservation's jobs find room while it has none for others, and the other way round. What a job
-  // takes it takes of every view.
+  // takes it takes of every view. It begins with what is taken of `of`: nothing may be held there for one
+  // view alone.
   NodeNumber AddView(NodeNumber of);
+  // Nobody asks for it any more, and no job has it in its placement. The number is not given again.
+  void RemoveView(NodeNumber view);
   template <class See>
   void EachView(NodeNumber node, See see) const {
     NodeNumber at = node;
@@ -85,7 +88,12 @@ class Cluster {
   bool Advance(Instant now);
   Instant now() const { return now_; }
 
-  // A hint: this request will be asked about often.
+  // A hint: this request will be asked about often. Which nodes are taken of those that fit depends on the
+  // hints that came before; ForgetHints makes that a matter of the books and of the hints from here on alone.
+  void ForgetHints() {
+    thresholds_ = Thresholds();
+    held_stale_ = true;
+  }
   void Learn(const Request& request) { thresholds_.Learn(request.node + request.task, free_); }
 
   // Whether the request fits from now on for `length`, beside everything that is planned.
@@ -121,6 +129,7 @@ class Cluster {
 
  private:
   void Changed(NodeNumber node);
+  void CollectChanges();
   void Note(NodeNumber node, Instant from, Instant to);
   void AddHold(NodeNumber node, Instant from);
   void RemoveHold(NodeNumber node, Instant from);
@@ -170,7 +179,8 @@ class Cluster {
   std::uint64_t version_ = 1;
   using Change = std::pair<Instant, NodeNumber>;
   std::priority_queue<Change, std::vector<Change>, std::greater<>>
-      changes_;  // when free_ has to be looked at
+      changes_;                   // when free_ has to be looked at
+  std::size_t changes_kept_ = 0;  // when they were collected last
 
   std::vector<std::vector<Instant>> holds_;  // by node: their starts, ascending
   struct HeldSet {

@@ -91,8 +91,12 @@ class Planner {
   // once, or none does.
   std::optional<std::vector<Victim>> VictimsFor(JobNumber job, const std::vector<Victim>& running,
                                                 const std::vector<JobNumber>& planned) const;
+  // For a job for which others were given up: it starts now where it fits, else it is planned, before any
+  // that waits gets what they leave. Which jobs may overtake which is as in a pass.
+  std::optional<PlanStart> StartOrPlan(JobNumber job);
   // It waits like others again.
   void DropPromise(JobNumber job);
+  void DropPromises();  // of all
   // A running job lends its cores (and its share of nodes, not memory and GPUs) until then; its own end is as
   // much later.
   void Lend(JobNumber job, Instant until);
@@ -122,6 +126,10 @@ class Planner {
   void KeepPromise(JobNumber job, Instant start, const Placement& nodes);
   bool Knows(JobNumber job) const { return jobs_.contains(job); }
   bool IsRunning(JobNumber job) const;
+  // Of a running job: until when it holds its nodes.
+  Instant EndOf(JobNumber job) const { return jobs_.at(job).end; }
+  // Cluster::Learn of what a job that is known asks for.
+  void Learn(JobNumber job) { cluster_.Learn(queue_.shape(jobs_.at(job).shape).request); }
   // No longer waits, or no longer runs: what it held is free.
   void Remove(JobNumber job);
   // Of a running job, what it holds on one machine.

@@ -92,6 +92,30 @@ bool Planner::EndLater(Cluster& cluster, const Job& job, Instant until) const {
   return true;
 }
 
+std::optional<PlanStart> Planner::StartOrPlan(JobNumber id) {
+  DropPromise(id);
+  if (const Gang* gang = GangOf(id)) {
+    if (rules_.backfill != Backfill::kProfile) return std::nullopt;
+    if (auto planned = EarliestTogether(cluster_, PartsOf(*gang))) HoldGang(*gang, std::move(*planned));
+    return std::nullopt;
+  }
+  Job& job = jobs_.at(id);
+  const Request& request = queue_.shape(job.shape).request;
+  const NodeBits* prefer = job.entry.prefer == 0 ? nullptr : &cluster_.SetOf(job.entry.prefer);
+  if (auto nodes = cluster_.PlaceNow(request, job.length, prefer)) {
+    queue_.Remove(job.group, job.entry);
+    PlanStart start{id, *nodes, job.length - grace_};
+    Start(job, std::move(*nodes), After(cluster_.now(), job.length));
+    return start;
+  }
+  if (rules_.backfill != Backfill::kProfile) return std::nullopt;
+  if (Planned planned = cluster_.Earliest(request, job.length); planned.start < kNever) {
+    queue_.Remove(job.group, job.entry);
+    Hold(job, std::move(planned));
+  }
+  return std::nullopt;
+}
+
 void Planner::DropPromise(JobNumber id) {
   auto found = jobs_.find(id);
   if (found == jobs_.end() || found->second.state != JobState::kPlanned) return;
@@ -102,6 +126,10 @@ void Planner::DropPromise(JobNumber id) {
     Enqueue(found->second);
   }
   GainEverywhere();
+}
+
+void Planner::DropPromises() {
+  while (!planned_.empty()) DropPromise(planned_.begin()->second);
 }
 
 void Planner::TakeOrGiveLent(Cluster& cluster, const Job& job, bool take) const {

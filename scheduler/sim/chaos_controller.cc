@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "scheduler/sim/chaos_world.h"
+#include "scheduler/sim/twin_policy.h"
 
 namespace slipway::scheduler {
 
@@ -24,7 +25,8 @@ void World::StartController() {
   promised_.clear();
   presence_.clear();
   controller_began_ = loop_.Now();
-  controller_ = std::make_unique<SimController>(store_, loop_, *this, std::move(*replayed), epoch, site_);
+  controller_ = std::make_unique<SimController>(store_, loop_, *this, std::move(*replayed), epoch, site_,
+                                                std::make_unique<TwinPolicy>(site_));
   if (!calm_ && faults_.full_disk_s > 0 && rng_.Chance(200)) store_.FailOperation(rng_.Between(1, 200));
   controller_->Start();
 }

@@ -8,13 +8,15 @@ namespace slipway::scheduler {
 using std::chrono::microseconds;
 
 SimController::SimController(FaultStore& store, SimLoop& loop, ControllerSurroundings& world,
-                             Replayed replayed, Epoch epoch, std::shared_ptr<const Site> site)
+                             Replayed replayed, Epoch epoch, std::shared_ptr<const Site> site,
+                             std::unique_ptr<Policy> policy)
     : loop_(loop),
       world_(world),
       epoch_(epoch),
       controller_(
           std::move(replayed.state),
-          ControllerOptions{.site = std::move(site), .array_window = 2, .lease_end_s = kChaosLeaseEnd_s}),
+          ControllerOptions{.site = std::move(site), .array_window = 2, .lease_end_s = kChaosLeaseEnd_s},
+          std::move(policy)),
       executor_(store, *this, epoch, replayed.revision) {}
 
 Time SimController::Clock() const {

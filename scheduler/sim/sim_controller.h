@@ -30,7 +30,7 @@ inline constexpr std::int64_t kChaosLeaseEnd_s = 2;
 class SimController final : public EffectSink {
  public:
   SimController(FaultStore& store, SimLoop& loop, ControllerSurroundings& world, Replayed replayed,
-                Epoch epoch, std::shared_ptr<const Site> site = nullptr);
+                Epoch epoch, std::shared_ptr<const Site> site, std::unique_ptr<Policy> policy);
 
   void Start();
   void Do(const Input& input);
