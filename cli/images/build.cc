@@ -113,6 +113,7 @@ Result<Built> BuildFromRecipe(const Parsed& options, const std::string& output) 
   PullProgress fetching(IsQuiet(options));
   oci::PullOptions packing_options = TRY(PullOptionsOf(options, fetching));
   wanted.compressor = packing_options.compressor;
+  wanted.digest = packing_options.digest;
   wanted.limits = packing_options.limits;
   wanted.fetch = [&](const std::string& address) -> Result<std::string> {
     auto path = oci::PullToCache(TRY(oci::ParseReference(address)), TRY(PullOptionsOf(options, fetching)));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A look at a whole tree of directories, without any file's data, takes a tenth of the time of packing it, and
-// while it went on nothing was compressed. TreeWalk takes it in a thread that runs ahead of who reads the
+// A look at a whole tree of directories, without any file's data, takes a tenth of the time of packing it,
+// and while it went on nothing was compressed. TreeWalk takes it in a thread that runs ahead of who reads the
 // files: a directory is handed over as soon as all its names have been looked at.
 #pragma once
 
