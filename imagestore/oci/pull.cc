@@ -163,12 +163,12 @@ Result<> CopyTo(int fd, const std::string& output) {
   return done;
 }
 
-Result<> Finish(Pulled& pulled, const std::string& path) {
+Result<> Finish(Pulled& pulled, const std::string& path, bool digest) {
   UniqueFd fd = TRY(Open(path, O_RDONLY));
   struct stat info;
   if (::fstat(fd.get(), &info) < 0) return ErrnoFail("fstat", path);
   pulled.size = static_cast<std::uint64_t>(info.st_size);
-  pulled.digest = TRY(DigestOfFile(fd.get()));
+  if (digest) pulled.digest = TRY(DigestOfFile(fd.get()));
   return {};
 }
 
@@ -194,7 +194,7 @@ Result<Pulled> Pull(const Reference& reference, const std::string& output, const
     pulled.manifest_digest = image.manifest_digest;
     pulled.dropped = TRY(WriteSif(image, reference.text, output, options)).dropped;
   }
-  TRY(Finish(pulled, output));
+  TRY(Finish(pulled, output, options.digest));
   return pulled;
 }
 
