@@ -40,8 +40,10 @@ void MeterBook::Saw(const GpuUse& use, MonotonicTime at) {
     seen.at = at;
     if (use.energy_mj) {
       // The driver was loaded anew: what it counted before is kept as it is.
-      if (!seen.first_energy_mj || *use.energy_mj < *seen.last_energy_mj) seen.first_energy_mj = use.energy_mj;
-      else entry.use.gpu_energy_mj += *use.energy_mj - *seen.last_energy_mj;
+      if (!seen.first_energy_mj || *use.energy_mj < *seen.last_energy_mj)
+        seen.first_energy_mj = use.energy_mj;
+      else
+        entry.use.gpu_energy_mj += *use.energy_mj - *seen.last_energy_mj;
       seen.last_energy_mj = use.energy_mj;
     }
     if (use.memory_bytes) seen.memory_bytes = *use.memory_bytes;
@@ -62,9 +64,9 @@ MeteredUse MeterBook::Ended(const StepId& step, std::uint64_t cpu_us, const Node
   if (entry.alone)
     entry.use.energy_mj = entry.use.node_energy_mj;
   else if (busy && *busy > 0)
-    entry.use.energy_mj = static_cast<std::uint64_t>(
-        static_cast<double>(entry.use.node_energy_mj) *
-        std::min(1.0, static_cast<double>(cpu_us) / static_cast<double>(*busy)));
+    entry.use.energy_mj =
+        static_cast<std::uint64_t>(static_cast<double>(entry.use.node_energy_mj) *
+                                   std::min(1.0, static_cast<double>(cpu_us) / static_cast<double>(*busy)));
   return entry.use;
 }
 

@@ -29,8 +29,9 @@ NodeEnergy::NodeEnergy(HostTree host) : host_(std::move(host)) {
     auto range = ReadCounter(host_, folder + "/max_energy_range_uj");
     std::string file = folder + "/energy_uj";
     if (auto readable = host_.Read(file); !readable || !range || *range == 0) {
-      why_not_ = Cat("energy is not counted: ", readable ? folder + " has no range" : readable.error().message,
-                     "; slipway-agent.service lets its group read it (docs/node-life.md)");
+      why_not_ =
+          Cat("energy is not counted: ", readable ? folder + " has no range" : readable.error().message,
+              "; slipway-agent.service lets its group read it (docs/node-life.md)");
       counters_.clear();
       return;
     }
@@ -44,7 +45,8 @@ std::optional<std::uint64_t> NodeEnergy::Total() {
   for (Counter& counter : counters_) {
     auto now = ReadCounter(host_, counter.file);
     if (!now) return {};
-    if (counter.last) total_ += *now >= *counter.last ? *now - *counter.last : counter.range - *counter.last + *now;
+    if (counter.last)
+      total_ += *now >= *counter.last ? *now - *counter.last : counter.range - *counter.last + *now;
     counter.last = now;
   }
   return total_;

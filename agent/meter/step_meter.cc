@@ -70,9 +70,9 @@ void StepMeter::WatchGpus() {
 }
 
 Result<> StepMeter::StartProgram() {
-  std::vector<std::string> argv = {options_.gpu_program, "gpu",         "use",
-                                   "--every-ms",         Cat(options_.gpu_every.count()), "--host-root",
-                                   options_.host_root};
+  std::vector<std::string> argv = {
+      options_.gpu_program, "gpu", "use", "--every-ms", Cat(options_.gpu_every.count()), "--host-root",
+      options_.host_root};
   argv.insert(argv.end(), options_.gpu_ids.begin(), options_.gpu_ids.end());
   UniqueFd null_fd = TRY(Open("/dev/null", O_RDWR));
   PipeEnds pipe = TRY(MakePipe());

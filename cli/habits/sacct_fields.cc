@@ -137,9 +137,10 @@ std::string TresUsageIn(const Row& row, Share share) {
   std::string text = Cat("cpu=", Span(static_cast<std::int64_t>(taken.cpu_us / 1'000'000)),
                          ",energy=", taken.energy_mj / 1000, ",fs/disk=", taken.read);
   if (taken.gpu_watched_us != 0)
-    text += Cat(",gres/gpumem=", taken.gpu_memory >> 20,
-                "M,gres/gpuutil=", taken.gpu_busy_us * 100 / taken.gpu_watched_us);
-  return text + Cat(",mem=", (taken.memory + 1023) / 1024, "K");
+    text +=
+        Cat(",gres/gpumem=", taken.gpu_memory >> 20,
+            "M,gres/gpuutil=", (taken.gpu_busy_us * 100 + taken.gpu_watched_us / 2) / taken.gpu_watched_us);
+  return taken.memory == 0 ? text : text + Cat(",mem=", (taken.memory + 1023) / 1024, "K");
 }
 
 std::string Tres(const Row& row, bool allocated) {

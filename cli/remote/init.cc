@@ -19,28 +19,30 @@ namespace slipway::cli {
 namespace {
 
 Command Declare() {
-  return {.name = "slipway init",
-          .summary = "make a cluster's CA, keys and certificates in a folder",
-          .examples = {{"slipway init /etc/slipway --name hpc1", "a new cluster"},
-                       {"slipway init /etc/slipway --node n1 --node n2",
-                        "certificates for two nodes (more can follow)"},
-                       {"slipway init ~/.config/slipway --rootless", "without root, for yourself"}},
-          .options = {{.name = "name",
-                       .type = Option::kString,
-                       .value_name = "NAME",
-                       .help = "the cluster's name; default: cluster"},
-                      {.name = "node",
-                       .type = Option::kList,
-                       .value_name = "NODE",
-                       .help = "make this node's certificate and key"},
-                      {.name = "rootless",
-                       .help = "a whole cluster of yours on this host, for `systemctl --user`: settings and "
-                               "folders, too"},
-                      {.name = "port",
-                       .type = Option::kString,
-                       .value_name = "N",
-                       .help = "of the rootless controller on the loopback, the agent has the next; default 6831"}},
-          .positionals = {{.name = "DIR", .arity = Positional::kOne, .complete = "dir"}}};
+  return {
+      .name = "slipway init",
+      .summary = "make a cluster's CA, keys and certificates in a folder",
+      .examples = {{"slipway init /etc/slipway --name hpc1", "a new cluster"},
+                   {"slipway init /etc/slipway --node n1 --node n2",
+                    "certificates for two nodes (more can follow)"},
+                   {"slipway init ~/.config/slipway --rootless", "without root, for yourself"}},
+      .options = {{.name = "name",
+                   .type = Option::kString,
+                   .value_name = "NAME",
+                   .help = "the cluster's name; default: cluster"},
+                  {.name = "node",
+                   .type = Option::kList,
+                   .value_name = "NODE",
+                   .help = "make this node's certificate and key"},
+                  {.name = "rootless",
+                   .help = "a whole cluster of yours on this host, for `systemctl --user`: settings and "
+                           "folders, too"},
+                  {.name = "port",
+                   .type = Option::kString,
+                   .value_name = "N",
+                   .help =
+                       "of the rootless controller on the loopback, the agent has the next; default 6831"}},
+      .positionals = {{.name = "DIR", .arity = Positional::kOne, .complete = "dir"}}};
 }
 
 std::string HostName() {
@@ -62,8 +64,8 @@ Result<int> InitRootless(const Parsed& options) {
   TRY(MakeDirectories(options.positionals()[0], 0755));
   cluster.folder = std::filesystem::canonical(options.positionals()[0]).string();
   cluster.name = options.Value("name", "mine");
-  cluster.port = static_cast<unsigned>(
-      TRY_CONTEXT(ParseNumber(options.Value("port", "6831"), 1, 65534), "--port"));
+  cluster.port =
+      static_cast<unsigned>(TRY_CONTEXT(ParseNumber(options.Value("port", "6831"), 1, 65534), "--port"));
   cluster.id = TRY(InitCluster(cluster.folder, cluster.name)).cluster_id;
   TRY(IssueNode(cluster.folder, cluster.node));
   TRY(WriteFiles(cluster));

@@ -31,11 +31,12 @@ std::string Settings(const OwnCluster& c) {
 }
 
 std::string Broker(const OwnCluster& c) {
-  return Cat("# Made by `slipway init --rootless`. cgroup is slipway-steps.service of the user's systemd.\nnode = ",
-             c.node, "\ncluster = ", c.id, "\nrootless = yes\nagent_uid = ", c.uid, "\nagent_gid = ", c.gid,
-             "\nrun_dir = ", RunOf(c), "\nstate_dir = ", StateOf(c), "/broker\ncontroller_key = ", c.folder,
-             "/controller.pub\nimage_keys = ", c.folder, "/image-keys\ncgroup = user.slice/user-", c.uid,
-             ".slice/user@", c.uid, ".service/app.slice/slipway-steps.service\n");
+  return Cat(
+      "# Made by `slipway init --rootless`. cgroup is slipway-steps.service of the user's systemd.\nnode = ",
+      c.node, "\ncluster = ", c.id, "\nrootless = yes\nagent_uid = ", c.uid, "\nagent_gid = ", c.gid,
+      "\nrun_dir = ", RunOf(c), "\nstate_dir = ", StateOf(c), "/broker\ncontroller_key = ", c.folder,
+      "/controller.pub\nimage_keys = ", c.folder, "/image-keys\ncgroup = user.slice/user-", c.uid,
+      ".slice/user@", c.uid, ".service/app.slice/slipway-steps.service\n");
 }
 
 }  // namespace

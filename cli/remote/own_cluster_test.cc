@@ -22,8 +22,13 @@ class OwnClusterTest : public testing::Test {
   }
   void TearDown() override { EXPECT_TRUE(RemoveTree(dir_)); }
   std::string dir_ = *MakeTempDirectory("/tmp", "slipway-own-");
-  OwnCluster cluster_{.folder = dir_ + "/.config/slipway", .home = dir_, .name = "mine", .node = "laptop",
-                      .id = "0123456789abcdef", .uid = 1234, .gid = 100};
+  OwnCluster cluster_{.folder = dir_ + "/.config/slipway",
+                      .home = dir_,
+                      .name = "mine",
+                      .node = "laptop",
+                      .id = "0123456789abcdef",
+                      .uid = 1234,
+                      .gid = 100};
 };
 
 TEST_F(OwnClusterTest, ItsDaemonsCanReadWhatIsWritten) {

@@ -45,8 +45,7 @@ class Nvml : public GpuUseSource {
   GpuUse UseOf(const std::string& id) {
     GpuUse use{.id = id};
     nvml::Device& device = devices_[id];
-    if (device == nullptr &&
-        nvml_.Call("nvmlDeviceGetHandleByUUID", id.c_str(), &device) != nvml::kSuccess) {
+    if (device == nullptr && nvml_.Call("nvmlDeviceGetHandleByUUID", id.c_str(), &device) != nvml::kSuccess) {
       device = nullptr;
       return use;
     }

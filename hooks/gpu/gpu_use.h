@@ -19,7 +19,7 @@ namespace slipway {
 
 // Of one GPU or MIG instance at one moment. Nothing: the driver does not say (MIG has no share of time).
 struct GpuUse {
-  std::string id;                            // its UUID
+  std::string id;                             // its UUID
   std::optional<std::uint64_t> busy_percent;  // of the last moment (a sixth of a second to a second)
   std::optional<std::uint64_t> memory_bytes;  // in use, without what the driver keeps for itself
   std::optional<std::uint64_t> energy_mj;     // millijoules since the driver was loaded
@@ -33,8 +33,8 @@ Result<GpuUse> GpuUseIn(std::string_view line);
 
 class GpuUseSource {
  public:
-  // Loads `library` (NvmlLibraryOf) and starts it. kNotFound when it is not there, kUnavailable when it cannot
-  // work.
+  // Loads `library` (NvmlLibraryOf) and starts it. kNotFound when it is not there, kUnavailable when it
+  // cannot work.
   static Result<std::unique_ptr<GpuUseSource>> Open(const std::string& library);
   virtual ~GpuUseSource() = default;
   // An id that the driver does not know, or whose GPU is lost, has nothing but its id.

@@ -30,7 +30,8 @@ TEST(GpuUse, ALineComesBackAsItWas) {
   EXPECT_EQ(*GpuUseIn(LineOf(whole)), whole);
   GpuUse nothing{.id = "MIG-5"};
   EXPECT_EQ(*GpuUseIn(LineOf(nothing)), nothing);
-  for (const char* bad : {"", "GPU-1", "GPU-1 1 2", "GPU-1 101 2 3", "GPU-1 x 2 3", "GPU-1 1 2 3 4", " 1 2 3"})
+  for (const char* bad :
+       {"", "GPU-1", "GPU-1 1 2", "GPU-1 101 2 3", "GPU-1 x 2 3", "GPU-1 1 2 3 4", " 1 2 3"})
     EXPECT_FALSE(GpuUseIn(bad)) << bad;
 }
 

@@ -114,6 +114,7 @@ def site_disk(folder):
         shutil.copy(HERE / name, site / name)
     subprocess.run(["cc", "-O2", "-static", "-o", site / "huge", HERE / "huge.c"], check=True)
     shutil.copytree(HERE / "rooms", site / "rooms", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(HERE.parent / "support/silent_mount.py", site)
     (site / "guest.py").chmod(0o755)
     make_disk(site, folder / "site.img", 16)
     shutil.rmtree(site)
