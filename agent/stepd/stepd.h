@@ -136,7 +136,7 @@ class Stepd {
   void TellOfEnd(const PmixPeer& peer, ExitStatus status, bool without_finalize);
   void GoOnWithoutNode(const StepPeerGone& gone);
   void ForgetNamesOf(const std::string& world, std::uint32_t rank);
-  void AskForNumber(std::function<void(std::uint64_t)> reply);
+  void AskForNumber(bool of_job, std::function<void(std::uint64_t)> reply);
   void TellOthersEvent(const std::string& word);
 
   // stepd_end.cc: and to the end

@@ -104,7 +104,18 @@ void Stepd::AskRendezvousForName(const NameRequest& request, Exchange::Reply rep
 }
 
 // The step's part first; then the first of its nodes goes, and tells the others how it was.
-void Stepd::MeetOtherSteps(const Participants& who, std::string data, Exchange::Reply reply) {
+void Stepd::MeetOtherSteps(const Participants& who, std::string data, Exchange::Reply answer) {
+  Loop::TimerId limit;
+  if (std::uint32_t limit_s = MpiFenceLimit_s(spec_); limit_s > 0) {
+    limit = loop_.After(std::chrono::seconds(limit_s), [this, limit_s] {
+      FailStep(1, Cat("a fence with ranks of the job's other steps did not end within ", limit_s,
+                      " s (--mpi-timeout)"));
+    });
+  }
+  Exchange::Reply reply = [this, limit, answer = std::move(answer)](Result<std::string> all) {
+    loop_.Cancel(limit);
+    answer(std::move(all));
+  };
   exchange_.AllGather(who.members, who.nodes, std::move(data), [this, who, reply](Result<std::string> ours) {
     if (!ours) return reply(std::move(ours));
     auto share = [this, who, reply](std::string word) {

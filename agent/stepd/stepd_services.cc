@@ -67,15 +67,17 @@ void Stepd::ForgetNamesOf(const std::string& world, std::uint32_t rank) {
   AskForName(std::move(request), [](Result<std::string>) {});
 }
 
-// And the count of the numbers that were given.
-void Stepd::AskForNumber(std::function<void(std::uint64_t)> reply) {
-  exchange_.Ask(0, Service::kNumber, {}, [this, reply = std::move(reply)](Result<std::string> answer) {
+// And the count of the numbers that were given; that of the job's is with its names.
+void Stepd::AskForNumber(bool of_job, std::function<void(std::uint64_t)> reply) {
+  auto take = [this, reply = std::move(reply)](Result<std::string> answer) {
     auto number =
         answer ? Decode<std::uint64_t>(*answer, "number") : Result<std::uint64_t>(Failure(answer.error()));
     if (!number && spec_.kill_on_bad_exit)
       FailStep(1, Cat("the ranks cannot form groups: ", number.error().message));
     reply(number.value_or(0));
-  });
+  };
+  if (of_job) return meeting_.Ask(Service::kNumber, {}, std::move(take));
+  exchange_.Ask(0, Service::kNumber, {}, std::move(take));
   ArmExchangeTick();
 }
 

@@ -23,20 +23,29 @@ enum class NameRange : std::uint8_t { kNode = 2, kWorld = 3, kStep = 4, kRank = 
 enum class NameLife : std::uint8_t { kFirstRead = 1, kRank = 2, kWorld = 3, kStep = 4 };
 
 struct NameRequest {
-  enum Kind : std::uint8_t { kPublish = 1, kLookup = 2, kUnpublish = 3, kForget = 4, kForgetWorld = 5 };
+  enum Kind : std::uint8_t {
+    kPublish = 1,
+    kLookup = 2,
+    kUnpublish = 3,
+    kForget = 4,
+    kForgetWorld = 5,
+    kGiveUp = 6
+  };
   Kind kind = kLookup;
   std::string key;    // of kForget and kForgetWorld: nothing; its publisher, or all of its world, has ended
   std::string value;  // of kPublish
   NameRange range = NameRange::kStep;
   NameLife life = NameLife::kStep;
   bool wait = false;  // of kLookup
+  // Of a kLookup that may be given up, and then of kGiveUp: a number of its own among its asker's.
+  std::uint64_t lookup = 0;
   // Who asks.
   std::string world;
   std::uint32_t publisher = 0, node = 0;  // its rank there
   std::uint32_t step = 0;                 // known at a rendezvous only
 };
 void Fields(auto& archive, IsA<NameRequest> auto& v) {
-  archive(v.kind, v.key, v.value, v.range, v.life, v.wait, v.world, v.publisher, v.node);
+  archive(v.kind, v.key, v.value, v.range, v.life, v.wait, v.lookup, v.world, v.publisher, v.node);
 }
 
 inline constexpr std::size_t kNamesMax = 65536;
@@ -62,6 +71,7 @@ class NameDirectory {
   void Lookup(NameRequest request, Exchange::Reply reply);
   void Unpublish(const NameRequest& request, const Exchange::Reply& reply);
   void Forget(const NameRequest& request);
+  void StopWaiting(const std::function<bool(const NameRequest& waits)>& who, const char* why);
   void Remove(std::list<NameRequest>::iterator at);
 
   std::list<NameRequest> names_;

@@ -78,6 +78,8 @@ void Rendezvous::Serve(const Member& from, Service service, const std::string& d
       return ServeName(from, data, std::move(reply));
     case Service::kJobMeet:
       return ServeMeet(from, data, std::move(reply));
+    case Service::kNumber:
+      return reply(Encode(++last_number_));
     case Service::kModex:
       return ServeModex(data, std::move(reply));
     case Service::kJobLaunch:

@@ -151,6 +151,7 @@ class Rendezvous {
   std::map<std::pair<std::string, std::uint64_t>, Meet> meets_;
   std::map<std::uint64_t, Launch> launches_;  // by ticket
   std::uint64_t last_ticket_ = 0;
+  std::uint64_t last_number_ = std::uint64_t{1} << 32;  // a step's own are below
 };
 
 }  // namespace slipway

@@ -128,6 +128,13 @@ TEST_F(Steps, MeetOnceAllHaveComeAgainAndAgain) {
   }
 }
 
+TEST_F(Steps, GetNumbersThatNoStepGivesItself) {
+  auto first = *Decode<std::uint64_t>(Ask(one_, Service::kNumber, {}), "number");
+  auto second = *Decode<std::uint64_t>(Ask(two_, Service::kNumber, {}), "number");
+  EXPECT_GT(first, std::uint64_t{UINT32_MAX});
+  EXPECT_NE(first, second);
+}
+
 TEST_F(Steps, DoNotWaitForOneThatHasEnded) {
   std::string& waits = Meet(one_, {"w1", "w2"});
   rendezvous_.StepGone({2, "n1"}, "it failed");

@@ -69,8 +69,9 @@ struct PmixCallbacks {
   // A local rank wants what `peer` on `node` (nothing: of another step) has committed.
   std::function<void(std::optional<std::uint32_t> node, const PmixPeer& peer, Exchange::Reply reply)> modex;
   std::function<void(NameRequest request, Exchange::Reply reply)> name;
-  // A number that was never given before in this step; 0: there is none to be had.
-  std::function<void(std::function<void(std::uint64_t)> reply)> number;
+  // A number that was never given before in this step, or (`of_job`) in any step of the job; 0: there is none
+  // to be had.
+  std::function<void(bool of_job, std::function<void(std::uint64_t)> reply)> number;
   // For DeliverEvent on every other node.
   std::function<void(std::string word)> event;
   // A local rank has asked for that fence, and has its answer (or is gone). Both or neither; where they are
