@@ -16,12 +16,14 @@ struct Verb {
   const char* theirs;
   Words ours;
 };
-const Verb kVerbs[] = {{"hold", {"hold"}},       {"uhold", {"hold"}},      {"release", {"release"}},
-                       {"requeue", {"requeue"}}, {"suspend", {"suspend"}}, {"resume", {"resume"}}};
+const Verb kVerbs[] = {{"hold", {"hold"}},       {"uhold", {"hold"}},      {"holdu", {"hold"}},
+                       {"version", {"version"}}, {"release", {"release"}}, {"requeue", {"requeue"}},
+                       {"suspend", {"suspend"}}, {"resume", {"resume"}}};
 
 struct Refusal {
   const char *theirs, *cure;
 };
+constexpr const char* kLogs = "how much is logged is a setting (slipway.toml), read at the start";
 constexpr Refusal kRefusals[] = {
     {"requeuehold", "scontrol requeue ID, then scontrol hold ID"},
     {"top", "slipway update --nice; an administrator raises --priority"},
@@ -34,6 +36,13 @@ constexpr Refusal kRefusals[] = {
     {"listpids", "slipway exec --job ID ps ax, on the job's node"},
     {"pidinfo", "slipway exec --job ID ps ax, on the job's node"},
     {"token", "who you are is known by your account; nothing has to be asked for"},
+    {"cancel_reboot", "nodes are rebooted by an administrator: slipway node resume"},
+    {"completing", "squeue -t COMPLETING"},
+    {"errnumstr", "errors say in words what they are"},
+    {"fsdampeningfactor", "the tree of shares is set by [accounting] in slipway.toml"},
+    {"setdebug", kLogs},
+    {"setdebugflags", kLogs},
+    {"schedloglevel", kLogs},
     {"notify", "slipway cancel --signal sends a job a signal"},
 };
 

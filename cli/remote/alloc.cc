@@ -21,7 +21,9 @@
 #include "cli/remote/attach.h"
 #include "cli/remote/job_options.h"
 #include "cli/remote/job_wait.h"
+#include "cli/remote/job_wishes.h"
 #include "cli/remote/site_options.h"
+#include "cli/remote/slurm_words.h"
 #include "cli/remote/step_stream.h"
 #include "cli/remote/subcommand.h"
 #include "cli/remote/wanted_image.h"
@@ -52,6 +54,10 @@ Command Declare() {
   });
   command.options.push_back({.name = "no-shell", .hidden = true});
   command.options.push_back(ContextOption());
+  std::vector<Option> wishes = JobWishOptions();
+  std::erase_if(wishes, [](const Option& option) { return option.name == "test-only"; });
+  for (const std::vector<Option>& options : {wishes, SlurmWords(SlurmCommand::kSalloc)})
+    command.options.insert(command.options.end(), options.begin(), options.end());
   return command;
 }
 
@@ -72,6 +78,7 @@ Result<v1::SubmitRequest> RequestOf(const Parsed& options) {
   spec.set_name(options.Value("job-name", "interactive"));
   spec.set_attended(true);
   TRY(ReadSiteJob(options, spec));
+  TRY(ReadJobWishes(options, spec));
   request.set_request_id(NewRequestId());
   return request;
 }
@@ -120,6 +127,9 @@ class Holder {
   }
 
  private:
+  void News(const std::string& text) const {
+    if (!options_.Has("quiet")) Say(text);
+  }
   void Follow() {
     bool running = false;
     auto last = stream_.Run([&](const v1::AttachOutput& message) {
@@ -149,13 +159,13 @@ class Holder {
     char what = 0;
     if (::read(events_.get(), &what, 1) != 1) return {};
     if (what == 'R' && child_ == 0 && !leaving_) {
-      Say(Cat("Granted job allocation ", job_));
+      News(Cat("Granted job allocation ", job_));
       v1::Job job = TRY(FindJob(cluster_, Cat(job_)));
       child_ = TRY(Start(options_.positionals(), AllocEnvironment(job, cluster_.context().name, Caller())));
     }
     if (what != 'E') return {};
     ended_ = true;
-    Say(Cat("Job allocation ", job_, " has been revoked", reason_.empty() ? "" : ": ", reason_));
+    News(Cat("Job allocation ", job_, " has been revoked", reason_.empty() ? "" : ": ", reason_));
     if (child_ > 0) {
       ::kill(child_, ::isatty(0) == 1 ? SIGHUP : SIGTERM);
     } else {
@@ -189,7 +199,7 @@ class Holder {
   // The holder reads the end of its input, and the job is COMPLETED. One that waits still is cancelled.
   void Release() {
     if (ended_) return;
-    Say(Cat("Relinquishing job allocation ", job_));
+    News(Cat("Relinquishing job allocation ", job_));
     if (child_ > 0) {
       v1::AttachInput end;
       end.set_stdin_eof(true);
@@ -242,6 +252,7 @@ Result<int> Hold(const Parsed& given) {
   Cluster cluster = TRY(Cluster::Of(options));
   request->mutable_spec()->set_image(TRY(ReferenceOf(cluster, image)));
   auto reply = TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::Submit, *request));
+  for (const std::string& warning : WarningsOf(options)) Say(Cat("warning: ", warning));
   for (const std::string& warning : reply.warnings()) Say(Cat("warning: ", warning));
   // Its thread uses it until the process has gone.
   auto* holder = new Holder(cluster, *new Parsed(options), reply.job_id());

@@ -59,7 +59,87 @@ constexpr ForeignOption kOfBoth[] = {
     {"gid", 0, kString, nullptr, kRefuse, "submit with that group (newgrp)"},
 };
 
+constexpr const char *kOneCluster = "there is one cluster; --context says which", *kSeeHelp = "use --help",
+                     *kNoMore = "there is no more to be said",
+                     *kNoYaml = "use --json of slipway jobs, nodes or job";
+
+constexpr ForeignOption kOfSalloc[] = {
+    {"usage", 0, kFlag, nullptr, kRefuse, kSeeHelp},
+    {"bell", 0, kFlag, nullptr, kNothing, "the prompt says that the allocation is there"},
+    {"no-bell", 0, kFlag, nullptr, kNothing, "no bell is rung"},
+    {"get-user-env", 0, kMaybe, nullptr, kNothing, "the command has the caller's environment"},
+    {"kill-command", 'K', kMaybe, nullptr, kRefuse,
+     "a command that still runs when its allocation ends is sent SIGTERM, a shell SIGHUP"},
+    {"immediate", 'I', kMaybe, nullptr, kRefuse, "use --deadline: a job that is late is given up"},
+};
+
+constexpr ForeignOption kOfScancel[] = {
+    {"usage", 0, kFlag, nullptr, kRefuse, kSeeHelp},
+    {"verbose", 'v', kCount, nullptr, kNothing, kNoMore},
+    {"hurry", 'H', kFlag, nullptr, kNothing, "nothing is staged out"},
+    {"batch", 'b', kFlag, nullptr, kRefuse, "--signal=B:SIGNAL at submission is for the script alone"},
+    {"full", 'f', kFlag, nullptr, kRefuse, "a signal goes to the ranks; let the script pass it on"},
+    {"interactive", 'i', kFlag, nullptr, kRefuse, "see what is meant with squeue, and name the jobs"},
+    {"clusters", 'M', kString, nullptr, kRefuse, kOneCluster},
+    {"sibling", 0, kString, nullptr, kRefuse, kOneCluster},
+    {"wckey", 0, kString, nullptr, kRefuse, "jobs are charged to accounts: --account"},
+};
+
+constexpr ForeignOption kOfSqueue[] = {
+    {"usage", 0, kFlag, nullptr, kRefuse, kSeeHelp},
+    {"verbose", 'v', kCount, nullptr, kNothing, kNoMore},
+    {"array-unique", 0, kFlag, nullptr, kNothing, "what waits of an array is one line"},
+    {"federation", 0, kFlag, nullptr, kNothing, kOneCluster},
+    {"local", 0, kFlag, nullptr, kNothing, kOneCluster},
+    {"sibling", 0, kFlag, nullptr, kNothing, kOneCluster},
+    {"hide", 0, kFlag, nullptr, kNothing, "no partition is hidden"},
+    {"licenses", 'L', kString, nullptr, kRefuse, "slipway partitions says which licences are free"},
+    {"steps", 's', kMaybe, nullptr, kRefuse, "sacct shows steps"},
+    {"yaml", 0, kFlag, nullptr, kRefuse, kNoYaml},
+};
+
+constexpr ForeignOption kOfSinfo[] = {
+    {"usage", 0, kFlag, nullptr, kRefuse, kSeeHelp},
+    {"verbose", 'v', kCount, nullptr, kNothing, kNoMore},
+    {"federation", 0, kFlag, nullptr, kNothing, kOneCluster},
+    {"local", 0, kFlag, nullptr, kNothing, kOneCluster},
+    {"hide", 0, kFlag, nullptr, kNothing, "no partition is hidden"},
+    {"noconvert", 0, kFlag, nullptr, kNothing, "memory is shown in MiB"},
+    {"iterate", 'i', kString, nullptr, kRefuse, "use watch -n SECONDS sinfo"},
+    {"reservation", 'T', kFlag, nullptr, kRefuse, "use scontrol show reservation"},
+    {"json", 0, kFlag, nullptr, kRefuse, "use slipway nodes --json"},
+    {"yaml", 0, kFlag, nullptr, kRefuse, kNoYaml},
+};
+
+constexpr const char* kNotKept = "slipwayd keeps what sacct shows without it";
+constexpr ForeignOption kOfSacct[] = {
+    {"usage", 'U', kFlag, nullptr, kRefuse, kSeeHelp},
+    {"verbose", 'v', kCount, nullptr, kNothing, kNoMore},
+    {"federation", 0, kFlag, nullptr, kNothing, kOneCluster},
+    {"local", 0, kFlag, nullptr, kNothing, kOneCluster},
+    {"whole-hetjob", 0, kMaybe, nullptr, kNothing, "components are jobs with numbers of their own"},
+    {"use-local-uid", 0, kFlag, nullptr, kNothing, "users are those of this host"},
+    {"long", 'l', kFlag, nullptr, kRefuse, "name the columns: -o; --helpformat lists them"},
+    {"completion", 'c', kFlag, nullptr, kRefuse, kNotKept},
+    {"file", 'f', kString, nullptr, kRefuse, kNotKept},
+    {"batch-script", 'B', kFlag, nullptr, kRefuse, "the script stays with who submitted it"},
+    {"env-vars", 0, kFlag, nullptr, kRefuse, "the environment is not shown"},
+    {"flags", 'F', kString, nullptr, kRefuse, "choose by --state"},
+    {"constraints", 'C', kString, nullptr, kRefuse, "choose by --nodelist"},
+    {"reason", 'R', kString, nullptr, kRefuse, "slipway why says why a job waits"},
+    {"group", 'g', kString, nullptr, kRefuse, "choose by --user or --account"},
+    {"gid", 0, kString, nullptr, kRefuse, "choose by --user or --account"},
+    {"associations", 'x', kString, nullptr, kRefuse, "choose by --user and --account"},
+    {"nnodes", 'I', kString, nullptr, kRefuse, "choose by a column: -P -o jobid,nnodes"},
+    {"ncpus", 'i', kString, nullptr, kRefuse, "choose by a column: -P -o jobid,ncpus"},
+    {"timelimit-min", 'k', kString, nullptr, kRefuse, "choose by a column: -P -o jobid,timelimit"},
+    {"timelimit-max", 'K', kString, nullptr, kRefuse, "choose by a column: -P -o jobid,timelimit"},
+    {"units", 0, kString, nullptr, kRefuse, "memory is shown with its unit"},
+    {"wckeys", 'W', kString, nullptr, kRefuse, "jobs are charged to accounts: --accounts"},
+};
+
 constexpr ForeignOption kOfSbatch[] = {
+    {"usage", 0, kFlag, nullptr, kRefuse, "use --help"},
     {"get-user-env", 0, kMaybe, nullptr, kNothing, "the environment is that of the submission"},
     {"ignore-pbs", 0, kFlag, nullptr, kNothing, "#PBS lines are never read"},
     {"batch", 0, kString, nullptr, kRefuse,
@@ -69,6 +149,8 @@ constexpr ForeignOption kOfSbatch[] = {
 };
 
 constexpr ForeignOption kOfSrun[] = {
+    {"usage", 0, kFlag, nullptr, kRefuse, "use --help"},
+    {"quit-on-interrupt", 0, kFlag, nullptr, kNothing, "Ctrl-C is passed on at once"},
     {"unbuffered", 'u', kFlag, nullptr, kNothing, "output travels as it is written"},
     {"overlap", 0, kFlag, nullptr, kNothing, "steps of a job share what it has"},
     {"exact", 0, kFlag, nullptr, kNothing, "a step is bound to as much as it asks for"},
@@ -153,11 +235,28 @@ std::string_view ValueIn(const std::vector<std::string>& environment, std::strin
 }  // namespace
 
 std::vector<Option> SlurmWords(SlurmCommand command) {
-  std::vector<Option> options = HiddenOptions(kOfBoth);
-  std::vector<Option> own =
-      command == SlurmCommand::kSbatch ? HiddenOptions(kOfSbatch) : HiddenOptions(kOfSrun);
-  options.insert(options.end(), own.begin(), own.end());
-  return options;
+  auto with_both = [](std::vector<Option> own) {
+    std::vector<Option> options = HiddenOptions(kOfBoth);
+    options.insert(options.end(), own.begin(), own.end());
+    return options;
+  };
+  switch (command) {
+    case SlurmCommand::kSbatch:
+      return with_both(HiddenOptions(kOfSbatch));
+    case SlurmCommand::kSrun:
+      return with_both(HiddenOptions(kOfSrun));
+    case SlurmCommand::kSalloc:
+      return with_both(HiddenOptions(kOfSalloc));
+    case SlurmCommand::kScancel:
+      return HiddenOptions(kOfScancel);
+    case SlurmCommand::kSqueue:
+      return HiddenOptions(kOfSqueue);
+    case SlurmCommand::kSinfo:
+      return HiddenOptions(kOfSinfo);
+    case SlurmCommand::kSacct:
+      return HiddenOptions(kOfSacct);
+  }
+  return {};
 }
 
 void NameSlurmVariables(SlurmCommand command, Command& declared) {

@@ -12,12 +12,21 @@
 
 namespace slipway::cli {
 
-enum class SlurmCommand : std::uint8_t { kSbatch = 1, kSrun = 2 };
+enum class SlurmCommand : std::uint8_t {
+  kSbatch = 1,
+  kSrun = 2,
+  kSalloc = 3,
+  kScancel = 4,
+  kSqueue = 5,
+  kSinfo = 6,
+  kSacct = 7
+};
 
 // For JudgeForeignOptions.
 std::vector<Option> SlurmWords(SlurmCommand command);
 
-// Gives the command's options the variables that Slurm's command of that name reads (SBATCH_PARTITION …).
+// Of kSbatch and kSrun: gives the command's options the variables that Slurm's command of that name reads
+// (SBATCH_PARTITION …).
 void NameSlurmVariables(SlurmCommand command, Command& declared);
 // What of `environment` counts: nothing unless the command was called by Slurm's name, and in an allocation
 // not what the allocation itself has set there. The words that say the same.

@@ -13,7 +13,7 @@ namespace slipway::scheduler {
 Controller::Controller(State state, ControllerOptions options, std::unique_ptr<Policy> policy)
     : state_(std::move(state)), options_(std::move(options)), policy_(std::move(policy)), now_(state_.now) {
   if (options_.site == nullptr) options_.site = std::make_shared<const Site>();
-  if (policy_ == nullptr) policy_ = MakePlanningPolicy(nullptr, options_.site);
+  if (policy_ == nullptr) policy_ = MakePlanningPolicy(nullptr, options_.site, options_.localities);
   policy_->Reset(state_);
   for (const auto& [id, job] : state_.jobs) {
     if (IsTerminal(job.state)) ended_.insert({job.ended, id});
@@ -55,7 +55,7 @@ Result<std::optional<PlannedStart>> Controller::WhenWould(JobSpec spec, Time now
 
 void Controller::SetSite(std::shared_ptr<const Site> site) {
   options_.site = std::move(site);
-  policy_ = MakePlanningPolicy(nullptr, options_.site);
+  policy_ = MakePlanningPolicy(nullptr, options_.site, options_.localities);
   policy_->Reset(state_);
 }
 

@@ -32,6 +32,8 @@ struct ControllerOptions {
   std::uint32_t array_window = 256;        // so many tasks of an array wait as jobs; 0: all
   std::uint32_t drain_after_users = 3;     // node_failures.h; 0: never
   std::int64_t lease_end_s = kLeaseEnd_s;  // lease.h
+  // What agents said of their nodes; changed between calls, on the caller's thread. Null: nothing.
+  std::shared_ptr<const Localities> localities;
 };
 
 class Controller {

@@ -113,15 +113,15 @@ PlannedRequest RequestOf(const Resources& want, const Dimensions& dims, bool une
 
 FreeNode FreeOn(const Node& node, const NodeTraits& traits) {
   FreeNode free{node.name, node.cores_free, node.memory_free_bytes, CoreSet::FirstN(traits.gpu_count()),
-                &traits};
+                &traits,   nullptr};
   free.gpus.Remove(node.gpus_allotted);
   return free;
 }
 
 namespace {
 
-// The lowest free GPUs of the type (empty: of any).
-CoreSet ChooseGpus(const FreeNode& node, const std::string& type, std::uint32_t count) {
+// The free GPUs of the type (empty: of any).
+CoreSet GpusOfType(const FreeNode& node, const std::string& type) {
   CoreSet of_type = node.gpus;
   if (!type.empty() && node.traits != nullptr) {
     std::uint32_t first = 0;
@@ -132,7 +132,7 @@ CoreSet ChooseGpus(const FreeNode& node, const std::string& type, std::uint32_t 
       first += kind.count;
     }
   }
-  return of_type.Lowest(count);
+  return of_type;
 }
 
 }  // namespace
@@ -147,9 +147,15 @@ NodeAllocation AllotOn(FreeNode& node, const Resources& want, std::uint32_t firs
     held.memory_bytes = node.memory_bytes;
     held.gpus = node.gpus;
   } else {
-    held.cores = node.cores.Lowest(tasks * want.cores_per_task);
+    static const NodeLocality kNothingKnown;
+    static const std::vector<std::string> kNoIds;
+    CoresAndGpus chosen = ChooseCoresAndGpus(
+        node.locality == nullptr ? kNothingKnown : *node.locality,
+        node.traits == nullptr ? kNoIds : node.traits->gpu_ids, node.cores, tasks * want.cores_per_task,
+        GpusOfType(node, want.gpu_type), want.gpus_per_node + want.gpus_per_task * tasks);
+    held.cores = std::move(chosen.cores);
+    held.gpus = std::move(chosen.gpus);
     held.memory_bytes = want.memory_bytes_per_node + want.memory_bytes_per_core * held.cores.count();
-    held.gpus = ChooseGpus(node, want.gpu_type, want.gpus_per_node + want.gpus_per_task * tasks);
   }
   CHECK(held.memory_bytes <= node.memory_bytes);
   node.cores.Remove(held.cores);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "scheduler/core/job_spec.h"
+#include "scheduler/core/locality.h"
 #include "scheduler/core/site.h"
 #include "scheduler/core/state.h"
 #include "scheduler/plan/request.h"
@@ -45,9 +46,11 @@ struct FreeNode {
   std::uint64_t memory_bytes = 0;
   CoreSet gpus;
   const NodeTraits* traits = nullptr;
+  const NodeLocality* locality = nullptr;  // null: not known
 };
 FreeNode FreeOn(const Node& node, const NodeTraits& traits);
-// Takes what the job holds on a node that has room for it: the lowest free cores and GPUs.
+// Takes what the job holds on a node that has room for it: cores and GPUs that hang together where that is
+// known, else the lowest free ones.
 NodeAllocation AllotOn(FreeNode& node, const Resources& resources, std::uint32_t first_rank,
                        std::uint32_t tasks);
 

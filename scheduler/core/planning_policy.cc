@@ -257,6 +257,10 @@ FreeNode& PlanningPolicy::FreeAt(const State& state, plan::NodeNumber number, To
   if (first) {
     const Node& node = *state.FindNode(names_[number]);
     free->second = FreeOn(node, site_->TraitsOf(node.name));
+    if (localities_ != nullptr) {
+      if (auto known = localities_->find(node.name); known != localities_->end())
+        free->second.locality = &known->second;
+    }
   }
   return free->second;
 }
@@ -289,7 +293,8 @@ void PlanningPolicy::Prefetch(const State& state, Plan& plan) const {
 }
 
 std::unique_ptr<Policy> MakePlanningPolicy(std::unique_ptr<plan::Policy> order,
-                                           std::shared_ptr<const Site> site) {
+                                           std::shared_ptr<const Site> site,
+                                           std::shared_ptr<const Localities> localities) {
   if (site == nullptr) site = std::make_shared<const Site>();
   if (order == nullptr) {
     bool counted = site->plan.policy == "easy" || site->plan.policy == "multifactor";
@@ -297,7 +302,7 @@ std::unique_ptr<Policy> MakePlanningPolicy(std::unique_ptr<plan::Policy> order,
         plan::MakePolicy(counted ? Cat(site->plan.policy, ':', site->plan.reservations) : site->plan.policy);
   }
   CHECK(order != nullptr);  // CheckSite has looked
-  return std::make_unique<PlanningPolicy>(std::move(order), std::move(site));
+  return std::make_unique<PlanningPolicy>(std::move(order), std::move(site), std::move(localities));
 }
 
 }  // namespace slipway::scheduler

@@ -30,8 +30,10 @@ inline bool MayRun(const Job& job) {
 
 class PlanningPolicy final : public Policy {
  public:
-  PlanningPolicy(std::unique_ptr<plan::Policy> order, std::shared_ptr<const Site> site)
+  PlanningPolicy(std::unique_ptr<plan::Policy> order, std::shared_ptr<const Site> site,
+                 std::shared_ptr<const Localities> localities)
       : site_(std::move(site)),
+        localities_(std::move(localities)),
         dims_(Dimensions::Of(*site_)),
         order_(std::move(order)),
         planner_(MakePlanner()),
@@ -168,6 +170,7 @@ class PlanningPolicy final : public Policy {
   void Prefetch(const State& state, Plan& plan) const;
 
   std::shared_ptr<const Site> site_;
+  std::shared_ptr<const Localities> localities_;
   Dimensions dims_;
   std::shared_ptr<const plan::Policy> order_;
   plan::Planner planner_;

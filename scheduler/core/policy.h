@@ -12,6 +12,7 @@
 
 #include "scheduler/core/event.h"
 #include "scheduler/core/fair_tree.h"
+#include "scheduler/core/locality.h"
 #include "scheduler/core/site.h"
 #include "scheduler/core/state.h"
 #include "scheduler/plan/policy.h"
@@ -125,7 +126,9 @@ class Policy {
 
 // Plans ahead in `order`'s order and backfills around what is planned (scheduler/plan). Null: priority, then
 // order of submission, as many jobs planned ahead as `site` says (one: EASY). `site` null: nothing but nodes.
+// `localities` may change between its calls; null: nothing is known.
 std::unique_ptr<Policy> MakePlanningPolicy(std::unique_ptr<plan::Policy> order = nullptr,
-                                           std::shared_ptr<const Site> site = nullptr);
+                                           std::shared_ptr<const Site> site = nullptr,
+                                           std::shared_ptr<const Localities> localities = nullptr);
 
 }  // namespace slipway::scheduler

@@ -42,8 +42,11 @@ inline JobSpec LaunchJob(std::uint32_t nodes, std::uint32_t tasks) {
 class TestCluster {
  public:
   explicit TestCluster(std::uint32_t nodes, std::uint32_t cores = 4, std::uint64_t memory_bytes = 8 << 20,
-                       Site site = {}, std::uint32_t array_window = 256)
-      : site_(std::make_shared<const Site>(std::move(site))), array_window_(array_window) {
+                       Site site = {}, std::uint32_t array_window = 256,
+                       std::shared_ptr<const Localities> localities = nullptr)
+      : site_(std::make_shared<const Site>(std::move(site))),
+        array_window_(array_window),
+        localities_(std::move(localities)) {
     CHECK(CheckSite(*site_).has_value());
     controller_ = Make(State{});
     Run(controller_->Begin(1, now));
@@ -181,12 +184,14 @@ class TestCluster {
   }
 
   std::unique_ptr<Controller> Make(State state) const {
-    return std::make_unique<Controller>(std::move(state),
-                                        ControllerOptions{.site = site_, .array_window = array_window_});
+    return std::make_unique<Controller>(
+        std::move(state),
+        ControllerOptions{.site = site_, .array_window = array_window_, .localities = localities_});
   }
 
   std::shared_ptr<const Site> site_;
   std::uint32_t array_window_;
+  std::shared_ptr<const Localities> localities_;
   std::unique_ptr<Controller> controller_;
   std::map<std::string, NodeFacts> facts_;
   std::optional<Time> timer_;

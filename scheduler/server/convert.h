@@ -92,6 +92,8 @@ ReportCondition ConditionOf(const v1::NodeCondition& message);
 // What only the daemon knows of a launch.
 // The GPUs that an agent says it found. kInvalidArgument: too many, or ids that are not one's own.
 Result<std::vector<DiscoveredGpu>> GpusOf(const v1::Node& facts);
+// Of facts that RegisterOf and GpusOf take. What does not fit the node is left out.
+NodeLocality LocalityOf(const v1::Node& facts);
 
 struct LaunchContext {
   std::string cluster_id, cluster_name;

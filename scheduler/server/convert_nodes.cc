@@ -2,6 +2,7 @@
 // What nodes say, and what they are told. A node is trusted with its own steps and with nothing else:
 // whatever it claims of others is refused here or by the core.
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/crypto/crypto.h"
@@ -157,6 +158,26 @@ Result<std::vector<DiscoveredGpu>> GpusOf(const v1::Node& facts) {
     gpus.push_back({Line(unit.id()), IsTypeName(unit.type()) ? unit.type() : "gpu"});
   }
   return gpus;
+}
+
+NodeLocality LocalityOf(const v1::Node& facts) {
+  NodeLocality locality;
+  if (facts.processors_size() > kProcessorsMax) return locality;
+  std::map<std::uint32_t, std::set<std::uint32_t>> cores;
+  for (const v1::Processor& processor : facts.processors()) {
+    if (processor.core() < facts.cores()) cores[processor.numa()].insert(processor.core());
+  }
+  for (const auto& [domain, numbers] : cores) {
+    for (std::uint32_t number : numbers) {
+      CoreSet one = CoreSet::FirstN(number + 1);
+      one.Remove(CoreSet::FirstN(number));
+      locality.cores[domain].Insert(one);
+    }
+  }
+  for (const v1::GpuUnit& unit : facts.gpu_units()) {
+    if (unit.numa_node() >= 0) locality.gpus[Line(unit.id())] = static_cast<std::uint32_t>(unit.numa_node());
+  }
+  return locality;
 }
 
 StepId StepIdOf(const v1::StepKey& key) { return {{key.job()}, key.attempt(), key.step()}; }

@@ -47,8 +47,9 @@ Result<std::unique_ptr<Head>> Head::Start(Loop& loop, std::unique_ptr<Store> sto
   head->snapshot_revision_ = replayed.revision - std::min<Revision>(replayed.revision, replayed.records);
   head->gpus_ = DiscoveredGpus::Load(head->options_.gpus_file);
   head->controller_ = std::make_unique<Controller>(
-      std::move(replayed.state),
-      ControllerOptions{.site = head->SiteWithGpus(), .drain_after_users = head->options_.drain_after_users});
+      std::move(replayed.state), ControllerOptions{.site = head->SiteWithGpus(),
+                                                   .drain_after_users = head->options_.drain_after_users,
+                                                   .localities = head->localities_});
   head->executor_ = std::make_unique<Executor>(*head->store_, *head, epoch, replayed.revision);
   Head* self = head.get();
   head->relays_ = std::make_unique<Relays>(

@@ -155,6 +155,7 @@ class Head final : public EffectSink {
   SigningKey key_;
   HeadOptions options_;
   DiscoveredGpus gpus_;
+  std::shared_ptr<Localities> localities_ = std::make_shared<Localities>();  // of nodes that registered
   std::function<void(const Error&)> failed_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Controller> controller_;

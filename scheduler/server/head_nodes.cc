@@ -76,6 +76,7 @@ Result<std::uint64_t> Head::NodeJoins(const std::string& node, NodePort* port, c
   Log(Level::kInfo, "node joined",
       {{"node", node}, {"session", number}, {"cores", input.facts.cores}, {"steps", input.steps.size()}});
   LearnGpus(node, std::move(gpus));
+  (*localities_)[node] = LocalityOf(first.register_().facts());
   Feed(input);
   // Reports of steps that it brings along are reports like any other.
   for (const v1::StepReport& report : first.register_().steps()) {

@@ -66,6 +66,8 @@ void World::CheckSignals() {
   for (JobId id : state.active) {
     const Job& job = *state.FindJob(id);
     std::optional<Time> at = job.suspended() ? std::nullopt : job.SignalAt(state.now);
+    // One that was started with less time than that is told as soon as it has started.
+    if (at) at = std::max(*at, job.started);
     if (at && at->PlusSeconds(2) < state.now)
       Broken(Cat("the signal of job ", id.value, " was due ", (state.now.us - at->us) / 1000, " ms ago"));
   }
