@@ -71,6 +71,21 @@ squashfs::LayerPackOptions PackOptionsFor(const Image& image, const build::Label
   return made;
 }
 
+// What is wrong with a layer's bytes may be a lie of a mirror's, which the registry's own replace, or of the
+// registry's, which their digest shows. Limits, settings, a full disk and who cancels are no matter of that:
+// nothing that is still to come could change them.
+bool IsOfTheBytes(const Error& error) {
+  switch (error.code) {
+    case Code::kOutOfRange:
+    case Code::kPermissionDenied:
+    case Code::kResourceExhausted:
+    case Code::kCancelled:
+      return false;
+    default:
+      return true;
+  }
+}
+
 Result<squashfs::PackSummary> PackUnprivileged(const Image& image, int out_fd,
                                                squashfs::LayerPackOptions pack, const PullOptions& options) {
   const auto* cancelled = options.source.registry.http.cancelled;
@@ -95,8 +110,13 @@ Result<squashfs::PackSummary> PackUnprivileged(const Image& image, int out_fd,
       good = true;
       return {};
     };
-  auto packed = Unprivileged({work, reported, cancelled, beside});
-  if (good && image.read_too_early()) packed = Unprivileged({work, reported, cancelled, {}});
+  auto gives_up = [&image](const Error& why) {
+    if (IsOfTheBytes(why) || !image.give_up) return false;
+    image.give_up();
+    return true;
+  };
+  auto packed = Unprivileged({work, reported, cancelled, beside, gives_up});
+  if (good && image.read_too_early()) packed = Unprivileged({work, reported, cancelled, {}, {}});
   return build::DecodeSummary(TRY(std::move(packed)));
 }
 

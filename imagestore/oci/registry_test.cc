@@ -14,6 +14,7 @@
 #include "base/crypto/crypto.h"
 #include "imagestore/build/image_window.h"
 #include "imagestore/oci/fake_server_test.h"
+#include "imagestore/oci/growing.h"
 #include "imagestore/oci/pull.h"
 #include "imagestore/oci/source.h"
 #include "imagestore/sif/sif.h"
@@ -422,6 +423,40 @@ TEST_F(BadRegistry, ALayerThatNeverComesWholeEndsThePulling) {
     EXPECT_THAT(pulled.error().message, HasSubstr("127.0.0.1")) << "the registry's error, not the reader's";
     EXPECT_NE(::access((top_ + "/x.sif").c_str(), F_OK), 0);
   }
+}
+
+TEST(AGrowingFile, EndsItsWaitWhenItIsStoppedAndGivesAgainWhatHadCome) {
+  auto growth = *Growth::Make();
+  growth->Tell(5);
+  EXPECT_EQ(growth->Await(0).value_or(0), 5U);
+  std::thread stopper([&] {
+    for (int i = 0; i < 8; ++i) growth->Stop();
+  });
+  EXPECT_EQ(growth->Await(5).error().code, Code::kUnavailable);
+  stopper.join();
+  auto again = *Growth::Make();
+  again->Tell(5);
+  EXPECT_EQ(again->Await(4).value_or(0), 5U);
+  again->Stop();
+  EXPECT_EQ(again->Await(0).value_or(0), 5U);
+}
+
+// The registry keeps the last byte back: who waited for it would ask for it again.
+TEST_F(BadRegistry, AnErrorThatTheRestCouldNotChangeEndsTheDownloadAtOnce) {
+  std::string tar = MakeTar();
+  std::atomic<int> asked = 0;
+  ImageServer server(tar, 1, [&](const std::string&) -> FakeServer::Answer {
+    ++asked;
+    std::string whole = FakeServer::Ok(tar);
+    return {whole.substr(0, whole.size() - 1), true};
+  });
+  PullOptions pull{.source = {.registry = options_}, .cache_folder = top_ + "/cache"};
+  pull.limits.bytes_max = 100'000;
+  auto pulled = Pull(server.reference(), top_ + "/x.sif", pull);
+  ASSERT_FALSE(pulled);
+  EXPECT_EQ(pulled.error().code, Code::kOutOfRange) << pulled.error().message;
+  EXPECT_EQ(asked, 1);
+  EXPECT_NE(::access((top_ + "/x.sif").c_str(), F_OK), 0);
 }
 
 TEST_F(BadRegistry, AManifestWhoseDigestLiesIsRefused) {
