@@ -81,7 +81,7 @@ class Programs:
         if any("f" in verdict.lower() for _, verdict in checked):
             raise Differs(f"bytes that did not arrive as sent, on both sides: {checked}")
         timed = [re.findall(r"(\d+) bytes +\d+ times --> +([\d.]+) Mbps in +([\d.]+) usec", text)
-                 for text in self.pair(image, f"{program} -n 50 -u 262144 -o /dev/null 2>&1", 2, host)]
+                 for text in self.pair(image, f"{program} -n 10 -u 16384 -o /dev/null 2>&1", 2, host)]
         same(*([row[0] for row in side] for side in timed), 20)
         figures = [f"{float(side[0][2]):.0f} us, {float(side[-1][1]):.0f} Mbps" for side in timed]
         return (f"NetPIPE {self.version(image, package)}, {host}", "2 x 1", f"{len(checked)} sizes arrive as sent; {figures[0]}", f"the same; {figures[1]}")
