@@ -52,7 +52,7 @@ for folder in {folders}; do
   done <testlist
 done
 """
-SIDES = {"one node": "slipway launch -N1 -n $ranks --mpi=pmi1", "two nodes": "slipway launch -N $(( ranks < 2 ? 1 : 2 )) -n $ranks --mpi=pmi1", "mpiexec": "mpiexec.hydra -n $ranks"}
+SIDES = {"one node": "slipway launch -N1 -n $ranks --mpi=pmi1", "mpiexec": "mpiexec.hydra -n $ranks", "two nodes": "slipway launch -N $(( ranks < 2 ? 1 : 2 )) -n $ranks --mpi=pmi1"}
 
 
 def verdicts(text):
