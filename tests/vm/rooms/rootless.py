@@ -34,6 +34,8 @@ def a_users_own_cluster_runs_by_his_systemd():
     sh(f"useradd --create-home --shell /bin/sh {WHO}; loginctl enable-linger {WHO}; cp -a /var/tmp/image ~{WHO}/image; chown -R {WHO}: ~{WHO}/image")
     wait_until("her systemd is up", lambda: pathlib.Path(f"/run/user/{pwd.getpwnam(WHO).pw_uid}/systemd/private").exists(), 120)
     hers("slipway init /home/carol/.config/slipway --rootless")
+    settings = pathlib.Path(f"/home/{WHO}/.config/slipway/slipway.toml")
+    settings.write_text(settings.read_text().replace("[controller]\n", "[controller]\nprocesses_per_core_max = 64\n"))
     hers(f"systemctl --user enable --now {UNITS}")
     wait_until(lambda: hers("journalctl --user --no-pager -n 30", check=False).stdout,
                node_is_up, 120)
