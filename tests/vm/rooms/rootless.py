@@ -16,6 +16,10 @@ def hers(command, check=True):
               f"XDG_RUNTIME_DIR=/run/user/{uid} DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/{uid}/bus {command}", check=check)
 
 
+def node_is_up():
+    return '"state":"UP"' in hers("slipway nodes --json", check=False).stdout.replace(" ", "")
+
+
 def job_of_hers(*options, wrap):
     script = pathlib.Path(f"/home/{WHO}/job.sh")
     script.write_text(f"#!/bin/sh\n{wrap}\n")
@@ -30,9 +34,11 @@ def a_users_own_cluster_runs_by_his_systemd():
     sh(f"useradd --create-home --shell /bin/sh {WHO}; loginctl enable-linger {WHO}; cp -a /var/tmp/image ~{WHO}/image; chown -R {WHO}: ~{WHO}/image")
     wait_until("her systemd is up", lambda: pathlib.Path(f"/run/user/{pwd.getpwnam(WHO).pw_uid}/systemd/private").exists(), 120)
     hers("slipway init /home/carol/.config/slipway --rootless")
+    settings = pathlib.Path(f"/home/{WHO}/.config/slipway/slipway.toml")
+    settings.write_text(settings.read_text().replace("[controller]\n", "[controller]\nprocesses_per_core_max = 64\n"))
     hers(f"systemctl --user enable --now {UNITS}")
     wait_until(lambda: hers("journalctl --user --no-pager -n 30", check=False).stdout,
-               lambda: '"IDLE"' in hers("slipway nodes --json", check=False).stdout.upper(), 120)
+               node_is_up, 120)
     for unit in UNITS.split():
         equal((unit, hers(f"systemctl --user show -P NRestarts {unit}").stdout.strip()), (unit, "0"))
     done, out = job_of_hers("-c", "1", wrap="id -un; cat /proc/self/cgroup; exit 6")
@@ -57,7 +63,7 @@ def its_limits_hold_as_far_as_the_system_delegates():
 
 def it_outlives_its_daemons_and_goes_with_its_units():
     hers("systemctl --user restart slipway-agent slipway-broker slipwayd")
-    wait_until("the node is back", lambda: '"IDLE"' in hers("slipway nodes --json", check=False).stdout.upper(), 120)
+    wait_until("the node is back", node_is_up, 120)
     done, _ = job_of_hers("-c", "1", wrap="exit 7")
     equal(done["exit_code"], 7)
     hers(f"systemctl --user disable --now {UNITS}")
