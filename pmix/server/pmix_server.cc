@@ -2,6 +2,7 @@
 #include "pmix/server/pmix_server.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 
@@ -16,6 +17,7 @@ namespace slipway {
 struct PmixServer::Impl {
   const PmixLibrary* library = nullptr;
   UpcallTarget target;
+  std::atomic<pmix_status_t> refused = PMIX_SUCCESS;  // of any rank that was to be registered
   std::unique_ptr<ClientTap> clients;
   LoadedTopology topology;
   pmix_topology_t pmix_topology{};
@@ -186,12 +188,19 @@ Result<> PmixServer::Register(const PmixWorld& world) {
             library.register_nspace(proc.nspace, static_cast<int>(local.size()), infos.data(), infos.size(),
                                     nullptr, nullptr),
             "PMIx_server_register_nspace"));
+  // libpmix's thread takes them in order, so that only the last is waited for.
+  auto registered = [](pmix_status_t status, void* context) {
+    if (status != PMIX_SUCCESS) *static_cast<std::atomic<pmix_status_t>*>(context) = status;
+  };
   for (std::uint32_t rank : local) {
     proc.rank = rank;
-    TRY(Check(library, library.register_client(&proc, world.uid, world.gid, nullptr, nullptr, nullptr),
+    bool last = rank == local.back();
+    TRY(Check(library,
+              library.register_client(&proc, world.uid, world.gid, nullptr, last ? nullptr : +registered,
+                                      &impl_->refused),
               "PMIx_server_register_client"));
   }
-  return {};
+  return Check(library, impl_->refused, "PMIx_server_register_client");
 }
 
 // What only its own ranks ask.

@@ -93,6 +93,14 @@ class Steps(t.ClusterTest):
                 self.assertEqual(sorted(line for line in output.splitlines() if line.startswith("MET")),
                                  [f"MET {side} {rank} of 2 sum 6" for side in ("client", "server") for rank in (0, 1)], output)
 
+    def test_steps_of_an_allocation_meet_too(self):
+        launch = f"{t.SLIPWAY} launch -N1 -n2 --mpi=pmix -- python3 {self.home}/meet.py"
+        done = self.cluster("alloc", "-N2", "-n8", "--time=2", "--image", "mpi", "--", "sh", "-c",
+                            f"{launch} server & server=$!; {launch} client && wait $server", timeout=150)
+        self.assertEqual(sorted(line for line in done.stdout.splitlines() if line.startswith("MET")),
+                         [f"MET {side} {rank} of 2 sum 6" for side in ("client", "server") for rank in (0, 1)],
+                         done.stdout + done.stderr)
+
     def test_a_name_that_nobody_published_is_an_error_at_once(self):
         output = self.job("mpi", """slipway launch -n2 --mpi=pmix -- python3 -c 'from mpi4py import MPI
 try: MPI.Lookup_name("nobody")
