@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every long option that Slurm 22.05's commands name in their help is answered here: it works, means nothing, or
-// is refused with what to use instead (docs/from-slurm.md). The names are recorded; `help` and `version` are
-// every command's.
+// Every long option that Slurm 22.05's commands name in their help is answered here: it works, means nothing,
+// or is refused with what to use instead (docs/from-slurm.md). The names are recorded; `help` and `version`
+// are every command's.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -85,7 +85,7 @@ TEST(SlurmNames, EveryOptionOfItsCommandsIsAnswered) {
   struct {
     const Subcommand& ours;
     std::string_view names;
-  } commands[] = {{kSubmit, kSbatchNames}, {kLaunch, kSrunNames},  {kAlloc, kSallocNames},
+  } commands[] = {{kSubmit, kSbatchNames}, {kLaunch, kSrunNames}, {kAlloc, kSallocNames},
                   {kSqueue, kSqueueNames}, {kSinfo, kSinfoNames}, {kSacct, kSacctNames},
                   {kCancel, kScancelNames}};
   for (const auto& [ours, names] : commands) {
@@ -100,10 +100,9 @@ TEST(SlurmNames, EveryOptionOfItsCommandsIsAnswered) {
     for (const Option& option : command.options) {
       EXPECT_EQ(std::ranges::count(command.options, option.name, &Option::name), 1)
           << ours.words[0] << " --" << option.name;
-      EXPECT_LE(std::ranges::count_if(command.options,
-                                      [&](const Option& other) {
-                                        return option.letter != 0 && other.letter == option.letter;
-                                      }),
+      EXPECT_LE(std::ranges::count_if(
+                    command.options,
+                    [&](const Option& other) { return option.letter != 0 && other.letter == option.letter; }),
                 1)
           << ours.words[0] << " -" << option.letter;
     }

@@ -45,8 +45,8 @@ CoresAndGpus ChooseCoresAndGpus(const NodeLocality& locality, const std::vector<
                                 CoreSet cores, std::uint32_t cores_wanted, CoreSet gpus,
                                 std::uint32_t gpus_wanted) {
   std::vector<CoresAndGpus> domains = DomainsOf(locality, gpu_ids, cores, gpus);
-  // One that has enough: of these the one of which least is left, GPUs first, so that jobs without GPUs do not
-  // take the cores beside them.
+  // One that has enough: of these the one of which least is left, GPUs first, so that jobs without GPUs do
+  // not take the cores beside them.
   const CoresAndGpus* best = nullptr;
   for (const CoresAndGpus& domain : domains) {
     if (domain.cores.count() < cores_wanted || domain.gpus.count() < gpus_wanted) continue;
