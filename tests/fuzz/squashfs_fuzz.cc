@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What slipway-import does with a foreign squashfs. libsquashfs is not ours, but its crashes would be: the
-// import runs confined, and this shows how often it needs to be.
+// What slipway-import does with a foreign squashfs, and a push to a registry that wants layers. libsquashfs
+// is not ours, but its crashes would be: the import runs confined, and this shows how often it needs to be.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -10,6 +10,7 @@
 
 #include "base/os/fd.h"
 #include "imagestore/squashfs/pack.h"
+#include "imagestore/squashfs/tar_out.h"
 
 // libsquashfs believes a file's size before it reads its list of blocks. In slipway-import a limit on memory
 // makes such an allocation fail; here the allocator's own limit does.
@@ -36,5 +37,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   options.limits = {.entries_max = 1000, .bytes_max = 16 << 20, .depth_max = 50};
   options.workers = 1;
   (void)squashfs::Repack({in.get(), 0, size}, out.get(), options);
+  (void)squashfs::WriteTarGz({in.get(), 0, size}, out.get(), options.limits);
   return 0;
 }
