@@ -18,6 +18,9 @@ extern "C" const char* __asan_default_options() {
   return "allocator_may_return_null=1:max_allocation_size_mb=1024";
 }
 
+// libarchive 3.6 forgets its buffer when what it was given to write is an error that it calls fatal.
+extern "C" const char* __lsan_default_suppressions() { return "leak:libarchive.so"; }
+
 extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
   static std::string limit = "-malloc_limit_mb=100000000";
   static std::vector<char*> arguments(*argv, *argv + *argc);
