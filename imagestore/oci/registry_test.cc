@@ -12,6 +12,7 @@
 
 #include "base/crypto/base64.h"
 #include "base/crypto/crypto.h"
+#include "base/os/link.h"
 #include "imagestore/build/image_window.h"
 #include "imagestore/oci/fake_server_test.h"
 #include "imagestore/oci/growing.h"
@@ -439,6 +440,28 @@ TEST(AGrowingFile, EndsItsWaitWhenItIsStoppedAndGivesAgainWhatHadCome) {
   EXPECT_EQ(again->Await(4).value_or(0), 5U);
   again->Stop();
   EXPECT_EQ(again->Await(0).value_or(0), 5U);
+}
+
+// Who reads it while it comes has only the descriptor's number, which the next file that is opened would get.
+TEST_F(BadRegistry, ALayerThatDoesNotComeStaysOpenForWhoReadsIt) {
+  std::string tar = MakeTar();
+  options_.http.tries = 1;
+  ImageServer server(tar, 1,
+                     [](const std::string&) -> FakeServer::Answer { return {FakeServer::Status(404)}; });
+  BlobCache cache = *BlobCache::Open(top_ + "/cache");
+  auto image = OpenImage(server.reference(), cache, {.registry = options_});
+  ASSERT_TRUE(image) << image.error().message;
+  auto open_there = [] {
+    int count = 0;
+    auto names = NamesIn("/proc/self/fd");
+    for (const std::string& name : *names)
+      count += ReadLink("/proc/self/fd/" + name).value_or("").find(".part") != std::string::npos;
+    return count;
+  };
+  int before = open_there();
+  EXPECT_GT(before, 0);
+  EXPECT_FALSE(image->check());
+  EXPECT_EQ(open_there(), before);
 }
 
 // The registry keeps the last byte back: who waited for it would ask for it again.

@@ -119,9 +119,13 @@ class Downloads {
   Result<BlobCache::Brought> Fill(std::size_t i, Repository& registry) {
     BlobCache::Brought begun = std::move(brought_[i]);
     auto filled = cache_.Fill(begun, blobs_[i].size, Fetching(i, registry));
-    if (!filled) growths_[i]->Fail();
-    TRY(std::move(filled));
-    return begun;
+    if (filled) return begun;
+    growths_[i]->Fail();
+    // It stays open: somebody may be reading it this moment, and its number would be the next file's.
+    begun.lock.reset();  // others need not wait for us
+    std::lock_guard lock(mutex_);
+    brought_[i] = std::move(begun);
+    return Failure(std::move(filled).error());
   }
   BlobCache::Fetch Fetching(std::size_t i, Repository& registry) {
     return [this, i, &registry](int fd, std::uint64_t have) {
