@@ -8,6 +8,7 @@
 
 #include "base/json/strict.h"
 #include "base/log/log.h"
+#include "base/os/link.h"
 #include "base/text/text.h"
 #include "hooks/gpu/discover.h"
 #include "hooks/gpu/health.h"
@@ -19,10 +20,8 @@ constexpr std::size_t kAnswerBytesMax = 1 << 20;
 
 std::string ProgramBeside(const std::string& asked) {
   if (!asked.empty()) return asked;
-  char path[4096];
-  ssize_t n = ::readlink("/proc/self/exe", path, sizeof path);
-  if (n <= 0) return {};
-  std::string self(path, static_cast<std::size_t>(n));
+  std::string self = OwnProgram().value_or("");
+  if (self.empty()) return {};
   std::string folder = self.substr(0, self.rfind('/'));
   for (const char* place : {"/slipway-gpu", "/../libexec/slipway/slipway-gpu"}) {
     if (::access((folder + place).c_str(), X_OK) == 0) return folder + place;

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/os/fd.h"
+#include "base/os/link.h"
 #include "base/os/process.h"
 
 namespace slipway {
@@ -25,11 +26,7 @@ pid_t Number(const std::string& name) {
   return read.ec == std::errc() && read.ptr == name.data() + name.size() ? number : 0;
 }
 
-std::string PidNamespace(pid_t process) {
-  char text[64];
-  ssize_t n = ::readlink(Cat("/proc/", process, "/ns/pid").c_str(), text, sizeof text);
-  return n < 0 ? std::string() : std::string(text, static_cast<std::size_t>(n));
-}
+std::string PidNamespace(pid_t process) { return ReadLink(Cat("/proc/", process, "/ns/pid")).value_or(""); }
 
 // The first word behind `name` in the text of /proc/PID/status.
 std::string StatusWord(const std::string& status, std::string_view name) {

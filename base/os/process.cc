@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/os/process.h"
+#include "base/os/signals.h"
 
 #include <fcntl.h>
 #include <linux/sched.h>
@@ -97,9 +98,7 @@ void PlaceFds(std::vector<std::pair<int, int>>& fds, int& report_fd) {
   // Everything above is close-on-exec, whoever opened it.
   if (::syscall(SYS_close_range, highest + 1, ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */) < 0)
     ChildFails(report_fd);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
+  UnblockSignals();
   ::signal(SIGPIPE, SIG_DFL);
   if (options.new_session) ::setsid();
   if (options.parent_death_signal != 0) {

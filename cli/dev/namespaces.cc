@@ -14,6 +14,7 @@
 #include <csignal>
 
 #include "base/os/mount.h"
+#include "base/os/signals.h"
 #include "base/text/text.h"
 #include "cli/dev/layout.h"
 
@@ -115,9 +116,7 @@ int DropTo(uid_t uid, gid_t gid) {
 
 [[noreturn]] void BecomeDaemon(const NodeNamespaces& node, const DaemonStart& start, char* const* argv,
                                int log_fd, int stdin_fd, int report_fd) {
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
+  UnblockSignals();
   ::signal(SIGPIPE, SIG_DFL);
   ::setsid();
   if (EnterNode(node) == 0 && ::dup2(stdin_fd, 0) >= 0 && ::dup2(log_fd, 1) >= 0 && ::dup2(log_fd, 2) >= 0 &&

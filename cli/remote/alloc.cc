@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "base/os/process.h"
+#include "base/os/signals.h"
 #include "base/text/hostlist.h"
 #include "base/text/text.h"
 #include "base/text/units.h"
@@ -88,9 +89,7 @@ Result<pid_t> Start(std::vector<std::string> words, const std::vector<std::strin
   if (child < 0) return ErrnoFail("fork");
   if (child > 0) return child;
   ::prctl(PR_SET_PDEATHSIG, SIGHUP);  // without us there is no allocation either
-  sigset_t none;
-  sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  UnblockSignals();
   for (const std::string& entry : env) ::putenv(const_cast<char*>(entry.c_str()));
   ::execvp(argv[0], argv.data());
   int missing = errno;

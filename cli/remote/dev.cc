@@ -12,6 +12,7 @@
 
 #include "base/log/log.h"
 #include "base/os/fd.h"
+#include "base/os/link.h"
 #include "base/os/process.h"
 #include "base/text/text.h"
 #include "base/text/units.h"
@@ -92,13 +93,6 @@ Result<dev::Options> OptionsOf(const Parsed& options) {
   shape.host_tree = options.Value("host-tree");
   shape.daemons = !options.Has("no-daemons");
   return shape;
-}
-
-Result<std::string> OwnPath() {
-  char buffer[4096];
-  ssize_t n = ::readlink("/proc/self/exe", buffer, sizeof buffer);
-  if (n <= 0 || n == sizeof buffer) return ErrnoFail("readlink /proc/self/exe");
-  return std::string(buffer, static_cast<std::size_t>(n));
 }
 
 // The words that give the supervisor the same options.
@@ -196,7 +190,7 @@ Result<> AlreadyUp(const dev::Layout& layout, const dev::Options& shape) {
 }
 
 Result<> BringUp(const dev::Layout& layout, dev::Options& shape) {
-  std::string own_path = TRY(OwnPath());
+  std::string own_path = TRY(OwnProgram());
   shape.share.push_back(layout.state);
   if (const char* home = ::getenv("HOME"); home != nullptr && home[0] == '/' && ::access(home, F_OK) == 0)
     shape.share.push_back(home);

@@ -9,6 +9,7 @@
 #include <climits>
 #include <cstdlib>
 
+#include "base/os/link.h"
 #include "base/os/mount.h"
 #include "base/text/text.h"
 
@@ -108,11 +109,8 @@ bool HostTree::HasDevice(const std::string& path) const {
 std::optional<std::string> HostTree::Resolve(const std::string& path) const {
   auto found = OpenInRoot(fd_.get(), path, O_PATH);
   if (!found) return std::nullopt;
-  char buffer[PATH_MAX];
-  ssize_t n = ::readlink(PathOfFd(found->get()).c_str(), buffer, sizeof buffer);
-  if (n <= 0) return std::nullopt;
-  std::string real(buffer, static_cast<std::size_t>(n));
-  if (!real.starts_with(root_)) return std::nullopt;
+  std::string real = ReadLink(PathOfFd(found->get())).value_or("");
+  if (real.empty() || !real.starts_with(root_)) return std::nullopt;
   real.erase(0, root_.size());
   return real.empty() ? "/" : real;
 }

@@ -4,11 +4,11 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <set>
-#include <sstream>
+#include <algorithm>
 
 #include "base/os/cgroup.h"
 #include "base/os/socket.h"
+#include "base/text/text.h"
 
 namespace slipway {
 namespace {
@@ -27,15 +27,12 @@ Result<std::pair<dev_t, ino_t>> FileAt(int dir_fd, const std::string& path) {
 }  // namespace
 
 Result<std::string> FollowableCgroup(const std::string& his, const std::string& ours) {
-  std::set<std::string> known;
-  std::istringstream own(ours);
-  for (std::string line; std::getline(own, line);) known.insert(line);
+  std::vector<std::string> known = Split(ours, '\n');
   std::string path;
-  std::istringstream lines(his);
-  for (std::string line; std::getline(lines, line);) {
+  for (const std::string& line : Split(Trim(his), '\n')) {
     bool unified = line.starts_with("0::"), controls_nothing = line.find(":name=") != std::string::npos;
     if (unified) path = line.substr(3);
-    if (!unified && !controls_nothing && !known.contains(line))
+    if (!unified && !controls_nothing && std::ranges::find(known, line) == known.end())
       return Fail(Code::kPermissionDenied, "your cgroup (v1) ", line, " cannot be followed");
   }
   if (Cat(path, "/").find("/../") != std::string::npos)

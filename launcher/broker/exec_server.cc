@@ -59,9 +59,8 @@ void ExecServer::Accept() {
 
 void ExecServer::Refuse(const Connection& connection, const Error& error) {
   Log(Level::kInfo, "exec refused", {{"uid", std::to_string(connection.uid)}, {"error", error.message}});
-  [[maybe_unused]] auto told = SendMessage(
-      connection.socket.get(),
-      EncodeFrame(BrokerFrame::kError, BrokerError{1, static_cast<std::int32_t>(error.code), error.message}));
+  [[maybe_unused]] auto told =
+      SendMessage(connection.socket.get(), EncodeFrame(BrokerFrame::kError, BrokerError::Of(1, error)));
 }
 
 void ExecServer::Serve(Id id) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/broker/half_born.h"
+#include "base/os/signals.h"
 
 #include <fcntl.h>
 #include <linux/keyctl.h>
@@ -27,9 +28,7 @@ Result<> SetStandardStreams(int log_fd) {
 // The broker blocks signals for its loop and ignores this one.
 void BecomeOrdinary() {
   ::signal(SIGPIPE, SIG_DFL);
-  sigset_t none;
-  sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  UnblockSignals();
   ::umask(022);
   ::setsid();
   [[maybe_unused]] int changed = ::chdir("/");

@@ -55,9 +55,8 @@ class Holder {
     auto frame = TRY(SplitFrame<HolderFrame>(message.bytes));
     HolderKey request = TRY(Decode<HolderKey>(frame.payload, "holder request"));
     std::vector<int> answer_fds;
-    if (auto done = Do(frame.kind, request.key, std::move(message.fds), answer_fds); !done) {
+    if (auto done = Do(frame.kind, request.key, std::move(message.fds), answer_fds); !done)
       return SendMessage(socket, EncodeFrame(HolderFrame::kRefused, done.error().message));
-    }
     return SendMessage(socket, EncodeFrame(HolderFrame::kKept, request), answer_fds);
   }
 
@@ -72,10 +71,7 @@ class Holder {
       return {};
     }
     if (key == kMountsKey) return Fail(Code::kPermissionDenied, key, " is the holder's own");
-    if (kind == HolderFrame::kDrop) {
-      kept_.erase(key);
-      return {};
-    }
+    if (kind == HolderFrame::kDrop) return kept_.erase(key), Result<>{};
     if (kind != HolderFrame::kPut || fds.empty() || fds.size() > kFdsPerKeyMax)
       return Fail(Code::kInvalidArgument, "malformed request");
     if (kept_.size() >= kKeysMax && !kept_.contains(key))

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "base/os/link.h"
 #include "base/os/mount.h"
 #include "launcher/broker/half_born.h"
 #include "launcher/broker/identity.h"
@@ -27,11 +28,8 @@ Result<> CopyIntoRoot(const std::string& root, const std::string& path) {
   if (::lstat(path.c_str(), &info) < 0) return {};
   std::string target = root + path;
   if (S_ISLNK(info.st_mode)) {
-    char to[256];
-    ssize_t n = ::readlink(path.c_str(), to, sizeof to - 1);
-    if (n < 0) return ErrnoFail("readlink", path);
-    to[n] = '\0';
-    return ::symlink(to, target.c_str()) == 0 ? Result<>() : ErrnoFail("symlink", target);
+    std::string to = TRY(ReadLink(path));
+    return ::symlink(to.c_str(), target.c_str()) == 0 ? Result<>() : ErrnoFail("symlink", target);
   }
   if (::mkdir(target.c_str(), 0755) < 0) return ErrnoFail("mkdir", target);
   UniqueFd tree = TRY(OpenTreeClone(AT_FDCWD, path, true));

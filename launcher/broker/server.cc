@@ -13,8 +13,7 @@ namespace slipway {
 namespace {
 
 std::string ErrorFrame(std::uint64_t request, const Error& error) {
-  return EncodeFrame(BrokerFrame::kError,
-                     BrokerError{request, static_cast<std::int32_t>(error.code), error.message});
+  return EncodeFrame(BrokerFrame::kError, BrokerError::Of(request, error));
 }
 
 }  // namespace
@@ -148,10 +147,8 @@ Result<> BrokerServer::Handle(ConnectionId id, BrokerFrame kind, std::string_vie
 
 Result<> BrokerServer::List(ConnectionId id, BrokerFrame kind, std::string_view payload) {
   auto request = TRY(Decode<PlainRequest>(payload, "request"));
-  if (kind == BrokerFrame::kListSteps) {
-    Send(id, EncodeFrame(BrokerFrame::kSteps, StepList{request.id, steps_->List()}));
-    return {};
-  }
+  if (kind == BrokerFrame::kListSteps)
+    return Send(id, EncodeFrame(BrokerFrame::kSteps, StepList{request.id, steps_->List()})), Result<>{};
   auto images = images_.List();
   Send(id, images ? EncodeFrame(BrokerFrame::kImages, ImageList{request.id, *images})
                   : ErrorFrame(request.id, images.error()));

@@ -24,7 +24,8 @@ std::string JobKey(const StepId& step) { return Cat("job-", step.job, ".", step.
 }  // namespace
 
 struct StepKeeper::Made {
-  Made(StepKeeper& keeper, const StepId& id) : keeper(keeper), step(id) {}
+  Made(StepKeeper& keeper, const LaunchCredential& of)
+      : keeper(keeper), step(of.step), identity{of.uid, of.gid, of.groups} {}
   ~Made() {
     if (kept) return;
     stepd.reset();  // kills and reaps, so that the cgroup is empty
@@ -41,7 +42,8 @@ struct StepKeeper::Made {
     }
   }
   StepKeeper& keeper;
-  StepId step;
+  const StepId step;
+  const UserIds identity;
   bool kept = false, folder_made = false, new_job = false;
   StepCgroup cgroup;
   std::string image_path;
@@ -61,16 +63,15 @@ Result<> StepKeeper::Start(const slipway::StartStep& request, UniqueFd spec) {
   // A missing image is the agent's to bring and costs no mark: it may come back with the same credential.
   TRY(OpenStoreImage(world_.conf, credential.image_digest));
   TRY(world_.marks.Use({credential.epoch, credential.step, credential.oldest_live_job}));
-  Made made(*this, credential.step);
+  Made made(*this, credential);
   made.request = &request;
   TRY_CONTEXT(Make(credential, spec.get(), made), Cat("step ", ToString(credential.step)));
   return {};
 }
 
 Result<> StepKeeper::Make(const LaunchCredential& credential, int spec_fd, Made& made) {
-  UserIds user{credential.uid, credential.gid, credential.groups};
   made.image_path = TRY(world_.images.Use(credential.image_digest, credential.step,
-                                          credential.changes_image ? &user : nullptr));
+                                          credential.changes_image ? &made.identity : nullptr));
   TRY(MakeFolder(credential, made));
   made.cgroup =
       TRY(world_.cgroups.Make(credential.step, credential.limits, made.request->devices, credential.uid));
@@ -123,8 +124,7 @@ Result<const JobNamespaces*> StepKeeper::JoinableNamespaces(const StepId& step) 
 
 Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, Made& made) {
   SocketEnds control = TRY(MakeSocketPair(SOCK_SEQPACKET));
-  UserIds identity{credential.uid, credential.gid, credential.groups};
-  BirthPlan plan{.identity = identity,
+  BirthPlan plan{.identity = made.identity,
                  .birth = {.control_fd = control.a.get(),
                            .image_path = made.image_path,
                            .proc_masked = world_.proc_masked,
@@ -138,7 +138,7 @@ Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, M
   } else {
     plan.join = TRY(JoinableNamespaces(credential.step));
     made.new_job = plan.join == nullptr;
-    TRY_CONTEXT(MakeJobFolder(world_.conf, credential.step, identity, made.request->room),
+    TRY_CONTEXT(MakeJobFolder(world_.conf, credential.step, made.identity, made.request->room),
                 "the job's folder");
     made.init = TRY_CONTEXT(BearContainer(plan, world_.entry), kMakingContainer);
     if (made.new_job) {
@@ -148,7 +148,7 @@ Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, M
     }
   }
   StepdPlan stepd{.program = world_.conf.stepd,
-                  .identity = identity,
+                  .identity = made.identity,
                   .agent_uid = world_.conf.agent_uid,
                   .rootless = world_.conf.rootless,
                   .cgroup_fd = made.cgroup.stepd.get(),

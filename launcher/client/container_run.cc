@@ -12,6 +12,7 @@
 #include <csignal>
 #include <optional>
 
+#include "base/os/link.h"
 #include "base/os/process.h"
 #include "base/os/socket.h"
 #include "launcher/client/launch_order.h"
@@ -207,10 +208,7 @@ class Driver {
 int RunContainer(const ContainerRun& run, Entrance entrance) { return Driver(run).Run(std::move(entrance)); }
 
 Result<std::string> FindCompanion(const std::string& program) {
-  char self[PATH_MAX];
-  ssize_t n = ::readlink("/proc/self/exe", self, sizeof self);
-  if (n <= 0) return ErrnoFail("readlink", "/proc/self/exe");
-  std::string folder(self, static_cast<std::size_t>(n));
+  std::string folder = TRY(OwnProgram());
   folder.resize(folder.rfind('/'));
   for (const std::string& path : {Cat(folder, "/", program), Cat(folder, "/../libexec/slipway/", program)}) {
     if (::access(path.c_str(), X_OK) == 0) return path;

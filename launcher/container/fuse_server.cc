@@ -12,7 +12,9 @@
 #include <climits>
 #include <csignal>
 
+#include "base/os/link.h"
 #include "base/os/process.h"
+#include "base/os/signals.h"
 #include "launcher/container/privilege.h"
 
 namespace slipway {
@@ -24,9 +26,7 @@ void BecomeDeaf(bool outlives_us) {
   for (int number = 1; number < 32; ++number) {
     if (number != SIGKILL && number != SIGSTOP && number != SIGCHLD) ::signal(number, SIG_IGN);
   }
-  sigset_t none;
-  sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  UnblockSignals();
   ::prctl(PR_SET_PDEATHSIG, outlives_us ? 0 : SIGKILL);
 }
 
@@ -82,9 +82,7 @@ Result<std::string> FindFuseProgram(const std::string& program, const std::strin
 }
 
 std::string OwnFuseProgram(const std::string& program) {
-  char self[PATH_MAX];
-  ssize_t n = ::readlink("/proc/self/exe", self, sizeof self);
-  std::string folder(self, static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+  std::string folder = OwnProgram().value_or("");
   // A sealed copy of the starter, made by the user whose rights are all we ever had: he says where it is
   // from.
   if (folder.starts_with("/memfd:")) folder = program_invocation_name;

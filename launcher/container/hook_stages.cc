@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdlib>
 
+#include "base/os/link.h"
 #include "base/os/mount.h"
 #include "base/os/socket.h"
 #include "launcher/container/privilege.h"
@@ -21,9 +22,7 @@ namespace {
 
 // Our number in the PID namespace of the /proc that is still the host's.
 pid_t PidOutside() {
-  std::array<char, 32> text{};
-  ssize_t n = ::readlink("/proc/self", text.data(), text.size() - 1);
-  return n > 0 ? static_cast<pid_t>(std::strtol(text.data(), nullptr, 10)) : 0;
+  return static_cast<pid_t>(std::strtol(ReadLink("/proc/self").value_or("").c_str(), nullptr, 10));
 }
 
 bool RunsOutside(const LaunchSpec& spec) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/container/policy.h"
+#include "base/os/link.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -31,10 +32,7 @@ Result<struct stat> Stat(int fd) {
 
 // The folder that holds an open file, as the kernel names it now, if the file still is in there.
 Result<UniqueFd> FolderOf(int fd, const FileId& file) {
-  char text[PATH_MAX];
-  ssize_t n = ::readlink(Cat("/proc/self/fd/", fd).c_str(), text, sizeof text);
-  if (n < 0) return ErrnoFail("readlink of an open file");
-  std::string path(text, static_cast<std::size_t>(n));
+  std::string path = TRY(ReadLink(Cat("/proc/self/fd/", fd)));
   auto slash = path.rfind('/');
   if (slash == std::string::npos) return Fail(Code::kPermissionDenied, path, " has no place among the files");
   UniqueFd folder = TRY(Open(path.substr(0, slash + 1), O_PATH | O_DIRECTORY));

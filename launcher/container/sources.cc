@@ -10,6 +10,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/os/link.h"
 #include "base/os/mount.h"
 #include "launcher/container/fuse2fs.h"
 #include "launcher/container/policy.h"
@@ -22,12 +23,7 @@ bool IsBelowOrSame(std::string_view path, std::string_view folder) {
   return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
 }
 
-Result<std::string> PathOf(int fd) {
-  char path[PATH_MAX];
-  ssize_t n = ::readlink(Cat("/proc/self/fd/", fd).c_str(), path, sizeof path);
-  if (n < 0) return ErrnoFail("readlink of an open file");
-  return std::string(path, static_cast<std::size_t>(n));
-}
+Result<std::string> PathOf(int fd) { return ReadLink(Cat("/proc/self/fd/", fd)); }
 
 // Where the broker keeps the images of all steps; "" where there is none.
 Result<std::string> NodesImages(const Birth& birth) {

@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "base/os/process.h"
+#include "base/os/signals.h"
 #include "base/os/socket.h"
 #include "launcher/container/program.h"
 #include "launcher/container/seccomp.h"
@@ -119,12 +120,6 @@ class TaskStarter {
     for (int number = 0; number < 3; ++number) {
       if (::dup2(inner, number) < 0) Fail("standard streams");
     }
-  }
-
-  void UnblockSignals() {
-    sigset_t none;
-    sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
   }
 
   // NAME=number of the descriptor that stays open over the exec; empty when there is none.

@@ -14,6 +14,7 @@
 #include <ctime>
 
 #include "base/os/process.h"
+#include "base/os/signals.h"
 
 namespace slipway {
 namespace {
@@ -36,9 +37,7 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
 
 void ResetSignals() {
   for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
-  sigset_t none;
-  sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  UnblockSignals();
 }
 
 // In the child; does not return.

@@ -11,6 +11,7 @@
 #include <cstdio>
 
 #include "base/os/mount.h"
+#include "base/os/signals.h"
 #include "launcher/broker/container_birth.h"
 #include "launcher/broker/exec_policy.h"
 #include "launcher/broker/holder.h"
@@ -95,9 +96,7 @@ Result<> BecomeImporter(int image_fd, bool as_is) {
   if (image_fd != 3 && ::dup2(image_fd, 3) < 0) return ErrnoFail("dup2");
   if (!SetCloexec(3, false)) return ErrnoFail("fcntl");
   TRY(CloseAllBut({3}));
-  sigset_t none;
-  sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  UnblockSignals();
   const char* how = as_is ? "--import-as-is" : "--import";
   const char* argv[] = {"slipway-broker", "--config", kStarterConf, how, "3", nullptr};
   const char* envp[] = {"PATH=/usr/bin:/bin", nullptr};

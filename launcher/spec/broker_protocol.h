@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/os/device_policy.h"
+#include "base/result/result.h"
 #include "base/wire/wire.h"
 #include "launcher/spec/credential.h"
 #include "launcher/spec/image_signers.h"
@@ -159,6 +160,10 @@ struct BrokerError {
   std::uint64_t id = 0;
   std::int32_t code = 0;  // of base/result
   std::string message;
+
+  static BrokerError Of(std::uint64_t id, const Error& error) {
+    return {id, static_cast<std::int32_t>(error.code), error.message};
+  }
 };
 void Fields(auto& archive, IsA<BrokerError> auto& v) { archive(v.id, v.code, v.message); }
 
