@@ -60,7 +60,7 @@ def verdicts(text):
     for line in text.splitlines():
         words = line.split()
         if len(words) >= 4 and not line.startswith(" "):
-            rows[f"{words[0]}/{words[1]}"] = words[-1]
+            rows[f"{words[0]}/{' '.join(words[1:-2])}"] = words[-1]
     return rows
 
 
