@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include "agent/images/images.h"
+#include "agent/meter/step_meter.h"
 #include "agent/node/bind_ranks.h"
 #include "agent/node/controller_link.h"
 #include "agent/node/convert.h"
@@ -92,6 +93,7 @@ struct Agent::Parts {
   std::shared_ptr<ImageOffers> offers = std::make_shared<ImageOffers>();
   std::unique_ptr<Images> images;
   std::unique_ptr<BrokerClient> broker;
+  std::unique_ptr<StepMeter> meter;
   std::unique_ptr<StepTable> steps;
   std::unique_ptr<PeerServer> peer_server;
   std::unique_ptr<TokenSocket> tokens;
@@ -119,6 +121,16 @@ Result<std::unique_ptr<Agent>> Agent::Start(Loop& loop, AgentOptions options) {
   return std::unique_ptr<Agent>(new Agent(std::move(parts)));
 }
 
+// NVML alone says what GPUs are used for.
+static MeterOptions MeterOf(const AgentOptions& options) {
+  MeterOptions meter{.host_root = options.devices.host_root};
+  for (const GpuUnit& unit : options.devices.units) {
+    if (unit.vendor == GpuVendor::kNvidia) meter.gpu_ids.push_back(GpuIdOf(unit));
+  }
+  if (!meter.gpu_ids.empty()) meter.gpu_program = GpuProgram(options.gpu_watch.program);
+  return meter;
+}
+
 Result<> Agent::Parts::Start() {
   TRY(MakeDirectories(options.state_dir, 0700));
   ControllerLink::Events events;
@@ -130,7 +142,9 @@ Result<> Agent::Parts::Start() {
       loop, options.tls, PeerLinks::Limits{},
       [this](const std::string& node, const std::string& reason) { steps->PeerLost(node, reason); });
   TRY(StartImages());
+  meter = TRY(StepMeter::Make(loop, MeterOf(options)));
   steps = std::make_unique<StepTable>(loop, options.state_dir, TableEvents());
+  steps->SetNode(options.node);
   peer_server = TRY(PeerServer::Start(
       loop, options.listen, options.tls,
       [this](const StepId& step, std::uint32_t, PeerWord word) { steps->FromPeer(step, std::move(word)); },
@@ -483,11 +497,17 @@ StepTableEvents Agent::Parts::TableEvents() {
                              std::function<void(Result<>)> done) {
     images->Want(digest, bytes, Images::Need::kStep, std::move(done));
   };
+  events.began = [this](const StepId& step, const std::vector<std::string>& units) {
+    meter->Began(step, units);
+  };
+  events.ended = [this](const StepId& step, std::uint64_t cpu_us) { return meter->Ended(step, cpu_us); };
   events.to_peer = [this](const KnownStep& known, std::uint32_t to_node, PeerWord word) {
     word.sender = options.node;
     word.from_node = known.node_index;
     peers->Send(known.nodes[to_node], known.addresses[to_node], known.step, to_node, std::move(word));
   };
+  events.to_step = [this](const std::string& node, const std::string& address, const StepId& to,
+                          PeerWord word) { peers->Send(node, address, to, 0, std::move(word)); };
   return events;
 }
 

@@ -92,6 +92,18 @@ static v1::StepUsage ToProto(const StepUsage& usage) {
   return out;
 }
 
+static void AddMetered(const StepNews& news, v1::StepReport& report) {
+  for (const std::string& library : news.libraries) report.add_libraries(library);
+  if (news.metered == MeteredUse()) return;
+  v1::StepUsage& out = *report.mutable_usage();
+  out.set_energy_mj(news.metered.energy_mj);
+  out.set_node_energy_mj(news.metered.node_energy_mj);
+  out.set_gpu_energy_mj(news.metered.gpu_energy_mj);
+  out.set_gpu_busy_us(news.metered.gpu_busy_us);
+  out.set_gpu_watched_us(news.metered.gpu_watched_us);
+  out.set_gpu_memory_peak_bytes(news.metered.gpu_memory_peak_bytes);
+}
+
 v1::StepReport ToProto(const StepNews& news) {
   v1::StepReport report;
   *report.mutable_step() = ToProto(news.step);
@@ -121,6 +133,7 @@ v1::StepReport ToProto(const StepNews& news) {
   report.set_time_ms(news.time_ms);
   report.set_first_failure_ms(news.first_failure_ms);
   if (news.usage != StepUsage()) *report.mutable_usage() = ToProto(news.usage);
+  if (news.last()) AddMetered(news, report);
   report.set_binding(news.binding);
   return report;
 }
@@ -141,6 +154,11 @@ Result<LaunchPlan> PlanOf(const v1::LaunchStep& launch, const NodeSide& node) {
   plan.image_bytes = launch.image_bytes();
   plan.stream_output = launch.stream_output();
   plan.lease_s = launch.lease_s();
+  plan.job_nodes = VectorOf<std::string>(launch.job_nodes());
+  plan.job_addresses = VectorOf<std::string>(launch.job_node_addresses());
+  if (plan.job_nodes.size() != plan.job_addresses.size())
+    return Fail(Code::kInvalidArgument, "launch: ", plan.job_nodes.size(), " nodes of the job, but ",
+                plan.job_addresses.size(), " addresses");
   StepSpec& spec = plan.spec;
   spec.step = FromProto(launch.step());
   spec.cluster = launch.cluster();
@@ -163,6 +181,7 @@ Result<LaunchPlan> PlanOf(const v1::LaunchStep& launch, const NodeSide& node) {
         Cat(node.image_dir, "/sha256-", spec.image_digest.substr(std::string_view("sha256:").size()));
   TRY(CopyPlacement(launch, spec));
   TRY(CopyProgram(launch, spec));
+  spec.rendezvous = !plan.job_nodes.empty();
   // Only a batch script starts steps of its own.
   if (spec.step.step == kBatchStep) spec.client_dir = node.client_dir;
   if (launch.array_job() != 0) {

@@ -18,17 +18,6 @@ namespace {
 
 constexpr std::size_t kAnswerBytesMax = 1 << 20;
 
-std::string ProgramBeside(const std::string& asked) {
-  if (!asked.empty()) return asked;
-  std::string self = OwnProgram().value_or("");
-  if (self.empty()) return {};
-  std::string folder = self.substr(0, self.rfind('/'));
-  for (const char* place : {"/slipway-gpu", "/../libexec/slipway/slipway-gpu"}) {
-    if (::access((folder + place).c_str(), X_OK) == 0) return folder + place;
-  }
-  return {};
-}
-
 bool HasNvidia(const NodeDevices& devices) {
   return std::ranges::any_of(devices.units,
                              [](const GpuUnit& unit) { return unit.vendor == GpuVendor::kNvidia; });
@@ -39,6 +28,17 @@ bool IsOffered(const NodeDevices& devices, const std::string& pci) {
 }
 
 }  // namespace
+
+std::string GpuProgram(const std::string& asked) {
+  if (!asked.empty()) return asked;
+  std::string self = OwnProgram().value_or("");
+  if (self.empty()) return {};
+  std::string folder = self.substr(0, self.rfind('/'));
+  for (const char* place : {"/slipway-gpu", "/../libexec/slipway/slipway-gpu"}) {
+    if (::access((folder + place).c_str(), X_OK) == 0) return folder + place;
+  }
+  return {};
+}
 
 Result<std::vector<std::string>> FaultsIn(std::string_view json) {
   Json answer = TRY(ParseJson(json, kAnswerBytesMax));
@@ -69,7 +69,7 @@ GpuWatch::GpuWatch(Loop& loop, const NodeDevices& devices, GpuWatchOptions optio
   else
     Log(Level::kWarn, "Xid messages of GPUs are not noticed: the kernel's log cannot be read",
         {{"error", log.error().message}, {"cure", "docs/gpu.md"}});
-  options_.program = ProgramBeside(options_.program);
+  options_.program = GpuProgram(options_.program);
   if (options_.ask_every.count() != 0 && !options_.program.empty())
     timer_ = loop_.After(options_.ask_every, [this] { Ask(); });
 }

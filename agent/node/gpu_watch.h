@@ -29,6 +29,9 @@ struct GpuWatchOptions {
 // What `slipway-gpu list --json` says is wrong, one sentence each. kInvalidArgument: it is not its answer.
 Result<std::vector<std::string>> FaultsIn(std::string_view json);
 
+// Where slipway-gpu is: `asked`, or beside this program, or in ../libexec/slipway; empty: nowhere.
+std::string GpuProgram(const std::string& asked);
+
 class GpuWatch {
  public:
   // `devices` is borrowed. `changed`: GPUs or their driver are not those of `devices` any more, and nothing

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "agent/health/host_check.h"
+#include "agent/meter/node_energy.h"
 #include "agent/node/agent.h"
 #include "api/settings.h"
 #include "base/log/log.h"
@@ -47,6 +48,14 @@ Result<bool> Run(const std::string& config_file) {
   return done;
 }
 
+HostFinding EnergyFinding() {
+  auto host = HostTree::At("/");
+  if (!host) return {HostFinding::kWarning, Cat("energy is not counted: ", host.error().message), {}};
+  std::string why = NodeEnergy(std::move(*host)).why_not();
+  if (why.empty()) return {HostFinding::kGood, "energy: RAPL's counters can be read", {}};
+  return {HostFinding::kGood, std::move(why), {}};
+}
+
 // 0: it can be a node; 1: not yet; 2: the settings cannot be read.
 int Check(const std::string& config_file) {
   auto config = LoadDaemonConfig(config_file);
@@ -56,6 +65,7 @@ int Check(const std::string& config_file) {
   }
   std::vector<HostFinding> findings =
       CheckHost({{}, config->String("agent.state_dir"), config->String("agent.broker_socket")});
+  findings.push_back(EnergyFinding());
   std::fputs(Show(findings).c_str(), stdout);
   return AllGood(findings) ? 0 : 1;
 }

@@ -3,6 +3,8 @@
 
 #include <glob.h>
 
+#include <set>
+
 #include "hooks/cdi/devices.h"
 #include "hooks/edits/edits.h"
 #include "hooks/oci/hooks_d.h"
@@ -40,6 +42,19 @@ Result<> AddDevices(const v1::LaunchStep& launch, const EditFolders& folders, La
   return {};
 }
 
+// File names of the libraries among `mounts` that were not there before, as the host has them: a driver's
+// have its version in them.
+std::vector<std::string> LibrariesIn(const std::vector<Mount>& mounts, const std::vector<Mount>& before) {
+  std::set<std::string> names, known;
+  for (const Mount& mount : before) known.insert(mount.target);
+  for (const Mount& mount : mounts) {
+    if (mount.type != Mount::kBind || known.contains(mount.target)) continue;
+    std::string name = mount.source.substr(mount.source.rfind('/') + 1);
+    if (name.find(".so") != name.npos && name.find(' ') == name.npos) names.insert(std::move(name));
+  }
+  return {names.begin(), names.end()};
+}
+
 }  // namespace
 
 std::vector<DeviceRule> DevicesAt(const std::vector<std::string>& patterns) {
@@ -61,6 +76,7 @@ EditFolders EditFolders::OfTheHost() { return {kCdiFolders, kHookFolders}; }
 Result<std::vector<std::string>> AddNodeEdits(const v1::LaunchStep& launch, const EditFolders& folders,
                                               NodeDevices& devices, LaunchPlan& plan) {
   std::vector<std::string> notes;
+  const std::vector<Mount> own_mounts = plan.spec.mounts;
   TRY(AddNodeDevices(launch, devices, folders.cdi, plan, notes));
   if (launch.program().devices_size() != 0) TRY_CONTEXT(AddDevices(launch, folders, plan, notes), "--device");
   HookOccasion occasion{.command = plan.spec.argv.empty() ? "" : plan.spec.argv[0],
@@ -75,6 +91,8 @@ Result<std::vector<std::string>> AddNodeEdits(const v1::LaunchStep& launch, cons
     }
   }
   ApplyEdits(hooks, plan.spec);
+  plan.gpus.assign(launch.gpu_ids().begin(), launch.gpu_ids().end());
+  plan.libraries = LibrariesIn(plan.spec.mounts, own_mounts);
   for (std::vector<DeviceRule>& own : plan.devices.of_tasks)
     own.insert(own.end(), plan.devices.of_step.begin(), plan.devices.of_step.end());
   return notes;

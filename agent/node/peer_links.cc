@@ -49,6 +49,7 @@ void PeerLinks::Send(const std::string& node, const std::string& address, const 
   frame.set_data(std::move(word.bytes));
   frame.set_gone(std::move(word.gone));
   frame.set_ends_told(word.ends_told);
+  if (word.from_step) frame.set_from_step(*word.from_step);
 
   auto& peer = peers_[node];
   if (peer && peer->address != address) {  // the node has moved

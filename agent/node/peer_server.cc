@@ -52,6 +52,7 @@ class Incoming final : public grpc::ServerBidiReactor<v1::PeerFrame, v1::PeerFra
     StepId step{frame_.step().job(), frame_.step().attempt(), frame_.step().step()};
     PeerWord word{sender_, frame_.from_node(), std::move(*frame_.mutable_data()),
                   std::move(*frame_.mutable_gone()), frame_.ends_told()};
+    if (frame_.has_from_step()) word.from_step = frame_.from_step();
     receiver_->handler(step, frame_.to_node(), std::move(word));
   }
   void Next() {

@@ -122,6 +122,12 @@ std::vector<PmixPeer> Spawner::RanksOn(std::uint32_t node) const {
   return ranks;
 }
 
+std::vector<SpawnedWorld> Spawner::Worlds() const {
+  std::vector<SpawnedWorld> worlds;
+  for (const auto& [number, world] : worlds_) worlds.push_back(world.what);
+  return worlds;
+}
+
 void Spawner::OnPeerGone(std::uint32_t node) {
   std::vector<std::uint32_t> numbers;
   for (auto& [number, world] : led_) numbers.push_back(number);

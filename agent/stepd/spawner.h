@@ -58,6 +58,7 @@ class Spawner {
   // "rank 1 of spawned world 2 on n1"; empty when it is none of ours.
   std::string NameOf(const std::string& world, std::uint32_t rank) const;
   std::vector<PmixPeer> RanksOn(std::uint32_t node) const;  // of all spawned worlds
+  std::vector<SpawnedWorld> Worlds() const;
 
   bool running() const { return !tasks_.empty(); }       // here
   bool any_world() const { return ledger_.any_live(); }  // anywhere; known on the first node only

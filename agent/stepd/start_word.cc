@@ -36,7 +36,12 @@ Result<StartWord> Agree(std::string_view all) {
     auto word = Decode<StartWord>(part, "start");
     if (!word || word->nodes.size() != word->slots.size())
       return Fail(Code::kFailedPrecondition, "its nodes do not run the same release");
-    agreed.nspace += word->nspace;
+    if (!word->nspace.empty()) {
+      agreed.nspace = std::move(word->nspace);
+      agreed.parent = std::move(word->parent);
+      agreed.parent_rank = word->parent_rank;
+      agreed.worlds = std::move(word->worlds);
+    }
     agreed.devices |= word->devices;
     agreed.nodes.insert(agreed.nodes.end(), word->nodes.begin(), word->nodes.end());
     agreed.slots.insert(agreed.slots.end(), word->slots.begin(), word->slots.end());

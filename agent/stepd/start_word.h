@@ -11,6 +11,7 @@
 #include "base/result/result.h"
 #include "base/wire/wire.h"
 #include "launcher/spec/step_spec.h"
+#include "pmix/exchange/rendezvous.h"
 #include "pmix/exchange/spawn.h"
 
 namespace slipway {
@@ -20,8 +21,14 @@ struct StartWord {
   std::uint32_t devices = 0;         // mpi_settings.h
   std::vector<std::uint32_t> nodes;  // who says it: one of them, or all
   std::vector<std::uint32_t> slots;  // of each of these: ranks that its processors are enough for
+  // Of a step that a rank of another spawned: which, and the worlds of its step. The first node's.
+  std::string parent;
+  std::uint32_t parent_rank = 0;
+  std::vector<JobWorld> worlds;
 };
-void Fields(auto& archive, IsA<StartWord> auto& v) { archive(v.nspace, v.devices, v.nodes, v.slots); }
+void Fields(auto& archive, IsA<StartWord> auto& v) {
+  archive(v.nspace, v.devices, v.nodes, v.slots, v.parent, v.parent_rank, v.worlds);
+}
 
 StartWord StartWordOf(const StepSpec& spec);
 // From the words of all nodes (parts of an allgather) one of all.

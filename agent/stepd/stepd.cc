@@ -67,6 +67,7 @@ Stepd::Stepd(Loop& loop, StepSpec spec, StepdFds fds, uid_t agent_uid)
       fence_watch_(loop, FenceHost()),
       folder_probe_(loop),
       local_fences_(loop, LocalFenceHost()),
+      meeting_(loop, spec_, MeetingHost()),
       last_lap_(loop.Now()) {
   output_.on_drained = [this] { MaybeFinish(); };
 }
@@ -117,7 +118,7 @@ void Stepd::OnFoldersSeen(const std::string& silent) {
                  spec_.folder_timeout_s, " s; is its file server (NFS, FUSE) alive?"));
   }
   if (auto prepared = Prepare(); !prepared) return FailStep(125, prepared.error().message);
-  AgreeWithOtherNodes();
+  JoinParent(StartWordOf(spec_));
 }
 
 Result<> Stepd::Prepare() {

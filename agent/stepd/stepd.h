@@ -16,6 +16,7 @@
 #include "agent/stepd/agent_link.h"
 #include "agent/stepd/fence_watch.h"
 #include "agent/stepd/folder_probe.h"
+#include "agent/stepd/job_meeting.h"
 #include "agent/stepd/local_fences.h"
 #include "agent/stepd/outcome.h"
 #include "agent/stepd/output_pump.h"
@@ -82,9 +83,9 @@ class Stepd {
   void OnInitGone(const std::string& why);
   // stepd_mpi.cc: how ranks find one another
   Result<> StartMpi();
-  void AgreeWithOtherNodes();
+  void AgreeWithOtherNodes(StartWord ours);
   void OnAgreed(const StartWord& agreed);
-  Result<> RegisterMpi(const std::string& nspace);
+  Result<> RegisterMpi(const StartWord& agreed);
   Result<> GiveMpi(LaunchSpec& launch, std::vector<UniqueFd>& fds);
   Result<> GivePmi(Task& task, std::vector<UniqueFd>& fds);
   PmixCallbacks PmixEvents();
@@ -115,6 +116,19 @@ class Stepd {
   Result<> GiveSpawnedPmi(const SpawnedWorld& world, std::uint32_t rank, TaskOrder& order,
                           std::vector<UniqueFd>& streams);
   void AskForRanks(SpawnRequest request, Exchange::Reply reply);
+  Result<> GiveAddedStreams(TaskOrder& order, std::vector<UniqueFd>& streams);
+  Result<> AddTask(RunTask run, const TaskOrder& order, std::vector<UniqueFd> streams);
+
+  // stepd_meeting.cc: with the job's other steps
+  JobMeeting::Host MeetingHost();
+  Result<> StartLaunch(std::uint32_t task, const ImageLaunch& launch);
+  void LearnWorlds(std::vector<JobWorld> worlds, Exchange::Reply done);
+  Result<> KnowForeign(const std::vector<JobWorld>& worlds);
+  void AskRendezvousForName(const NameRequest& request, Exchange::Reply reply);
+  void MeetOtherSteps(const Participants& who, std::string data, Exchange::Reply reply);
+  void AskForImageRanks(SpawnRequest request, Exchange::Reply reply);
+  void JoinParent(StartWord ours);
+  void TellParent();
 
   // stepd_services.cc: for the step's other nodes
   void Serve(std::uint32_t node, Service service, std::string_view data, Exchange::Reply reply);
@@ -122,7 +136,7 @@ class Stepd {
   void TellOfEnd(const PmixPeer& peer, ExitStatus status, bool without_finalize);
   void GoOnWithoutNode(const StepPeerGone& gone);
   void ForgetNamesOf(const std::string& world, std::uint32_t rank);
-  void AskForNumber(std::function<void(std::uint64_t)> reply);
+  void AskForNumber(bool of_job, std::function<void(std::uint64_t)> reply);
   void TellOthersEvent(const std::string& word);
 
   // stepd_end.cc: and to the end
@@ -184,6 +198,9 @@ class Stepd {
   FenceWatch fence_watch_;
   FolderProbe folder_probe_;
   LocalFences local_fences_;
+  JobMeeting meeting_;
+  std::set<std::string> foreign_worlds_;           // of other steps, known here
+  std::map<std::string, std::uint64_t> meetings_;  // how many of these members we have gone to
 
   StepPhase phase_ = StepPhase::kStarting;
   std::vector<Lap> laps_;

@@ -24,17 +24,21 @@ InitLink::Events Stepd::InitEvents() {
       .added_started =
           [this](TaskStarted started) {
             if (started.task < kSpawnedTaskFirst) return visitors_.OnStarted(started);
+            if (meeting_.is_rendezvous()) return;
             spawner_.OnStarted(started.task);
           },
       .added_exited =
           [this](TaskExited exited) {
             if (exited.task < kSpawnedTaskFirst) return visitors_.OnExited(exited);
+            if (meeting_.is_rendezvous())
+              return meeting_.OnTaskEnded(exited.task, ExitStatus{exited.wait_status}.exit_code());
             spare_.Return(exited.task);
             loop_.Post([this, exited] { spawner_.OnExited(exited.task, exited.wait_status); });
           },
       .added_failed =
           [this](TaskFailed failed) {
             if (failed.task < kSpawnedTaskFirst) return visitors_.OnFailed(failed);
+            if (meeting_.is_rendezvous()) return meeting_.OnTaskEnded(failed.task, failed.exit_code);
             spare_.Return(failed.task);
             spawner_.OnNotStarted(failed);
           },
@@ -112,6 +116,7 @@ void Stepd::OnAgentAttached() {
   warnings.swap(warnings_waiting_);
   for (const std::string& line : warnings) Warn(line);
   exchange_.Resend();
+  meeting_.Resend();
   output_.Attach();
   SendResult();
 }
@@ -136,6 +141,12 @@ Result<> Stepd::OnAgentFrame(StepFrame kind, std::string_view payload) {
     case StepFrame::kPeerGone: {
       auto gone = TRY(Decode<StepPeerGone>(payload, "peer gone"));
       OnPeerGone(gone);
+      return {};
+    }
+    case StepFrame::kRendezvousIn: {
+      auto word = TRY(Decode<StepRendezvous>(payload, "rendezvous"));
+      auto heard = meeting_.OnWord(word);
+      if (!heard) Warn(Cat("a frame of another step was ignored: ", heard.error().message));
       return {};
     }
     case StepFrame::kSignal: {

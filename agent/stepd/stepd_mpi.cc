@@ -45,8 +45,7 @@ Result<> Stepd::StartMpi() {
 
 // The PMIx namespace must be the same on all nodes and known to nobody else, so the first node's stepd makes
 // it up and tells the others; where a file is to be emptied, nobody writes before it has been.
-void Stepd::AgreeWithOtherNodes() {
-  StartWord ours = StartWordOf(spec_);
+void Stepd::AgreeWithOtherNodes(StartWord ours) {
   bool files = !spec_.append_output && (stdout_file_ || stderr_file_);
   if (!several_nodes() || (!mpi() && !files)) return OnAgreed(ours);
   std::vector<std::uint32_t> nodes(spec_.nodes.size());
@@ -68,28 +67,31 @@ void Stepd::OnAgreed(const StartWord& agreed) {
   SpawnLedger ledger(nspace_, SlotsOf(spec_, agreed));
   universe_size_ = ledger.slots();
   if (spec_.node_index == 0) spawner_.Lead(std::move(ledger));
-  auto registered = mpi() ? RegisterMpi(nspace_) : Result<>{};
+  auto registered = mpi() ? RegisterMpi(agreed) : Result<>{};
   auto launched = registered ? Launch() : std::move(registered);
   if (!launched) FailStep(125, launched.error().message);
 }
 
-Result<> Stepd::RegisterMpi(const std::string& nspace) {
+Result<> Stepd::RegisterMpi(const StartWord& agreed) {
   if (offers_pmi()) {
-    pmi_ = std::make_unique<PmiServer>(PmiWorld{.name = nspace,
+    pmi_ = std::make_unique<PmiServer>(PmiWorld{.name = nspace_,
                                                 .ranks = spec_.ranks,
                                                 .node_index = spec_.node_index,
                                                 .universe_size = universe_size_},
                                        PmiEvents());
   }
   if (!pmix_) return {};
-  return pmix_->Register({.nspace = nspace,
-                          .nodes = spec_.nodes,
-                          .ranks = spec_.ranks,
-                          .node_index = spec_.node_index,
-                          .uid = spec_.uid,
-                          .gid = spec_.gid,
-                          .universe_size = universe_size_,
-                          .session_dir = kSessionTarget});
+  PmixWorld world{.nspace = nspace_,
+                  .nodes = spec_.nodes,
+                  .ranks = spec_.ranks,
+                  .node_index = spec_.node_index,
+                  .uid = spec_.uid,
+                  .gid = spec_.gid,
+                  .universe_size = universe_size_,
+                  .session_dir = kSessionTarget};
+  if (!agreed.parent.empty()) world.parent = PmixPeer{agreed.parent, agreed.parent_rank};
+  TRY(pmix_->Register(world));
+  return KnowForeign(agreed.worlds);
 }
 
 Result<> Stepd::GiveMpi(LaunchSpec& launch, std::vector<UniqueFd>& fds) {
@@ -144,14 +146,16 @@ PmixCallbacks Stepd::PmixRequestEvents() {
                       Exchange::Reply reply) { OnPmixFence(who, std::move(data), std::move(reply)); },
       .lost = [this](const PmixPeer& peer) { OnLost(peer); },
       .modex =
-          [this](std::uint32_t node, const PmixPeer& peer, Exchange::Reply reply) {
-            exchange_.Ask(node, Service::kModex, Encode(ModexRequest{peer.nspace, peer.rank}),
-                          std::move(reply));
+          [this](std::optional<std::uint32_t> node, const PmixPeer& peer, Exchange::Reply reply) {
+            std::string request = Encode(ModexRequest{peer.nspace, peer.rank});
+            if (!node) return meeting_.Ask(Service::kModex, std::move(request), std::move(reply));
+            exchange_.Ask(*node, Service::kModex, std::move(request), std::move(reply));
             ArmExchangeTick();
           },
       .name = [this](NameRequest request,
                      Exchange::Reply reply) { AskForName(std::move(request), std::move(reply)); },
-      .number = [this](std::function<void(std::uint64_t)> reply) { AskForNumber(std::move(reply)); },
+      .number = [this](bool of_job,
+                       std::function<void(std::uint64_t)> reply) { AskForNumber(of_job, std::move(reply)); },
       .event = [this](std::string word) { TellOthersEvent(word); },
       .spawn = [this](SpawnRequest request,
                       Exchange::Reply reply) { AskForRanks(std::move(request), std::move(reply)); },
@@ -284,6 +288,7 @@ void Stepd::OnWiredUp() {
   wired_up_ = true;
   loop_.Cancel(wireup_timer_);
   MarkLap("wired up");
+  TellParent();
   EnterPhase(StepPhase::kRunning);
 }
 
@@ -310,6 +315,7 @@ void Stepd::OnLeftInFence(std::uint32_t rank) {
 // libpmix goes on without those that it has lost, and so would the others, with data that lacks theirs. Who
 // is lost before the fence of which it is one, or before that is answered, has left the others in it.
 void Stepd::OnPmixFence(const Participants& who, std::string data, Exchange::Reply reply) {
+  if (!who.worlds.empty()) return MeetOtherSteps(who, std::move(data), std::move(reply));
   auto ours = std::make_shared<std::set<std::uint32_t>>();
   for (const PmixPeer& peer : who.here) {
     if (peer.nspace == nspace_) ours->insert(peer.rank);

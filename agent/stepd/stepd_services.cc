@@ -28,6 +28,12 @@ void Stepd::Serve(std::uint32_t node, Service service, std::string_view data, Ex
     case Service::kWorldEnded:
       if (!mpi()) return reply(slipway::Fail(Code::kFailedPrecondition, "not an MPI step"));
       return spawner_.Serve(node, service, data, std::move(reply));
+    case Service::kForeignWorlds: {
+      auto worlds = Decode<std::vector<JobWorld>>(data, "worlds");
+      if (!worlds) return reply(Failure(worlds.error()));
+      auto known = KnowForeign(*worlds);
+      return reply(known ? Result<std::string>(std::string()) : Failure(known.error()));
+    }
     case Service::kNumber:
       return reply(Encode(++last_number_));
     case Service::kNodeGone: {
@@ -41,13 +47,16 @@ void Stepd::Serve(std::uint32_t node, Service service, std::string_view data, Ex
       auto delivered = pmix_ ? pmix_->DeliverEvent(data) : Result<>{};
       return reply(delivered ? Result<std::string>(std::string()) : Failure(delivered.error()));
     }
+    default:
+      break;
   }
   reply(slipway::Fail(Code::kUnimplemented, "this node does not know service ", static_cast<int>(service)));
 }
 
-// The first node keeps the names of all.
+// The batch step keeps the names of the whole job; without one the first node keeps the step's.
 void Stepd::AskForName(NameRequest request, Exchange::Reply reply) {
   if (request.kind != NameRequest::kForget) asked_for_names_.emplace(request.world, request.publisher);
+  if (meeting_.is_member()) return AskRendezvousForName(request, std::move(reply));
   exchange_.Ask(0, Service::kName, Encode(request), std::move(reply));
   ArmExchangeTick();
 }
@@ -58,15 +67,17 @@ void Stepd::ForgetNamesOf(const std::string& world, std::uint32_t rank) {
   AskForName(std::move(request), [](Result<std::string>) {});
 }
 
-// And the count of the numbers that were given.
-void Stepd::AskForNumber(std::function<void(std::uint64_t)> reply) {
-  exchange_.Ask(0, Service::kNumber, {}, [this, reply = std::move(reply)](Result<std::string> answer) {
+// And the count of the numbers that were given; that of the job's is with its names.
+void Stepd::AskForNumber(bool of_job, std::function<void(std::uint64_t)> reply) {
+  auto take = [this, reply = std::move(reply)](Result<std::string> answer) {
     auto number =
         answer ? Decode<std::uint64_t>(*answer, "number") : Result<std::uint64_t>(Failure(answer.error()));
     if (!number && spec_.kill_on_bad_exit)
       FailStep(1, Cat("the ranks cannot form groups: ", number.error().message));
     reply(number.value_or(0));
-  });
+  };
+  if (of_job) return meeting_.Ask(Service::kNumber, {}, std::move(take));
+  exchange_.Ask(0, Service::kNumber, {}, std::move(take));
   ArmExchangeTick();
 }
 

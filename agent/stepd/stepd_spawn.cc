@@ -30,7 +30,10 @@ Spawner::Host Stepd::SpawnHost() {
             // Not here: one of its servers may be what we are called by.
             auto pmi = std::make_shared<decltype(spawned_pmi_)::node_type>(spawned_pmi_.extract(world.name));
             loop_.Post([pmi] { *pmi = {}; });
-            names_.ForgetWorld(world.name);
+            if (!meeting_.is_member()) return names_.ForgetWorld(world.name);
+            if (spec_.node_index != 0) return;
+            NameRequest forget{.kind = NameRequest::kForgetWorld, .world = world.name};
+            meeting_.Ask(Service::kName, Encode(forget), [](Result<std::string>) {});
           },
       .start = [this](const SpawnedWorld& world, std::uint32_t rank,
                       std::uint32_t task) { return StartSpawned(world, rank, task); },
@@ -74,8 +77,14 @@ Result<> Stepd::StartSpawned(const SpawnedWorld& world, std::uint32_t rank, std:
       order.env.push_back(std::move(line));
   }
   std::vector<UniqueFd> streams;
-  // To a client its lines are the node's first rank's: only those that the step began with have numbers
-  // there.
+  TRY(GiveAddedStreams(order, streams));
+  if (pmi_) TRY(GiveSpawnedPmi(world, rank, order, streams));
+  order.cpus = spare_.Lend(task);
+  return AddTask({.task = task, .member = true}, order, std::move(streams));
+}
+
+// To a client its lines are the node's first rank's: only those that the step began with have numbers there.
+Result<> Stepd::GiveAddedStreams(TaskOrder& order, std::vector<UniqueFd>& streams) {
   streams.push_back(stdout_file_ ? TRY(Dup(stdout_file_.get())) : TRY(output_.Add(LocalRanks()[0], 1)));
   order.stdout_fd = 0;
   if (stderr_file_ || !stdout_file_) {
@@ -84,8 +93,10 @@ Result<> Stepd::StartSpawned(const SpawnedWorld& world, std::uint32_t rank, std:
   } else {
     order.stderr_fd = 0;
   }
-  if (pmi_) TRY(GiveSpawnedPmi(world, rank, order, streams));
-  order.cpus = spare_.Lend(task);
+  return {};
+}
+
+Result<> Stepd::AddTask(RunTask run, const TaskOrder& order, std::vector<UniqueFd> streams) {
   std::string bytes = Encode(order);
   if (bytes.size() > kTaskOrderBytesMax)
     return slipway::Fail(Code::kInvalidArgument, "the arguments and environment of ", order.argv[0], " are ",
@@ -93,7 +104,7 @@ Result<> Stepd::StartSpawned(const SpawnedWorld& world, std::uint32_t rank, std:
   std::vector<UniqueFd> fds;
   fds.push_back(TRY(MakeSealedMemfd("slipway-task", bytes)));
   for (UniqueFd& stream : streams) fds.push_back(std::move(stream));
-  init_.Add({.task = task, .member = true}, std::move(fds));
+  init_.Add(run, std::move(fds));
   return {};
 }
 
@@ -153,13 +164,13 @@ Result<> Stepd::GiveSpawnedPmi(const SpawnedWorld& world, std::uint32_t rank, Ta
 
 // Who asked sees only a number; what to do about it is told where the ranks' stderr goes.
 void Stepd::AskForRanks(SpawnRequest request, Exchange::Reply reply) {
-  std::uint32_t rank = request.parent_rank;
-  if (request.image == spec_.image_digest) request.image.clear();  // its own
-  exchange_.Ask(0, Service::kSpawn, Encode(request),
-                [this, rank, reply = std::move(reply)](Result<std::string> name) {
-                  if (!name) Warn(Cat("rank ", rank, " got no more ranks: ", name.error().message));
-                  reply(std::move(name));
-                });
+  auto told = [this, rank = request.parent_rank, reply = std::move(reply)](Result<std::string> name) {
+    if (!name) Warn(Cat("rank ", rank, " got no more ranks: ", name.error().message));
+    reply(std::move(name));
+  };
+  if (auto chosen = ChooseSpawnImage(spec_, request); !chosen) return told(Failure(chosen.error()));
+  if (!request.image.empty()) return AskForImageRanks(std::move(request), std::move(told));
+  exchange_.Ask(0, Service::kSpawn, Encode(request), std::move(told));
   ArmExchangeTick();
 }
 

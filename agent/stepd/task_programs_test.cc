@@ -3,9 +3,16 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+
+#include <chrono>
+#include <csignal>
+#include <filesystem>
 
 #include "base/os/fd.h"
 #include "base/os/process.h"
+#include "base/text/text.h"
+#include "base/text/units.h"
 
 namespace slipway {
 namespace {
@@ -36,7 +43,7 @@ class TaskProgramsTest : public testing::TestWithParam<std::vector<std::string>>
     argv.insert(argv.end(), {dir_ + "/runner", "/bin/sh", "-c", command});
     env.insert(env.end(), {"PATH=/usr/bin:/bin", "SLURM_PROCID=3"});
     if (timeout_) env.push_back(Cat("SLIPWAY_TASK_TIMEOUT=", *timeout_));
-    return *RunAndCapture({.argv = argv, .env = env});
+    return *RunAndCapture({.argv = argv, .env = env, .new_session = true});
   }
   std::string dir_ = *MakeTempDirectory("/tmp", "slipway-task-");
   std::optional<int> timeout_ = 60;
@@ -84,6 +91,54 @@ TEST_P(TaskProgramsTest, ARankThatASignalEndedIsStillSeenSo) {
   Output done = Run({Cat("SLIPWAY_TASK_EPILOG=", Script("ok", "true"))}, "kill -TERM $$");
   EXPECT_TRUE(done.status.signaled());
   EXPECT_EQ(done.status.signal(), SIGTERM);
+}
+
+// Of nobody else: how long this test's watches would sleep.
+bool SomeoneSleeps(int seconds) {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    auto words = ReadFile(entry.path() / "cmdline");
+    if (words && words->ends_with(Cat('\0', seconds, '\0')) && words->find("sleep") != words->npos)
+      return true;
+  }
+  return false;
+}
+
+TEST_P(TaskProgramsTest, NoWatchOutlivesItsProgram) {
+  timeout_ = 1'000'000 + static_cast<int>(::getpid());
+  std::string both = Script("both", "true");
+  Output done = Run({Cat("SLIPWAY_TASK_PROLOG=", both), Cat("SLIPWAY_TASK_EPILOG=", both)}, "exit 6");
+  EXPECT_EQ(done.status.exit_code(), 6);
+  EXPECT_EQ(done.out, "");
+  // A killed process is gone a moment later; one that was forgotten sleeps for days.
+  const auto late = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (SomeoneSleeps(*timeout_) && std::chrono::steady_clock::now() < late) ::sched_yield();
+  EXPECT_FALSE(SomeoneSleeps(*timeout_));
+}
+
+TEST_P(TaskProgramsTest, SignalsForTheStepDoNotEndTheWatch) {
+  timeout_ = 2;
+  // As the container's init sends them: to the whole group, which is the test's own here.
+  std::string hangs = Script("hangs", "trap '' TERM USR1; kill -TERM 0; kill -USR1 0; exec sleep 1000");
+  Output done = Run({Cat("SLIPWAY_TASK_EPILOG=", hangs)}, "exit 4");
+  EXPECT_EQ(done.status.exit_code(), 4);
+  EXPECT_THAT(done.out, HasSubstr("not done within 2 s"));
+}
+
+TEST_P(TaskProgramsTest, WhatAPrologLeavesBehindHoldsNobodyUp) {
+  std::string leaves = Script("leaves", Cat("sleep 1000 2>/dev/null & echo $! >", dir_,
+                                            "/pid; echo export A=b; printf 'export C=d'"));
+  Output done = Run({Cat("SLIPWAY_TASK_PROLOG=", leaves)}, "echo $A$C");
+  auto pid = ParseNumber(Trim(*ReadFile(dir_ + "/pid")), 1, 1 << 30);
+  ASSERT_TRUE(pid);
+  EXPECT_EQ(::kill(static_cast<pid_t>(*pid), SIGKILL), 0) << "it ran on";
+  EXPECT_EQ(done.out, "bd\n");
+  EXPECT_EQ(done.status.exit_code(), 0);
+  std::string fails = Script("fails", Cat("sleep 1000 2>/dev/null & echo $! >", dir_, "/pid; exit 9"));
+  done = Run({Cat("SLIPWAY_TASK_PROLOG=", fails)}, "echo never");
+  pid = ParseNumber(Trim(*ReadFile(dir_ + "/pid")), 1, 1 << 30);
+  EXPECT_EQ(::kill(static_cast<pid_t>(*pid), SIGKILL), 0);
+  EXPECT_EQ(done.status.exit_code(), 125);
+  EXPECT_THAT(done.out, HasSubstr("exit code 9"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Shells, TaskProgramsTest,

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ struct PeerWord {
   std::string bytes;
   std::string gone;        // not empty: the sender's part has ended
   bool ends_told = false;  // with `gone`: as in StepPeerGone
+  std::optional<std::uint32_t>
+      from_step;  // it is of another step of the job: one of the two is the batch step
 };
 
 class HeldFrames {

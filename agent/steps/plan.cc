@@ -9,6 +9,29 @@
 
 namespace slipway {
 
+namespace {
+
+// As agents wrote it before they metered: a step that was running when its node was upgraded.
+struct KnownStepV2 {
+  KnownStep step;
+};
+void Fields(auto& archive, IsA<KnownStepV2> auto& v) {
+  auto& s = v.step;
+  archive(s.version, s.step, s.nodes, s.addresses, s.node_index, s.ranks, s.exchanges, s.streams, s.lease_s);
+}
+
+Result<KnownStep> Parse(const std::string& bytes, const std::string& path) {
+  std::uint32_t version = 0;
+  WireReader reader(bytes);
+  reader(version);
+  if (version != 2) return Decode<KnownStep>(bytes, path);
+  KnownStep known = TRY(Decode<KnownStepV2>(bytes, path)).step;
+  known.version = KnownStep().version;
+  return known;
+}
+
+}  // namespace
+
 KnownStep KnownOf(const LaunchPlan& plan) {
   const StepSpec& spec = plan.spec;
   KnownStep known{
@@ -17,6 +40,10 @@ KnownStep KnownOf(const LaunchPlan& plan) {
   known.exchanges = spec.mpi != MpiKind::kNone && spec.nodes.size() > 1;
   known.streams = plan.stream_output;
   known.lease_s = plan.lease_s;
+  known.gpus = plan.gpus;
+  known.libraries = plan.libraries;
+  known.job_nodes = plan.job_nodes;
+  known.job_addresses = plan.job_addresses;
   return known;
 }
 
@@ -33,9 +60,10 @@ Result<> KnownSteps::Write(const KnownStep& step) const {
 Result<KnownStep> KnownSteps::Read(const StepId& step) const {
   std::string path = Cat(folder_, "/", ToString(step));
   std::string bytes = TRY(ReadFile(path, kStepSpecBytesMax));
-  KnownStep known = TRY(Decode<KnownStep>(bytes, path));
+  KnownStep known = TRY(Parse(bytes, path));
   if (known.version != KnownStep().version || known.step != step ||
-      known.addresses.size() != known.nodes.size() || known.node_index >= known.nodes.size())
+      known.addresses.size() != known.nodes.size() || known.node_index >= known.nodes.size() ||
+      known.job_addresses.size() != known.job_nodes.size())
     return Fail(Code::kDataLoss, path, ": not what was written for this step");
   return known;
 }

@@ -15,17 +15,22 @@ namespace slipway {
 // Kept in STATE_DIR/steps/<JOB.ATTEMPT.STEP> from before the broker is asked until the step is forgotten.
 // Nothing of the user's secrets (environment, script) is in it.
 struct KnownStep {
-  std::uint32_t version = 2;
+  std::uint32_t version = 3;
   StepId step;
   std::vector<std::string> nodes, addresses;  // of the step's nodes: names and host:port of their agents
   std::uint32_t node_index = 0;
-  std::vector<std::uint32_t> ranks;  // ours
-  bool exchanges = false;            // it is an MPI step on several nodes
-  bool streams = false;              // its output goes to the controller, under its credit
-  std::uint32_t lease_s = 0;         // it ends when no heartbeat of so long was answered; 0: it does not
+  std::vector<std::uint32_t> ranks;    // ours
+  bool exchanges = false;              // it is an MPI step on several nodes
+  bool streams = false;                // its output goes to the controller, under its credit
+  std::uint32_t lease_s = 0;           // it ends when no heartbeat of so long was answered; 0: it does not
+  std::vector<std::string> gpus;       // UUIDs of those that it can open
+  std::vector<std::string> libraries;  // file names of the host's that its container was given
+  // Where the job's steps meet: the batch step's node, and of the batch step all the others behind it.
+  std::vector<std::string> job_nodes, job_addresses;
 };
 void Fields(auto& archive, IsA<KnownStep> auto& v) {
-  archive(v.version, v.step, v.nodes, v.addresses, v.node_index, v.ranks, v.exchanges, v.streams, v.lease_s);
+  archive(v.version, v.step, v.nodes, v.addresses, v.node_index, v.ranks, v.exchanges, v.streams, v.lease_s,
+          v.gpus, v.libraries, v.job_nodes, v.job_addresses);
 }
 
 struct LaunchPlan {
@@ -34,9 +39,11 @@ struct LaunchPlan {
   StepDevices devices;          // that the ranks may open
   JobRoom room;                 // of its job here
   std::vector<std::string> addresses;
+  std::vector<std::string> job_nodes, job_addresses;  // KnownStep's
   std::uint64_t image_bytes = 0;
   bool stream_output = false;
-  std::uint32_t lease_s = 0;  // KnownStep's
+  std::uint32_t lease_s = 0;                 // KnownStep's
+  std::vector<std::string> gpus, libraries;  // likewise
 };
 
 KnownStep KnownOf(const LaunchPlan& plan);

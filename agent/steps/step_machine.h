@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/steps/metered_use.h"
 #include "launcher/spec/step_protocol.h"
 
 namespace slipway {
@@ -43,6 +44,8 @@ struct StepNews {
   std::int64_t time_ms = 0, first_failure_ms = 0;  // since 1970 UTC; 0: none
   StepUsage usage;
   std::string binding;  // in words
+  MeteredUse metered;
+  std::vector<std::string> libraries;  // KnownStep's
   std::uint64_t sequence() const { return kind == kRefused ? 3 : kind; }
   bool last() const { return kind == kEnded || kind == kRefused; }
 };

@@ -44,7 +44,20 @@ std::int64_t StepTable::NowMs() const {
 StepNews StepTable::NewsOf(const Entry& entry) {
   StepNews news = entry.machine.news();
   news.laps.insert(news.laps.begin(), entry.own_laps.begin(), entry.own_laps.end());
+  news.metered = entry.metered;
+  news.libraries = entry.known.libraries;
   return news;
+}
+
+void StepTable::BeginMeter(const StepId& step, Entry& entry) {
+  if (!events_.began || entry.metering) return;
+  entry.metering = true;
+  events_.began(step, entry.known.gpus);
+}
+
+void StepTable::EndMeter(const StepId& step, Entry& entry) {
+  if (std::exchange(entry.metering, false))
+    entry.metered = events_.ended(step, entry.machine.news().usage.cpu_us);
 }
 
 void StepTable::EndLap(Entry& entry, const char* name, std::optional<MonotonicTime>& since) {
@@ -313,6 +326,7 @@ void StepTable::PerformOne(const StepId& step, Entry& entry, const StepEffect& e
     case StepEffect::kAskBroker:
       return AskBroker(step, entry);
     case StepEffect::kConnect:
+      BeginMeter(step, entry);
       loop_.Cancel(entry.connect_timer);
       entry.connect_timer = loop_.After(seconds(effect.delay_s), [this, step] { Connect(step); });
       return;
@@ -383,6 +397,7 @@ void StepTable::AskBroker(const StepId& step, Entry& entry) {
     return MakeSealedMemfd("slipway-step-spec", bytes);
   }();
   if (!memfd) return answer(Failure(std::move(memfd).error()));
+  BeginMeter(step, entry);
   broker_->StartStep(entry.plan->credential, entry.plan->devices, {entry.plan->room, lease_end},
                      std::move(*memfd), Guarded(answer));
 }
@@ -423,6 +438,7 @@ void StepTable::ReadStatus(const StepId& step, Entry& entry) {
 }
 
 void StepTable::Report(const StepId& step, Entry& entry) {
+  if (entry.machine.news().last()) EndMeter(step, entry);
   StepNews news = NewsOf(entry);
   news.time_ms = NowMs();
   if (news.kind == StepNews::kEnded && news.exit_code != 0) news.first_failure_ms = news.time_ms;
@@ -443,6 +459,7 @@ void StepTable::Report(const StepId& step, Entry& entry) {
 
 // A clean end concerns only those who talked to us.
 void StepTable::TellPeersGone(Entry& entry, bool all) {
+  if (std::exchange(entry.met, false)) ToStep(entry, 0, kBatchStep, {.gone = "the step has ended there"});
   if (!entry.known.exchanges) return;
   entry.known.exchanges = false;  // once
   const StepNews& news = entry.machine.news();
@@ -455,6 +472,7 @@ void StepTable::TellPeersGone(Entry& entry, bool all) {
 
 void StepTable::Done(const StepId& step) {
   Entry* entry = Find(step);
+  EndMeter(step, *entry);
   loop_.Cancel(entry->timer);
   loop_.Cancel(entry->connect_timer);
   loop_.Cancel(entry->end_timer);

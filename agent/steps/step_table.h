@@ -32,8 +32,15 @@ struct StepTableEvents {
   std::function<bool(const std::string& digest)> image_held;
   std::function<void(const std::string& digest, std::uint64_t bytes, std::function<void(Result<>)> done)>
       want_image;
+  // A step is about to run, or was found running; and what was metered of it since, once it has ended
+  // (agent/meter). May be null.
+  std::function<void(const StepId&, const std::vector<std::string>& gpus)> began;
+  std::function<MeteredUse(const StepId&, std::uint64_t cpu_us)> ended;
   // To the agent of `known.nodes[to_node]`; may lose. Who sends it is filled in there.
   std::function<void(const KnownStep& known, std::uint32_t to_node, PeerWord word)> to_peer;
+  // To another step of the job, on that node; likewise.
+  std::function<void(const std::string& node, const std::string& address, const StepId& to, PeerWord word)>
+      to_step;
 };
 
 class StepTable {
@@ -66,6 +73,7 @@ class StepTable {
   void Credit(const StepId& step, std::uint32_t bytes);
   void Acknowledge(const StepId& step, std::uint64_t sequence);
   void FromPeer(const StepId& step, PeerWord word);
+  void SetNode(std::string name) { node_ = std::move(name); }  // ours
   void PeerLost(const std::string& node, const std::string& reason);
 
   // What to register with. Then, once the controller hears us: SetConnected(true); output that waited goes
@@ -91,11 +99,14 @@ class StepTable {
         0;  // bytes that the controller still takes on this stream of ours; never exceeded
     std::uint32_t stepd_owed = 0;  // bytes that have gone on, for which stepd has no new credit yet
     bool end_waits = false;        // its end is reported once its output is out
+    bool metering = false;         // `began` was told, `ended` is to be
+    MeteredUse metered;
     std::deque<StepStdin> early_input;
     std::size_t early_input_bytes = 0;
     std::optional<MonotonicTime> staging_since, starting_since;
     std::vector<Lap> own_laps;          // "stage", "broker": what came before stepd's first
     std::set<std::uint32_t> exchanged;  // nodes we have sent frames to
+    bool met = false;                   // it has turned to the job's batch step
   };
   using Effects = StepMachine::Effects;
 
@@ -106,6 +117,8 @@ class StepTable {
   void Perform(const StepId& step, Effects effects);
   void PerformOne(const StepId& step, Entry& entry, const StepEffect& effect);
   void AskBroker(const StepId& step, Entry& entry);
+  void BeginMeter(const StepId& step, Entry& entry);
+  void EndMeter(const StepId& step, Entry& entry);
   void Connect(const StepId& step);
   void Freeze(const StepId& step, Entry& entry, bool frozen);
   void CloseLink(Entry& entry);
@@ -119,6 +132,10 @@ class StepTable {
   void SendOutput(const StepId& step, Entry& entry);
   static void DropOutput(Entry& entry);
   Result<> OnExchange(const StepId& step, Entry& entry, std::string_view payload);
+  Result<> OnRendezvous(Entry& entry, std::string_view payload);
+  void ToStep(const Entry& from, std::size_t job_node, std::uint32_t step, PeerWord word);
+  void FromStep(const StepId& step, PeerWord word);
+  void RendezvousLost(Entry& entry, const std::string& node, const std::string& reason);
   void Deliver(Entry& entry, PeerWord word);
   void ArmHeldTimer();
   void CarryOutEnds();
@@ -132,6 +149,7 @@ class StepTable {
   Loop& loop_;
   KnownSteps known_steps_;
   StepTableEvents events_;
+  std::string node_;
   BrokerClient* broker_ = nullptr;
   std::uint64_t broker_generation_ = 0;
   std::string run_dir_;

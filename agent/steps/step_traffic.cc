@@ -34,6 +34,8 @@ Result<> StepTable::OnFrame(const StepId& step, StepFrame kind, std::string_view
       return {};
     case StepFrame::kExchangeOut:
       return OnExchange(step, *entry, payload);
+    case StepFrame::kRendezvousOut:
+      return OnRendezvous(*entry, payload);
     case StepFrame::kEnded:
       Perform(step, entry->machine.OnResult(TRY(ReadStepResult(payload, step, entry->known.ranks))));
       return {};
@@ -118,6 +120,7 @@ Result<> StepTable::OnExchange(const StepId& step, Entry& entry, std::string_vie
 void StepTable::FromPeer(const StepId& step, PeerWord word) {
   if (word.bytes.size() > kExchangeBytesMax) return;
   word.gone = OneLine(word.gone);
+  if (word.from_step) return FromStep(step, std::move(word));
   Entry* entry = Find(step);
   if (entry != nullptr && entry->attached) return Deliver(*entry, std::move(word));
   if (entry != nullptr && entry->machine.news().last()) return;
@@ -141,6 +144,7 @@ void StepTable::Deliver(Entry& entry, PeerWord word) {
 
 void StepTable::PeerLost(const std::string& node, const std::string& reason) {
   for (auto& [id, entry] : steps_) {
+    RendezvousLost(*entry, node, reason);
     if (!entry->known.exchanges || !entry->attached) continue;
     for (std::uint32_t i = 0; i < entry->known.nodes.size(); ++i) {
       if (entry->known.nodes[i] == node && i != entry->known.node_index)

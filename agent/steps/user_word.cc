@@ -75,6 +75,14 @@ Result<StepExchange> ReadStepExchange(std::string_view payload, std::size_t node
   return exchange;
 }
 
+Result<StepRendezvous> ReadStepRendezvous(std::string_view payload) {
+  if (payload.size() > kExchangeBytesMax)
+    return Fail(Code::kOutOfRange, "stepd's rendezvous frame has ", payload.size(), " bytes");
+  StepRendezvous word = TRY(Decode<StepRendezvous>(payload, "stepd's rendezvous"));
+  word.gone = OneLine(word.gone);
+  return word;
+}
+
 Result<StepResult> ReadStatusFile(const std::string& step_dir, const StepId& step,
                                   const std::vector<std::uint32_t>& ranks) {
   // The folder is the user's: what is called status may be a link or a pipe of his.

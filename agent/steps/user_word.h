@@ -27,6 +27,7 @@ Result<StepResult> ReadStepResult(std::string_view payload, const StepId& step,
                                   const std::vector<std::uint32_t>& ranks);
 Result<StepOutput> ReadStepOutput(std::string_view payload, const std::vector<std::uint32_t>& ranks);
 Result<StepExchange> ReadStepExchange(std::string_view payload, std::size_t nodes);
+Result<StepRendezvous> ReadStepRendezvous(std::string_view payload);
 
 // RUN_DIR/steps/<STEP>/status: kNotFound when there is none or it is not complete.
 Result<StepResult> ReadStatusFile(const std::string& step_dir, const StepId& step,

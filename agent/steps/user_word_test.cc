@@ -70,6 +70,27 @@ TEST_F(StatusFile, WhatIsKnownOfAStepOutlivesTheAgent) {
   EXPECT_FALSE(known.Read(kStep));
 }
 
+// As an agent of before metering left it: its running steps keep their exchange and output.
+struct KnownStepV2 {
+  KnownStep step;
+};
+void Fields(auto& archive, IsA<KnownStepV2> auto& v) {
+  auto& s = v.step;
+  archive(s.version, s.step, s.nodes, s.addresses, s.node_index, s.ranks, s.exchanges, s.streams, s.lease_s);
+}
+
+TEST_F(StatusFile, WhatAnEarlierAgentWroteIsStillKnown) {
+  KnownStepV2 old{
+      {.version = 2, .step = kStep, .nodes = {"n1"}, .addresses = {"a:1"}, .ranks = {0, 1}, .lease_s = 60}};
+  ASSERT_TRUE(MakeDirectories(dir_ + "/steps"));
+  ASSERT_TRUE(WriteFileAtomically(Cat(dir_, "/steps/", ToString(kStep)), Encode(old)));
+  auto read = KnownSteps(dir_).Read(kStep);
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->ranks, old.step.ranks);
+  EXPECT_EQ(read->lease_s, 60U);
+  EXPECT_TRUE(read->libraries.empty());
+}
+
 TEST(HeldFrames, KeepOrderAndBounds) {
   HeldFrames held({.frames = 3, .bytes = 10000, .age = std::chrono::seconds(30)});
   MonotonicTime start{};

@@ -25,19 +25,45 @@ const Subcommand* Find(const std::vector<std::string>& words, const std::vector<
   return best;
 }
 
+struct Group {
+  std::string text;   // a line for each of its commands
+  std::string words;  // "up, down, status" of `dev`
+};
+
+Group GroupOf(const std::string& word, const std::vector<const Subcommand*>& all) {
+  Group group;
+  for (const Subcommand* subcommand : all) {
+    if (subcommand->hidden || subcommand->words[0] != word || subcommand->words.size() < 2) continue;
+    const std::string& inner = subcommand->words[1];
+    group.words += (group.words.empty() ? "" : ", ") + inner;
+    group.text += Cat("  ", inner, std::string(inner.size() < 10 ? 10 - inner.size() : 1, ' '),
+                      subcommand->declare().summary, "\n");
+  }
+  return group;
+}
+
+bool AsksForHelp(const std::string& word) { return word == "--help" || word == "-h" || word == "help"; }
+
+// `slipway image`, `slipway image --help`, and what is no command of it.
+int ShowGroup(const std::vector<std::string>& words, const Group& group) {
+  if (words.size() > 1 && !AsksForHelp(words[1])) {
+    return UsageExit(Error{
+        Code::kInvalidArgument, 0,
+        Cat("slipway ", words[0], ": unknown command '", words[1].substr(0, 64), "'; one of ", group.words)});
+  }
+  Print(Cat("usage: slipway ", words[0], " COMMAND [OPTION…]\n\n", group.text, "\n`slipway ", words[0],
+            " COMMAND --help` says more.\n"));
+  return 0;
+}
+
 int UnknownCommand(const std::vector<std::string>& words, const std::vector<const Subcommand*>& all,
                    std::vector<std::string> known) {
   if (auto why = WhyNotHad(words)) return UsageExit({Code::kUnimplemented, 0, *why});
-  std::string inner;  // "up, down, status" of `dev`
   for (const Subcommand* subcommand : all) {
     if (subcommand->hidden) continue;
     known.push_back(subcommand->words[0]);
-    if (subcommand->words[0] == words[0] && subcommand->words.size() > 1)
-      inner += (inner.empty() ? "" : ", ") + subcommand->words[1];
   }
-  if (!inner.empty())
-    return UsageExit(
-        Error{Code::kInvalidArgument, 0, Cat("slipway ", words[0], ": one of ", inner, " must follow")});
+  if (Group group = GroupOf(words[0], all); !group.text.empty()) return ShowGroup(words, group);
   std::string nearest = NearestWord(words[0], known);
   return UsageExit(
       Error{Code::kInvalidArgument, 0,

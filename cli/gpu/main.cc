@@ -5,7 +5,7 @@
 
 int main(int argc, char** argv) {
   using namespace slipway::cli;
-  static const std::vector<const Subcommand*> all = {&kGpuList, &kGpuCdi};
+  static const std::vector<const Subcommand*> all = {&kGpuList, &kGpuCdi, &kGpuUse};
   std::vector<std::string> words(argv + 1, argv + argc);
   if (words.empty())
     return UsageExit({slipway::Code::kInvalidArgument, 0, "slipway-gpu: call it as `slipway gpu`"});

@@ -8,7 +8,7 @@
 
 namespace slipway::cli {
 
-extern const Subcommand kGpuList, kGpuCdi;
+extern const Subcommand kGpuList, kGpuCdi, kGpuUse;
 
 // What is there now, asked anew; `root` empty: this host.
 Result<GpuSupport> LookAtHost(const std::string& root);

@@ -77,6 +77,72 @@ std::string OfSteps(const Row& row, std::uint64_t (v1::StepUsage::*of)() const) 
   return CpuTime(all, of);
 }
 
+// The steps of a row: one, or all of the job's.
+std::vector<const v1::Step*> StepsOf(const Row& row) {
+  if (row.step != nullptr) return {row.step};
+  std::vector<const v1::Step*> steps;
+  for (const v1::Step& step : row.job->steps()) steps.push_back(&step);
+  return steps;
+}
+
+// Joules, of processors, memory and GPUs; as Slurm shows them to people ("1.23K") or to programs.
+std::string Energy(const Row& row, bool raw) {
+  std::uint64_t mj = 0;
+  for (const v1::Step* step : StepsOf(row)) {
+    for (const v1::StepPart& part : step->parts())
+      mj += part.usage().energy_mj() + part.usage().gpu_energy_mj();
+  }
+  if (mj == 0) return raw ? "0" : "";
+  double joules = static_cast<double>(mj) / 1000;
+  if (raw || joules < 1000) return Cat(std::max<std::uint64_t>(1, (mj + 500) / 1000));
+  constexpr const char* kUnits[] = {"", "K", "M", "G", "T"};
+  std::size_t unit = 0;
+  for (; joules >= 1000 && unit + 1 < std::size(kUnits); ++unit) joules /= 1000;
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f%s", joules, kUnits[unit]);
+  return text;
+}
+
+// What a step took in. Of it all, of a task on the average, or of the node that took most: the finest that is
+// known here.
+enum class Share : std::uint8_t { kTotal, kAverage, kMost };
+struct TakenIn {
+  std::uint64_t cpu_us = 0, energy_mj = 0, read = 0, memory = 0, gpu_memory = 0, gpu_busy_us = 0,
+                gpu_watched_us = 0;
+};
+TakenIn TakenBy(const v1::Step& step, Share share) {
+  TakenIn all;
+  for (const v1::StepPart& part : step.parts()) {
+    const v1::StepUsage& used = part.usage();
+    auto add = [&](std::uint64_t& to, std::uint64_t more) {
+      to = share == Share::kMost ? std::max(to, more) : to + more;
+    };
+    add(all.cpu_us, used.cpu_us());
+    add(all.energy_mj, used.energy_mj() + used.gpu_energy_mj());
+    add(all.read, used.io_read_bytes());
+    add(all.memory, used.memory_peak_bytes());
+    add(all.gpu_memory, used.gpu_memory_peak_bytes());
+    all.gpu_busy_us += used.gpu_busy_us();
+    all.gpu_watched_us += used.gpu_watched_us();
+  }
+  if (share != Share::kAverage || step.tasks() == 0) return all;
+  for (std::uint64_t* value : {&all.cpu_us, &all.energy_mj, &all.read, &all.memory, &all.gpu_memory})
+    *value /= step.tasks();
+  return all;
+}
+
+std::string TresUsageIn(const Row& row, Share share) {
+  if (row.step == nullptr || row.step->parts().empty()) return "";
+  TakenIn taken = TakenBy(*row.step, share);
+  std::string text = Cat("cpu=", Span(static_cast<std::int64_t>(taken.cpu_us / 1'000'000)),
+                         ",energy=", taken.energy_mj / 1000, ",fs/disk=", taken.read);
+  if (taken.gpu_watched_us != 0)
+    text +=
+        Cat(",gres/gpumem=", taken.gpu_memory >> 20,
+            "M,gres/gpuutil=", (taken.gpu_busy_us * 100 + taken.gpu_watched_us / 2) / taken.gpu_watched_us);
+  return taken.memory == 0 ? text : text + Cat(",mem=", (taken.memory + 1023) / 1024, "K");
+}
+
 std::string Tres(const Row& row, bool allocated) {
   if (allocated && row.job->nodes().empty()) return "";
   const v1::Resources& resources = row.job->resources();
@@ -141,6 +207,11 @@ constexpr Field<Row> kFields[] = {
      [](const Row& r) { return OfJob(r, Megabytes(r.job->resources().memory_bytes_per_node())); }},
     {"ReqTRES", 0, "ReqTRES", 10, [](const Row& r) { return OfJob(r, Tres(r, false)); }},
     {"AllocTRES", 0, "AllocTRES", 10, [](const Row& r) { return Tres(r, true); }},
+    {"ConsumedEnergy", 0, "ConsumedEnergy", 14, [](const Row& r) { return Energy(r, false); }},
+    {"ConsumedEnergyRaw", 0, "ConsumedEnergyRaw", 17, [](const Row& r) { return Energy(r, true); }},
+    {"TRESUsageInAve", 0, "TRESUsageInAve", 15, [](const Row& r) { return TresUsageIn(r, Share::kAverage); }},
+    {"TRESUsageInMax", 0, "TRESUsageInMax", 15, [](const Row& r) { return TresUsageIn(r, Share::kMost); }},
+    {"TRESUsageInTot", 0, "TRESUsageInTot", 15, [](const Row& r) { return TresUsageIn(r, Share::kTotal); }},
     {"Reservation", 0, "Reservation", 20,
      [](const Row& r) { return OfJob(r, r.job->resources().reservation()); }},
     {"Reason", 0, "Reason", 22, [](const Row& r) { return OfJob(r, ReasonWord(*r.job)); }},

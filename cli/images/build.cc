@@ -51,7 +51,8 @@ class BuildShow {
       bytes_ = 0;
       bars_.Say(Cat(now.phase, now.detail.empty() ? "" : ": ", now.detail));
     }
-    if (now.total != 0) {
+    // How much there is, is not known while the tree is still looked at.
+    if (now.total != 0 || (now.done != 0 && bars_.terminal())) {
       bars_.Show("packing", now.done, now.total);
     } else if (bars_.terminal()) {
       bars_.Show(phase_, bytes_, 0);
@@ -112,6 +113,7 @@ Result<Built> BuildFromRecipe(const Parsed& options, const std::string& output) 
   PullProgress fetching(IsQuiet(options));
   oci::PullOptions packing_options = TRY(PullOptionsOf(options, fetching));
   wanted.compressor = packing_options.compressor;
+  wanted.digest = packing_options.digest;
   wanted.limits = packing_options.limits;
   wanted.fetch = [&](const std::string& address) -> Result<std::string> {
     auto path = oci::PullToCache(TRY(oci::ParseReference(address)), TRY(PullOptionsOf(options, fetching)));

@@ -46,6 +46,7 @@ Result<oci::PullOptions> PullOptionsOf(const Parsed& options, PullProgress& prog
   wanted.source.registry.http = oci::HttpOptions::FromEnvironment();
   wanted.source.registry.http.cancelled = &g_cancelled;
   wanted.keep_ids = options.Has("keep-ids");
+  wanted.digest = options.Has("json") || !options.Has("quiet");  // who is not told it does not wait for it
   if (options.Has("comp")) {
     auto compressor = squashfs::CompressorOf(options.Value("comp"));
     if (!compressor) return Fail(Code::kInvalidArgument, "--comp must be zstd, gzip, xz or lz4");

@@ -73,6 +73,7 @@ Result<v1::Mpi> ReadMpi(const std::string& text) {
 Result<> DescribeMpi(const Parsed& options, v1::Program& program) {
   program.set_mpi(TRY(ReadMpi(options.Value("mpi"))));
   if (options.Has("mpi-report")) program.add_env("SLIPWAY_MPI_REPORT=1");
+  if (options.Has("spawn-image")) program.add_env(Cat("SLIPWAY_SPAWN_IMAGES=", options.Value("spawn-image")));
   if (!options.Has("mpi-timeout")) return {};
   auto limit = TRY_CONTEXT(ParseNumber(options.Value("mpi-timeout"), 0, 86400), "--mpi-timeout");
   program.add_env(Cat("SLIPWAY_MPI_TIMEOUT=", limit));
@@ -195,6 +196,10 @@ std::vector<Option> ResourceOptions() {
        .type = Option::kString,
        .value_name = "SECONDS",
        .help = "how long ranks may take to find one another; 0: for ever; default: 300"},
+      {.name = "spawn-image",
+       .type = Option::kString,
+       .value_name = "IMAGE,...",
+       .help = "images that MPI_Comm_spawn may start steps of; the first unless it names another"},
       {.name = "output",
        .letter = 'o',
        .type = Option::kString,

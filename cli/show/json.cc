@@ -36,7 +36,14 @@ Json OfPart(const v1::StepPart& part) {
           {"io_write_bytes", u.io_write_bytes()},
           {"pressure_cpu_us", u.pressure_cpu_us()},
           {"pressure_memory_us", u.pressure_memory_us()},
-          {"pressure_io_us", u.pressure_io_us()}};
+          {"pressure_io_us", u.pressure_io_us()},
+          {"energy_mj", u.energy_mj()},
+          {"node_energy_mj", u.node_energy_mj()},
+          {"gpu_energy_mj", u.gpu_energy_mj()},
+          {"gpu_busy_us", u.gpu_busy_us()},
+          {"gpu_watched_us", u.gpu_watched_us()},
+          {"gpu_memory_peak_bytes", u.gpu_memory_peak_bytes()},
+          {"libraries", List(part.libraries())}};
 }
 
 Json OfStep(const v1::Step& s) {
@@ -47,6 +54,7 @@ Json OfStep(const v1::Step& s) {
   return {{"step_id", s.step_id()},
           {"state", s.state()},
           {"tasks", s.tasks()},
+          {"image_digest", s.image_digest()},
           {"nodes", List(s.nodes())},
           {"exit_code", s.exit_code()},
           {"reason", s.reason()},

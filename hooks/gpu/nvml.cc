@@ -3,21 +3,23 @@
 // they are those that every driver since R470 has.
 #include "hooks/gpu/nvml.h"
 
-#include <dlfcn.h>
-
 #include <array>
 #include <cstdio>
 #include <utility>
 
 #include "base/text/text.h"
+#include "hooks/gpu/nvml_library.h"
 #include "hooks/host/loader_cache.h"
 
 namespace slipway {
 namespace {
 
-using Return = int;
-using Device = void*;
-constexpr Return kSuccess = 0, kGpuIsLost = 15;
+using nvml::Device;
+using nvml::kSuccess;
+using nvml::Library;
+using nvml::Memory;
+using nvml::Return;
+constexpr Return kGpuIsLost = 15;
 constexpr unsigned kNameBytes = 96, kLinksMax = 64, kGpusMax = 1024;
 
 struct PciInfo {
@@ -25,35 +27,6 @@ struct PciInfo {
   unsigned domain, bus, device, device_id, subsystem_id;
   char bus_id[32];
 };
-struct Memory {
-  unsigned long long total, free, used;
-};
-
-class Library {
- public:
-  explicit Library(const std::string& name) : handle_(::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL)) {}
-  ~Library() {
-    if (handle_ != nullptr) ::dlclose(handle_);
-  }
-  Library(const Library&) = delete;
-  Library& operator=(const Library&) = delete;
-  explicit operator bool() const { return handle_ != nullptr; }
-
-  template <class... Args>
-  Return Call(const char* name, Args... args) const {
-    auto* function = reinterpret_cast<Return (*)(Args...)>(::dlsym(handle_, name));
-    constexpr Return kFunctionNotFound = 13;
-    return function == nullptr ? kFunctionNotFound : function(args...);
-  }
-  std::string ErrorText(Return code) const {
-    auto* text = reinterpret_cast<const char* (*)(Return)>(::dlsym(handle_, "nvmlErrorString"));
-    return text == nullptr ? Cat("error ", code) : Printable(text(code));
-  }
-
- private:
-  void* handle_;
-};
-
 class Question {
  public:
   explicit Question(const Library& library) : nvml_(library) {}
@@ -152,10 +125,7 @@ class LoadedNvml : public NvmlSource {
   explicit LoadedNvml(std::string library) : name_(std::move(library)) {}
   Result<NvmlAnswer> Ask() override {
     Library library(name_);
-    if (!library) {
-      const char* why = ::dlerror();
-      return Fail(Code::kNotFound, why != nullptr ? why : name_.c_str());
-    }
+    if (!library) return Fail(Code::kNotFound, library.why_not());
     Return started = library.Call("nvmlInit_v2");
     if (started != kSuccess) return Fail(Code::kUnavailable, library.ErrorText(started));
     auto answer = Question(library).Ask();

@@ -302,7 +302,7 @@ class Builder {
     struct stat info;
     if (::fstat(fd.get(), &info) < 0) return ErrnoFail("fstat", options_.output);
     BuildSummary summary;
-    summary.digest = TRY(DigestOfFile(fd.get()));
+    if (options_.digest) summary.digest = TRY(DigestOfFile(fd.get()));
     summary.size = static_cast<std::uint64_t>(info.st_size);
     summary.entries = packed.entries;
     summary.dropped = packed.dropped;

@@ -34,6 +34,7 @@ struct BuildOptions {
   squashfs::Compressor compressor = squashfs::Compressor::kZstd;
   int zstd_level = 3;  // where the compressor is zstd
   squashfs::Limits limits;
+  bool digest = true;   // of the finished SIF, which is read once more for it
   Arguments arguments;  // what {{ NAME }} in the recipe stands for
   // Where the trees after bootstrap and sections are kept for the next build (build_cache.h); empty: nowhere.
   std::string cache_folder;
@@ -48,7 +49,7 @@ struct BuildOptions {
 };
 
 struct BuildSummary {
-  std::string digest;  // sha256 of the SIF
+  std::string digest;  // sha256 of the SIF; empty where none was asked for
   std::uint64_t size = 0;
   std::uint64_t entries = 0;
   std::vector<std::string>

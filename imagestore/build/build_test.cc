@@ -87,6 +87,16 @@ TEST_F(ImageBuild, DirectoryBecomesAReproducibleSif) {
   EXPECT_EQ(again.error().code, Code::kAlreadyExists);
 }
 
+TEST_F(ImageBuild, NoDigestIsMadeForWhoWantsNone) {
+  std::ofstream(tree_ + "/etc/a") << "a";
+  auto told = BuildTo(tree_, "one.sif");
+  auto untold = Build({.source = tree_, .output = top_ + "/two.sif", .digest = false});
+  ASSERT_TRUE(told && untold);
+  EXPECT_EQ(untold->digest, "");
+  EXPECT_EQ(untold->size, told->size);
+  EXPECT_EQ(Inspect(top_ + "/two.sif")->digest, told->digest);
+}
+
 TEST_F(ImageBuild, TheCompressionIsTheOneThatWasAskedFor) {
   std::ofstream(tree_ + "/etc/a") << std::string(300'000, 'a');
   for (const char* name : {"zstd", "gzip", "xz", "lz4"}) {

@@ -25,6 +25,7 @@ class GrowingSource : public squashfs::ByteSource {
     at_ += n;
     return n;
   }
+  void Stop() override { growth_->Stop(); }
 
  private:
   int fd_;
@@ -55,6 +56,11 @@ void Growth::Tell(std::uint64_t bytes) {
 }
 
 void Growth::Fail() { Add(kFailed); }
+
+// Once: the event holds no more than three such numbers, and a write of the fourth would wait.
+void Growth::Stop() {
+  if (!stopped_.exchange(true)) Fail();
+}
 
 Result<std::uint64_t> Growth::Await(std::uint64_t at) {
   while (!broken_ && seen_ <= at) {

@@ -26,8 +26,11 @@ class Growth {
   bool done() const { return done_; }
 
   // For whoever reads, one at a time, also in a process forked before the first Tell: waits until there is
-  // more than `at` and says how much there is. kUnavailable after Fail and after a restart.
+  // more than `at` and says how much there is. kUnavailable after Fail, after a restart and after Stop.
   Result<std::uint64_t> Await(std::uint64_t at);
+  // Any thread, also in that process: who reads is not to wait any more.
+  // What was seen before can be read again all the same.
+  void Stop();
 
  private:
   explicit Growth(UniqueFd event) : event_(std::move(event)) {}
@@ -35,7 +38,7 @@ class Growth {
   UniqueFd event_;                     // sums up what Tell adds; a wait takes it out
   std::uint64_t told_ = 0, seen_ = 0;  // the first is the bringer's, the second the reader's
   bool broken_ = false;                // the reader's
-  std::atomic<bool> restarted_ = false, done_ = false;
+  std::atomic<bool> restarted_ = false, done_ = false, stopped_ = false;
 };
 
 // `size` bytes of `fd` (borrowed) while they come.

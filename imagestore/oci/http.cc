@@ -186,8 +186,7 @@ struct Http::Transfer {
     return CURL_SEEKFUNC_OK;
   }
   static int OnProgress(void* self_pointer, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
-    const auto* cancelled = static_cast<Transfer*>(self_pointer)->http->options_.cancelled;
-    return cancelled != nullptr && cancelled->load() ? 1 : 0;
+    return static_cast<Transfer*>(self_pointer)->http->options_.IsCancelled() ? 1 : 0;
   }
 };
 
@@ -288,7 +287,7 @@ bool Http::WaitBeforeTry(unsigned tried, std::chrono::milliseconds asked_for) {
   }
   auto until = std::chrono::steady_clock::now() + wait;
   while (std::chrono::steady_clock::now() < until) {
-    if (options_.cancelled != nullptr && options_.cancelled->load()) return false;
+    if (options_.IsCancelled()) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   return true;

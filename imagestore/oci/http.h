@@ -29,6 +29,11 @@ struct HttpOptions {
   unsigned redirects_max = 10;
   std::string ca_file;  // empty: the system's
   const std::atomic<bool>* cancelled = nullptr;
+  // The same for some transfers of many: by whoever has no more use for what they bring.
+  std::shared_ptr<const std::atomic<bool>> given_up;
+  bool IsCancelled() const {
+    return (cancelled != nullptr && cancelled->load()) || (given_up != nullptr && given_up->load());
+  }
   // Of tests; empty: really waits. Not called for longer than wait_max.
   std::function<void(std::chrono::milliseconds)> sleep;
   // From $SLIPWAY_CA_FILE or $SSL_CERT_FILE, $SLIPWAY_HTTP_STALL_S.

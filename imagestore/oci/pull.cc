@@ -71,6 +71,21 @@ squashfs::LayerPackOptions PackOptionsFor(const Image& image, const build::Label
   return made;
 }
 
+// What is wrong with a layer's bytes may be a lie of a mirror's, which the registry's own replace, or of the
+// registry's, which their digest shows. Limits, settings, a full disk and who cancels are no matter of that:
+// nothing that is still to come could change them.
+bool IsOfTheBytes(const Error& error) {
+  switch (error.code) {
+    case Code::kOutOfRange:
+    case Code::kPermissionDenied:
+    case Code::kResourceExhausted:
+    case Code::kCancelled:
+      return false;
+    default:
+      return true;
+  }
+}
+
 Result<squashfs::PackSummary> PackUnprivileged(const Image& image, int out_fd,
                                                squashfs::LayerPackOptions pack, const PullOptions& options) {
   const auto* cancelled = options.source.registry.http.cancelled;
@@ -95,8 +110,13 @@ Result<squashfs::PackSummary> PackUnprivileged(const Image& image, int out_fd,
       good = true;
       return {};
     };
-  auto packed = Unprivileged({work, reported, cancelled, beside});
-  if (good && image.read_too_early()) packed = Unprivileged({work, reported, cancelled, {}});
+  auto gives_up = [&image](const Error& why) {
+    if (IsOfTheBytes(why) || !image.give_up) return false;
+    image.give_up();
+    return true;
+  };
+  auto packed = Unprivileged({work, reported, cancelled, beside, gives_up});
+  if (good && image.read_too_early()) packed = Unprivileged({work, reported, cancelled, {}, {}});
   return build::DecodeSummary(TRY(std::move(packed)));
 }
 
@@ -163,12 +183,12 @@ Result<> CopyTo(int fd, const std::string& output) {
   return done;
 }
 
-Result<> Finish(Pulled& pulled, const std::string& path) {
+Result<> Finish(Pulled& pulled, const std::string& path, bool digest) {
   UniqueFd fd = TRY(Open(path, O_RDONLY));
   struct stat info;
   if (::fstat(fd.get(), &info) < 0) return ErrnoFail("fstat", path);
   pulled.size = static_cast<std::uint64_t>(info.st_size);
-  pulled.digest = TRY(DigestOfFile(fd.get()));
+  if (digest) pulled.digest = TRY(DigestOfFile(fd.get()));
   return {};
 }
 
@@ -194,7 +214,7 @@ Result<Pulled> Pull(const Reference& reference, const std::string& output, const
     pulled.manifest_digest = image.manifest_digest;
     pulled.dropped = TRY(WriteSif(image, reference.text, output, options)).dropped;
   }
-  TRY(Finish(pulled, output));
+  TRY(Finish(pulled, output, options.digest));
   return pulled;
 }
 

@@ -15,6 +15,7 @@ struct PullOptions {
   SourceOptions source;
   squashfs::Compressor compressor = squashfs::Compressor::kZstd;
   bool keep_ids = false;
+  bool digest = true;  // of the finished SIF, which is read once more for it
   squashfs::Limits limits{.entries_max = 4'000'000, .bytes_max = std::uint64_t{256} << 30};
   std::string cache_folder;  // empty: the user's
   // As that of SourceOptions; also "packing".
@@ -23,7 +24,7 @@ struct PullOptions {
 
 struct Pulled {
   std::string manifest_digest;  // of the source; empty where it has none
-  std::string digest;           // of the SIF
+  std::string digest;           // of the SIF; empty where none was asked for
   std::uint64_t size = 0;       // of the SIF
   std::vector<std::string> dropped;
 };

@@ -12,8 +12,10 @@
 
 #include "base/crypto/base64.h"
 #include "base/crypto/crypto.h"
+#include "base/os/link.h"
 #include "imagestore/build/image_window.h"
 #include "imagestore/oci/fake_server_test.h"
+#include "imagestore/oci/growing.h"
 #include "imagestore/oci/pull.h"
 #include "imagestore/oci/source.h"
 #include "imagestore/sif/sif.h"
@@ -422,6 +424,62 @@ TEST_F(BadRegistry, ALayerThatNeverComesWholeEndsThePulling) {
     EXPECT_THAT(pulled.error().message, HasSubstr("127.0.0.1")) << "the registry's error, not the reader's";
     EXPECT_NE(::access((top_ + "/x.sif").c_str(), F_OK), 0);
   }
+}
+
+TEST(AGrowingFile, EndsItsWaitWhenItIsStoppedAndGivesAgainWhatHadCome) {
+  auto growth = *Growth::Make();
+  growth->Tell(5);
+  EXPECT_EQ(growth->Await(0).value_or(0), 5U);
+  std::thread stopper([&] {
+    for (int i = 0; i < 8; ++i) growth->Stop();
+  });
+  EXPECT_EQ(growth->Await(5).error().code, Code::kUnavailable);
+  stopper.join();
+  auto again = *Growth::Make();
+  again->Tell(5);
+  EXPECT_EQ(again->Await(4).value_or(0), 5U);
+  again->Stop();
+  EXPECT_EQ(again->Await(0).value_or(0), 5U);
+}
+
+// Who reads it while it comes has only the descriptor's number, which the next file that is opened would get.
+TEST_F(BadRegistry, ALayerThatDoesNotComeStaysOpenForWhoReadsIt) {
+  std::string tar = MakeTar();
+  options_.http.tries = 1;
+  ImageServer server(tar, 1,
+                     [](const std::string&) -> FakeServer::Answer { return {FakeServer::Status(404)}; });
+  BlobCache cache = *BlobCache::Open(top_ + "/cache");
+  auto image = OpenImage(server.reference(), cache, {.registry = options_});
+  ASSERT_TRUE(image) << image.error().message;
+  auto open_there = [] {
+    int count = 0;
+    auto names = NamesIn("/proc/self/fd");
+    for (const std::string& name : *names)
+      count += ReadLink("/proc/self/fd/" + name).value_or("").find(".part") != std::string::npos;
+    return count;
+  };
+  int before = open_there();
+  EXPECT_GT(before, 0);
+  EXPECT_FALSE(image->check());
+  EXPECT_EQ(open_there(), before);
+}
+
+// The registry keeps the last byte back: who waited for it would ask for it again.
+TEST_F(BadRegistry, AnErrorThatTheRestCouldNotChangeEndsTheDownloadAtOnce) {
+  std::string tar = MakeTar();
+  std::atomic<int> asked = 0;
+  ImageServer server(tar, 1, [&](const std::string&) -> FakeServer::Answer {
+    ++asked;
+    std::string whole = FakeServer::Ok(tar);
+    return {whole.substr(0, whole.size() - 1), true};
+  });
+  PullOptions pull{.source = {.registry = options_}, .cache_folder = top_ + "/cache"};
+  pull.limits.bytes_max = 100'000;
+  auto pulled = Pull(server.reference(), top_ + "/x.sif", pull);
+  ASSERT_FALSE(pulled);
+  EXPECT_EQ(pulled.error().code, Code::kOutOfRange) << pulled.error().message;
+  EXPECT_EQ(asked, 1);
+  EXPECT_NE(::access((top_ + "/x.sif").c_str(), F_OK), 0);
 }
 
 TEST_F(BadRegistry, AManifestWhoseDigestLiesIsRefused) {

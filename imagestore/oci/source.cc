@@ -46,9 +46,14 @@ Result<> CheckArch(const ImageConfig& config, const std::string& asked) {
 // Blobs side by side. The first error ends the others. They have the right sizes then; Keep checks them.
 class Downloads {
  public:
+  // `given_up`: what the registry's transfers look at, where GiveUp is to be called.
   Downloads(Repository registry, BlobCache& cache, const SourceOptions& options,
-            std::vector<Descriptor> blobs)
-      : registry_(std::move(registry)), cache_(cache), options_(options), blobs_(std::move(blobs)) {}
+            std::vector<Descriptor> blobs, std::shared_ptr<std::atomic<bool>> given_up = nullptr)
+      : registry_(std::move(registry)),
+        cache_(cache),
+        options_(options),
+        blobs_(std::move(blobs)),
+        given_up_(std::move(given_up)) {}
 
   // Before Run: who has these files may read them while they grow. All of them or none: false where somebody
   // else is at one, or one is there twice or by half.
@@ -78,6 +83,7 @@ class Downloads {
     return restarted;
   }
   std::shared_ptr<Growth> growth(std::size_t i) const { return growths_[i]; }
+  void GiveUp() { given_up_->store(true); }
 
   Result<std::vector<BlobCache::Brought>> Run() {
     brought_.resize(blobs_.size());
@@ -113,9 +119,13 @@ class Downloads {
   Result<BlobCache::Brought> Fill(std::size_t i, Repository& registry) {
     BlobCache::Brought begun = std::move(brought_[i]);
     auto filled = cache_.Fill(begun, blobs_[i].size, Fetching(i, registry));
-    if (!filled) growths_[i]->Fail();
-    TRY(std::move(filled));
-    return begun;
+    if (filled) return begun;
+    growths_[i]->Fail();
+    // It stays open: somebody may be reading it this moment, and its number would be the next file's.
+    begun.lock.reset();  // others need not wait for us
+    std::lock_guard lock(mutex_);
+    brought_[i] = std::move(begun);
+    return Failure(std::move(filled).error());
   }
   BlobCache::Fetch Fetching(std::size_t i, Repository& registry) {
     return [this, i, &registry](int fd, std::uint64_t have) {
@@ -148,6 +158,7 @@ class Downloads {
   BlobCache& cache_;
   SourceOptions options_;
   std::vector<Descriptor> blobs_;
+  std::shared_ptr<std::atomic<bool>> given_up_;
   std::mutex mutex_;
   std::size_t next_ = 0;
   std::optional<Error> failed_;
@@ -169,7 +180,10 @@ Result<Registry::FetchedManifest> ManifestFor(Repository& registry, const Refere
 }
 
 Result<Image> FromRegistry(const Reference& reference, BlobCache& cache, const SourceOptions& options) {
-  Repository registry = TRY(Repository::Of(reference, options.registry));
+  RegistryOptions asked = options.registry;
+  auto given_up = std::make_shared<std::atomic<bool>>(false);
+  asked.http.given_up = given_up;
+  Repository registry = TRY(Repository::Of(reference, asked));
   auto fetched = TRY(ManifestFor(registry, reference, ArchOf(options)));
   TRY_CONTEXT(CheckLayers(fetched.manifest), reference.text);
   Image image;
@@ -177,7 +191,8 @@ Result<Image> FromRegistry(const Reference& reference, BlobCache& cache, const S
   image.config_json = TRY(registry.GetSmallBlob(fetched.manifest.config));
   image.config = TRY(ParseImageConfig(image.config_json));
   TRY_CONTEXT(CheckArch(image.config, options.arch), reference.text);
-  auto downloads = std::make_shared<Downloads>(std::move(registry), cache, options, fetched.manifest.layers);
+  auto downloads = std::make_shared<Downloads>(std::move(registry), cache, options, fetched.manifest.layers,
+                                               std::move(given_up));
   bool grows = TRY(downloads->Begin());
   auto brought = std::make_shared<std::vector<BlobCache::Brought>>();
   if (!grows) *brought = TRY(downloads->Run());
@@ -197,6 +212,7 @@ Result<Image> FromRegistry(const Reference& reference, BlobCache& cache, const S
     for (BlobCache::Brought& one : *brought) TRY(cache.Keep(one));
     return {};
   };
+  image.give_up = [=] { downloads->GiveUp(); };
   image.read_too_early = [=] { return grows && downloads->Restarted(); };
   return image;
 }

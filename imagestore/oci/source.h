@@ -38,6 +38,9 @@ struct Image {
   // digests, and keeps them in the cache. To be called once, while they are read; until it has said so
   // nothing made of them may be believed. Reading waits for what it brings.
   std::function<Result<>()> check;
+  // With `check`, any thread: nobody wants the layers any more. It brings no more then, and its error is
+  // kCancelled; what has come stays in the cache to be gone on with.
+  std::function<void()> give_up;
   // After `check`: whether a layer came anew from its start meanwhile. What was made of it is worth nothing
   // then, and so is the error that it gave; the layers can be read again.
   std::function<bool()> read_too_early;

@@ -97,18 +97,22 @@ Result<std::string> Answer(int fd, const UnprivilegedWork& work) {
 
 class Beside {
  public:
-  explicit Beside(const std::function<Result<>()>& work) {
-    if (work) thread_ = std::thread([this, &work] { done_ = work(); });
+  explicit Beside(const UnprivilegedWork& work) : work_(work) {
+    if (work.beside) thread_ = std::thread([this] { done_ = work_.beside(); });
   }
   ~Beside() {
     if (thread_.joinable()) thread_.join();
   }
-  Result<> Wait() {
+  // What became of both.
+  Result<std::string> Join(Result<std::string> answer) {
+    bool told = !answer && thread_.joinable() && work_.gives_up && work_.gives_up(answer.error());
     if (thread_.joinable()) thread_.join();
-    return std::move(done_);
+    if (!told || done_ || done_.error().code != Code::kCancelled) TRY(std::move(done_));
+    return answer;
   }
 
  private:
+  const UnprivilegedWork& work_;
   Result<> done_;
   std::thread thread_;
 };
@@ -117,12 +121,10 @@ class Beside {
 
 Result<std::string> Unprivileged(const UnprivilegedWork& work) {
   if (::geteuid() != 0) {
-    Beside beside(work.beside);
-    auto answer = work.work([&work](std::uint64_t number) {
+    Beside beside(work);
+    return beside.Join(work.work([&work](std::uint64_t number) {
       if (work.reported) work.reported(number);
-    });
-    TRY(beside.Wait());
-    return answer;
+    }));
   }
   PipeEnds pipe = TRY(MakePipe());
   pid_t pid = ::fork();
@@ -132,13 +134,12 @@ Result<std::string> Unprivileged(const UnprivilegedWork& work) {
     Child(work, pipe.write.get());
   }
   pipe.write.reset();
-  Beside beside(work.beside);  // not before the fork
+  Beside beside(work);  // not before the fork
   auto answer = Answer(pipe.read.get(), work);
   if (!answer) ::kill(pid, SIGKILL);
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-  TRY(beside.Wait());
-  return answer;
+  return beside.Join(std::move(answer));
 }
 
 }  // namespace slipway::oci

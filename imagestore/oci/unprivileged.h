@@ -22,6 +22,9 @@ struct UnprivilegedWork {
   // May be empty: done here with the caller's rights, in a thread, while the work is done. Its error comes
   // before the work's: that of a layer that is not what it should be, before what became of unpacking it.
   std::function<Result<>()> beside;
+  // May be empty: told why the work failed while that may still go on, and answers whether it told that to
+  // end. If so its kCancelled is of no interest.
+  std::function<bool(const Error&)> gives_up;
 };
 // The calling process has one thread.
 Result<std::string> Unprivileged(const UnprivilegedWork& work);

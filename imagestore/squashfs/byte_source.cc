@@ -50,6 +50,7 @@ class PiecesHere : public Pieces {
     return std::span<const char>(buffer_.data(), n);
   }
   std::uint64_t Skip(std::uint64_t bytes) override { return source_->Skip(bytes); }
+  void Stop() override { source_->Stop(); }
 
  private:
   std::unique_ptr<ByteSource> source_;
@@ -64,11 +65,13 @@ class PiecesOfAThread : public Pieces {
     pieces->ahead_ = TRY(Reading::Start(kPiecesAhead, work));
     return std::unique_ptr<Pieces>(std::move(pieces));
   }
+  ~PiecesOfAThread() override { source_->Stop(); }
   Result<std::span<const char>> Next() override {
     const Piece* piece = TRY(ahead_->Take());
     if (piece == nullptr) return std::span<const char>();
     return std::span<const char>(piece->bytes.data(), piece->size);
   }
+  void Stop() override { source_->Stop(); }
 
  private:
   struct Piece {

@@ -19,6 +19,8 @@ class ByteSource {
   virtual Result<std::size_t> Read(std::span<char> buffer) = 0;
   // Leaves out up to so many bytes; how many it did: 0 where they have to be read.
   virtual std::uint64_t Skip(std::uint64_t /*bytes*/) { return 0; }
+  // Any thread: nobody wants the rest. A Read that waits for bytes still to come ends, with whatever error.
+  virtual void Stop() {}
 };
 // A part of a regular file, by pread: several may read one descriptor (borrowed).
 std::unique_ptr<ByteSource> FilePart(int fd, std::uint64_t offset, std::uint64_t size);
@@ -29,11 +31,11 @@ class Pieces {
   // Valid until the next call; empty at the end. End and error are answered as often as somebody asks.
   virtual Result<std::span<const char>> Next() = 0;
   virtual std::uint64_t Skip(std::uint64_t /*bytes*/) { return 0; }  // as ByteSource's
+  virtual void Stop() {}                                             // as ByteSource's
 };
 // Read when they are asked for.
 std::unique_ptr<Pieces> PiecesOf(std::unique_ptr<ByteSource> source);
-// Read by a thread of their own, at most 2 MiB ahead. The source must not wait for anything that may never
-// come: the destructor waits for its Read.
+// Read by a thread of their own, at most 2 MiB ahead. The destructor stops the source and waits for its Read.
 Result<std::unique_ptr<Pieces>> PiecesAhead(std::unique_ptr<ByteSource> source);
 
 }  // namespace slipway::squashfs

@@ -39,6 +39,7 @@ Gunzip::Gunzip(std::unique_ptr<Pieces> source, std::span<const char> begun)
   Feed(state_->inflate, begun);
 }
 Gunzip::~Gunzip() = default;
+void Gunzip::Stop() { state_->source->Stop(); }
 
 Result<bool> Gunzip::Refill() {
   auto piece = TRY(state_->source->Next());

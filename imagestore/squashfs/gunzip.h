@@ -23,6 +23,7 @@ class Gunzip : public ByteSource {
 
   // Unpacked bytes; 0 at the end of the source. kInvalidArgument: it is damaged, or cut short.
   Result<std::size_t> Read(std::span<char> buffer) override;
+  void Stop() override;
 
  private:
   struct State;

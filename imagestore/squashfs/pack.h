@@ -40,7 +40,7 @@ struct Limits {
 
 struct Progress {
   std::uint64_t entries = 0, bytes = 0;              // done so far (bytes of file data, unpacked)
-  std::uint64_t entries_total = 0, bytes_total = 0;  // known once the tree has been walked
+  std::uint64_t entries_total = 0, bytes_total = 0;  // 0 until the whole tree has been looked at
 };
 // Called from the packing thread now and then. An error ends the work and is returned from it.
 using ProgressCallback = std::function<Result<>(const Progress&)>;

@@ -207,6 +207,55 @@ TEST_F(ReadAhead, ALimitOnBytesCountsWhatIsReadAndNothingElse) {
   EXPECT_EQ(Packed(TreeCalls(), options).error().code, Code::kOutOfRange);
 }
 
+// The tree is looked at while its files are read: which of two errors is told must not hang on who was
+// faster.
+TEST_F(ReadAhead, WhatTheLookAtTheTreeRefusesIsTheErrorWhateverTheReadingMet) {
+  std::size_t before = Threads();
+  PackOptions options;
+  options.limits.entries_max = 17;  // 14 files, 3 directories, and the top is one too many
+  for (int calls = 0; calls < 80; ++calls) {
+    auto packed = Packed(Stumbling(Stumbling::kFails, calls), options);
+    ASSERT_FALSE(packed);
+    EXPECT_EQ(packed.error().code, Code::kOutOfRange) << packed.error().message;
+    EXPECT_TRUE(NoneIsLeftBut(before));
+  }
+  ++options.limits.entries_max;
+  EXPECT_TRUE(Packed(TreeCalls(), options).value_or("") == plain_);
+}
+
+TEST_F(ReadAhead, TheTotalsAreKnownBeforeTheLastByteAndNeverChange) {
+  PackOptions options;
+  Progress last;
+  options.progress = [&](const Progress& now) -> Result<> {
+    EXPECT_TRUE(now.bytes_total == 0 || now.bytes_total == 1'000'070);
+    last = now;
+    return {};
+  };
+  ASSERT_TRUE(Packed(TreeCalls(), options));
+  EXPECT_EQ(last.bytes, 1'000'070U);
+  EXPECT_EQ(last.bytes_total, 1'000'070U);
+  EXPECT_EQ(last.entries_total, 18U);
+}
+
+// More directories than one batch of the look has; and names of one file in several, the first in a directory
+// that comes late.
+TEST_F(ReadAhead, HardLinksOfAnyDirectoriesAreOneFile) {
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_EQ(::mkdir(Cat(tree(), "/e/", i, "d").c_str(), 0755), 0);
+    ASSERT_EQ(::link((tree() + "/d/b").c_str(), Cat(tree(), "/e/", i, "d/b").c_str()), 0);
+  }
+  PackOptions options;
+  Progress last;
+  options.progress = [&](const Progress& now) -> Result<> {
+    last = now;
+    return {};
+  };
+  auto packed = Packed(TreeCalls(), options);
+  ASSERT_TRUE(packed);
+  EXPECT_EQ(last.bytes, 1'000'070U) << "the data of all names once";
+  EXPECT_TRUE(*packed == Packed(TreeCalls(), options).value_or(""));
+}
+
 TEST_F(ReadAhead, ALinkThatIsSwappedInForAFileIsNotFollowed) {
   class Swapping : public TreeCalls {
    public:

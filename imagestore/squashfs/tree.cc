@@ -2,7 +2,6 @@
 #include "imagestore/squashfs/tree.h"
 
 #include <algorithm>
-#include <unordered_map>
 
 namespace slipway::squashfs {
 
@@ -35,7 +34,7 @@ Node& Node::Add(std::string child_name) {
   return *children.back();
 }
 
-Result<> Node::Sort() {
+Result<> Node::SortChildren() {
   std::sort(children.begin(), children.end(), [](auto& a, auto& b) { return a->name < b->name; });
   for (std::size_t i = 0; i < children.size(); ++i) {
     if (!IsName(children[i]->name))
@@ -43,29 +42,38 @@ Result<> Node::Sort() {
     if (i > 0 && children[i]->name == children[i - 1]->name) {
       return Fail(Code::kInvalidArgument, children[i]->Path(), " occurs twice");
     }
-    TRY(children[i]->Sort());
   }
   return {};
 }
 
+Result<> Node::Sort() {
+  TRY(SortChildren());
+  for (auto& child : children) TRY(child->Sort());
+  return {};
+}
+
+void HardLinks::Meet(Node& node) {
+  if (node.link_key == 0) return;
+  auto [found, is_new] = first_.try_emplace(node.link_key, &node);
+  if (is_new) return;
+  node.same_as = found->second;
+  ++found->second->links;
+}
+
 namespace {
-void LinkUpBelow(Node& directory, std::unordered_map<std::uint64_t, Node*>& first) {
+void LinkUpBelow(Node& directory, HardLinks& links) {
   for (auto& child : directory.children) {
-    if (child->IsDirectory()) LinkUpBelow(*child, first);
+    if (child->IsDirectory()) LinkUpBelow(*child, links);
   }
   for (auto& child : directory.children) {
-    if (child->link_key == 0 || child->IsDirectory()) continue;
-    auto [found, is_new] = first.try_emplace(child->link_key, child.get());
-    if (is_new) continue;
-    child->same_as = found->second;
-    ++found->second->links;
+    if (!child->IsDirectory()) links.Meet(*child);
   }
 }
 }  // namespace
 
 void LinkUp(Node& root) {
-  std::unordered_map<std::uint64_t, Node*> first;
-  LinkUpBelow(root, first);
+  HardLinks links;
+  LinkUpBelow(root, links);
 }
 
 Result<bool> Admission::Judge(Treatment treatment, const char* what, const Node& node) {
@@ -95,6 +103,15 @@ Result<bool> Admission::AdmitXattr(const Node& node, const std::string& key) {
   if (key.starts_with("user.")) return true;
   if (key == "security.capability") return Judge(policy_.file_capabilities, "file capability", node);
   return false;
+}
+
+void Admission::Include(const PackSummary& other) {
+  summary_.entries += other.entries;
+  summary_.bytes_in += other.bytes_in;
+  summary_.dropped_count += other.dropped_count;
+  for (const std::string& line : other.dropped) {
+    if (summary_.dropped.size() < kDroppedListed) summary_.dropped.push_back(line);
+  }
 }
 
 std::string SetBy(const std::string& setting) { return setting.empty() ? "" : Cat(" (", setting, ")"); }

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "imagestore/squashfs/fd_file.h"
@@ -51,19 +52,29 @@ struct Node {
   std::string Path() const;  // "usr/bin/su", "/" for the root
   // Appends a child in any order; Sort() puts them right.
   Node& Add(std::string child_name);
-  // Children by name, as the kernel's lookup wants them, through the whole tree. kInvalidArgument for a name
-  // that occurs twice, is empty, is too long or is no name.
-  Result<> Sort();
+  // Children by name, as the kernel's lookup wants them. kInvalidArgument for a name that occurs twice, is
+  // empty, is too long or is no name.
+  Result<> SortChildren();
+  Result<> Sort();  // through the whole tree
 };
 
 // Finds the hard links of a sorted tree. The first name in the order in which ImageWriter writes inodes
 // carries the file; the others refer to it.
+class HardLinks {
+ public:
+  // Each name that is no directory, in that order: what is in a directory's directories comes before what it
+  // holds itself. Sets `same_as` and `links`.
+  void Meet(Node& node);
+
+ private:
+  std::unordered_map<std::uint64_t, Node*> first_;
+};
 void LinkUp(Node& root);
 
-// Applies policy and limits while a tree is read, and keeps the summary.
 // " (--max-bytes)"; nothing for none.
 std::string SetBy(const std::string& setting);
 
+// Applies policy and limits while a tree is read, and keeps the summary.
 class Admission {
  public:
   Admission(const Policy& policy, const Limits& limits) : policy_(policy), limits_(limits) {}
@@ -74,6 +85,8 @@ class Admission {
   Result<bool> AdmitXattr(const Node& node, const std::string& key);
   Result<> CountEntry(unsigned depth);
   Result<> CountBytes(std::uint64_t bytes);
+  // What another one counted and listed of the same tree, behind what this one did.
+  void Include(const PackSummary& other);
   PackSummary& summary() { return summary_; }
   const Policy& policy() const { return policy_; }
 

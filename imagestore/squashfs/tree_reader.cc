@@ -27,12 +27,12 @@ ssize_t TreeCalls::GetXattr(int fd, const char* name, char* value, std::size_t s
 }
 ssize_t TreeCalls::Read(int fd, char* to, std::size_t size) { return ::read(fd, to, size); }
 
-Result<std::unique_ptr<TreeReader>> TreeReader::Start(TreeCalls& calls, int top_fd, Node& root,
+Result<std::unique_ptr<TreeReader>> TreeReader::Start(TreeCalls& calls, int top_fd, TreeWalk& walk,
                                                       Admission& admission) {
-  std::unique_ptr<TreeReader> reader(new TreeReader(calls, admission));
-  auto work = [self = reader.get(), top_fd, &root](Reading::Giver& giver) {
+  std::unique_ptr<TreeReader> reader(new TreeReader(calls, walk, admission));
+  auto work = [self = reader.get(), top_fd](Reading::Giver& giver) {
     self->giver_ = &giver;
-    return self->Run(top_fd, root);
+    return self->Run(top_fd);
   };
   reader->ahead_ = TRY(Reading::Start(kBatches, work));
   return reader;
@@ -54,9 +54,10 @@ Result<TreeReader::Piece*> TreeReader::NewPiece(Node& node) {
   return &batch.pieces.back();
 }
 
-Result<> TreeReader::Run(int top_fd, Node& root) {
-  TRY(NewPiece(root))->xattrs = TRY(ReadXattrs(top_fd, root));
-  TRY(ReadDirectory(top_fd, root));
+Result<> TreeReader::Run(int top_fd) {
+  Node* root = TRY(walk_.Take());
+  TRY(NewPiece(*root))->xattrs = TRY(ReadXattrs(top_fd, *root));
+  TRY(ReadDirectory(top_fd, *root));
   return Give();
 }
 
@@ -64,17 +65,23 @@ Result<> TreeReader::Run(int top_fd, Node& root) {
 // that somebody swaps in meanwhile.
 Result<> TreeReader::ReadDirectory(int dir_fd, Node& directory) {
   for (auto& child : directory.children) {
-    if (!child->IsDirectory()) continue;
-    UniqueFd fd = TRY(calls_.OpenAt(dir_fd, child->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    auto xattrs = TRY(ReadXattrs(fd.get(), *child));
-    if (!xattrs.empty()) TRY(NewPiece(*child))->xattrs = std::move(xattrs);
-    TRY(ReadDirectory(fd.get(), *child));
+    if (child->IsDirectory()) TRY(ReadSubdirectory(dir_fd, *child));
   }
   for (auto& child : directory.children) {
     ++entries_;
+    if (child->IsDirectory()) continue;
+    links_.Meet(*child);
     if (child->IsFile() && child->same_as == nullptr) TRY(ReadFile(dir_fd, *child));
   }
   return {};
+}
+
+Result<> TreeReader::ReadSubdirectory(int dir_fd, Node& directory) {
+  CHECK(TRY(walk_.Take()) == &directory);
+  UniqueFd fd = TRY(calls_.OpenAt(dir_fd, directory.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  auto xattrs = TRY(ReadXattrs(fd.get(), directory));
+  if (!xattrs.empty()) TRY(NewPiece(directory))->xattrs = std::move(xattrs);
+  return ReadDirectory(fd.get(), directory);
 }
 
 Result<> TreeReader::ReadFile(int dir_fd, Node& node) {

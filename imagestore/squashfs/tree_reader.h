@@ -18,6 +18,7 @@
 #include "imagestore/squashfs/ahead.h"
 #include "imagestore/squashfs/image_writer.h"
 #include "imagestore/squashfs/tree.h"
+#include "imagestore/squashfs/tree_walk.h"
 
 namespace slipway::squashfs {
 
@@ -48,19 +49,21 @@ class TreeReader {
     std::vector<Piece> pieces;
   };
 
-  // Reads the sorted and linked tree `root` of the directory `top_fd`; all are borrowed until the reader is
-  // gone. Meanwhile `admission` is the reader's alone, and of the nodes it only looks at names, kinds and
-  // links.
-  static Result<std::unique_ptr<TreeReader>> Start(TreeCalls& calls, int top_fd, Node& root,
+  // Reads the tree of the directory `top_fd` behind `walk`; all are borrowed until the reader is gone.
+  // Meanwhile `admission` and what the walk hands over are the reader's alone; of the nodes it looks at
+  // names and kinds and sets the links, as LinkUp would. The walk's error is the reader's, in its place.
+  static Result<std::unique_ptr<TreeReader>> Start(TreeCalls& calls, int top_fd, TreeWalk& walk,
                                                    Admission& admission);
   // Valid until the next call; null at the end. Errors name the file.
   Result<Batch*> Take() { return ahead_->Take(); }
 
  private:
   using Reading = Ahead<Batch>;
-  TreeReader(TreeCalls& calls, Admission& admission) : calls_(calls), admission_(admission) {}
+  TreeReader(TreeCalls& calls, TreeWalk& walk, Admission& admission)
+      : calls_(calls), walk_(walk), admission_(admission) {}
   Result<> Give();
-  Result<> Run(int top_fd, Node& root);
+  Result<> Run(int top_fd);
+  Result<> ReadSubdirectory(int dir_fd, Node& directory);
   Result<> ReadDirectory(int dir_fd, Node& directory);
   Result<> ReadFile(int dir_fd, Node& node);
   Result<> ReadBytes(int fd, Node& node, std::uint64_t left);
@@ -68,7 +71,9 @@ class TreeReader {
   Result<std::vector<Xattr>> ReadXattrs(int fd, const Node& node);
 
   TreeCalls& calls_;
+  TreeWalk& walk_;
   Admission& admission_;
+  HardLinks links_;
   Reading::Giver* giver_ = nullptr;
   std::uint64_t entries_ = 0;
   std::unique_ptr<Reading> ahead_;  // last: its thread uses the rest

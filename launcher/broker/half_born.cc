@@ -76,8 +76,10 @@ Result<HalfBorn> HalfBorn::Make(const HalfBornOptions& options,
     ::_exit(125);
   }
   HalfBorn born(std::move(process), std::move(ends.a));
-  // The broker may be shielded from the out-of-memory killer; a step is not.
-  if (own && !options.takes_limits) TRY(WriteInto(Cat("/proc/", born.pid(), "/oom_score_adj"), "0"));
+  // The broker may be shielded from the out-of-memory killer; a step is not. A user's broker is not, and may
+  // not lower what it has of his systemd.
+  if (own && !options.takes_limits && ::geteuid() == 0)
+    TRY(WriteInto(Cat("/proc/", born.pid(), "/oom_score_adj"), "0"));
   return born;
 }
 

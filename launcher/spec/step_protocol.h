@@ -23,21 +23,24 @@ namespace slipway {
 
 enum class StepFrame : std::uint16_t {
   // agent → stepd
-  kAttach = 1,        // StepAttach; stepd answers with kState
-  kExchangeIn = 2,    // StepExchange (node: from)
-  kPeerGone = 3,      // StepPeerGone: open collectives with that node fail at once
-  kSignal = 4,        // std::int32_t signal number, to every rank
-  kStdin = 5,         // StepStdin
-  kCredit = 6,        // std::uint32_t: that many more bytes of kOutput may be sent
-  kTerminate = 7,     // StepTerminate
-  kAcknowledge = 8,   // no payload: the result is safe; stepd may go
-  kSuspend = 9,       // bool: all that runs of the step stands still, or goes on; its time limit with it
-  kLimitSignal = 10,  // StepLimitSignal: its time is nearly over; acted upon once
+  kAttach = 1,         // StepAttach; stepd answers with kState
+  kExchangeIn = 2,     // StepExchange (node: from)
+  kPeerGone = 3,       // StepPeerGone: open collectives with that node fail at once
+  kSignal = 4,         // std::int32_t signal number, to every rank
+  kStdin = 5,          // StepStdin
+  kCredit = 6,         // std::uint32_t: that many more bytes of kOutput may be sent
+  kTerminate = 7,      // StepTerminate
+  kAcknowledge = 8,    // no payload: the result is safe; stepd may go
+  kSuspend = 9,        // bool: all that runs of the step stands still, or goes on; its time limit with it
+  kLimitSignal = 10,   // StepLimitSignal: its time is nearly over; acted upon once
+  kRendezvousIn = 11,  // StepRendezvous (step, node: from)
   // stepd → agent
   kState = 32,        // StepState
   kOutput = 33,       // StepOutput
   kExchangeOut = 34,  // StepExchange (node: to)
   kEnded = 35,        // StepResult
+  kRendezvousOut =
+      36,  // StepRendezvous (step, node: to; of other steps than the batch step they mean nothing)
 };
 
 struct StepAttach {
@@ -58,6 +61,16 @@ struct StepPeerGone {
   bool ends_told = false;  // its stepd saw all its ranks end and has told the others of those that failed
 };
 void Fields(auto& archive, IsA<StepPeerGone> auto& v) { archive(v.node, v.reason, v.ends_told); }
+
+// Between the job's batch step and its other steps (pmix/exchange/rendezvous.h).
+struct StepRendezvous {
+  std::uint32_t step = 0;  // of the same job and attempt
+  std::string node;        // by name: which of the step's stepds
+  std::string bytes;
+  std::string gone;  // not empty: that stepd, or all that node has (kAnyStep), is no more
+};
+void Fields(auto& archive, IsA<StepRendezvous> auto& v) { archive(v.step, v.node, v.bytes, v.gone); }
+inline constexpr std::uint32_t kAnyStep = 0xffff'ffff;
 
 struct StepStdin {
   std::string bytes;

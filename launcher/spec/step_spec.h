@@ -94,6 +94,7 @@ struct StepSpec {
   std::string job_tmp, job_shm;
   std::uint32_t folder_timeout_s = 30;  // its folders have to answer within; see FolderProbe
   std::string topology;                 // of an MPI step's node: hwloc's XML; empty: stepd looks for itself
+  bool rendezvous = false;              // the job has a batch step, where its steps meet
 };
 void Fields(auto& archive, IsA<StepSpec> auto& v) {
   archive(v.version, v.step, v.cluster, v.job_name, v.user, v.home, v.shell, v.uid, v.gid, v.nodes,
@@ -102,7 +103,7 @@ void Fields(auto& archive, IsA<StepSpec> auto& v) {
           v.image_digest, v.image_path, v.mounts, v.writable_tmpfs, v.hooks, v.stdin_path, v.stdout_path,
           v.stderr_path, v.append_output, v.interactive_stdin, v.time_limit_s, v.kill_grace_s,
           v.wireup_timeout_s, v.kill_on_bad_exit, v.client_dir, v.agent_uid, v.task_devices, v.private_shm,
-          v.private_tmp_bytes, v.job_tmp, v.job_shm, v.folder_timeout_s, v.topology);
+          v.private_tmp_bytes, v.job_tmp, v.job_shm, v.folder_timeout_s, v.topology, v.rendezvous);
 }
 
 inline constexpr std::size_t kStepSpecBytesMax = 64 << 20;

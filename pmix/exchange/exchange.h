@@ -40,7 +40,15 @@ enum class Service : std::uint16_t {
   kWorld = 6,
   kWorldEnded = 7,
   kFenceEntered = 8,
-  kNodeGone = 9
+  kNodeGone = 9,
+  // With the job's batch step (rendezvous.h); kName and kModex are asked there too.
+  kJobWorlds = 10,
+  kJobMeet = 11,
+  kJobLaunch = 12,
+  kJobJoin = 13,
+  kJobStarted = 14,
+  kJobLaunchFailed = 15,
+  kForeignWorlds = 16  // within a step: these are known to it now
 };
 struct ModexRequest {
   std::string world;

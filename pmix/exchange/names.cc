@@ -39,6 +39,17 @@ void NameDirectory::Handle(NameRequest request, Exchange::Reply reply) {
     case NameRequest::kForget:
       Forget(request);
       return reply(std::string());
+    case NameRequest::kGiveUp:
+      StopWaiting(
+          [&](const NameRequest& waits) {
+            return waits.world == request.world && waits.publisher == request.publisher &&
+                   waits.lookup == request.lookup && waits.lookup != 0;
+          },
+          "it was given up");
+      return reply(std::string());
+    case NameRequest::kForgetWorld:
+      ForgetWorld(request.world);
+      return reply(std::string());
   }
   reply(Fail(Code::kInvalidArgument, "not a request about names"));
 }
@@ -100,6 +111,16 @@ void NameDirectory::ForgetWorld(const std::string& world) {
   }
 }
 
+void NameDirectory::ForgetStepd(std::uint32_t step, std::uint32_t node) {
+  for (auto at = names_.begin(); at != names_.end();) {
+    auto next = std::next(at);
+    if (at->step == step && at->node == node) Remove(at);
+    at = next;
+  }
+  std::erase_if(waiters_,
+                [&](auto& waiter) { return waiter.request.step == step && waiter.request.node == node; });
+}
+
 void NameDirectory::Forget(const NameRequest& request) {
   auto theirs = [&](const NameRequest& it) {
     return it.world == request.world && it.publisher == request.publisher;
@@ -109,14 +130,18 @@ void NameDirectory::Forget(const NameRequest& request) {
     if (theirs(*at) && at->life == NameLife::kRank) Remove(at);
     at = next;
   }
+  StopWaiting(theirs, "who asked has ended");
+}
+
+void NameDirectory::StopWaiting(const std::function<bool(const NameRequest& waits)>& who, const char* why) {
   for (auto at = waiters_.begin(); at != waiters_.end();) {
-    if (!theirs(at->request)) {
+    if (!who(at->request)) {
       ++at;
       continue;
     }
     Exchange::Reply waiting = std::move(at->reply);
     at = waiters_.erase(at);
-    waiting(Fail(Code::kCancelled, "who asked has ended"));
+    waiting(Fail(Code::kCancelled, why));
   }
 }
 

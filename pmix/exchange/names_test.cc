@@ -32,6 +32,19 @@ TEST(Names, AreThereForAllOfTheStepUntilTheirPublisherTakesThemBack) {
   EXPECT_EQ(Ask(directory, By(NameRequest::kLookup, 0)), "!no such name: k");
 }
 
+TEST(Names, AreNotReadByWhoHasGivenUpWaiting) {
+  NameDirectory directory;
+  NameRequest waits = By(NameRequest::kLookup, 1), once = By(NameRequest::kPublish, 0);
+  waits.wait = true;
+  waits.lookup = 7;
+  once.life = NameLife::kFirstRead;
+  EXPECT_EQ(Ask(directory, waits), "waiting");
+  waits.kind = NameRequest::kGiveUp;
+  EXPECT_EQ(Ask(directory, waits), "");
+  EXPECT_EQ(Ask(directory, once), "");
+  EXPECT_EQ(Ask(directory, By(NameRequest::kLookup, 2)), "v");
+}
+
 TEST(Names, OfAWorldThatHasEndedAreFreeAgain) {
   NameDirectory directory;
   NameRequest request = By(NameRequest::kPublish, 0);

@@ -81,12 +81,6 @@ std::uint32_t SpawnLedger::RoomOn(std::uint32_t node, const SpawnRequest& reques
 }
 
 Result<SpawnedWorld> SpawnLedger::Place(SpawnRequest request) {
-  if (!request.image.empty()) {
-    return Fail(
-        Code::kUnimplemented, "image ", request.image.substr(0, 80),
-        " (container_image): spawned ranks come into the step's own containers; leave it out, and put "
-        "both programs into one image");
-  }
   std::uint32_t wanted = TRY(RanksOf(request));
   std::vector<std::uint32_t> nodes = TRY(Eligible(request));
   std::uint32_t room = 0, slots = 0;

@@ -38,7 +38,7 @@ struct SpawnRequest {
   bool by_node = false;            // one on each node in turn, instead of filling node after node
   bool oversubscribe = false;
   bool need_not_connect = false;                         // the programs do not speak PMIx
-  std::string image;                                     // another than the step's, which is refused
+  std::string image;                                     // another than the step's: another step's ranks
   std::vector<std::pair<std::string, std::string>> put;  // what the new world's PMI knows from the start
 };
 void Fields(auto& archive, IsA<SpawnRequest> auto& v) {

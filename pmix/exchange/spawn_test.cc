@@ -18,14 +18,6 @@ SpawnLedger TwoNodes() {
   return {"s", {{.name = "a", .slots = 4, .used = 2}, {.name = "b", .slots = 4, .used = 1}}};
 }
 
-TEST(Spawn, IntoAnotherImageIsRefusedByItsName) {
-  SpawnLedger ledger = TwoNodes();
-  SpawnRequest request = Of(1);
-  request.image = "tools:2";
-  EXPECT_THAT(ledger.Place(request).error().message, HasSubstr("image tools:2 (container_image)"));
-  EXPECT_FALSE(ledger.any_live());
-}
-
 TEST(Spawn, FillsFreeSlotsNodeByNodeOrInTurn) {
   SpawnLedger ledger = TwoNodes();
   auto world = ledger.Place(Of(3));

@@ -93,13 +93,14 @@ pmix_status_t OnGroup(pmix_group_operation_t operation, char* name, const pmix_p
   who->members = Cat(construct ? "group:" : "ungroup:", name, ":", who->members);
   // The first of its nodes fetches the number for all.
   bool fetches = to.wants_id && who->nodes.front() == Target()->places.here();
-  Target()->loop->Post([to, part, who = std::move(*who), fetches]() mutable {
+  bool of_job = !who->worlds.empty();
+  Target()->loop->Post([to, part, who = std::move(*who), fetches, of_job]() mutable {
     auto meet = [to, who = std::move(who)](const GroupPart& mine) {
       Target()->callbacks.fence(who, AsPart(Encode(mine)),
                                 [to](Result<std::string> all) { AnswerGroup(to, all); });
     };
     if (!fetches) return meet(part);
-    Target()->callbacks.number([meet, part](std::uint64_t number) mutable {
+    Target()->callbacks.number(of_job, [meet, part](std::uint64_t number) mutable {
       part.context_id = number;
       meet(part);
     });

@@ -2,6 +2,7 @@
 // PMIx's publish, lookup and unpublish, over the step's directory of names: one request for each key, one
 // answer when all are there. A value travels with its publisher, for lookup says who it was.
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <memory>
 
@@ -17,6 +18,8 @@ struct Published {
   PackedInfos value;
 };
 void Fields(auto& archive, IsA<Published> auto& v) { archive(v.nspace, v.rank, v.value); }
+
+std::atomic<std::uint64_t> g_lookups;
 
 pmix_status_t StatusOf(const Error& error) {
   switch (error.code) {
@@ -130,9 +133,14 @@ struct Looking {
 void StartLooking(const std::shared_ptr<Looking>& looking, const std::vector<NameRequest>& requests,
                   std::int64_t timeout_s) {
   if (timeout_s > 0) {
-    looking->timer = Target()->loop->After(std::chrono::seconds(timeout_s), [looking] {
+    looking->timer = Target()->loop->After(std::chrono::seconds(timeout_s), [looking, requests] {
       looking->failure = PMIX_ERR_TIMEOUT;
       looking->Answer();
+      // A name that comes later is not for us, and may be there to be read only once.
+      for (NameRequest request : requests) {
+        request.kind = NameRequest::kGiveUp;
+        Target()->callbacks.name(std::move(request), [](Result<std::string>) {});
+      }
     });
   }
   for (std::size_t i = 0; i < requests.size(); ++i) {
@@ -170,6 +178,7 @@ pmix_status_t OnLookup(const pmix_proc_t* proc, char** keys, const pmix_info_t i
     looking->keys.emplace_back(*key);
     requests.push_back(RequestBy(proc, NameRequest::kLookup, *key));
     requests.back().wait = FindInfo(infos, count, PMIX_WAIT) != nullptr;
+    requests.back().lookup = g_lookups.fetch_add(1) + 1;
   }
   if (requests.empty()) return PMIX_ERR_BAD_PARAM;
   looking->found.resize(requests.size());

@@ -67,14 +67,20 @@ std::optional<Participants> Places::ParticipantsOf(const pmix_proc_t* procs, std
     }
   }
   Participants who;
+  bool foreign = false;
   std::vector<bool> nodes(node_count_);
   for (auto& [nspace, part] : parts) {
     bool all = std::find(part.in.begin(), part.in.end(), false) == part.in.end();
     who.members += Cat(nspace, all ? ":*;" : ":");
     for (std::size_t rank = 0; rank < part.in.size(); ++rank) {
       if (!part.in[rank]) continue;
-      nodes.at((*part.node_of)[rank]) = true;
-      if ((*part.node_of)[rank] == here_) who.here.push_back({nspace, static_cast<std::uint32_t>(rank)});
+      std::uint32_t node = (*part.node_of)[rank];
+      if (node == kForeign) {
+        foreign = true;
+      } else {
+        nodes.at(node) = true;
+      }
+      if (node == here_) who.here.push_back({nspace, static_cast<std::uint32_t>(rank)});
       if (!all) who.members += Cat(rank, ",");
     }
     if (!all) who.members += ';';
@@ -83,6 +89,9 @@ std::optional<Participants> Places::ParticipantsOf(const pmix_proc_t* procs, std
     if (nodes[node]) who.nodes.push_back(node);
   }
   if (who.nodes.empty() || !nodes[here_]) return std::nullopt;
+  for (auto& [nspace, part] : parts) {
+    if (foreign) who.worlds.push_back(nspace);
+  }
   return who;
 }
 

@@ -21,17 +21,19 @@ namespace slipway {
 // Any thread.
 class Places {
  public:
-  using NodeOfRank = std::vector<std::uint32_t>;  // by rank
+  static constexpr std::uint32_t kForeign = UINT32_MAX;  // the node of another step's rank
+  using NodeOfRank = std::vector<std::uint32_t>;         // by rank
 
   void SetNodes(std::uint32_t here, std::uint32_t count);  // before the first Add
   void Add(const std::string& nspace, NodeOfRank node_of);
   void Remove(const std::string& nspace);
 
+  bool ready() const { return node_count_ != 0; }
   std::uint32_t here() const { return here_; }
   bool Knows(std::string_view nspace) const { return Find(nspace) != nullptr; }
   std::optional<std::uint32_t> NodeOf(const pmix_proc_t& proc) const;  // none: no rank of ours
   std::vector<std::string> Names() const;
-  // Nothing when those are not all ranks of this step, or none of them is here.
+  // Nothing when those are not all known ranks, or none of them is here.
   std::optional<Participants> ParticipantsOf(const pmix_proc_t* procs, std::size_t count) const;
 
  private:

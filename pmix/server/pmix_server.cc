@@ -2,6 +2,7 @@
 #include "pmix/server/pmix_server.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 
@@ -16,6 +17,7 @@ namespace slipway {
 struct PmixServer::Impl {
   const PmixLibrary* library = nullptr;
   UpcallTarget target;
+  std::atomic<pmix_status_t> refused = PMIX_SUCCESS;  // of any rank that was to be registered
   std::unique_ptr<ClientTap> clients;
   LoadedTopology topology;
   pmix_topology_t pmix_topology{};
@@ -160,7 +162,11 @@ Result<> PmixServer::Register(const PmixWorld& world) {
   Places& places = impl_->target.places;
   Places::NodeOfRank node_of = NodeOfRanks(world);
   auto size = static_cast<std::uint32_t>(node_of.size());
-  if (!world.parent) places.SetNodes(world.node_index, static_cast<std::uint32_t>(world.nodes.size()));
+  if (world.foreign) {
+    std::fill(node_of.begin(), node_of.end(), Places::kForeign);
+  } else if (!places.ready()) {
+    places.SetNodes(world.node_index, static_cast<std::uint32_t>(world.nodes.size()));
+  }
   places.Add(world.nspace, std::move(node_of));
 
   char* node_map = nullptr;
@@ -174,6 +180,31 @@ Result<> PmixServer::Register(const PmixWorld& world) {
   std::free(proc_map);
   infos.Number(PMIX_JOB_SIZE, size);
   infos.Number(PMIX_UNIV_SIZE, std::max(size, world.universe_size));
+  if (!world.foreign) AddOwn(world, infos);
+  static const std::vector<std::uint32_t> kNone;
+  const auto& local = world.foreign ? kNone : world.ranks.at(world.node_index);
+  pmix_proc_t proc = ProcOf(world.nspace, 0);
+  TRY(Check(library,
+            library.register_nspace(proc.nspace, static_cast<int>(local.size()), infos.data(), infos.size(),
+                                    nullptr, nullptr),
+            "PMIx_server_register_nspace"));
+  // libpmix's thread takes them in order, so that only the last is waited for.
+  auto registered = [](pmix_status_t status, void* context) {
+    if (status != PMIX_SUCCESS) *static_cast<std::atomic<pmix_status_t>*>(context) = status;
+  };
+  for (std::uint32_t rank : local) {
+    proc.rank = rank;
+    bool last = rank == local.back();
+    TRY(Check(library,
+              library.register_client(&proc, world.uid, world.gid, nullptr, last ? nullptr : +registered,
+                                      &impl_->refused),
+              "PMIx_server_register_client"));
+  }
+  return Check(library, impl_->refused, "PMIx_server_register_client");
+}
+
+// What only its own ranks ask.
+void PmixServer::AddOwn(const PmixWorld& world, InfoArray& infos) const {
   if (world.parent) AddParent(*world.parent, infos);
   if (world.programs.size() > 1) AddProgramNumbers(world, infos);
   if (!world.session_dir.empty()) {
@@ -185,18 +216,6 @@ Result<> PmixServer::Register(const PmixWorld& world) {
     infos.Text(PMIX_LOCAL_TOPO, impl_->topology.xml);
     infos.Text(PMIX_HWLOC_XML_V2, impl_->topology.xml);
   }
-  const auto& local = world.ranks.at(world.node_index);
-  pmix_proc_t proc = ProcOf(world.nspace, 0);
-  TRY(Check(library,
-            library.register_nspace(proc.nspace, static_cast<int>(local.size()), infos.data(), infos.size(),
-                                    nullptr, nullptr),
-            "PMIx_server_register_nspace"));
-  for (std::uint32_t rank : local) {
-    proc.rank = rank;
-    TRY(Check(library, library.register_client(&proc, world.uid, world.gid, nullptr, nullptr, nullptr),
-              "PMIx_server_register_client"));
-  }
-  return {};
 }
 
 void PmixServer::Deregister(const std::string& nspace) {

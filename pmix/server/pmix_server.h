@@ -24,6 +24,8 @@
 
 namespace slipway {
 
+class InfoArray;  // values.h
+
 struct PmixPeer {
   std::string nspace;
   std::uint32_t rank = 0;
@@ -35,6 +37,7 @@ struct Participants {
   std::string members;               // in one spelling for all nodes
   std::vector<std::uint32_t> nodes;  // sorted
   std::vector<PmixPeer> here;
+  std::vector<std::string> worlds;  // of all; empty where all ranks are this step's
 };
 
 // The step, or a world that its ranks spawned.
@@ -49,6 +52,8 @@ struct PmixWorld {
   std::optional<PmixPeer> parent;       // who spawned it
   std::vector<std::uint32_t> programs;  // how many ranks each of several has; empty: there is one
   std::string session_dir;  // as the ranks see it, private to the step; empty: MPI chooses one in /tmp
+  // Another step's, of the same job: `nodes` are that one's, and none of its ranks is a client of ours.
+  bool foreign = false;
 };
 
 // How a rank ended that others may have counted on.
@@ -61,11 +66,12 @@ struct PmixCallbacks {
   std::function<void(Participants who, std::string data, Exchange::Reply reply)> fence;
   // A local rank let go of its connection without having called finalized.
   std::function<void(const PmixPeer& peer)> lost;
-  // A local rank wants what `peer` on `node` has committed.
-  std::function<void(std::uint32_t node, const PmixPeer& peer, Exchange::Reply reply)> modex;
+  // A local rank wants what `peer` on `node` (nothing: of another step) has committed.
+  std::function<void(std::optional<std::uint32_t> node, const PmixPeer& peer, Exchange::Reply reply)> modex;
   std::function<void(NameRequest request, Exchange::Reply reply)> name;
-  // A number that was never given before in this step; 0: there is none to be had.
-  std::function<void(std::function<void(std::uint64_t)> reply)> number;
+  // A number that was never given before in this step, or (`of_job`) in any step of the job; 0: there is none
+  // to be had.
+  std::function<void(bool of_job, std::function<void(std::uint64_t)> reply)> number;
   // For DeliverEvent on every other node.
   std::function<void(std::string word)> event;
   // A local rank has asked for that fence, and has its answer (or is gone). Both or neither; where they are
@@ -103,6 +109,7 @@ class PmixServer {
 
  private:
   struct Impl;
+  void AddOwn(const PmixWorld& world, InfoArray& infos) const;
   explicit PmixServer(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

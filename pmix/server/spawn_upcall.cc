@@ -75,6 +75,8 @@ pmix_status_t StatusOf(const Error& error) {
       return PMIX_ERR_OUT_OF_RESOURCE;
     case Code::kNotFound:
       return PMIX_ERR_NOT_FOUND;
+    case Code::kPermissionDenied:
+      return PMIX_ERR_NO_PERMISSIONS;
     case Code::kUnimplemented:
       return PMIX_ERR_NOT_SUPPORTED;
     case Code::kInvalidArgument:

@@ -36,7 +36,7 @@ void OnLostConnection(size_t, pmix_status_t, const pmix_proc_t* source, pmix_inf
 }
 
 pmix_status_t OnConnected(const pmix_proc_t* proc, void*, pmix_info_t*, size_t, pmix_op_cbfunc_t, void*) {
-  if (!g_target->places.NodeOf(*proc)) return PMIX_ERR_NOT_SUPPORTED;
+  if (g_target->places.NodeOf(*proc) != g_target->places.here()) return PMIX_ERR_NOT_SUPPORTED;
   // libpmix calls within the greeting.
   if (g_target->clients != nullptr) g_target->clients->Named(LastGreeted(), PeerOf(*proc));
   g_target->loop->Post([peer = PeerOf(*proc)] { g_target->callbacks.connected(peer); });
@@ -76,7 +76,8 @@ pmix_status_t OnModex(const pmix_proc_t* proc, const pmix_info_t[], size_t, pmix
                       void* reply_data) {
   auto node = g_target->places.NodeOf(*proc);
   if (!node) return PMIX_ERR_NOT_FOUND;
-  g_target->loop->Post([peer = PeerOf(*proc), node = *node, reply, reply_data] {
+  if (*node == Places::kForeign) node.reset();
+  g_target->loop->Post([peer = PeerOf(*proc), node, reply, reply_data] {
     g_target->callbacks.modex(node, peer, [reply, reply_data](Result<std::string> data) {
       ReplyTo(reply, reply_data, std::move(data));
     });

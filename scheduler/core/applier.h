@@ -46,6 +46,7 @@ class Applier {
   void operator()(const StepNodeStarted& e);
   void operator()(const StepNodeEnded& e);
   void operator()(const StepFactsNoted& e);
+  void operator()(const StepMeteredNoted& e);
 
   // apply_nodes.cc
   void operator()(const EpochBegan& e);

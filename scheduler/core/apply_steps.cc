@@ -54,8 +54,19 @@ void Applier::operator()(const StepNodeEnded& e) {
 }
 
 void Applier::operator()(const StepFactsNoted& e) {
-  if (StepNode* part = FindPart(FindStep(e.step), e.node); part != nullptr)
-    part->facts = std::make_shared<const StepFacts>(e.facts);
+  StepNode* part = FindPart(FindStep(e.step), e.node);
+  if (part == nullptr) return;
+  StepFacts facts = e.facts;
+  if (part->facts) facts.metered = part->facts->metered;
+  part->facts = std::make_shared<const StepFacts>(std::move(facts));
+}
+
+void Applier::operator()(const StepMeteredNoted& e) {
+  StepNode* part = FindPart(FindStep(e.step), e.node);
+  if (part == nullptr) return;
+  StepFacts facts = part->facts ? *part->facts : StepFacts();
+  facts.metered = e.metered;
+  part->facts = std::make_shared<const StepFacts>(std::move(facts));
 }
 
 Timings Applier::Slowest(const Timings& a, const Timings& b) {

@@ -390,5 +390,34 @@ TEST(Controller, WhatAStepUsedIsKeptByLogAndSnapshot) {
   EXPECT_EQ(EncodeState(*again), EncodeState(c.state()));
 }
 
+TEST(Controller, WhatTheAgentMeteredOfAStepIsKeptByLogAndSnapshot) {
+  TestCluster c(1);
+  JobId job = c.Submit(LaunchJob(1, 1));
+  StepId step = c.PrimaryOf(job);
+  c.facts.binding = "cores 0:0";
+  c.Started(step, "n1");
+  c.facts.usage = {.cpu_us = 7};
+  c.facts.metered = {.energy_mj = 12'000,
+                     .node_energy_mj = 40'000,
+                     .gpu_energy_mj = 9,
+                     .gpu_busy_us = 5,
+                     .gpu_watched_us = 10,
+                     .gpu_memory_peak_bytes = 1 << 30,
+                     .libraries = "libcuda.so.550.54.14 libnvidia-ml.so.550.54.14"};
+  c.Ended(step, "n1");
+  auto kept = [&](const State& state) { return state.FindJob(job)->steps[0].nodes[0].facts; };
+  ASSERT_TRUE(kept(c.state()));
+  EXPECT_EQ(*kept(c.state()), c.facts);
+  auto again = DecodeState(EncodeState(c.state()));
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(*kept(*again), c.facts);
+  EXPECT_EQ(EncodeState(*again), EncodeState(c.state()));
+  std::string last;
+  for (const std::string& record : c.log) {
+    if (Describe(*DecodeEvent(record)).starts_with("StepMeteredNoted")) last = record;
+  }
+  EXPECT_EQ(std::get<StepMeteredNoted>(DecodeEvent(last)->body).metered, c.facts.metered);
+}
+
 }  // namespace
 }  // namespace slipway::scheduler

@@ -15,7 +15,7 @@ constexpr std::uint16_t kVersion = 5;
 // The kinds on disk, in the order of the variant.
 constexpr std::uint16_t kKinds[] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13,
                                     14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,
-                                    27, 28, 29, 30, 31, 32, 33, 34, 45, 35, 42, 48};
+                                    27, 28, 29, 30, 31, 32, 33, 34, 45, 35, 42, 48, 43};
 static_assert(std::size(kKinds) == std::variant_size_v<EventBody>);
 
 struct Header {
@@ -181,6 +181,9 @@ struct Describer {
   }
   std::string operator()(const StepFactsNoted& e) {
     return Cat("StepFactsNoted ", ToString(e.step), " on ", e.node);
+  }
+  std::string operator()(const StepMeteredNoted& e) {
+    return Cat("StepMeteredNoted ", ToString(e.step), " on ", e.node);
   }
   std::string operator()(const NodeRegistered& e) {
     return Cat("NodeRegistered ", e.node, " boot ", e.boot_id);

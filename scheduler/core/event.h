@@ -154,6 +154,13 @@ struct StepFactsNoted {  // of one node's part
 };
 void Fields(auto& archive, IsA<StepFactsNoted> auto& v) { archive(v.step, v.node, v.facts); }
 
+struct StepMeteredNoted {  // likewise, and only where something was metered
+  StepId step;
+  std::string node;
+  StepMetered metered;
+};
+void Fields(auto& archive, IsA<StepMeteredNoted> auto& v) { archive(v.step, v.node, v.metered); }
+
 struct NodeRegistered {
   std::string node;
   NodeFacts facts;
@@ -315,7 +322,7 @@ using EventBody =
                  ImageStaged, JobUpdated, UsageClockSet, AccountSet, AccountRemoved, AssociationSet,
                  AssociationRemoved, JobPreempted, ReservationSet, ReservationRemoved, ArrayTaskMade,
                  ArrayCancelled, StartPlanned, ImageDropped, JobSuspended, JobResumed, StepFactsNoted,
-                 HetJobSubmitted, JobLeased, JobSignalled>;
+                 HetJobSubmitted, JobLeased, JobSignalled, StepMeteredNoted>;
 
 struct Event {
   Time at;  // the controller's clock; never smaller than the event's before

@@ -71,6 +71,7 @@ struct PlanningPolicy::Follow {
   void operator()(const StepNodeStarted&) const {}
   void operator()(const StepNodeEnded&) const {}
   void operator()(const StepFactsNoted&) const {}
+  void operator()(const StepMeteredNoted&) const {}
   void operator()(const JobLeased&) const {}
   template <class NodeEvent>
   void operator()(const NodeEvent& e) const {

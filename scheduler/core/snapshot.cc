@@ -147,6 +147,13 @@ struct StepFactsImage {
 };
 void Fields(auto& archive, IsA<StepFactsImage> auto& v) { archive(v.job, v.step, v.part, v.facts); }
 
+struct StepMeteredImage {
+  JobId job;
+  std::uint32_t step = 0, part = 0;
+  StepMetered metered;
+};
+void Fields(auto& archive, IsA<StepMeteredImage> auto& v) { archive(v.job, v.step, v.part, v.metered); }
+
 struct HetImage {
   JobId leader;
   std::uint32_t components = 0;
@@ -183,6 +190,7 @@ struct StateImage {
   std::vector<LeaseImage> leases;          // and behind these
   std::vector<NumberedWishes> wishes;      // and so on, of specs
   std::vector<SignalledImage> signalled;   // with `wishes`
+  std::vector<StepMeteredImage> metered;   // behind these
 };
 // `specs`, `arrays` and `jobs`: the image's, or as they were in an earlier version.
 void FieldsV3(auto& archive, IsA<StateImage> auto& v, auto& specs, auto& arrays, auto& jobs) {
@@ -253,6 +261,7 @@ Result<StateImage> ReadPresentImage(std::string_view bytes) {
   if (!reader.failed() && reader.bytes_left() > 0) reader(image.hets);
   if (!reader.failed() && reader.bytes_left() > 0) reader(image.leases);
   if (!reader.failed() && reader.bytes_left() > 0) reader(image.wishes, image.signalled);
+  if (!reader.failed() && reader.bytes_left() > 0) reader(image.metered);
   if (!GiveLateWishes(image.wishes, image.specs))
     return Fail(Code::kDataLoss, "snapshot: wishes of a specification that is not there");
   if (reader.failed() || reader.bytes_left() > 0)
@@ -434,8 +443,10 @@ std::string EncodeState(const State& state) {
   for (const auto& [id, job] : state.jobs) {
     for (const Step& step : job.steps) {
       for (std::uint32_t part = 0; part < step.nodes.size(); ++part) {
-        if (step.nodes[part].facts)
-          image.step_facts.push_back({id, step.number, part, *step.nodes[part].facts});
+        const auto& facts = step.nodes[part].facts;
+        if (facts) image.step_facts.push_back({id, step.number, part, *facts});
+        if (facts && facts->metered != StepMetered())
+          image.metered.push_back({id, step.number, part, facts->metered});
       }
     }
   }
@@ -446,12 +457,13 @@ std::string EncodeState(const State& state) {
     if (job.signalled) image.signalled.push_back({id, SignalledSteps(job)});
   }
   std::string bytes = Encode(image);
-  const bool wishes = !image.wishes.empty(), leases = wishes || !image.leases.empty(),
-             hets = leases || !image.hets.empty();
+  const bool metered = !image.metered.empty(), wishes = metered || !image.wishes.empty(),
+             leases = wishes || !image.leases.empty(), hets = leases || !image.hets.empty();
   if (hets || !image.step_facts.empty()) bytes += Encode(image.step_facts);
   if (hets) bytes += Encode(image.hets);
   if (leases) bytes += Encode(image.leases);
   if (wishes) bytes += Encode(image.wishes) + Encode(image.signalled);
+  if (metered) bytes += Encode(image.metered);
   return bytes;
 }
 
@@ -468,15 +480,28 @@ static Result<> TakeSignalled(State& state, const std::vector<SignalledImage>& a
   return {};
 }
 
-// Of a state whose jobs are there already.
-static Result<> TakeFacts(State& state, std::vector<StepFactsImage> all) {
+// Of a state whose jobs are there already; null when it is not there.
+static StepNode* PartOf(State& state, JobId id, std::uint32_t number, std::uint32_t part) {
+  auto job = state.jobs.find(id);
+  if (job == state.jobs.end()) return nullptr;
+  auto step = std::ranges::find(job->second.steps, number, &Step::number);
+  return step == job->second.steps.end() || part >= step->nodes.size() ? nullptr : &step->nodes[part];
+}
+
+static Result<> TakeFacts(State& state, std::vector<StepFactsImage> all,
+                          std::vector<StepMeteredImage> metered) {
+  constexpr const char* kWrong = "snapshot: facts of a step that is not there";
   for (StepFactsImage& from : all) {
-    auto job = state.jobs.find(from.job);
-    auto wrong = [&] { return Fail(Code::kDataLoss, "snapshot: facts of a step that is not there"); };
-    if (job == state.jobs.end()) return wrong();
-    auto step = std::ranges::find(job->second.steps, from.step, &Step::number);
-    if (step == job->second.steps.end() || from.part >= step->nodes.size()) return wrong();
-    step->nodes[from.part].facts = std::make_shared<const StepFacts>(std::move(from.facts));
+    StepNode* part = PartOf(state, from.job, from.step, from.part);
+    if (part == nullptr) return Fail(Code::kDataLoss, kWrong);
+    part->facts = std::make_shared<const StepFacts>(std::move(from.facts));
+  }
+  for (StepMeteredImage& from : metered) {
+    StepNode* part = PartOf(state, from.job, from.step, from.part);
+    if (part == nullptr || !part->facts) return Fail(Code::kDataLoss, kWrong);
+    StepFacts facts = *part->facts;
+    facts.metered = std::move(from.metered);
+    part->facts = std::make_shared<const StepFacts>(std::move(facts));
   }
   return {};
 }
@@ -512,7 +537,7 @@ Result<State> DecodeState(std::string_view bytes) {
   for (Reservation& from : image.reservations) state.reservations[from.name] = std::move(from);
   for (JobImage& from : image.jobs) TRY(AddJob(state, std::move(from), specs));
   TRY(TakeSignalled(state, image.signalled));
-  TRY(TakeFacts(state, std::move(image.step_facts)));
+  TRY(TakeFacts(state, std::move(image.step_facts), std::move(image.metered)));
   for (const HetImage& from : image.hets) {
     bool whole = from.components > 0 && from.leader.value + from.components <= state.next_job.value &&
                  state.ComponentsOf(from.leader).empty();

@@ -130,10 +130,23 @@ void Fields(auto& archive, IsA<StepUsage> auto& v) {
   archive(v.cpu_us, v.cpu_user_us, v.cpu_system_us, v.memory_peak_bytes, v.swap_peak_bytes, v.io_read_bytes,
           v.io_write_bytes, v.pressure_cpu_us, v.pressure_memory_us, v.pressure_io_us);
 }
+// What the node's agent metered of it beside that, and what its container was given. 0: nothing, or not
+// known.
+struct StepMetered {
+  std::uint64_t energy_mj = 0, node_energy_mj = 0, gpu_energy_mj = 0;
+  std::uint64_t gpu_busy_us = 0, gpu_watched_us = 0, gpu_memory_peak_bytes = 0;
+  std::string libraries;  // file names of the host's, with blanks between them
+  bool operator==(const StepMetered&) const = default;
+};
+void Fields(auto& archive, IsA<StepMetered> auto& v) {
+  archive(v.energy_mj, v.node_energy_mj, v.gpu_energy_mj, v.gpu_busy_us, v.gpu_watched_us,
+          v.gpu_memory_peak_bytes, v.libraries);
+}
 // And how they were bound there: the node's word, for people and accounting.
 struct StepFacts {
   StepUsage usage;      // once it has ended
   std::string binding;  // one line
+  StepMetered metered;  // not of StepFactsNoted's bytes: StepMeteredNoted brings it
   bool operator==(const StepFacts&) const = default;
 };
 void Fields(auto& archive, IsA<StepFacts> auto& v) { archive(v.usage, v.binding); }

@@ -69,6 +69,7 @@ class Controller::Turn {
   // Nothing of what was on the node is left.
   void FailNode(const std::string& node, const std::string& message);
   void FailThere(JobId id, const std::string& node, const std::string& message);  // the same, of one job
+  void NoteFacts(const StepReport& input, const StepFacts& known);
   void CountFailure(const StepId& step, const std::string& node, std::int32_t exit_code, EndReason reason);
   void FindLostSteps(const RegisterNode& input);
   void EndUnwanted(const RegisterNode& input);

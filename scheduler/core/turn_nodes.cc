@@ -23,8 +23,7 @@ void Controller::Turn::operator()(const StepReport& input) {
   if (step != nullptr) {
     auto part = std::ranges::find(step->nodes, input.node, &StepNode::node);
     bool counts = part != step->nodes.end() && part->state != StepState::kEnded;
-    if (counts && input.facts != (part->facts ? *part->facts : StepFacts()))
-      Record(StepFactsNoted{input.step, input.node, input.facts});
+    if (counts) NoteFacts(input, part->facts ? *part->facts : StepFacts());
     if (counts && input.kind == ReportKind::kEnded) {
       EndReason reason = input.reason == EndReason::kNone ? EndReason::kExited : input.reason;
       Record(StepNodeEnded{input.step, input.node, input.exit_code, reason, input.message, input.at,
@@ -37,6 +36,15 @@ void Controller::Turn::operator()(const StepReport& input) {
     }
   }
   said_.emplace_back(Send{input.node, input.session, AckReport{input.seq}});
+}
+
+void Controller::Turn::NoteFacts(const StepReport& input, const StepFacts& known) {
+  // Not known at the step's start, and no reason to forget it later.
+  const StepMetered metered = input.facts.metered == StepMetered() ? known.metered : input.facts.metered;
+  const bool other = input.facts.usage != known.usage || input.facts.binding != known.binding,
+             metered_anew = metered != known.metered;  // `known` goes with the first record
+  if (other) Record(StepFactsNoted{input.step, input.node, input.facts});
+  if (metered_anew) Record(StepMeteredNoted{input.step, input.node, metered});
 }
 
 void Controller::Turn::CountFailure(const StepId& step, const std::string& name, std::int32_t exit_code,

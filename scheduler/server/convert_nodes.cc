@@ -215,12 +215,32 @@ Result<RegisterNode> RegisterOf(const v1::Register& in) {
   return out;
 }
 
+static StepMetered MeteredOf(const v1::StepReport& in) {
+  constexpr std::size_t kLibrariesBytesMax = 16 << 10;
+  const v1::StepUsage& usage = in.usage();
+  StepMetered metered{usage.energy_mj(),
+                      usage.node_energy_mj(),
+                      usage.gpu_energy_mj(),
+                      usage.gpu_busy_us(),
+                      usage.gpu_watched_us(),
+                      usage.gpu_memory_peak_bytes(),
+                      {}};
+  for (const std::string& name : in.libraries()) {
+    if (metered.libraries.size() + name.size() >= kLibrariesBytesMax) break;
+    if (name.empty() || name.find(' ') != name.npos) continue;  // no name of a library
+    if (!metered.libraries.empty()) metered.libraries += ' ';
+    metered.libraries += Line(name);
+  }
+  return metered;
+}
+
 static StepFacts FactsOf(const v1::StepReport& in) {
   const v1::StepUsage& usage = in.usage();
   return {{usage.cpu_us(), usage.cpu_user_us(), usage.cpu_system_us(), usage.memory_peak_bytes(),
            usage.swap_peak_bytes(), usage.io_read_bytes(), usage.io_write_bytes(), usage.pressure_cpu_us(),
            usage.pressure_memory_us(), usage.pressure_io_us()},
-          Line(in.binding())};
+          Line(in.binding()),
+          MeteredOf(in)};
 }
 
 ReportCondition ConditionOf(const v1::NodeCondition& in) {
@@ -290,6 +310,19 @@ Result<LaunchCredential> CredentialOf(const LaunchStep& launch, const Credential
   return out;
 }
 
+// The batch step runs on the job's first node.
+static void AddRendezvous(const LaunchStep& launch, const scheduler::State& state, v1::LaunchStep* out) {
+  const Job* job = state.FindJob(launch.step.job);
+  if (job == nullptr || job->spec->interactive) return;
+  std::size_t count = launch.step.step == kBatchStep ? job->nodes.size() : 1;
+  for (const NodeAllocation& allocated : job->nodes) {
+    if (static_cast<std::size_t>(out->job_nodes_size()) == count) return;
+    const Node* facts = state.FindNode(allocated.node);
+    out->add_job_nodes(allocated.node);
+    out->add_job_node_addresses(facts != nullptr ? facts->address : std::string());
+  }
+}
+
 void ToProto(const LaunchStep& launch, const LaunchContext& context, const SignedCredential& credential,
              v1::ToNode* message) {
   v1::LaunchStep* out = message->mutable_launch();
@@ -306,6 +339,7 @@ void ToProto(const LaunchStep& launch, const LaunchContext& context, const Signe
     out->add_node_addresses(facts != nullptr ? facts->address : std::string());
   }
   out->set_node_index(launch.node_index);
+  AddRendezvous(launch, *context.state, out);
   std::vector<std::uint32_t> tasks;
   for (const StepNode& node : launch.nodes) tasks.push_back(node.tasks);
   auto map = DealRanks(tasks, DistributionOf(launch.command->env));

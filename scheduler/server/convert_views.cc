@@ -90,6 +90,16 @@ void ToProto(const StepNode& node, v1::StepPart* out) {
   usage.set_pressure_cpu_us(used.pressure_cpu_us);
   usage.set_pressure_memory_us(used.pressure_memory_us);
   usage.set_pressure_io_us(used.pressure_io_us);
+  const StepMetered& metered = node.facts->metered;
+  usage.set_energy_mj(metered.energy_mj);
+  usage.set_node_energy_mj(metered.node_energy_mj);
+  usage.set_gpu_energy_mj(metered.gpu_energy_mj);
+  usage.set_gpu_busy_us(metered.gpu_busy_us);
+  usage.set_gpu_watched_us(metered.gpu_watched_us);
+  usage.set_gpu_memory_peak_bytes(metered.gpu_memory_peak_bytes);
+  for (std::string& name : Split(metered.libraries, ' ')) {
+    if (!name.empty()) out->add_libraries(std::move(name));
+  }
 }
 
 void ToProto(const Step& step, v1::Step* out) {
@@ -208,7 +218,11 @@ void ToProto(const Job& job, const JobView& view, v1::Job* out) {
   out->set_attempt(job.attempt);
   if (job.outcome) out->set_exit_code(job.outcome->exit_code);
   TimesToProto(job, view, out);
-  for (const Step& step : job.steps) ToProto(step, out->add_steps());
+  for (const Step& step : job.steps) {
+    ToProto(step, out->add_steps());
+    const std::string& own = step.command->image.digest;
+    out->mutable_steps()->rbegin()->set_image_digest(own.empty() ? job.spec->command.image.digest : own);
+  }
   if (view.full) {
     PathNames names{job.id, job.array, job.array_task,
                     job.nodes.empty() ? std::string() : job.nodes.front().node, 0u};

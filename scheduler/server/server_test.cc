@@ -53,6 +53,22 @@ TEST_F(Cluster, RunsAJobFromSubmissionToItsEnd) {
   EXPECT_EQ(job->steps(0).state(), "FAILED");
 }
 
+TEST_F(Cluster, TellsABatchStepOfAllNodesOfItsJob) {
+  auto first = Join("n1"), second = Join("n2");
+  v1::SubmitRequest request = Batch(folder_.image);
+  request.mutable_spec()->mutable_resources()->set_nodes_min(2);
+  request.mutable_spec()->mutable_resources()->set_tasks(2);
+  ASSERT_TRUE(Submit(kAnn, request));
+  v1::ToNode message;
+  ASSERT_TRUE(first->Next(v1::ToNode::kLaunch, message));
+  const v1::LaunchStep& launch = message.launch();
+  EXPECT_EQ(launch.nodes_size(), 1);
+  ASSERT_EQ(launch.job_nodes_size(), 2);
+  EXPECT_EQ(launch.job_nodes(0), "n1");
+  EXPECT_EQ(launch.job_nodes(1), "n2");
+  EXPECT_EQ(launch.job_node_addresses(1), "127.0.0.1:1");
+}
+
 TEST_F(Cluster, RelaysAnInteractiveStep) {
   auto node = Join("n1");
   v1::SubmitRequest request;
@@ -66,6 +82,7 @@ TEST_F(Cluster, RelaysAnInteractiveStep) {
   ASSERT_TRUE(node->Next(v1::ToNode::kLaunch, message));
   v1::StepKey step = message.launch().step();
   EXPECT_TRUE(message.launch().stream_output());
+  EXPECT_EQ(message.launch().job_nodes_size(), 0) << "a job's only step meets no others";
   node->Report(step, v1::StepReport::STARTED);
   ASSERT_TRUE(node->TakeCredit(24));
   node->Output(step, "before anybody listened\n");

@@ -5,13 +5,16 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import tempfile
+import time
 import unittest
 
 import slipway_testing as t
 
 VERSION = "550.54.14"
+ENERGY = "sys/class/powercap/intel-rapl:0/energy_uj"
 
 
 def put(path, text=""):
@@ -31,6 +34,11 @@ def make_host(root):
     library = root / f"usr/lib/x86_64-linux-gnu/libcuda.so.{VERSION}"
     library.parent.mkdir(parents=True)
     source = pathlib.Path(__file__).parents[2] / "tools/gpu/fake_cuda.c"
+    # Asked for its GPUs' use by slipway-gpu; and a socket's RAPL counter.
+    shutil.copy(t.BUILD / "hooks/gpu/libfake_nvml.so", library.parent / "libnvidia-ml.so.1")
+    put(root / "sys/class/powercap/intel-rapl:0/name", "package-0\n")
+    put(root / "sys/class/powercap/intel-rapl:0/max_energy_range_uj", "262143328850\n")
+    put(root / ENERGY, "1000000\n")
     subprocess.run(["cc", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", library, source], check=True)
 
 
@@ -63,6 +71,36 @@ class Gpus(t.ClusterTest):
         self.assertIn("xpmem\n", done.stdout)
         none = self.cluster("launch", "-n1", "--image", "tiny", "--", "ls", "/dev", check=0)
         self.assertEqual(self.devices(none.stdout), [])
+
+    def one_that_uses(self, seconds):
+        """A job that runs so long, while the node uses 7 J; its step's part as `slipway job --json` has it."""
+        put(self.tree / ENERGY, "1000000\n")
+        job = self.cluster.popen("launch", "-n1", "--gpus", "1", "--image", "tiny", "--", "sh", "-c", "echo $SLIPWAY_JOB_ID; read line")
+        job_id = job.stdout.readline().strip()
+        put(self.tree / ENERGY, "8000000\n")
+        time.sleep(seconds)
+        job.communicate("go\n", timeout=60)
+        return self.cluster.wait_end(job_id)
+
+    def test_what_a_step_used_comes_to_the_controllers_record(self):
+        # A look at the GPUs is a second away; on a busy machine several.
+        for seconds in (3, 6, 12, 24):
+            job = self.one_that_uses(seconds)
+            part = job["steps"][0]["parts"][0]
+            if part["gpu_watched_us"]:
+                break
+        self.assertEqual((part["energy_mj"], part["node_energy_mj"]), (7000, 7000), part)
+        self.assertGreater(part["gpu_busy_us"], 0)
+        self.assertAlmostEqual(part["gpu_busy_us"] / part["gpu_watched_us"], 0.5, delta=0.01)
+        self.assertEqual(part["gpu_memory_peak_bytes"], 2 << 30)
+        self.assertGreater(part["gpu_energy_mj"], 0)
+        self.assertIn(f"libcuda.so.{VERSION}", part["libraries"])
+        self.assertTrue(part["binding"])
+        self.assertRegex(job["steps"][0]["image_digest"], "^sha256:[0-9a-f]{64}$")
+        row = self.cluster.by_name("sacct", "-nP", "-j", job["job_id"], "-o", "JobID,ConsumedEnergyRaw,TRESUsageInAve", check=0).stdout
+        step = row.splitlines()[1].split("|")
+        self.assertGreaterEqual(int(step[1]), 7)
+        self.assertIn("gres/gpumem=2048M,gres/gpuutil=50", step[2])
 
     def test_two_jobs_at_once_have_different_ones(self):
         first = self.cluster.popen("launch", "-n1", "-c1", "--gpus", "1", "--image", "tiny", "--", "sh", "-c", "ls /dev; echo there; read line")

@@ -9,6 +9,7 @@ import tempfile
 import unittest
 
 import slipway_testing as t
+from silent_mount import mount_silent, unmount_silent
 
 
 class NodeLife(t.ClusterTest):
@@ -71,6 +72,25 @@ class NodeLife(t.ClusterTest):
             self.assertIn(f"SLIPWAY_JOB_USER={self.account.entry.pw_name}", env)
         self.admin("resume", "n1")
         t.wait_until("n1 is up", lambda: self.cluster.node("n1")["state"] == "UP")
+
+    @t.need_root
+    def test_a_job_whose_folder_does_not_answer_fails_by_name_and_no_other_does(self):
+        folder = self.home / "silent"
+        folder.mkdir()
+        os.chown(folder, self.account.entry.pw_uid, self.account.entry.pw_gid)
+        self.addCleanup(folder.rmdir)
+        self.cluster.set_agent("n1", folder_timeout="2s")
+        t.wait_until("n1 is up", lambda: self.cluster.node("n1")["state"] == "UP")
+        # The node has mounts of its own: it does not see what the host mounts now.
+        fd = mount_silent(folder, self.cluster.pid("n1-agent"))
+        self.addCleanup(lambda: unmount_silent(folder, fd, self.cluster.pid("n1-agent")))
+        words = ("-w", "n1", "--image", "tiny", "--output", "/dev/null")
+        stuck = self.cluster.submit(*words, "--chdir", folder, "--wrap", "echo never")
+        beside = self.cluster.wait_end(self.cluster.submit(*words, "--wrap", "exit 4"))
+        self.assertEqual((beside["state"], beside["exit_code"]), ("FAILED", 4), beside)
+        job = self.cluster.wait_end(stuck)
+        self.assertEqual((job["state"], job["exit_code"], job["nodes"]), ("FAILED", 125, ["n1"]), job)
+        self.assertIn(f"{folder} does not answer on node n1: nothing came within 2 s", str(job))
 
     def test_a_prolog_that_hangs_has_an_end(self):
         self.cluster.set_agent("n1", prolog=self.program("prolog", "sleep 1000"), prolog_timeout="1s")

@@ -29,6 +29,7 @@ void Read(std::string_view bytes) {
           IsOneLine(result->reason));
   }
   if (auto output = ReadStepOutput(frame->payload, kRanks)) CHECK(output->rank <= 1 && output->stream <= 2);
+  (void)ReadStepRendezvous(frame->payload);
   if (auto exchange = ReadStepExchange(frame->payload, 2))
     CHECK(exchange->node < 2 && exchange->bytes.size() <= kExchangeBytesMax);
   (void)Decode<StepAttach>(frame->payload, "fuzz");

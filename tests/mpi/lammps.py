@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """LAMMPS's own "melt" and Lennard-Jones benchmark, four ranks over two nodes: the energies must be those of plain mpirun over
-the same nodes, in the same image.
+the same nodes, in the same image. The exit code is the number of inputs that differ.
 
 A script, not a test of CI: its image takes minutes. As root (an account is made and removed): tests/mpi/lammps.py
 """

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """mpi4py's own tests, four ranks on two nodes: under this host, and under Open MPI's own mpirun in the same containers.
 
-A script, not a test of CI: it takes minutes, and Debian's mirror may not have the sources. SOURCE is the folder `test` of mpi4py's
-sources of the image's version (3.1.4 in images/mpi.def). Prints the scores, each test that failed, and of which the two do not
-agree. Arguments of its runner may follow (-i NAME: these files alone; -e: all but these).
+A script, not a test of CI: it takes minutes. SOURCE is the folder `test` of mpi4py's sources of the image's version (3.1.4 in
+images/mpi.def), or "-" for Debian's, which a mirror may not have. Prints the scores, each test that failed, and of which the
+two do not agree; the exit code is 1 when a test fails here alone, or the suite does not end. Arguments of its runner may follow
+(-i NAME: these files alone; -e: all but these).
 As root (an account is made and removed): tests/mpi/mpi4py_suite.py SOURCE [ARGUMENT…]
 """
 import pathlib
@@ -14,6 +15,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import slipway_testing as t
+from debian_source import debian_source
 from two_nodes import mpirun
 
 # TMPDIR: the files of MPI-IO must be the same on both nodes, which /tmp is not. In TCP between "nodes" that are one machine, and with more ranks than processors.
@@ -38,13 +40,13 @@ def run(cluster, home, image, name, inner):
 
 
 def main():
-    source, image = pathlib.Path(sys.argv[1]), "mpi"
+    image = "mpi"
     account = t.Account("slipway-mpi")
     cluster = None
     try:
         cluster = t.Cluster(nodes=2, user=account.entry, cores=32)
         home = pathlib.Path(account.entry.pw_dir)
-        shutil.copytree(source, home / "test")
+        shutil.copytree(debian_source("mpi4py", home / "sources") / "test" if sys.argv[1] == "-" else sys.argv[1], home / "test")
         # Its runner wants a library that Debian packs apart (python3-distutils, of this machine).
         shutil.copytree("/usr/lib/python3.11/distutils", home / "test/distutils")
         cluster("image", "add", t.image(image), image, check=0, timeout=300)
@@ -60,6 +62,8 @@ def main():
                 print("\n".join(text.splitlines()[-15:]))
         ours, theirs = (set(results[name][3]) for name in ("slipway", "mpirun"))
         print("they agree" if ours == theirs else f"failed here alone: {sorted(ours - theirs)}; under mpirun alone: {sorted(theirs - ours)}")
+        ended = "did not end" not in results["slipway"][2]
+        return 0 if ended and ours <= theirs else 1
     finally:
         if cluster:
             cluster.down()
@@ -67,4 +71,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""MPICH's own tests (its folder test/mpi) under this host's PMI on two nodes, and under MPICH's mpiexec on one, in one image.
+"""MPICH's own tests (its folder test/mpi) under this host's PMI on one node and on two, and under MPICH's mpiexec on one, in
+one image. MPI Sessions are in "init".
 
-A script, not a test of CI: it takes many minutes. SOURCE is test/mpi of MPICH's sources of the image's version (4.0.2 in
-images/mpi-mpich.def). Prints the score of each folder, and each test of which the two judge differently.
-As root (an account is made and removed): tests/mpi/mpich_tests.py SOURCE [FOLDER…]   (init spawn errhan info group attr)
+A script, not a test of CI: it takes many minutes, and Debian's mirror may not have the sources. Prints the score of each folder,
+and each test that is judged differently; the exit code is 1 when one fails on one node that mpiexec has end well. A test that
+does not end well is tried once more on every side: Debian's UCX hangs in MPI_Finalize now and then (docs/mpi.md).
+As root (an account is made and removed): tests/mpi/mpich_tests.py [FOLDER…]
 """
 import pathlib
 import shutil
@@ -12,8 +14,10 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import slipway_testing as t
+from debian_source import debian_source
 
-FOLDERS = ("init", "spawn", "errhan", "info", "group", "attr")
+ERRORS = tuple(f"errors/{name}" for name in ("attr", "coll", "comm", "datatype", "group", "pt2pt", "spawn", "topo"))
+FOLDERS = ("init", "spawn", "errhan", "info", "group", "attr", *ERRORS)
 BUILD = """#!/bin/sh
 cd {source} && ./configure --disable-fortran --disable-cxx --with-mpi=/usr >configure.log 2>&1 || {{ tail -5 configure.log; exit 1; }}
 make -C util >make.log 2>&1
@@ -21,27 +25,34 @@ for folder in {folders}; do make -k -C $folder >>make.log 2>&1; awk '!/^[#@]/ &&
 exit 0
 """
 # One line a test: "FOLDER TEST RANKS VERDICT"; what a program shall do is said in the list (resultTest), and " No Errors" is the rule.
+# The lists want two ranks where they name none.
 RUN = r"""#!/bin/bash
-export MPIEXEC_TIMEOUT=60
+export MPIEXEC_TIMEOUT=30
+try() {{
+  output=$(timeout -k 5 30 {launcher} ./$name $arguments 2>&1 </dev/null)
+  code=$?
+  case "$rest" in
+    *TestStatus*|*TestErrFatal*) [ $code != 0 ] && [ $code != 124 ] && verdict=ok || verdict=failed;;
+    *) printf '%s' "$output" | grep -q 'No Errors' && [ $code = 0 ] && verdict=ok || verdict=failed;;
+  esac
+  [ $code = 124 ] && verdict=hung
+  [ $verdict = ok ]
+}}
 for folder in {folders}; do
   cd {source}/$folder || continue
   while read -r name ranks rest; do
     case $name in ''|'#'*|'@'*) continue;; esac
     [ -x ./$name ] || {{ echo "$folder $name $ranks not-built"; continue; }}
+    case $ranks in ''|*[!0-9]*) ranks=2;; esac
     arguments=
     for word in $rest; do case $word in arg=*) arguments="$arguments ${{word#arg=}}";; esac; done
-    output=$(timeout -k 5 60 {launcher} ./$name $arguments 2>&1 </dev/null)
-    code=$?
-    case "$rest" in
-      *TestStatus*|*TestErrFatal*) [ $code != 0 ] && [ $code != 124 ] && verdict=ok || verdict=failed;;
-      *) printf '%s' "$output" | grep -q 'No Errors' && [ $code = 0 ] && verdict=ok || verdict=failed;;
-    esac
-    [ $code = 124 ] && verdict=hung
+    try || try
     echo "$folder $name.$ranks$arguments $ranks $verdict" | tr '\n' ' '; echo
     [ $verdict = ok ] || printf '%s\n' "$output" | tail -3 | sed "s/^/    /"
   done <testlist
 done
 """
+SIDES = {"one node": "slipway launch -N1 -n $ranks --mpi=pmi1", "mpiexec": "mpiexec.hydra -n $ranks", "two nodes": "slipway launch -N $(( ranks < 2 ? 1 : 2 )) -n $ranks --mpi=pmi1"}
 
 
 def verdicts(text):
@@ -49,44 +60,55 @@ def verdicts(text):
     for line in text.splitlines():
         words = line.split()
         if len(words) >= 4 and not line.startswith(" "):
-            rows[f"{words[0]}/{words[1]}"] = words[-1]
+            rows[f"{words[0]}/{' '.join(words[1:-2])}"] = words[-1]
     return rows
 
 
 def main():
-    source, folders = pathlib.Path(sys.argv[1]), sys.argv[2:] or FOLDERS
+    folders = sys.argv[1:] or FOLDERS
     account = t.Account("slipway-mpi")
     cluster = None
     try:
         cluster = t.Cluster(nodes=2, user=account.entry, cores=32)
         home = pathlib.Path(account.entry.pw_dir)
-        shutil.copytree(source, home / "tests", symlinks=True)
+        shutil.copytree(debian_source("mpich", home / "sources") / "test/mpi", home / "tests", symlinks=True)
         t.run(["chown", "-R", f"{account.entry.pw_uid}:{account.entry.pw_gid}", home / "tests"], check=0)
         cluster("image", "add", t.image("mpi-mpich"), "mpi-mpich", check=0, timeout=300)
+
+        def batch(name, text):
+            script = home / "run.sh"
+            script.write_text(text)
+            ended = cluster.wait_end(cluster.submit("-N2", "-n64", "--image", "mpi-mpich", "--output", home / f"{name}.out", str(script)), 3600)
+            return ended["exit_code"], (home / f"{name}.out").read_text(errors="replace")
+
+        code, output = batch("build", BUILD.format(source=home / "tests", folders=" ".join(folders)))
+        if code != 0:
+            print("the tests could not be built:", output[-500:])
+            return 1
         found = {}
-        for name, text, nodes in (("build", BUILD, 1), ("slipway", RUN, 2), ("mpiexec", RUN, 1)):
-            launcher = "slipway launch -N $(( ranks < 2 ? 1 : 2 )) -n $ranks --mpi=pmi1"
-            script = home / f"{name}.sh"
-            script.write_text(text.format(source=home / "tests", folders=" ".join(folders), launcher=launcher if name == "slipway" else "mpiexec.hydra -n $ranks"))
-            job = cluster.submit(f"-N{nodes}", f"-n{32 * nodes}", "--image", "mpi-mpich", "--output", home / f"{name}.out", str(script))
-            ended = cluster.wait_end(job, 3600)
-            output = (home / f"{name}.out").read_text(errors="replace")
-            if name == "build" and ended["exit_code"] != 0:
-                print("the tests could not be built:", output[-500:])
-                return 1
-            found[name] = verdicts(output) if name != "build" else {}
-        for folder in folders:
-            scores = {name: [v for k, v in found[name].items() if k.startswith(folder + "/") and v != "not-built"] for name in ("slipway", "mpiexec")}
-            print(f"{folder}: " + ", ".join(f"{name} {values.count('ok')} of {len(values)}" for name, values in scores.items()))
-        for name, verdict in found["slipway"].items():
-            other = found["mpiexec"].get(name)
-            if verdict != other:
-                print(f"  {name}: {verdict} here, {other} under mpiexec")
-        return 0
+        for name, launcher in SIDES.items():
+            _, output = batch(name.replace(" ", "-"), RUN.format(source=home / "tests", folders=" ".join(folders), launcher=launcher))
+            found[name] = {test: verdict for test, verdict in verdicts(output).items() if verdict != "not-built"}
+            print(f"{name}: {list(found[name].values()).count('ok')} of {len(found[name])}", flush=True)
+        return score(found, folders)
     finally:
         if cluster:
             cluster.down()
         account.remove()
+
+
+def score(found, folders):
+    """Prints what was found, folder by folder; 1 when mpiexec has a test end well that this host does not."""
+    for folder in folders:
+        counts = {name: [verdict for test, verdict in rows.items() if test.rsplit("/", 1)[0] == folder] for name, rows in found.items()}
+        print(f"| {folder} | " + " | ".join(f"{verdicts.count('ok')} of {len(verdicts)}" for verdicts in counts.values()) + " |")
+    wrong = 0 if found["mpiexec"] else 1
+    for test, there in found["mpiexec"].items():
+        one, two = (found[name].get(test, "missing") for name in ("one node", "two nodes"))
+        wrong += there == "ok" != one
+        if len({one, two, there}) > 1:
+            print(f"  {test}: {one} on one node, {two} on two, {there} under mpiexec")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ def mpirun(home, ranks_per_node):
     enter = home / "enter"
     enter.write_text(ENTER)
     enter.chmod(0o755)
-    # Its daemons must not part from their steps, and the nodes' own network is the only one.
+    # Its daemons must not part from their steps, and the nodes' own network is the only one. The last two are what this host sets:
+    # "nodes" that are one machine have more ranks than processors, and no transports but these.
     return (f"mpirun --oversubscribe --bind-to none --leave-session-attached --mca plm_rsh_agent {enter} --mca oob_tcp_if_include eth0 "
+            "--mca mpi_yield_when_idle 1 --mca btl ^openib,uct,ofi,usnic "
             f"--host n1:{ranks_per_node},n2:{ranks_per_node} -n {2 * ranks_per_node}")

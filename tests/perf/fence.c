@@ -6,7 +6,8 @@
 //
 // No MPI in it, so that it is the host and its exchange that are timed.
 #include <arpa/inet.h>
-#include <netdb.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <netinet/tcp.h>
 #include <pmix.h>
 #include <stdio.h>
@@ -78,6 +79,20 @@ static void Quick(int socket) {
   setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+// This node's address on the network that it shares with the others; not by its name, which nobody may know.
+static struct in_addr OwnAddress(void) {
+  struct ifaddrs* all = NULL;
+  Need(getifaddrs(&all) == 0, "getifaddrs");
+  struct in_addr address = {.s_addr = htonl(INADDR_LOOPBACK)};
+  for (struct ifaddrs* one = all; one != NULL; one = one->ifa_next) {
+    if (one->ifa_addr == NULL || one->ifa_addr->sa_family != AF_INET || (one->ifa_flags & IFF_LOOPBACK)) continue;
+    address = ((struct sockaddr_in*)one->ifa_addr)->sin_addr;
+    break;
+  }
+  freeifaddrs(all);
+  return address;
+}
+
 // The last rank answers, rank 0 asks.
 static double RoundTripUs(int rounds, pmix_rank_t last) {
   char byte = 0;
@@ -88,10 +103,8 @@ static double RoundTripUs(int rounds, pmix_rank_t last) {
     socklen_t size = sizeof address;
     Need(bind(door, (struct sockaddr*)&address, sizeof address) == 0 && listen(door, 1) == 0, "listen");
     getsockname(door, (struct sockaddr*)&address, &size);
-    char where[300] = {0};
-    gethostname(where, 256);
-    sprintf(where + strlen(where), " %d", ntohs(address.sin_port));
-    Put("door", where, strlen(where) + 1);
+    address.sin_addr = OwnAddress();
+    Put("door", (const char*)&address, sizeof address);
     PMIx_Commit();
     Fence(1);
     int peer = accept(door, NULL, NULL);
@@ -106,12 +119,11 @@ static double RoundTripUs(int rounds, pmix_rank_t last) {
   other.rank = last;
   pmix_value_t* where = NULL;
   Need(PMIx_Get(&other, "door", NULL, 0, &where) == PMIX_SUCCESS, "PMIx_Get");
-  char host[256] = {0}, port[16] = {0};
-  sscanf(where->data.bo.bytes, "%255s %15s", host, port);
-  struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *found = NULL;
-  Need(getaddrinfo(host, port, &hints, &found) == 0, "looking up the other node's name");
+  struct sockaddr_in address;
+  Need(where->data.bo.size == sizeof address, "reading the other node's address");
+  memcpy(&address, where->data.bo.bytes, sizeof address);
   int peer = socket(AF_INET, SOCK_STREAM, 0);
-  Need(connect(peer, found->ai_addr, found->ai_addrlen) == 0, "connect");
+  Need(connect(peer, (struct sockaddr*)&address, sizeof address) == 0, "connect");
   Quick(peer);
   for (int round = 0; round < rounds; ++round) {
     double began = NowUs();

@@ -6,7 +6,7 @@
 
 ready     from stepd's start to a PMIx server that ranks may connect to: 16 ranks here of 64, and of 16,000 on 1,000 nodes
 fence     of 4 nodes, 1 KiB of each rank; beside it the network's round trip, and Slurm's own PMIx plugin
-pingpong  latency and bandwidth of two ranks on one node and on two, in containers and the same program outside of them,
+pingpong  latency and bandwidth (the fastest tenth) of two ranks on one node and on two, in containers and the same program outside of them,
           in the same nodes' namespaces, by Open MPI's own mpirun
 hello     launch to exit on one node, beside a PMIx host that only forks (forking_host.c)
 
@@ -74,6 +74,11 @@ class Measurement:
     def launch(self, *argv):
         return self.cluster("launch", *argv, check=0, timeout=120).stdout
 
+    def by_srun(self, *argv):
+        done = self.slurm.run(["srun", *argv])
+        assert done.returncode == 0, f"srun {argv}: {done.stdout}{done.stderr}"
+        return done.stdout
+
     def ready(self):
         for nodes, ranks in ((4, 16), (1000, 16)):
             done = t.run([t.BUILD / "tests/perf_pmix_ready", nodes, ranks, 2 * self.rounds + 1, t.BIN / "slipway-stepd"], check=0)
@@ -86,7 +91,7 @@ class Measurement:
             where = ["-N4", f"-n{ranks}"]
             contenders = {"slipway": lambda: figures(pattern, self.launch(*where, "--image", "mpi", "--", program))}
             if self.slurm:
-                contenders["srun --mpi=pmix"] = lambda: figures(pattern, self.slurm.run(["srun", *where, "--mpi=pmix", program]).stdout)
+                contenders["srun --mpi=pmix"] = lambda: figures(pattern, self.by_srun(*where, "--mpi=pmix", program))
             values = in_turns(contenders, self.rounds)
             for name, rows in values.items():
                 print(f"fence of 4 nodes, {ranks} ranks, 1 KiB each, {name}: {statistics.median(r[0] for r in rows):.0f} us; a round trip of the "

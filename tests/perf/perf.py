@@ -5,7 +5,7 @@
 Prints medians and ratios (a ratio is the median of the pairwise ratios: each round runs every contender once, in turn).
 Absolute times say little: machines differ and are shared. Peers: Slurm from Debian's packages; Apptainer from PATH or by
 SLIPWAY_PERF_APPTAINER (a command prefix, e.g. one that enters another root). What is missing is said and left out.
-Arguments name parts: starts, launches (with MPI), steps, jobs; without any, all.
+Arguments name parts: starts, launches, mpi, steps, jobs; without any, all.
 """
 import os
 import shlex
@@ -138,11 +138,12 @@ SAME = ["env", "OMPI_MCA_mtl=^psm,psm2,ofi", "OMPI_MCA_btl=^openib,uct,ofi,usnic
         "HWLOC_PLUGINS_BLACKLIST=hwloc_xml_libxml.so,hwloc_gl.so,hwloc_opencl.so"]
 
 
-def mpi_hello(cluster, ours, theirs, slurm):
+def mpi_hello(cluster, slurm):
     """A C program, so that it is MPI that is timed: from launch to exit."""
     if shutil.which("mpicc.openmpi") is None:
         print("MPI hello: mpicc.openmpi (libopenmpi-dev) is not here")
         return
+    ours, theirs = launchers(cluster, slurm)
     program = f"{cluster.user.pw_dir}/hello"
     with open(f"{program}.c", "w", encoding="ascii") as f:
         f.write(HELLO)
@@ -156,12 +157,18 @@ def mpi_hello(cluster, ours, theirs, slurm):
         compare(f"MPI hello (C), {tasks} ranks on {nodes} node(s)", contenders)
 
 
-def launches(cluster, slurm):
+def launchers(cluster, slurm):
+    """The two commands beside each other: words → a callable that times them."""
     def ours(*argv):
         return lambda: timed([t.SLIPWAY, "launch", *argv], cluster.user, {"SLIPWAY_CONTEXT": cluster.context})
 
     def theirs(*argv):
         return lambda: timed([*slurm.prefix(), "srun", *argv])
+    return ours, theirs
+
+
+def launches(cluster, slurm):
+    ours, theirs = launchers(cluster, slurm)
     hello = "from mpi4py import MPI; MPI.COMM_WORLD.Barrier()"
     for title, mine, other in [
             ("launch with a new allocation, 1 task on 1 node", ["-n1", "--mpi=none", "--image", "tiny", "--", "/bin/true"], ["-n1", "/bin/true"]),
@@ -172,11 +179,10 @@ def launches(cluster, slurm):
         if slurm:
             contenders["srun (no container)"] = theirs(*other)
         compare(title, contenders, rounds=5)
-    mpi_hello(cluster, ours, theirs, slurm)
 
 
 def main():
-    parts = sys.argv[1:] or ["starts", "launches", "steps", "jobs"]
+    parts = sys.argv[1:] or ["starts", "launches", "mpi", "steps", "jobs"]
     if not t.ROOT:
         print("perf: needs root (kernel mounts, and Slurm's daemons)")
         return
@@ -200,6 +206,8 @@ def main():
             steps(cluster, slurm, 4, 16)
         if "launches" in parts:
             launches(cluster, slurm)
+        if "mpi" in parts:
+            mpi_hello(cluster, slurm)
         if "jobs" in parts:
             jobs_per_second(cluster, slurm)
     finally:

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Latency and bandwidth between two ranks, as MPI programs feel them. Prints one line, from rank 0:
-// "latency US bandwidth MB/S": half a round trip of 8 bytes and the rate of 1 MiB messages there
-// and back, medians of many.
+// "latency US bandwidth MB/S": half a round trip of 8 bytes and the rate of 1 MiB messages there and back, the fastest
+// tenth of many. Not the median: two ranks that share processors with other work wait for one another's turn of it most of
+// the time, and it would be the scheduler's figure.
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { kSmall = 8, kSmallRounds = 20000, kLarge = 1 << 20, kLargeRounds = 300, kWarm = 200 };
+enum { kSmall = 8, kSmallRounds = 5000, kLarge = 1 << 20, kLargeRounds = 200, kWarm = 20, kTenth = 10 };
 
 static int ByValue(const void* a, const void* b) {
   double left = *(const double*)a, right = *(const double*)b;
   return (left > right) - (left < right);
 }
 
-// Seconds of one way, median.
+// Seconds of one way, which a tenth of the rounds do not exceed.
 static double OneWay(int rank, char* data, int size, int rounds) {
   double* took = malloc(sizeof *took * (size_t)rounds);
   for (int round = -kWarm; round < rounds; ++round) {
@@ -25,9 +26,9 @@ static double OneWay(int rank, char* data, int size, int rounds) {
     if (round >= 0) took[round] = (MPI_Wtime() - began) / 2;
   }
   qsort(took, (size_t)rounds, sizeof *took, ByValue);
-  double median = took[rounds / 2];
+  double fast = took[rounds / kTenth];
   free(took);
-  return median;
+  return fast;
 }
 
 int main(int argc, char** argv) {

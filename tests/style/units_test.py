@@ -42,6 +42,30 @@ class Units(unittest.TestCase):
         for unit in ("slipway-broker.service", "slipway-steps.service"):
             self.assertEqual([], [s for s in settings(unit) if s in INHERITED], unit)
 
+    def test_a_users_units_are_delegated_and_name_what_init_writes(self):
+        texts = {unit.name: unit.read_text() for unit in (UNITS.parent / "systemd-user").glob("*.service")}
+        self.assertEqual(set(texts), {"slipway-steps.service", "slipway-broker.service", "slipwayd.service", "slipway-agent.service"})
+        steps = texts["slipway-steps.service"]
+        for line in ("Delegate=yes", "Slice=app.slice", "KillMode=process", "RuntimeDirectory=slipway"):
+            self.assertIn(f"\n{line}\n", steps)
+        for name, text in texts.items():
+            self.assertNotRegex(text, r"(?m)^(User|LoadCredential|CapabilityBoundingSet|ProtectSystem)=", f"{name}: of the system's manager alone")
+            self.assertRegex(text, r"(?m)^ExecStart=\S+ --config %h/\.config/slipway/(slipway\.toml|starter\.conf)$")
+            self.assertIn("WantedBy=default.target", text)
+        for name in ("slipway-steps.service", "slipway-broker.service"):
+            self.assertEqual([], [s for s in INHERITED if re.search(rf"(?m)^{s}=", texts[name])], name)
+
+    def test_systemd_itself_understands_them(self):
+        tool = shutil.which("systemd-analyze")
+        if tool is None:
+            self.skipTest("no systemd-analyze")
+        for folder, words in ((UNITS, []), (UNITS.parent / "systemd-user", ["--user"])):
+            units = sorted(map(str, folder.glob("*.service")))
+            done = subprocess.run([tool, *words, "verify", "--man=no", "--generators=no", "--recursive-errors=no", *units],
+                                  capture_output=True, text=True, env={"PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": "/run", "HOME": "/root"})
+            wrong = [line for line in done.stderr.splitlines() if re.search(r"slipway\S*\.service:\d+:", line)]
+            self.assertEqual([], wrong)
+
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()

@@ -7,7 +7,8 @@ by systemd under a running job, power loss. The checks are in rooms/; guest.py r
 console; this program makes the disks, is the power switch, and fails when a check failed.
 
 The root disk is made once per list of packages and kept in BUILD/vm. KVM is used where it works; software emulation
-boots in about 15 s. SLIPWAY_VM_ACCEL=kvm|tcg decides otherwise; SLIPWAY_VM_KEEP=1 shows the whole console.
+boots in about 15 s. SLIPWAY_VM_ACCEL=kvm|tcg decides otherwise; SLIPWAY_VM_KEEP=1 shows the whole console; SLIPWAY_VM_ONLY=WORD runs the checks
+whose names (rooms.limits.huge_pages_bite) have it, and does not turn the power off.
 """
 import fcntl
 import hashlib
@@ -112,7 +113,9 @@ def site_disk(folder):
     t.run(["cmake", "--install", t.BUILD, "--prefix", "/usr", "--strip"], env={"DESTDIR": str(site / "stage")}, check=0)
     for name in ("guest.py", "selinux.conf"):
         shutil.copy(HERE / name, site / name)
+    subprocess.run(["cc", "-O2", "-static", "-o", site / "huge", HERE / "huge.c"], check=True)
     shutil.copytree(HERE / "rooms", site / "rooms", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(HERE.parent / "support/silent_mount.py", site)
     (site / "guest.py").chmod(0o755)
     make_disk(site, folder / "site.img", 16)
     shutil.rmtree(site)
@@ -124,7 +127,8 @@ class Machine:
     def __init__(self, base, folder, accel, **words):
         # The first boot has Debian's own AppArmor; the kernel takes one of the two.
         selinux = "security=selinux enforcing=0 " if words["phase"] == 2 else ""
-        append = "root=/dev/vda rw console=ttyS0 panic=-1 " + selinux + (" " if words["phase"] == "probe" else "quiet ") + " ".join(f"vm.{key}={value}" for key, value in words.items())
+        # An emulated timer is late on a busy host, and the kernel would take it for a broken one.
+        append = "root=/dev/vda rw console=ttyS0 panic=-1 no_timer_check " + selinux + (" " if words["phase"] == "probe" else "quiet ") + " ".join(f"vm.{key}={value}" for key, value in words.items())
         argv = ["qemu-system-x86_64", "-accel", accel, "-cpu", "host" if accel == "kvm" else "max", "-smp", "2", "-m", "2048",
                 "-display", "none", "-no-reboot", "-nic", "none", "-monitor", "none", "-serial", "stdio",
                 "-kernel", base / "vmlinuz", "-initrd", base / "initrd.img", "-append", append]
@@ -238,7 +242,7 @@ def main():
         print(f"skipped: {reason}")
         return SKIPPED
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as ctest ends a test that takes too long
-    began, results, machine = time.monotonic(), Results(), None
+    began, results, machine, only = time.monotonic(), Results(), None, None
     base = base_system()
     with tempfile.TemporaryDirectory(dir=base.parent, prefix="run-") as name:
         folder = pathlib.Path(name)
@@ -247,7 +251,8 @@ def main():
         accel = accelerator(base, folder)
         print(f"disks are ready after {time.monotonic() - began:.0f} s; accelerator {accel}", flush=True)
         try:
-            machine = Machine(base, folder, accel, phase=1)
+            only = os.environ.get("SLIPWAY_VM_ONLY")
+            machine = Machine(base, folder, accel, phase=1, **({"only": only} if only else {}))
             facts = first_boot(machine, results)
             if facts:
                 machine = Machine(base, folder, accel, phase=2, lost=facts["lost"], again=facts["again"],
@@ -260,7 +265,7 @@ def main():
             if machine:
                 machine.power_off()
     print(f"{results.good} checks hold, {len(results.bad)} do not; {time.monotonic() - began:.0f} s")
-    return 0 if not results.bad and results.done == {1, 2} else 1
+    return 0 if not results.bad and results.done == ({1} if only else {1, 2}) else 1
 
 
 if __name__ == "__main__":

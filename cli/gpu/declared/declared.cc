@@ -46,6 +46,24 @@ Command DeclareGpuCdi() {
               "site in /etc/cdi or /var/run/cdi wins over what Slipway finds by itself."};
 }
 
-std::vector<Command> GpuCommands() { return {DeclareGpuList(), DeclareGpuCdi()}; }
+Command DeclareGpuUse() {
+  return {.name = "slipway gpu use",
+          .summary = "show again and again how much GPUs are used",
+          .examples = {{"slipway gpu use GPU-9f3c…",
+                        "every second a line: UUID, percent busy, bytes, millijoules"}},
+          .options = {{.name = "every-ms",
+                       .type = Option::kString,
+                       .value_name = "N",
+                       .help = "between two looks; 1000 unless said otherwise"},
+                      HostRoot()},
+          .positionals = {{.name = "UUID",
+                           .arity = Positional::kMany,
+                           .help = "as `slipway gpu list --json` has them"}},
+          .notes =
+              "NVIDIA's only, by the driver's library. \"-\" is what it does not say. Ends when nobody reads "
+              "it."};
+}
+
+std::vector<Command> GpuCommands() { return {DeclareGpuList(), DeclareGpuCdi(), DeclareGpuUse()}; }
 
 }  // namespace slipway::cli

@@ -13,6 +13,7 @@ inline constexpr const char* kGpuWord = "gpu";
 
 Command DeclareGpuList();
 Command DeclareGpuCdi();
+Command DeclareGpuUse();
 std::vector<Command> GpuCommands();  // in the order of `slipway --help`
 
 }  // namespace slipway::cli

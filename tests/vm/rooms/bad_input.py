@@ -1,38 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a node meets that it has not asked for: each has its end, and a line that names it."""
-import ctypes
-import os
 import pathlib
 import pwd
 
-from rooms.hands import HOME, USER, ended, ends, equal, sh, submit, wait_until
+from silent_mount import mount_silent, unmount_silent
 
-
-def mount_silent(folder):
-    """A file system whose server never answers; closing the descriptor ends it."""
-    sh("modprobe fuse")
-    fd = os.open("/dev/fuse", os.O_RDWR)
-    libc = ctypes.CDLL(None, use_errno=True)
-    options = f"fd={fd},rootmode=40000,user_id=0,group_id=0,allow_other"
-    if libc.mount(b"silent", str(folder).encode(), b"fuse.silent", 0, options.encode()) != 0:
-        raise OSError(ctypes.get_errno(), f"mounting {folder}")
-    return fd
+from rooms.hands import HOME, SMALL, USER, ended, ends, equal, sh, submit, wait_until
 
 
 def a_folder_that_does_not_answer_fails_its_own_jobs_only():
     folder = HOME / "silent"
     folder.mkdir()
     sh(f"chown {USER} {folder}")
+    sh("modprobe fuse")
     fd = mount_silent(folder)
     try:
-        stuck = submit("--chdir", str(folder), wrap="echo never")
-        ends(submit(wrap="exit 4"), "FAILED", 4)  # beside it
+        stuck = submit(*SMALL, "--chdir", str(folder), wrap="echo never")
+        ends(submit(*SMALL, wrap="exit 4"), "FAILED", 4)  # beside it
         j = ended(stuck)
         equal((j["state"], j["exit_code"]), ("FAILED", 125))
         assert f"{folder} does not answer on node vm" in str(j), j
     finally:
-        os.close(fd)
-        sh(f"umount -l {folder}", check=False)
+        unmount_silent(folder, fd)
     wait_until("nothing of it is left", lambda: sh(f"pgrep -u {USER}", check=False).stdout == "", 60)
 
 

@@ -9,6 +9,7 @@ ETC = pathlib.Path("/etc/slipway")
 STEPS = pathlib.Path("/sys/fs/cgroup/system.slice/slipway-steps.service")
 UNITS = ["slipway-steps", "slipway-broker", "slipwayd", "slipway-agent"]
 USER, HOME = "alice", pathlib.Path("/home/alice")
+SMALL = ("-c", "1", "--mem", "100M")  # of a job that is to run beside another one
 
 
 def say(*words):

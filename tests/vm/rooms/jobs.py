@@ -21,6 +21,7 @@ def an_image_is_imported():
             if word.startswith("/") and not (image / word[1:]).exists():
                 (image / word[1:]).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(word, image / word[1:])
+    shutil.copy("/mnt/site/huge", image / "usr/bin/huge")
     sh(f"slipway image add {image} tiny", USER)
 
 

@@ -69,7 +69,8 @@ def ranks_see_the_cpuset_of_their_job():
     tasks = tasks_cgroup(job_id)
     cpus = (tasks.parent.parent / "cpuset.cpus").read_text().strip()
     equal((tasks / "cpuset.cpus.effective").read_text().strip(), cpus)
-    pid = (tasks / "cgroup.procs").read_text().split()[-1]
+    # Its `sleep` comes and goes.
+    pid = min((tasks / "cgroup.procs").read_text().split(), key=int)
     allowed = sh(f"grep Cpus_allowed_list /proc/{pid}/status").stdout.split()[1]
     go.touch()
     ends(job_id, "FAILED", 23)
@@ -113,10 +114,38 @@ def a_device_opens_only_for_who_was_given_it():
     pathlib.Path("/etc/cdi/vm.json").unlink()
 
 
+def huge_pages_bite():
+    """The node has more than the job may take."""
+    sh("sysctl -qw vm.nr_hugepages=8")
+    try:
+        assert int(pathlib.Path("/proc/sys/vm/nr_hugepages").read_text()) >= 6, "the kernel has no huge pages to give"
+        job_id = submit("-c", "1", wrap="huge 2; huge 5")
+        ends(job_id, "FAILED", 7)
+        equal(output(job_id).splitlines(), ["had 2", "refused after 2"])
+    finally:
+        sh("sysctl -qw vm.nr_hugepages=0")
+
+
+def the_weight_of_input_and_output_is_set():
+    job_id, go = waiting_job("-c", "1")
+    weight = (tasks_cgroup(job_id).parent.parent / "io.weight").read_text().strip()
+    go.touch()
+    ends(job_id, "FAILED", 23)
+    equal(weight, "default 50")
+    return weight
+
+
+def what_is_not_counted_is_said():
+    """A virtual machine has no RAPL."""
+    said = sh("journalctl --no-pager -u slipway-agent").stdout
+    assert "energy is not counted: " in said, said[-2000:]
+    return said[said.index("energy is not counted"):].splitlines()[0]
+
+
 def nothing_is_beyond_this_node():
-    """hugetlb and io may be a kernel's to lack; what is lacking is said."""
+    """What a kernel lacks is said."""
     node = json.loads(sh("slipway nodes --json", USER).stdout)["nodes"][0]
-    for limit in ("memory", "pids", "cpu", "cpuset", "devices", "processes"):
+    for limit in ("memory", "pids", "cpu", "cpuset", "io", "hugetlb", "devices", "processes"):
         assert not any(what.startswith(f"{limit}:") for what in node["cannot"]), node["cannot"]
     return f"cannot: {node['cannot']}"
 

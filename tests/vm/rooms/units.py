@@ -23,6 +23,7 @@ key = "/run/credentials/slipwayd.service/controller.key"
 signing_key = "/run/credentials/slipwayd.service/signing.key"
 broker_socket = "/run/slipway/broker.sock"
 processes_per_core_max = 64
+job_cgroup = ["io.weight=50", "hugetlb.2MB.max=4M"]
 [agent]
 node = "vm"
 controller = "127.0.0.1:6821"
