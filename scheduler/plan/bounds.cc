@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One user's jobs that cannot start now may not use up all the starts that are promised, nor may those of one
 // partition. Who holds a promise counts first, wherever it stands now: nothing is taken back. Whoever finds
-// the bound reached waits without a promise and may start wherever it fits. A bound that was in somebody's way
-// stays so to the end of the walk: where a promise was given up meanwhile, the next walk gives that place to
-// the first in order, and not to who just comes later.
+// the bound reached waits without a promise and may start wherever it fits. A bound that was in somebody's
+// way stays so to the end of the walk: where a promise was given up meanwhile, the next walk gives that place
+// to the first in order, and not to who just comes later.
 #include <algorithm>
 
 #include "scheduler/plan/planner.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many starts of one user's jobs, or of one partition's, may be promised at once: who is beyond that waits
-// without a promise, and nobody who has one loses it.
+// How many starts of one user's jobs, or of one partition's, may be promised at once: who is beyond that
+// waits without a promise, and nobody who has one loses it.
 #include <gtest/gtest.h>
 
 #include "scheduler/plan/test_jobs.h"
