@@ -85,7 +85,29 @@ TEST(PlanningBounds, WhoIsBeyondTheBoundStartsWhereItFitsAndDelaysNobody) {
   EXPECT_EQ(c.StateOf(planned), "STARTING");
 }
 
-// The promises are kept whatever the new settings say, and no more are given until they are used up.
+// Else they would have gone for nothing.
+TEST(PlanningBounds, WhoMadeOthersGoIsPlannedWhateverTheBoundSays) {
+  Site site = BoundedSite(1, 0);
+  site.qos = {{.name = "normal"},
+              {.name = "urgent", .preempts = {"idle"}},
+              {.name = "idle", .preempt = PreemptMode::kRequeue}};
+  TestCluster c(2, 4, 8 << 20, site);
+  JobSpec idle = JobOf(2), urgent = JobOf(1);
+  idle.qos = "idle";
+  urgent.qos = "urgent";
+  urgent.time_limit_s = 1800;
+  JobId victim = c.Submit(idle);
+  (void)c.Submit(JobOf(3));
+  JobSpec wide = WideJob(2, 8);
+  wide.user.uid = 1;
+  JobId first = c.Submit(wide);
+  ASSERT_TRUE(IsPlanned(c, first));
+  JobId better = c.Submit(urgent);
+  EXPECT_EQ(c.Of(victim).preempted_by, better);
+  EXPECT_TRUE(IsPlanned(c, first) && IsPlanned(c, better));
+}
+
+// Nor is more promised than before, until one has started.
 TEST(PlanningBounds, WhatWasPromisedOutlivesARestart) {
   TestCluster c(1, 4, 8 << 20, BoundedSite(2, 0));
   (void)c.Submit(JobOf(1));
