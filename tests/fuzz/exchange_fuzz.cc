@@ -5,32 +5,8 @@
 #include <cstdint>
 #include <string>
 
-#include "base/wire/wire.h"
 #include "pmix/exchange/exchange.h"
-
-namespace fuzz {
-
-// link.h's and exchange.cc's frames, so that the fuzzer gets behind the first decoder.
-struct LinkFrame {
-  std::uint64_t sequence = 0, acknowledged = 0;
-  bool last = true;
-  std::string piece;
-};
-void Fields(auto& archive, slipway::IsA<LinkFrame> auto& v) {
-  archive(v.sequence, v.acknowledged, v.last, v.piece);
-}
-struct Message {
-  std::uint8_t kind = 0;
-  std::uint64_t name = 0, number = 0;
-  std::uint32_t round = 0;
-  bool ok = true;
-  std::string data;
-};
-void Fields(auto& archive, slipway::IsA<Message> auto& v) {
-  archive(v.kind, v.name, v.number, v.round, v.ok, v.data);
-}
-
-}  // namespace fuzz
+#include "tests/fuzz/exchange_frames.h"
 
 namespace {
 
