@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The batch step's rendezvous hears the stepds of all of the job's steps, any of which a rank may have taken
-// over; what they say in whatever order must not bring it down, nor have it answer twice, talk to whom it does
-// not know or stop a command that it did not start.
+// over; what they say in whatever order must not bring it down, nor have it answer twice, talk to whom it
+// does not know or stop a command that it did not start.
 //
 // An input is a list of acts in the wire format, so that the seeds are messages as the stepds send them: each
 // a byte for what, one for who, two for the service (or a number), a string for the data.
