@@ -20,7 +20,7 @@ void Fields(auto& archive, slipway::IsA<LinkFrame> auto& v) {
 }
 
 struct Message {
-  static constexpr std::uint8_t kRequest = 4, kAnswer = 5;
+  static constexpr std::uint8_t kBlocks = 1, kRequest = 4, kAnswer = 5;
 
   std::uint8_t kind = 0;
   std::uint64_t name = 0, number = 0;

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "pmix/exchange/packed.h"
 #include "pmix/exchange/rendezvous.h"
 #include "tests/fuzz/exchange_frames.h"
 
@@ -48,9 +49,9 @@ class Job {
         return Send(who, {.kind = fuzz::Message::kRequest,
                           .name = ++peers_[who].asked,
                           .number = act.number,
-                          .data = act.data});
+                          .data = Pack(act.data)});
       case What::kAnswer:
-        return Send(who, {.kind = fuzz::Message::kAnswer, .name = act.number, .data = act.data});
+        return Send(who, {.kind = fuzz::Message::kAnswer, .name = act.number, .data = Pack(act.data)});
       case What::kMessage:
         own_numbers_ = false;
         return Send(who, {.kind = static_cast<std::uint8_t>(act.number & 7),
