@@ -4,11 +4,14 @@
 #include <algorithm>
 
 #include "base/wire/wire.h"
+#include "pmix/exchange/packed.h"
 
 namespace slipway {
 namespace {
 
 enum class Kind : std::uint8_t { kBlocks = 1, kCancel = 3, kRequest = 4, kAnswer = 5, kStepFailed = 6 };
+
+constexpr char kNoProtocol[] = " does not keep the protocol of the exchange";
 
 // FNV-1a: the names come from one user's own ranks, who gains nothing by a collision with himself.
 std::uint64_t NameOf(std::string_view members, const std::vector<std::uint32_t>& nodes) {
@@ -19,6 +22,13 @@ std::uint64_t NameOf(std::string_view members, const std::vector<std::uint32_t>&
     for (int shift = 0; shift < 32; shift += 8) add(static_cast<unsigned char>(node >> shift));
   }
   return hash;
+}
+
+// Of all that these will become.
+Result<std::size_t> PlainBytesOf(const std::vector<std::string>& blocks) {
+  std::size_t bytes = 0;
+  for (const std::string& block : blocks) bytes += TRY(PlainBytes(block));
+  return bytes;
 }
 
 std::size_t PositionOf(const std::vector<std::uint32_t>& nodes, std::uint32_t node) {
@@ -48,7 +58,7 @@ struct Exchange::Message {
   std::uint64_t number = 0;  // within the set; or the service; or the error's code; or the exit code
   std::uint32_t round = 0;   // of blocks
   bool ok = true;            // of an answer
-  std::string data;          // or the reason
+  std::string data;          // packed, of a request and of an answer that is no error; or the reason
 };
 void Fields(auto& archive, auto& v) requires requires { v.kind, v.name, v.number, v.round, v.ok, v.data; }
 { archive(v.kind, v.name, v.number, v.round, v.ok, v.data); }
@@ -100,7 +110,7 @@ void Exchange::AllGather(std::string_view members, const std::vector<std::uint32
   Gather& gather = gathers_[key];
   gather.nodes = nodes;
   gather.position = PositionOf(nodes, node_index_);
-  gather.blocks.push_back(std::move(data));
+  gather.blocks.push_back(Pack(data));
   gather.reply = std::move(reply);
   std::string failure = gather.failure;
   for (std::uint32_t node : nodes) {
@@ -122,10 +132,10 @@ bool Exchange::SendRound(const Key& key, const Gather& gather) {
       gather.blocks.begin(),
       gather.blocks.begin() + static_cast<std::ptrdiff_t>(std::min(step, count - step)));
   std::string data = Encode(blocks);
-  if (data.size() > message_bytes_max_) {
-    FailGather(key,
-               Cat("the ranks exchange more than is carried: ", data.size(), " bytes in one message of node ",
-                   names_[node_index_], ", at most ", message_bytes_max_));
+  std::size_t bytes = std::max(data.size(), PlainBytesOf(blocks).value_or(0));  // what came was looked at
+  if (bytes > message_bytes_max_) {
+    FailGather(key, Cat("the ranks exchange more than is carried: ", bytes, " bytes in one message of node ",
+                        names_[node_index_], ", at most ", message_bytes_max_));
     return false;
   }
   SendTo(gather.nodes[(gather.position + count - step) % count], {.kind = Kind::kBlocks,
@@ -145,14 +155,25 @@ void Exchange::Advance(const Key& key) {
     if (at == gather.come.end()) return;
     auto theirs = Decode<std::vector<std::string>>(at->second, "blocks");
     gather.come.erase(at);
-    if (!theirs || theirs->size() != std::min(step, count - step))
-      return FailGather(key, Cat("node ", names_[from], " does not keep the protocol of the exchange"));
+    auto bytes = theirs ? PlainBytesOf(*theirs) : Result<std::size_t>(Failure(theirs.error()));
+    if (!bytes || *bytes > message_bytes_max_ || theirs->size() != std::min(step, count - step))
+      return FailGather(key, Cat("node ", names_[from], kNoProtocol));
     std::move(theirs->begin(), theirs->end(), std::back_inserter(gather.blocks));
     ++gather.round;
     if (std::size_t{1} << gather.round < count && !SendRound(key, gather)) return;
   }
+  Finish(key);
+}
+
+void Exchange::Finish(const Key& key) {
+  Gather& gather = gathers_.at(key);
   std::string all;
-  for (const std::string& block : gather.blocks) all += block;
+  all.reserve(PlainBytesOf(gather.blocks).value_or(0));
+  for (std::size_t i = 0; i < gather.blocks.size(); ++i) {
+    if (Unpack(gather.blocks[i], message_bytes_max_, all)) continue;
+    std::uint32_t whose = gather.nodes[(gather.position + i) % gather.nodes.size()];
+    return FailGather(key, Cat("the data of node ", names_[whose], " came broken"));
+  }
   Reply reply = std::move(gather.reply);
   gathers_.erase(key);
   reply(std::move(all));
@@ -180,7 +201,7 @@ void Exchange::Ask(std::uint32_t node, Service service, std::string data, Reply 
   SendTo(node, {.kind = Kind::kRequest,
                 .name = request,
                 .number = static_cast<std::uint64_t>(service),
-                .data = std::move(data)});
+                .data = Pack(data)});
 }
 
 void Exchange::TellStepFailed(std::int32_t exit_code, std::string_view reason) {
@@ -216,9 +237,9 @@ void Exchange::Handle(std::uint32_t node, Message&& message) {
     case Kind::kCancel:
       return HandleCancel(message);
     case Kind::kRequest:
-      return HandleRequest(node, std::move(message));
+      return HandleRequest(node, message);
     case Kind::kAnswer:
-      return HandleAnswer(node, std::move(message));
+      return HandleAnswer(node, message);
     case Kind::kStepFailed:
       return callbacks_.step_failed(node, static_cast<std::int32_t>(message.number & 0xff),
                                     std::move(message.data));
@@ -247,26 +268,38 @@ void Exchange::HandleCancel(const Message& message) {
   gathers_[key].failure = message.data;  // for when we enter it
 }
 
-void Exchange::HandleRequest(std::uint32_t node, Message&& message) {
+void Exchange::HandleRequest(std::uint32_t node, const Message& message) {
   std::uint64_t request = message.name;
-  callbacks_.serve(node, static_cast<Service>(message.number), std::move(message.data),
+  std::string asked;
+  if (!Unpack(message.data, message_bytes_max_, asked)) {
+    return SendTo(node, {.kind = Kind::kAnswer,
+                         .name = request,
+                         .number = static_cast<std::uint64_t>(Code::kInvalidArgument),
+                         .ok = false,
+                         .data = Cat("what node ", names_[node], " asked came broken")});
+  }
+  callbacks_.serve(node, static_cast<Service>(message.number), std::move(asked),
                    [this, node, request](Result<std::string> data) {
                      if (data && data->size() > message_bytes_max_)
                        data = Fail(Code::kResourceExhausted, "an answer of ", data->size(),
                                    " bytes, at most ", message_bytes_max_);
                      Message answer{.kind = Kind::kAnswer, .name = request, .ok = data.has_value()};
                      if (!data) answer.number = static_cast<std::uint64_t>(data.error().code);
-                     answer.data = data ? std::move(*data) : data.error().message;
+                     answer.data = data ? Pack(*data) : data.error().message;
                      SendTo(node, answer);
                    });
 }
 
-void Exchange::HandleAnswer(std::uint32_t node, Message&& message) {
+void Exchange::HandleAnswer(std::uint32_t node, const Message& message) {
   auto at = asked_.find(message.name);
   if (at == asked_.end() || at->second.node != node) return;
   Reply reply = std::move(at->second.reply);
   asked_.erase(at);
-  if (message.ok) return reply(std::move(message.data));
+  if (message.ok) {
+    std::string answer;
+    if (Unpack(message.data, message_bytes_max_, answer)) return reply(std::move(answer));
+    return reply(Fail(Code::kInvalidArgument, "node ", names_[node], kNoProtocol));
+  }
   bool known = message.number > 0 && message.number <= static_cast<std::uint64_t>(Code::kUnauthenticated);
   reply(Fail(known ? static_cast<Code>(message.number) : Code::kUnknown, "node ", names_[node], ": ",
              message.data));

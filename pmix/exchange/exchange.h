@@ -6,9 +6,9 @@
 //
 // An allgather goes by dissemination (Bruck): in round k each node hands what it has to the node 2^k before
 // it in the ring of the participants, so all is everywhere after ⌈log2 N⌉ hops, half those of a tree, and no
-// node receives a byte twice. Several may be open; one is named by who takes part (`members`, whatever the
-// callers agree on) and how many of that name were before it. A node that goes fails what is open with it at
-// once, with its name.
+// node receives a byte twice. Data is compressed by the node that brings it (packed.h). Several may be open;
+// one is named by who takes part (`members`, whatever the callers agree on) and how many of that name were
+// before it. A node that goes fails what is open with it at once, with its name.
 //
 // Pure state machine, one thread (the loop's); callbacks run within the call that causes them.
 #pragma once
@@ -76,7 +76,8 @@ class Exchange {
   static constexpr std::size_t kMessageHeadBytesMax = 64;
   using Reply = ExchangeCallbacks::Reply;
 
-  // `message_bytes_max`: what becomes longer on its way is refused with kResourceExhausted.
+  // `message_bytes_max`: what becomes longer on its way, compressed or not, is refused with
+  // kResourceExhausted.
   Exchange(std::uint32_t node_index, std::vector<std::string> node_names, ExchangeCallbacks callbacks,
            std::size_t message_bytes_max = kLinkMessageBytesMax - kMessageHeadBytesMax);
 
@@ -104,7 +105,7 @@ class Exchange {
   struct Gather {
     std::vector<std::uint32_t> nodes;  // empty until we enter it
     std::size_t position = 0;          // ours in `nodes`
-    std::vector<std::string> blocks;   // ours, then those of the nodes behind us in the ring
+    std::vector<std::string> blocks;   // packed: ours, then those of the nodes behind us in the ring
     std::uint32_t round = 0;           // the one whose message we wait for
     Reply reply;                       // set once entered, until answered
     std::map<std::pair<std::uint32_t, std::uint32_t>, std::string> come;  // (round, node) → blocks
@@ -116,9 +117,10 @@ class Exchange {
   void Handle(std::uint32_t node, Message&& message);
   void HandleBlocks(std::uint32_t node, Message&& message);
   void HandleCancel(const Message& message);
-  void HandleRequest(std::uint32_t node, Message&& message);
-  void HandleAnswer(std::uint32_t node, Message&& message);
+  void HandleRequest(std::uint32_t node, const Message& message);
+  void HandleAnswer(std::uint32_t node, const Message& message);
   void Advance(const Key& key);
+  void Finish(const Key& key);
   bool SendRound(const Key& key, const Gather& gather);
   void FailGather(const Key& key, const std::string& reason);
   static bool StillNeeds(const Gather& gather, std::uint32_t node);

@@ -6,9 +6,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <deque>
 #include <memory>
 #include <numeric>
 #include <random>
+#include <utility>
 
 namespace slipway {
 namespace {
@@ -168,10 +170,66 @@ TEST(AllGather, OfADeadNodeFailsAtOnceEverywhereAndNamesIt) {
 
 TEST(AllGather, CarriesMoreThanOneFrameHolds) {
   Net net(3);
-  std::string big(5 << 20, 'b'), answers[3];
+  std::string big(5 << 20, 0), answers[3];
+  std::mt19937 random(1);
+  for (char& byte : big) byte = static_cast<char>(random());  // so that it does not get smaller
   for (std::uint32_t i = 0; i < 3; ++i) net[i].AllGather("*", AllOf(3), big, Into(answers[i]));
+  EXPECT_GE(net.frames(), 15U);
   net.Settle(true, 5, 5);
-  for (auto& answer : answers) EXPECT_EQ(answer.size(), 3 * big.size());
+  for (auto& answer : answers) EXPECT_EQ(answer, big + big + big);
+}
+
+// Two nodes, each with the same 2,000 bytes to give; in what node 0 sends, the size that these had is changed
+// to `claimed`.
+struct Told {
+  std::string gathered, answered;  // to node 1
+  std::string asker;               // to node 0, which asked with them
+  std::size_t bytes = 0;           // that went over the wire
+};
+Told ThatClaims(std::uint32_t claimed) {
+  const std::string data(2000, 'x'), was = '\1' + Encode(std::uint32_t{2000}), is = '\1' + Encode(claimed);
+  std::deque<std::pair<std::uint32_t, std::string>> wire;
+  std::unique_ptr<Exchange> nodes[2];
+  for (std::uint32_t i : {0, 1}) {
+    ExchangeCallbacks callbacks;
+    callbacks.send = [&wire](std::uint32_t to, std::string bytes) {
+      wire.emplace_back(to, std::move(bytes));
+    };
+    callbacks.serve = [](std::uint32_t, Service, std::string asked, Exchange::Reply reply) { reply(asked); };
+    nodes[i] = std::make_unique<Exchange>(i, std::vector<std::string>{"n0", "n1"}, std::move(callbacks));
+  }
+  Told told;
+  std::string other;
+  nodes[0]->AllGather("*", {0, 1}, data, Into(other));
+  nodes[1]->AllGather("*", {0, 1}, data, Into(told.gathered));
+  nodes[0]->Ask(1, Service::kModex, data, Into(told.asker));
+  nodes[1]->Ask(0, Service::kModex, data, Into(told.answered));
+  for (; !wire.empty(); wire.pop_front()) {
+    auto [to, bytes] = wire.front();
+    if (std::size_t at = bytes.find(was); to == 1 && at != std::string::npos)
+      bytes.replace(at, was.size(), is);
+    told.bytes += bytes.size();
+    EXPECT_TRUE(nodes[to]->Deliver(1 - to, bytes));
+  }
+  return told;
+}
+
+TEST(CompressedData, IsCarriedSmallerAndComesAsItWas) {
+  Told told = ThatClaims(2000);
+  EXPECT_EQ(told.gathered, std::string(4000, 'x'));
+  EXPECT_EQ(told.answered, std::string(2000, 'x'));
+  EXPECT_EQ(told.asker, std::string(2000, 'x'));
+  EXPECT_LT(told.bytes, 1000U);
+}
+
+TEST(CompressedData, ThatIsNotWhatItClaimsFailsWhatItIsOfAndNamesTheNode) {
+  for (std::uint32_t claimed : {0U, 1999U, 2001U, 1U << 30, UINT32_MAX}) {
+    Told told = ThatClaims(claimed);
+    EXPECT_EQ(told.gathered.substr(0, 1), "!");
+    EXPECT_NE(told.gathered.find("node n0"), std::string::npos) << told.gathered;
+    EXPECT_EQ(told.answered, "!node n0 does not keep the protocol of the exchange");
+    EXPECT_EQ(told.asker, "!node n1: what node n0 asked came broken");
+  }
 }
 
 // Of `nodes` stepds with 64 bytes each over a network with 50 µs a hop.

@@ -4,46 +4,32 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
-#include "base/wire/wire.h"
 #include "pmix/exchange/exchange.h"
-
-namespace fuzz {
-
-// link.h's and exchange.cc's frames, so that the fuzzer gets behind the first decoder.
-struct LinkFrame {
-  std::uint64_t sequence = 0, acknowledged = 0;
-  bool last = true;
-  std::string piece;
-};
-void Fields(auto& archive, slipway::IsA<LinkFrame> auto& v) {
-  archive(v.sequence, v.acknowledged, v.last, v.piece);
-}
-struct Message {
-  std::uint8_t kind = 0;
-  std::uint64_t name = 0, number = 0;
-  std::uint32_t round = 0;
-  bool ok = true;
-  std::string data;
-};
-void Fields(auto& archive, slipway::IsA<Message> auto& v) {
-  archive(v.kind, v.name, v.number, v.round, v.ok, v.data);
-}
-
-}  // namespace fuzz
+#include "tests/fuzz/exchange_frames.h"
 
 namespace {
 
 using namespace slipway;
 
-std::string FramedMessage(FuzzedDataProvider& input) {
+// Bare, as data that says that it is compressed, or as a block of such.
+std::string AnyData(FuzzedDataProvider& input) {
+  std::string data = input.ConsumeRandomLengthString(64);
+  if (input.ConsumeBool()) data = '\1' + Encode(input.ConsumeIntegralInRange<std::uint32_t>(0, 300)) + data;
+  if (input.ConsumeBool()) data = Encode(std::vector{data});
+  return data;
+}
+
+// `gather`: the name of one that is open.
+std::string FramedMessage(FuzzedDataProvider& input, std::uint64_t gather) {
   fuzz::Message message;
   message.kind = input.ConsumeIntegralInRange<std::uint8_t>(0, 7);
-  message.name = input.ConsumeIntegral<std::uint64_t>();
+  message.name = input.ConsumeBool() ? gather : input.ConsumeIntegralInRange<std::uint64_t>(0, 4);
   message.number = input.ConsumeIntegralInRange<std::uint64_t>(0, 3);
   message.round = input.ConsumeIntegralInRange<std::uint32_t>(0, 2);
   message.ok = input.ConsumeBool();
-  message.data = input.ConsumeRandomLengthString(64);
+  message.data = AnyData(input);
   fuzz::LinkFrame frame;
   frame.sequence = input.ConsumeIntegralInRange<std::uint64_t>(0, 8);
   frame.acknowledged = input.ConsumeIntegralInRange<std::uint64_t>(0, 4);
@@ -59,7 +45,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::uint32_t answers = 0, asked = 0;
   auto count = [&answers](Result<std::string>) { ++answers; };
   ExchangeCallbacks callbacks;
-  callbacks.send = [](std::uint32_t node, std::string) { CHECK(node < 3); };
+  std::uint64_t gather = 0;
+  callbacks.send = [&gather](std::uint32_t node, const std::string& bytes) {
+    CHECK(node < 3);
+    auto frame = Decode<fuzz::LinkFrame>(bytes, "frame");
+    CHECK(frame.has_value());
+    auto message = Decode<fuzz::Message>(frame->piece, "message");
+    if (message && message->kind == fuzz::Message::kBlocks) gather = message->name;
+  };
   callbacks.serve = [](std::uint32_t node, Service, std::string data, ExchangeCallbacks::Reply reply) {
     CHECK(node < 3);
     reply(std::move(data));
@@ -74,7 +67,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         break;
       case 1:
       case 2:
-        if (!exchange.Deliver(node, FramedMessage(input))) return 0;
+        if (!exchange.Deliver(node, FramedMessage(input, gather))) return 0;
         break;
       case 3:
         ++asked;
