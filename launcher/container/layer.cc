@@ -80,6 +80,9 @@ Result<Layer::Place> Layer::Walk(const std::string& target) {
     if (place.exists && !S_ISDIR(place.mode))
       return Fail(Code::kFailedPrecondition, target, ": /", place.path, " is not a directory in the image");
     if (place.exists && !Stat(here, place.mode, in_layer)) {
+      if (errno == EACCES)
+        return Fail(Code::kPermissionDenied, "the image's folder /", ParentOf(here),
+                    " lets in nobody but its owner: chmod go+rx it where the image is built from");
       if (errno != ENOENT) return ErrnoFail("looking into the image at", Cat("/", here));
       place.exists = false;
     }

@@ -106,6 +106,10 @@ void PlanningPolicy::AddReasons(const State& state, const Job& job, Explanation&
     return;
   }
   AddReservedNodes(state, job, to);
+  if (planner_.Knows(job.id.value)) {
+    if (auto bound = planner_.BoundOnPlanning(job.id.value))
+      to.reasons.push_back(limits_.BoundText(*bound, planner_));
+  }
   std::size_t now = planner_.cluster().CountFit(request, 1),
               free = planner_.cluster().CountFit(request, LengthOf(job) + grace());
   if (licences_short && request.tasks == 0 && free >= request.nodes_min) return;  // these alone are missing

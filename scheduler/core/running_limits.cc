@@ -27,6 +27,19 @@ void RunningLimits::Add(Key key, const Tres& tres, std::int64_t jobs, plan::Plan
   numbers.push_back(place->second);
 }
 
+void RunningLimits::AddBound(Key key, std::uint32_t most, plan::Planner& planner,
+                             std::vector<std::uint32_t>& numbers) {
+  if (most == 0) return;
+  auto [place, added] = numbers_.try_emplace(key, 0);
+  if (added) {
+    plan::Limit limit;
+    limit.planned_max = most;
+    place->second = planner.AddLimit(limit);
+    keys_[place->second] = std::move(key);
+  }
+  numbers.push_back(place->second);
+}
+
 std::vector<std::uint32_t> RunningLimits::Of(const State& state, const Job& job, plan::Planner& planner) {
   std::vector<std::uint32_t> numbers;
   const JobSpec& spec = *job.spec;
@@ -39,6 +52,10 @@ std::vector<std::uint32_t> RunningLimits::Of(const State& state, const Job& job,
     Add({Kind::kQosUser, qos->name, spec.user.uid}, qos->limits.max_per_user, qos->limits.max_jobs_per_user,
         planner, numbers);
   }
+  AddBound({Kind::kPlannedUser, "", spec.user.uid}, site_->plan.reservations_per_user, planner, numbers);
+  for (const Partition* partition : site_->PartitionsOf(job.PartitionName()))
+    AddBound({Kind::kPlannedPartition, partition->name, 0}, site_->plan.reservations_per_partition, planner,
+             numbers);
   if (spec.account.empty()) return numbers;
   Limits own = LimitsOfUser(state, {spec.account, spec.user.uid});
   auto less = [](std::int64_t a, std::int64_t b) { return a < 0 ? b : b < 0 ? a : std::min(a, b); };
@@ -111,6 +128,19 @@ std::string RunningLimits::Text(std::uint32_t number, const plan::Planner& plann
                 limit.max[plan::kMemory]);
   return text(per_user ? "MaxGRESPerUser" : "GrpGRES", "GPUs", limit.used[plan::kGpus],
               limit.max[plan::kGpus]);
+}
+
+std::string RunningLimits::BoundText(std::uint32_t number, const plan::Planner& planner) const {
+  auto found = keys_.find(number);
+  if (found == keys_.end()) return "";
+  const Key& key = found->second;
+  const plan::Limit& limit = planner.LimitOf(number);
+  const bool user = key.kind == Kind::kPlannedUser;
+  return Cat(user ? "bf_max_job_user: " : "bf_max_job_part: ", limit.planned, " of ",
+             user ? "the user's jobs" : Cat("the jobs in partition ", key.name), " ",
+             limit.planned == 1 ? "is" : "are", " planned already, and scheduler.reservations_per_",
+             user ? "user" : "partition", " is ", limit.planned_max,
+             "; it is planned after these, and starts before that where it fits");
 }
 
 }  // namespace slipway::scheduler

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Limits on what runs at once, as the planner counts them: which of its limits a job counts against, and what
-// each is called for people.
+// Limits on what runs at once, and bounds on what is planned, as the planner counts them: which of its limits
+// a job counts against, and what each is called for people.
 #pragma once
 
 #include <compare>
@@ -26,7 +26,7 @@ class RunningLimits {
   }
   // What was used is looked at again at the next Update.
   void LookAgain() { usage_due_ = {}; }
-  // The planner's limits of a job; made when they are first needed.
+  // The planner's limits and bounds of a job; made when they are first needed.
   std::vector<std::uint32_t> Of(const State& state, const Job& job, plan::Planner& planner);
   // Limits on what was used: as often as usage is recalculated.
   void Update(const State& state, plan::Planner& planner, Time now);
@@ -36,17 +36,30 @@ class RunningLimits {
   // "QOSMaxJobsPerUserLimit: 4 jobs of alice run in QOS normal, and it allows 4". `number`: one that stands
   // in the job's way (Planner::BlockingLimit). "" for a limit that is not one of these.
   std::string Text(std::uint32_t number, const plan::Planner& planner, const plan::Request& request) const;
+  // "bf_max_job_user: 2 of the user's jobs are planned already, …" of Planner::BoundOnPlanning.
+  std::string BoundText(std::uint32_t number, const plan::Planner& planner) const;
 
  private:
-  enum class Kind : std::uint8_t { kArray, kQos, kQosUser, kAccount, kUser, kBilling };
+  // The last two bound what is planned, all others what runs.
+  enum class Kind : std::uint8_t {
+    kArray,
+    kQos,
+    kQosUser,
+    kAccount,
+    kUser,
+    kBilling,
+    kPlannedUser,
+    kPlannedPartition
+  };
   struct Key {
     Kind kind = Kind::kArray;
-    std::string name;       // of the QOS or account
+    std::string name;       // of the QOS, account or partition
     std::uint64_t who = 0;  // uid, or the array's job
     auto operator<=>(const Key&) const = default;
   };
   void Add(Key key, const Tres& tres, std::int64_t jobs, plan::Planner& planner,
            std::vector<std::uint32_t>& numbers);
+  void AddBound(Key key, std::uint32_t most, plan::Planner& planner, std::vector<std::uint32_t>& numbers);
   bool billed() const;
 
   std::shared_ptr<const Site> site_;

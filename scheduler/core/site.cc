@@ -123,6 +123,11 @@ Result<> CheckSite(const Site& site) {
   if (!planning && site.plan.reservations != 1)
     return Fail(Code::kInvalidArgument, "policy ", site.plan.policy,
                 " has no reservations of its own; multifactor and easy do");
+  bool bounded = site.plan.reservations_per_user > 0 || site.plan.reservations_per_partition > 0;
+  if (!planning && site.plan.policy != "conservative" && bounded)
+    return Fail(Code::kInvalidArgument, "policy ", site.plan.policy,
+                " plans one job at a time: reservations_per_user and reservations_per_partition are for "
+                "multifactor, easy and conservative");
   return {};
 }
 

@@ -90,8 +90,9 @@ struct UsageRules {
 };
 
 struct PlanRules {
-  std::string policy = "multifactor";        // plan::MakePolicy
-  std::uint32_t reservations = 1;            // so many waiting jobs are planned ahead
+  std::string policy = "multifactor";  // plan::MakePolicy
+  std::uint32_t reservations = 1;      // so many waiting jobs are planned ahead
+  std::uint32_t reservations_per_user = 0, reservations_per_partition = 0;  // of these; 0: no bound
   std::uint32_t grace_s = 60;                // from a time limit to the release of the nodes
   std::uint32_t horizon_s = 30 * 24 * 3600;  // starts beyond are not promised
   std::uint32_t switch_wait_s = 300;         // for so few switches, where a job does not say how long

@@ -238,6 +238,9 @@ TEST(Site, MistakesInItAreNamed) {
   wrong([](Site& s) { s.partitions[0].allow_qos = {"x"}; }, "there is no QOS x");
   wrong([](Site& s) { s.plan.policy = "magic"; }, "there is no policy \"magic\"");
   wrong([](Site& s) { s.plan = {.policy = "fcfs", .reservations = 9}; }, "no reservations of its own");
+  wrong([](Site& s) { s.plan = {.policy = "sjf", .reservations_per_user = 2}; }, "plans one job at a time");
+  wrong([](Site& s) { s.plan = {.policy = "saf", .reservations_per_partition = 2}; },
+        "plans one job at a time");
   wrong([](Site& s) { s.nodes["n1"].gres = {{"a", 1}, {"b", 1}, {"c", 1}}; }, "at most 4 can be told apart");
   wrong([](Site& s) { s.qos = {{.name = "a", .preempts = {"a"}}}; }, "preempts itself");
 }

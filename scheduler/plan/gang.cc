@@ -158,16 +158,17 @@ void Planner::AddGang(const std::vector<PlanJob>& jobs) {
 
 void Planner::RemoveGang(JobNumber first) {
   const Gang gang = gangs_.at(first);
+  for (JobNumber id : gang) {
+    Job& job = jobs_.at(id);
+    if (job.state != JobState::kPlanned) continue;
+    GainOf(job);
+    Unhold(job);
+    gang_others_planned_ -= id == first ? 0 : 1;
+  }
   gangs_.erase(first);
   for (JobNumber id : gang) {
     gang_first_.erase(id);
-    Job& job = jobs_.at(id);
-    if (job.state == JobState::kPlanned) {
-      GainOf(job);
-      Unhold(job);
-      gang_others_planned_ -= id == first ? 0 : 1;
-    }
-    queue_.DropShape(job.shape);
+    queue_.DropShape(jobs_.at(id).shape);
     jobs_.erase(id);
   }
 }

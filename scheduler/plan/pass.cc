@@ -42,10 +42,17 @@ class PassWalk {
         shape.blocked_length = kNever;
         shape.deficit = shape.gain = 0;
       }
+      refused_.clear();
       Fill();
       Walk();
+      again_ = again_ || std::ranges::any_of(refused_, [&](std::uint32_t number) {
+                 return !p_.limits_[number].PlansNoMore();
+               });
     } while (again_);
     p_.changes_ = {.everywhere = false};
+    bool bounded = !refused_.empty() && p_.rules_.reservations != kAllJobs;
+    p_.plannable_ =
+        bounded ? std::min<std::size_t>(p_.PlannedJobs(), p_.rules_.reservations) : p_.rules_.reservations;
     return std::move(starts_);
   }
 
@@ -146,7 +153,11 @@ class PassWalk {
       look[i] = enough || (changes.licences && !request.licences.empty());
     }
     std::set<std::uint32_t> limits;
-    for (LimitSet set : changes.limits) limits.insert(p_.limit_sets_[set].begin(), p_.limit_sets_[set].end());
+    for (LimitSet set : changes.limits) {
+      for (std::uint32_t number : p_.limit_sets_[set]) {
+        if (p_.limits_[number].BoundsRunning()) limits.insert(number);
+      }
+    }
     for (GroupNumber number : p_.queue_.active()) {
       const Group& group = p_.queue_.group(number);
       bool allowed =
@@ -221,7 +232,8 @@ class PassWalk {
       if (p_.rules_.keeps_choice) p_.HoldGang(gang, std::vector<Planned>(gang.size()));
       return;
     }
-    if (planned_count_ >= p_.rules_.reservations) return;
+    if (planned_count_ >= p_.rules_.reservations) return NotPlanned(first);
+    if (!p_.MayPlan(p_.LimitsOf(first), refused_)) return;
     ++p_.statistics_.plans;
     auto planned = Planner::EarliestTogether(p_.cluster_, p_.PartsOf(gang));
     if (!planned) return;
@@ -377,11 +389,11 @@ class PassWalk {
     bool full = planned_count_ >= p_.rules_.reservations;
     if (group.least >= shape.blocked_length && full && p_.rules_.backfill != Backfill::kNone) {
       blocked_any_ = true;
-      return;
+      return NotPlanned(group.front().job);
     }
     if (quick_ && StillMissing(group, shape)) {
       shape.blocked_length = group.least;
-      return;
+      return NotPlanned(group.front().job);
     }
     if (MayStart(group, shape)) {
       if (auto room = RoomFor(shape.request, group.length, group.least, group.front())) {
@@ -399,7 +411,8 @@ class PassWalk {
     }
     blocked_any_ = true;
     if (p_.rules_.backfill == Backfill::kNone) return StopAt(number, p_.jobs_.at(group.front().job));
-    if (planned_count_ >= p_.rules_.reservations) return;
+    if (planned_count_ >= p_.rules_.reservations) return NotPlanned(group.front().job);
+    if (!p_.MayPlan(p_.limit_sets_[group.limits], refused_)) return;
     ++p_.statistics_.plans;
     Planned planned = p_.cluster_.Earliest(shape.request, group.length);
     if (planned.start >= kNever) return;  // it has nothing to be planned on; others may
@@ -408,6 +421,13 @@ class PassWalk {
     Planner::Job& job = p_.jobs_.at(group.front().job);
     Dequeue(number, job);
     p_.Hold(job, std::move(planned));
+  }
+
+  // A quick pass plans nothing. Where it is bounds, and not that enough are planned, that have left few to be
+  // planned, one that comes and is within them is not to wait for its promise: nothing else may start before.
+  void NotPlanned(JobNumber job) {
+    if (!quick_ || p_.plannable_ >= p_.rules_.reservations) return;
+    stop_ = stop_ || (p_.PlannedJobs() < p_.rules_.reservations && !p_.BoundOnPlanning(job));
   }
 
   // Of what was freed others have taken so much that it cannot make up for what was missing.
@@ -465,8 +485,9 @@ class PassWalk {
   bool quick_ = false;
   const std::vector<NodeNumber>* quick_freed_ = nullptr;
   bool freed_licences_ = false;
-  std::vector<NodeNumber> freed_;  // quick: by planned jobs that started early
-  bool again_ = false;             // something moved after something was found blocked
+  std::vector<NodeNumber> freed_;       // quick: by planned jobs that started early
+  bool again_ = false;                  // something moved after something was found blocked
+  std::vector<std::uint32_t> refused_;  // limits that let no more be planned in this walk
   bool blocked_any_ = false, stop_ = false, before_backfill_ = false;
 };
 

@@ -26,7 +26,10 @@ Vec Planner::LentOf(const Vec& what) {
 }
 
 Planner::Planner(std::shared_ptr<const Policy> policy)
-    : policy_(std::move(policy)), rules_(policy_->rules()), backfill_order_(policy_->has_backfill_order()) {}
+    : policy_(std::move(policy)),
+      rules_(policy_->rules()),
+      backfill_order_(policy_->has_backfill_order()),
+      plannable_(rules_.reservations) {}
 
 LaneNumber Planner::AddLane(Rank offset) {
   lanes_.push_back(offset);
@@ -182,9 +185,11 @@ void Planner::Hold(Job& job, Planned planned) {
   job.planned_at = gains_;
   TakeOrGive(cluster_, job, Use::kHold, true);
   planned_.emplace(job.start, job.entry.job);
+  CountPlanned(job.entry.job, +1);
 }
 
 void Planner::Unhold(Job& job) {
+  CountPlanned(job.entry.job, -1);
   TakeOrGive(cluster_, job, Use::kHold, false);
   planned_.erase({job.start, job.entry.job});
   job.nodes.clear();

@@ -35,6 +35,13 @@ struct Limit {
   std::int64_t jobs = 0;       // running
   Vec used;
   std::int64_t nodes_max = -1, nodes = 0;  // of all running together; one that two jobs share counts twice
+  std::int64_t planned_max = -1;           // promised a start at once; negative: no bound
+  std::int64_t planned = 0;                // promised
+  std::uint64_t refused_in = 0;            // the walk (Statistics::walks) in which it let no more be planned
+
+  bool BoundsRunning() const { return jobs_max >= 0 || nodes_max >= 0 || max != Vec(); }
+  bool BoundsPlanning() const { return planned_max >= 0; }
+  bool PlansNoMore() const { return BoundsPlanning() && planned >= planned_max; }
 };
 
 struct PlanStart {
@@ -83,6 +90,9 @@ class Planner {
   }
   // The first of its limits that keeps the job from starting beside those that run.
   std::optional<std::uint32_t> BlockingLimit(JobNumber job) const;
+  // Of a waiting job that is promised nothing: the first of its limits that keeps it from being planned,
+  // beside those that are. It may start wherever it fits all the same.
+  std::optional<std::uint32_t> BoundOnPlanning(JobNumber job) const;
 
   // Of the running jobs (in order: the ones to be given up first) those that have to go so that the waiting
   // job fits now, beside all promises but its own and those of the jobs in `planned`. None: these promises
@@ -228,6 +238,12 @@ class Planner {
   std::optional<std::vector<Victim>> VictimsAmong(const Job& job, std::vector<Victim> running,
                                                   const std::vector<JobNumber>& planned) const;
   LimitSet SetOfLimits(std::vector<std::uint32_t> limits);
+  // What a job, or a gang, which counts once, counts against; planned or waiting.
+  std::vector<std::uint32_t> LimitsOf(JobNumber job) const;
+  void CountPlanned(JobNumber job, int change);
+  // Whether one that counts against these limits may be planned beside those that are. Adds to `refused`,
+  // once in a walk, the limits that are in its way.
+  bool MayPlan(const std::vector<std::uint32_t>& limits, std::vector<std::uint32_t>& refused);
   std::optional<std::uint32_t> FirstReached(LimitSet set, const Request& request) const;
   bool LimitsAllow(LimitSet set, const Request& request) const {
     return set == 0 || !FirstReached(set, request).has_value();
@@ -252,12 +268,13 @@ class Planner {
   }
   void GainOf(const Job& job);
   // Whether the first in the queue are planned, so that others may be looked at without regard to them.
-  bool EnoughPlanned() const { return !planned_.empty() && 2 * PlannedJobs() >= rules_.reservations; }
+  bool EnoughPlanned() const { return !planned_.empty() && 2 * PlannedJobs() >= plannable_; }
   void ForgetFarPlans();
 
   std::shared_ptr<const Policy> policy_;
   Rules rules_;
   bool backfill_order_;
+  std::size_t plannable_;  // of Rules::reservations those that limits left to be given in the last whole pass
   Cluster cluster_;
   Queue queue_;
   std::unordered_map<JobNumber, Job> jobs_;  // looked up only

@@ -15,12 +15,18 @@ namespace {
 
 class Life {
  public:
-  Life(std::uint32_t seed, const std::string& policy) : random_(seed), planner_(MakePolicy(policy)) {
+  // `bound`: so many starts are promised to one user's jobs at once; 0: any number.
+  Life(std::uint32_t seed, const std::string& policy, std::uint32_t bound = 0)
+      : random_(seed), bound_(bound), planner_(MakePolicy(policy)) {
     policy_ = policy;
     std::uint32_t nodes = 1 + Below(6);
     for (std::uint32_t i = 0; i < nodes; ++i)
       planner_.cluster().AddNode(Of(1 + Below(8), Below(16), Below(3), kTokens));
     limit_ = planner_.AddLimit({kLimited, {}, 0, {}});
+    Limit of_user;
+    of_user.planned_max = bound;
+    for (std::uint32_t user = 0; bound > 0 && user < kUsers; ++user)
+      bounds_.push_back(planner_.AddLimit(of_user));
     planner_.cluster().SetLicences(Of(kLicences));
     for (std::uint32_t i = 0; i < 2; ++i) {
       NodeBits set(nodes);
@@ -68,6 +74,7 @@ class Life {
       job.request.nodes_max = job.request.tasks;
     }
     if (Below(5) == 0) job.limits = {limit_};
+    if (bound_ > 0) job.limits.push_back(bounds_[job.facts.id % kUsers]);
     if (Below(5) == 0) job.request.licences = Of(1 + Below(2));
     if (!planner_.cluster().CouldRun(job.request, false)) return;
     planner_.Add(job);
@@ -91,7 +98,8 @@ class Life {
   }
 
   void Pass() {
-    std::vector<PlanStart> starts = Below(3) > 0 ? planner_.QuickPass() : planner_.Pass();
+    const bool quick = Below(3) > 0;
+    std::vector<PlanStart> starts = quick ? planner_.QuickPass() : planner_.Pass();
     for (PlanStart& start : starts) {
       auto it = waiting_.find(start.job);
       ASSERT_NE(it, waiting_.end()) << "started twice";
@@ -102,6 +110,23 @@ class Life {
       }
       running_[start.job] = {it->second, start.nodes, now_ + it->second.facts.length};
       waiting_.erase(it);
+    }
+    if (bound_ > 0 && !quick) CheckBounds();
+  }
+
+  bool IsLimited(const PlanJob& job) const {
+    return std::ranges::find(job.limits, limit_) != job.limits.end();
+  }
+
+  // No user has more promises than he may, and who has none of those that are left has reached his bound.
+  void CheckBounds() const {
+    std::map<JobNumber, std::uint32_t> promised;
+    for (const Planner::Promise& promise : planner_.Promises()) ++promised[promise.job % kUsers];
+    for (const auto& [user, jobs] : promised) EXPECT_LE(jobs, bound_) << "user " << user;
+    for (const auto& [id, job] : waiting_) {
+      if (planner_.PromiseOf(id) || IsLimited(job)) continue;
+      bool reached = planner_.Promises().size() >= planner_.policy().rules().reservations;
+      EXPECT_TRUE(reached || promised[id % kUsers] == bound_) << "job " << id << " is promised nothing";
     }
   }
 
@@ -137,8 +162,8 @@ class Life {
   }
   bool OracleAllows(const PlanJob& job) const {
     std::int64_t limited = 0;
-    for (const auto& [id, running] : running_) limited += running.job.limits.empty() ? 0 : 1;
-    if (!job.limits.empty() && limited >= kLimited) return false;
+    for (const auto& [id, running] : running_) limited += IsLimited(running.job) ? 1 : 0;
+    if (IsLimited(job) && limited >= kLimited) return false;
     for (Instant t = now_; t < now_ + job.facts.length; ++t) {
       std::int64_t left = kLicences;
       for (const auto& [id, running] : running_)
@@ -176,8 +201,7 @@ class Life {
       }
     }
     for (const Planner::Promise& promise : planner_.Promises()) {
-      if (!waiting_.at(promise.job).limits.empty())
-        continue;  // a limit that is reached takes the promise back
+      if (IsLimited(waiting_.at(promise.job))) continue;  // a limit that is reached takes the promise back
       auto [known, first] = promised_.try_emplace(promise.job, promise.start);
       EXPECT_LE(promise.start, known->second) << "the reservation of job " << promise.job << " was delayed";
       known->second = promise.start;
@@ -200,7 +224,10 @@ class Life {
   }
 
   static constexpr std::int64_t kLimited = 2, kLicences = 3;
+  static constexpr std::uint32_t kUsers = 3;
   std::mt19937 random_;
+  std::uint32_t bound_;
+  std::vector<std::uint32_t> bounds_;  // by user
   std::uint32_t limit_ = 0;
   std::string policy_;
   Planner planner_;
@@ -229,6 +256,24 @@ TEST(Planner, KeepsPromisesWastesNothingAndAllotsNothingTwice) {
   EXPECT_GT(passes, 10'000U);  // the lives were worth it
   EXPECT_GT(plans, 3'000U);
   EXPECT_GT(quick, 2'000U);
+}
+
+TEST(Planner, KeepsTheSameWithBoundsOnWhatOneUserIsPromised) {
+  const char* more = std::getenv("SLIPWAY_TEST_FULL");
+  const std::uint32_t kSeeds = more != nullptr && more[0] != '\0' ? 3000 : 60;
+  std::uint64_t plans = 0, quick = 0;
+  for (const char* policy : {"easy:5", "conservative", "multifactor:3"}) {
+    for (std::uint32_t seed = 1; seed <= kSeeds; ++seed) {
+      SCOPED_TRACE(testing::Message() << policy << " seed " << seed);
+      Life life(seed, policy, 1 + seed % 2);
+      life.Run(60);
+      if (HasFailure()) return;
+      plans += life.statistics().plans;
+      quick += life.statistics().quick_passes;
+    }
+  }
+  EXPECT_GT(plans, 2'000U);  // the lives were worth it
+  EXPECT_GT(quick, 500U);
 }
 
 // A planned job that starts on other nodes than were held for it leaves those to jobs that were looked at

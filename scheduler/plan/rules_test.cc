@@ -68,6 +68,29 @@ TEST(Licences, AreInTheProfile) {
   EXPECT_EQ(planner.PromiseOf(3)->start, 10);
 }
 
+TEST(Licences, ThatWerePromisedAreNotTakenByWhoComesLater) {
+  Planner planner(MakePolicy("easy"));
+  planner.cluster().AddNode(Of(8));
+  planner.cluster().SetLicences(Of(2));
+  auto add = [&](JobNumber id, Instant length, std::int64_t licences) {
+    PlanJob job = JobOf(id, length, Of(1));
+    job.request.licences = Of(licences);
+    planner.Add(job);
+  };
+  add(1, 10, 1);
+  ASSERT_EQ(Started(planner.Pass()), std::vector<JobNumber>{1});
+  add(2, 10, 2);   // cores are free; both licences are in ten seconds
+  add(3, 100, 1);  // would have one of them then
+  add(4, 100, 0);
+  add(5, 10, 1);  // gives it back in time
+  EXPECT_EQ(Started(planner.Pass()), (std::vector<JobNumber>{4, 5}));
+  EXPECT_EQ(planner.PromiseOf(2)->start, 10);
+  planner.Remove(1);
+  planner.Remove(5);
+  planner.Advance(10);
+  EXPECT_EQ(Started(planner.Pass()), std::vector<JobNumber>{2});
+}
+
 TEST(Placement, ImageLocalityWinsTies) {
   Planner planner(MakePolicy("easy"));
   for (int i = 0; i < 4; ++i) planner.cluster().AddNode(Of(1));

@@ -267,6 +267,10 @@ Result<Site> SiteOf(const Config& config) {
   Site site;
   site.plan.policy = config.String("scheduler.policy");
   site.plan.reservations = static_cast<std::uint32_t>(config.Integer("scheduler.reservations"));
+  site.plan.reservations_per_user =
+      static_cast<std::uint32_t>(config.Integer("scheduler.reservations_per_user"));
+  site.plan.reservations_per_partition =
+      static_cast<std::uint32_t>(config.Integer("scheduler.reservations_per_partition"));
   site.plan.grace_s = static_cast<std::uint32_t>(config.Seconds("scheduler.grace").count());
   site.plan.horizon_s = static_cast<std::uint32_t>(config.Seconds("scheduler.horizon").count());
   site.default_time_limit_s =

@@ -28,6 +28,8 @@ TEST(SiteOf, EverythingThatASiteSaysArrives) {
 [scheduler]
 policy = "easy"
 reservations = 20
+reservations_per_user = 3
+reservations_per_partition = 8
 grace = "30s"
 [priority]
 age = 1000
@@ -76,6 +78,8 @@ max_wall = "2d"
   ASSERT_TRUE(read.has_value()) << read.error().message;
   const Site& site = *read;
   EXPECT_EQ(site.plan.reservations, 20U);
+  EXPECT_EQ(site.plan.reservations_per_user, 3U);
+  EXPECT_EQ(site.plan.reservations_per_partition, 8U);
   EXPECT_EQ(site.weights.tres.at("gpu"), 500U);
   EXPECT_EQ(site.usage.mem_milli, 250U);
   EXPECT_TRUE(site.usage.enforce);

@@ -98,6 +98,8 @@ void World::CheckPromises() {
   const Controller& controller = controller_->controller();
   const Policy& policy = controller.policy();
   if (std::optional<std::string> wrong = policy.FindWrong(controller.state())) return Broken(*wrong);
+  if (std::optional<std::string> wrong = FindOverBound(*site_, controller.state(), policy))
+    return Broken(*wrong);
   for (auto known = promised_.begin(); known != promised_.end();) {
     const Job* job = controller.state().FindJob(known->first);
     bool started = job != nullptr && job->attempt != known->second.attempt;

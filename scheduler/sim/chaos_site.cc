@@ -94,6 +94,10 @@ Site RandomSite(Rng& rng, const std::vector<std::string>& nodes) {
   site.usage.half_life_s = rng.Between(0, 300);
   if (rng.Chance(500)) site.plan.grace_s = rng.Between(1, 30);
   site.plan.reservations = rng.Chance(500) ? 1 : rng.Between(1, 10);
+  if (site.plan.reservations > 1 && rng.Chance(500)) {
+    if (rng.Chance(700)) site.plan.reservations_per_user = rng.Between(1, 3);
+    if (rng.Chance(500)) site.plan.reservations_per_partition = rng.Between(1, 3);
+  }
   return site;
 }
 
@@ -142,6 +146,30 @@ ReservationRequest RandomReservation(Rng& rng, Time now, const std::vector<std::
   request.create = rng.Chance(700);
   request.ignore_jobs = rng.Chance(600);
   return request;
+}
+
+// A job for which others were made to go is planned whatever the bounds say: then they say nothing here.
+std::optional<std::string> FindOverBound(const Site& site, const State& state, const Policy& policy) {
+  auto preempted = [](const auto& part) { return part.preempt != PreemptMode::kOff; };
+  if (std::ranges::any_of(site.qos, preempted) || std::ranges::any_of(site.partitions, preempted))
+    return std::nullopt;
+  std::map<std::uint32_t, std::uint32_t> users;
+  std::map<std::string, std::uint32_t> partitions;
+  for (const PendingKey& key : state.pending) {
+    const Job& job = *state.FindJob(key.job);
+    // A heterogeneous job counts once, with its first component.
+    if (!policy.PlannedStartOf(key.job) || state.FollowsLeader(key.job)) continue;
+    ++users[job.spec->user.uid];
+    for (const Partition* partition : site.PartitionsOf(job.PartitionName())) ++partitions[partition->name];
+  }
+  auto over = [](const auto& counts, std::uint32_t most) {
+    return most > 0 && std::ranges::any_of(counts, [&](const auto& entry) { return entry.second > most; });
+  };
+  if (over(users, site.plan.reservations_per_user))
+    return "a user's jobs are promised more starts than he may";
+  if (over(partitions, site.plan.reservations_per_partition))
+    return "a partition's jobs are promised more starts than it may";
+  return std::nullopt;
 }
 
 bool IsLimited(const Site& site, const State& state, const Job& job) {

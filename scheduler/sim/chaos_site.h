@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "scheduler/core/messages.h"
+#include "scheduler/core/policy.h"
 #include "scheduler/core/site.h"
 #include "scheduler/core/state.h"
 #include "scheduler/sim/rng.h"
@@ -25,6 +26,8 @@ bool IsLimited(const Site& site, const State& state, const Job& job);
 // A job that has just been started where it would still run in somebody else's reservation, or outside of its
 // own.
 std::optional<std::string> FindIntruder(const Site& site, const State& state, const Job& started);
+// More starts promised to a user's jobs, or a partition's, than the site allows.
+std::optional<std::string> FindOverBound(const Site& site, const State& state, const Policy& policy);
 // Limits of QOS and numbers of licences that are exceeded by what runs.
 std::optional<std::string> FindExceeded(const Site& site, const State& state);
 

@@ -35,6 +35,10 @@ class Load {
         planner_(plan::MakePolicy(Cat("multifactor:", options.reservations))),
         gantt_(gantt) {
     mix_.AddNodes(planner_.cluster());
+    plan::Limit bound;
+    bound.planned_max = options.per_user;
+    for (std::uint32_t user = 0; options.per_user > 0 && user < kUsers; ++user)
+      users_.push_back(planner_.AddLimit(bound));
   }
 
   LoadFigures Run() {
@@ -69,7 +73,13 @@ class Load {
     return CpuMs() - begin;
   }
 
-  void Add() { planner_.Add(mix_.Next(next_++, now_)); }
+  // Users have a priority each, where the mix has any; else all jobs are one user's.
+  plan::PlanJob Next() {
+    plan::PlanJob job = mix_.Next(next_++, now_);
+    if (!users_.empty()) job.limits = {users_[static_cast<std::size_t>(job.facts.priority / 1000) % kUsers]};
+    return job;
+  }
+  void Add() { planner_.Add(Next()); }
   std::size_t Record(const std::vector<plan::PlanStart>& starts) {
     for (const plan::PlanStart& start : starts) {
       running_.push_back(start.job);
@@ -135,7 +145,7 @@ class Load {
   void Arrivals() {
     std::vector<double> times;
     for (std::uint32_t i = 0; i < 2000; ++i) {
-      plan::PlanJob job = mix_.Next(next_++, now_);
+      plan::PlanJob job = Next();
       times.push_back(1000 * Timed([&] {
                         planner_.Add(job);
                         Record(planner_.QuickPass());
@@ -160,10 +170,12 @@ class Load {
     figures_.end_p99_ms = Quantile(times, 0.99);
   }
 
+  static constexpr std::size_t kUsers = 300;
   const LoadOptions& options_;
   Mix mix_;
   Rng rng_;
   plan::Planner planner_;
+  std::vector<std::uint32_t> users_;  // the bound of each
   Gantt* gantt_;
   plan::Instant now_ = kSecond;
   plan::JobNumber next_ = 1;
@@ -173,12 +185,14 @@ class Load {
 
 Result<LoadOptions> Parse(const std::vector<std::string>& words, std::string& chart) {
   Arguments given = TRY(Arguments::Parse(
-      words, {"--nodes", "--queued", "--mix", "--reservations", "--rounds", "--seed", "--gantt"},
+      words,
+      {"--nodes", "--queued", "--mix", "--reservations", "--per-user", "--rounds", "--seed", "--gantt"},
       {"--json"}));
   LoadOptions options;
   options.nodes = static_cast<std::uint32_t>(TRY(given.Number("--nodes", options.nodes, 1, 1'000'000)));
   options.queued = static_cast<std::uint32_t>(TRY(given.Number("--queued", options.queued, 1, 10'000'000)));
   options.reservations = static_cast<std::uint32_t>(TRY(given.Number("--reservations", 100, 1, 1'000'000)));
+  options.per_user = static_cast<std::uint32_t>(TRY(given.Number("--per-user", 0, 0, 1'000'000)));
   options.rounds = static_cast<std::uint32_t>(TRY(given.Number("--rounds", options.rounds, 1, 100'000)));
   options.seed = TRY(given.Number("--seed", 1, 0, UINT64_MAX / 2));
   options.mix = given.Text("--mix", "trace");

@@ -104,6 +104,15 @@ class Exec(unittest.TestCase):
         (folder / "long.sif").write_bytes(sif)
         self.refused(self.slipway("exec", folder / "long.sif", "true"), "long.sif")
 
+    def test_an_image_that_lets_nobody_in_says_which_folder_and_what_to_do(self):
+        folder = self.scratch()
+        root = folder / "root"
+        (root / "proc").mkdir(parents=True)
+        root.chmod(0o700)  # as mktemp -d makes it
+        t.run([t.SLIPWAY, "build", "-q", folder / "closed.sif", root], check=0)
+        os.chmod(folder / "closed.sif", 0o644)
+        self.refused(self.slipway("exec", folder / "closed.sif", "sh"), "the image's folder /", "chmod")
+
     def test_an_image_without_a_shell_runs_programs_and_says_what_it_lacks(self):
         folder = self.scratch()
         root = folder / "root"

@@ -44,6 +44,15 @@ class GpuJobs(t.ClusterTest):
     def test_nvidia_smi_of_the_host_works_in_the_job(self):
         self.assertIn("GPU 0", self.launch("--gpus", "1", program=["nvidia-smi", "-L"]).stdout)
 
+    def test_what_a_job_used_of_its_gpu_is_on_record(self):
+        job = self.launch("--gpus", "1", program=["sh", "-c", "echo $SLIPWAY_JOB_ID; exec gpu-probe 8"]).stdout.split()[0]
+        part = self.cluster.wait_end(job)["steps"][0]["parts"][0]
+        print("    used:", json.dumps({k: v for k, v in part.items() if "gpu" in k or "energy" in k}), part["libraries"], file=sys.stderr)
+        self.assertGreater(part["gpu_watched_us"], 3_000_000)
+        self.assertGreater(part["gpu_busy_us"], 0)
+        self.assertGreater(part["gpu_memory_peak_bytes"], 0)
+        self.assertGreater(part["gpu_energy_mj"], 0)
+
     def test_a_job_without_gpus_sees_none(self):
         said = self.launch(program=["sh", "-c", "ls /dev; gpu-probe || echo none here"]).stdout
         self.assertNotRegex(said, r"(?m)^nvidia\d")

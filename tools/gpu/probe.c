@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a CUDA program needs of its container, without CUDA's own libraries: finds the driver's library by its
 // soname, lists the GPUs that it may use, and on the first doubles and increments a thousand numbers by a
-// kernel in PTX, which the driver's compiler must translate.
+// kernel in PTX, which the driver's compiler must translate. `gpu-probe SECONDS` goes on for so long.
 //
 // Prints "gpu UUID NAME" for each GPU and "kernel ok"; exit code 0, or 1 with a line that says what failed.
 #include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
 
 enum { kNumbers = 1000 };
 
@@ -56,7 +58,8 @@ static int ShowGpus(int count) {
   return 0;
 }
 
-static int Compute(void) {
+// Once, and again for so long.
+static int Compute(int seconds) {
   int device = 0;
   unsigned count = kNumbers, numbers[kNumbers];
   void *context = 0, *module = 0, *kernel = 0;
@@ -67,12 +70,15 @@ static int Compute(void) {
   CALL("cuModuleLoadData", (void**, const void*), &module, kKernel);
   CALL("cuModuleGetFunction", (void**, void*, const char*), &kernel, module, "twice_plus_one");
   CALL("cuMemAlloc_v2", (Pointer*, unsigned long), &memory, sizeof numbers);
-  CALL("cuMemcpyHtoD_v2", (Pointer, const void*, unsigned long), memory, numbers, sizeof numbers);
   void* arguments[] = {&memory, &count};
-  CALL("cuLaunchKernel",
-       (void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*, void**, void**), kernel,
-       (count + 127) / 128, 1u, 1u, 128u, 1u, 1u, 0u, (void*)0, arguments, (void**)0);
-  CALL("cuCtxSynchronize", (void), );
+  time_t until = time(NULL) + seconds;
+  do {
+    CALL("cuMemcpyHtoD_v2", (Pointer, const void*, unsigned long), memory, numbers, sizeof numbers);
+    CALL("cuLaunchKernel",
+         (void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*, void**, void**), kernel,
+         (count + 127) / 128, 1u, 1u, 128u, 1u, 1u, 0u, (void*)0, arguments, (void**)0);
+    CALL("cuCtxSynchronize", (void), );
+  } while (time(NULL) < until);
   CALL("cuMemcpyDtoH_v2", (void*, Pointer, unsigned long), numbers, memory, sizeof numbers);
   for (unsigned i = 0; i < count; ++i) {
     if (numbers[i] == 2 * i + 1) continue;
@@ -83,7 +89,7 @@ static int Compute(void) {
   return 0;
 }
 
-int main(void) {
+int main(int argc, char** argv) {
   int count = 0;
   library = dlopen("libcuda.so.1", RTLD_NOW);
   if (!library) {
@@ -92,5 +98,5 @@ int main(void) {
   }
   CALL("cuInit", (unsigned), 0u);
   CALL("cuDeviceGetCount", (int*), &count);
-  return ShowGpus(count) || Compute();
+  return ShowGpus(count) || Compute(argc > 1 ? atoi(argv[1]) : 0);
 }
