@@ -73,7 +73,7 @@ class Job {
         rendezvous_.LaunchEnded(act.number, act.who);
         return true;
       case What::kTick:
-        rendezvous_.Tick();
+        if (rendezvous_.wants_tick()) rendezvous_.Tick();
         return true;
       default:
         rendezvous_.Resend();

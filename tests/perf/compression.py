@@ -56,11 +56,11 @@ def fence_data(home, host, hello, mpi, nodes, ranks):
     return files
 
 
-def as_kibibytes(home, name, nodes, ranks, of_rank):
+def written(home, name, parts):
     files = []
-    for node in range(nodes):
-        file = home / f"{name}.{nodes}x{ranks}.{node}"
-        file.write_bytes(b"".join(of_rank() for _ in range(ranks)))
+    for node, part in enumerate(parts):
+        file = home / f"{name}.{node}"
+        file.write_bytes(part)
         files.append(file)
     return files
 
@@ -78,16 +78,20 @@ def main():
         host = built(home, HERE / "forking_host.c", "gcc", *pmix)
         compression = built(home, HERE / "compression.c", "gcc", "-lzstd", "-llz4", "-lz")
 
-        def show(name, files, nodes, ranks):
-            print(f"{name}, {ranks} ranks on each of {nodes} nodes:", flush=True)
+        def show(name, files):
+            print(f"{name} of {len(files)} nodes:", flush=True)
             subprocess.run([compression, rounds, *files], check=True)
 
-        whole = b""
+        parts = []
         for mpi in MPI:
             for nodes, ranks in LAYOUTS:
                 files = fence_data(home, host, hello, mpi, nodes, ranks)
-                show(mpi, files, nodes, ranks)
-                whole = b"".join(file.read_bytes() for file in files)
+                show(f"{mpi}, {ranks} ranks on each", files)
+                parts = [file.read_bytes() for file in files]
+        for size in (128, 256, 512, 1024):  # where it begins to pay
+            for nodes in (2, 4):
+                show(f"ucx, its first {size} bytes", written(home, "cut", [part[:size] for part in parts[:nodes]]))
+        whole = b"".join(parts)
 
         def like():
             at = randomly.randrange(len(whole) - 1024)
@@ -95,7 +99,8 @@ def main():
 
         for name, of_rank in (("like", like), ("noise", lambda: randomly.randbytes(1024))):
             for nodes, ranks in LAYOUTS[1:]:
-                show(f"1 KiB {name}", as_kibibytes(home, name, nodes, ranks, of_rank), nodes, ranks)
+                parts = [b"".join(of_rank() for _ in range(ranks)) for _ in range(nodes)]
+                show(f"1 KiB {name} of {ranks} ranks on each", written(home, name, parts))
 
 
 if __name__ == "__main__":
