@@ -58,7 +58,9 @@ void Applier::operator()(const JobResumed& e) {
   job->lent_to.reset();
   state_.lenders.erase(job->id);
   job->charged_until = std::max(job->charged_until, at_);
-  job->suspended_us += at_.us - job->suspended_at.us;
+  // At least a little, also by a clock that was set back: nodes are told to go on where a job stood
+  // (Outstanding).
+  job->suspended_us += std::max<std::int64_t>(at_.us - job->suspended_at.us, 1);
   job->suspended_at = {};
 }
 

@@ -62,6 +62,17 @@ TEST(Suspend, AnAdministratorLetsAJobStandStillAndItsTimeLimitWithIt) {
   EXPECT_EQ(c.StateOf(job), "COMPLETING") << "100 s of its own time are over";
 }
 
+// Chaos seed 7208: the clock had been set back, so no time went by, and what is said again said nothing.
+TEST(Suspend, GoingOnIsSaidAgainToANodeThatComesBackEvenIfNoTimeWentBy) {
+  TestCluster c(1);
+  JobId job = Running(c, JobOf("", 4));
+  ASSERT_TRUE(Suspend(c, job, true).has_value());
+  ASSERT_TRUE(Suspend(c, job, false).has_value());
+  std::size_t before = c.Sent("n1", Cat("ResumeStep ", job.value));
+  c.Register("n1", "boot-1", {c.PrimaryOf(job)});
+  EXPECT_EQ(c.Sent("n1", Cat("ResumeStep ", job.value)), before + 1);
+}
+
 TEST(Suspend, OnlyWhatRunsCanStandStillAndAnArrayMeansItsRunningTasks) {
   TestCluster c(1);
   JobSpec spec = JobOf("", 2);

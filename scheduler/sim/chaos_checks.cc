@@ -61,7 +61,8 @@ void World::OnStepSignalled(ModelNode& node, const SignalStep& signal) {
 
 // Whose time is nearly over was told, or will be at this very moment.
 void World::CheckSignals() {
-  if (!controller_ || loop_.Now() < clock_settles_) return;
+  // What became due while there was no controller is said by its first timer, at this very moment.
+  if (!controller_ || loop_.Now() < clock_settles_ || loop_.Now() == controller_began_) return;
   const State& state = controller_->controller().state();
   for (JobId id : state.active) {
     const Job& job = *state.FindJob(id);
