@@ -10,6 +10,7 @@ namespace slipway {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
 constexpr char kProgram[] = R"(
