@@ -127,6 +127,12 @@ std::uint32_t PlanningPolicy::ImageSet(const State& state, const std::string& di
 
 void PlanningPolicy::Rebuild(const State& state) {
   Promises promises = PlannedStarts();
+  // A lender that still stands still, because others have its cores or its node is silent, ends later than
+  // the plan had it; what was promised behind it cannot be kept.
+  for (JobId id : state.lenders) {
+    if (planner_.IsRunning(id.value) && planner_.EndOf(id.value) < EndOf(*state.FindJob(id)))
+      disturbed_ = true;
+  }
   if (std::exchange(takes_over_, false)) {
     awaits_until_ = state.now.PlusSeconds(kAwaitS);
     promises.clear();
