@@ -75,10 +75,14 @@ Result<ImageLaunch> LaunchOf(const SpawnRequest& request, std::uint64_t ticket) 
     launch.argv.push_back(Cat("--nodes=", request.hosts.size()));
   }
   if (!program.cwd.empty()) launch.argv.push_back(Cat("--pwd=", program.cwd));
+  // For the ranks alone: in the command's own environment a rank's LD_PRELOAD would run in the script's
+  // container.
+  for (const std::string& entry : program.env) {
+    if (entry.find('=') != std::string::npos) launch.argv.push_back(Cat("--env=", entry));
+  }
   launch.argv.emplace_back("--");
   launch.argv.insert(launch.argv.end(), program.argv.begin(), program.argv.end());
-  launch.env = program.env;
-  launch.env.push_back(Cat(kSpawnTicketVariable, "=", ticket));
+  launch.env = {Cat(kSpawnTicketVariable, "=", ticket)};
   return launch;
 }
 
