@@ -15,6 +15,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import broker_cgroup  # noqa: E402
+
 UID = 20001
 ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", "USER": "user", "XDG_RUNTIME_DIR": "/tmp"}
 
@@ -177,6 +180,7 @@ class Node:
 
     def __exit__(self, *_):
         self.stop_daemons()
+        broker_cgroup.remove("c", "n", self.run)
         subprocess.run(["umount", "-l", "/etc"], check=True)
         shutil.rmtree(self.top)
         shutil.rmtree(self.run)

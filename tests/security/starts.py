@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 
+import broker_cgroup
 import slipway_testing as t
 from left import Left
 
@@ -208,6 +209,7 @@ class Privileges:
                 process.wait(20)
             process.kill()
             process.wait()
+        broker_cgroup.remove("c1", "n1", self.run_dir)
 
 
 def ways(case, site, conf=""):
