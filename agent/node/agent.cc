@@ -1,33 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/node/agent.h"
 
-#include <fcntl.h>
 #include <grpcpp/channel.h>
 #include <grpcpp/impl/service_type.h>
 #include <malloc.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-#include <csignal>
 
 #include <algorithm>
 
-#include "agent/images/images.h"
-#include "agent/meter/step_meter.h"
-#include "agent/node/bind_ranks.h"
-#include "agent/node/controller_link.h"
+#include "agent/node/agent_parts.h"
 #include "agent/node/convert.h"
 #include "agent/node/last_heard.h"
-#include "agent/node/node_edits.h"
-#include "agent/node/peers.h"
-#include "agent/node/step_relay.h"
-#include "agent/steps/step_table.h"
 #include "agent/steps/user_word.h"
 #include "api/context.h"
-#include "api/token_socket.h"
 #include "base/log/log.h"
 #include "base/os/process_name.h"
-#include "launcher/client/broker_client.h"
-#include "slipway/v1/node.pb.h"
 
 namespace slipway {
 namespace {
@@ -44,64 +32,6 @@ std::string WithPort(const std::string& listen, int port) {
 }
 
 }  // namespace
-
-struct Agent::Parts {
-  Parts(Loop& loop, AgentOptions options) : loop(loop), options(std::move(options)) {}
-  ~Parts();
-  Result<> Start();
-
-  // agent.cc
-  void ConnectBroker();
-  void OnWelcome(const BrokerWelcome& hello);
-  void OnBrokerLost(const std::string& why);
-  void ReadBroker();
-  void FillRegister(v1::FromNode& first);
-  void OnControllerLost();
-  void Beat();
-  void OnMessage(const v1::ToNode& message);
-  void OnRegistered(const v1::Registered& registered);
-  void Launch(const v1::LaunchStep& launch);
-  void EndJob(const v1::EndJob& end);
-  void Prefetch(const v1::Prefetch& prefetch);
-  void SendImageState(const ImageNews& news);
-  Result<> StartImages();
-  StepTableEvents TableEvents();
-  void StartHealth();
-  void SendCondition(const std::string& reason, bool keep);
-  void OnBeatHeard(const v1::HeartbeatAck& ack);
-  void Heard(std::uint64_t sent_boot_ms);
-
-  Loop& loop;
-  AgentOptions options;
-  BrokerWelcome welcome;
-  std::chrono::milliseconds broker_wait{0};
-  std::string broker_error;
-  Loop::TimerId broker_timer, heartbeat_timer;
-  std::chrono::milliseconds heartbeat{5000};
-  std::uint64_t beats = 0;
-  WallTime beat_sent{};  // the last of them
-  // On CLOCK_BOOTTIME, which a suspended machine does not stop: of that beat, and of our registration.
-  std::uint64_t beat_sent_boot_ms = 0, register_sent_boot_ms = 0;
-  std::string drain_reason;  // the controller may not have heard it yet
-  std::uint64_t drained_at_beat = 0;
-  MonotonicTime ends_repeated{}, store_read{};
-  std::shared_ptr<bool> alive = std::make_shared<bool>(true);
-
-  // Destroyed from the last to the first: the table uses the broker and the peers, all use the link.
-  std::unique_ptr<ControllerLink> link;
-  std::unique_ptr<PeerLinks> peers;
-  std::shared_ptr<ImageOffers> offers = std::make_shared<ImageOffers>();
-  std::unique_ptr<Images> images;
-  std::unique_ptr<BrokerClient> broker;
-  std::unique_ptr<StepMeter> meter;
-  std::unique_ptr<StepTable> steps;
-  std::unique_ptr<PeerServer> peer_server;
-  std::unique_ptr<TokenSocket> tokens;
-  std::unique_ptr<GpuWatch> gpus;
-  std::unique_ptr<StepRelay> step_relay;
-  std::unique_ptr<Health> health;
-  std::unique_ptr<JobGate> gate;
-};
 
 Agent::Agent(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Agent::~Agent() = default;
@@ -121,16 +51,6 @@ Result<std::unique_ptr<Agent>> Agent::Start(Loop& loop, AgentOptions options) {
   return std::unique_ptr<Agent>(new Agent(std::move(parts)));
 }
 
-// NVML alone says what GPUs are used for.
-static MeterOptions MeterOf(const AgentOptions& options) {
-  MeterOptions meter{.host_root = options.devices.host_root};
-  for (const GpuUnit& unit : options.devices.units) {
-    if (unit.vendor == GpuVendor::kNvidia) meter.gpu_ids.push_back(GpuIdOf(unit));
-  }
-  if (!meter.gpu_ids.empty()) meter.gpu_program = GpuProgram(options.gpu_watch.program);
-  return meter;
-}
-
 Result<> Agent::Parts::Start() {
   TRY(MakeDirectories(options.state_dir, 0700));
   ControllerLink::Events events;
@@ -142,7 +62,9 @@ Result<> Agent::Parts::Start() {
       loop, options.tls, PeerLinks::Limits{},
       [this](const std::string& node, const std::string& reason) { steps->PeerLost(node, reason); });
   TRY(StartImages());
-  meter = TRY(StepMeter::Make(loop, MeterOf(options)));
+  meter = TRY(StepMeter::Make(loop, {.host_root = options.devices.host_root,
+                                     .gpu_program = GpuProgram(options.gpu_watch.program),
+                                     .gpu_ids = NvmlIdsOf(options.devices)}));
   steps = std::make_unique<StepTable>(loop, options.state_dir, TableEvents());
   steps->SetNode(options.node);
   peer_server = TRY(PeerServer::Start(
@@ -374,65 +296,6 @@ void Agent::Parts::OnMessage(const v1::ToNode& message) {
   }
 }
 
-void Agent::Parts::Launch(const v1::LaunchStep& launch) {
-  NodeSide side{.client_dir = options.client_dir,
-                .image_dir = welcome.rootless ? welcome.image_dir : std::string(),
-                .agent_uid = ::getuid(),
-                .private_shm = options.private_shm,
-                .folder_timeout_s = options.folder_timeout_s,
-                .private_tmp_bytes = options.private_tmp_bytes};
-  auto plan = PlanOf(launch, side);
-  if (!plan) return steps->Refuse(FromProto(launch.step()), plan.error().message);
-  if (plan->spec.mpi != MpiKind::kNone) plan->spec.topology = options.facts.topology.xml;
-  if (auto bound = BindRanks(options.facts.topology, plan->spec); !bound)
-    return steps->Refuse(FromProto(launch.step()), bound.error().message);
-  if (auto given = GiveRoom(options.room, options.facts.memory_bytes, welcome, *plan); !given)
-    return steps->Refuse(FromProto(launch.step()), given.error().message);
-  if (plan->lease_s == 0) plan->lease_s = static_cast<std::uint32_t>(options.lease.count());
-  plan->devices.of_step = DevicesAt(options.allowed_devices);
-  auto notes = AddNodeEdits(launch, EditFolders::OfTheHost(), options.devices, *plan);
-  if (!notes) return steps->Refuse(FromProto(launch.step()), notes.error().message);
-  AddTaskPrograms(options.task_prolog, options.task_epilog, plan->spec);
-  images->Used(plan->spec.image_digest);
-  for (const std::string& note : *notes) Log(Level::kWarn, note, {{"step", ToString(plan->spec.step)}});
-  EnteringJob job{launch.step().job(), launch.step().attempt(), launch.uid(),
-                  launch.gid(),        launch.user(),           launch.cluster()};
-  StepId step = plan->spec.step;
-  auto held = std::make_shared<LaunchPlan>(std::move(*plan));
-  gate->Enter(job, step, [this, held] { steps->Launch(std::move(*held)); });
-}
-
-void Agent::Parts::EndJob(const v1::EndJob& end) {
-  steps->EndJob(end.job(), end.attempt(), [this, job = end.job(), attempt = end.attempt()] {
-    gate->Leave(job, attempt, [this, job, attempt] {
-      v1::FromNode message;
-      message.mutable_released()->set_job(job);
-      message.mutable_released()->set_attempt(attempt);
-      link->Send(std::move(message));
-    });
-  });
-}
-
-void Agent::Parts::Prefetch(const v1::Prefetch& prefetch) {
-  if (images->Held(prefetch.digest())) return SendImageState({prefetch.digest(), true, {}, {}});
-  images->Want(prefetch.digest(), prefetch.bytes(), Images::Need::kPrefetch, [](const Result<>&) {});
-}
-
-void Agent::Parts::SendImageState(const ImageNews& news) {
-  v1::FromNode message;
-  v1::ImageState& image = *message.mutable_image();
-  image.set_digest(news.digest);
-  image.set_held(news.held);
-  image.set_error(news.error);
-  image.set_chunks(news.counts.chunks);
-  image.set_from_controller(news.counts.from_controller);
-  image.set_from_peers(news.counts.from_peers);
-  image.set_resumed(news.counts.resumed);
-  // What a fetch took would stay with us as long as we live.
-  ::malloc_trim(0);
-  link->Send(std::move(message));
-}
-
 // ---- the node itself
 
 void Agent::Parts::StartHealth() {
@@ -472,43 +335,6 @@ void Agent::Parts::SendCondition(const std::string& reason, bool keep) {
   message.mutable_condition()->set_reason(reason);
   message.mutable_condition()->set_keep(keep);
   link->Send(std::move(message));
-}
-
-// ---- the steps
-
-StepTableEvents Agent::Parts::TableEvents() {
-  StepTableEvents events;
-  events.report = [this](const StepNews& news) {
-    v1::FromNode message;
-    *message.mutable_report() = ToProto(news);
-    link->Send(std::move(message));
-  };
-  events.output = [this](StepOutput output, const StepId& step) {
-    v1::FromNode message;
-    v1::StepOutputChunk& chunk = *message.mutable_output();
-    *chunk.mutable_step() = ToProto(step);
-    chunk.set_rank(output.rank);
-    chunk.set_stream(output.stream);
-    chunk.set_data(std::move(output.bytes));
-    link->Send(std::move(message));
-  };
-  events.image_held = [this](const std::string& digest) { return images->Held(digest); };
-  events.want_image = [this](const std::string& digest, std::uint64_t bytes,
-                             std::function<void(Result<>)> done) {
-    images->Want(digest, bytes, Images::Need::kStep, std::move(done));
-  };
-  events.began = [this](const StepId& step, const std::vector<std::string>& units) {
-    meter->Began(step, units);
-  };
-  events.ended = [this](const StepId& step, std::uint64_t cpu_us) { return meter->Ended(step, cpu_us); };
-  events.to_peer = [this](const KnownStep& known, std::uint32_t to_node, PeerWord word) {
-    word.sender = options.node;
-    word.from_node = known.node_index;
-    peers->Send(known.nodes[to_node], known.addresses[to_node], known.step, to_node, std::move(word));
-  };
-  events.to_step = [this](const std::string& node, const std::string& address, const StepId& to,
-                          PeerWord word) { peers->Send(node, address, to, 0, std::move(word)); };
-  return events;
 }
 
 }  // namespace slipway

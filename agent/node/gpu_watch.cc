@@ -8,7 +8,7 @@
 
 #include "base/json/strict.h"
 #include "base/log/log.h"
-#include "base/os/link.h"
+#include "base/os/program.h"
 #include "base/text/text.h"
 #include "hooks/gpu/discover.h"
 #include "hooks/gpu/health.h"
@@ -18,11 +18,6 @@ namespace {
 
 constexpr std::size_t kAnswerBytesMax = 1 << 20;
 
-bool HasNvidia(const NodeDevices& devices) {
-  return std::ranges::any_of(devices.units,
-                             [](const GpuUnit& unit) { return unit.vendor == GpuVendor::kNvidia; });
-}
-
 bool IsOffered(const NodeDevices& devices, const std::string& pci) {
   return std::ranges::find(devices.units, pci, &GpuUnit::pci) != devices.units.end();
 }
@@ -31,13 +26,7 @@ bool IsOffered(const NodeDevices& devices, const std::string& pci) {
 
 std::string GpuProgram(const std::string& asked) {
   if (!asked.empty()) return asked;
-  std::string self = OwnProgram().value_or("");
-  if (self.empty()) return {};
-  std::string folder = self.substr(0, self.rfind('/'));
-  for (const char* place : {"/slipway-gpu", "/../libexec/slipway/slipway-gpu"}) {
-    if (::access((folder + place).c_str(), X_OK) == 0) return folder + place;
-  }
-  return {};
+  return FindCompanion("slipway-gpu").value_or("");
 }
 
 Result<std::vector<std::string>> FaultsIn(std::string_view json) {
@@ -62,7 +51,7 @@ GpuWatch::GpuWatch(Loop& loop, const NodeDevices& devices, GpuWatchOptions optio
       idle_(std::move(idle)),
       changed_(std::move(changed)),
       programs_(loop) {
-  if (!HasNvidia(devices_)) return;
+  if (NvmlIdsOf(devices_).empty()) return;
   auto log = KernelLog::Open(options_.kernel_log);
   if (log)
     log_.emplace(std::move(*log));

@@ -166,6 +166,14 @@ Result<NodeDevices> FindNodeDevices(const DeviceSettings& settings) {
   return devices;
 }
 
+std::vector<std::string> NvmlIdsOf(const NodeDevices& devices) {
+  std::vector<std::string> ids;
+  for (const GpuUnit& unit : devices.units) {
+    if (unit.vendor == GpuVendor::kNvidia) ids.push_back(GpuIdOf(unit));
+  }
+  return ids;
+}
+
 void AddGpuUnits(const NodeDevices& devices, v1::Node& facts) {
   for (const GpuUnit& unit : devices.units) {
     v1::GpuUnit& out = *facts.add_gpu_units();

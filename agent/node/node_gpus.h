@@ -34,6 +34,8 @@ Result<NodeDevices> FindNodeDevices(const DeviceSettings& settings);
 
 // Its UUID, or for one without: its PCI address, with the number of its slice.
 std::string GpuIdOf(const GpuUnit& unit);
+// Of those that NVML knows, which alone says what GPUs are used for.
+std::vector<std::string> NvmlIdsOf(const NodeDevices& devices);
 
 // For Register: `facts.gpu_units`.
 void AddGpuUnits(const NodeDevices& devices, v1::Node& facts);

@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "api/callback_queue_test.h"
 #include "api/tls.h"
 #include "api/token.h"
 #include "base/os/fd.h"

@@ -15,6 +15,4 @@ Result<std::string> ReadLink(const std::string& path) {
   return std::string(text, static_cast<std::size_t>(n));
 }
 
-Result<std::string> OwnProgram() { return ReadLink("/proc/self/exe"); }
-
 }  // namespace slipway

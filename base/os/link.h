@@ -9,7 +9,5 @@
 namespace slipway {
 
 Result<std::string> ReadLink(const std::string& path);
-// Where the program that runs is; a sealed copy in memory is "/memfd:…".
-Result<std::string> OwnProgram();
 
 }  // namespace slipway

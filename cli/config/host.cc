@@ -6,8 +6,8 @@
 #include <sys/statvfs.h>
 
 #include "base/os/fd.h"
+#include "base/os/program.h"
 #include "base/os/socket.h"
-#include "launcher/client/container_run.h"
 #include "launcher/spec/starter_conf.h"
 
 namespace slipway::cli {

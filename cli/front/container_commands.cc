@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/os/program.h"
 #include "base/text/text.h"
 #include "cli/front/container_edits.h"
 #include "cli/front/container_options.h"

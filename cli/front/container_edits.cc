@@ -12,12 +12,12 @@
 #include <string_view>
 
 #include "base/os/process.h"
+#include "base/os/program.h"
 #include "cli/front/security_options.h"
 #include "hooks/edits/folders.h"
 #include "hooks/edits/request.h"
 #include "hooks/fabric/fabric.h"
 #include "hooks/host/host_tree.h"
-#include "launcher/client/container_run.h"
 #include "launcher/client/user.h"
 
 namespace slipway::cli {

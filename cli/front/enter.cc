@@ -7,10 +7,10 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/os/program.h"
 #include "cli/front/container_commands.h"
 #include "cli/front/container_options.h"
 #include "cli/front/say.h"
-#include "launcher/client/container_run.h"
 #include "launcher/client/instance_folder.h"
 
 namespace slipway::cli {

@@ -4,7 +4,7 @@
 #include <csignal>
 
 #include "base/os/process.h"
-#include "launcher/client/container_run.h"
+#include "base/os/program.h"
 
 namespace slipway::cli {
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/os/program.h"
 #include "cli/front/called_as.h"
 #include "cli/front/container_commands.h"
 #include "cli/front/instance_commands.h"

@@ -12,8 +12,8 @@
 
 #include "base/log/log.h"
 #include "base/os/fd.h"
-#include "base/os/link.h"
 #include "base/os/process.h"
+#include "base/os/program.h"
 #include "base/text/text.h"
 #include "base/text/units.h"
 #include "cli/dev/prepare.h"

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "base/os/program.h"
 #include "base/text/text.h"
 #include "cli/front/container_commands.h"
 #include "cli/front/instance_commands.h"
@@ -15,7 +16,6 @@
 #include "cli/habits/habits.h"
 #include "cli/images/declared/declared.h"
 #include "cli/remote/subcommand.h"
-#include "launcher/client/container_run.h"
 
 namespace slipway::cli {
 namespace {

@@ -5,11 +5,11 @@
 
 #include <algorithm>
 
+#include "base/os/program.h"
 #include "cli/command/command.h"
 #include "cli/front/fetch_image.h"
 #include "cli/pyxis/pyxis.h"
 #include "cli/remote/image_upload.h"
-#include "launcher/client/container_run.h"
 #include "launcher/client/user.h"
 #include "slipway/v1/image.grpc.pb.h"
 

@@ -12,8 +12,8 @@
 #include <csignal>
 #include <optional>
 
-#include "base/os/link.h"
 #include "base/os/process.h"
+#include "base/os/program.h"
 #include "base/os/socket.h"
 #include "launcher/client/launch_order.h"
 #include "launcher/client/outside_hooks.h"
@@ -206,15 +206,5 @@ class Driver {
 }  // namespace
 
 int RunContainer(const ContainerRun& run, Entrance entrance) { return Driver(run).Run(std::move(entrance)); }
-
-Result<std::string> FindCompanion(const std::string& program) {
-  std::string folder = TRY(OwnProgram());
-  folder.resize(folder.rfind('/'));
-  for (const std::string& path : {Cat(folder, "/", program), Cat(folder, "/../libexec/slipway/", program)}) {
-    if (::access(path.c_str(), X_OK) == 0) return path;
-  }
-  return Fail(Code::kNotFound, program, " is not installed: neither in ", folder, " nor in ", folder,
-              "/../libexec/slipway");
-}
 
 }  // namespace slipway

@@ -25,7 +25,4 @@ struct ContainerRun {
 // ours. Blocks the calling thread's signals while it runs.
 int RunContainer(const ContainerRun& run, Entrance entrance);
 
-// slipway-starter beside this program, or in ../libexec/slipway. kNotFound says where it was looked for.
-Result<std::string> FindCompanion(const std::string& program);
-
 }  // namespace slipway

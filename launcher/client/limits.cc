@@ -2,8 +2,8 @@
 #include "launcher/client/limits.h"
 
 #include "base/os/process.h"
+#include "base/os/program.h"
 #include "base/text/text.h"
-#include "launcher/client/container_run.h"
 
 namespace slipway {
 

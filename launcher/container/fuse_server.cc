@@ -12,8 +12,8 @@
 #include <climits>
 #include <csignal>
 
-#include "base/os/link.h"
 #include "base/os/process.h"
+#include "base/os/program.h"
 #include "base/os/signals.h"
 #include "launcher/container/privilege.h"
 
@@ -82,15 +82,11 @@ Result<std::string> FindFuseProgram(const std::string& program, const std::strin
 }
 
 std::string OwnFuseProgram(const std::string& program) {
-  std::string folder = OwnProgram().value_or("");
+  std::string self = OwnProgram().value_or("");
   // A sealed copy of the starter, made by the user whose rights are all we ever had: he says where it is
   // from.
-  if (folder.starts_with("/memfd:")) folder = program_invocation_name;
-  folder.resize(folder.rfind('/') + 1);
-  for (const std::string& path : {folder + program, Cat(folder, "../libexec/slipway/", program)}) {
-    if (!folder.empty() && ::access(path.c_str(), X_OK) == 0) return path;
-  }
-  return {};
+  if (self.starts_with("/memfd:")) self = program_invocation_name;
+  return FindBeside(self, program).value_or("");
 }
 
 Result<UniqueFd> OpenFuseDevice() {

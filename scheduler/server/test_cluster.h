@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 
+#include "api/callback_queue_test.h"
 #include "api/pki.h"
 #include "api/settings.h"
 #include "api/status.h"
