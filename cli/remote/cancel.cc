@@ -90,7 +90,8 @@ Command Declare() {
   return command;
 }
 
-// The words that each choice was given; kInvalidArgument names what is no state or no list of nodes.
+// The words that each choice was given; kInvalidArgument names what is no state or no list of nodes, and what
+// is empty: it must not choose all.
 Result<std::map<std::string, std::set<std::string>>> WordsGiven(const Parsed& options) {
   std::map<std::string, std::set<std::string>> given;
   for (const Choice& one : kChoices) {
@@ -101,6 +102,8 @@ Result<std::map<std::string, std::set<std::string>>> WordsGiven(const Parsed& op
       }
       for (std::string_view word : Split(list, ',')) given[one.option].emplace(Trim(word));
     }
+    if (options.Has(one.option) && (given[one.option].empty() || given[one.option].contains("")))
+      return Fail(Code::kInvalidArgument, "--", one.option, ": empty; it would choose no job or all of them");
   }
   std::set<std::string> states;
   for (std::string word : given["state"]) {

@@ -18,7 +18,12 @@ constexpr const char *kNodesAre = "choose nodes by --constraint or --nodelist",
                      *kInImage = "the program is in the image: nothing has to be copied",
                      *kClocks = "processors and GPUs run as the site has set them";
 
+constexpr const char *kOneCluster = "there is one cluster; --context says which", *kSeeHelp = "use --help",
+                     *kNoMore = "there is no more to be said",
+                     *kNoYaml = "use --json of slipway jobs, nodes or job";
+
 constexpr ForeignOption kOfBoth[] = {
+    {"usage", 0, kFlag, nullptr, kRefuse, kSeeHelp},
     {"oversubscribe", 's', kMaybe, nullptr, kNothing, "nodes are shared unless --exclusive"},
     {"share", 0, kFlag, nullptr, kNothing, "nodes are shared anyway"},
     {"verbose", 'v', kCount, nullptr, kNothing, "there is no more to be said"},
@@ -59,12 +64,7 @@ constexpr ForeignOption kOfBoth[] = {
     {"gid", 0, kString, nullptr, kRefuse, "submit with that group (newgrp)"},
 };
 
-constexpr const char *kOneCluster = "there is one cluster; --context says which", *kSeeHelp = "use --help",
-                     *kNoMore = "there is no more to be said",
-                     *kNoYaml = "use --json of slipway jobs, nodes or job";
-
 constexpr ForeignOption kOfSalloc[] = {
-    {"usage", 0, kFlag, nullptr, kRefuse, kSeeHelp},
     {"bell", 0, kFlag, nullptr, kNothing, "the prompt says that the allocation is there"},
     {"no-bell", 0, kFlag, nullptr, kNothing, "no bell is rung"},
     {"get-user-env", 0, kMaybe, nullptr, kNothing, "the command has the caller's environment"},
@@ -139,7 +139,6 @@ constexpr ForeignOption kOfSacct[] = {
 };
 
 constexpr ForeignOption kOfSbatch[] = {
-    {"usage", 0, kFlag, nullptr, kRefuse, "use --help"},
     {"get-user-env", 0, kMaybe, nullptr, kNothing, "the environment is that of the submission"},
     {"ignore-pbs", 0, kFlag, nullptr, kNothing, "#PBS lines are never read"},
     {"batch", 0, kString, nullptr, kRefuse,
@@ -149,7 +148,6 @@ constexpr ForeignOption kOfSbatch[] = {
 };
 
 constexpr ForeignOption kOfSrun[] = {
-    {"usage", 0, kFlag, nullptr, kRefuse, "use --help"},
     {"quit-on-interrupt", 0, kFlag, nullptr, kNothing, "Ctrl-C is passed on at once"},
     {"unbuffered", 'u', kFlag, nullptr, kNothing, "output travels as it is written"},
     {"overlap", 0, kFlag, nullptr, kNothing, "steps of a job share what it has"},

@@ -51,6 +51,45 @@ class Names(t.ClusterTest):
         self.assertEqual(wrong.returncode, 2)
         self.assertIn("%&", wrong.stderr)
 
+    def test_scancel_takes_what_it_was_told_to_choose_and_nothing_else(self):
+        held = {name: self.sleeper("-J", name, "--hold") for name in ("a", "b", "c")}
+        runs = self.sleeper("-J", "a", "-w", "n2")
+        self.cluster.wait_state(runs, "RUNNING")
+        for words in (("-n", "none"), ("-w", "n1"), ("-t", "S"), ("-p", "none"), ("-n", "b", held["a"]), ("--name", "c", "--state", "R")):
+            self.cluster.by_name("scancel", *words)
+        self.assertEqual([self.state(job) for job in (*held.values(), runs)], ["PENDING"] * 3 + ["RUNNING"])
+        # What chooses nothing must not choose all.
+        for words in (("-w", ""), ("-n", ""), ("-t", ""), ("-u", ""), ("--nodelist=",)):
+            self.assertNotEqual(self.cluster.by_name("scancel", *words).returncode, 0, words)
+        self.assertEqual([self.state(job) for job in (*held.values(), runs)], ["PENDING"] * 3 + ["RUNNING"])
+        self.cluster.by_name("scancel", "-n", "a", "-t", "PD", check=0)
+        self.cluster.by_name("scancel", "--name", "b,c", held["b"], check=0)
+        self.assertEqual([self.cluster.wait_end(held[name])["state"] for name in ("a", "b")], ["CANCELLED"] * 2)
+        self.assertEqual([self.state(held["c"]), self.state(runs)], ["PENDING", "RUNNING"])
+        self.cluster.by_name("scancel", "-w", "n[2-3]", "--me", check=0)
+        self.assertEqual(self.cluster.wait_end(runs)["state"], "CANCELLED")
+
+    def test_squeue_and_sinfo_sort_by_columns(self):
+        jobs = [self.sleeper("-J", name, "--hold", "-t", limit) for name, limit in (("m", "10"), ("k", "2:00:00"), ("z", "9"))]
+        def names(*words):
+            return self.cluster.by_name("squeue", "-h", "-j", ",".join(map(str, jobs)), "-o", "%j", *words, check=0).stdout.split()
+        self.assertEqual(names("-S", "j"), ["k", "m", "z"])
+        self.assertEqual(names("-S", "-j"), ["z", "m", "k"])
+        self.assertEqual(names("--sort=l"), ["z", "m", "k"], "9 minutes, 10 minutes, 2 hours")
+        self.assertEqual(self.cluster.by_name("sinfo", "-hN", "-o", "%N", "-S", "-N", check=0).stdout.split(), ["n2", "n1"])
+        wrong = self.cluster.by_name("squeue", "-S", "?")
+        self.assertEqual(wrong.returncode, 2)
+        self.assertIn("--sort", wrong.stderr)
+
+    def test_salloc_takes_what_says_when_and_how(self):
+        first = self.sleeper("--hold")
+        done = self.cluster.by_name("salloc", "--image", "tiny", "-n1", "--signal=USR1@30", "-t", "5", "--comment", "why",
+                                    "sh", "-c", "squeue -h -j $SLURM_JOB_ID -o '%T %l'", env={"PATH": f"{t.BIN}:/usr/bin:/bin"}, check=0)
+        self.assertEqual(done.stdout, "RUNNING 5:00\n")
+        late = self.cluster.by_name("salloc", "--image", "tiny", "-d", f"afterok:{first + 1000}", "true")
+        self.assertNotEqual(late.returncode, 0)
+        self.assertIn(str(first + 1000), late.stderr)
+
     def test_what_waits_says_why_in_one_word_and_can_be_changed(self):
         job = self.sleeper("--hold")
         self.assertEqual(self.cluster.by_name("squeue", "-h", "-j", job, "-o", "%t %r", check=0).stdout, "PD JobHeldUser\n")
