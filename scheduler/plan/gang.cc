@@ -217,6 +217,24 @@ bool Planner::PromisesHold(const Gang& gang, const std::vector<Planned>& before)
   return fits;
 }
 
+// The search is not exact: places that were promised are taken where it finds none, though who overtook has
+// left them free.
+std::optional<std::vector<Placement>> Planner::PlacesNow(const Gang& gang, std::vector<Planned> promised) {
+  const std::vector<Part> parts = PartsOf(gang);
+  for (const Part& part : parts) {
+    if (!cluster_.FitsNow(part.request, part.length)) return std::nullopt;
+  }
+  Cluster trial = cluster_;
+  if (auto found = PlaceTogether(trial, parts)) return found;
+  auto nowhere = [](const Planned& one) { return one.nodes.empty(); };  // chosen, and planned on nothing
+  if (promised.empty() || std::ranges::any_of(promised, nowhere)) return std::nullopt;
+  for (Planned& one : promised) one.start = cluster_.now();
+  if (!PromisesHold(gang, promised)) return std::nullopt;
+  std::vector<Placement> nodes;
+  for (Planned& one : promised) nodes.push_back(std::move(one.nodes));
+  return nodes;
+}
+
 void Planner::HoldGang(const Gang& gang, std::vector<Planned> planned) {
   for (std::size_t i = 0; i < gang.size(); ++i) Hold(jobs_.at(gang[i]), std::move(planned[i]));
   gang_others_planned_ += gang.size() - 1;

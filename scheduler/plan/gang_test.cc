@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <random>
 
 #include "scheduler/plan/planner.h"
 
@@ -169,6 +170,49 @@ TEST_F(GangTest, APromiseThatOnlyOneGotBackHoldsForNone) {
   planner_.KeepPromise(2, 5 * kSecond, {{1, 0}});
   planner_.SettleGangs();
   EXPECT_TRUE(planner_.PromiseOf(1) && planner_.PromiseOf(2));
+}
+
+// Chaos seed 21258: who overtook left the promised places free, but the search found no places any more.
+TEST(Gangs, StartWhenItWasPromisedWhateverOvertakes) {
+  std::mt19937 random(2);
+  auto upto = [&](std::uint32_t most) { return 1 + random() % most; };
+  for (int life = 0; life < 1000; ++life) {
+    Planner planner{MakePolicy("easy:10")};
+    const std::uint32_t nodes = 4 + upto(3);
+    for (std::uint32_t node = 0; node < nodes; ++node) planner.cluster().AddNode(Cores(upto(4)));
+    std::vector<std::uint32_t> sets = {0};
+    for (int i = 0; i < 3; ++i) {
+      NodeBits bits(planner.cluster().size());
+      for (NodeNumber node = 0; node < nodes; ++node) {
+        if (random() % 3 > 0) bits.Set(node);
+      }
+      sets.push_back(planner.cluster().AddSet(std::move(bits)));
+    }
+    auto anywhere = [&] { return sets[random() % sets.size()]; };
+    JobNumber next = 10;
+    for (std::uint32_t i = upto(6); i > 0; --i)
+      planner.Add(JobOf(next++, upto(20) * kSecond, upto(3), upto(2), anywhere()));
+    planner.Advance(0);
+    planner.Pass();
+    std::vector<PlanJob> gang;
+    for (JobNumber id = 1; id <= 3; ++id)
+      gang.push_back(JobOf(id, upto(20) * kSecond, upto(3), upto(2), anywhere()));
+    if (!planner.CouldRunTogether(gang)) continue;
+    planner.AddGang(gang);
+    Instant promised = kNever;
+    for (Instant now = 0; now < 100 * kSecond && !planner.IsRunning(1); now += kSecond) {
+      planner.Advance(now);
+      for (JobNumber id = 1; id < next; ++id) {
+        if (planner.Knows(id) && planner.IsRunning(id) && planner.EndOf(id) <= now) planner.Remove(id);
+      }
+      if (random() % 3 == 0) planner.Add(JobOf(next++, upto(30) * kSecond, upto(3), upto(2), anywhere()));
+      planner.Pass();
+      if (auto promise = planner.PromiseOf(1)) promised = std::min(promised, promise->start);
+      ASSERT_TRUE(planner.IsRunning(1) || promised > now) << "life " << life;
+    }
+    ASSERT_EQ(planner.statistics().promises_broken, 0U) << "life " << life;
+    ASSERT_TRUE(planner.IsRunning(1)) << "life " << life;
+  }
 }
 
 TEST_F(GangTest, WhatNeverFitsTogetherIsKnownAlthoughEachWouldByItself) {

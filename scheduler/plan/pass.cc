@@ -196,20 +196,16 @@ class PassWalk {
       heads_.push_back({job.entry.rank + p_.lanes_[job.lane], first, kGang});
   }
 
-  // Starts all of them if they fit together now. They are held nowhere.
-  bool StartGang(JobNumber first) {
+  // Starts all of them if they fit together now. They are held nowhere, and were to be at `promised`.
+  bool StartGang(JobNumber first, std::vector<Planned> promised = {}) {
     const Planner::Gang gang = p_.gangs_.at(first);
-    const std::vector<Planner::Part> parts = p_.PartsOf(gang);
-    for (const Planner::Part& part : parts) {
-      if (!p_.cluster_.FitsNow(part.request, part.length)) return false;
-    }
-    Cluster trial = p_.cluster_;
-    auto nodes = Planner::PlaceTogether(trial, parts);
+    auto nodes = p_.PlacesNow(gang, std::move(promised));
     if (!nodes) return false;
     p_.gangs_.erase(first);
     for (std::size_t i = 0; i < gang.size(); ++i) {
       p_.gang_first_.erase(gang[i]);
-      Start(p_.jobs_.at(gang[i]), {std::move((*nodes)[i]), parts[i].length});
+      Planner::Job& job = p_.jobs_.at(gang[i]);
+      Start(job, {std::move((*nodes)[i]), job.length});
     }
     return true;
   }
@@ -258,7 +254,7 @@ class PassWalk {
       Moved();
     };
     if (!p_.GangLimitsAllow(gang)) return give_up();
-    if (StartGang(first)) {
+    if (StartGang(first, before)) {
       Moved();
       stop_ = false;
       --planned_count_;

@@ -221,6 +221,8 @@ class Planner {
   static std::optional<std::vector<Planned>> EarliestTogether(const Cluster& cluster,
                                                               const std::vector<Part>& parts);
   bool GangLimitsAllow(const Gang& gang);
+  // Where all of them can be now; nullopt: together nowhere. They are held nowhere.
+  std::optional<std::vector<Placement>> PlacesNow(const Gang& gang, std::vector<Planned> promised);
   bool PromisesHold(const Gang& gang, const std::vector<Planned>& before);
   void HoldGang(const Gang& gang, std::vector<Planned> planned);
   std::vector<Planned> UnholdGang(const Gang& gang);  // what was planned; they wait again
