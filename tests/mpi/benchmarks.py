@@ -18,7 +18,7 @@ import shutil
 import statistics
 import sys
 
-from two_nodes import two_nodes
+from two_nodes import YIELD, two_nodes
 
 BUILDER = "mpi-openmpi"
 IMAGES = {"mpi-openmpi": 4, "mpi-trixie": 5}
@@ -74,7 +74,7 @@ class Benchmarks:
         texts = ([], [])
         for _ in range(self.runs):
             for side, launcher in zip(texts, (f"slipway launch -N2 -n{ranks} --", self.site.mpirun(ranks // 2, IMAGES[self.image]))):
-                code, text = self.site.batch(self.image, "export OMPI_MCA_mpi_yield_when_idle=1", f"exec timeout 300 {launcher} {program} 2>&1", timeout=400)
+                code, text = self.site.batch(self.image, YIELD, f"exec timeout 300 {launcher} {program} 2>&1", timeout=400)
                 errors = [line for line in text.splitlines() if re.search(r"\b(error|fail|abort|invalid)", line, re.I) and not line.startswith("#")]
                 if code != 0 or errors:
                     raise Fails(f"{launcher.split()[0]}: exit code {code}: {' / '.join((errors or text.splitlines())[-3:])[:300]}")

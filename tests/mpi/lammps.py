@@ -8,7 +8,7 @@ A script, not a test of CI: its image takes minutes. As root (an account is made
 import re
 import sys
 
-from two_nodes import two_nodes
+from two_nodes import YIELD, two_nodes
 
 INPUTS = ("in.melt", "in.lj")
 
@@ -23,7 +23,7 @@ def main():
     with two_nodes() as site:
         for name in INPUTS:
             run = f"lmp -in /opt/lammps/{name} -log none"
-            code, output = site.batch("lammps", f"slipway launch -N2 -n4 -- {run} >ours", f"{site.mpirun(2)} {run} >plain", timeout=600)
+            code, output = site.batch("lammps", YIELD, f"slipway launch -N2 -n4 -- {run} >ours", f"{site.mpirun(2)} {run} >plain", timeout=600)
             ours, plain = (energies((site.home / side).read_text()) for side in ("ours", "plain"))
             print(f"{name}: exit code {code}, {len(ours)} rows here, {len(plain)} under mpirun; last: {ours[-1:]}")
             same = ours == plain and len(ours) > 2

@@ -15,14 +15,12 @@ import shutil
 import sys
 
 from debian_source import debian_source
-from two_nodes import two_nodes
+from two_nodes import SPIN, YIELD, two_nodes
 
 # image: (Debian's suite, Open MPI's version, mpi4py's runner without a build beside it)
 IMAGES = {"mpi": ("bookworm", 4, "runtests.py --no-builddir"), "mpi-trixie": ("trixie", 5, "main.py --no-builddir")}
-# In TCP between "nodes" that are one machine, and with more ranks than processors. Each of four ranks spawns up to ten at once:
-# the job has room for them.
-ENVIRONMENT = ("OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:OVERSUBSCRIBE "
-               "PYTHONDONTWRITEBYTECODE=1")
+# Each of four ranks spawns up to ten at once: the job has room for them.
+ENVIRONMENT = "OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:OVERSUBSCRIBE PYTHONDONTWRITEBYTECODE=1"
 # As long as a side may take; what hangs is ended, and its last lines are printed.
 LIMIT_S = 1500
 
@@ -40,6 +38,8 @@ def arguments():
     parser.add_argument("--sources", type=pathlib.Path, help="a folder with the suite's test/")
     parser.add_argument("--image", choices=IMAGES, default="mpi")
     parser.add_argument("--limit", type=int, default=LIMIT_S, help="seconds that each side may take")
+    parser.add_argument("--side", choices=("slipway", "mpirun"), help="this one alone: nothing is compared")
+    parser.add_argument("--spin", action="store_true", help="ranks do not yield: for a machine that is busy")
     parser.add_argument("runner", nargs="*", help="arguments of the suite's runner, after a --")
     return parser.parse_args()
 
@@ -57,17 +57,26 @@ def main():
         program = f"python3 {runner} {' '.join(options.runner)}"
         failed = {}
         for name, launcher in (("slipway", "slipway launch -N2 -n4 --"), ("mpirun", site.mpirun(2, version))):
+            if options.side not in (None, name):
+                continue
             # TMPDIR: the files of MPI-IO must be the same on both nodes, which /tmp is not.
-            code, text = site.batch(options.image, "cd test", f"export {ENVIRONMENT} TMPDIR=$HOME", f"exec timeout {options.limit} {launcher} {program}", name=name, cpus=64,
-                                    timeout=options.limit + 100)
+            code, text = site.batch(options.image, "cd test", SPIN if options.spin else YIELD, f"export {ENVIRONMENT} TMPDIR=$HOME",
+                                    f"exec timeout {options.limit} {launcher} {program}", name=name, cpus=64, timeout=options.limit + 100)
             line, failed[name] = score(text)
             print(f"{name}: exit code {code}, {line}", *failed[name], sep="\n  ", flush=True)
             if "did not end" in line:
                 print("\n".join(text.splitlines()[-15:]), flush=True)
                 failed[name].append("did not end")
-        alone = {name: sorted(set(failed[name]) - set(failed[other])) for name, other in (("slipway", "mpirun"), ("mpirun", "slipway"))}
-        print(f"failed here alone: {alone['slipway']}; under mpirun alone: {alone['mpirun']}" if any(alone.values()) else "they agree")
-        return 1 if alone["slipway"] or "did not end" in failed["slipway"] else 0
+        return judge(failed)
+
+
+def judge(failed):
+    """Prints what one side has failed alone; the exit code. `failed`: of each side that ran, the names."""
+    if len(failed) == 1:
+        return 1 if "did not end" in next(iter(failed.values())) else 0
+    ours, theirs = (set(failed[side]) for side in ("slipway", "mpirun"))
+    print(f"failed here alone: {sorted(ours - theirs)}; under mpirun alone: {sorted(theirs - ours)}" if ours != theirs else f"they agree in {len(ours)} failures")
+    return 1 if ours - theirs or "did not end" in ours else 0
 
 
 if __name__ == "__main__":

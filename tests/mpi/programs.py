@@ -12,7 +12,7 @@ import re
 import shutil
 import sys
 
-from two_nodes import two_nodes
+from two_nodes import YIELD, two_nodes
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 
@@ -27,10 +27,6 @@ basis
 end
 task scf energy
 """
-
-
-# The same on both sides: this host sets it only where ranks are more than the node's cores, and on a busy machine it is all that counts.
-YIELD = "export OMPI_MCA_mpi_yield_when_idle=1"
 
 
 class Differs(Exception):

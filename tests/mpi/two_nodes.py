@@ -15,12 +15,16 @@ host=$1
 shift
 exec slipway launch -N2 -n2 --mpi=none -- sh -c '[ "$SLIPWAY_NODE" = "$0" ] || exit 0; eval "$1"' "$host" "$*"
 """
-# Its daemons must not part from their steps, and the nodes' own network is the only one. The last two lines of each are what this
-# host sets: "nodes" that are one machine have more ranks than processors, and no transports but these.
+# Its daemons must not part from their steps, and the nodes' own network is the only one. The transports are those that this host
+# leaves. Whether ranks yield is for whoever runs the program on both sides to say (YIELD): mpirun passes it on.
 OPENMPI_4 = ("--oversubscribe --bind-to none --leave-session-attached --mca plm_rsh_agent {enter} --mca oob_tcp_if_include eth0 "
-             "--mca mpi_yield_when_idle 1 --mca btl ^openib,uct,ofi,usnic --host n1:{here},n2:{here} -n {all}")
+             "--mca btl ^openib,uct,ofi,usnic --host n1:{here},n2:{here} -n {all}")
 OPENMPI_5 = ("--map-by :OVERSUBSCRIBE --bind-to none --leave-session-attached --prtemca plm_ssh_agent {enter} "
-             "--prtemca prte_if_include eth0 --mca mpi_yield_when_idle 1 --mca btl ^uct,ofi,usnic --host n1:{here},n2:{here} -n {all}")
+             "--prtemca prte_if_include eth0 --mca btl ^uct,ofi,usnic --host n1:{here},n2:{here} -n {all}")
+
+# "Nodes" that are one machine have more ranks than processors, which this host does not know. On a machine where other programs
+# want the processors too, ranks that yield get next to none (Linux 6.18): there they had better spin.
+YIELD, SPIN = "export OMPI_MCA_mpi_yield_when_idle=1", "export OMPI_MCA_mpi_yield_when_idle=0"
 
 
 class TwoNodes:
