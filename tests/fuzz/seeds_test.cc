@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A fuzzer's first inputs are encoded structures, and when a structure gets one field more they are noise that
-// its decoder refuses at once: nobody notices. So those of the largest structures are said here in words, and
-// the files in corpus/ must be what today's encoder makes of them; with SLIPWAY_WRITE_SEEDS=1 they are written.
+// A fuzzer's first inputs are encoded structures, and when a structure gets one field more they are noise
+// that its decoder refuses at once: nobody notices. So those of the largest structures are said here in
+// words, and the files in corpus/ must be what today's encoder makes of them; with SLIPWAY_WRITE_SEEDS=1 they
+// are written.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -35,7 +36,8 @@ LaunchSpec Shell() {
   spec.env = {"PATH=/bin", "HOME=/home/a"};
   spec.cwd = "/home/a";
   spec.fd_count = 2;
-  spec.tasks = {{.rank = 3, .env = {"R=3"}, .stdout_fd = 1, .cpus = {0, 2}}, {.rank = 4, .own_terminal = false}};
+  spec.tasks = {{.rank = 3, .env = {"R=3"}, .stdout_fd = 1, .cpus = {0, 2}},
+                {.rank = 4, .own_terminal = false}};
   return spec;
 }
 
@@ -92,19 +94,20 @@ std::string Escaped(const std::string& bytes) {
 TEST(StepFramesSeeds, AreOfTodaysLayout) {
   const StepId step{42, 1, 0};  // the fuzzer's
   std::string life =
-      WithLength(EncodeFrame(StepFrame::kState,
-                         StepState{step, StepPhase::kRunning, {{"started", 12}, {"ready", 7}}, "cores"})) +
+      WithLength(
+          EncodeFrame(StepFrame::kState,
+                      StepState{step, StepPhase::kRunning, {{"started", 12}, {"ready", 7}}, "cores"})) +
       WithLength(EncodeFrame(StepFrame::kOutput, StepOutput{.rank = 1, .stream = 2, .bytes = "hello\n"})) +
       WithLength(EncodeFrame(StepFrame::kExchangeOut, StepExchange{.node = 1, .bytes = "opaque"})) +
       WithLength(EncodeFrame(StepFrame::kRendezvousOut, StepRendezvous{2, "n2", "opaque", ""})) +
-      WithLength(EncodeFrame(StepFrame::kEnded,
-                         StepResult{.step = step,
-                                    .exit_code = 137,
-                                    .reason = "rank 1 on n1 was ended by signal 9",
-                                    .ranks = {{0, 0, true, true}, {1, 9, true, false}},
-                                    .laps = {{"ended", 3}},
-                                    .usage = {.cpu_us = 5000, .memory_peak_bytes = 1 << 20},
-                                    .binding = "cores"}));
+      WithLength(
+          EncodeFrame(StepFrame::kEnded, StepResult{.step = step,
+                                                    .exit_code = 137,
+                                                    .reason = "rank 1 on n1 was ended by signal 9",
+                                                    .ranks = {{0, 0, true, true}, {1, 9, true, false}},
+                                                    .laps = {{"ended", 3}},
+                                                    .usage = {.cpu_us = 5000, .memory_peak_bytes = 1 << 20},
+                                                    .binding = "cores"}));
   IsSeed("step_frames_fuzz/life", Escaped(life));
   std::string orders = WithLength(EncodeFrame(StepFrame::kAttach, StepAttach{})) +
                        WithLength(EncodeFrame(StepFrame::kStdin, StepStdin{.bytes = "in", .eof = true})) +

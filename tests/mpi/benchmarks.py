@@ -23,7 +23,8 @@ from two_nodes import YIELD, two_nodes
 BUILDER = "mpi-openmpi"
 IMAGES = {"mpi-openmpi": 4, "mpi-trixie": 5}
 OSU_BUILD = "./configure CC=mpicc CXX=mpicxx && make -j2"
-IMB_BUILD = "make -j2 CC=mpicc CXX=mpicxx CPPFLAGS=-DCHECK IMB-MPI1"  # -DCHECK: what arrives is looked at, and has a column of its own
+# -DCHECK: what arrives is looked at, and has a column of its own. Without Open MPI's old C++ face, which its warnings do not pass.
+IMB_BUILD = "make CC=mpicc CXX=mpicxx CPPFLAGS='-DCHECK -DOMPI_SKIP_MPICXX' IMB-MPI1"
 # OSU's: (program, its arguments, how many ranks, how many lines it has at least). Few repeats: a busy machine's times say little anyway.
 OSU = (("osu_init", "", (2, 4), 1), ("osu_hello", "", (2, 4), 1), ("osu_latency", "-i 50 -x 5", (2,), 20), ("osu_bw", "-i 20 -x 2", (2,), 20),
        ("osu_bibw", "-i 20 -x 2", (2,), 20), ("osu_barrier", "-i 50 -x 5", (2, 4), 1), ("osu_bcast", "-i 50 -x 5 -m 65536", (4,), 10),
