@@ -133,6 +133,7 @@ class Stepd {
   // stepd_services.cc: for the step's other nodes
   void Serve(std::uint32_t node, Service service, std::string_view data, Exchange::Reply reply);
   void AskForName(NameRequest request, Exchange::Reply reply);
+  Exchange::Reply WithinLimit(const NameRequest& request, Exchange::Reply reply);
   void TellOfEnd(const PmixPeer& peer, ExitStatus status, bool without_finalize);
   void GoOnWithoutNode(const StepPeerGone& gone);
   void ForgetNamesOf(const std::string& world, std::uint32_t rank);

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <thread>
 
+#include "agent/stepd/image_launch.h"
 #include "agent/stepd/mpi_settings.h"
 #include "agent/stepd/rank_environment.h"
 #include "agent/stepd/stepd.h"
@@ -88,6 +89,7 @@ Result<> Stepd::RegisterMpi(const StartWord& agreed) {
                   .uid = spec_.uid,
                   .gid = spec_.gid,
                   .universe_size = universe_size_,
+                  .programs = SpawnProgramsOf(spec_),
                   .session_dir = kSessionTarget};
   if (!agreed.parent.empty()) world.parent = PmixPeer{agreed.parent, agreed.parent_rank};
   TRY(pmix_->Register(world));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the stepds of one step do for one another.
+#include "agent/stepd/mpi_settings.h"
 #include "agent/stepd/stepd.h"
 
 namespace slipway {
@@ -53,8 +54,39 @@ void Stepd::Serve(std::uint32_t node, Service service, std::string_view data, Ex
   reply(slipway::Fail(Code::kUnimplemented, "this node does not know service ", static_cast<int>(service)));
 }
 
+// MPI_Comm_connect is a lookup that waits, by its library for minutes: with a limit of the user's, whether
+// nobody accepts is known then. Who waits for clients (so Open MPI calls what it then waits for) may wait on.
+Exchange::Reply Stepd::WithinLimit(const NameRequest& request, Exchange::Reply reply) {
+  std::uint32_t limit_s = MpiFenceLimit_s(spec_);
+  if (limit_s == 0 || request.kind != NameRequest::kLookup || !request.wait ||
+      request.key.ends_with(":connect"))
+    return reply;
+  struct Waiting {
+    Exchange::Reply reply;  // until it has been told
+    Loop::TimerId timer;
+  };
+  auto waiting = std::make_shared<Waiting>(Waiting{.reply = std::move(reply)});
+  waiting->timer = loop_.After(std::chrono::seconds(limit_s), [this, waiting, asked = request, limit_s] {
+    NameRequest request = asked;
+    std::string what =
+        Cat(request.key.substr(0, 160), " was not there within ", limit_s, " s (--mpi-timeout)");
+    std::string who = spawner_.NameOf(request.world, request.publisher);
+    Warn(Cat(who.empty() ? Cat("rank ", request.publisher) : who, ": ", what,
+             request.key.ends_with(":accept") ? ": nobody accepts at that port" : ": nobody published it"));
+    std::exchange(waiting->reply, nullptr)(slipway::Fail(Code::kDeadlineExceeded, what));
+    // A name that comes later is not for us, and may be there to be read only once.
+    request.kind = NameRequest::kGiveUp;
+    AskForName(std::move(request), [](Result<std::string>) {});
+  });
+  return [this, waiting](Result<std::string> value) {
+    loop_.Cancel(waiting->timer);
+    if (waiting->reply) std::exchange(waiting->reply, nullptr)(std::move(value));
+  };
+}
+
 // The batch step keeps the names of the whole job; without one the first node keeps the step's.
 void Stepd::AskForName(NameRequest request, Exchange::Reply reply) {
+  reply = WithinLimit(request, std::move(reply));
   if (request.kind != NameRequest::kForget) asked_for_names_.emplace(request.world, request.publisher);
   if (meeting_.is_member()) return AskRendezvousForName(request, std::move(reply));
   exchange_.Ask(0, Service::kName, Encode(request), std::move(reply));

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """MPI steps of one job meet: by a published name, and as ranks that one of them spawned into another image."""
+import re
 import unittest
 
 import slipway_testing as t
@@ -58,6 +59,49 @@ world.Barrier()
 if world.rank == 0: print("WENT ON", flush=True)
 """
 
+# Several programs into one world: each says who it is by its arguments, its environment and its number (MPI_APPNUM).
+SEVERAL = """import os, sys
+from mpi4py import MPI
+world = MPI.COMM_WORLD
+parent = MPI.Comm.Get_parent()
+where = os.environ.get("IMAGE_MARK", "none") + " on " + os.environ["SLIPWAY_NODE"]
+if parent != MPI.COMM_NULL:
+    everyone = parent.Merge(True)
+    print("CHILD", world.rank, "of", world.size, "program", world.Get_attr(MPI.APPNUM), sys.argv[1:], os.environ.get("WHO"), os.getcwd(), "in", where,
+          "sum", everyone.allreduce(everyone.rank), flush=True)
+    everyone.Free()
+    parent.Disconnect()
+    sys.exit()
+infos = [MPI.Info.Create() for _ in range(2)]
+infos[0]["env"] = "WHO=it's me"
+infos[0]["wdir"] = "/usr"
+if sys.argv[1:] == ["apart"]:
+    for info, image in zip(infos, ("marked", "mpi")): info["env"] = "SLIPWAY_SPAWN_IMAGE=" + image
+try:
+    children = MPI.COMM_WORLD.Spawn_multiple([sys.executable] * 2, [[__file__, "a 'b' c"], [__file__, "$HOME"]], [1, 2], infos)
+    everyone = children.Merge(False)
+    print("PARENT", world.rank, "in", where, "sum", everyone.allreduce(everyone.rank), flush=True)
+    everyone.Free()
+    children.Disconnect()
+except MPI.Exception as error:
+    print("CAUGHT", error, flush=True)
+"""
+
+# Rank 0 accepts at its port, for longer than the limit; rank 1 goes to ports where nobody does first.
+CONNECT = """from mpi4py import MPI
+world = MPI.COMM_WORLD
+port = world.bcast(MPI.Open_port() if world.rank == 0 else None)
+if world.rank == 0:
+    other = MPI.COMM_SELF.Accept(port)
+else:
+    for _ in range(2):
+        try: MPI.COMM_SELF.Connect(MPI.Open_port())
+        except MPI.Exception: print("CAUGHT", flush=True)
+    other = MPI.COMM_SELF.Connect(port)
+print("CONNECTED", world.rank, other.remote_size, flush=True)
+other.Disconnect()
+"""
+
 
 @t.need_root
 class Steps(t.ClusterTest):
@@ -69,10 +113,13 @@ class Steps(t.ClusterTest):
         super().setUpClass()
         (cls.home / "meet.py").write_text(MEET)
         (cls.home / "spawn.py").write_text(SPAWN)
-        recipe = cls.home / "marked.def"
-        recipe.write_text(f"Bootstrap: localimage\nFrom: {cls.mpi}\n%environment\n    export IMAGE_MARK=marked\n")
-        t.run([t.SLIPWAY, "build", cls.home / "marked.sif", recipe], timeout=300, check=0)
-        cls.cluster("image", "add", cls.home / "marked.sif", "marked", check=0, timeout=300)
+        (cls.home / "several.py").write_text(SEVERAL)
+        # Of each MPI another image than the step's, that can be told from it.
+        for marked, image in (("marked", "mpi"), ("marked-5", "mpi-trixie")):
+            recipe = cls.home / f"{marked}.def"
+            recipe.write_text(f"Bootstrap: localimage\nFrom: {t.image(image)}\n%environment\n    export IMAGE_MARK={marked}\n")
+            t.run([t.SLIPWAY, "build", cls.home / f"{marked}.sif", recipe], timeout=300, check=0)
+            cls.cluster("image", "add", cls.home / f"{marked}.sif", marked, check=0, timeout=300)
 
     def job(self, image, *lines, size="-N 2 -n 8", code=0):
         script = self.script("job.sh", f"#SLIPWAY --image={image}", f"#SBATCH {size}", "#SBATCH --output=job-%j.txt",
@@ -108,16 +155,41 @@ except MPI.Exception as error: print("CAUGHT", error)
 '""")
         self.assertEqual(output.count("CAUGHT MPI_ERR_NAME"), 2, output)
 
+    def test_a_connect_where_nobody_accepts_ends_with_the_users_limit_and_an_accept_waits_on(self):
+        for image in ("mpi", "mpi-trixie"):
+            with self.subTest(image):
+                done = self.cluster("launch", "-N2", "-n2", "--mpi-timeout=4", "--image", image, "--", "python3", "-c", CONNECT)
+                self.assertEqual(sorted(done.stdout.split("\n")), ["", "CAUGHT", "CAUGHT", "CONNECTED 0 1", "CONNECTED 1 1"], done.stderr)
+                self.assertEqual(len(re.findall(r"rank 1: .*:accept was not there within 4 s \(--mpi-timeout\): nobody accepts at that port", done.stderr)),
+                                 2, done.stderr)
+
     def test_ranks_are_spawned_into_an_image_that_the_step_may_have(self):
         # By default, and by name and on one node, from where no child has spoken to the parent on the other one.
-        for choice in ("", "env=SLIPWAY_SPAWN_IMAGE=marked host=n1"):
-            images = "marked" if not choice else "mpi-trixie,marked"
-            output = self.job("mpi", f"slipway launch -N2 -n2 --mpi=pmix --spawn-image={images} -- "
-                                     f"python3 {self.home}/spawn.py well {choice}")
-            for rank in (0, 1):
-                self.assertRegex(output, rf"CHILD {rank} of 2 in marked on n[12] sum 6")
-                self.assertRegex(output, rf"PARENT {rank} in none on n[12] sum 6")
-            self.assertIn("WENT ON", output)
+        for image, marked, choice in (("mpi", "marked", ""), ("mpi", "marked", "env=SLIPWAY_SPAWN_IMAGE=marked host=n1"),
+                                      ("mpi-trixie", "marked-5", ""), ("mpi-trixie", "marked-5", "env=SLIPWAY_SPAWN_IMAGE=marked-5 host=n1")):
+            with self.subTest(image, choice=choice):
+                images = marked if not choice else f"tiny,{marked}"
+                output = self.job(image, f"slipway launch -N2 -n2 --mpi=pmix --spawn-image={images} -- "
+                                         f"python3 {self.home}/spawn.py well {choice}")
+                for rank in (0, 1):
+                    self.assertRegex(output, rf"CHILD {rank} of 2 in {marked} on n[12] sum 6")
+                    self.assertRegex(output, rf"PARENT {rank} in none on n[12] sum 6")
+                self.assertIn("WENT ON", output)
+
+    def test_several_programs_are_spawned_into_one_world_of_another_image(self):
+        for image, marked in (("mpi", "marked"), ("mpi-trixie", "marked-5")):
+            with self.subTest(image):
+                output = self.job(image, f"slipway launch -N2 -n2 --mpi=pmix --spawn-image={marked} -- python3 {self.home}/several.py")
+                self.assertRegex(output, rf'CHILD 0 of 3 program 0 \["a .b. c"\] it.s me /usr in {marked} on n[12] sum 10')
+                for rank in (1, 2):
+                    self.assertRegex(output, rf"CHILD {rank} of 3 program 1 \['\$HOME'\] None {self.home} in {marked} on n[12] sum 10")
+                for rank in (0, 1):
+                    self.assertRegex(output, rf"PARENT {rank} in none on n[12] sum 10")
+
+    def test_programs_of_one_spawn_that_name_two_images_are_an_error(self):
+        output = self.job("mpi", f"slipway launch -n1 --mpi=pmix --spawn-image=marked,mpi -- python3 {self.home}/several.py apart")
+        self.assertRegex(output, "CAUGHT MPI_ERR")
+        self.assertIn("name image marked and image mpi: they are one world, in containers of one image", output)
 
     def test_ranks_of_another_image_that_fail_end_the_step_that_spawned_them(self):
         output = self.job("mpi", f"slipway launch -n1 --mpi=pmix --spawn-image=marked -- python3 {self.home}/spawn.py fail"

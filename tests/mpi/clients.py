@@ -6,13 +6,11 @@ A script, not a test of CI: the images of Debian 13 take minutes to build. Print
 image. As root (an account is made and removed): tests/mpi/clients.py [IMAGE…]; the exit code is 1 when one fails that
 should work.
 """
-import pathlib
 import re
 import subprocess
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-import slipway_testing as t
+from two_nodes import two_nodes
 
 HELLO_C = r"""
 #include <mpi.h>
@@ -59,66 +57,57 @@ def verdict(done, expected):
     return f"fails ({done.returncode}): {' / '.join(lines[-2:])[:160]}"
 
 
-class Clients:
-    def __init__(self, cluster, home):
-        self.cluster, self.home = cluster, home
+def hello(site, image, how, *options):
+    argv = ["python3", "-c", HELLO_PY] if how == "python" else [site.home / "hello", "hasty"]
+    # The limit is the job's own: what hangs shall say who is missing.
+    done = site.cluster("launch", "-N2", "-n4", "--mpi-timeout", "60", *options, "--image", image, "--", *argv, timeout=300)
+    version = re.search(r"sum 6 (.*)", done.stdout)
+    return verdict(done, [f"RANK {rank} of 4 sum 6" for rank in range(4)]), version[1] if version else "?"
 
-    def hello(self, image, how, *options):
-        argv = ["python3", "-c", HELLO_PY] if how == "python" else [self.home / "hello", "hasty"]
-        # The limit is the job's own: what hangs shall say who is missing.
-        done = self.cluster("launch", "-N2", "-n4", "--mpi-timeout", "60", *options, "--image", image, "--", *argv, timeout=300)
-        version = re.search(r"sum 6 (.*)", done.stdout)
-        return verdict(done, [f"RANK {rank} of 4 sum 6" for rank in range(4)]), version[1] if version else "?"
 
-    def spawn(self, image):
-        (self.home / "spawn.py").write_text(SPAWN_PY)
-        script = self.home / "spawn.sh"
-        script.write_text(f"#!/bin/sh\nexec timeout 60 slipway launch -N2 -n2 --image {image} -- python3 {self.home}/spawn.py\n")
-        job = self.cluster.submit("-N2", "-n4", "--image", image, "--output", self.home / "spawn.out", str(script))
-        ended = self.cluster.wait_end(job)
-        text = (self.home / "spawn.out").read_text()
-        return verdict(subprocess.CompletedProcess([], ended["exit_code"], text, ""), ["SPAWNED 2"])
+def spawn(site, image):
+    (site.home / "spawn.py").write_text(SPAWN_PY)
+    code, text = site.batch(image, f"exec timeout 60 slipway launch -N2 -n2 --image {image} -- python3 {site.home}/spawn.py", name="spawn", cpus=4, timeout=120)
+    return verdict(subprocess.CompletedProcess([], code, text, ""), ["SPAWNED 2"])
 
-    def netpipe(self, image, program):
-        # A number of repeats of its own: NetPIPE's lasts as long as it finds long enough, which on a busy machine has no end.
-        done = self.cluster("launch", "-N2", "-n2", "--env", "OMPI_MCA_mpi_yield_when_idle=1", "--image", image, "--", program, "-u", "1024", "-n", "20", "-o", "/dev/null",
-                            timeout=300)
-        # NetPIPE writes its results to stderr: "  0:  1 bytes  N times -->  X Mbps in Y usec".
-        return verdict(subprocess.CompletedProcess([], done.returncode, done.stdout + done.stderr, ""), ["Mbps in", "1024 bytes"])
+
+def netpipe(site, image, program):
+    # A number of repeats of its own: NetPIPE's lasts as long as it finds long enough, which on a busy machine has no end.
+    done = site.cluster("launch", "-N2", "-n2", "--env", "OMPI_MCA_mpi_yield_when_idle=1", "--image", image, "--", program, "-u", "1024", "-n", "20", "-o", "/dev/null",
+                        timeout=300)
+    # NetPIPE writes its results to stderr: "  0:  1 bytes  N times -->  X Mbps in Y usec".
+    return verdict(subprocess.CompletedProcess([], done.returncode, done.stdout + done.stderr, ""), ["Mbps in", "1024 bytes"])
+
+
+def rows_of(site, image):
+    """What was tried: how it ended."""
+    how, netpipe_program = IMAGES[image]
+    rows = {}
+    for option in ("--mpi=auto", "--mpi=pmix", "--mpi=pmi1"):
+        rows[option], version = hello(site, image, how, option)
+        if version != "?":
+            rows["version"] = version
+    if how == "python":
+        rows["spawn"] = spawn(site, image)
+    if netpipe_program:
+        rows[netpipe_program] = netpipe(site, image, netpipe_program)
+    return rows
 
 
 def main():
     wrong = 0
     chosen = sys.argv[1:] or [name for name in IMAGES if name != "mpi-sid"]  # whose packages change from day to day
-    account = t.Account("slipway-mpi")
-    cluster = None
-    try:
-        cluster = t.Cluster(nodes=2, user=account.entry, cores=8)
-        home = pathlib.Path(account.entry.pw_dir)
-        (home / "hello.c").write_text(HELLO_C)
-        subprocess.run(["mpicc.mpich", "-o", home / "hello", home / "hello.c"], check=True)
-        clients = Clients(cluster, home)
+    with two_nodes() as site:
+        (site.home / "hello.c").write_text(HELLO_C)
+        subprocess.run(["mpicc.mpich", "-o", site.home / "hello", site.home / "hello.c"], check=True)
         for image in chosen:
-            how, netpipe = IMAGES[image]
-            cluster("image", "add", t.image(image), image, check=0, timeout=300)
-            rows = {}
-            for option in ("--mpi=auto", "--mpi=pmix", "--mpi=pmi1"):
-                rows[option], version = clients.hello(image, how, option)
-                if version != "?":
-                    rows["version"] = version
-            if how == "python":
-                rows["spawn"] = clients.spawn(image)
-            if netpipe:
-                rows[netpipe] = clients.netpipe(image, netpipe)
-            for what, result in rows.items():
+            site.add(image)
+            for what, result in rows_of(site, image).items():
                 # PMI-1 is offered to all, and Open MPI has no use for it.
-                wrong += result.startswith("fails") and (what, how) != ("--mpi=pmi1", "python") and (what, how) != ("--mpi=pmix", "abi")
+                no_use = (what, IMAGES[image][0]) in (("--mpi=pmi1", "python"), ("--mpi=pmix", "abi"))
+                wrong += result.startswith("fails") and not no_use
                 print(f"| {image} | {what} | {result} |", flush=True)
-        return 1 if wrong else 0
-    finally:
-        if cluster:
-            cluster.down()
-        account.remove()
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

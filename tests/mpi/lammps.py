@@ -5,13 +5,10 @@ the same nodes, in the same image. The exit code is the number of inputs that di
 
 A script, not a test of CI: its image takes minutes. As root (an account is made and removed): tests/mpi/lammps.py
 """
-import pathlib
 import re
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-import slipway_testing as t
-from two_nodes import mpirun
+from two_nodes import YIELD, two_nodes
 
 INPUTS = ("in.melt", "in.lj")
 
@@ -22,28 +19,17 @@ def energies(text):
 
 
 def main():
-    account = t.Account("slipway-mpi")
-    cluster = None
-    try:
-        cluster = t.Cluster(nodes=2, user=account.entry, cores=8)
-        cluster("image", "add", t.image("lammps"), "lammps", check=0, timeout=300)
-        home = pathlib.Path(account.entry.pw_dir)
-        different = 0
+    different = 0
+    with two_nodes() as site:
         for name in INPUTS:
             run = f"lmp -in /opt/lammps/{name} -log none"
-            script = home / "run.sh"
-            script.write_text(f"#!/bin/sh\nslipway launch -N2 -n4 -- {run} >ours\n{mpirun(home, 2)} {run} >plain\n")
-            ended = cluster.wait_end(cluster.submit("-N2", "-n16", "--image", "lammps", "--output", home / "out", str(script)), 600)
-            ours, plain = (energies((home / side).read_text()) for side in ("ours", "plain"))
-            print(f"{name}: exit code {ended['exit_code']}, {len(ours)} rows here, {len(plain)} under mpirun; last: {ours[-1:]}")
+            code, output = site.batch("lammps", YIELD, f"slipway launch -N2 -n4 -- {run} >ours", f"{site.mpirun(2)} {run} >plain", timeout=600)
+            ours, plain = (energies((site.home / side).read_text()) for side in ("ours", "plain"))
+            print(f"{name}: exit code {code}, {len(ours)} rows here, {len(plain)} under mpirun; last: {ours[-1:]}")
             same = ours == plain and len(ours) > 2
-            print("the same energies" if same else f"other energies; mpirun's last: {plain[-1:]}\n{(home / 'out').read_text()[-500:]}")
+            print("the same energies" if same else f"other energies; mpirun's last: {plain[-1:]}\n{output[-500:]}")
             different += not same
-        return different
-    finally:
-        if cluster:
-            cluster.down()
-        account.remove()
+    return different
 
 
 if __name__ == "__main__":

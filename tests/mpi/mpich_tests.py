@@ -8,26 +8,22 @@ and each test that is judged differently; the exit code is 1 when one fails on o
 does not end well is tried once more on every side: Debian's UCX hangs in MPI_Finalize now and then (docs/mpi.md).
 As root (an account is made and removed): tests/mpi/mpich_tests.py [FOLDER…]
 """
-import pathlib
 import shutil
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-import slipway_testing as t
 from debian_source import debian_source
+from two_nodes import two_nodes
 
 ERRORS = tuple(f"errors/{name}" for name in ("attr", "coll", "comm", "datatype", "group", "pt2pt", "spawn", "topo"))
 FOLDERS = ("init", "spawn", "errhan", "info", "group", "attr", *ERRORS)
-BUILD = """#!/bin/sh
-cd {source} && ./configure --disable-fortran --disable-cxx --with-mpi=/usr >configure.log 2>&1 || {{ tail -5 configure.log; exit 1; }}
+BUILD = """cd {source} && ./configure --disable-fortran --disable-cxx --with-mpi=/usr >configure.log 2>&1 || {{ tail -5 configure.log; exit 1; }}
 make -C util >make.log 2>&1
 for folder in {folders}; do make -k -C $folder >>make.log 2>&1; awk '!/^[#@]/ && NF {{ print $1 }}' $folder/testlist | sort -u | xargs make -k -C $folder >>make.log 2>&1; done
 exit 0
 """
 # One line a test: "FOLDER TEST RANKS VERDICT"; what a program shall do is said in the list (resultTest), and " No Errors" is the rule.
 # The lists want two ranks where they name none.
-RUN = r"""#!/bin/bash
-export MPIEXEC_TIMEOUT=30
+RUN = r"""export MPIEXEC_TIMEOUT=30
 try() {{
   output=$(timeout -k 5 30 {launcher} ./$name $arguments 2>&1 </dev/null)
   code=$?
@@ -66,35 +62,21 @@ def verdicts(text):
 
 def main():
     folders = sys.argv[1:] or FOLDERS
-    account = t.Account("slipway-mpi")
-    cluster = None
-    try:
-        cluster = t.Cluster(nodes=2, user=account.entry, cores=32)
-        home = pathlib.Path(account.entry.pw_dir)
-        shutil.copytree(debian_source("mpich", home / "sources") / "test/mpi", home / "tests", symlinks=True)
-        t.run(["chown", "-R", f"{account.entry.pw_uid}:{account.entry.pw_gid}", home / "tests"], check=0)
-        cluster("image", "add", t.image("mpi-mpich"), "mpi-mpich", check=0, timeout=300)
-
-        def batch(name, text):
-            script = home / "run.sh"
-            script.write_text(text)
-            ended = cluster.wait_end(cluster.submit("-N2", "-n64", "--image", "mpi-mpich", "--output", home / f"{name}.out", str(script)), 3600)
-            return ended["exit_code"], (home / f"{name}.out").read_text(errors="replace")
-
-        code, output = batch("build", BUILD.format(source=home / "tests", folders=" ".join(folders)))
+    with two_nodes(cores=32) as site:
+        shutil.copytree(debian_source("mpich", site.home / "sources") / "test/mpi", site.home / "tests", symlinks=True)
+        site.own(site.home / "tests")
+        words = {"source": site.home / "tests", "folders": " ".join(folders)}
+        code, output = site.batch("mpi-mpich", BUILD.format(**words), name="build", cpus=64, timeout=3600)
         if code != 0:
             print("the tests could not be built:", output[-500:])
             return 1
         found = {}
         for name, launcher in SIDES.items():
-            _, output = batch(name.replace(" ", "-"), RUN.format(source=home / "tests", folders=" ".join(folders), launcher=launcher))
+            (site.home / "tests.bash").write_text(RUN.format(**words, launcher=launcher))
+            _, output = site.batch("mpi-mpich", "exec bash tests.bash", name=name.replace(" ", "-"), cpus=64, timeout=3600)
             found[name] = {test: verdict for test, verdict in verdicts(output).items() if verdict != "not-built"}
             print(f"{name}: {list(found[name].values()).count('ok')} of {len(found[name])}", flush=True)
         return score(found, folders)
-    finally:
-        if cluster:
-            cluster.down()
-        account.remove()
 
 
 def score(found, folders):

@@ -6,17 +6,14 @@ that they come with on one, in the same image.
 A script, not a test of CI: Debian's mirror may not have the sources. Prints each client's two ends; the exit code is 1 when
 they differ otherwise than EXPECTED says. As root (an account is made and removed): tests/mpi/pmix_clients.py [CLIENT…]
 """
-import pathlib
 import re
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-import slipway_testing as t
 from debian_source import debian_source
+from two_nodes import two_nodes
 
 # Built in the image, against the internal headers and the library that Debian packs: so it is Debian's client that is tried.
-BUILD = """#!/bin/sh
-set -e
+BUILD = """set -e
 cd {source}/test
 mkdir -p ../built/bin shim
 prefix=$(dirname $(find /usr/lib -path '*pmix2/include/pmix.h' | head -1))
@@ -59,38 +56,36 @@ def end(cluster, where, *argv):
     return ("well" if done.returncode == 0 else "hangs" if done.returncode == 124 else "fails"), lines[:1] + lines[-2:]
 
 
+def judge(name, ours, theirs):
+    """Prints a client's row, and where the sides differ otherwise than EXPECTED says, why; whether they do."""
+    row = tuple(one for one, _ in ours)
+    expected, why = EXPECTED.get(name, ((), ""))
+    if row == ("well", "well"):
+        verdict = "the same" if theirs[0] == "well" else "well here alone"
+    else:
+        verdict = "fails under its own server too" if theirs[0] != "well" else why if row == expected else "DIFFERENT"
+    print(f"| {name} | {row[0]} | {row[1]} | {theirs[0]} | {verdict} |", flush=True)
+    for _, lines in [*ours, theirs] if verdict == "DIFFERENT" else []:
+        print("\n".join(f"    {line[:200]}" for line in lines))
+    return verdict == "DIFFERENT"
+
+
 def main():
-    account = t.Account("slipway-mpi")
-    cluster = None
-    try:
-        cluster = t.Cluster(nodes=2, user=account.entry, cores=8)
-        home = pathlib.Path(account.entry.pw_dir)
-        source = debian_source("pmix", home / "sources")
-        t.run(["chown", "-R", f"{account.entry.pw_uid}:{account.entry.pw_gid}", home / "sources"], check=0)
-        cluster("image", "add", t.image("mpi-openmpi"), "mpi-openmpi", check=0, timeout=300)
-        (home / "build.sh").write_text(BUILD.format(source=source, simple=" ".join(SIMPLE)))
-        cluster("launch", "-n1", "--image", "mpi-openmpi", "--", "sh", home / "build.sh", check=0, timeout=300)
+    with two_nodes() as site:
+        source = debian_source("pmix", site.home / "sources")
+        site.own(site.home / "sources")
+        code, output = site.batch("mpi-openmpi", BUILD.format(source=source, simple=" ".join(SIMPLE)), name="build", timeout=300)
+        if code != 0:
+            print("the clients could not be built:", output[-500:])
+            return 1
         wrong = 0
         for name, ranks, program, server in clients():
             if sys.argv[1:] and name.split()[0] not in sys.argv[1:]:
                 continue
-            ours = [end(cluster, source / "built/bin", f"-N{nodes}", f"-n{ranks}", "--mpi=pmix", "--mpi-timeout", "20", "--", "timeout", "60", *program) for nodes in (1, 2)]
-            theirs = end(cluster, source / "built/bin", "-N1", "-n1", "--mpi=none", "--", "timeout", "60", *server)
-            row = tuple(one for one, _ in ours)
-            expected, why = EXPECTED.get(name, ((), ""))
-            if row == ("well", "well"):
-                verdict = "the same" if theirs[0] == "well" else "well here alone"
-            else:
-                verdict = "fails under its own server too" if theirs[0] != "well" else why if row == expected else "DIFFERENT"
-            wrong += verdict == "DIFFERENT"
-            print(f"| {name} | {row[0]} | {row[1]} | {theirs[0]} | {verdict} |", flush=True)
-            for _, lines in [*ours, theirs] if verdict == "DIFFERENT" else []:
-                print("\n".join(f"    {line[:200]}" for line in lines))
+            ours = [end(site.cluster, source / "built/bin", f"-N{nodes}", f"-n{ranks}", "--mpi=pmix", "--mpi-timeout", "20", "--", "timeout", "60", *program) for nodes in (1, 2)]
+            theirs = end(site.cluster, source / "built/bin", "-N1", "-n1", "--mpi=none", "--", "timeout", "60", *server)
+            wrong += judge(name, ours, theirs)
         return 1 if wrong else 0
-    finally:
-        if cluster:
-            cluster.down()
-        account.remove()
 
 
 if __name__ == "__main__":

@@ -5,19 +5,16 @@
 or its results are not those of the other side.
 
 A script, not a test of CI: images take minutes. As root (an account is made and removed):
-tests/mpi/programs.py [netpipe netpipe-mpich hpcc nwchem nwchem-mpich osu]
-osu is the OSU micro-benchmarks or the Intel MPI Benchmarks as sources in the folder OSU=… or IMB=… of the environment: Debian
-has neither.
+tests/mpi/programs.py [netpipe netpipe-mpich hpcc nwchem nwchem-mpich]
 """
-import os
 import pathlib
 import re
 import shutil
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-import slipway_testing as t
-from two_nodes import mpirun
+from two_nodes import YIELD, two_nodes
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
 
 WATER = """start water
 geometry units angstrom
@@ -32,10 +29,6 @@ task scf energy
 """
 
 
-# The same on both sides: this host sets it only where ranks are more than the node's cores, and on a busy machine it is all that counts.
-YIELD = "export OMPI_MCA_mpi_yield_when_idle=1"
-
-
 class Differs(Exception):
     """The two sides of a program do not agree; its text says in what."""
 
@@ -48,21 +41,14 @@ def same(ours, theirs, least=1):
 
 
 class Programs:
-    def __init__(self, cluster, home):
-        self.cluster, self.home, self.added = cluster, home, set()
+    def __init__(self, site):
+        self.site, self.home = site, site.home
 
     def run(self, image, nodes, *lines):
-        """A batch script of an allocation; what it wrote."""
-        if image not in self.added:
-            self.cluster("image", "add", t.image(image), image, check=0, timeout=300)
-            self.added.add(image)
-        script = self.home / "run.sh"
-        script.write_text("#!/bin/sh\ncd $HOME\n" + "\n".join(lines) + "\n")
-        job = self.cluster.submit(f"-N{nodes}", f"-n{8 * nodes}", "--image", image, "--output", self.home / "out", str(script))
-        ended = self.cluster.wait_end(job, 1800)
-        text = (self.home / "out").read_text(errors="replace")
-        if ended["exit_code"] != 0:
-            raise Differs(f"exit code {ended['exit_code']}: {text[-800:]}")
+        """What a batch script of these lines wrote; Differs where it failed."""
+        code, text = self.site.batch(image, *lines, nodes=nodes, cpus=8 * nodes)
+        if code != 0:
+            raise Differs(f"exit code {code}: {text[-800:]}")
         return text
 
     def version(self, image, package):
@@ -70,7 +56,7 @@ class Programs:
 
     def pair(self, image, program, ranks, host):
         """What the same program wrote here and there; the batch script fails where one of them does."""
-        other = f"{mpirun(self.home, ranks // 2)} {program}" if host == "mpirun" else f"mpiexec.hydra -n {ranks} {program}"
+        other = f"{self.site.mpirun(ranks // 2)} {program}" if host == "mpirun" else f"mpiexec.hydra -n {ranks} {program}"
         text = self.run(image, 2, YIELD, f"slipway launch -N2 -n{ranks} -- {program} || exit 1", "echo OTHER-SIDE", f"{other} || exit 1")
         return text.split("OTHER-SIDE\n")
 
@@ -90,9 +76,9 @@ class Programs:
         return self.netpipe("mpich", "NPmpich2", "netpipe-mpich2", "mpiexec")
 
     def hpcc(self):
-        shutil.copy(t.SOURCE / "images/demo/hpccinf.txt", self.home / "hpccinf.txt")
+        shutil.copy(SOURCE / "images/demo/hpccinf.txt", self.home / "hpccinf.txt")
         found = []
-        for launcher in ("slipway launch -N2 -n4 --", mpirun(self.home, 2)):
+        for launcher in ("slipway launch -N2 -n4 --", self.site.mpirun(2)):
             self.run("mpi", 2, YIELD, "rm -f hpccoutf.txt", f"{launcher} hpcc || exit 1")
             text = (self.home / "hpccoutf.txt").read_text(errors="replace")
             found.append({"Success": re.findall(r"^Success=(\d)", text, re.M), "passed": len(re.findall(r"PASSED", text)), "failed": len(re.findall(r"\bFAILED", text)),
@@ -119,40 +105,19 @@ class Programs:
     def nwchem_mpich(self):
         return self.nwchem("nwchem-mpich", "mpiexec")
 
-    def osu(self):
-        """Built in the image, with its own mpicc."""
-        source = os.environ.get("OSU") or os.environ.get("IMB")
-        if not source:
-            raise Differs("their sources are named by OSU=… or IMB=…")
-        shutil.copytree(source, self.home / "bench", symlinks=True)
-        t.run(["chown", "-R", str(self.cluster.user.pw_uid), self.home / "bench"], check=0)
-        build = "./configure CC=mpicc CXX=mpicxx && make -j2" if os.environ.get("OSU") else "make CC=mpicc CXX=mpicxx IMB-MPI1"
-        program = "find bench -name osu_latency -type f" if os.environ.get("OSU") else "echo bench/IMB-MPI1"
-        self.run("mpi-openmpi", 1, f"(cd bench && {build}) >build.log 2>&1 || exit 1")
-        sides = [re.findall(r"^ *(\d+) +([\d.]+)", text, re.M) for text in self.pair("mpi-openmpi", f"$({program})", 2, "mpirun")]
-        same(*([row[0] for row in side] for side in sides), 10)
-        return "OSU or Intel MPI Benchmarks", "2 x 1", *(f"{side[0][0]} bytes {side[0][1]} us, {side[-1][0]} bytes {side[-1][1]} us" for side in sides)
-
 
 def main():
     chosen = sys.argv[1:] or ["netpipe", "netpipe-mpich", "hpcc", "nwchem", "nwchem-mpich"]
-    account = t.Account("slipway-mpi")
-    cluster = None
     wrong = 0
-    try:
-        cluster = t.Cluster(nodes=2, user=account.entry, cores=16)
-        programs = Programs(cluster, pathlib.Path(account.entry.pw_dir))
+    with two_nodes(cores=16) as site:
+        programs = Programs(site)
         for name in chosen:
             try:
                 print(f"| {' | '.join(getattr(programs, name.replace('-', '_'))())} | agrees |", flush=True)
             except Differs as why:
                 wrong += 1
                 print(f"| {name} | DIFFERS: {why} |", flush=True)
-        return 1 if wrong else 0
-    finally:
-        if cluster:
-            cluster.down()
-        account.remove()
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
