@@ -7,8 +7,8 @@ by systemd under a running job, power loss. The checks are in rooms/; guest.py r
 console; this program makes the disks, is the power switch, and fails when a check failed.
 
 The root disk is made once per list of packages and kept in BUILD/vm. KVM is used where it works; software emulation
-boots in about 15 s. SLIPWAY_VM_ACCEL=kvm|tcg decides otherwise; SLIPWAY_VM_KEEP=1 shows the whole console; SLIPWAY_VM_ONLY=WORD runs the checks
-whose names (rooms.limits.huge_pages_bite) have it, and does not turn the power off.
+boots in about 15 s. SLIPWAY_VM_ACCEL=kvm|tcg decides otherwise; SLIPWAY_VM_KEEP=1 shows the whole console; SLIPWAY_VM_ONLY=WORD[,WORD] runs
+the checks whose names (rooms.limits.huge_pages_bite) have one, and does not turn the power off.
 
 A busy host makes it slow, never wrong: nothing in here or inside has a bound that a slow machine meets. Where no machine can be
 had it says why in one line and is skipped (exit code 77), which is not passed.
@@ -125,6 +125,7 @@ def site_disk(folder):
     for name in ("guest.py", "selinux.conf"):
         shutil.copy(HERE / name, site / name)
     subprocess.run(["cc", "-O2", "-static", "-o", site / "huge", HERE / "huge.c"], check=True)
+    subprocess.run(["cc", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", site / "libcuda.so", t.SOURCE / "tools/gpu/fake_cuda.c"], check=True)
     shutil.copytree(HERE / "rooms", site / "rooms", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(HERE.parent / "support/silent_mount.py", site)
     (site / "guest.py").chmod(0o755)

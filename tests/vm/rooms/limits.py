@@ -5,7 +5,7 @@ import pathlib
 import pwd
 import time
 
-from rooms.hands import (HOME, USER, ended, ends, equal, job, output, sh, submit, tasks_cgroup, wait_until,
+from rooms.hands import (HOME, USER, USUAL, ended, ends, equal, job, output, sh, site_gives, submit, tasks_cgroup, wait_until,
                          waiting_job)
 
 
@@ -29,21 +29,29 @@ def a_fork_bomb_stays_in_its_job():
 
 
 def the_cpu_limit_bites():
-    """Two processes that spin on one core's worth of time are stopped again and again, and get no more."""
-    go = HOME / "spun"
-    job_id = submit("-c", "1", wrap=f"echo up; for i in 1 2; do (while [ ! -e {go} ]; do :; done) & done; wait")
-    wait_until("it runs", lambda: "up" in output(job_id))
-    stat = tasks_cgroup(job_id) / "cpu.stat"
+    """Two processes that spin have one core's worth of time, and a fifth of it where the site says so (cpu.max)."""
+    def spun(name):
+        go = HOME / name
+        job_id = submit("-c", "1", wrap=f"echo up; for i in 1 2; do (while [ ! -e {go} ]; do :; done) & done; wait")
+        wait_until("it runs", lambda: "up" in output(job_id))
+        stat = tasks_cgroup(job_id) / "cpu.stat"
 
-    def at():
-        return {key: int(value) for key, value in (line.split() for line in stat.read_text().splitlines())}
-    begin, began = at(), time.monotonic()
-    now = wait_until(lambda: f"2 s are used: {at()}", lambda: (lambda n: n if n["usage_usec"] - begin["usage_usec"] > 2_000_000 else None)(at()))
-    cores = (now["usage_usec"] - begin["usage_usec"]) / 1e6 / (time.monotonic() - began)
-    go.touch()
-    ends(job_id, "COMPLETED", 0)
-    assert cores < 1.25 and now["nr_throttled"] > begin["nr_throttled"], f"{cores:.2f} cores, {begin} to {now}"
-    return f"{cores:.2f} cores used by two spinning processes on one core, stopped {now['nr_throttled']} times"
+        def at():
+            return {key: int(value) for key, value in (line.split() for line in stat.read_text().splitlines())}
+        begin, began = at(), time.monotonic()
+        now = wait_until(lambda: f"1 s is used: {at()}", lambda: (lambda n: n if n["usage_usec"] - begin["usage_usec"] > 1_000_000 else None)(at()))
+        cores = (now["usage_usec"] - begin["usage_usec"]) / 1e6 / (time.monotonic() - began)
+        go.touch()
+        ends(job_id, "COMPLETED", 0)
+        return cores, now["nr_throttled"]
+    whole, _ = spun("go-whole")
+    site_gives(*USUAL, "cpu.max=20000 100000")
+    try:
+        fifth, stops = spun("go-fifth")
+    finally:
+        site_gives(*USUAL)
+    assert whole < 1.25 and fifth < 0.25 and stops > 0, f"{whole:.2f} and {fifth:.2f} cores, stopped {stops} times"
+    return f"{whole:.2f} cores used by two spinning processes on one core, {fifth:.2f} of a fifth"
 
 
 def out_of_memory_takes_the_whole_step():
@@ -96,24 +104,6 @@ def a_stopped_job_is_frozen_and_goes_on():
     sh(f"slipway cancel --signal STOP {job_id}", USER)
     sh(f"slipway cancel {job_id}", USER)
     equal(ended(job_id)["state"], "CANCELLED")
-
-
-def a_device_opens_only_for_who_was_given_it():
-    """A node that anybody may open by its mode; its number is that of /dev/loop-control."""
-    sh("modprobe loop; rm -f /dev/fenced; mknod -m 666 /dev/fenced c 10 237")
-    wrap = "(: < /dev/fenced) && echo opened; (: < /dev/null) && echo null"
-    refused = submit("--bind", "/dev/fenced", wrap=wrap)
-    ends(refused, "COMPLETED", 0)
-    equal([line for line in output(refused).splitlines() if line in ("opened", "null")], ["null"])
-    assert "not permitted" in output(refused), output(refused)
-    pathlib.Path("/etc/cdi").mkdir(exist_ok=True)
-    pathlib.Path("/etc/cdi/vm.json").write_text(json.dumps(
-        {"cdiVersion": "0.6.0", "kind": "vm.test/fenced",
-         "devices": [{"name": "0", "containerEdits": {"deviceNodes": [{"path": "/dev/fenced"}]}}]}))
-    given = submit("--device", "vm.test/fenced=0", wrap=wrap)
-    ends(given, "COMPLETED", 0)
-    assert "opened" in output(given), output(given)
-    pathlib.Path("/etc/cdi/vm.json").unlink()
 
 
 def huge_pages_bite():

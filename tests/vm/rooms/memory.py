@@ -7,8 +7,8 @@ from rooms.hands import HOME, SMALL, USER, USUAL, ended, ends, equal, output, sh
 
 
 def takes(megabytes):
-    """A command that fills so much memory once."""
-    return f"dd if=/dev/zero of=/dev/null bs={megabytes}M count=1"
+    """A command that fills so much memory bit by bit: tail keeps its last lines, and there is but one."""
+    return f"dd if=/dev/zero bs=64k count={megabytes * 16} | tail >/dev/null"
 
 
 @contextlib.contextmanager
@@ -26,31 +26,31 @@ def swapped_out():
 
 
 def swap_is_nobodys_unless_the_site_gives_it():
-    """The node has swap. A job of 48 MiB has none of it, and as much as the site says (memory.swap.max) where it says so."""
-    mine = ("-c", "1", "--mem", "48M")
-    with swap(256):
-        equal(ended(submit(*mine, wrap=f"exec {takes(80)}"))["state"], "OUT_OF_MEMORY")
+    """The node has swap. A job of 24 MiB has none of it, and as much as the site says (memory.swap.max) where it says so."""
+    mine = ("-c", "1", "--mem", "24M")
+    with swap(128):
+        equal(ended(submit(*mine, wrap=takes(36)))["state"], "OUT_OF_MEMORY")
         site_gives(*USUAL, "memory.swap.max=100%")
         before = swapped_out()
-        ends(submit(*mine, wrap=f"exec {takes(80)}"), "COMPLETED", 0)
+        ends(submit(*mine, wrap=takes(36)), "COMPLETED", 0)
         pages = swapped_out() - before
-        assert pages > 16 << 20 >> 12, f"{pages} pages were swapped out"
-        equal(ended(submit(*mine, wrap=f"exec {takes(160)}"))["state"], "OUT_OF_MEMORY")
+        assert pages > 8 << 20 >> 12, f"{pages} pages were swapped out"
+        equal(ended(submit(*mine, wrap=takes(80)))["state"], "OUT_OF_MEMORY")
     return f"{pages} pages were swapped out"
 
 
 def reclaim_begins_at_the_mark():
-    """memory.high=50%: 48 MiB go into a job of 64, and no more than the mark is in use at any time."""
+    """memory.high=50%: 24 MiB go into a job of 32, and no more than the mark is in use at any time."""
     with swap(128):
         site_gives(*USUAL, "memory.high=50%", "memory.swap.max=100%")
         go = HOME / "go-high"
-        job_id = submit("-c", "1", "--mem", "64M", wrap=f"{takes(48)} && echo filled; while [ ! -e {go} ]; do sleep 0.3; done")
+        job_id = submit("-c", "1", "--mem", "32M", wrap=f"{takes(24)} && echo filled; while [ ! -e {go} ]; do sleep 0.3; done")
         wait_until(lambda: output(job_id), lambda: "filled" in output(job_id))
         events = dict(line.split() for line in (tasks_cgroup(job_id) / "memory.events").read_text().splitlines())
         go.touch()
         peak = ends(job_id, "COMPLETED", 0)["steps"][0]["parts"][0]["memory_peak_bytes"]
     assert int(events["high"]) > 0 and int(events["max"]) == 0, events
-    assert peak < 48 << 20, peak
+    assert peak < 22 << 20, peak
     return f"peak {peak} bytes, {events['high']} times at the mark"
 
 
