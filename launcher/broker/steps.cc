@@ -203,6 +203,10 @@ void StepKeeper::FinishStep(StepIt at) {
   RemoveStepCgroup(step.record.cgroup);
   world_.images.Release(at->first);
   step.record.ended = true;
+  // Who ended the holder ends its steps, too (slipway-steps.service); they cannot say it themselves.
+  if (step.record.stepd_wait_status != 0 && step.record.reason.empty() && world_.holder != nullptr &&
+      !world_.holder->Get(kMountsKey))
+    step.record.reason = "slipway-steps.service has ended";
   if (auto written = WriteRecord(Folder(at->first), step.record); !written) {
     Log(Level::kError, "the record of an ended step",
         {{"step", ToString(at->first)}, {"error", written.error().message}});

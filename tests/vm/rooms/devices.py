@@ -4,7 +4,7 @@ import json
 import pathlib
 import shutil
 
-from rooms.hands import ETC, USER, ends, equal, output, sh, submit, units_are_up
+from rooms.hands import ETC, USER, ends, equal, output, sh, submit, units_are_up, wait_until
 
 TREE, VERSION = pathlib.Path("/var/lib/made-up-host"), "550.54.14"
 
@@ -47,6 +47,14 @@ def make_tree():
     shutil.copy("/mnt/site/libcuda.so", library)
 
 
+def restart_agent(gpus):
+    def known():
+        return json.loads(sh("slipway nodes --json", USER).stdout)["nodes"][0]
+    sh("systemctl restart slipway-agent")
+    wait_until(lambda: f"the node has {gpus} GPUs: {known()}", lambda: ("a100" in json.dumps(known()["gpus"])) == (gpus > 0))
+    units_are_up()
+
+
 def a_device_of_one_rank_is_refused_to_the_other():
     """A GPU for each rank of one step, in one container that has both nodes: the kernel opens to each its own."""
     make_tree()
@@ -54,8 +62,7 @@ def a_device_of_one_rank_is_refused_to_the_other():
     setting.parent.mkdir(exist_ok=True)
     setting.write_text(f'[agent]\nhost_root = "{TREE}"\n')
     try:
-        sh("systemctl restart slipway-agent")
-        units_are_up()
+        restart_agent(gpus=2)
         tries = "echo $SLIPWAY_RANK has $CUDA_VISIBLE_DEVICES; for i in 0 1; do (: < /dev/nvidia$i) && echo $SLIPWAY_RANK opened GPU-$i; done; true"
         said = sh(f"slipway launch -n2 -c1 --gpus-per-task 1 --mpi=none --image tiny -- sh -c '{tries}'", USER)
         lines = sorted(said.stdout.splitlines())
@@ -65,6 +72,5 @@ def a_device_of_one_rank_is_refused_to_the_other():
         equal(said.stderr.count("not permitted"), 2)
     finally:
         setting.unlink()
-        sh("systemctl restart slipway-agent")
-        units_are_up()
+        restart_agent(gpus=0)
     return f"{has}"
