@@ -47,11 +47,15 @@ class Checker {
 
   void FileSystems() {
     std::string known = Read("/proc/filesystems");
-    for (const char* type : {"squashfs", "overlay"}) {
-      bool there = known.find(Cat("\t", type, "\n")) != known.npos;
-      Add(there ? Kind::kGood : Kind::kBad,
-          Cat(type, ": ", there ? "the kernel has it" : "the kernel does not have it"),
-          there ? "" : Cat("modprobe ", type, "; and its name into a file of /etc/modules-load.d"));
+    for (auto [type, module] :
+         {std::pair{"squashfs", "squashfs/squashfs"}, {"overlay", "overlayfs/overlay"}}) {
+      if (known.find(Cat("\t", type, "\n")) != known.npos)
+        Add(Kind::kGood, Cat(type, ": the kernel has it"));
+      else if (HasModule(Cat("fs/", module)))
+        Add(Kind::kGood, Cat(type, ": the kernel loads it with the first mount"));
+      else
+        Add(Kind::kBad, Cat(type, ": the kernel does not have it"),
+            Cat("a kernel with ", type, ", or its modules: modprobe ", type));
     }
     struct stat status;
     if (::stat((paths_.root + "/dev/loop-control").c_str(), &status) < 0)
@@ -72,6 +76,12 @@ class Checker {
     for (const char* controller : {"memory", "pids", "cpu", "cpuset", "io"}) {
       if (there.find(Cat(" ", controller, " ")) == there.npos) missing.emplace_back(controller);
     }
+    std::string shared_out = Read(point + "/io.cost.qos");
+    if (::access(Cat(paths_.root, point, "/io.cost.qos").c_str(), F_OK) == 0 &&
+        shared_out.find("enable=1") == shared_out.npos)
+      Add(Kind::kWarning,
+          "io.weight: the kernel shares out no disk by weight; where the site sets it, it means nothing",
+          Cat("echo \"MAJOR:MINOR enable=1\" >", point, "/io.cost.qos for the disk, once a boot"));
     if (missing.empty()) return Add(Kind::kGood, "cgroups: version 2 with all controllers");
     Add(Kind::kWarning,
         Cat("cgroups: version 2 without ", Join(missing, ", "), "; these limits cannot be held"),
@@ -144,6 +154,15 @@ class Checker {
  private:
   void Add(Kind kind, std::string what, std::string mend = {}) {
     found.push_back({kind, std::move(what), std::move(mend)});
+  }
+  // By its path below the kernel's own folder: the kernel loads a file system's module when it is mounted.
+  bool HasModule(const std::string& path) const {
+    std::string release(Trim(Read("/proc/sys/kernel/osrelease")));
+    auto there = [&](const char* packed) {
+      std::string file = Cat(paths_.root, "/lib/modules/", release, "/kernel/", path, ".ko", packed);
+      return ::access(file.c_str(), F_OK) == 0;
+    };
+    return !release.empty() && (there("") || there(".xz") || there(".zst") || there(".gz"));
   }
   std::string Read(const std::string& path) const {
     return ReadFile(paths_.root + path, 1 << 20).value_or(std::string());

@@ -52,6 +52,23 @@ class HostTree : public testing::Test {
 
 TEST_F(HostTree, AHostThatIsReadyHasNoComplaints) { EXPECT_EQ(Complaints(), ""); }
 
+TEST_F(HostTree, AFileSystemWhoseModuleWaitsForItsFirstMountIsThere) {
+  Write("/proc/filesystems", "nodev\tproc\n");
+  Write("/proc/sys/kernel/osrelease", "6.1.0-56\n");
+  Write("/lib/modules/6.1.0-56/kernel/fs/squashfs/squashfs.ko", "");
+  EXPECT_EQ(Complaints(), "overlay: the kernel does not have it\n");
+  Write("/lib/modules/6.1.0-56/kernel/fs/overlayfs/overlay.ko.xz", "");
+  EXPECT_EQ(Complaints(), "");
+}
+
+TEST_F(HostTree, WeightsThatNoDiskKnowsAreSaid) {
+  Write("/sys/fs/cgroup/io.cost.qos", "");
+  EXPECT_EQ(Complaints(),
+            "io.weight: the kernel shares out no disk by weight; where the site sets it, it means nothing\n");
+  Write("/sys/fs/cgroup/io.cost.qos", "254:0 enable=1 ctrl=auto rpct=0.00\n");
+  EXPECT_EQ(Complaints(), "");
+}
+
 TEST_F(HostTree, WhatIsMissingIsNamedEachWithItsCure) {
   Write("/proc/sys/user/max_user_namespaces", "0\n");
   Write("/proc/sys/kernel/unprivileged_userns_clone", "0\n");

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <thread>
 
 #include "agent/node/fakes_test.h"
@@ -271,6 +272,21 @@ TEST_F(AgentTest, AStepdThatDiesIsReportedAsLost) {
   ASSERT_TRUE(Reported(v1::StepReport::ENDED));
   EXPECT_EQ(LastReport().reason(), "stepd was lost: TIMEOUT");
   EXPECT_EQ(LastReport().end(), v1::StepReport::TIME_LIMIT);
+}
+
+TEST_F(AgentTest, AStepWhoseHolderWasStartedAnewIsReportedSo) {
+  StartRunning();
+  std::string holder = n1_->broker.socket();
+  holder.replace(holder.rfind('/'), std::string::npos, "/holder.sock");
+  ASSERT_TRUE(WriteFileAtomically(holder, ""));
+  std::filesystem::last_write_time(holder,
+                                   std::filesystem::file_time_type::clock::now() + std::chrono::seconds(1));
+  n1_->broker.Gone(kStep);
+  ASSERT_TRUE(Reported(v1::StepReport::ENDED));
+  EXPECT_EQ(
+      LastReport().reason(),
+      "stepd was lost: slipway-steps.service was started anew under it, which ends the steps of its node");
+  EXPECT_EQ(LastReport().exit_code(), 137);
 }
 
 TEST_F(AgentTest, ABrokerThatRestartsIsFoundAgainAndTheStepGoesOn) {

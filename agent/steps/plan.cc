@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include <cstdio>
+#include <filesystem>
 
 #include "base/os/fd.h"
 
@@ -49,7 +50,7 @@ KnownStep KnownOf(const LaunchPlan& plan) {
 
 Result<> KnownSteps::Write(const KnownStep& step) const {
   TRY(MakeDirectories(folder_, 0700));
-  std::string path = Cat(folder_, "/", ToString(step.step));
+  std::string path = PathOf(step.step);
   std::string fresh = path + ".new";
   UniqueFd file = TRY(Open(fresh, O_WRONLY | O_CREAT | O_TRUNC, 0600));
   TRY_CONTEXT(WriteAll(file.get(), Encode(step)), fresh);
@@ -58,7 +59,7 @@ Result<> KnownSteps::Write(const KnownStep& step) const {
 }
 
 Result<KnownStep> KnownSteps::Read(const StepId& step) const {
-  std::string path = Cat(folder_, "/", ToString(step));
+  std::string path = PathOf(step);
   std::string bytes = TRY(ReadFile(path, kStepSpecBytesMax));
   KnownStep known = TRY(Parse(bytes, path));
   if (known.version != KnownStep().version || known.step != step ||
@@ -68,6 +69,13 @@ Result<KnownStep> KnownSteps::Read(const StepId& step) const {
   return known;
 }
 
-void KnownSteps::Remove(const StepId& step) const { ::unlink(Cat(folder_, "/", ToString(step)).c_str()); }
+void KnownSteps::Remove(const StepId& step) const { ::unlink(PathOf(step).c_str()); }
+
+bool KnownSteps::OlderThan(const StepId& step, const std::string& file) const {
+  std::error_code none_here, none_there;
+  auto ours = std::filesystem::last_write_time(PathOf(step), none_here);
+  auto other = std::filesystem::last_write_time(file, none_there);
+  return !none_here && !none_there && ours < other;
+}
 
 }  // namespace slipway

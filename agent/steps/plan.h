@@ -56,8 +56,11 @@ class KnownSteps {
   Result<> Write(const KnownStep& step) const;
   Result<KnownStep> Read(const StepId& step) const;
   void Remove(const StepId& step) const;
+  // It was written before `file`, another one of this host, came to be; not when either is not there.
+  bool OlderThan(const StepId& step, const std::string& file) const;
 
  private:
+  std::string PathOf(const StepId& step) const { return Cat(folder_, "/", ToString(step)); }
   std::string folder_;
 };
 

@@ -113,13 +113,14 @@ StepMachine::Effects StepMachine::OnGone(std::string reason) {
   return Gone();
 }
 
-StepMachine::Effects StepMachine::OnStatus(const std::optional<StepResult>& result) {
+StepMachine::Effects StepMachine::OnStatus(const std::optional<StepResult>& result, std::string cause) {
   if (state_ != State::kReading) return {};
   if (result) return EndWith(*result);
   if (!kill_reason_.empty()) return End(StepNews::kEnded, StepNews::kKilled, kEndedBySigkill, kill_reason_);
   if (lost_reason_.starts_with(kLeaseOver))
     return End(StepNews::kEnded, StepNews::kLeaseOver, kEndedBySigkill, lost_reason_);
   auto end = lost_reason_ == kTimeout ? StepNews::kTimeLimit : StepNews::kExited;
+  if (end == StepNews::kExited && !cause.empty()) lost_reason_ = std::move(cause);
   return End(StepNews::kEnded, end, kEndedBySigkill,
              Cat("stepd was lost", lost_reason_.empty() ? "" : ": ", lost_reason_));
 }

@@ -103,7 +103,8 @@ class StepMachine {
   Effects OnResult(const StepResult& result);  // checked already (user_word.h)
   Effects OnStepdLost(std::string why);
   Effects OnGone(std::string reason);  // the broker: no process is left
-  Effects OnStatus(const std::optional<StepResult>& result);
+  // Without a result: `cause` is what ended it, where something is known that the broker could not say.
+  Effects OnStatus(const std::optional<StepResult>& result, std::string cause = {});
   Effects OnKill(std::string reason, std::uint32_t grace_s);
   Effects OnEndJob();  // what is left of it must go at once
   Effects OnTimer();

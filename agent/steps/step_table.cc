@@ -434,7 +434,12 @@ void StepTable::ReadStatus(const StepId& step, Entry& entry) {
   if (!result)
     Log(Level::kInfo, "a step left no complete status",
         {{"step", ToString(step)}, {"error", result.error().message}});
-  Perform(step, entry.machine.OnStatus(result ? std::optional(std::move(*result)) : std::nullopt));
+  // systemd ends what is in the holder's unit when the holder ends; the next broker only finds that it is
+  // gone.
+  std::string cause;
+  if (!result && known_steps_.OlderThan(step, run_dir_ + "/holder.sock"))
+    cause = "slipway-steps.service was started anew under it, which ends the steps of its node";
+  Perform(step, entry.machine.OnStatus(result ? std::optional(std::move(*result)) : std::nullopt, cause));
 }
 
 void StepTable::Report(const StepId& step, Entry& entry) {

@@ -142,6 +142,16 @@ TEST_F(RealBroker, TheTimeLimitHoldsThroughARestart) {
   EXPECT_EQ(agent->AwaitGone(step).value().reason, "TIMEOUT");
 }
 
+TEST_F(RealBroker, AStepThatIsEndedWithTheHolderIsReportedSo) {
+  StepId step{1, 1, 0};
+  ASSERT_EQ(Start(Credential(step)).kind, BrokerFrame::kStarted);
+  pid_t stepd = std::stoi(Line(step, "stepd pid "));
+  End(holder, SIGKILL);
+  ASSERT_EQ(::kill(stepd, SIGKILL), 0);
+  EXPECT_EQ(agent->AwaitGone(step).value().reason, "slipway-steps.service has ended");
+  StartHolder();
+}
+
 TEST_F(RealBroker, TheHolderGivesBackWhatItWasGiven) {
   HolderClient client = HolderClient::Connect(conf.holder_socket).value();
   UniqueFd file = MakeSealedMemfd("x", "kept").value();

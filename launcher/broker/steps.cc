@@ -203,15 +203,16 @@ void StepKeeper::FinishStep(StepIt at) {
   RemoveStepCgroup(step.record.cgroup);
   world_.images.Release(at->first);
   step.record.ended = true;
-  if (auto written = WriteRecord(Folder(at->first), step.record); !written) {
+  // Who ended the holder ends its steps, too (slipway-steps.service); they cannot say it themselves.
+  bool failed = step.record.stepd_wait_status != 0 && step.record.reason.empty();
+  if (failed && world_.holder != nullptr && !world_.holder->Get(kMountsKey))
+    step.record.reason = "slipway-steps.service has ended";
+  if (auto written = WriteRecord(Folder(at->first), step.record); !written)
     Log(Level::kError, "the record of an ended step",
         {{"step", ToString(at->first)}, {"error", written.error().message}});
-  }
   Log(Level::kInfo, "step gone", {{"step", ToString(at->first)}, {"reason", step.record.reason}});
   StepGone gone{at->first, step.record.stepd_wait_status, step.record.reason};
-  std::vector<Done> waiting = std::move(step.waiting);
-  step.waiting.clear();
-  for (Done& done : waiting) done({});
+  for (Done& done : std::exchange(step.waiting, {})) done({});
   gone_(gone);
 }
 

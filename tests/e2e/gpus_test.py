@@ -113,6 +113,25 @@ class Gpus(t.ClusterTest):
         first.communicate("go\n", timeout=60)
         self.assertEqual(sorted(self.devices(said) + self.devices(second.stdout)), ["nvidia0", "nvidia1"])
 
+    def test_one_that_falls_off_the_bus_in_a_job_drains_its_node_by_name_until_it_is_back(self):
+        """The job is not ended for it: its program is told by its own calls, and may have what it needs already."""
+        def reaches(state, reason):
+            t.wait_until(f"the node is {state} with '{reason}'",
+                         lambda: (lambda node: (node["state"], node.get("reason", "")) == (state, reason))(self.cluster.node("n1")))
+        self.cluster.set_agent("n1", health_interval="1s")
+        reaches("UP", "")
+        job = self.cluster.popen("launch", "-n1", "--gpus", "1", "--image", "tiny", "--", "sh", "-c", "echo $SLIPWAY_JOB_ID; read line; exit 4")
+        job_id = job.stdout.readline().strip()
+        registers = self.tree / "sys/bus/pci/devices/0000:01:00.0/config"
+        registers.write_bytes(b"\xff" * 64)
+        fallen = "health: GPU 0000:01:00.0 has fallen off the bus: it needs a reset or a reboot"
+        reaches("DRAINING", fallen)
+        job.communicate("go\n", timeout=60)
+        self.assertEqual((job.returncode, self.cluster.wait_end(job_id)["exit_code"]), (4, 4))
+        reaches("DRAINED", fallen)
+        registers.unlink()
+        reaches("UP", "")
+
     def test_each_rank_is_told_of_its_own(self):
         done = self.cluster("launch", "-n2", "-c1", "--gpus-per-task", "1", "--image", "tiny", "--", "sh", "-c", "echo $CUDA_VISIBLE_DEVICES", check=0)
         self.assertEqual(sorted(done.stdout.split()), ["GPU-0", "GPU-1"])

@@ -73,6 +73,24 @@ class Resources(t.ClusterTest):
         self.assertEqual(self.launch("-n1", "--propagate=NOFILE", command=("sh", "-c", "ulimit -n")).stdout.strip(), str(soft))
         self.assertNotEqual(self.launch("-n1", command=("sh", "-c", "ulimit -n")).stdout.strip(), str(soft))
 
+    def test_a_shells_niceness_and_core_files_go_along_too(self):
+        launch = f"{t.SLIPWAY} launch --mpi=none --image tiny -n1 --propagate=NICE,CORE -- sh -c 'cut -d\" \" -f19 /proc/self/stat; ulimit -c'"
+        for nice, core in ((7, 8), (3, 0)):
+            done = t.run(["nice", "-n", str(nice), "sh", "-c", f"ulimit -Sc {core} && exec {launch}"], user=self.account.entry,
+                         env={"SLIPWAY_CONTEXT": self.cluster.context}, check=0)
+            self.assertEqual(done.stdout.split(), [str(nice), str(core)], done.stderr)
+
+    def test_programs_run_around_each_rank(self):
+        prolog = self.script("task-prolog", "echo export FROM_PROLOG=rank-$SLIPWAY_RANK", "echo print hello of $SLIPWAY_RANK")
+        epilog = self.script("task-epilog", f"echo $SLIPWAY_RANK >> {self.home}/epilogs")
+        for path in (prolog, epilog):
+            path.chmod(0o755)
+        done = self.launch("-n2", f"--task-prolog={prolog}", f"--task-epilog={epilog}", command=("sh", "-c", "echo $FROM_PROLOG"), check=0)
+        self.assertEqual(sorted(done.stdout.splitlines()), ["hello of 0", "hello of 1", "rank-0", "rank-1"])
+        self.assertEqual(sorted((self.home / "epilogs").read_text().split()), ["0", "1"])
+        failed = self.launch("-n1", f"--task-prolog={self.home}/not-there", check=125)
+        self.assertIn("not-there", failed.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

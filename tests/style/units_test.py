@@ -46,7 +46,7 @@ class Units(unittest.TestCase):
         texts = {unit.name: unit.read_text() for unit in (UNITS.parent / "systemd-user").glob("*.service")}
         self.assertEqual(set(texts), {"slipway-steps.service", "slipway-broker.service", "slipwayd.service", "slipway-agent.service"})
         steps = texts["slipway-steps.service"]
-        for line in ("Delegate=yes", "Slice=app.slice", "KillMode=process", "RuntimeDirectory=slipway"):
+        for line in ("Delegate=yes", "Slice=app.slice", "KillMode=mixed", "RuntimeDirectory=slipway"):
             self.assertIn(f"\n{line}\n", steps)
         for name, text in texts.items():
             self.assertNotRegex(text, r"(?m)^(User|LoadCredential|CapabilityBoundingSet|ProtectSystem)=", f"{name}: of the system's manager alone")

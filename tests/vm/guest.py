@@ -10,22 +10,23 @@ import subprocess
 import time
 import traceback
 
-from rooms import bad_input, confinement, jobs, limits, restarts, rootless, units
+from rooms import bad_input, confinement, devices, jobs, limits, memory, restarts, rootless, sharing, units
 from rooms.hands import USER, ended, ends, equal, job, output, say, sh, submit, units_are_up, wait_until
 
 FIRST_BOOT = [
-    units.installs, units.units_come_up, units.nothing_restarted, units.all_limits_are_held,
+    units.installs, units.units_come_up, units.nothing_restarted, units.all_limits_are_held, units.the_host_check_is_content, units.the_daemons_are_hardly_exposed,
     jobs.an_image_is_imported, jobs.a_job_runs_in_a_container, jobs.the_exit_code_is_the_jobs, jobs.ranks_are_launched,
     jobs.step_cgroups_live_under_the_steps_unit,
     limits.the_memory_limit_bites, limits.memory_used_up_by_a_child_is_told_too, limits.a_fork_bomb_stays_in_its_job,
-    limits.the_cpu_limit_bites, limits.out_of_memory_takes_the_whole_step, limits.what_a_step_used_is_kept,
+    limits.the_cpu_limit_bites, limits.out_of_memory_takes_the_whole_step, memory.swap_is_nobodys_unless_the_site_gives_it, memory.reclaim_begins_at_the_mark,
+    memory.a_jobs_memory_is_beside_its_processors, limits.what_a_step_used_is_kept,
     limits.ranks_see_the_cpuset_of_their_job, limits.a_stopped_job_is_frozen_and_goes_on,
-    limits.a_device_opens_only_for_who_was_given_it, limits.nothing_is_beyond_this_node,
-    limits.huge_pages_bite, limits.the_weight_of_input_and_output_is_set, limits.what_is_not_counted_is_said, limits.a_users_own_container_is_limited,
+    devices.a_device_opens_only_for_who_was_given_it, devices.a_device_of_one_rank_is_refused_to_the_other, limits.nothing_is_beyond_this_node,
+    limits.huge_pages_bite, sharing.the_weight_of_input_and_output_bites, limits.what_is_not_counted_is_said, limits.a_users_own_container_is_limited,
     confinement.a_layer_over_an_image_that_this_kernel_cannot_map_says_so, confinement.an_apparmor_profile_confines,
     *map(restarts.survives_restart_of, ["slipway-agent", "slipway-broker", "slipwayd"]),
     restarts.a_job_survives_daemon_reload_and_kill_of_all, restarts.a_job_survives_systemds_own_restart,
-    restarts.jobs_need_no_message_bus,
+    restarts.jobs_need_no_message_bus, restarts.a_restart_of_the_steps_unit_ends_its_steps_by_name,
     bad_input.a_folder_that_does_not_answer_fails_its_own_jobs_only,
     bad_input.a_user_without_an_account_on_the_node_is_who_the_controller_says,
     rootless.a_users_own_cluster_runs_by_his_systemd, rootless.its_limits_hold_as_far_as_the_system_delegates,
@@ -35,34 +36,43 @@ FIRST_BOOT = [
 ALWAYS = [units.installs, units.units_come_up, jobs.an_image_is_imported]  # whatever else is left out by SLIPWAY_VM_ONLY
 
 
-def until_the_lights_go_out():
-    """Two running jobs, then submissions without end; the driver kills the machine among them."""
+def two_running_jobs():
+    """One that may not be started again and one that may; both end at once in another boot."""
     boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    wrap = f"echo up; [ $(cat /proc/sys/kernel/random/boot_id) != {boot} ] || sleep 600"
+    wrap = f"echo up; [ $(cat /proc/sys/kernel/random/boot_id) != {boot} ] || sleep 6000"
     lost, again = (submit("-c", "1", "--mem", "100M", option, wrap=wrap) for option in ("--no-requeue", "--requeue"))
     for job_id in (lost, again):
         wait_until(lambda: f"{job(job_id)} runs", lambda: "up" in output(job_id))
     say("lost", lost)
     say("again", again)
+
+
+def until_the_lights_go_out():
+    """Submissions without end; the driver kills the machine among them."""
     while True:
-        done = sh("slipway submit --parsable --image tiny --begin now+2hours -o /dev/null --wrap true", USER)
+        done = sh("slipway submit --parsable --image tiny --begin now+20hours -o /dev/null --wrap true", USER)
         say("ack", int(done.stdout.split(";")[0]))
 
 
-def second_boot(facts):
+def of_the_boot_before(what, facts):
+    """What became of the jobs that ran when it ended."""
+    def lost():
+        equal(ended(facts["lost"])["state"], "NODE_FAIL")
+
+    def again():
+        ends(facts["again"], "COMPLETED", 0)
+    lost.__name__ = f"a_job_that_{what}_ended_is_NODE_FAIL"
+    again.__name__ = f"a_job_that_{what}_ended_runs_again_where_it_may"
+    return [lost, again]
+
+
+def third_boot(facts):
     def every_acknowledged_job_is_there():
         for job_id in facts["acks"]:
             equal(job(job_id)["state"], "PENDING")
         return f"{len(facts['acks'])} jobs"
-
-    def a_job_that_the_power_loss_ended_is_NODE_FAIL():
-        equal(ended(facts["lost"])["state"], "NODE_FAIL")
-
-    def one_that_may_be_requeued_runs_again():
-        ends(facts["again"], "COMPLETED", 0)
-    return [units_are_up, units.nothing_restarted, every_acknowledged_job_is_there, a_job_that_the_power_loss_ended_is_NODE_FAIL,
-            one_that_may_be_requeued_runs_again, jobs.a_job_runs_in_a_container,
-            confinement.an_selinux_label_confines, units.nothing_is_left]
+    return [units_are_up, units.nothing_restarted, every_acknowledged_job_is_there, *of_the_boot_before("the_power_loss", facts),
+            jobs.a_job_runs_in_a_container, confinement.an_selinux_label_confines, units.nothing_is_left]
 
 
 def run(checks):
@@ -85,21 +95,26 @@ def run(checks):
 
 def main():
     words = dict(word.split("=", 1) for word in pathlib.Path("/proc/cmdline").read_text().split() if word.startswith("vm."))
-    if words["vm.phase"] == "1":
-        only = words.get("vm.only")
-        good = run([check for check in FIRST_BOOT if not only or check in ALWAYS or only in f"{check.__module__}.{check.__name__}"])
-        say("done", 1)
-        if good and not only:
-            until_the_lights_go_out()
-    else:
-        run(second_boot({"lost": int(words["vm.lost"]), "again": int(words["vm.again"]),
-                         "acks": [int(i) for i in words["vm.acks"].split(",")]}))
-        say("done", 2)
+    phase, only = int(words["vm.phase"]), words.get("vm.only")
+    facts = {"lost": int(words.get("vm.lost", 0)), "again": int(words.get("vm.again", 0)),
+             "acks": [int(i) for i in words.get("vm.acks", "").split(",") if i]}
+    checks = {1: [check for check in FIRST_BOOT if not only or check in ALWAYS or any(word in f"{check.__module__}.{check.__name__}" for word in only.split(","))],
+              2: [units_are_up, units.nothing_restarted, *of_the_boot_before("the_reboot", facts)],
+              3: third_boot(facts)}
+    good = run(checks[phase])
+    say("done", phase)
+    if not good or only or phase == 3:
+        return "poweroff"
+    two_running_jobs()
+    if phase == 2:
+        until_the_lights_go_out()
+    return "reboot"
 
 
 if __name__ == "__main__":
+    switch = "poweroff"
     try:
-        main()
+        switch = main()
     except Exception:
         say("FAILED", "guest.py:", traceback.format_exc())
-    subprocess.run(["systemctl", "--no-block", "poweroff"])
+    subprocess.run(["systemctl", "--no-block", switch])

@@ -7,11 +7,15 @@ by systemd under a running job, power loss. The checks are in rooms/; guest.py r
 console; this program makes the disks, is the power switch, and fails when a check failed.
 
 The root disk is made once per list of packages and kept in BUILD/vm. KVM is used where it works; software emulation
-boots in about 15 s. SLIPWAY_VM_ACCEL=kvm|tcg decides otherwise; SLIPWAY_VM_KEEP=1 shows the whole console; SLIPWAY_VM_ONLY=WORD runs the checks
-whose names (rooms.limits.huge_pages_bite) have it, and does not turn the power off.
+boots in about 15 s. SLIPWAY_VM_ACCEL=kvm|tcg decides otherwise; SLIPWAY_VM_KEEP=1 shows the whole console; SLIPWAY_VM_ONLY=WORD[,WORD] runs
+the checks whose names (rooms.limits.huge_pages_bite) have one, and does not turn the power off.
+
+A busy host makes it slow, never wrong: nothing in here or inside has a bound that a slow machine meets. Where no machine can be
+had it says why in one line and is skipped (exit code 77), which is not passed.
 """
 import fcntl
 import hashlib
+import inspect
 import os
 import pathlib
 import queue
@@ -33,6 +37,9 @@ PACKAGES = ["linux-image-cloud-amd64", "systemd", "systemd-sysv", "libpam-system
             *LIBRARIES]
 # The initrd gets what this machine needs; everything else is as Debian has it.
 MODULES = ["virtio_pci", "virtio_blk", "ext4"]
+# Emulated on a busy host, a unit may take minutes to come up; Debian's 90 s would be the test's failure and not the unit's.
+PATIENT = "[Manager]\nDefaultTimeoutStartSec=15min\nDefaultTimeoutStopSec=15min\nDefaultDeviceTimeoutSec=15min\n"
+SILENCE_S = 1200  # of the console; longer than anything that is waited for inside (rooms.hands.PATIENCE)
 UNIT = """[Unit]
 Description=Slipway's test
 After=multi-user.target
@@ -66,12 +73,16 @@ def make_root(root):
             '--essential-hook=mkdir -p "$1/etc/initramfs-tools/conf.d" "$1/usr/share/initramfs-tools/modules.d"',
             '--essential-hook=echo MODULES=list >"$1/etc/initramfs-tools/conf.d/vm"',
             f'--essential-hook=printf "{listed}\\n" >"$1/usr/share/initramfs-tools/modules.d/vm"',
-            "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
+            "--dpkgopt=force-unsafe-io", "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
             "--dpkgopt=path-exclude=/usr/share/man/*", "bookworm", str(root), *mirrors()]
-    subprocess.run(argv, check=True, timeout=900)
+    subprocess.run(argv, check=True, timeout=3000)
     (root / "etc/hostname").write_text("vm\n")
     (root / "etc/hosts").write_text("127.0.0.1 localhost vm\n")
     (root / "etc/systemd/system/vm-test.service").write_text(UNIT)
+    for manager in ("system", "user"):
+        folder = root / f"etc/systemd/{manager}.conf.d"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "vm.conf").write_text(PATIENT)
     subprocess.run(["chroot", root, "useradd", "--create-home", "--shell", "/bin/sh", "alice"], check=True)
     subprocess.run(["chroot", root, "systemctl", "--quiet", "enable", "vm-test.service"], check=True)
     # The console is the test's alone; nothing else of the system is turned off but what wakes up for maintenance.
@@ -87,8 +98,8 @@ def make_disk(folder, disk, room_mb):
 
 def base_system():
     """(kernel, initrd, disk) of the stock system, made once per list of packages."""
-    key = hashlib.sha256(repr((PACKAGES, MODULES, UNIT, HERE.joinpath("vm_test.py").read_bytes().split(b"def base_system")[0]))
-                         .encode()).hexdigest()[:12]
+    made_of = (PACKAGES, MODULES, UNIT, PATIENT, inspect.getsource(make_root), inspect.getsource(make_disk))
+    key = hashlib.sha256(repr(made_of).encode()).hexdigest()[:12]
     cache = pathlib.Path(os.environ.get("SLIPWAY_VM_CACHE", t.BUILD / "vm"))
     cache.mkdir(parents=True, exist_ok=True)
     home = cache / f"debian12-{key}"
@@ -114,6 +125,7 @@ def site_disk(folder):
     for name in ("guest.py", "selinux.conf"):
         shutil.copy(HERE / name, site / name)
     subprocess.run(["cc", "-O2", "-static", "-o", site / "huge", HERE / "huge.c"], check=True)
+    subprocess.run(["cc", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", site / "libcuda.so", t.SOURCE / "tools/gpu/fake_cuda.c"], check=True)
     shutil.copytree(HERE / "rooms", site / "rooms", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(HERE.parent / "support/silent_mount.py", site)
     (site / "guest.py").chmod(0o755)
@@ -129,11 +141,16 @@ class Machine:
         selinux = "security=selinux enforcing=0 " if words["phase"] == 2 else ""
         # An emulated timer is late on a busy host, and the kernel would take it for a broken one.
         append = "root=/dev/vda rw console=ttyS0 panic=-1 no_timer_check " + selinux + (" " if words["phase"] == "probe" else "quiet ") + " ".join(f"vm.{key}={value}" for key, value in words.items())
-        argv = ["qemu-system-x86_64", "-accel", accel, "-cpu", "host" if accel == "kvm" else "max", "-smp", "2", "-m", "2048",
+        argv = ["qemu-system-x86_64", "-accel", accel, "-cpu", "host" if accel == "kvm" else "max", "-m", "2048",
+                # Two sockets with a processor and half of the memory each.
+                "-smp", "2,sockets=2", "-object", "memory-backend-ram,id=m0,size=1G", "-numa", "node,nodeid=0,cpus=0,memdev=m0",
+                "-object", "memory-backend-ram,id=m1,size=1G", "-numa", "node,nodeid=1,cpus=1,memdev=m1",
                 "-display", "none", "-no-reboot", "-nic", "none", "-monitor", "none", "-serial", "stdio",
                 "-kernel", base / "vmlinuz", "-initrd", base / "initrd.img", "-append", append]
+        # What the machine's kernel has written to its disk outlives qemu in this host's page cache: a SIGKILL is the machine's loss of
+        # power, not this host's, so flushes need not reach a real disk (cache=unsafe).
         for disk in ("root.img", "site.img"):
-            argv += ["-drive", f"file={folder / disk},format=raw,if=virtio"]
+            argv += ["-drive", f"file={folder / disk},format=raw,if=virtio,cache=unsafe"]
         self.began = time.monotonic()
         self.process = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, text=True, errors="replace")
@@ -148,7 +165,7 @@ class Machine:
     def seconds(self):
         return time.monotonic() - self.began
 
-    def told(self, silence=300):
+    def told(self, silence=SILENCE_S):
         """Words of each of guest.py's lines, until the machine is off. A busy host is slow, a silent machine hangs."""
         while True:
             try:
@@ -199,8 +216,8 @@ class Results:
             self.done.add(int(rest))
 
 
-def first_boot(machine, results):
-    """Until the power goes out among submissions; what was acknowledged by then."""
+def boot(machine, results):
+    """Until it is off: by itself, or because the power goes out among submissions. What the next boot is to know."""
     facts = {"acks": []}
     for kind, rest, *_ in machine.told():
         results.take(kind, rest)
@@ -214,16 +231,9 @@ def first_boot(machine, results):
                 machine.power_off()
                 print(f"ok      power off at {machine.seconds():.0f} s, after {len(facts['acks'])} acknowledged jobs", flush=True)
                 return facts
-    return None
-
-
-def second_boot(machine, results):
-    for kind, rest, *_ in machine.told():
-        results.take(kind, rest)
-        if kind == "done":
-            off = machine.seconds()
-    machine.process.wait(timeout=30)
-    print(f"ok      the machine shut down in {machine.seconds() - off:.0f} s, second boot {machine.seconds():.0f} s in all", flush=True)
+    machine.process.wait(timeout=60)
+    print(f"        it was off {machine.seconds():.0f} s after power-on", flush=True)
+    return facts
 
 
 def why_not():
@@ -237,13 +247,36 @@ def why_not():
     return None
 
 
+def said(line):
+    """The last word, for whoever sees no more of a test than that (tools/test)."""
+    print(line, flush=True)
+    t.BUILD.joinpath("vm").mkdir(parents=True, exist_ok=True)
+    t.BUILD.joinpath("vm/said").write_text(f"{line}\n")
+
+
+def three_boots(base, folder, accel, results):
+    """A first one with all checks, which ends in a reboot under running jobs; a second, whose power goes out; a third."""
+    only = os.environ.get("SLIPWAY_VM_ONLY")
+    facts = {"only": only} if only else {}
+    for phase in (1,) if only else (1, 2, 3):
+        machine = Machine(base, folder, accel, phase=phase, **facts)
+        try:
+            found = boot(machine, results)
+        finally:
+            machine.power_off()
+        if phase < 3 and "lost" not in found:
+            return  # it had no reason to go on, and said which
+        facts = {"lost": found.get("lost"), "again": found.get("again"), "acks": ",".join(map(str, found["acks"]))}
+
+
 def main():
     if reason := why_not():
-        print(f"skipped: {reason}")
+        said(f"vm: SKIPPED, nothing was shown: {reason}")
         return SKIPPED
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as ctest ends a test that takes too long
-    began, results, machine, only = time.monotonic(), Results(), None, None
+    began, results = time.monotonic(), Results()
     base = base_system()
+    made = time.monotonic() - began
     with tempfile.TemporaryDirectory(dir=base.parent, prefix="run-") as name:
         folder = pathlib.Path(name)
         site_disk(folder)
@@ -251,21 +284,17 @@ def main():
         accel = accelerator(base, folder)
         print(f"disks are ready after {time.monotonic() - began:.0f} s; accelerator {accel}", flush=True)
         try:
-            only = os.environ.get("SLIPWAY_VM_ONLY")
-            machine = Machine(base, folder, accel, phase=1, **({"only": only} if only else {}))
-            facts = first_boot(machine, results)
-            if facts:
-                machine = Machine(base, folder, accel, phase=2, lost=facts["lost"], again=facts["again"],
-                                  acks=",".join(map(str, facts["acks"])))
-                second_boot(machine, results)
+            three_boots(base, folder, accel, results)
         except AssertionError as error:
             results.bad.append(str(error))
             print(f"FAILED  {error}")
-        finally:
-            if machine:
-                machine.power_off()
-    print(f"{results.good} checks hold, {len(results.bad)} do not; {time.monotonic() - began:.0f} s")
-    return 0 if not results.bad and results.done == ({1} if only else {1, 2}) else 1
+    whole = {1} if os.environ.get("SLIPWAY_VM_ONLY") else {1, 2, 3}
+    if not results.bad and results.done != whole:
+        results.bad.append(f"it went off before it was done: {sorted(whole - results.done)}")
+        print(f"FAILED  {results.bad[-1]}")
+    said(f"vm: {results.good} checks hold, {len(results.bad)} do not; {time.monotonic() - began:.0f} s, of which {made:.0f} s were for the "
+         f"stock Debian; {accel.split(',')[0]}, load {os.getloadavg()[1]:.1f}")
+    return 1 if results.bad else 0
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def a_folder_that_does_not_answer_fails_its_own_jobs_only():
         assert f"{folder} does not answer on node vm" in str(j), j
     finally:
         unmount_silent(folder, fd)
-    wait_until("nothing of it is left", lambda: sh(f"pgrep -u {USER}", check=False).stdout == "", 60)
+    wait_until("nothing of it is left", lambda: sh(f"pgrep -u {USER}", check=False).stdout == "")
 
 
 def a_user_without_an_account_on_the_node_is_who_the_controller_says():

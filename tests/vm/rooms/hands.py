@@ -10,6 +10,9 @@ STEPS = pathlib.Path("/sys/fs/cgroup/system.slice/slipway-steps.service")
 UNITS = ["slipway-steps", "slipway-broker", "slipwayd", "slipway-agent"]
 USER, HOME = "alice", pathlib.Path("/home/alice")
 SMALL = ("-c", "1", "--mem", "100M")  # of a job that is to run beside another one
+# What the site lets every job have beside its own limits, unless a check says otherwise (site_gives).
+USUAL = ("io.weight=50", "hugetlb.2MB.max=4M")
+PATIENCE = 900  # seconds for anything at all: an emulated machine on a busy host is slow, and slow is not wrong
 
 
 def say(*words):
@@ -17,7 +20,7 @@ def say(*words):
         console.write(" ".join(["VM", *map(str, words)]).replace("\n", " | ") + "\n")
 
 
-def sh(command, user=None, check=True, timeout=240):
+def sh(command, user=None, check=True, timeout=PATIENCE):
     argv = ["sh", "-c", command]
     if user:
         argv = ["setpriv", "--reuid", user, "--regid", user, "--init-groups", "env", f"HOME={HOME}", f"USER={user}", *argv]
@@ -31,7 +34,7 @@ def equal(is_, should):
     assert is_ == should, f"{is_!r}, not {should!r}"
 
 
-def wait_until(what, condition, timeout=180):
+def wait_until(what, condition, timeout=PATIENCE):
     deadline = time.monotonic() + timeout
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {timeout} s: {what()if callable(what) else what}"
@@ -50,7 +53,7 @@ def job(job_id, by=USER):
     return json.loads(sh(f"slipway job --json {job_id}", by).stdout)
 
 
-def ended(job_id, timeout=240, by=USER):
+def ended(job_id, timeout=PATIENCE, by=USER):
     return wait_until(lambda: f"the end of {job(job_id, by)}",
                       lambda: (lambda j: j if j.get("ended") else None)(job(job_id, by)), timeout)
 
@@ -81,6 +84,16 @@ def tasks_cgroup(job_id):
 def units_are_up():
     def up():
         return sh(f"systemctl is-active {' '.join(UNITS)}", check=False).stdout.split() == ["active"] * 4
-    wait_until(lambda: sh("systemctl --no-pager status 'slipway*'", check=False).stdout, up, 120)
+    wait_until(lambda: sh("systemctl --no-pager status 'slipway*'", check=False).stdout, up)
     wait_until("the node is UP", lambda: '"UP"' in sh("slipway nodes --json", USER, check=False).stdout.upper() or
-               '"IDLE"' in sh("slipway nodes --json", USER, check=False).stdout.upper(), 120)
+               '"IDLE"' in sh("slipway nodes --json", USER, check=False).stdout.upper())
+
+
+def site_gives(*lines):
+    """controller.job_cgroup from now on: slipwayd reads it when it starts, and jobs that run keep what they were given."""
+    settings = ETC / "slipway.toml"
+    text = settings.read_text()
+    before = next(line for line in text.splitlines() if line.startswith("job_cgroup"))
+    settings.write_text(text.replace(before, f"job_cgroup = {json.dumps(list(lines))}"))
+    sh("systemctl restart slipwayd")
+    units_are_up()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Daemons, systemd and its bus that are restarted, killed or gone under a running job."""
-from rooms.hands import SMALL, ends, equal, job, sh, submit, units_are_up, waiting_job
+from rooms.hands import SMALL, STEPS, USER, ended, ends, equal, job, sh, submit, units_are_up, waiting_job, wait_until
 
 
 def survives_restart_of(unit):
@@ -43,3 +43,21 @@ def jobs_need_no_message_bus():
         ends(job_id, "FAILED", 23)
     finally:
         sh("systemctl start dbus.socket dbus.service")
+
+
+def a_restart_of_the_steps_unit_ends_its_steps_by_name():
+    """Of the four units the one that jobs need: they end, it is said why, and the node is as new."""
+    def killed():
+        sh("systemctl kill --kill-whom=main -s KILL slipway-steps")
+        wait_until("systemd noticed", lambda: sh("systemctl show -P NRestarts slipway-steps").stdout.strip() == "1")
+    for how in (lambda: sh("systemctl restart slipway-steps"), killed):
+        job_id, _ = waiting_job(*SMALL, "--no-requeue")
+        how()
+        units_are_up()
+        j = ended(job_id)
+        assert "slipway-steps" in str(j), j
+        wait_until("no step's cgroup", lambda: [p.name for p in STEPS.iterdir() if p.is_dir()] == ["holder"])
+        equal(sh(f"pgrep -u {USER}", check=False).stdout, "")
+        ends(submit(*SMALL, wrap="exit 4"), "FAILED", 4)
+    sh("systemctl reset-failed slipway-steps")
+    return f"{j['state']}: {j['steps'][0].get('reason')}"

@@ -25,20 +25,20 @@ def job_of_hers(*options, wrap):
     script.write_text(f"#!/bin/sh\n{wrap}\n")
     job_id = int(hers(f"slipway submit --parsable --image /home/{WHO}/image -o out-%j {' '.join(options)} {script}").stdout.split(";")[0])
     ended = wait_until(lambda: hers(f"slipway job --json {job_id}").stdout,
-                       lambda: (lambda j: j if j["ended"] else None)(json.loads(hers(f"slipway job --json {job_id}").stdout)), 240)
+                       lambda: (lambda j: j if j["ended"] else None)(json.loads(hers(f"slipway job --json {job_id}").stdout)))
     out = pathlib.Path(f"/home/{WHO}/out-{job_id}")
     return ended, out.read_text() if out.exists() else ""
 
 
 def a_users_own_cluster_runs_by_his_systemd():
     sh(f"useradd --create-home --shell /bin/sh {WHO}; loginctl enable-linger {WHO}; cp -a /var/tmp/image ~{WHO}/image; chown -R {WHO}: ~{WHO}/image")
-    wait_until("her systemd is up", lambda: pathlib.Path(f"/run/user/{pwd.getpwnam(WHO).pw_uid}/systemd/private").exists(), 120)
+    wait_until("her systemd is up", lambda: pathlib.Path(f"/run/user/{pwd.getpwnam(WHO).pw_uid}/systemd/private").exists())
     hers("slipway init /home/carol/.config/slipway --rootless")
     settings = pathlib.Path(f"/home/{WHO}/.config/slipway/slipway.toml")
     settings.write_text(settings.read_text().replace("[controller]\n", "[controller]\nprocesses_per_core_max = 64\n"))
     hers(f"systemctl --user enable --now {UNITS}")
     wait_until(lambda: hers("journalctl --user --no-pager -n 30", check=False).stdout,
-               node_is_up, 120)
+               node_is_up)
     for unit in UNITS.split():
         equal((unit, hers(f"systemctl --user show -P NRestarts {unit}").stdout.strip()), (unit, "0"))
     done, out = job_of_hers("-c", "1", wrap="id -un; cat /proc/self/cgroup; exit 6")
@@ -63,9 +63,9 @@ def its_limits_hold_as_far_as_the_system_delegates():
 
 def it_outlives_its_daemons_and_goes_with_its_units():
     hers("systemctl --user restart slipway-agent slipway-broker slipwayd")
-    wait_until("the node is back", node_is_up, 120)
+    wait_until("the node is back", node_is_up)
     done, _ = job_of_hers("-c", "1", wrap="exit 7")
     equal(done["exit_code"], 7)
     hers(f"systemctl --user disable --now {UNITS}")
     sh(f"loginctl disable-linger {WHO}")
-    wait_until("nothing of hers runs", lambda: sh(f"pgrep -u {WHO}", check=False).stdout == "", 120)
+    wait_until("nothing of hers runs", lambda: sh(f"pgrep -u {WHO}", check=False).stdout == "")
