@@ -19,13 +19,6 @@ namespace {
 
 constexpr plan::Instant kSecond = 1'000'000;
 
-double Quantile(std::vector<double> values, double at) {
-  if (values.empty()) return 0;
-  std::ranges::sort(values);
-  return values[std::min(values.size() - 1,
-                         static_cast<std::size_t>(at * static_cast<double>(values.size())))];
-}
-
 class Load {
  public:
   Load(const LoadOptions& options, Gantt* gantt)
@@ -39,6 +32,8 @@ class Load {
     bound.planned_max = options.per_user;
     for (std::uint32_t user = 0; options.per_user > 0 && user < kUsers; ++user)
       users_.push_back(planner_.AddLimit(bound));
+    for (std::uint32_t user = 0; options.fair_share && user < kUsers; ++user)
+      lanes_.push_back(planner_.AddLane(-1000 * static_cast<plan::Rank>(user)));
   }
 
   LoadFigures Run() {
@@ -76,7 +71,12 @@ class Load {
   // Users have a priority each, where the mix has any; else all jobs are one user's.
   plan::PlanJob Next() {
     plan::PlanJob job = mix_.Next(next_++, now_);
-    if (!users_.empty()) job.limits = {users_[static_cast<std::size_t>(job.facts.priority / 1000) % kUsers]};
+    const std::size_t user = static_cast<std::size_t>(job.facts.priority / 1000) % kUsers;
+    if (!users_.empty()) job.limits = {users_[user]};
+    if (!lanes_.empty()) {  // what he has is a share, and moves with all his jobs
+      job.lane = lanes_[user];
+      job.facts.priority -= 1000 * static_cast<std::int64_t>(user);
+    }
     return job;
   }
   void Add() { planner_.Add(Next()); }
@@ -127,12 +127,20 @@ class Load {
     while (planner_.waiting() < options_.queued) Add();
   }
 
+  // One user's share is another's.
+  void Recalculate() {
+    if (lanes_.empty()) return;
+    const std::uint32_t user = rng_.Below(kUsers);
+    planner_.SetLaneOffset(lanes_[user], -1000 * static_cast<plan::Rank>(rng_.Below(kUsers)));
+  }
+
   // Until the jobs that run are no longer those that all began at once.
   void Live(int steps) {
     for (int i = 0; i < steps; ++i) {
       Step();
       EndSome(static_cast<std::uint32_t>(running_.size() / 100 + 1));
       if (i % 10 == 9) {
+        Recalculate();
         Pass();
         Refill();
       }
@@ -175,7 +183,8 @@ class Load {
   Mix mix_;
   Rng rng_;
   plan::Planner planner_;
-  std::vector<std::uint32_t> users_;  // the bound of each
+  std::vector<std::uint32_t> users_;     // the bound of each
+  std::vector<plan::LaneNumber> lanes_;  // the fair share of each
   Gantt* gantt_;
   plan::Instant now_ = kSecond;
   plan::JobNumber next_ = 1;
@@ -187,12 +196,13 @@ Result<LoadOptions> Parse(const std::vector<std::string>& words, std::string& ch
   Arguments given = TRY(Arguments::Parse(
       words,
       {"--nodes", "--queued", "--mix", "--reservations", "--per-user", "--rounds", "--seed", "--gantt"},
-      {"--json"}));
+      {"--json", "--fair-share"}));
   LoadOptions options;
   options.nodes = static_cast<std::uint32_t>(TRY(given.Number("--nodes", options.nodes, 1, 1'000'000)));
   options.queued = static_cast<std::uint32_t>(TRY(given.Number("--queued", options.queued, 1, 10'000'000)));
   options.reservations = static_cast<std::uint32_t>(TRY(given.Number("--reservations", 100, 1, 1'000'000)));
   options.per_user = static_cast<std::uint32_t>(TRY(given.Number("--per-user", 0, 0, 1'000'000)));
+  options.fair_share = given.Has("--fair-share");
   options.rounds = static_cast<std::uint32_t>(TRY(given.Number("--rounds", options.rounds, 1, 100'000)));
   options.seed = TRY(given.Number("--seed", 1, 0, UINT64_MAX / 2));
   options.mix = given.Text("--mix", "trace");

@@ -18,6 +18,7 @@ class Gantt;
 struct LoadOptions {
   std::uint32_t nodes = 10'000, queued = 100'000, reservations = 100, rounds = 30;
   std::uint32_t per_user = 0;  // of the reservations; 0: no bound
+  bool fair_share = false;     // users' priorities are lanes of their own
   std::string mix = "trace";
   std::uint64_t seed = 1;
 };
