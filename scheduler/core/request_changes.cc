@@ -144,8 +144,7 @@ class Wishes {
       for (std::size_t i = 0; i < terms.size(); ++i) {
         if (i != left_out) rest += Cat(rest.empty() ? "" : "&", terms[i]);
       }
-      Add(Cat("without ", terms[left_out], " in --constraint"),
-          [&](Resources& to) { to.constraint = rest; });
+      Add(Cat("without ", terms[left_out], " in --constraint"), [&](Resources& to) { to.constraint = rest; });
     }
     Add(Cat("without --constraint=", r_.constraint), [](Resources& to) { to.constraint.clear(); });
   }

@@ -43,15 +43,15 @@ class PlanningPolicy::EarlierSearch {
       plan::Instant start = StartOf(amounts[i].at(amounts[i].least));
       if (start < as_it_is_) best.push_back({i, amounts[i].least, start});
     }
-    for (std::size_t i = 0; i < wishes.size(); ++i) Add(wishes[i].what, StartOf(wishes[i]), amounts.size() + i);
+    for (std::size_t i = 0; i < wishes.size(); ++i)
+      Add(wishes[i].what, StartOf(wishes[i]), amounts.size() + i);
     for (Best& one : best) {
       one = Most(amounts[one.which], one, one.start + 1);
       Add(amounts[one.which].at(one.amount).what, one.start, one.which);
     }
     for (const Best& one : best) {
       Best less = Most(amounts[one.which], one, as_it_is_);
-      if (less.amount != one.amount)
-        Add(amounts[one.which].at(less.amount).what, less.start, one.which);
+      if (less.amount != one.amount) Add(amounts[one.which].at(less.amount).what, less.start, one.which);
     }
     return Told();
   }

@@ -64,8 +64,8 @@ TEST_F(WhyEarlier, OfTheAmountsThatHelpTheLargestIsNamedAndTheOneThatHelpsMost) 
   (void)c.Submit(On("n4", Lasting(7200, SmallJob(4))));
   JobId job = c.Submit(Lasting(600, WideJob(4, 0)));
   Planned(job, 7260);
-  EXPECT_THAT(Of(job), ElementsAre(After(660, "with 1 node instead of 4"),
-                                   After(3660, "with 3 nodes instead of 4")));
+  EXPECT_THAT(Of(job),
+              ElementsAre(After(660, "with 1 node instead of 4"), After(3660, "with 3 nodes instead of 4")));
 }
 
 TEST_F(WhyEarlier, TasksThatAreDealtOutEvenlyGoWithTheirNodes) {
@@ -204,7 +204,8 @@ TEST_F(WhyEarlier, WithoutContiguousItTakesWhatLiesApart) {
 TEST_F(WhyEarlier, WithoutSwitchesItTakesNodesOfTwo) {
   Site site;
   site.network.kind = NetworkKind::kTree;
-  site.network.switches = {{"leaf1", {"n1", "n2"}, {}}, {"leaf2", {"n3"}, {}}, {"top", {}, {"leaf1", "leaf2"}}};
+  site.network.switches = {
+      {"leaf1", {"n1", "n2"}, {}}, {"leaf2", {"n3"}, {}}, {"top", {}, {"leaf1", "leaf2"}}};
   TestCluster& c = Make(3, site);
   BusyNodes();
   JobSpec spec = Lasting(600, WideJob(2, 0));
@@ -275,7 +276,8 @@ TEST_F(WhyEarlier, AskingChangesNothing) {
   std::uint32_t random = 1, told = 0;
   auto draw = [&](std::uint32_t below) { return (random = random * 1664525 + 1013904223) / 65536 % below; };
   for (int i = 0; i < 150; ++i) {
-    JobSpec spec = Lasting(600 * (1 + draw(8)), draw(2) == 0 ? SmallJob(1 + draw(4)) : WideJob(1 + draw(5), 0));
+    JobSpec spec =
+        Lasting(600 * (1 + draw(8)), draw(2) == 0 ? SmallJob(1 + draw(4)) : WideJob(1 + draw(5), 0));
     spec.resources.constraint = draw(4) == 0 ? "odd" : draw(4) == 0 ? "!odd" : "";
     spec.resources.contiguous = spec.resources.nodes_min > 1 && draw(3) == 0;
     if (spec.resources.contiguous || spec.resources.nodes_min > 3) spec.resources.constraint.clear();

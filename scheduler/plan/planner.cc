@@ -117,6 +117,8 @@ Planner::Job& Planner::Insert(const PlanJob& from) {
 void Planner::Enqueue(Job& job) {
   job.state = JobState::kWaiting;
   job.group = queue_.Insert(job.shape, job.length, job.least, job.lane, job.limits, job.entry);
+  Shape& shape = queue_.shape(job.shape);
+  shape.rank = std::min(shape.rank, job.entry.rank + lanes_[job.lane]);
 }
 
 void Planner::Add(const PlanJob& job) {
@@ -313,11 +315,9 @@ Waits Planner::WhyWaits(JobNumber id) {
   }
   Shape& shape = queue_.shape(job.shape);
   if (!LimitsAllow(job.limits, shape.request)) return Waits::kLimit;
-  if (shape.could_run_at != cluster_.version()) {
-    shape.could_run_at = cluster_.version();
-    shape.could_run = cluster_.CouldRun(shape.request, true);
-  }
-  return shape.could_run ? Waits::kOthers : Waits::kNever;
+  if (shape.could_run_at >> 1 != cluster_.version())
+    shape.could_run_at = cluster_.version() << 1 | (cluster_.CouldRun(shape.request, true) ? 1 : 0);
+  return (shape.could_run_at & 1) != 0 ? Waits::kOthers : Waits::kNever;
 }
 
 bool Planner::Fits(const Request& request, const Planned& planned, Instant length) const {

@@ -32,7 +32,7 @@ class WhatIf {
   LimitSet limits_ = 0;
   Planner::Gang gang_;  // of a job that starts with others: all of them
   std::size_t own_part_ = 0;
-  std::vector<Limit> others_run_;   // of a gang: what is in use, were the others running
+  std::vector<Limit> others_run_;    // of a gang: what is in use, were the others running
   bool others_are_limited_ = false;  // even without this one
   std::uint32_t tries_ = 0;
 };

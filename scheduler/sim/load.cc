@@ -83,11 +83,15 @@ class Load {
   std::size_t Record(const std::vector<plan::PlanStart>& starts) {
     for (const plan::PlanStart& start : starts) {
       running_.push_back(start.job);
+      for (const plan::NodeShare& share : start.nodes) Note(share.node);
+      Note(start.job);
       if (gantt_ != nullptr) gantt_->Started(start.job, start.nodes, now_);
     }
     return starts.size();
   }
   std::size_t Pass() { return Record(planner_.Pass()); }
+
+  void Note(std::uint64_t value) { figures_.decisions = (figures_.decisions ^ value) * 0x9fb21c651e98df25; }
 
   // Time goes on to the next thing that is planned, or by a second.
   void Step() {
@@ -238,11 +242,12 @@ int LoadCommand(const std::vector<std::string>& words) {
       "{\"mix\": \"%s\", \"nodes\": %u, \"queued\": %u, \"reservations\": %u, \"shapes\": %llu, \"planned\": "
       "%llu, "
       "\"first_fill_starts\": %llu, \"first_fill_ms\": %.1f, \"pass_ms\": %.1f, \"pass_max_ms\": %.1f, "
-      "\"arrival_us\": %.2f, \"end_ms\": %.3f, \"end_p99_ms\": %.3f, \"bytes_per_job\": %.0f}\n",
+      "\"arrival_us\": %.2f, \"end_ms\": %.3f, \"end_p99_ms\": %.3f, \"bytes_per_job\": %.0f, \"decisions\": "
+      "\"%016llx\"}\n",
       options->mix.c_str(), options->nodes, options->queued, options->reservations,
       static_cast<unsigned long long>(f.shapes), static_cast<unsigned long long>(f.planned),
       static_cast<unsigned long long>(f.started_first), f.fill_ms, f.pass_ms, f.pass_max_ms, f.arrival_us,
-      f.end_ms, f.end_p99_ms, f.bytes_per_job);
+      f.end_ms, f.end_p99_ms, f.bytes_per_job, static_cast<unsigned long long>(f.decisions));
   return 0;
 }
 

@@ -46,6 +46,7 @@ struct LoadFigures {
   double fill_ms = 0, pass_ms = 0, pass_max_ms = 0;
   double arrival_us = 0, end_ms = 0, end_p99_ms = 0;
   double bytes_per_job = 0;
+  std::uint64_t decisions = 0xcbf29ce484222325;  // a hash of what started where, in order
 };
 // `gantt` null: nothing is drawn.
 LoadFigures RunLoad(const LoadOptions& options, Gantt* gantt = nullptr);
