@@ -41,7 +41,16 @@ std::string Text(const v1::Explanation& why, const std::string& name) {
     text +=
         Cat("not planned yet; if it were next, it would start by ", FormatMoment(why.not_before_ms()), "\n");
   }
-  for (const std::string& suggestion : why.suggestions()) text += Cat("it would help: ", suggestion, "\n");
+  for (const v1::EarlierStart& earlier : why.earlier_starts()) {
+    text += Cat("it would help: ", earlier.change());
+    if (earlier.now()) {
+      text += " it would fit now\n";
+    } else {
+      text +=
+          Cat(why.planned_start_ms() != 0 ? " it would start by " : ", if it were next, it would start by ",
+              FormatMoment(earlier.start_ms()), "\n");
+    }
+  }
   return text + Cat("priority: ", why.priority(), "\n");
 }
 
@@ -55,6 +64,10 @@ std::string Json(const v1::Explanation& why) {
   json["planned_nodes"] = why.planned_nodes();
   json["not_before_ms"] = why.not_before_ms();
   json["suggestions"] = why.suggestions();
+  json["earlier_starts"] = nlohmann::ordered_json::array();
+  for (const v1::EarlierStart& earlier : why.earlier_starts())
+    json["earlier_starts"].push_back(
+        {{"change", earlier.change()}, {"start_ms", earlier.start_ms()}, {"now", earlier.now()}});
   json["priority"] = why.priority();
   return json.dump(2) + "\n";
 }

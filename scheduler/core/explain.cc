@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // "Why does my job not start?" deserves all reasons at once, who is ahead, when it will start, and what would
-// make it start now. The suggestions are tried on the plan, not guessed.
+// make it start earlier (why_earlier.cc).
 #include <algorithm>
 
 #include "base/result/result.h"
 #include "base/text/hostlist.h"
 #include "scheduler/core/node_choice.h"
 #include "scheduler/core/planning_policy.h"
+#include "scheduler/plan/what_if.h"
 
 namespace slipway::scheduler {
 namespace {
@@ -45,12 +46,6 @@ void AddDependencies(const State& state, const Job& job, Explanation& to) {
 }
 
 std::string Plural(std::uint64_t n, std::string_view what) { return Cat(n, ' ', what, n == 1 ? "" : "s"); }
-
-std::string Minutes(plan::Instant length) {
-  std::int64_t seconds = length / kSecond;
-  return seconds % 60 == 0 ? Plural(static_cast<std::uint64_t>(seconds / 60), "minute")
-                           : Plural(static_cast<std::uint64_t>(seconds), "second");
-}
 
 }  // namespace
 
@@ -99,9 +94,10 @@ void PlanningPolicy::AddReasons(const State& state, const Job& job, Explanation&
       to.reasons.push_back(Cat("Licenses: needs ", licence.count, " of ", licence.name, ", ", free,
                                free == 1 ? " is free" : " are free"));
   }
-  if (planner_.cluster().FitsNow(request, LengthOf(job) + grace())) return;
+  plan::Cluster books = planner_.cluster();  // asked, these find out what later choices go by
+  if (books.FitsNow(request, LengthOf(job) + grace())) return;
   AddListedNodes(state, job, request, to);
-  if (!planner_.cluster().CouldRun(request, true)) {
+  if (!books.CouldRun(request, true)) {
     to.reasons.emplace_back(PendingReasonText(PendingReason::kNodesUnavailable));
     return;
   }
@@ -110,8 +106,7 @@ void PlanningPolicy::AddReasons(const State& state, const Job& job, Explanation&
     if (auto bound = planner_.BoundOnPlanning(job.id.value))
       to.reasons.push_back(limits_.BoundText(*bound, planner_));
   }
-  std::size_t now = planner_.cluster().CountFit(request, 1),
-              free = planner_.cluster().CountFit(request, LengthOf(job) + grace());
+  std::size_t now = books.CountFit(request, 1), free = books.CountFit(request, LengthOf(job) + grace());
   if (licences_short && request.tasks == 0 && free >= request.nodes_min) return;  // these alone are missing
   std::string needs = request.tasks > 0 ? Plural(request.tasks, "task") : Plural(request.nodes_min, "node");
   to.reasons.push_back(Cat("needs ", needs, " with enough free at once; ",
@@ -120,66 +115,10 @@ void PlanningPolicy::AddReasons(const State& state, const Job& job, Explanation&
                            free < now ? Cat(", ", free, " of them for as long as it may run") : ""));
 }
 
-// Each change by itself, the smallest first.
-void PlanningPolicy::AddSuggestions(const Job& job, Explanation& to) {
-  plan::Cluster& cluster = planner_.cluster();
-  const Resources& asked = job.spec->resources;
-  const plan::Request& request = RequestFor(asked).request;
-  auto fits = [&](const Resources& changed, plan::Instant length) {
-    return cluster.FitsNow(PlanRequest(changed).request, length + grace());
-  };
-  if (cluster.FitsNow(request, kSecond + grace())) {  // a shorter limit would do
-    std::int64_t low = 1, high = LengthOf(job) / kSecond;
-    while (low + 1 < high) {
-      std::int64_t middle = low + (high - low) / 2;
-      (cluster.FitsNow(request, middle * kSecond + grace()) ? low : high) = middle;
-    }
-    if (low >= 120) low -= low % 60;
-    to.suggestions.push_back(Cat("with a time limit of ", Minutes(low * kSecond), " it would fit now"));
-  }
-  if (asked.exclusive) {
-    Resources changed = asked;
-    changed.exclusive = false;
-    if (fits(changed, LengthOf(job))) to.suggestions.emplace_back("without --exclusive it would fit now");
-  }
-  for (bool listed : {true, false}) {
-    Resources changed = asked;
-    NodeChoice choice = *asked.choice;
-    std::string& list = listed ? choice.nodes : choice.excluded;
-    if (std::exchange(list, {}).empty()) continue;
-    changed.choice.Set(std::move(choice));
-    if (fits(changed, LengthOf(job)))
-      to.suggestions.push_back(Cat("without ", listed ? "--nodelist" : "--exclude", " it would fit now"));
-  }
-  if (asked.memory_bytes_per_node > 0 || asked.memory_bytes_per_core > 0) {
-    Resources changed = asked;
-    changed.memory_bytes_per_node /= 2;
-    changed.memory_bytes_per_core /= 2;
-    if (fits(changed, LengthOf(job))) to.suggestions.emplace_back("with half the memory it would fit now");
-  }
-  auto fewer = [&](std::uint32_t Resources::*what, std::string_view name) {
-    if (asked.*what < 2) return;
-    std::uint32_t low = 0, high = asked.*what;
-    while (low + 1 < high) {
-      std::uint32_t middle = low + (high - low) / 2;
-      Resources changed = asked;
-      changed.*what = middle;
-      if (what == &Resources::nodes_min) changed.nodes_max = 0;
-      (fits(changed, LengthOf(job)) ? low : high) = middle;
-    }
-    if (low > 0)
-      to.suggestions.push_back(
-          Cat("with ", Plural(low, name), " instead of ", asked.*what, " it would fit now"));
-  };
-  if (asked.tasks == 0 || asked.tasks % std::max(asked.nodes_min, 1U) != 0)
-    fewer(&Resources::nodes_min, "node");
-  if (asked.nodes_min < 2) fewer(&Resources::tasks, "task");
-}
-
 void PlanningPolicy::AddAhead(const State& state, const Job& job, Time now, Explanation& to) {
   using Place = std::pair<plan::Rank, JobId>;
   auto place_of = [&](const Job& waits) -> Place {
-    if (planner_.Knows(waits.id.value)) return {planner_.RankOf(waits.id.value), waits.id};
+    if (planner_.Knows(waits.id.value)) return {priorities_.RankNow(waits, planner_, now), waits.id};
     PriorityParts parts = priorities_.PartsOf(waits, now);
     return {-parts.sum(), waits.id};  // as long as it is not planned: without its partition's tier
   };
@@ -210,7 +149,6 @@ Explanation PlanningPolicy::Explain(const State& state, JobId id, Time now) {
   }
   if (job == nullptr || job->state != JobState::kPending) return explanation;
   if (stale_) Rebuild(state);
-  priorities_.Update(state, planner_, now);
   AddAhead(state, *job, now, explanation);
   AddReasons(state, *job, explanation);
   if (explanation.ahead > 0) {
@@ -220,11 +158,13 @@ Explanation PlanningPolicy::Explain(const State& state, JobId id, Time now) {
   }
   explanation.planned = PlannedStartOf(id);
   if (!explanation.planned && MayRun(*job)) {
-    plan::Planned earliest = planner_.WhenIf(RequestFor(*job).request, LengthOf(*job) + grace());
-    if (earliest.start < plan::kNever) explanation.not_before = Time{std::max(earliest.start, job->begin.us)};
+    const plan::Request& request = RequestFor(*job).request;
+    plan::Instant start = state.ComponentsOf(id).empty()
+                              ? planner_.WhenIf(request, LengthOf(*job) + grace()).start
+                              : plan::WhatIf(planner_, id.value).StartOf(request, LengthOf(*job));
+    if (start < plan::kNever) explanation.not_before = Time{std::max(start, job->begin.us)};
   }
-  if (!planner_.cluster().FitsNow(RequestFor(*job).request, LengthOf(*job) + grace()))
-    AddSuggestions(*job, explanation);
+  explanation.earlier = EarlierStarts(state, *job);
   explanation.priority = priorities_.Text(*job, now);
   return explanation;
 }

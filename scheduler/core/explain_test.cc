@@ -48,10 +48,12 @@ TEST(Why, SaysWhatChangeOfTheRequestWouldFitNow) {
   ASSERT_TRUE(c.controller().PlannedStartOf(planned));
   JobSpec longer = SmallJob(4);
   longer.time_limit_s = 2 * 3600;
-  Explanation why = c.controller().Explain(c.Submit(longer));
-  EXPECT_TRUE(Says(why.suggestions, "with a time limit of 60 minutes it would fit now"))
-      << (why.suggestions.empty() ? "nothing" : why.suggestions[0]);
-  EXPECT_TRUE(Says(c.controller().Explain(planned).suggestions, "with 1 node instead of 2"));
+  std::vector<EarlierStart> earlier = c.controller().Explain(c.Submit(longer)).earlier;
+  ASSERT_FALSE(earlier.empty());
+  EXPECT_EQ(earlier.front(), (EarlierStart{"with a time limit of 60 minutes", c.now, true}));
+  earlier = c.controller().Explain(planned).earlier;
+  ASSERT_FALSE(earlier.empty());
+  EXPECT_EQ(earlier.front(), (EarlierStart{"with 1 node instead of 2", c.now, true}));
 }
 
 TEST(Why, NothingIsSaidOfAJobThatDoesNotWait) {

@@ -81,7 +81,7 @@ TEST(NodeChoice, AJobWaitsForItsNodesAndIsPlannedThereWhileOthersPass) {
   EXPECT_EQ(planned->nodes.front().node, "n2");
   Explanation why = c.controller().Explain(second);
   EXPECT_THAT(why.reasons, Contains("ReqNodeNotAvail: of --nodelist not enough is free on n2"));
-  EXPECT_THAT(why.suggestions, Contains("without --nodelist it would fit now"));
+  EXPECT_THAT(why.earlier, Contains(EarlierStart{"without --nodelist", c.now, true}));
   EXPECT_EQ(c.StateOf(c.Submit(On(SmallJob(4), "", "n2"))), "STARTING") << "elsewhere";
   c.Finish(first);
   EXPECT_EQ(c.NodesOf(second), "n2:4");

@@ -82,18 +82,20 @@ void PlanningPolicy::AwaitNoMore() {
   stale_ = true;  // promises on nodes that are away are given up
 }
 
+PlannedRequest PlanningPolicy::MakeRequest(const Resources& resources) {
+  PlannedRequest request = PlanRequest(resources);
+  if (request.tasks_each > 0 && resources.tasks > 0 && !planner_.cluster().CouldRun(request.request, false)) {
+    // No equal nodes for it; unequal ones may do.
+    PlannedRequest uneven = PlanRequest(resources, true);
+    bool listed = !resources.choice->nodes.empty();  // a pattern that takes tasks
+    if (uneven.request.pattern == 0 || uneven.request.tasks == 0 || listed) request = uneven;
+  }
+  return request;
+}
+
 PlannedRequest& PlanningPolicy::RequestFor(const Resources& resources) {
   auto [place, added] = requests_.try_emplace(resources);
-  if (added) {
-    place->second = PlanRequest(resources);
-    if (place->second.tasks_each > 0 && resources.tasks > 0 &&
-        !planner_.cluster().CouldRun(place->second.request, false)) {
-      // No equal nodes for it; unequal ones may do.
-      PlannedRequest uneven = PlanRequest(resources, true);
-      bool listed = !resources.choice->nodes.empty();  // a pattern that takes tasks
-      if (uneven.request.pattern == 0 || uneven.request.tasks == 0 || listed) place->second = uneven;
-    }
-  }
+  if (added) place->second = MakeRequest(resources);
   return place->second;
 }
 

@@ -61,7 +61,8 @@ class PlanningPolicy final : public Policy {
   struct Follow;
   plan::Planner MakePlanner() const;
   void AddReasons(const State& state, const Job& job, Explanation& to);
-  void AddSuggestions(const Job& job, Explanation& to);
+  class EarlierSearch;
+  std::vector<EarlierStart> EarlierStarts(const State& state, const Job& job);
   void AddListedNodes(const State& state, const Job& job, const plan::Request& request, Explanation& to);
   void AddReservedNodes(const State& state, const Job& job, Explanation& to);
   void AddAhead(const State& state, const Job& job, Time now, Explanation& to);
@@ -117,6 +118,7 @@ class PlanningPolicy final : public Policy {
   // As the job is planned now: of several partitions the open ones, and without a wish about switches that
   // it has waited for long enough.
   bool AsksOtherwiseNow(const Job& job) const;
+  Resources AskedNow(const Job& job) const;
   PlannedRequest& RequestFor(const Job& job);
   Time SwitchesUntil(const Job& job) const;
   void GiveSwitchesUp(const State& state, Time now);
@@ -158,6 +160,7 @@ class PlanningPolicy final : public Policy {
   void SyncAllNodes(const State& state);
   void BeginJobs(const State& state, Time now);
   PlannedRequest& RequestFor(const Resources& resources);
+  PlannedRequest MakeRequest(const Resources& resources);  // as RequestFor has it, which keeps it
   static plan::Instant LengthOf(const Job& job);
   // When a job that holds nodes is expected to have cleared them.
   plan::Instant EndOf(const Job& job) const;

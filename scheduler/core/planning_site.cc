@@ -206,8 +206,7 @@ bool PlanningPolicy::AsksOtherwiseNow(const Job& job) const {
          (asked.switches > 0 && SwitchesUntil(job).us <= planner_.cluster().now());
 }
 
-PlannedRequest& PlanningPolicy::RequestFor(const Job& job) {
-  if (!AsksOtherwiseNow(job)) return RequestFor(job.spec->resources);
+Resources PlanningPolicy::AskedNow(const Job& job) const {
   Resources asked = job.spec->resources;
   if (asked.switches > 0 && SwitchesUntil(job).us <= planner_.cluster().now()) asked.switches = 0;
   if (!job.partition.empty()) {
@@ -218,7 +217,11 @@ PlannedRequest& PlanningPolicy::RequestFor(const Job& job) {
       asked.partition += Cat(asked.partition.empty() ? "" : ",", open->name);
     if (asked.partition.empty()) asked.partition = job.spec->resources.partition;
   }
-  return RequestFor(asked);
+  return asked;
+}
+
+PlannedRequest& PlanningPolicy::RequestFor(const Job& job) {
+  return AsksOtherwiseNow(job) ? RequestFor(AskedNow(job)) : RequestFor(job.spec->resources);
 }
 
 void PlanningPolicy::GiveSwitchesUp(const State& state, Time now) {

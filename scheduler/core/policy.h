@@ -71,15 +71,24 @@ struct Plan {
   Time next{Time::kNeverUs};  // look again then at the latest (a begin time, a planned start)
 };
 
+// A change of the request that starts the job earlier than it will as it is.
+struct EarlierStart {
+  std::string change;  // "with 1 node instead of 2"
+  // Beside all that runs and is planned; of a job that is not planned yet, if it were next.
+  Time start;
+  bool now = false;  // it fits as things are
+  bool operator==(const EarlierStart&) const = default;
+};
+
 // Why a pending job waits: everything at once.
 struct Explanation {
   std::vector<std::string> reasons;  // one line each
   std::uint64_t ahead = 0;           // pending jobs that come first in order
   std::vector<JobId> first_ahead;    // the first of them
   std::optional<PlannedStart> planned;
-  std::optional<Time> not_before;        // not planned: the earliest beside what runs and is planned
-  std::vector<std::string> suggestions;  // what would make it fit now
-  std::string priority;                  // with its arithmetic
+  std::optional<Time> not_before;     // not planned: the earliest beside what runs and is planned
+  std::vector<EarlierStart> earlier;  // a few, the earliest first
+  std::string priority;               // with its arithmetic
 };
 
 class Policy {

@@ -168,6 +168,13 @@ void PriorityOrder::Update(const State& state, plan::Planner& planner, Time now)
   if (fair || old_jobs_ > 0) SetOffsets(planner, now);
 }
 
+plan::Rank PriorityOrder::RankNow(const Job& job, const plan::Planner& planner, Time now) const {
+  const plan::Rank rank = planner.RankOf(job.id.value);
+  const Time until = std::min(now, SaturationOf(job));
+  if (flat() || !planner.policy().follows_priority() || until <= offsets_at_) return rank;
+  return rank - (AgePoints(until.us - origin_.us) - AgePoints(offsets_at_.us - origin_.us));
+}
+
 Time PriorityOrder::next() const {
   Time next{Time::kNeverUs};
   if (!growing_.empty()) next = growing_.begin()->first;

@@ -49,6 +49,8 @@ class PriorityOrder {
     fair_due_ = {};
     old_jobs_ = 0;
   }
+  // Its place were all ages counted anew now, which the planner's lanes are when something is decided next.
+  plan::Rank RankNow(const Job& job, const plan::Planner& planner, Time now) const;
   void Count(const Job& job, const plan::Planner& planner) { old_jobs_ += IsOld(job, planner) ? 1 : 0; }
   const Tres& totals() const { return totals_; }
   // When Update has something to do again.

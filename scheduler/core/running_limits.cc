@@ -8,66 +8,72 @@
 
 namespace slipway::scheduler {
 
-void RunningLimits::Add(Key key, const Tres& tres, std::int64_t jobs, plan::Planner& planner,
-                        std::vector<std::uint32_t>& numbers) {
-  bool bound = jobs >= 0 || tres.cores >= 0 || tres.memory_bytes >= 0 || tres.nodes >= 0 || tres.gpus >= 0;
-  if (!bound && key.kind != Kind::kBilling) return;
-  auto [place, added] = numbers_.try_emplace(key, 0);
-  if (added) {
-    plan::Limit limit;
-    limit.jobs_max = jobs;
-    limit.nodes_max = tres.nodes;
-    limit.max[plan::kCores] = std::max<std::int64_t>(tres.cores, 0);
-    limit.max[plan::kMemory] = std::max<std::int64_t>(tres.memory_bytes, 0);
-    limit.max[plan::kGpus] = std::max<std::int64_t>(tres.gpus, 0);
-    place->second = planner.AddLimit(limit);
-    keys_[place->second] = key;
-    if (key.kind == Kind::kBilling) usage_due_ = {};  // look at once
-  }
-  numbers.push_back(place->second);
-}
-
-void RunningLimits::AddBound(Key key, std::uint32_t most, plan::Planner& planner,
-                             std::vector<std::uint32_t>& numbers) {
-  if (most == 0) return;
-  auto [place, added] = numbers_.try_emplace(key, 0);
-  if (added) {
-    plan::Limit limit;
-    limit.planned_max = most;
-    place->second = planner.AddLimit(limit);
-    keys_[place->second] = std::move(key);
-  }
-  numbers.push_back(place->second);
-}
-
-std::vector<std::uint32_t> RunningLimits::Of(const State& state, const Job& job, plan::Planner& planner) {
-  std::vector<std::uint32_t> numbers;
+template <class See>
+void RunningLimits::EachOf(const State& state, const Job& job, See see) const {
+  auto add = [&](Key key, const Tres& tres, std::int64_t jobs) {
+    bool bound = jobs >= 0 || tres.cores >= 0 || tres.memory_bytes >= 0 || tres.nodes >= 0 || tres.gpus >= 0;
+    if (!bound && key.kind != Kind::kBilling) return;
+    see(std::move(key), [&] {
+      plan::Limit limit;
+      limit.jobs_max = jobs;
+      limit.nodes_max = tres.nodes;
+      limit.max[plan::kCores] = std::max<std::int64_t>(tres.cores, 0);
+      limit.max[plan::kMemory] = std::max<std::int64_t>(tres.memory_bytes, 0);
+      limit.max[plan::kGpus] = std::max<std::int64_t>(tres.gpus, 0);
+      return limit;
+    });
+  };
+  auto add_bound = [&](Key key, std::uint32_t most) {
+    if (most == 0) return;
+    see(std::move(key), [&] {
+      plan::Limit limit;
+      limit.planned_max = most;
+      return limit;
+    });
+  };
   const JobSpec& spec = *job.spec;
   if (auto array = state.arrays.find(job.array); array != state.arrays.end()) {
     std::uint32_t most = array->second.spec->array->max_running;
-    if (most > 0) Add({Kind::kArray, "", array->first.value}, {}, most, planner, numbers);
+    if (most > 0) add({Kind::kArray, "", array->first.value}, {}, most);
   }
   for (const Qos* qos : QosOf(*site_, spec.qos, job.PartitionName())) {
-    Add({Kind::kQos, qos->name, 0}, qos->limits.grp, qos->limits.grp_jobs, planner, numbers);
-    Add({Kind::kQosUser, qos->name, spec.user.uid}, qos->limits.max_per_user, qos->limits.max_jobs_per_user,
-        planner, numbers);
+    add({Kind::kQos, qos->name, 0}, qos->limits.grp, qos->limits.grp_jobs);
+    add({Kind::kQosUser, qos->name, spec.user.uid}, qos->limits.max_per_user, qos->limits.max_jobs_per_user);
   }
-  AddBound({Kind::kPlannedUser, "", spec.user.uid}, site_->plan.reservations_per_user, planner, numbers);
+  add_bound({Kind::kPlannedUser, "", spec.user.uid}, site_->plan.reservations_per_user);
   for (const Partition* partition : site_->PartitionsOf(job.PartitionName()))
-    AddBound({Kind::kPlannedPartition, partition->name, 0}, site_->plan.reservations_per_partition, planner,
-             numbers);
-  if (spec.account.empty()) return numbers;
+    add_bound({Kind::kPlannedPartition, partition->name, 0}, site_->plan.reservations_per_partition);
+  if (spec.account.empty()) return;
   Limits own = LimitsOfUser(state, {spec.account, spec.user.uid});
   auto less = [](std::int64_t a, std::int64_t b) { return a < 0 ? b : b < 0 ? a : std::min(a, b); };
   Tres both{less(own.grp.cores, own.max_per_user.cores),
             less(own.grp.memory_bytes, own.max_per_user.memory_bytes),
             less(own.grp.nodes, own.max_per_user.nodes), less(own.grp.gpus, own.max_per_user.gpus)};
-  Add({Kind::kUser, spec.account, spec.user.uid}, both, less(own.grp_jobs, own.max_jobs_per_user), planner,
-      numbers);
+  add({Kind::kUser, spec.account, spec.user.uid}, both, less(own.grp_jobs, own.max_jobs_per_user));
   EachAccountUp(state, spec.account, [&](const Account& account) {
-    Add({Kind::kAccount, account.name, 0}, account.limits.grp, account.limits.grp_jobs, planner, numbers);
-    if (account.limits.grp_billing_minutes >= 0)
-      Add({Kind::kBilling, account.name, 0}, {}, -1, planner, numbers);
+    add({Kind::kAccount, account.name, 0}, account.limits.grp, account.limits.grp_jobs);
+    if (account.limits.grp_billing_minutes >= 0) add({Kind::kBilling, account.name, 0}, {}, -1);
+  });
+}
+
+std::vector<std::uint32_t> RunningLimits::Of(const State& state, const Job& job, plan::Planner& planner) {
+  std::vector<std::uint32_t> numbers;
+  EachOf(state, job, [&](Key key, auto make) {
+    auto [place, added] = numbers_.try_emplace(key, 0);
+    if (added) {
+      place->second = planner.AddLimit(make());
+      if (key.kind == Kind::kBilling) usage_due_ = {};  // look at once
+      keys_[place->second] = std::move(key);
+    }
+    numbers.push_back(place->second);
+  });
+  return numbers;
+}
+
+std::vector<std::uint32_t> RunningLimits::Known(const State& state, const Job& job) const {
+  std::vector<std::uint32_t> numbers;
+  EachOf(state, job, [&](const Key& key, auto) {
+    if (auto known = numbers_.find(key); known != numbers_.end()) numbers.push_back(known->second);
   });
   return numbers;
 }

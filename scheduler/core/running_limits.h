@@ -28,6 +28,8 @@ class RunningLimits {
   void LookAgain() { usage_due_ = {}; }
   // The planner's limits and bounds of a job; made when they are first needed.
   std::vector<std::uint32_t> Of(const State& state, const Job& job, plan::Planner& planner);
+  // Those of them that the planner has. Of the others nothing is in use.
+  std::vector<std::uint32_t> Known(const State& state, const Job& job) const;
   // Limits on what was used: as often as usage is recalculated.
   void Update(const State& state, plan::Planner& planner, Time now);
   Time next() const { return billed() ? usage_due_ : Time{Time::kNeverUs}; }
@@ -57,9 +59,10 @@ class RunningLimits {
     std::uint64_t who = 0;  // uid, or the array's job
     auto operator<=>(const Key&) const = default;
   };
-  void Add(Key key, const Tres& tres, std::int64_t jobs, plan::Planner& planner,
-           std::vector<std::uint32_t>& numbers);
-  void AddBound(Key key, std::uint32_t most, plan::Planner& planner, std::vector<std::uint32_t>& numbers);
+  // see(key, make): make() gives what the planner counts by it. In the order in which one that stands in the
+  // way is told.
+  template <class See>
+  void EachOf(const State& state, const Job& job, See see) const;
   bool billed() const;
 
   std::shared_ptr<const Site> site_;

@@ -66,6 +66,22 @@ class Cluster {
   std::uint32_t AddSet(NodeBits nodes);
   void PutInSet(std::uint32_t set, NodeNumber node, bool in) { sets_[set].Put(node, in); }
   const NodeBits& SetOf(std::uint32_t set) const { return sets_[set]; }
+  // What was named for a while: sets and patterns that were added since (there were as many then) are gone.
+  struct Named {
+    std::size_t sets = 0, patterns = 0;
+  };
+  Named named() const { return {sets_.size(), patterns_.size()}; }
+  void ForgetNamedSince(const Named& then) {
+    sets_.resize(then.sets);
+    patterns_.resize(then.patterns);
+  }
+  // Of the cluster of which this one is a copy: those that were added to it since.
+  void TakeSetsOf(const Cluster& from) {
+    sets_.insert(sets_.end(), from.sets_.begin() + static_cast<std::ptrdiff_t>(sets_.size()),
+                 from.sets_.end());
+    patterns_.insert(patterns_.end(), from.patterns_.begin() + static_cast<std::ptrdiff_t>(patterns_.size()),
+                     from.patterns_.end());
+  }
 
   // Of the nodes that there are, and of no view yet.
   void SetTopology(Topology topology) { topology_ = std::move(topology); }

@@ -55,10 +55,12 @@ LimitSet Planner::SetOfLimits(std::vector<std::uint32_t> limits) {
   return place->second;
 }
 
-std::optional<std::uint32_t> Planner::FirstReached(LimitSet set, const Request& request) const {
+std::optional<std::uint32_t> Planner::FirstReachedOf(const std::vector<Limit>& limits,
+                                                     const std::vector<std::uint32_t>& numbers,
+                                                     const Request& request) {
   Vec whole = WholeOf(request);
-  for (std::uint32_t number : limit_sets_[set]) {
-    const Limit& limit = limits_[number];
+  for (std::uint32_t number : numbers) {
+    const Limit& limit = limits[number];
     if (limit.jobs_max >= 0 && limit.jobs >= limit.jobs_max) return number;
     if (limit.nodes_max >= 0 && limit.nodes + request.nodes_min > limit.nodes_max) return number;
     for (std::size_t i = 0; i < kDims; ++i) {
@@ -73,13 +75,13 @@ std::optional<std::uint32_t> Planner::BlockingLimit(JobNumber id) const {
   return FirstReached(job.limits, queue_.shape(job.shape).request);
 }
 
-void Planner::Count(LimitSet set, const Request& request, int change) {
-  if (set == 0) return;
+void Planner::CountIn(std::vector<Limit>& limits, const std::vector<std::uint32_t>& numbers,
+                      const Request& request, int change) {
   Vec whole = WholeOf(request) * change;
-  for (std::uint32_t number : limit_sets_[set]) {
-    limits_[number].jobs += change;
-    limits_[number].nodes += std::int64_t{request.nodes_min} * change;
-    limits_[number].used += whole;
+  for (std::uint32_t number : numbers) {
+    limits[number].jobs += change;
+    limits[number].nodes += std::int64_t{request.nodes_min} * change;
+    limits[number].used += whole;
   }
 }
 
@@ -115,6 +117,8 @@ Planner::Job& Planner::Insert(const PlanJob& from) {
 void Planner::Enqueue(Job& job) {
   job.state = JobState::kWaiting;
   job.group = queue_.Insert(job.shape, job.length, job.least, job.lane, job.limits, job.entry);
+  Shape& shape = queue_.shape(job.shape);
+  shape.rank = std::min(shape.rank, job.entry.rank + lanes_[job.lane]);
 }
 
 void Planner::Add(const PlanJob& job) {
@@ -311,11 +315,9 @@ Waits Planner::WhyWaits(JobNumber id) {
   }
   Shape& shape = queue_.shape(job.shape);
   if (!LimitsAllow(job.limits, shape.request)) return Waits::kLimit;
-  if (shape.could_run_at != cluster_.version()) {
-    shape.could_run_at = cluster_.version();
-    shape.could_run = cluster_.CouldRun(shape.request, true);
-  }
-  return shape.could_run ? Waits::kOthers : Waits::kNever;
+  if (shape.could_run_at >> 1 != cluster_.version())
+    shape.could_run_at = cluster_.version() << 1 | (cluster_.CouldRun(shape.request, true) ? 1 : 0);
+  return (shape.could_run_at & 1) != 0 ? Waits::kOthers : Waits::kNever;
 }
 
 bool Planner::Fits(const Request& request, const Planned& planned, Instant length) const {

@@ -189,6 +189,7 @@ class Planner {
 
  private:
   friend class PassWalk;
+  friend class WhatIf;
   enum class JobState : std::uint8_t { kWaiting, kPlanned, kRunning, kGang };  // kGang: waits in a gang
   struct Job {
     ShapeNumber shape = 0;
@@ -246,11 +247,21 @@ class Planner {
   // Whether one that counts against these limits may be planned beside those that are. Adds to `refused`,
   // once in a walk, the limits that are in its way.
   bool MayPlan(const std::vector<std::uint32_t>& limits, std::vector<std::uint32_t>& refused);
-  std::optional<std::uint32_t> FirstReached(LimitSet set, const Request& request) const;
+  // Of the limits with these numbers the first that such a job would exceed.
+  static std::optional<std::uint32_t> FirstReachedOf(const std::vector<Limit>& limits,
+                                                     const std::vector<std::uint32_t>& numbers,
+                                                     const Request& request);
+  std::optional<std::uint32_t> FirstReached(LimitSet set, const Request& request) const {
+    return FirstReachedOf(limits_, limit_sets_[set], request);
+  }
   bool LimitsAllow(LimitSet set, const Request& request) const {
     return set == 0 || !FirstReached(set, request).has_value();
   }
-  void Count(LimitSet set, const Request& request, int change);
+  void Count(LimitSet set, const Request& request, int change) {
+    if (set != 0) CountIn(limits_, limit_sets_[set], request, change);
+  }
+  static void CountIn(std::vector<Limit>& limits, const std::vector<std::uint32_t>& numbers,
+                      const Request& request, int change);
   Job& Insert(const PlanJob& job);
   void Enqueue(Job& job);
   void Start(Job& job, Placement nodes, Instant end);

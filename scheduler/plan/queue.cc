@@ -87,16 +87,30 @@ GroupNumber Queue::NewGroup() {
   GroupNumber number;
   if (free_groups_.empty()) {
     number = Append(groups_);
-    place_.push_back(0);
   } else {
     number = free_groups_.back();
     free_groups_.pop_back();
   }
   groups_[number].entries.clear();
   groups_[number].head = 0;
-  place_[number] = static_cast<std::uint32_t>(active_.size());
-  active_.push_back(number);
   return number;
+}
+
+void Queue::Link(GroupNumber number) {
+  Group& group = groups_[number];
+  GroupNumber& first = shapes_[group.shape].first_group;
+  group.before = kNoGroup;
+  group.next = first;
+  if (first != kNoGroup) groups_[first].before = number;
+  first = number;
+  if (group.limits >= by_limits_.size()) by_limits_.resize(group.limits + 1, 0);
+  ++by_limits_[group.limits];
+}
+
+void Queue::Unlink(const Group& group) {
+  (group.before == kNoGroup ? shapes_[group.shape].first_group : groups_[group.before].next) = group.next;
+  if (group.next != kNoGroup) groups_[group.next].before = group.before;
+  --by_limits_[group.limits];
 }
 
 GroupNumber Queue::Insert(ShapeNumber shape, Instant length, Instant least, LaneNumber lane, LimitSet limits,
@@ -116,7 +130,9 @@ GroupNumber Queue::Insert(ShapeNumber shape, Instant length, Instant least, Lane
     group.lane = lane;
     group.limits = limits;
     group_index_.Insert(hash, number);
+    Link(number);
   }
+  shapes_[shape].least = std::min(shapes_[shape].least, least);
   if (group.empty() || group.entries.back() < entry) {
     group.entries.push_back(entry);
   } else {
@@ -147,10 +163,7 @@ void Queue::Remove(GroupNumber number, const Entry& entry) {
     }
     return;
   }
-  std::uint32_t place = place_[number];
-  active_[place] = active_.back();
-  place_[active_[place]] = place;
-  active_.pop_back();
+  Unlink(group);
   group_index_.Erase(HashOf(group.shape, group.length, group.least, group.lane, group.limits), number);
   free_groups_.push_back(number);
 }

@@ -251,7 +251,13 @@ void ToProto(const State& state, const Explanation& explanation, v1::Explanation
     for (const PlannedNode& node : explanation.planned->nodes) out->add_planned_nodes(node.node);
   }
   if (explanation.not_before) out->set_not_before_ms(Ms(*explanation.not_before));
-  for (const std::string& suggestion : explanation.suggestions) out->add_suggestions(suggestion);
+  for (const EarlierStart& earlier : explanation.earlier) {
+    if (earlier.now) out->add_suggestions(Cat(earlier.change, " it would fit now"));
+    v1::EarlierStart* to = out->add_earlier_starts();
+    to->set_change(earlier.change);
+    to->set_start_ms(Ms(earlier.start));
+    to->set_now(earlier.now);
+  }
   out->set_priority(explanation.priority);
 }
 

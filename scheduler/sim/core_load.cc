@@ -36,6 +36,7 @@ class CoreLoad {
       for (std::uint32_t i = 0; i < queued_; ++i) Do(SubmitJob{{}, Spec(false)});
     });
     double pass_ms = Timed([&] { Do(Tick{}); });
+    std::vector<double> why_ms = Asked();
     double account_ms = Timed([&] {
       Do(ChangeAccount{{}, {0, true}, AccountSet{{"physics", kRootAccount, 2, "", {}}}});
       Do(Tick{});
@@ -56,14 +57,26 @@ class CoreLoad {
     double second_mb = static_cast<double>(HeapBytes() - before) / 1e6;
     std::printf(
         "{\"nodes\": %u, \"pending\": %zu, \"active\": %zu, \"submit_us\": %.2f, \"pass_ms\": %.1f, "
-        "\"account_change_ms\": %.1f, \"reservation_change_ms\": %.1f, \"snapshot_ms\": %.1f, "
+        "\"why_ms\": %.1f, \"why_max_ms\": %.1f, \"account_change_ms\": %.1f, \"reservation_change_ms\": "
+        "%.1f, \"snapshot_ms\": %.1f, "
         "\"snapshot_mb\": %.1f, \"second_state_mb\": %.1f}\n",
         nodes_, controller_->state().pending.size(), controller_->state().active.size(),
-        1000 * submit_ms / queued_, pass_ms, account_ms, reservation_ms, snapshot_ms,
-        static_cast<double>(bytes.size()) / 1e6, second_mb);
+        1000 * submit_ms / queued_, pass_ms, Quantile(why_ms, 0.5), Quantile(why_ms, 1), account_ms,
+        reservation_ms, snapshot_ms, static_cast<double>(bytes.size()) / 1e6, second_mb);
   }
 
  private:
+  // `slipway why` of jobs from all over the queue.
+  std::vector<double> Asked() {
+    constexpr std::size_t kAsked = 40;
+    const std::size_t every = controller_->state().pending.size() / kAsked + 1;
+    std::vector<double> times;
+    std::size_t i = 0;
+    for (const PendingKey& key : controller_->state().pending) {
+      if (i++ % every == 0) times.push_back(Timed([&] { (void)controller_->Explain(key.job); }));
+    }
+    return times;
+  }
   template <class Work>
   static double Timed(Work work) {
     double begin = CpuMs();

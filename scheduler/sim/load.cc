@@ -19,13 +19,6 @@ namespace {
 
 constexpr plan::Instant kSecond = 1'000'000;
 
-double Quantile(std::vector<double> values, double at) {
-  if (values.empty()) return 0;
-  std::ranges::sort(values);
-  return values[std::min(values.size() - 1,
-                         static_cast<std::size_t>(at * static_cast<double>(values.size())))];
-}
-
 class Load {
  public:
   Load(const LoadOptions& options, Gantt* gantt)
@@ -39,6 +32,8 @@ class Load {
     bound.planned_max = options.per_user;
     for (std::uint32_t user = 0; options.per_user > 0 && user < kUsers; ++user)
       users_.push_back(planner_.AddLimit(bound));
+    for (std::uint32_t user = 0; options.fair_share && user < kUsers; ++user)
+      lanes_.push_back(planner_.AddLane(-1000 * static_cast<plan::Rank>(user)));
   }
 
   LoadFigures Run() {
@@ -76,18 +71,27 @@ class Load {
   // Users have a priority each, where the mix has any; else all jobs are one user's.
   plan::PlanJob Next() {
     plan::PlanJob job = mix_.Next(next_++, now_);
-    if (!users_.empty()) job.limits = {users_[static_cast<std::size_t>(job.facts.priority / 1000) % kUsers]};
+    const std::size_t user = static_cast<std::size_t>(job.facts.priority / 1000) % kUsers;
+    if (!users_.empty()) job.limits = {users_[user]};
+    if (!lanes_.empty()) {  // what he has is a share, and moves with all his jobs
+      job.lane = lanes_[user];
+      job.facts.priority -= 1000 * static_cast<std::int64_t>(user);
+    }
     return job;
   }
   void Add() { planner_.Add(Next()); }
   std::size_t Record(const std::vector<plan::PlanStart>& starts) {
     for (const plan::PlanStart& start : starts) {
       running_.push_back(start.job);
+      for (const plan::NodeShare& share : start.nodes) Note(share.node);
+      Note(start.job);
       if (gantt_ != nullptr) gantt_->Started(start.job, start.nodes, now_);
     }
     return starts.size();
   }
   std::size_t Pass() { return Record(planner_.Pass()); }
+
+  void Note(std::uint64_t value) { figures_.decisions = (figures_.decisions ^ value) * 0x9fb21c651e98df25; }
 
   // Time goes on to the next thing that is planned, or by a second.
   void Step() {
@@ -127,12 +131,20 @@ class Load {
     while (planner_.waiting() < options_.queued) Add();
   }
 
+  // One user's share is another's.
+  void Recalculate() {
+    if (lanes_.empty()) return;
+    const std::uint32_t user = rng_.Below(kUsers);
+    planner_.SetLaneOffset(lanes_[user], -1000 * static_cast<plan::Rank>(rng_.Below(kUsers)));
+  }
+
   // Until the jobs that run are no longer those that all began at once.
   void Live(int steps) {
     for (int i = 0; i < steps; ++i) {
       Step();
       EndSome(static_cast<std::uint32_t>(running_.size() / 100 + 1));
       if (i % 10 == 9) {
+        Recalculate();
         Pass();
         Refill();
       }
@@ -175,7 +187,8 @@ class Load {
   Mix mix_;
   Rng rng_;
   plan::Planner planner_;
-  std::vector<std::uint32_t> users_;  // the bound of each
+  std::vector<std::uint32_t> users_;     // the bound of each
+  std::vector<plan::LaneNumber> lanes_;  // the fair share of each
   Gantt* gantt_;
   plan::Instant now_ = kSecond;
   plan::JobNumber next_ = 1;
@@ -187,12 +200,13 @@ Result<LoadOptions> Parse(const std::vector<std::string>& words, std::string& ch
   Arguments given = TRY(Arguments::Parse(
       words,
       {"--nodes", "--queued", "--mix", "--reservations", "--per-user", "--rounds", "--seed", "--gantt"},
-      {"--json"}));
+      {"--json", "--fair-share"}));
   LoadOptions options;
   options.nodes = static_cast<std::uint32_t>(TRY(given.Number("--nodes", options.nodes, 1, 1'000'000)));
   options.queued = static_cast<std::uint32_t>(TRY(given.Number("--queued", options.queued, 1, 10'000'000)));
   options.reservations = static_cast<std::uint32_t>(TRY(given.Number("--reservations", 100, 1, 1'000'000)));
   options.per_user = static_cast<std::uint32_t>(TRY(given.Number("--per-user", 0, 0, 1'000'000)));
+  options.fair_share = given.Has("--fair-share");
   options.rounds = static_cast<std::uint32_t>(TRY(given.Number("--rounds", options.rounds, 1, 100'000)));
   options.seed = TRY(given.Number("--seed", 1, 0, UINT64_MAX / 2));
   options.mix = given.Text("--mix", "trace");
@@ -228,11 +242,12 @@ int LoadCommand(const std::vector<std::string>& words) {
       "{\"mix\": \"%s\", \"nodes\": %u, \"queued\": %u, \"reservations\": %u, \"shapes\": %llu, \"planned\": "
       "%llu, "
       "\"first_fill_starts\": %llu, \"first_fill_ms\": %.1f, \"pass_ms\": %.1f, \"pass_max_ms\": %.1f, "
-      "\"arrival_us\": %.2f, \"end_ms\": %.3f, \"end_p99_ms\": %.3f, \"bytes_per_job\": %.0f}\n",
+      "\"arrival_us\": %.2f, \"end_ms\": %.3f, \"end_p99_ms\": %.3f, \"bytes_per_job\": %.0f, \"decisions\": "
+      "\"%016llx\"}\n",
       options->mix.c_str(), options->nodes, options->queued, options->reservations,
       static_cast<unsigned long long>(f.shapes), static_cast<unsigned long long>(f.planned),
       static_cast<unsigned long long>(f.started_first), f.fill_ms, f.pass_ms, f.pass_max_ms, f.arrival_us,
-      f.end_ms, f.end_p99_ms, f.bytes_per_job);
+      f.end_ms, f.end_p99_ms, f.bytes_per_job, static_cast<unsigned long long>(f.decisions));
   return 0;
 }
 

@@ -18,6 +18,7 @@ class Gantt;
 struct LoadOptions {
   std::uint32_t nodes = 10'000, queued = 100'000, reservations = 100, rounds = 30;
   std::uint32_t per_user = 0;  // of the reservations; 0: no bound
+  bool fair_share = false;     // users' priorities are lanes of their own
   std::string mix = "trace";
   std::uint64_t seed = 1;
 };
@@ -45,6 +46,7 @@ struct LoadFigures {
   double fill_ms = 0, pass_ms = 0, pass_max_ms = 0;
   double arrival_us = 0, end_ms = 0, end_p99_ms = 0;
   double bytes_per_job = 0;
+  std::uint64_t decisions = 0xcbf29ce484222325;  // a hash of what started where, in order
 };
 // `gantt` null: nothing is drawn.
 LoadFigures RunLoad(const LoadOptions& options, Gantt* gantt = nullptr);

@@ -41,6 +41,7 @@ constexpr char kHelp[] =
     "\n"
     "  --nodes N --queued Q --mix trace|centre|distinct   a cluster and its queue, timed (CPU, medians)\n"
     "  --reservations K (100)   --per-user N (of these; 0: any number)   --rounds R (30)\n"
+    "  --fair-share (users' priorities are lanes)\n"
     "  --gantt OUT.svg   a chart of it: cores in use, the queue, jobs on nodes\n"
     "slipway-sim core, which times the whole controller:\n"
     "  --nodes N (10000) --queued Q (100000)   a submission, a changed account or reservation, a snapshot\n";

@@ -3,6 +3,7 @@
 
 #include <malloc.h>
 
+#include <algorithm>
 #include <ctime>
 
 namespace slipway::scheduler {
@@ -16,6 +17,13 @@ double CpuMs() {
 std::size_t HeapBytes() {
   struct mallinfo2 info = mallinfo2();
   return info.uordblks + info.hblkhd;
+}
+
+double Quantile(std::vector<double> values, double at) {
+  if (values.empty()) return 0;
+  std::ranges::sort(values);
+  return values[std::min(values.size() - 1,
+                         static_cast<std::size_t>(at * static_cast<double>(values.size())))];
 }
 
 }  // namespace slipway::scheduler

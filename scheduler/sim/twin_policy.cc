@@ -61,7 +61,24 @@ Plan TwinPolicy::Decide(const State& state, Time now) {
     wrong_ =
         Cat("at ", now.us, " the plan that was brought up to date differs from the one made anew: decided",
             brought, "; and", made, "; promised", kept, "; and", planned);
+  AskOne(state, now);
   return plan;
+}
+
+// Why one of those waits, of only one of the two policies: asking may change nothing.
+void TwinPolicy::AskOne(const State& state, Time now) {
+  if (++decided_ % 4 != 0 || state.pending.empty()) return;
+  auto one = state.pending.begin();
+  std::advance(one, decided_ / 4 % state.pending.size());
+  const Explanation why = live_->Explain(state, one->job, now);
+  const PendingReason reason = live_->ReasonOf(state, one->job);
+  if (reason != PendingReason::kResources && reason != PendingReason::kPriority) return;  // as it is: never
+  const Time as_it_is = why.planned ? why.planned->at : why.not_before.value_or(Time{Time::kNeverUs});
+  for (const EarlierStart& earlier : why.earlier) {
+    if (!wrong_ && as_it_is <= earlier.start)
+      wrong_ = Cat("job ", one->job.value, " is told that it starts earlier ", earlier.change, ", at ",
+                   earlier.start.us, ", and it does at ", as_it_is.us, " as it is");
+  }
 }
 
 Result<> TwinPolicy::CheckFits(const State& state, const JobSpec& spec) {

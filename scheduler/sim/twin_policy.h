@@ -47,10 +47,12 @@ class TwinPolicy final : public Policy {
  private:
   void MakeAnewIfChanged(const State& state, Time now);
 
+  void AskOne(const State& state, Time now);
+
   std::unique_ptr<Policy> live_, anew_;
   bool changed_ = true;
   Time window_over_{Time::kNeverUs};
-  std::uint64_t compared_ = 0;
+  std::uint64_t compared_ = 0, decided_ = 0;
   std::optional<std::string> wrong_;
 };
 

@@ -54,6 +54,24 @@ class Queue(t.ClusterTest):
         self.assertIn("- 100 nice", self.cluster.json("why", waits)["priority"])
         self.assertNotEqual(self.cluster("update", waits, "--nice", 1).returncode, 0, "raising is for administrators")
 
+    def test_why_names_the_change_that_starts_a_job_earlier_and_that_start(self):
+        cores = self.cluster.json("nodes")["nodes"][0]["cores"]
+        self.assertGreater(cores, 1)
+        runs = [self.submit("-n", n, "-t", limit, "--wrap", "sleep 600") for n, limit in ((1, "30m"), (cores - 1, "60m"))]
+        for job in runs:
+            self.addCleanup(self.cluster, "cancel", job)
+            self.cluster.wait_state(job, "RUNNING")
+        waits = self.submit("-n", cores, "-t", "30m", "--wrap", "true")
+        self.addCleanup(self.cluster, "cancel", waits)
+        why = self.cluster.json("why", waits)
+        change = f"with 1 task instead of {cores}"
+        starts = {earlier["change"]: earlier for earlier in why["earlier_starts"]}
+        self.assertIn(change, starts, why)
+        self.assertFalse(starts[change]["now"])
+        # The grace is the same for both; what runs differs by half an hour in its limit.
+        self.assertAlmostEqual(why["planned_start_ms"] - starts[change]["start_ms"], 1_800_000, delta=60_000)
+        self.assertIn(f"it would help: {change} it would start by ", self.cluster("why", waits, check=0).stdout)
+
     def test_a_requeued_job_runs_again(self):
         job = self.submit("--wrap", "sleep 600")
         self.cluster.wait_state(job, "RUNNING")
