@@ -72,11 +72,12 @@ void PeerLinks::Send(const std::string& node, const std::string& address, const 
 void PeerLinks::Open(const std::string& node) {
   Peer& peer = *peers_.at(node);
   peer.lookup.reset();
-  peer.lookup = std::make_unique<NameLookup>(
-      loop_, peer.address, [this, node](const Result<std::vector<TcpAddress>>& found) {
-        if (!found) return OnEnded(node, found.error().message);
-        if (auto begun = Connect(node, *found); !begun) OnEnded(node, begun.error().message);
-      });
+  peer.lookup = std::make_unique<NameLookup>(loop_, peer.address,
+                                             [this, node](const Result<std::vector<TcpAddress>>& found) {
+                                               if (!found) return OnEnded(node, found.error().message);
+                                               if (auto begun = Connect(node, *found); !begun)
+                                                 OnEnded(node, begun.error().message);
+                                             });
 }
 
 Result<> PeerLinks::Connect(const std::string& node, const std::vector<TcpAddress>& addresses) {

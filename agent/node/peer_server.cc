@@ -156,7 +156,8 @@ PeerServer::PeerServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Result<std::unique_ptr<PeerServer>> PeerServer::Start(Loop& loop, const std::string& listen,
                                                       const TlsFiles& files, Handler handler,
-                                                      std::unique_ptr<grpc::Service> also, StrangerLimits limits) {
+                                                      std::unique_ptr<grpc::Service> also,
+                                                      StrangerLimits limits) {
   auto impl = std::make_unique<Impl>(loop, std::move(handler), limits);
   impl->context = TRY(MakeNodeTlsContext(files));
   // A second agent of the same node must not share our port unnoticed.

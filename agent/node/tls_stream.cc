@@ -14,7 +14,7 @@ namespace slipway {
 namespace {
 
 constexpr std::size_t kReadBytes = 64 << 10;
-constexpr int kReadsATurn = 16;  // one peer must not keep the loop from the others
+constexpr int kReadsATurn = 16;                   // one peer must not keep the loop from the others
 constexpr std::size_t kKeptBytesMax = 256 << 10;  // of an empty buffer
 
 std::string TlsError(const SSL* ssl) {

@@ -16,8 +16,7 @@ TEST(Tcp, OneConnectsToAPortThatAnotherListensOn) {
   for (const char* every : {"127.0.0.1:0", "0.0.0.0:0"}) {
     auto door = ListenTcp(every);
     ASSERT_TRUE(door) << door.error().message;
-    auto to =
-        TcpAddressesOf(Cat("127.0.0.1:", TcpPortOf(door->get()).value_or(0)), HostNames::kNumbersOnly);
+    auto to = TcpAddressesOf(Cat("127.0.0.1:", TcpPortOf(door->get()).value_or(0)), HostNames::kNumbersOnly);
     ASSERT_TRUE(to) << to.error().message;
     EXPECT_EQ(AcceptTcp(door->get()).error().code, Code::kResourceExhausted);
     auto caller = StartConnectTcp(to->front());

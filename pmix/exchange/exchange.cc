@@ -143,20 +143,24 @@ std::uint64_t Exchange::Entered(std::string_view members, const std::vector<std:
 bool Exchange::SendRound(const Key& key, const Gather& gather, std::uint32_t round) {
   std::size_t count = gather.nodes.size(), step = StepOf(round, count);
   std::vector<std::string> blocks(
-      gather.blocks.begin(),
-      gather.blocks.begin() + static_cast<std::ptrdiff_t>(BlocksOf(round, count)));
-  std::string data = Encode(blocks);
-  std::size_t bytes = std::max(data.size(), PlainBytesOf(blocks).value_or(0));  // what came was looked at
-  if (bytes > message_bytes_max_) {
-    FailGather(key, Cat("the ranks exchange more than is carried: ", bytes, " bytes in one message of node ",
-                        names_[node_index_], ", at most ", message_bytes_max_));
-    return false;
-  }
+      gather.blocks.begin(), gather.blocks.begin() + static_cast<std::ptrdiff_t>(BlocksOf(round, count)));
+  if (TooMuch(key, blocks)) return false;
   SendTo(gather.nodes[(gather.position + count - step) % count], {.kind = Kind::kBlocks,
                                                                   .name = key.first,
                                                                   .number = key.second,
                                                                   .round = round,
-                                                                  .data = std::move(data)});
+                                                                  .data = Encode(blocks)});
+  return true;
+}
+
+// True: it has failed with that.
+bool Exchange::TooMuch(const Key& key, const std::vector<std::string>& blocks) {
+  std::size_t carried = 4, plain = PlainBytesOf(blocks).value_or(0);  // what came was looked at
+  for (const std::string& block : blocks) carried += 4 + block.size();
+  std::size_t bytes = std::max(carried, plain);
+  if (bytes <= message_bytes_max_) return false;
+  FailGather(key, Cat("the ranks exchange more than is carried: ", bytes, " bytes at node ",
+                      names_[node_index_], ", at most ", message_bytes_max_));
   return true;
 }
 
@@ -174,6 +178,8 @@ void Exchange::Advance(const Key& key) {
       return FailGather(key, Cat("node ", names_[from], kNoProtocol));
     std::move(theirs->begin(), theirs->end(), std::back_inserter(gather.blocks));
     ++gather.round;
+    // By dissemination the sender finds that out; here nobody sends what others brought.
+    if (IsDirect(count) && TooMuch(key, gather.blocks)) return;
     if (!IsDirect(count) && StepOf(gather.round, count) < count && !SendRound(key, gather, gather.round))
       return;
   }
