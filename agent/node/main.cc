@@ -57,6 +57,8 @@ HostFinding EnergyFinding() {
 }
 
 // 0: it can be a node; 1: not yet; 2: the settings cannot be read.
+constexpr int kOwnMappingFromBytes = 256 << 10;
+
 int Check(const std::string& config_file) {
   auto config = LoadDaemonConfig(config_file);
   if (!config) {
@@ -85,6 +87,10 @@ int main(int argc, char** argv) {
   }
   // gRPC's and the fetch's threads would each keep a heap of their own as large as it ever was.
   ::mallopt(M_ARENA_MAX, 2);
+  // A fetch's pieces go back to the kernel at once: by itself the C library would learn from the first of
+  // them to keep the others in its heaps, in whose gaps they stay resident.
+  ::mallopt(M_MMAP_THRESHOLD, slipway::kOwnMappingFromBytes);
+  ::mallopt(M_TRIM_THRESHOLD, slipway::kOwnMappingFromBytes);
   if (check) return slipway::Check(argv[2]);
   auto ran = slipway::Run(argv[2]);
   // As the same process: its unit notices nothing, and no thread of before is left.

@@ -1,30 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <deque>
 
+#include "agent/node/name_lookup.h"
 #include "agent/node/peers.h"
-#include "agent/node/rpc_stream.h"
-#include "api/status.h"
+#include "agent/node/tls_stream.h"
 #include "base/log/log.h"
-#include "slipway/v1/node.grpc.pb.h"
+#include "base/wire/stream.h"
+#include "slipway/v1/node.pb.h"
 
 namespace slipway {
 namespace {
 
 constexpr std::chrono::milliseconds kFirstWait{100}, kLongestWait{5000};
-using Stream = RpcStream<v1::PeerFrame, v1::PeerFrame>;
 
 }  // namespace
 
 struct PeerLinks::Peer {
   std::string address;
-  std::shared_ptr<grpc::Channel> channel;
-  std::unique_ptr<v1::Peer::Stub> stub;
-  std::shared_ptr<Stream> stream;
-  std::deque<v1::PeerFrame> waiting;  // while there is no stream
+  std::unique_ptr<NameLookup> lookup;
+  std::unique_ptr<TlsStream> stream;
+  std::deque<std::string> waiting;  // frames, while there is no stream
   std::size_t waiting_bytes = 0;
   std::chrono::milliseconds wait{0};
   MonotonicTime broken_since{};
   bool broken = true;
+  std::size_t tries = 0;  // of several addresses of one name, each in turn
   Loop::TimerId timer;
 };
 
@@ -32,10 +33,7 @@ PeerLinks::PeerLinks(Loop& loop, TlsFiles files, Limits limits, Lost lost)
     : loop_(loop), files_(std::move(files)), limits_(limits), lost_(std::move(lost)) {}
 
 PeerLinks::~PeerLinks() {
-  for (auto& [node, peer] : peers_) {
-    loop_.Cancel(peer->timer);
-    if (peer->stream) peer->stream->Close();
-  }
+  for (auto& [node, peer] : peers_) loop_.Cancel(peer->timer);
 }
 
 void PeerLinks::Send(const std::string& node, const std::string& address, const StepId& step,
@@ -50,11 +48,11 @@ void PeerLinks::Send(const std::string& node, const std::string& address, const 
   frame.set_gone(std::move(word.gone));
   frame.set_ends_told(word.ends_told);
   if (word.from_step) frame.set_from_step(*word.from_step);
+  std::string bytes = WithLength(frame.SerializeAsString());
 
   auto& peer = peers_[node];
   if (peer && peer->address != address) {  // the node has moved
     loop_.Cancel(peer->timer);
-    if (peer->stream) peer->stream->Close();
     peer.reset();
   }
   if (!peer) {
@@ -62,44 +60,43 @@ void PeerLinks::Send(const std::string& node, const std::string& address, const 
     peer->address = address;
     peer->broken_since = loop_.Now();
     Open(node);
-    if (peers_.count(node) == 0) return;
   }
   Peer& to = *peers_.at(node);
-  if (to.stream) {
-    if (to.stream->queued_bytes() + frame.data().size() <= limits_.queued_bytes)
-      to.stream->Send(std::move(frame));
-    return;
-  }
-  if (to.waiting_bytes + frame.data().size() > limits_.queued_bytes) return;
-  to.waiting_bytes += frame.data().size();
-  to.waiting.push_back(std::move(frame));
+  std::size_t queued = to.waiting_bytes + (to.stream ? to.stream->queued_bytes() : 0);
+  if (queued + bytes.size() > limits_.queued_bytes) return;
+  if (to.stream) return to.stream->Send(bytes);
+  to.waiting_bytes += bytes.size();
+  to.waiting.push_back(std::move(bytes));
 }
 
 void PeerLinks::Open(const std::string& node) {
   Peer& peer = *peers_.at(node);
-  if (!peer.stub) {
-    auto channel = DialTls(peer.address, files_, NodeTlsName(node));
-    if (!channel) return OnEnded(node, channel.error().message);
-    peer.channel = std::move(*channel);
-    peer.stub = v1::Peer::NewStub(peer.channel);
-  }
-  Stream::Events events;
-  events.opened = [this, node] {
-    auto at = peers_.find(node);
-    if (at == peers_.end()) return;
-    at->second->broken = false;
-    at->second->wait = std::chrono::milliseconds(0);
+  peer.lookup.reset();
+  peer.lookup = std::make_unique<NameLookup>(loop_, peer.address,
+                                             [this, node](const Result<std::vector<TcpAddress>>& found) {
+                                               if (!found) return OnEnded(node, found.error().message);
+                                               if (auto begun = Connect(node, *found); !begun)
+                                                 OnEnded(node, begun.error().message);
+                                             });
+}
+
+Result<> PeerLinks::Connect(const std::string& node, const std::vector<TcpAddress>& addresses) {
+  Peer& peer = *peers_.at(node);
+  TlsStream::Events events;
+  events.opened = [](const std::string&) {};  // that it takes us, it says itself
+  events.bytes = [this, node](std::string_view) {
+    peers_.at(node)->broken = false;
+    peers_.at(node)->wait = std::chrono::milliseconds(0);
+    return Result<>{};
   };
-  events.message = [](const v1::PeerFrame&) {};  // the other direction has a stream of its own
-  events.ended = [this, node](const grpc::Status& status) {
-    OnEnded(node, status.ok() ? "it closed the stream" : FromStatus(status, Cat("node ", node)).message);
-  };
-  peer.stream = Stream::Start(loop_, std::move(events), [&](grpc::ClientContext* context, Stream* stream) {
-    peer.stub->async()->Exchange(context, stream);
-  });
-  for (v1::PeerFrame& frame : peer.waiting) peer.stream->Send(std::move(frame));
+  events.ended = [this, node](const std::string& why) { OnEnded(node, why); };
+  UniqueFd socket = TRY(StartConnectTcp(addresses[peer.tries++ % addresses.size()]));
+  peer.stream =
+      TRY(TlsStream::Client(loop_, files_, std::move(socket), node, kPeerGreeting, std::move(events)));
+  for (const std::string& frame : peer.waiting) peer.stream->Send(frame);
   peer.waiting.clear();
   peer.waiting_bytes = 0;
+  return {};
 }
 
 void PeerLinks::OnEnded(const std::string& node, const std::string& why) {

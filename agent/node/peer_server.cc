@@ -1,131 +1,190 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/impl/service_type.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 
-#include <mutex>
+#include <map>
 
 #include "agent/node/peers.h"
-#include "api/status.h"
-#include "slipway/v1/node.grpc.pb.h"
+#include "agent/node/tls_stream.h"
+#include "base/log/log.h"
+#include "base/wire/stream.h"
+#include "slipway/v1/node.pb.h"
 
 namespace slipway {
 namespace {
 
-// Loop's thread reads and writes `stopped`; gRPC's threads only hold the pointer.
-struct Receiver {
-  Loop& loop;
-  PeerServer::Handler handler;
-  bool stopped = false;
-};
+constexpr int kAcceptsATurn = 64;
 
-class Incoming final : public grpc::ServerBidiReactor<v1::PeerFrame, v1::PeerFrame> {
- public:
-  static Incoming* Start(std::shared_ptr<Receiver> receiver, Result<std::string> sender) {
-    auto call = std::shared_ptr<Incoming>(new Incoming(std::move(receiver)));
-    call->self_ = call;
-    if (!sender) {
-      call->FinishOnce(ToStatus(sender.error()));
-    } else {
-      call->sender_ = std::move(*sender);
-      call->StartSendInitialMetadata();  // the caller learns that somebody is here
-      call->Next();
-    }
-    return call.get();
-  }
-
-  void OnReadDone(bool ok) override {
-    if (!ok) return FinishOnce(grpc::Status::OK);
-    // The next one is read when the loop has dealt with this: whoever sends faster waits.
-    receiver_->loop.Post([self = self_] {
-      if (self->receiver_->stopped)
-        return self->FinishOnce({grpc::StatusCode::UNAVAILABLE, "the agent ends"});
-      self->Handle();
-      self->Next();
-    });
-  }
-  void OnCancel() override { FinishOnce(grpc::Status::CANCELLED); }
-  void OnDone() override { auto self = std::move(self_); }
-
- private:
-  explicit Incoming(std::shared_ptr<Receiver> receiver) : receiver_(std::move(receiver)) {}
-
-  void Handle() {
-    StepId step{frame_.step().job(), frame_.step().attempt(), frame_.step().step()};
-    PeerWord word{sender_, frame_.from_node(), std::move(*frame_.mutable_data()),
-                  std::move(*frame_.mutable_gone()), frame_.ends_told()};
-    if (frame_.has_from_step()) word.from_step = frame_.from_step();
-    receiver_->handler(step, frame_.to_node(), std::move(word));
-  }
-  void Next() {
-    std::lock_guard lock(mutex_);
-    if (finished_) return;
-    frame_.Clear();
-    StartRead(&frame_);
-  }
-  void FinishOnce(const grpc::Status& status) {
-    std::lock_guard lock(mutex_);
-    if (std::exchange(finished_, true)) return;
-    Finish(status);
-  }
-
-  std::shared_ptr<Receiver> receiver_;
-  std::string sender_;
-  v1::PeerFrame frame_;  // gRPC's while a read is under way, else the loop's
-  std::shared_ptr<Incoming> self_;
-  std::mutex mutex_;  // guards finished_
-  bool finished_ = false;
-};
-
-class Service final : public v1::Peer::CallbackService {
- public:
-  explicit Service(std::shared_ptr<Receiver> receiver) : receiver_(std::move(receiver)) {}
-  grpc::ServerBidiReactor<v1::PeerFrame, v1::PeerFrame>* Exchange(
-      grpc::CallbackServerContext* context) override {
-    return Incoming::Start(receiver_, PeerNode(*context->auth_context()));
-  }
-
- private:
-  std::shared_ptr<Receiver> receiver_;
-};
+std::unique_ptr<TlsStream> Streamed(Loop& loop, SSL_CTX* context, UniqueFd socket, TlsStream::Events events) {
+  auto stream = TlsStream::Server(loop, context, std::move(socket), std::move(events));
+  return stream ? std::move(*stream) : nullptr;
+}
 
 }  // namespace
 
-struct PeerServer::Calls {
-  std::shared_ptr<Receiver> receiver;
-  std::unique_ptr<grpc::Service> service, also;
-  std::unique_ptr<grpc::Server> server;
+// One that has called: first a stranger, whose first byte says whether gRPC is meant; then, if it is not, an
+// agent with a stream.
+struct PeerServer::Impl {
+  Impl(Loop& loop, Handler handler, StrangerLimits limits)
+      : loop(loop), handler(std::move(handler)), limits(limits) {}
+  ~Impl();
+  void OnDoor();
+  void OnStranger(std::uint64_t id);
+  void BeginStream(std::uint64_t id);
+  Result<> OnBytes(std::uint64_t id, std::string_view bytes);
+  void Drop(std::uint64_t id);
+
+  struct Caller {
+    UniqueFd socket;  // until it is known what it wants
+    Loop::WatchId watch;
+    Loop::TimerId timer;
+    std::unique_ptr<TlsStream> stream;
+    FrameReader reader{kRpcMessageBytesMax};
+    std::string node;  // empty: not known yet
+  };
+  Loop& loop;
+  Handler handler;
+  StrangerLimits limits;
+  TlsContext context;
+  UniqueFd door;
+  Loop::WatchId door_watch;
   int port = 0;
+  std::map<std::uint64_t, std::unique_ptr<Caller>> callers;
+  std::size_t strangers = 0;
+  std::uint64_t last_id = 0;
+  std::unique_ptr<grpc::Service> also;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> grpc_door;
+  std::unique_ptr<grpc::Server> grpc;
 };
 
-PeerServer::PeerServer(std::unique_ptr<Calls> calls) : calls_(std::move(calls)) {}
+PeerServer::Impl::~Impl() {
+  if (door_watch.value != 0) loop.Unwatch(door_watch);
+  while (!callers.empty()) Drop(callers.begin()->first);
+  if (grpc) {
+    grpc->Shutdown(std::chrono::system_clock::now());
+    grpc->Wait();
+  }
+}
+
+void PeerServer::Impl::Drop(std::uint64_t id) {
+  auto at = callers.find(id);
+  if (at == callers.end()) return;
+  Caller& caller = *at->second;
+  if (caller.socket) loop.Unwatch(caller.watch);
+  loop.Cancel(caller.timer);
+  if (caller.node.empty()) --strangers;
+  callers.erase(at);
+}
+
+void PeerServer::Impl::OnDoor() {
+  for (int turn = 0; turn < kAcceptsATurn; ++turn) {
+    auto socket = AcceptTcp(door.get());
+    if (!socket) return;
+    if (strangers >= limits.at_once) continue;  // closed at once
+    std::uint64_t id = ++last_id;
+    auto caller = std::make_unique<Caller>();
+    auto watch = loop.Watch(socket->get(), EPOLLIN, [this, id](std::uint32_t) { OnStranger(id); });
+    if (!watch) continue;
+    caller->watch = *watch;
+    caller->socket = std::move(*socket);
+    caller->timer = loop.After(limits.within, [this, id] { Drop(id); });
+    callers.emplace(id, std::move(caller));
+    ++strangers;
+  }
+}
+
+void PeerServer::Impl::OnStranger(std::uint64_t id) {
+  Caller& caller = *callers.at(id);
+  char greeting[kPeerGreeting.size()];
+  ssize_t got = ::recv(caller.socket.get(), greeting, sizeof greeting, MSG_PEEK | MSG_DONTWAIT);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (got <= 0) return Drop(id);
+  std::string_view said(greeting, static_cast<std::size_t>(got));
+  if (said == kPeerGreeting) return BeginStream(id);
+  // A part of it is in the kernel's hands and would wake us again and again: the rest comes within the same
+  // segment, or this is no agent.
+  if (kPeerGreeting.starts_with(said) || !grpc_door) return Drop(id);
+  loop.Unwatch(caller.watch);
+  grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+  connection.listener_fd = door.get();
+  connection.fd = caller.socket.release();
+  grpc_door->HandleNewConnection(&connection);
+  Drop(id);
+}
+
+void PeerServer::Impl::BeginStream(std::uint64_t id) {
+  Caller& caller = *callers.at(id);
+  char greeting[kPeerGreeting.size()];
+  [[maybe_unused]] auto n = ::recv(caller.socket.get(), greeting, sizeof greeting, MSG_DONTWAIT);
+  loop.Unwatch(caller.watch);
+  TlsStream::Events events;
+  events.opened = [this, id](const std::string& node) {
+    Caller& known = *callers.at(id);
+    known.node = node;
+    --strangers;
+    loop.Cancel(known.timer);
+    known.stream->Send(kPeerAnswer);
+  };
+  events.bytes = [this, id](std::string_view bytes) { return OnBytes(id, bytes); };
+  events.ended = [this, id](const std::string& why) {
+    const std::string& node = callers.at(id)->node;
+    Log(Level::kDebug, "a peer's stream ended", {{"node", node}, {"why", why}});
+    Drop(id);
+  };
+  caller.stream = Streamed(loop, context.get(), std::move(caller.socket), std::move(events));
+  if (!caller.stream) Drop(id);
+}
+
+Result<> PeerServer::Impl::OnBytes(std::uint64_t id, std::string_view bytes) {
+  Caller& caller = *callers.at(id);
+  caller.reader.Feed(bytes);
+  while (auto raw = TRY(caller.reader.Next())) {
+    v1::PeerFrame frame;
+    if (!frame.ParseFromString(*raw)) return Fail(Code::kInvalidArgument, "a frame that is none");
+    StepId step{frame.step().job(), frame.step().attempt(), frame.step().step()};
+    PeerWord word{caller.node, frame.from_node(), std::move(*frame.mutable_data()),
+                  std::move(*frame.mutable_gone()), frame.ends_told()};
+    if (frame.has_from_step()) word.from_step = frame.from_step();
+    handler(step, frame.to_node(), std::move(word));
+  }
+  return {};
+}
+
+PeerServer::PeerServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Result<std::unique_ptr<PeerServer>> PeerServer::Start(Loop& loop, const std::string& listen,
                                                       const TlsFiles& files, Handler handler,
-                                                      std::unique_ptr<grpc::Service> also) {
-  auto calls = std::make_unique<Calls>();
-  calls->receiver = std::make_shared<Receiver>(Receiver{loop, std::move(handler)});
-  calls->service = std::make_unique<Service>(calls->receiver);
-  grpc::ServerBuilder builder;
-  builder.SetMaxReceiveMessageSize(kRpcMessageBytesMax);
+                                                      std::unique_ptr<grpc::Service> also,
+                                                      StrangerLimits limits) {
+  auto impl = std::make_unique<Impl>(loop, std::move(handler), limits);
+  impl->context = TRY(MakeNodeTlsContext(files));
   // A second agent of the same node must not share our port unnoticed.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.AddListeningPort(listen, TRY(MakeServerCredentials(files, ClientCertificate::kRequired)),
-                           &calls->port);
-  builder.RegisterService(calls->service.get());
-  calls->also = std::move(also);
-  if (calls->also) builder.RegisterService(calls->also.get());
-  calls->server = builder.BuildAndStart();
-  if (!calls->server || calls->port == 0)
+  auto door = ListenTcp(listen);
+  if (!door)
     return Fail(Code::kUnavailable, "cannot listen on ", listen,
-                " (agent.listen): is another agent running here?");
-  return std::unique_ptr<PeerServer>(new PeerServer(std::move(calls)));
+                " (agent.listen): is another agent running here? ", door.error().message);
+  impl->door = std::move(*door);
+  impl->port = TRY(TcpPortOf(impl->door.get()));
+  impl->also = std::move(also);
+  if (impl->also) {
+    grpc::ServerBuilder builder;
+    builder.SetMaxReceiveMessageSize(kRpcMessageBytesMax);
+    impl->grpc_door = builder.experimental().AddExternalConnectionAcceptor(
+        grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+        TRY(MakeServerCredentials(files, ClientCertificate::kRequired)));
+    builder.RegisterService(impl->also.get());
+    impl->grpc = builder.BuildAndStart();
+    if (!impl->grpc) return Fail(Code::kUnavailable, "gRPC does not start for ", listen);
+  }
+  Impl* self = impl.get();
+  impl->door_watch = TRY(loop.Watch(impl->door.get(), EPOLLIN, [self](std::uint32_t) { self->OnDoor(); }));
+  return std::unique_ptr<PeerServer>(new PeerServer(std::move(impl)));
 }
 
-PeerServer::~PeerServer() {
-  calls_->receiver->stopped = true;
-  calls_->server->Shutdown(std::chrono::system_clock::now());
-  calls_->server->Wait();
-}
+PeerServer::~PeerServer() = default;
 
-int PeerServer::port() const { return calls_->port; }
+int PeerServer::port() const { return impl_->port; }
 
 }  // namespace slipway

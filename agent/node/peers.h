@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Agents carry the exchange of their steps' stepds to one another: one stream to each peer that is written
 // to, opened when the first frame asks for it. Frames to one peer keep their order; what is under way when a
-// stream breaks may be lost (the stepds number theirs and send again).
+// stream breaks may be lost (the stepds number theirs and send again). Fences wait for this, so it is TLS on
+// the loop's own thread (tls_stream.h); images, where bytes count and not hops, are served by gRPC on the
+// same port. docs/formats/peers.md says what passes.
 //
 // Loop's thread only.
 #pragma once
@@ -15,6 +17,7 @@
 #include "agent/steps/held_frames.h"
 #include "api/tls.h"
 #include "base/loop/loop.h"
+#include "base/os/tcp.h"
 #include "launcher/spec/step_id.h"
 
 namespace grpc {
@@ -22,6 +25,11 @@ class Service;
 }
 
 namespace slipway {
+
+// What a stream between agents begins with, in the clear: no TLS handshake does, which is how the port tells
+// it from gRPC. The accepting end answers kPeerAnswer within TLS once it has taken the certificate.
+inline constexpr std::string_view kPeerGreeting = "slipway peer 1\n";
+inline constexpr std::string_view kPeerAnswer = "1";
 
 // Towards the others.
 class PeerLinks {
@@ -41,6 +49,7 @@ class PeerLinks {
  private:
   struct Peer;
   void Open(const std::string& node);
+  Result<> Connect(const std::string& node, const std::vector<TcpAddress>& addresses);
   void OnEnded(const std::string& node, const std::string& why);
   void GiveUp(const std::string& node, const std::string& why);
 
@@ -51,22 +60,29 @@ class PeerLinks {
   std::map<std::string, std::unique_ptr<Peer>> peers_;
 };
 
+// Of connections that have not said yet what they are, or not proved who.
+struct StrangerLimits {
+  std::size_t at_once = 256;  // more are closed
+  std::chrono::milliseconds within = std::chrono::seconds(10);
+};
+
 // From the others: a TLS port that takes node certificates only. What a frame claims is the handler's to
 // check against `word.sender`, which is the certificate's name.
 class PeerServer {
  public:
   using Handler = std::function<void(const StepId& step, std::uint32_t to_node, PeerWord word)>;
-  // `listen`: "host:port"; port 0 takes a free one. `also` (may be null) is served on the same port.
+  // `listen`: "host:port"; port 0 takes a free one. `also` (may be null) is served by gRPC on the same port.
   static Result<std::unique_ptr<PeerServer>> Start(Loop& loop, const std::string& listen,
                                                    const TlsFiles& files, Handler handler,
-                                                   std::unique_ptr<grpc::Service> also);
+                                                   std::unique_ptr<grpc::Service> also,
+                                                   StrangerLimits limits = {});
   ~PeerServer();
   int port() const;
 
  private:
-  struct Calls;
-  explicit PeerServer(std::unique_ptr<Calls> calls);
-  std::unique_ptr<Calls> calls_;
+  struct Impl;
+  explicit PeerServer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace slipway

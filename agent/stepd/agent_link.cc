@@ -5,12 +5,14 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "base/log/log.h"
 
 namespace slipway {
 
 AgentLink::~AgentLink() {
+  *alive_ = false;
   if (socket_) loop_.Unwatch(socket_watch_);
 }
 
@@ -73,7 +75,7 @@ Result<> AgentLink::Handle(std::string_view bytes) {
   return {};
 }
 
-void AgentLink::Queue(const std::string& bytes) {
+void AgentLink::Queue(const std::string& bytes, bool soon) {
   if (queued_bytes() + bytes.size() > kQueueBytesMax) {
     Log(Level::kWarn, "the agent does not read; letting it go", {{"queued_bytes", queued_bytes()}});
     loop_.Post([this] { Drop(); });
@@ -81,7 +83,14 @@ void AgentLink::Queue(const std::string& bytes) {
     return;
   }
   outgoing_ += bytes;
-  if (!writing_) Flush();
+  if (writing_) return;
+  if (!soon) return Flush();
+  if (std::exchange(flush_comes_, true)) return;
+  loop_.Post([this, alive = alive_] {
+    if (!*alive) return;
+    flush_comes_ = false;
+    if (socket_) Flush();
+  });
 }
 
 void AgentLink::Flush() {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -39,6 +40,11 @@ class AgentLink {
   void Send(StepFrame kind, const T& payload) {
     if (attached_) Queue(WithLength(EncodeFrame(kind, payload)));
   }
+  // The same, at the end of the loop's turn: what one turn has for several nodes wakes the agent once.
+  template <class T>
+  void SendSoon(StepFrame kind, const T& payload) {
+    if (attached_) Queue(WithLength(EncodeFrame(kind, payload)), true);
+  }
   std::size_t queued_bytes() const { return outgoing_.size() - sent_; }
 
  private:
@@ -49,7 +55,7 @@ class AgentLink {
   Result<> HandleFrames();
   void DropFor(const Error& error);
   Result<> Handle(std::string_view frame);
-  void Queue(const std::string& bytes);
+  void Queue(const std::string& bytes, bool soon = false);
   void Flush();
   void Drop();
 
@@ -60,7 +66,8 @@ class AgentLink {
   FrameReader reader_{kFrameBytesMax};
   std::string outgoing_;
   std::size_t sent_ = 0;
-  bool attached_ = false, writing_ = false;
+  bool attached_ = false, writing_ = false, flush_comes_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace slipway

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // slipway-stepd --spec-fd N --listen-fd N --control-fd N --status-fd N --agent-uid UID
 // Started by the broker as the job's user, outside the container; never by hand.
+#include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
@@ -17,6 +18,8 @@
 
 namespace slipway {
 namespace {
+
+constexpr int kHeapKeptBytes = 1 << 20;
 
 struct Options {
   UniqueFd spec;
@@ -59,6 +62,10 @@ Result<Options> ParseOptions(int argc, char** argv) {
 Result<> Main(int argc, char** argv) {
   ::prctl(PR_SET_DUMPABLE, 0);
   ::signal(SIGPIPE, SIG_IGN);
+  // A fence's buffers are given back and wanted again with the next one: without a gap, the heap would shrink
+  // and grow each time, and each page be a fault (decision 83).
+  ::mallopt(M_TRIM_THRESHOLD, kHeapKeptBytes);
+  ::mallopt(M_MMAP_THRESHOLD, kHeapKeptBytes);
   AskForShortSlices();
   RaiseDescriptorLimit();  // pipes of hundreds of ranks
   Options options = TRY(ParseOptions(argc, argv));

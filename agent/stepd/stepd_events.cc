@@ -86,7 +86,7 @@ ExchangeCallbacks Stepd::ExchangeEvents() {
       // What is lost while no agent is there is sent again when one attaches.
       .send =
           [this](std::uint32_t node, std::string bytes) {
-            agent_.Send(StepFrame::kExchangeOut, StepExchange{node, std::move(bytes)});
+            agent_.SendSoon(StepFrame::kExchangeOut, StepExchange{node, std::move(bytes)});
           },
       .serve =
           [this](std::uint32_t node, Service service, std::string data, Exchange::Reply reply) {

@@ -136,7 +136,7 @@ void StepTable::Deliver(Entry& entry, PeerWord word) {
     return;
   }
   if (!word.bytes.empty())
-    entry.link->Send(StepFrame::kExchangeIn, StepExchange{word.from_node, std::move(word.bytes)});
+    entry.link->SendSoon(StepFrame::kExchangeIn, StepExchange{word.from_node, std::move(word.bytes)});
   if (!word.gone.empty())
     entry.link->Send(StepFrame::kPeerGone,
                      StepPeerGone{word.from_node, std::move(word.gone), word.ends_told});

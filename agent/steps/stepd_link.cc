@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include <cstring>
+#include <utility>
 
 #include "base/os/socket.h"
 
@@ -39,11 +40,17 @@ void StepdLink::Send(StepFrame kind) {
   Queue(WithLength(frame.Take()));
 }
 
-void StepdLink::Queue(const std::string& bytes) {
+void StepdLink::Queue(const std::string& bytes, bool soon) {
   if (lost_) return;
   if (queued_bytes() + bytes.size() > kQueueBytesMax) return LoseSoon("it does not read what it is sent");
   outgoing_ += bytes;
-  Flush();
+  if (!soon) return Flush();
+  if (std::exchange(flush_comes_, true)) return;
+  loop_.Post([this, alive = alive_] {
+    if (!*alive) return;
+    flush_comes_ = false;
+    Flush();
+  });
 }
 
 void StepdLink::Flush() {
@@ -121,6 +128,7 @@ void StepdLink::Read() {
     if (n < 0) return Lose(::strerror(errno));
     if (n == 0) return Lose("it closed the connection");
     reader_.Feed({buffer, static_cast<std::size_t>(n)});
+    if (static_cast<std::size_t>(n) < sizeof buffer) turns_left = 1;  // the kernel had no more
   }
 }
 

@@ -36,6 +36,11 @@ class StepdLink {
     Queue(WithLength(EncodeFrame(kind, payload)));
   }
   void Send(StepFrame kind);  // without payload
+  // The same, at the end of the loop's turn: what several nodes sent wakes stepd once.
+  template <class T>
+  void SendSoon(StepFrame kind, const T& payload) {
+    Queue(WithLength(EncodeFrame(kind, payload)), true);
+  }
   // While paused nothing is read, and stepd waits.
   void Pause(bool paused);
   std::size_t queued_bytes() const { return outgoing_.size() - sent_; }
@@ -46,7 +51,7 @@ class StepdLink {
 
   StepdLink(Loop& loop, UniqueFd socket, Events events)
       : loop_(loop), socket_(std::move(socket)), events_(std::move(events)), reader_(kFrameBytesMax) {}
-  void Queue(const std::string& bytes);
+  void Queue(const std::string& bytes, bool soon = false);
   void OnSocket(std::uint32_t epoll_events);
   void Flush();
   void Read();
@@ -62,7 +67,7 @@ class StepdLink {
   std::string outgoing_;
   std::size_t sent_ = 0;
   std::uint32_t watched_events_ = 0;
-  bool paused_ = false, lost_ = false;
+  bool paused_ = false, lost_ = false, flush_comes_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

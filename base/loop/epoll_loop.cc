@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace slipway {
 
@@ -30,13 +31,13 @@ void EpollLoop::Wake() {
 }
 
 void EpollLoop::Post(Task task) {
-  bool first;
+  bool wake;
   {
     std::lock_guard lock(mutex_);
-    first = posted_.empty();
     posted_.push_back(std::move(task));
+    wake = std::exchange(asleep_, false);
   }
-  if (first) Wake();
+  if (wake) Wake();
 }
 
 Loop::TimerId EpollLoop::After(Duration delay, Task task) {
@@ -112,8 +113,13 @@ void EpollLoop::Run() {
     {
       std::lock_guard lock(mutex_);
       work_waits = !posted_.empty() || stop_requested_;
+      asleep_ = !work_waits;
     }
     int n = ::epoll_wait(epoll_.get(), events, 64, work_waits ? 0 : MillisecondsToNextTimer());
+    {
+      std::lock_guard lock(mutex_);
+      asleep_ = false;
+    }
     for (int i = 0; i < n; ++i) {
       auto at = watches_.find(events[i].data.u64);
       if (at == watches_.end()) continue;  // removed by an earlier callback of this round
@@ -128,11 +134,13 @@ void EpollLoop::Run() {
 }
 
 void EpollLoop::Stop() {
+  bool wake;
   {
     std::lock_guard lock(mutex_);
     stop_requested_ = true;
+    wake = std::exchange(asleep_, false);
   }
-  Wake();
+  if (wake) Wake();
 }
 
 Result<> EpollLoop::WatchSignals(const std::vector<int>& signals, std::function<void(int)> callback) {

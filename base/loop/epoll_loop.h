@@ -53,7 +53,8 @@ class EpollLoop final : public Loop {
   std::uint64_t next_id_ = 1;
   bool stopped_ = false;
 
-  std::mutex mutex_;  // guards posted_ and stop_requested_ only
+  std::mutex mutex_;     // guards what follows
+  bool asleep_ = false;  // in epoll_wait, or about to be: a loop that is awake looks by itself
   std::vector<Task> posted_;
   bool stop_requested_ = false;
 };

@@ -31,6 +31,15 @@ Result<std::size_t> PlainBytesOf(const std::vector<std::string>& blocks) {
   return bytes;
 }
 
+// How far in the ring a round's message goes, and of how many nodes it brings the blocks.
+bool IsDirect(std::size_t count) { return count <= kDirectNodesMax; }
+std::size_t StepOf(std::uint32_t round, std::size_t count) {
+  return IsDirect(count) ? std::size_t{round} + 1 : std::size_t{1} << round;
+}
+std::size_t BlocksOf(std::uint32_t round, std::size_t count) {
+  return IsDirect(count) ? 1 : std::min(StepOf(round, count), count - StepOf(round, count));
+}
+
 std::size_t PositionOf(const std::vector<std::uint32_t>& nodes, std::uint32_t node) {
   return static_cast<std::size_t>(std::lower_bound(nodes.begin(), nodes.end(), node) - nodes.begin());
 }
@@ -93,7 +102,8 @@ void Exchange::SendTo(std::uint32_t node, const Message& message) {
 std::set<std::uint32_t> Exchange::Neighbours(const Gather& gather) const {
   std::set<std::uint32_t> beside;
   std::size_t count = gather.nodes.size();
-  for (std::size_t step = 1; step < count; step <<= 1) {
+  std::uint32_t round = 0;
+  for (std::size_t step; (step = StepOf(round, count)) < count; ++round) {
     beside.insert(gather.nodes[(gather.position + step) % count]);
     beside.insert(gather.nodes[(gather.position + count - step) % count]);
   }
@@ -117,7 +127,11 @@ void Exchange::AllGather(std::string_view members, const std::vector<std::uint32
     if (failure.empty()) failure = Gone(node);
   }
   if (!failure.empty()) return FailGather(key, failure);
-  if (SendRound(key, gather)) Advance(key);
+  std::uint32_t rounds = IsDirect(nodes.size()) ? static_cast<std::uint32_t>(nodes.size()) - 1 : 1;
+  for (std::uint32_t round = 0; round < rounds; ++round) {
+    if (!SendRound(key, gather, round)) return;
+  }
+  Advance(key);
 }
 
 std::uint64_t Exchange::Entered(std::string_view members, const std::vector<std::uint32_t>& nodes) const {
@@ -126,41 +140,48 @@ std::uint64_t Exchange::Entered(std::string_view members, const std::vector<std:
 }
 
 // False: it was too much, and has failed.
-bool Exchange::SendRound(const Key& key, const Gather& gather) {
-  std::size_t count = gather.nodes.size(), step = std::size_t{1} << gather.round;
+bool Exchange::SendRound(const Key& key, const Gather& gather, std::uint32_t round) {
+  std::size_t count = gather.nodes.size(), step = StepOf(round, count);
   std::vector<std::string> blocks(
-      gather.blocks.begin(),
-      gather.blocks.begin() + static_cast<std::ptrdiff_t>(std::min(step, count - step)));
-  std::string data = Encode(blocks);
-  std::size_t bytes = std::max(data.size(), PlainBytesOf(blocks).value_or(0));  // what came was looked at
-  if (bytes > message_bytes_max_) {
-    FailGather(key, Cat("the ranks exchange more than is carried: ", bytes, " bytes in one message of node ",
-                        names_[node_index_], ", at most ", message_bytes_max_));
-    return false;
-  }
+      gather.blocks.begin(), gather.blocks.begin() + static_cast<std::ptrdiff_t>(BlocksOf(round, count)));
+  if (TooMuch(key, blocks)) return false;
   SendTo(gather.nodes[(gather.position + count - step) % count], {.kind = Kind::kBlocks,
                                                                   .name = key.first,
                                                                   .number = key.second,
-                                                                  .round = gather.round,
-                                                                  .data = std::move(data)});
+                                                                  .round = round,
+                                                                  .data = Encode(blocks)});
+  return true;
+}
+
+// True: it has failed with that.
+bool Exchange::TooMuch(const Key& key, const std::vector<std::string>& blocks) {
+  std::size_t carried = 4, plain = PlainBytesOf(blocks).value_or(0);  // what came was looked at
+  for (const std::string& block : blocks) carried += 4 + block.size();
+  std::size_t bytes = std::max(carried, plain);
+  if (bytes <= message_bytes_max_) return false;
+  FailGather(key, Cat("the ranks exchange more than is carried: ", bytes, " bytes at node ",
+                      names_[node_index_], ", at most ", message_bytes_max_));
   return true;
 }
 
 void Exchange::Advance(const Key& key) {
   Gather& gather = gathers_.at(key);
   std::size_t count = gather.nodes.size();
-  for (std::size_t step; (step = std::size_t{1} << gather.round) < count;) {
+  for (std::size_t step; (step = StepOf(gather.round, count)) < count;) {
     std::uint32_t from = gather.nodes[(gather.position + step) % count];
     auto at = gather.come.find({gather.round, from});
     if (at == gather.come.end()) return;
     auto theirs = Decode<std::vector<std::string>>(at->second, "blocks");
     gather.come.erase(at);
     auto bytes = theirs ? PlainBytesOf(*theirs) : Result<std::size_t>(Failure(theirs.error()));
-    if (!bytes || *bytes > message_bytes_max_ || theirs->size() != std::min(step, count - step))
+    if (!bytes || *bytes > message_bytes_max_ || theirs->size() != BlocksOf(gather.round, count))
       return FailGather(key, Cat("node ", names_[from], kNoProtocol));
     std::move(theirs->begin(), theirs->end(), std::back_inserter(gather.blocks));
     ++gather.round;
-    if (std::size_t{1} << gather.round < count && !SendRound(key, gather)) return;
+    // By dissemination the sender finds that out; here nobody sends what others brought.
+    if (IsDirect(count) && TooMuch(key, gather.blocks)) return;
+    if (!IsDirect(count) && StepOf(gather.round, count) < count && !SendRound(key, gather, gather.round))
+      return;
   }
   Finish(key);
 }
@@ -309,8 +330,8 @@ void Exchange::HandleAnswer(std::uint32_t node, const Message& message) {
 // those who wait for his.
 bool Exchange::StillNeeds(const Gather& gather, std::uint32_t node) {
   std::size_t count = gather.nodes.size();
-  for (std::uint32_t round = gather.round; (std::size_t{1} << round) < count; ++round) {
-    std::uint32_t from = gather.nodes[(gather.position + (std::size_t{1} << round)) % count];
+  for (std::uint32_t round = gather.round; StepOf(round, count) < count; ++round) {
+    std::uint32_t from = gather.nodes[(gather.position + StepOf(round, count)) % count];
     if (from == node && !gather.come.contains({round, from})) return true;
   }
   return false;
@@ -343,7 +364,7 @@ std::vector<std::string> Exchange::Missing() const {
   std::set<std::string> names;
   for (auto& [key, gather] : gathers_) {
     if (!gather.reply) continue;
-    std::size_t from = gather.position + (std::size_t{1} << gather.round);
+    std::size_t from = gather.position + StepOf(gather.round, gather.nodes.size());
     names.insert(names_[gather.nodes[from % gather.nodes.size()]]);
   }
   return {names.begin(), names.end()};

@@ -6,9 +6,11 @@
 //
 // An allgather goes by dissemination (Bruck): in round k each node hands what it has to the node 2^k before
 // it in the ring of the participants, so all is everywhere after ⌈log2 N⌉ hops, half those of a tree, and no
-// node receives a byte twice. Data is compressed by the node that brings it (packed.h). Several may be open;
-// one is named by who takes part (`members`, whatever the callers agree on) and how many of that name were
-// before it. A node that goes fails what is open with it at once, with its name.
+// node receives a byte twice. Among few nodes a hop costs more than a frame does: each hands its own to each
+// other at once, which are the same bytes in one hop (decision 83). Data is compressed by the node that
+// brings it (packed.h). Several may be open; one is named by who takes part (`members`, whatever the callers
+// agree on) and how many of that name were before it. A node that goes fails what is open with it at once,
+// with its name.
 //
 // Pure state machine, one thread (the loop's); callbacks run within the call that causes them.
 #pragma once
@@ -28,6 +30,7 @@
 
 namespace slipway {
 
+inline constexpr std::size_t kDirectNodesMax = 8;      // so many tell each other all at once
 inline constexpr std::size_t kExchangeOpenMax = 4096;  // allgathers that others have begun and we have not
 
 // What one node may ask of another; what each request and its answer hold is said where it is served.
@@ -106,8 +109,8 @@ class Exchange {
     std::vector<std::uint32_t> nodes;  // empty until we enter it
     std::size_t position = 0;          // ours in `nodes`
     std::vector<std::string> blocks;   // packed: ours, then those of the nodes behind us in the ring
-    std::uint32_t round = 0;           // the one whose message we wait for
-    Reply reply;                       // set once entered, until answered
+    std::uint32_t round = 0;  // the one whose message we wait for; of few nodes: the nearest behind us
+    Reply reply;              // set once entered, until answered
     std::map<std::pair<std::uint32_t, std::uint32_t>, std::string> come;  // (round, node) → blocks
     std::string failure;  // not empty: failed before we entered it
   };
@@ -121,7 +124,8 @@ class Exchange {
   void HandleAnswer(std::uint32_t node, const Message& message);
   void Advance(const Key& key);
   void Finish(const Key& key);
-  bool SendRound(const Key& key, const Gather& gather);
+  bool SendRound(const Key& key, const Gather& gather, std::uint32_t round);
+  bool TooMuch(const Key& key, const std::vector<std::string>& blocks);
   void FailGather(const Key& key, const std::string& reason);
   static bool StillNeeds(const Gather& gather, std::uint32_t node);
   std::set<std::uint32_t> Neighbours(const Gather& gather) const;
