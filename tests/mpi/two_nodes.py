@@ -22,9 +22,9 @@ OPENMPI_4 = ("--oversubscribe --bind-to none --leave-session-attached --mca plm_
 OPENMPI_5 = ("--map-by :OVERSUBSCRIBE --bind-to none --leave-session-attached --prtemca plm_ssh_agent {enter} "
              "--prtemca prte_if_include eth0 --mca btl ^uct,ofi,usnic --host n1:{here},n2:{here} -n {all}")
 
-# "Nodes" that are one machine have more ranks than processors, which this host does not know. On a machine where other programs
-# want the processors too, ranks that yield get next to none (Linux 6.18): there they had better spin.
-YIELD, SPIN = "export OMPI_MCA_mpi_yield_when_idle=1", "export OMPI_MCA_mpi_yield_when_idle=0"
+# "Nodes" that are one machine have more ranks than processors, which this host does not know. (On Linux 6.18 a rank that yields gets
+# next to nothing of a processor that other programs want too: on a busy machine ranks want a niceness of root's, or patience.)
+YIELD = "export OMPI_MCA_mpi_yield_when_idle=1"
 
 
 class TwoNodes:
