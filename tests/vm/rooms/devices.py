@@ -51,7 +51,7 @@ def restart_agent(gpus):
     def known():
         return json.loads(sh("slipway nodes --json", USER).stdout)["nodes"][0]
     sh("systemctl restart slipway-agent")
-    wait_until(lambda: f"the node has {gpus} GPUs: {known()}", lambda: ("a100" in json.dumps(known()["gpus"])) == (gpus > 0))
+    wait_until(lambda: f"the node has {gpus} GPUs: {known()} {sh('journalctl --no-pager -n 30 -u slipway-agent').stdout}", lambda: ("a100" in json.dumps(known()["gpus"])) == (gpus > 0))
     units_are_up()
 
 
