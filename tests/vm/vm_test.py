@@ -137,8 +137,8 @@ class Machine:
     """One power-on: lines of its console, and the switch."""
 
     def __init__(self, base, folder, accel, **words):
-        # The first boot has Debian's own AppArmor; the kernel takes one of the two.
-        selinux = "security=selinux enforcing=0 " if words["phase"] == 2 else ""
+        # The first two boots have Debian's own AppArmor; the kernel takes one of the two.
+        selinux = "security=selinux enforcing=0 " if words["phase"] == 3 else ""
         # An emulated timer is late on a busy host, and the kernel would take it for a broken one.
         append = "root=/dev/vda rw console=ttyS0 panic=-1 no_timer_check " + selinux + (" " if words["phase"] == "probe" else "quiet ") + " ".join(f"vm.{key}={value}" for key, value in words.items())
         argv = ["qemu-system-x86_64", "-accel", accel, "-cpu", "host" if accel == "kvm" else "max", "-m", "2048",
