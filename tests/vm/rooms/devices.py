@@ -28,18 +28,18 @@ def a_device_opens_only_for_who_was_given_it():
 
 
 def make_tree():
-    """A host with two GPUs by a driver's files; behind their nodes are other devices that anybody may open (loop-control, tun)."""
+    """A host with two GPUs by a driver's files; behind their nodes are other devices that anybody may open (loop-control, the first console)."""
     def put(path, text):
         (TREE / path).parent.mkdir(parents=True, exist_ok=True)
         (TREE / path).write_text(text)
     put("proc/driver/nvidia/version", f"NVRM version: NVIDIA UNIX x86_64 Kernel Module  {VERSION}  Thu Feb 22\n")
     (TREE / "dev").mkdir()
-    sh("modprobe loop; modprobe tun")
-    for minor, number in enumerate((237, 200)):
+    sh("modprobe loop")
+    for minor, number in enumerate(("10 237", "4 1")):
         pci = f"0000:0{minor + 1}:00.0"
         put(f"proc/driver/nvidia/gpus/{pci}/information", f"Model: \t NVIDIA A100-SXM4-40GB\nGPU UUID: \t GPU-{minor}\nDevice Minor: \t {minor}\n")
         put(f"sys/bus/pci/devices/{pci}/numa_node", f"{minor}\n")
-        sh(f"mknod -m 666 {TREE}/dev/nvidia{minor} c 10 {number}")
+        sh(f"mknod -m 666 {TREE}/dev/nvidia{minor} c {number}")
     for node in ("nvidiactl", "nvidia-uvm"):
         sh(f"mknod -m 666 {TREE}/dev/{node} c 1 3")
     library = TREE / f"usr/lib/x86_64-linux-gnu/libcuda.so.{VERSION}"
