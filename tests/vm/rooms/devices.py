@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Devices that open for who was given them, and for nobody else."""
+import contextlib
 import json
 import pathlib
 import shutil
@@ -55,14 +56,30 @@ def restart_agent(gpus):
     units_are_up()
 
 
-def a_device_of_one_rank_is_refused_to_the_other():
-    """A GPU for each rank of one step, in one container that has both nodes: the kernel opens to each its own."""
+@contextlib.contextmanager
+def two_gpus():
     make_tree()
     setting = ETC / "conf.d/made-up-host.toml"
     setting.parent.mkdir(exist_ok=True)
     setting.write_text(f'[agent]\nhost_root = "{TREE}"\n')
     try:
         restart_agent(gpus=2)
+        yield
+    finally:
+        setting.unlink()
+        shutil.rmtree(TREE)
+        restart_agent(gpus=0)
+
+
+def gpus_are_found_by_the_agents_unit():
+    """What its sandbox leaves is enough to find them in the host's tree."""
+    with two_gpus():
+        return json.loads(sh("slipway nodes --json", USER).stdout)["nodes"][0]["gpus"]
+
+
+def a_device_of_one_rank_is_refused_to_the_other():
+    """A GPU for each rank of one step, in one container that has both nodes: the kernel opens to each its own."""
+    with two_gpus():
         tries = "echo $SLIPWAY_RANK has $CUDA_VISIBLE_DEVICES; for i in 0 1; do (: < /dev/nvidia$i) && echo $SLIPWAY_RANK opened GPU-$i; done; true"
         said = sh(f"slipway launch -n2 -c1 --gpus-per-task 1 --mpi=none --image tiny -- sh -c '{tries}'", USER)
         lines = sorted(said.stdout.splitlines())
@@ -70,7 +87,4 @@ def a_device_of_one_rank_is_refused_to_the_other():
         equal(len(set(line.split()[2] for line in has)), 2)
         equal([line for line in lines if " opened " in line], has)
         equal(said.stderr.count("not permitted"), 2)
-    finally:
-        setting.unlink()
-        restart_agent(gpus=0)
     return f"{has}"
