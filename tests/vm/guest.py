@@ -21,7 +21,7 @@ FIRST_BOOT = [
     limits.the_cpu_limit_bites, limits.out_of_memory_takes_the_whole_step, memory.swap_is_nobodys_unless_the_site_gives_it, memory.reclaim_begins_at_the_mark,
     memory.a_jobs_memory_is_beside_its_processors, limits.what_a_step_used_is_kept,
     limits.ranks_see_the_cpuset_of_their_job, limits.a_stopped_job_is_frozen_and_goes_on,
-    devices.a_device_opens_only_for_who_was_given_it, devices.gpus_are_found_by_the_agents_unit, limits.nothing_is_beyond_this_node,
+    devices.a_device_opens_only_for_who_was_given_it, devices.a_device_of_one_rank_is_refused_to_the_other, limits.nothing_is_beyond_this_node,
     limits.huge_pages_bite, sharing.the_weight_of_input_and_output_bites, limits.what_is_not_counted_is_said, limits.a_users_own_container_is_limited,
     confinement.a_layer_over_an_image_that_this_kernel_cannot_map_says_so, confinement.an_apparmor_profile_confines,
     *map(restarts.survives_restart_of, ["slipway-agent", "slipway-broker", "slipwayd"]),
@@ -33,8 +33,6 @@ FIRST_BOOT = [
     rootless.it_outlives_its_daemons_and_goes_with_its_units,
     units.users_read_no_secret, units.the_agents_account_cannot_exchange_what_the_broker_trusts, units.nothing_is_left]
 
-# Only by its name (SLIPWAY_VM_ONLY): rank 0 could open rank 1's device here, and why is not known yet.
-OPEN = [devices.a_device_of_one_rank_is_refused_to_the_other]
 ALWAYS = [units.installs, units.units_come_up, jobs.an_image_is_imported]  # whatever else is left out by SLIPWAY_VM_ONLY
 
 
@@ -100,7 +98,7 @@ def main():
     phase, only = int(words["vm.phase"]), words.get("vm.only")
     facts = {"lost": int(words.get("vm.lost", 0)), "again": int(words.get("vm.again", 0)),
              "acks": [int(i) for i in words.get("vm.acks", "").split(",") if i]}
-    checks = {1: [check for check in (FIRST_BOOT + OPEN if only else FIRST_BOOT) if not only or check in ALWAYS or any(word in f"{check.__module__}.{check.__name__}" for word in only.split(","))],
+    checks = {1: [check for check in FIRST_BOOT if not only or check in ALWAYS or any(word in f"{check.__module__}.{check.__name__}" for word in only.split(","))],
               2: [units_are_up, units.nothing_restarted, *of_the_boot_before("the_reboot", facts)],
               3: third_boot(facts)}
     good = run(checks[phase])

@@ -29,7 +29,8 @@ def a_device_opens_only_for_who_was_given_it():
 
 
 def make_tree():
-    """A host with two GPUs by a driver's files; behind their nodes are other devices that anybody may open (loop-control, the first console)."""
+    """A host with two GPUs by a driver's files; behind their nodes are devices that anybody may open by their mode and no
+    step by itself (agent.devices): loop-control, the first console."""
     def put(path, text):
         (TREE / path).parent.mkdir(parents=True, exist_ok=True)
         (TREE / path).write_text(text)
@@ -69,12 +70,6 @@ def two_gpus():
         setting.unlink()
         shutil.rmtree(TREE)
         restart_agent(gpus=0)
-
-
-def gpus_are_found_by_the_agents_unit():
-    """What its sandbox leaves is enough to find them in the host's tree."""
-    with two_gpus():
-        return json.loads(sh("slipway nodes --json", USER).stdout)["nodes"][0]["gpus"]
 
 
 def a_device_of_one_rank_is_refused_to_the_other():
