@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include <cstddef>
@@ -95,6 +99,23 @@ TEST_F(Os, AFailedExecIsAnErrorNotAnExitCode) {
   auto failed = Spawn({.argv = {"/no/such/program"}});
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().sys_errno, ENOENT);
+}
+
+TEST_F(Os, ProgramsAreStartedWhereClone3IsRefused) {
+  Process child = Clone3({}).value();
+  if (!child) {
+    sock_filter refuse[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+                            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+                            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    sock_fprog program{4, refuse};
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+      ::_exit(2);
+    auto done = RunAndCapture({.argv = {"/bin/sh", "-c", "exit 7"}});
+    ::_exit(done && done->status.exit_code() == 7 ? 0 : 1);
+  }
+  EXPECT_EQ(child.Wait().value().exit_code(), 0);
 }
 
 TEST_F(Os, ASignalledChildCounts128PlusSignal) {

@@ -38,6 +38,10 @@ class Units(unittest.TestCase):
     def test_the_agent_is_exposed_by_no_more_than_2(self):
         self.assertLessEqual(self.exposure("slipway-agent.service"), 2.0)
 
+    def test_the_agent_may_look_for_gpus(self):
+        """RestrictSUIDSGID= refuses openat2(2), without which every host's tree looks empty (tests/vm sees it)."""
+        self.assertNotIn("RestrictSUIDSGID", settings("slipway-agent.service"))
+
     def test_what_starts_jobs_hands_no_filter_down_to_them(self):
         for unit in ("slipway-broker.service", "slipway-steps.service"):
             self.assertEqual([], [s for s in settings(unit) if s in INHERITED], unit)

@@ -103,7 +103,7 @@ def main():
               3: third_boot(facts)}
     good = run(checks[phase])
     say("done", phase)
-    if not good or only or phase == 3:
+    if not good or (only and "boots" not in only) or phase == 3:
         return "poweroff"
     two_running_jobs()
     if phase == 2:

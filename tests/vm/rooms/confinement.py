@@ -46,7 +46,7 @@ def an_apparmor_profile_confines():
 
 
 def an_selinux_label_confines():
-    """The second boot has SELinux in AppArmor's place, without a policy until now."""
+    """The third boot has SELinux in AppArmor's place, without a policy until now."""
     image = "/var/tmp/image"
     sh("checkpolicy -U allow -c 33 -o /run/policy /mnt/site/selinux.conf")
     pathlib.Path("/sys/fs/selinux/load").write_bytes(pathlib.Path("/run/policy").read_bytes())

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Devices that open for who was given them, and for nobody else."""
+import contextlib
 import json
 import pathlib
 import shutil
@@ -28,18 +29,19 @@ def a_device_opens_only_for_who_was_given_it():
 
 
 def make_tree():
-    """A host with two GPUs by a driver's files; behind their nodes are other devices that anybody may open (loop-control, tun)."""
+    """A host with two GPUs by a driver's files; behind their nodes are devices that anybody may open by their mode and no
+    step by itself (agent.devices): loop-control, the first console."""
     def put(path, text):
         (TREE / path).parent.mkdir(parents=True, exist_ok=True)
         (TREE / path).write_text(text)
     put("proc/driver/nvidia/version", f"NVRM version: NVIDIA UNIX x86_64 Kernel Module  {VERSION}  Thu Feb 22\n")
     (TREE / "dev").mkdir()
-    sh("modprobe loop; modprobe tun")
-    for minor, number in enumerate((237, 200)):
+    sh("modprobe loop")
+    for minor, number in enumerate(("10 237", "4 1")):
         pci = f"0000:0{minor + 1}:00.0"
         put(f"proc/driver/nvidia/gpus/{pci}/information", f"Model: \t NVIDIA A100-SXM4-40GB\nGPU UUID: \t GPU-{minor}\nDevice Minor: \t {minor}\n")
         put(f"sys/bus/pci/devices/{pci}/numa_node", f"{minor}\n")
-        sh(f"mknod -m 666 {TREE}/dev/nvidia{minor} c 10 {number}")
+        sh(f"mknod -m 666 {TREE}/dev/nvidia{minor} c {number}")
     for node in ("nvidiactl", "nvidia-uvm"):
         sh(f"mknod -m 666 {TREE}/dev/{node} c 1 3")
     library = TREE / f"usr/lib/x86_64-linux-gnu/libcuda.so.{VERSION}"
@@ -51,18 +53,28 @@ def restart_agent(gpus):
     def known():
         return json.loads(sh("slipway nodes --json", USER).stdout)["nodes"][0]
     sh("systemctl restart slipway-agent")
-    wait_until(lambda: f"the node has {gpus} GPUs: {known()}", lambda: ("a100" in json.dumps(known()["gpus"])) == (gpus > 0))
+    wait_until(lambda: f"the node has {gpus} GPUs: {known()} {sh('journalctl --no-pager -n 30 -u slipway-agent').stdout}", lambda: ("a100" in json.dumps(known()["gpus"])) == (gpus > 0))
     units_are_up()
 
 
-def a_device_of_one_rank_is_refused_to_the_other():
-    """A GPU for each rank of one step, in one container that has both nodes: the kernel opens to each its own."""
+@contextlib.contextmanager
+def two_gpus():
     make_tree()
     setting = ETC / "conf.d/made-up-host.toml"
     setting.parent.mkdir(exist_ok=True)
     setting.write_text(f'[agent]\nhost_root = "{TREE}"\n')
     try:
         restart_agent(gpus=2)
+        yield
+    finally:
+        setting.unlink()
+        shutil.rmtree(TREE)
+        restart_agent(gpus=0)
+
+
+def a_device_of_one_rank_is_refused_to_the_other():
+    """A GPU for each rank of one step, in one container that has both nodes: the kernel opens to each its own."""
+    with two_gpus():
         tries = "echo $SLIPWAY_RANK has $CUDA_VISIBLE_DEVICES; for i in 0 1; do (: < /dev/nvidia$i) && echo $SLIPWAY_RANK opened GPU-$i; done; true"
         said = sh(f"slipway launch -n2 -c1 --gpus-per-task 1 --mpi=none --image tiny -- sh -c '{tries}'", USER)
         lines = sorted(said.stdout.splitlines())
@@ -70,7 +82,4 @@ def a_device_of_one_rank_is_refused_to_the_other():
         equal(len(set(line.split()[2] for line in has)), 2)
         equal([line for line in lines if " opened " in line], has)
         equal(said.stderr.count("not permitted"), 2)
-    finally:
-        setting.unlink()
-        restart_agent(gpus=0)
     return f"{has}"
