@@ -159,6 +159,7 @@ void PassWalk::Moved() {
 
 void PassWalk::Blocked(Shape& shape, Instant least) {
   shape.blocked_length = least;
+  if (shape.deficit > 0 && least > shape.deficit_length) return;  // what is known of shorter ones is more
   shape.gain = 0;
   shape.deficit_length = least;
   std::size_t found = shape.request.tasks > 0 ? shape.request.nodes_min : p_.cluster_.last_count();

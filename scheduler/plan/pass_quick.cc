@@ -92,8 +92,7 @@ void PassWalk::FillAllowed(const Planner::Changes& changes, std::vector<bool>& l
   if (limits.empty()) return;
   std::vector<bool> allowed;
   for (const std::vector<std::uint32_t>& set : p_.limit_sets_)
-    allowed.push_back(
-        std::ranges::any_of(set, [&](std::uint32_t limit) { return limits.contains(limit); }));
+    allowed.push_back(std::ranges::any_of(set, [&](std::uint32_t limit) { return limits.contains(limit); }));
   std::vector<Shape>& shapes = p_.queue_.shapes();
   for (std::size_t i = 0; i < shapes.size(); ++i) {
     if (look[i]) continue;

@@ -113,10 +113,10 @@ class PassWalk {
   bool quick_ = false;
   const std::vector<NodeNumber>* quick_freed_ = nullptr;
   bool freed_licences_ = false;
-  std::vector<NodeNumber> freed_;       // quick: by planned jobs that started early
-  bool again_ = false;                  // something moved after something was found blocked
-  std::vector<std::uint32_t> refused_;  // limits that let no more be planned in this walk
-  std::size_t planned_heads_ = 0;       // quick: planned jobs that are still to be looked at
+  std::vector<NodeNumber> freed_;            // quick: by planned jobs that started early
+  bool again_ = false;                       // something moved after something was found blocked
+  std::vector<std::uint32_t> refused_;       // limits that let no more be planned in this walk
+  std::size_t planned_heads_ = 0;            // quick: planned jobs that are still to be looked at
   std::optional<std::size_t> none_open_at_;  // quick: with so many planned no limit lets another be planned
   bool blocked_any_ = false, stop_ = false, before_backfill_ = false;
 };

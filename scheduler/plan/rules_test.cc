@@ -126,6 +126,35 @@ TEST(Placement, ImageLocalityWinsTiesOfJobsThatGiveOnlyTasks) {
 }
 
 // It would end later, and over what is promised behind it.
+// What a longer job of the same request lacks is no measure for the shorter one that waits beside it.
+TEST(QuickPass, AnEndLetsAShortJobInThoughALongerOneOfItsKindCameMeanwhile) {
+  Planner planner(MakePolicy("multifactor:2"));
+  for (int i = 0; i < 5; ++i) planner.cluster().AddNode(Of(4, 100, 0, kTokens));
+  auto set = [&](std::initializer_list<NodeNumber> nodes) {
+    NodeBits bits(5);
+    for (NodeNumber node : nodes) bits.Set(node);
+    return planner.cluster().AddSet(bits);
+  };
+  planner.AddRunning(JobOf(1, 5000, Of(4)), {{0, 0}}, 5000);
+  planner.AddRunning(JobOf(2, 100, Of(4)), {{1, 0}}, 100);
+  planner.AddRunning(JobOf(3, 5000, Of(4)), {{4, 0}}, 5000);  // 2 and 3 are free
+  PlanJob soon = JobOf(4, 10'000, Of(4), 2, 10), late = JobOf(5, 100, Of(4), 3, 9);
+  soon.request.where = set({1, 2});
+  late.request.where = set({0, 3, 4});
+  planner.Add(soon);
+  planner.Add(late);
+  EXPECT_TRUE(planner.Pass().empty());
+  ASSERT_EQ(planner.PromiseOf(4)->start, 100);
+  ASSERT_EQ(planner.PromiseOf(5)->start, 5000);
+  planner.Add(JobOf(6, 3000, Of(4), 2));  // fits node 3: one is missing
+  EXPECT_TRUE(planner.QuickPass().empty());
+  planner.Add(JobOf(7, 9000, Of(4), 2));  // fits none: two are missing
+  EXPECT_TRUE(planner.QuickPass().empty());
+  planner.Remove(1);
+  EXPECT_EQ(Started(planner.QuickPass()), (std::vector<JobNumber>{6})) << "on 0 and 3, until 3000";
+  EXPECT_EQ(planner.statistics().quick_passes, 3U);
+}
+
 TEST(Preemption, WhoWouldEndLaterAtTheCostOfAPromiseDoesNotLend) {
   for (bool promised : {false, true}) {
     Planner planner(MakePolicy("easy"));
