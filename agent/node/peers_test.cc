@@ -2,6 +2,7 @@
 #include "agent/node/peers.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include "agent/node/fakes_test.h"
 #include "api/pki.h"
@@ -55,6 +56,40 @@ TEST_F(PeersTest, APeersNameIsThatOfItsCertificateAndAStrangerHasNone) {
   links.Send("n1", address, {42, 1, 0}, 0, {.bytes = "x"});
   EXPECT_TRUE(TurnUntil(*loop, [&] { return lost; }));
   EXPECT_EQ(sender, "");
+}
+
+TEST_F(PeersTest, WhoIsNoAgentIsLetGoAndAnAgentIsHeardBesideHim) {
+  auto loop = std::move(*EpollLoop::Make());
+  std::size_t heard = 0;
+  auto server = PeerServer::Start(*loop, "127.0.0.1:0", FilesOf("n1"),
+                                  [&](const StepId&, std::uint32_t, PeerWord) { ++heard; }, nullptr,
+                                  {.at_once = 4, .within = std::chrono::milliseconds(300)});
+  ASSERT_TRUE(server) << server.error().message;
+  std::string address = Cat("127.0.0.1:", (*server)->port());
+  auto to = TcpAddressesOf(address, HostNames::kNumbersOnly);
+  ASSERT_TRUE(to);
+  // Silent, half a greeting, no greeting, a greeting and then no TLS, and more of them than are borne.
+  std::vector<UniqueFd> strangers;
+  for (std::string said :
+       {"", "slipway", "GET / HTTP/1.0\r\n\r\n", "slipway peer 1\nno TLS", "", "", "", ""}) {
+    auto socket = StartConnectTcp(to->front());
+    ASSERT_TRUE(socket);
+    pollfd ready{.fd = socket->get(), .events = POLLOUT};
+    ASSERT_EQ(::poll(&ready, 1, 10'000), 1);
+    ASSERT_TRUE(WriteAll(socket->get(), said));
+    strangers.push_back(std::move(*socket));
+  }
+  for (UniqueFd& stranger : strangers) {
+    EXPECT_TRUE(TurnUntil(*loop, [&] {
+      char bytes[64];
+      ssize_t got = ::recv(stranger.get(), bytes, sizeof bytes, MSG_DONTWAIT);  // an alert, or the end
+      return got == 0 || (got < 0 && errno != EAGAIN);
+    }));
+  }
+  PeerLinks links(*loop, FilesOf("n2"), {}, [](const std::string&, const std::string&) {});
+  for (int i = 0; i < 100; ++i)
+    links.Send("n1", address, {42, 1, 0}, 0, {.bytes = std::string(100'000, 'x')});
+  EXPECT_TRUE(TurnUntil(*loop, [&] { return heard == 100; }));
 }
 
 }  // namespace
