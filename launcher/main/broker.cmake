@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 slipway_program(slipway-broker SOURCES broker.cc DEPS launcher_broker launcher_container base_log DESTINATION libexec/slipway)
-# It forks for every container: fewer libraries are fewer mappings and relocated pages to copy.
-target_link_options(slipway-broker PRIVATE -static-libstdc++ -static-libgcc)
+# It forks for every container: no libraries are the fewest mappings and relocated pages to copy, and what is root
+# loads nothing.
+slipway_link_statically(slipway-broker)
 
 slipway_gtest(launcher_main_broker_test LABEL unit SOURCES broker_test.cc DEPS launcher_broker imagestore_sif imagestore_trust)
 add_dependencies(launcher_main_broker_test slipway-broker slipway-holder slipway-import broker_fake_stepd broker_fake_import)

@@ -21,10 +21,25 @@ void ClientTap::Named(int fd, const PmixPeer& peer) {
   at->second.greeting.clear();
 }
 
+void ClientTap::Finalized(const PmixPeer& peer) {
+  std::lock_guard lock(mutex_);
+  for (auto& [fd, connection] : connections_) connection.finalized |= connection.peer == peer;
+}
+
 void ClientTap::Opened(int fd) {
   std::lock_guard lock(mutex_);
-  for (auto& [tag, id] : connections_[fd].open) Leave(id);
+  if (auto before = connections_.extract(fd)) End(before.mapped());
   connections_[fd] = {};
+}
+
+// A child of a rank may have come and gone in its name.
+void ClientTap::End(const Connection& connection) {
+  for (auto& [tag, id] : connection.open) Leave(id);
+  if (!connection.peer || connection.finalized) return;
+  for (auto& [fd, other] : connections_) {
+    if (other.peer == connection.peer) return;
+  }
+  loop_.Post([this, peer = *connection.peer] { events_.lost(peer); });
 }
 
 void ClientTap::Received(int fd, char* bytes, std::size_t size) {
@@ -32,8 +47,7 @@ void ClientTap::Received(int fd, char* bytes, std::size_t size) {
   auto at = connections_.find(fd);
   if (at == connections_.end()) return;
   if (size == 0) {  // it has let go
-    for (auto& [tag, id] : at->second.open) Leave(id);
-    connections_.erase(at);
+    End(connections_.extract(at).mapped());
     return;
   }
   if (!events_.entered && !at->second.wants_members) return;

@@ -2,9 +2,11 @@
 // libpmix tells its host of a fence when the last of the node's ranks has entered it, and of one within a
 // node not even then: nobody could say which rank the others wait for. And since 4.2.4 what a client and its
 // server say of a group has its members in it, which an older server neither says nor understands: Open MPI 5
-// could make no communicator of an MPI session over Debian 12's libpmix. All of that passes through guard.h's
-// read() and writev(): this notes who has asked for which fence and has no answer yet, and translates those
-// two messages between a newer client and an older server. All else passes as it is.
+// could make no communicator of an MPI session over Debian 12's libpmix. And of a rank that is gone it says
+// so only after it has told its host of the fence that no longer waits for it, which may be over by then. All
+// of that passes through guard.h's read() and writev(): this notes who has asked for which fence and has no
+// answer yet, and who has let go, before libpmix knows, and translates those two messages between a newer
+// client and an older server. All else passes as it is.
 //
 // Called by libpmix's threads; the events are posted to the loop.
 #pragma once
@@ -27,15 +29,18 @@ namespace slipway {
 
 class ClientTap : public ConnectionTap {
  public:
-  struct Events {  // on the loop's thread; both, or neither where nobody asks
+  struct Events {  // on the loop's thread; entered and left both, or neither where nobody asks
     std::function<void(std::uint64_t id, const PmixPeer& peer, const std::vector<PmixPeer>& ranks)> entered;
     std::function<void(std::uint64_t id)> left;
+    // The last connection of one that had not finalized is gone.
+    std::function<void(const PmixPeer& peer)> lost;
   };
   // `mends_groups`: this libpmix leaves the members out.
   ClientTap(Loop& loop, Events events, bool mends_groups)
       : loop_(loop), events_(std::move(events)), mends_groups_(mends_groups) {}
 
   void Named(int fd, const PmixPeer& peer);  // who has greeted on that connection
+  void Finalized(const PmixPeer& peer);
   void Opened(int fd) override;
   void Greets(int fd, std::string_view bytes) override;
   void Received(int fd, char* bytes, std::size_t size) override;
@@ -44,6 +49,7 @@ class ClientTap : public ConnectionTap {
  private:
   struct Connection {
     std::optional<PmixPeer> peer;
+    bool finalized = false;
     std::string greeting;
     bool wants_members = false;
     RequestStream requests;
@@ -52,6 +58,7 @@ class ClientTap : public ConnectionTap {
   };
   void See(Connection& from, const RequestStream::Request& request);
   void Leave(std::uint64_t id);
+  void End(const Connection& connection);
 
   Loop& loop_;
   const Events events_;

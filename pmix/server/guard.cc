@@ -168,8 +168,9 @@ __attribute__((visibility("default"))) ssize_t read(int fd, void* buffer, size_t
   int saved = errno, on = 1;
   if (got > 0) ::setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
   ConnectionTap* tap = TapOf(fd);
-  if (got >= 0 && size > 0 && tap != nullptr)
-    tap->Received(fd, static_cast<char*>(buffer), static_cast<std::size_t>(got));
+  bool later = got < 0 && (saved == EAGAIN || saved == EINTR);
+  if (!later && size > 0 && tap != nullptr)
+    tap->Received(fd, static_cast<char*>(buffer), got < 0 ? 0 : static_cast<std::size_t>(got));
   errno = saved;
   return got;
 }

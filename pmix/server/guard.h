@@ -33,7 +33,8 @@ class ConnectionTap {
   virtual ~ConnectionTap() = default;
   virtual void Opened(int fd) = 0;
   virtual void Greets(int fd, std::string_view bytes) = 0;
-  virtual void Received(int fd, char* bytes, std::size_t size) = 0;  // may change them; size 0: its end
+  virtual void Received(int fd, char* bytes,
+                        std::size_t size) = 0;  // may change them; size 0: its end, however
   // About to be sent, of a message the first time; an answer is sent in its place.
   virtual std::optional<std::string> Sends(int fd, std::string_view header, std::string_view payload) = 0;
 };

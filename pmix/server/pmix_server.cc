@@ -133,7 +133,9 @@ Result<std::unique_ptr<PmixServer>> PmixServer::Start(Loop& loop, const std::str
   impl->topology = DiscoverTopology(topology);
   auto release = ReleaseIn(impl->library->get_version());
   impl->clients = std::make_unique<ClientTap>(
-      loop, ClientTap::Events{impl->target.callbacks.fence_entered, impl->target.callbacks.fence_left},
+      loop,
+      ClientTap::Events{impl->target.callbacks.fence_entered, impl->target.callbacks.fence_left,
+                        impl->target.callbacks.lost},
       release && *release < kGroupsNameMembers);
   impl->target.clients = impl->clients.get();
   TapAcceptedConnections(impl->clients.get());

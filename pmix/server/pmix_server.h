@@ -29,6 +29,7 @@ class InfoArray;  // values.h
 struct PmixPeer {
   std::string nspace;
   std::uint32_t rank = 0;
+  bool operator==(const PmixPeer&) const = default;
 };
 inline constexpr std::uint32_t kAllRanks = UINT32_MAX - 1;  // of the namespace: PMIX_RANK_WILDCARD
 
@@ -64,7 +65,8 @@ struct PmixCallbacks {
   std::function<void(const PmixPeer& peer, std::int32_t status, std::string message)> aborted;
   // All local participants have come, or are lost: `data` is theirs, the reply everybody's.
   std::function<void(Participants who, std::string data, Exchange::Reply reply)> fence;
-  // A local rank let go of its connection without having called finalized.
+  // A local rank let go of its connection without having called finalized: before `fence` of one that no
+  // longer waits for it, and perhaps again behind it.
   std::function<void(const PmixPeer& peer)> lost;
   // A local rank wants what `peer` on `node` (nothing: of another step) has committed.
   std::function<void(std::optional<std::uint32_t> node, const PmixPeer& peer, Exchange::Reply reply)> modex;

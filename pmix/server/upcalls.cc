@@ -27,7 +27,8 @@ void ReplyTo(pmix_modex_cbfunc_t reply, void* reply_data, Result<std::string> da
 
 PmixPeer PeerOf(const pmix_proc_t& proc) { return {.nspace = proc.nspace, .rank = proc.rank}; }
 
-// An event of libpmix's own, one turn of its loop after it no longer counts on that rank.
+// An event of libpmix's own, some turns of its loop after it no longer counts on that rank. ClientTap has
+// said so before, but of one whose connection ended in a write.
 void OnLostConnection(size_t, pmix_status_t, const pmix_proc_t* source, pmix_info_t[], size_t, pmix_info_t*,
                       size_t, pmix_event_notification_cbfunc_fn_t done, void* context) {
   if (source != nullptr && g_target != nullptr && g_target->places.NodeOf(*source))
@@ -45,6 +46,7 @@ pmix_status_t OnConnected(const pmix_proc_t* proc, void*, pmix_info_t*, size_t, 
 
 pmix_status_t OnFinalized(const pmix_proc_t* proc, void*, pmix_op_cbfunc_t, void*) {
   if (!g_target->places.NodeOf(*proc)) return PMIX_OPERATION_SUCCEEDED;
+  if (g_target->clients != nullptr) g_target->clients->Finalized(PeerOf(*proc));
   g_target->loop->Post([peer = PeerOf(*proc)] { g_target->callbacks.finalized(peer); });
   return PMIX_OPERATION_SUCCEEDED;
 }
