@@ -61,13 +61,14 @@ void PassWalk::Fill() {
   for (Shape& shape : p_.queue_.shapes()) {
     shape.least = kNever;
     shape.rank = INT64_MAX;
-    p_.queue_.EachGroup(shape, [&](GroupNumber number) {
-      const Group& group = p_.queue_.group(number);
-      shape.least = std::min(shape.least, group.least);
-      shape.rank = std::min(shape.rank, group.front().rank + p_.lanes_[group.lane]);
-      Push(number, false);
-    });
   }
+  p_.queue_.EachGroup([&](GroupNumber number) {
+    const Group& group = p_.queue_.group(number);
+    Push(number, false);
+    Shape& shape = p_.queue_.shape(group.shape);
+    shape.least = std::min(shape.least, group.least);
+    shape.rank = std::min(shape.rank, heads_.back().rank);
+  });
   for (const auto& [first, gang] : p_.gangs_) PushGang(first);
   for (const auto& [start, id] : p_.planned_) {
     if (IsGangsOther(id)) continue;

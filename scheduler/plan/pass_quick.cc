@@ -106,15 +106,18 @@ void PassWalk::FillAllowed(const Planner::Changes& changes, std::vector<bool>& l
 }
 
 void PassWalk::FillPlanned() {
-  planned_heads_ = 0;
+  bool any = false;  // where none could start as things are, none can later in this walk
+  std::vector<Head> heads;
   for (const auto& [start, id] : p_.planned_) {
     if (p_.GangOf(id) != nullptr) continue;  // in a whole pass
     const Planner::Job& job = p_.jobs_.at(id);
     const Request& request = p_.queue_.shape(job.shape).request;
     if (FreedFor(request) == 0 || !p_.cluster_.FitsNow(request, 1)) continue;
-    heads_.push_back({job.entry.rank + p_.lanes_[job.lane], id, kPlannedJob});
-    ++planned_heads_;
+    heads.push_back({job.entry.rank + p_.lanes_[job.lane], id, kPlannedJob});
+    any = any || p_.cluster_.FitsNowWithout(request, job.least, {job.start, job.nodes});
   }
+  planned_heads_ = any ? heads.size() : 0;
+  if (any) heads_.insert(heads_.end(), heads.begin(), heads.end());
 }
 
 void PassWalk::PushShape(ShapeNumber number) {

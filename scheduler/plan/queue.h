@@ -76,6 +76,13 @@ class Queue {
   void EachGroup(const Shape& shape, See see) const {
     for (GroupNumber at = shape.first_group; at != kNoGroup; at = groups_[at].next) see(at);
   }
+  // Of all shapes, likewise.
+  template <class See>
+  void EachGroup(See see) const {
+    for (GroupNumber at = 0; at < groups_.size(); ++at) {
+      if (!groups_[at].empty()) see(at);
+    }
+  }
   // How many groups wait that count against these limits.
   std::uint32_t groups_of(LimitSet set) const { return set < by_limits_.size() ? by_limits_[set] : 0; }
   std::size_t jobs() const { return jobs_; }
