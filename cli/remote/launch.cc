@@ -17,6 +17,7 @@
 #include "cli/remote/job_wishes.h"
 #include "cli/remote/site_options.h"
 #include "cli/remote/slurm_words.h"
+#include "cli/remote/step_programs.h"
 #include "cli/remote/subcommand.h"
 #include "cli/remote/wanted_image.h"
 #include "launcher/spec/terminal.h"
@@ -109,7 +110,8 @@ Command Declare() {
       {.name = "mpi-fault-tolerant",
        .help = "MPI ranks go on without those that die (Open MPI 5's ULFM); implies --keep-on-bad-exit"},
       ContextOption()};
-  for (const std::vector<Option>& options : {JobWishOptions(), more, SlurmWords(SlurmCommand::kSrun)})
+  for (const std::vector<Option>& options :
+       {JobWishOptions(), more, StepProgramOptions(), SlurmWords(SlurmCommand::kSrun)})
     command.options.insert(command.options.end(), options.begin(), options.end());
   return command;
 }
@@ -310,11 +312,14 @@ Result<int> RunStep(const Parsed& options) {
   auto job = Allocation(options);
   if (!job) return UsageExit(job.error());
   WantedImage image = TRY(Bring(*word));
+  RunStepProgram(options, "prolog");
   BlockAttachSignals();
   Cluster cluster = TRY(word->empty() ? Cluster::ForSteps(options) : Cluster::Of(options));
   AttachOptions attached = TRY(StartStep(cluster, options, image, *job, *resources, *program));
   attached.terminal = *terminal;
-  FinishAttached(TRY(Attach(cluster, attached)));
+  int code = TRY(Attach(cluster, attached));
+  RunStepProgram(options, "epilog");
+  FinishAttached(code);
 }
 
 Result<std::string> JobImageWord(const Parsed& options) {
@@ -344,11 +349,14 @@ Result<int> RunJob(const std::vector<Parsed>& components) {
   }
   std::vector<WantedImage> images;
   for (const std::string& word : words) images.push_back(TRY(Bring(word)));
+  for (const Parsed& options : components) RunStepProgram(options, "prolog");
   BlockAttachSignals();
   Cluster cluster = TRY(Cluster::Of(components.front()));
   AttachOptions attached = TRY(StartJob(cluster, components, images, std::move(specs)));
   attached.terminal = *terminal;
-  FinishAttached(TRY(Attach(cluster, attached)));
+  int code = TRY(Attach(cluster, attached));
+  for (const Parsed& options : components) RunStepProgram(options, "epilog");
+  FinishAttached(code);
 }
 
 // The environment counts where the command line says nothing.

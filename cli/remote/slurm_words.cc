@@ -13,8 +13,6 @@ constexpr auto kFlag = Option::kFlag, kCount = Option::kCount, kString = Option:
                kMaybe = Option::kMaybe;
 constexpr auto kNothing = Option::kNothing, kRefuse = Option::kRefuse;
 constexpr const char *kNodesAre = "choose nodes by --constraint or --nodelist",
-                     *kSitePrograms =
-                         "prologs and epilogs are the site's (docs/node-life.md); do it in the script",
                      *kInImage = "the program is in the image: nothing has to be copied",
                      *kClocks = "processors and GPUs run as the site has set them";
 
@@ -169,8 +167,6 @@ constexpr ForeignOption kOfSrun[] = {
      "let the program look at SLURM_PROCID, or submit components (A : B)"},
     {"relative", 'r', kString, nullptr, kRefuse, "use --nodelist"},
     {"no-allocate", 'Z', kFlag, nullptr, kRefuse, "slipway exec runs containers without a job"},
-    {"prolog", 0, kString, nullptr, kRefuse, kSitePrograms},
-    {"epilog", 0, kString, nullptr, kRefuse, kSitePrograms},
 };
 
 struct Variable {
@@ -186,6 +182,7 @@ constexpr Variable kVariables[] = {
     {"cpus-per-gpu", "CPUS_PER_GPU", "CPUS_PER_GPU"},
     {"dependency", nullptr, "DEPENDENCY"},
     {"distribution", "DISTRIBUTION", "DISTRIBUTION"},
+    {"epilog", nullptr, "EPILOG"},
     {"error", "ERROR", "STDERRMODE"},
     {"exclusive", "EXCLUSIVE", "EXCLUSIVE"},
     {"export", "EXPORT", "EXPORT_ENV"},
@@ -210,6 +207,7 @@ constexpr Variable kVariables[] = {
     {"open-mode", "OPEN_MODE", nullptr},
     {"output", "OUTPUT", "STDOUTMODE"},
     {"partition", "PARTITION", "PARTITION"},
+    {"prolog", nullptr, "PROLOG"},
     {"qos", "QOS", "QOS"},
     {"requeue", "REQUEUE", nullptr},
     {"reservation", "RESERVATION", "RESERVATION"},

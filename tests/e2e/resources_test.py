@@ -80,6 +80,24 @@ class Resources(t.ClusterTest):
                          env={"SLIPWAY_CONTEXT": self.cluster.context}, check=0)
             self.assertEqual(done.stdout.split(), [str(nice), str(core)], done.stderr)
 
+    def test_programs_run_around_a_step_where_it_is_launched(self):
+        log = self.home / "step-programs"
+        prolog, epilog = (self.script(f"step-{which}", f"echo {which} $* $SLIPWAY_JOB_ID >> {log}", f"exit {code}") for which, code in (("prolog", 0), ("epilog", 3)))
+        for path in (prolog, epilog):
+            path.chmod(0o755)
+        done = self.launch("-n2", f"--prolog={prolog}", f"--epilog={epilog}", command=("sh", "-c", f"echo a step >> {log}; exit 7"), check=7)
+        lines = log.read_text().splitlines()
+        self.assertEqual([line.split()[0] for line in lines], ["prolog", *["a"] * (len(lines) - 2), "epilog"])
+        self.assertIn("prolog sh -c", lines[0])
+        self.assertIn(f"--epilog {epilog}: exit code 3", done.stderr)
+        gone = self.launch("-n1", "--prolog=/not-there", command=("true",), check=0)
+        self.assertIn("--prolog /not-there", gone.stderr)
+        log.unlink()
+        inside = f"slipway launch -n1 --prolog={prolog} -- true"
+        job = self.cluster.submit("--image", "tiny", "-n", 1, "--output", "/dev/null", "--wrap", inside)
+        self.assertEqual(self.cluster.wait_end(job)["exit_code"], 0)
+        self.assertEqual(log.read_text().split(), ["prolog", "true", str(job)])
+
     def test_programs_run_around_each_rank(self):
         prolog = self.script("task-prolog", "echo export FROM_PROLOG=rank-$SLIPWAY_RANK", "echo print hello of $SLIPWAY_RANK")
         epilog = self.script("task-epilog", f"echo $SLIPWAY_RANK >> {self.home}/epilogs")
