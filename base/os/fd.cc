@@ -217,11 +217,14 @@ Result<std::vector<std::string>> NamesIn(const std::string& path) {
   std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), ::closedir);
   if (!dir) return ErrnoFail("opendir", path);
   std::vector<std::string> names;
-  while (dirent* entry = ::readdir(dir.get())) {
+  for (;;) {
+    errno = 0;  // what could not be read is not empty
+    dirent* entry = ::readdir(dir.get());
+    if (entry == nullptr && errno != 0) return ErrnoFail("readdir", path);
+    if (entry == nullptr) return names;
     std::string_view name = entry->d_name;
     if (name != "." && name != "..") names.emplace_back(name);
   }
-  return names;
 }
 
 bool IsSameFile(const std::string& a, const std::string& b) {

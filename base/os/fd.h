@@ -66,7 +66,7 @@ Result<> ReadExactlyAt(int fd, std::span<std::byte> buffer, std::uint64_t offset
 
 // To a file that is there and keeps its name: a control file of the kernel's.
 Result<> WriteInto(const std::string& path, std::string_view text);
-// The names in a directory, without . and ...
+// The names in a directory, without . and .., or none of them and why.
 Result<std::vector<std::string>> NamesIn(const std::string& path);
 // Whether both paths lead to the same file now; false when one leads to none.
 bool IsSameFile(const std::string& a, const std::string& b);

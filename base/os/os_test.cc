@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstring>
+#include <functional>
 
 #include "base/os/fd.h"
 #include "base/os/process.h"
@@ -101,21 +102,31 @@ TEST_F(Os, AFailedExecIsAnErrorNotAnExitCode) {
   EXPECT_EQ(failed.error().sys_errno, ENOENT);
 }
 
-TEST_F(Os, ProgramsAreStartedWhereClone3IsRefused) {
+// What `holds` says in a process to which the kernel refuses one system call.
+bool WhereRefused(unsigned call, unsigned error, const std::function<bool()>& holds) {
   Process child = Clone3({}).value();
-  if (!child) {
-    sock_filter refuse[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-                            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
-                            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-                            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-    sock_fprog program{4, refuse};
-    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
-      ::_exit(2);
+  if (child) return child.Wait().value().exit_code() == 0;
+  sock_filter refuse[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  sock_fprog program{4, refuse};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+      ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+    ::_exit(2);
+  ::_exit(holds() ? 0 : 1);
+}
+
+TEST_F(Os, ProgramsAreStartedWhereClone3IsRefused) {
+  EXPECT_TRUE(WhereRefused(SYS_clone3, ENOSYS, [] {
     auto done = RunAndCapture({.argv = {"/bin/sh", "-c", "exit 7"}});
-    ::_exit(done && done->status.exit_code() == 7 ? 0 : 1);
-  }
-  EXPECT_EQ(child.Wait().value().exit_code(), 0);
+    return done && done->status.exit_code() == 7;
+  }));
+}
+
+// A broker that took it for one took the node's images for not mounted, and mounted them once more.
+TEST_F(Os, AFolderThatCannotBeReadIsNotAnEmptyOne) {
+  EXPECT_TRUE(WhereRefused(SYS_getdents64, ENOMEM, [] { return !NamesIn("/"); }));
 }
 
 TEST_F(Os, ASignalledChildCounts128PlusSignal) {
