@@ -190,9 +190,12 @@ def accelerator(base, folder):
     if wanted or not os.access("/dev/kvm", os.W_OK):
         return wanted or "tcg,thread=multi"
     machine = Machine(base, folder, "kvm", phase="probe")
+    deadline, line = time.monotonic() + 8, ""
     try:
-        # Any line at all: the kernel's first comes within a second.
-        return "kvm" if machine.lines.get(timeout=8) is not None and machine.process.poll() is None else "tcg,thread=multi"
+        # The kernel's first comes within a second; what qemu says itself may be why it cannot.
+        while line is not None and "Linux version" not in line:
+            line = machine.lines.get(timeout=max(0, deadline - time.monotonic()))
+        return "kvm" if line is not None else "tcg,thread=multi"
     except queue.Empty:
         return "tcg,thread=multi"
     finally:
