@@ -37,13 +37,17 @@ void PassWalk::FillGained(Planner::Changes& changes) {
   changes.freed.erase(std::unique(changes.freed.begin(), changes.freed.end()), changes.freed.end());
   std::vector<bool> pushed(p_.queue_.shapes().size(), false);
   if (!changes.freed.empty() || changes.licences || !changes.limits.empty()) FillFreed(changes, pushed);
+  std::vector<GroupNumber> groups;  // each once, however many of its jobs have come: it may be empty by then
   for (JobNumber id : changes.arrived) {
     auto job = p_.jobs_.find(id);
     if (job != p_.jobs_.end() && job->second.state == Planner::JobState::kWaiting &&
         !pushed[job->second.shape])
-      Push(job->second.group, false);
+      groups.push_back(job->second.group);
     if (job != p_.jobs_.end()) PushGang(id);  // those that wait longer are looked at in a whole pass
   }
+  std::ranges::sort(groups);
+  groups.erase(std::unique(groups.begin(), groups.end()), groups.end());
+  for (GroupNumber group : groups) Push(group, false);
 }
 
 std::uint32_t PassWalk::FreedFor(const Request& request) const {

@@ -127,6 +127,20 @@ TEST(Placement, ImageLocalityWinsTiesOfJobsThatGiveOnlyTasks) {
 
 // It would end later, and over what is promised behind it.
 // What a longer job of the same request lacks is no measure for the shorter one that waits beside it.
+// The group that two of a kind are of was looked at once more when both had started and it was empty.
+TEST(QuickPass, StartsEachOfSeveralOfAKindOnceThatComeTogether) {
+  Planner planner(MakePolicy("multifactor:1"));
+  for (int i = 0; i < 2; ++i) planner.cluster().AddNode(Of(4, 100, 0, kTokens));
+  planner.AddRunning(JobOf(1, 5000, Of(4)), {{0, 0}}, 5000);
+  planner.Add(JobOf(2, 10'000, Of(4), 2));
+  EXPECT_TRUE(planner.Pass().empty());
+  ASSERT_EQ(planner.PromiseOf(2)->start, 5000);
+  planner.Add(JobOf(3, 100, Of(1)));
+  planner.Add(JobOf(4, 100, Of(1)));
+  EXPECT_EQ(Started(planner.QuickPass()), (std::vector<JobNumber>{3, 4}));
+  EXPECT_EQ(planner.statistics().quick_passes, 1U);
+}
+
 TEST(QuickPass, AnEndLetsAShortJobInThoughALongerOneOfItsKindCameMeanwhile) {
   Planner planner(MakePolicy("multifactor:2"));
   for (int i = 0; i < 5; ++i) planner.cluster().AddNode(Of(4, 100, 0, kTokens));
