@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "agent/stepd/rank_environment.h"
+#include "base/text/shell.h"
 #include "base/text/text.h"
 #include "base/text/units.h"
 
@@ -32,12 +33,6 @@ bool IsShellName(std::string_view name) {
          std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
 }
 
-std::string Quoted(std::string_view word) {
-  std::string quoted = "'";
-  for (char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
-}
-
 // One program's part of the script: the shell becomes it. Its environment is for it alone.
 Result<std::string> Branch(const SpawnProgram& program, std::uint64_t end) {
   std::string line = Cat("if [ \"$SLIPWAY_RANK\" -lt ", end, " ]; then ");
@@ -47,11 +42,11 @@ Result<std::string> Branch(const SpawnProgram& program, std::uint64_t end) {
     if (!IsShellName(std::string_view(entry).substr(0, equals)))
       return Fail(Code::kInvalidArgument, "variable ", entry.substr(0, std::min<std::size_t>(equals, 80)),
                   ": of several programs of another image, names are of letters, digits and _");
-    line += Cat("export ", entry.substr(0, equals), "=", Quoted(entry.substr(equals + 1)), "; ");
+    line += Cat("export ", entry.substr(0, equals), "=", ShellQuoted(entry.substr(equals + 1)), "; ");
   }
-  if (!program.cwd.empty()) line += Cat("cd -- ", Quoted(program.cwd), " || exit 125; ");
+  if (!program.cwd.empty()) line += Cat("cd -- ", ShellQuoted(program.cwd), " || exit 125; ");
   line += "exec";
-  for (const std::string& word : program.argv) line += Cat(" ", Quoted(word));
+  for (const std::string& word : program.argv) line += Cat(" ", ShellQuoted(word));
   return line + "; fi\n";
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/text/hostlist.h"
+#include "base/text/shell.h"
 #include "base/text/units.h"
 
 namespace slipway {
@@ -104,6 +105,12 @@ TEST(Printable, IsOneLineThatMovesNothingOnATerminal) {
   EXPECT_EQ(Printable("a b\n\x1b[2J\x7f\t\r\x01"), "a b\\n\\x1b[2J\\x7f\\t\\r\\x01");
   EXPECT_EQ(Printable("grüße \xff"), "grüße \xff");
   EXPECT_EQ(Printable(""), "");
+}
+
+TEST(ShellQuoted, IsOneWordWhateverIsInIt) {
+  EXPECT_EQ(ShellQuoted("a b"), "'a b'");
+  EXPECT_EQ(ShellQuoted("it's $HOME"), "'it'\\''s $HOME'");
+  EXPECT_EQ(ShellQuoted(""), "''");
 }
 
 }  // namespace

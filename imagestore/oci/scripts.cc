@@ -5,22 +5,16 @@
 
 #include <chrono>
 
+#include "base/text/shell.h"
 #include "base/text/units.h"
 
 namespace slipway::oci {
 
 namespace {
 
-// For a shell, as one word whatever is in it.
-std::string Quoted(const std::string& word) {
-  std::string out = "'";
-  for (char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
 std::string Words(const std::vector<std::string>& words) {
   std::string out;
-  for (const std::string& word : words) out += " " + Quoted(word);
+  for (const std::string& word : words) out += " " + ShellQuoted(word);
   return out;
 }
 
