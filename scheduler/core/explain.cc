@@ -7,6 +7,7 @@
 #include "base/text/hostlist.h"
 #include "scheduler/core/node_choice.h"
 #include "scheduler/core/planning_policy.h"
+#include "scheduler/core/request_changes.h"
 #include "scheduler/plan/what_if.h"
 
 namespace slipway::scheduler {
@@ -44,8 +45,6 @@ void AddDependencies(const State& state, const Job& job, Explanation& to) {
                              never ? "has ended otherwise: this will never be met" : Cat("is ", how)));
   }
 }
-
-std::string Plural(std::uint64_t n, std::string_view what) { return Cat(n, ' ', what, n == 1 ? "" : "s"); }
 
 }  // namespace
 

@@ -16,8 +16,6 @@ constexpr std::uint64_t kMiB = 1 << 20;
 constexpr std::uint32_t kMinute = 60;
 constexpr std::uint64_t kYearMinutes = 365 * 24 * 60;  // of a job without a time limit
 
-std::string Plural(std::uint64_t n, std::string_view what) { return Cat(n, ' ', what, n == 1 ? "" : "s"); }
-
 std::string Instead(std::uint64_t n, std::string_view what, std::string_view per, std::uint64_t asked) {
   return Cat("with ", Plural(n, what), per, " instead of ", asked);
 }
@@ -188,6 +186,8 @@ class Wishes {
 };
 
 }  // namespace
+
+std::string Plural(std::uint64_t n, std::string_view what) { return Cat(n, ' ', what, n == 1 ? "" : "s"); }
 
 std::vector<LesserAmounts> LesserAmountsOf(const RequestChange& asked, const JobSpec& spec) {
   std::vector<LesserAmounts> all;

@@ -5,12 +5,15 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "scheduler/core/job_spec.h"
 #include "scheduler/core/site.h"
 
 namespace slipway::scheduler {
+
+std::string Plural(std::uint64_t n, std::string_view what);  // "1 node", "2 nodes"
 
 struct RequestChange {
   std::string what;  // "with 1 node instead of 2", "without --exclusive"
