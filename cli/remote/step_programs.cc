@@ -22,7 +22,7 @@ std::vector<Option> StepProgramOptions() {
 
 void RunStepProgram(const Parsed& options, const char* which) {
   std::string program = options.Value(which);
-  if (program.empty() || program == "none") return;
+  if (program.empty() || program == "none" || options.Has("test-only")) return;
   auto say = [&](const std::string& what) {
     PrintError(Error{Code::kOk, 0, Cat("slipway: --", which, " ", program, ": ", what)});
   };

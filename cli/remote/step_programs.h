@@ -11,7 +11,8 @@
 namespace slipway::cli {
 
 std::vector<Option> StepProgramOptions();
-// `which`: "prolog" or "epilog". Returns when it has ended; at once where none is asked for ("none" is none).
+// `which`: "prolog" or "epilog". Returns when it has ended; at once where none is asked for ("none" is
+// none), or nothing is to be started (--test-only).
 void RunStepProgram(const Parsed& options, const char* which);
 
 }  // namespace slipway::cli

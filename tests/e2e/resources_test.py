@@ -93,6 +93,8 @@ class Resources(t.ClusterTest):
         gone = self.launch("-n1", "--prolog=/not-there", command=("true",), check=0)
         self.assertIn("--prolog /not-there", gone.stderr)
         log.unlink()
+        self.launch("-n1", "--test-only", f"--prolog={prolog}", f"--epilog={epilog}")
+        self.assertFalse(log.exists(), "nothing was to be started")
         inside = f"slipway launch -n1 --prolog={prolog} -- true"
         job = self.cluster.submit("--image", "tiny", "-n", 1, "--output", "/dev/null", "--wrap", inside)
         self.assertEqual(self.cluster.wait_end(job)["exit_code"], 0)
