@@ -56,9 +56,9 @@ HostFinding EnergyFinding() {
   return {HostFinding::kGood, std::move(why), {}};
 }
 
-// 0: it can be a node; 1: not yet; 2: the settings cannot be read.
 constexpr int kOwnMappingFromBytes = 256 << 10;
 
+// 0: it can be a node; 1: not yet; 2: the settings cannot be read.
 int Check(const std::string& config_file) {
   auto config = LoadDaemonConfig(config_file);
   if (!config) {
