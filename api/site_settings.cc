@@ -50,6 +50,20 @@ Settings SiteSettings() {
        .low = 1,
        .high = 366 * 86400,
        .doc = "So long a job waits for as few switches as --switches says, where it does not say how long."},
+      {.key = "scheduler.whole_queue_jobs",
+       .type = S::kInteger,
+       .fallback = "1000",
+       .low = 0,
+       .high = 10'000'000,
+       .doc = "A queue of more jobs than this is planned as a whole only so often as "
+              "scheduler.whole_queue_every "
+              "says; in between only what changed is looked at."},
+      {.key = "scheduler.whole_queue_every",
+       .type = S::kDuration,
+       .fallback = "10s",
+       .low = 1,
+       .high = 86400,
+       .doc = "So often a long queue is planned as a whole."},
       {.key = "hooks.submit_filter",
        .type = S::kString,
        .doc =

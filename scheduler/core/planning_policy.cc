@@ -16,10 +16,7 @@ constexpr plan::Instant kNoLimit =
     365 * 24 * 3600 * kSecond;                    // jobs without a time limit are planned with this
 constexpr plan::Instant kOverrun = 30 * kSecond;  // a job that should have ended is expected to by then
 constexpr std::int64_t kAwaitS = 60;              // after a restart nodes are given so long to come back
-constexpr std::size_t kShortQueue = 1000;         // a queue that is always planned anew as a whole
-constexpr plan::Instant kReplan =
-    10 * kSecond;  // a longer one is so often; in between only what changed is looked at
-constexpr std::uint32_t kPrefetchJobsMax = 8;  // planned jobs whose images are fetched ahead
+constexpr std::uint32_t kPrefetchJobsMax = 8;     // planned jobs whose images are fetched ahead
 
 // The time limit of a job that was started with less than it asked for; else 0.
 std::uint32_t LimitGiven(const Job& job, const plan::PlanStart& start) {
@@ -222,14 +219,18 @@ Plan PlanningPolicy::Decide(const State& state, Time now) {
   if (planner_.ExtendOverdue(kOverrun) > 0) disturbed_ = true;
   if (awaits_until_ && PromisedOnSilentNodes()) disturbed_ = true;  // they may come back too late
   if (!preemptors_.empty()) YieldPromises(state);
-  if (std::exchange(disturbed_, false)) ++disturbances_;
+  const plan::Instant whole_due = planned_whole_at_ + site_->plan.whole_queue_every_s * kSecond;
   BeginJobs(state, now);
   GiveSwitchesUp(state, now);
   priorities_.Update(state, planner_, now);
   limits_.Update(state, planner_, now);
   Touched touched;
-  bool whole = planner_.waiting() <= kShortQueue || now.us >= planned_whole_at_ + kReplan;
-  if (whole) planned_whole_at_ = now.us;
+  bool whole = planner_.waiting() <= site_->plan.whole_queue_jobs || now.us >= whole_due;
+  if (disturbed_) ++disturbances_;
+  if (whole) {
+    planned_whole_at_ = now.us;
+    disturbed_ = false;  // until then what was promised is not looked at
+  }
   auto take = [&](const std::vector<plan::PlanStart>& starts) {
     for (const plan::PlanStart& start : starts) {
       const Job& job = *state.FindJob({start.job});
@@ -246,7 +247,7 @@ Plan PlanningPolicy::Decide(const State& state, Time now) {
     take(planner_.Pass());
   }
   plan::Instant next = planner_.NextStart();
-  if (!whole) next = std::min(next, planned_whole_at_ + kReplan);
+  if (!whole) next = std::min(next, whole_due);
   if (next < plan::kNever) plan.next = {next};
   for (const auto& [name, reservation] : state.reservations) {
     std::optional<Window> window = WindowAt(reservation, now);

@@ -210,7 +210,7 @@ class PlanningPolicy final : public Policy {
   std::set<std::pair<Time, JobId>> not_yet_;         // begin later
   std::map<JobId, Time> begins_;                     // the same by job
   plan::Instant planned_whole_at_ = 0;
-  bool disturbed_ = false;  // since the last Decide
+  bool disturbed_ = false;  // since the last whole pass
   std::uint64_t disturbances_ = 0;
 };
 

@@ -96,6 +96,9 @@ struct PlanRules {
   std::uint32_t grace_s = 60;                // from a time limit to the release of the nodes
   std::uint32_t horizon_s = 30 * 24 * 3600;  // starts beyond are not promised
   std::uint32_t switch_wait_s = 300;         // for so few switches, where a job does not say how long
+  // A queue of more jobs than this is planned as a whole only so often; in between only what changed since
+  // is looked at.
+  std::uint32_t whole_queue_jobs = 1000, whole_queue_every_s = 10;
 };
 
 enum class NetworkKind : std::uint8_t { kFlat, kTree, kDragonfly, kBlock, kTorus };

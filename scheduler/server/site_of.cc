@@ -273,6 +273,9 @@ Result<Site> SiteOf(const Config& config) {
       static_cast<std::uint32_t>(config.Integer("scheduler.reservations_per_partition"));
   site.plan.grace_s = static_cast<std::uint32_t>(config.Seconds("scheduler.grace").count());
   site.plan.horizon_s = static_cast<std::uint32_t>(config.Seconds("scheduler.horizon").count());
+  site.plan.whole_queue_jobs = static_cast<std::uint32_t>(config.Integer("scheduler.whole_queue_jobs"));
+  site.plan.whole_queue_every_s =
+      static_cast<std::uint32_t>(config.Seconds("scheduler.whole_queue_every").count());
   site.default_time_limit_s =
       static_cast<std::uint32_t>(config.Seconds("controller.default_time_limit").count());
   site.plan.switch_wait_s = static_cast<std::uint32_t>(config.Seconds("scheduler.switch_wait").count());

@@ -31,6 +31,8 @@ reservations = 20
 reservations_per_user = 3
 reservations_per_partition = 8
 grace = "30s"
+whole_queue_jobs = 5000
+whole_queue_every = "1m"
 [priority]
 age = 1000
 tres = ["cpu=10", "gpu=500"]
@@ -80,6 +82,8 @@ max_wall = "2d"
   EXPECT_EQ(site.plan.reservations, 20U);
   EXPECT_EQ(site.plan.reservations_per_user, 3U);
   EXPECT_EQ(site.plan.reservations_per_partition, 8U);
+  EXPECT_EQ(site.plan.whole_queue_jobs, 5000U);
+  EXPECT_EQ(site.plan.whole_queue_every_s, 60U);
   EXPECT_EQ(site.weights.tres.at("gpu"), 500U);
   EXPECT_EQ(site.usage.mem_milli, 250U);
   EXPECT_TRUE(site.usage.enforce);

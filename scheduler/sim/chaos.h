@@ -15,6 +15,7 @@ namespace slipway::scheduler {
 struct ChaosOptions {
   std::uint64_t seed = 1;
   std::uint32_t minutes = 4;  // of virtual time with faults
+  bool quick = false;         // its queue counts as a long one, whatever the seed says
   // Sees each line as it happens; may be empty.
   std::function<void(const std::string& line)> trace;
 };

@@ -25,8 +25,15 @@ void World::StartController() {
   promised_.clear();
   presence_.clear();
   controller_began_ = loop_.Now();
+  // A plan that is made anew is made as a whole: one that looks only at what changed may differ.
+  std::unique_ptr<Policy> policy;
+  if (quick_) {
+    policy = MakePlanningPolicy(nullptr, site_);
+  } else {
+    policy = std::make_unique<TwinPolicy>(site_);
+  }
   controller_ = std::make_unique<SimController>(store_, loop_, *this, std::move(*replayed), epoch, site_,
-                                                std::make_unique<TwinPolicy>(site_));
+                                                std::move(policy));
   if (!calm_ && faults_.full_disk_s > 0 && rng_.Chance(200)) store_.FailOperation(rng_.Between(1, 200));
   controller_->Start();
 }

@@ -22,7 +22,7 @@ inline constexpr std::uint32_t kChaosUid = 20001;  // the first of its users
 
 class World final : public NodeSurroundings, public ControllerSurroundings {
  public:
-  explicit World(const ChaosOptions& options) : options_(options), rng_(options.seed), faults_(rng_) {}
+  explicit World(const ChaosOptions& options);
 
   ChaosResult Run();
 
@@ -82,6 +82,7 @@ class World final : public NodeSurroundings, public ControllerSurroundings {
   FaultStore store_{[this](std::function<void()> task) { loop_.Post(std::move(task)); }};
   std::vector<std::unique_ptr<ModelNode>> nodes_;
   std::shared_ptr<const Site> site_;
+  bool quick_ = false;  // passes look only at what changed, as they do where the queue is long
   std::unique_ptr<SimController> controller_;
   std::vector<std::unique_ptr<SimController>> graveyard_;
   bool calm_ = false, commit_waits_ = false;

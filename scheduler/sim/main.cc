@@ -30,6 +30,7 @@ constexpr char kHelp[] =
     "\n"
     "  --seed S     first seed (default 1)       --seeds N    how many (default 1)\n"
     "  --minutes M  virtual minutes with faults in each life (default 4)\n"
+    "  --quick      every life's queue counts as a long one (else a third of them)\n"
     "\n"
     "  --swf FILE   a workload trace              --procs P    processors of the machine\n"
     "  --policy P   fcfs, easy[:K], easy-sjbf, conservative, sjf, f1, saf, multifactor[:K] (default easy);\n"
@@ -49,15 +50,16 @@ constexpr char kHelp[] =
 struct ChaosArguments {
   std::uint64_t seed = 1, seeds = 1;
   std::uint32_t minutes = 4;
-  bool trace = false;
+  bool quick = false, trace = false;
 };
 
 Result<ChaosArguments> ParseChaos(const std::vector<std::string>& words) {
-  Arguments given = TRY(Arguments::Parse(words, {"--seed", "--seeds", "--minutes"}, {"--trace"}));
+  Arguments given = TRY(Arguments::Parse(words, {"--seed", "--seeds", "--minutes"}, {"--quick", "--trace"}));
   ChaosArguments chaos;
   chaos.seed = TRY(given.Number("--seed", 1, 0, UINT64_MAX / 2));
   chaos.seeds = TRY(given.Number("--seeds", 1, 1, UINT64_MAX / 2));
   chaos.minutes = static_cast<std::uint32_t>(TRY(given.Number("--minutes", 4, 1, 100'000)));
+  chaos.quick = given.Has("--quick");
   chaos.trace = given.Has("--trace");
   return chaos;
 }
@@ -69,9 +71,9 @@ void OnAbort(int) {
   std::signal(SIGABRT, SIG_DFL);
 }
 
-void RememberCommand(std::uint64_t seed, std::uint32_t minutes) {
-  std::string text =
-      Cat("repeat with: slipway-sim chaos --seed ", seed, " --minutes ", minutes, " --trace\n");
+void RememberCommand(std::uint64_t seed, const ChaosArguments& arguments) {
+  std::string text = Cat("repeat with: slipway-sim chaos --seed ", seed, " --minutes ", arguments.minutes,
+                         arguments.quick ? " --quick" : "", " --trace\n");
   std::snprintf(g_repeat, sizeof g_repeat, "%s", text.c_str());
 }
 
@@ -79,8 +81,8 @@ int Chaos(const ChaosArguments& arguments) {
   ChaosResult sum;
   std::signal(SIGABRT, OnAbort);
   for (std::uint64_t seed = arguments.seed; seed < arguments.seed + arguments.seeds; ++seed) {
-    RememberCommand(seed, arguments.minutes);
-    ChaosOptions options{seed, arguments.minutes, nullptr};
+    RememberCommand(seed, arguments);
+    ChaosOptions options{seed, arguments.minutes, arguments.quick, nullptr};
     if (arguments.trace) options.trace = [](const std::string& line) { std::puts(line.c_str()); };
     ChaosResult result = RunChaos(options);
     if (result.failure) {
