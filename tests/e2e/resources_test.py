@@ -46,6 +46,14 @@ class Resources(t.ClusterTest):
         self.assertEqual(step["parts"][0]["binding"], f"threads 0:{cpu}")
         self.assertIn(f"threads 0:{cpu}", self.cluster("job", str(self.last_job())).stdout)
 
+    def test_a_hint_says_what_a_rank_has_of_a_core(self):
+        def allowed(hint):
+            return self.launch("-n1", f"--hint={hint}", "--cpu-bind=cores", command=("grep", "Cpus_allowed_list", "/proc/self/status")).stdout.split()[1]
+        one = allowed("nomultithread")
+        self.assertTrue(one.isdigit(), f"one thread of a core, not {one}")
+        for hint in ("multithread", "compute_bound", "memory_bound"):
+            self.assertRegex(allowed(hint), r"^\d+([,-]\d+)*$")
+
     def test_processors_of_others_are_refused_by_number(self):
         done = self.launch("-n1", "--cpu-bind=map_cpu:8000", check=125)
         self.assertIn("processor 8000 is not one of the step's here", done.stderr)
