@@ -102,7 +102,7 @@ Result<> BrokerServer::Greet(ConnectionId id, std::string_view payload) {
   connections_.at(id).greeted = true;
   Send(id, EncodeFrame(BrokerFrame::kWelcome,
                        BrokerWelcome{kBrokerProtocolVersion, conf_.node, conf_.run_dir, conf_.rootless,
-                                     cannot_, conf_.rootless ? conf_.image_dir : std::string()}));
+                                     cannot_, conf_.image_dir}));
   return {};
 }
 

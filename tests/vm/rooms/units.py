@@ -35,6 +35,7 @@ key = "/run/credentials/slipway-agent.service/node.key"
 client_dir = "/var/lib/slipway/client"
 token_socket = "/var/lib/slipway/client/token/token.sock"
 folder_timeout = "10s"
+health_interval = "2s"
 """
 BROKER = """
 node = vm
