@@ -29,6 +29,7 @@ FIRST_BOOT = [
     restarts.jobs_need_no_message_bus, restarts.a_restart_of_the_steps_unit_ends_its_steps_by_name,
     bad_input.a_folder_that_does_not_answer_fails_its_own_jobs_only,
     bad_input.a_user_without_an_account_on_the_node_is_who_the_controller_says,
+    bad_input.a_cgroup_that_another_program_took_away_is_named_and_its_job_ends,
     disks.a_full_run_folder_refuses_by_name_and_drains_the_node_until_it_has_room,
     disks.a_state_folder_that_is_read_only_drains_the_node_until_it_is_not,
     disks.an_error_of_the_image_stores_disk_drains_the_node_until_it_was_repaired,
