@@ -18,7 +18,8 @@ namespace {
 
 using Kind = HostFinding::Kind;
 
-// slipway-broker.service points it there where that can be opened; slipway-agent.service reads what it points to.
+// slipway-broker.service points it there where that can be opened; slipway-agent.service reads what it points
+// to.
 constexpr std::string_view kHandedOverLog = "/run/slipway/kernel-log", kKernelLog = "/dev/kmsg";
 
 class Checker {
@@ -104,10 +105,11 @@ class Checker {
       Add(Kind::kGood, "kernel log: can be read; Xid errors of GPUs are noticed");
     else
       Add(wanted ? Kind::kWarning : Kind::kGood,
-          Cat("kernel log: cannot be read; ",
-              wanted ? "Xid errors of GPUs are not noticed" : "Xid errors of NVIDIA's GPUs would not be noticed"),
+          Cat("kernel log: cannot be read; ", wanted ? "Xid errors of GPUs are not noticed"
+                                                     : "Xid errors of NVIDIA's GPUs would not be noticed"),
           wanted ? Cat("systemd-tmpfiles --create slipway.conf && systemctl restart slipway-broker "
-                       "slipway-agent (a container needs ", kKernelLog, ", too)")
+                       "slipway-agent (a container needs ",
+                       kKernelLog, ", too)")
                  : "");
   }
 

@@ -30,8 +30,8 @@ Result<UniqueFd> TakeOver(int given) {
 }  // namespace
 
 Result<KernelLog> KernelLog::Open(const std::string& path, int given) {
-  UniqueFd file = TRY(IsKernelLog(given) ? TakeOver(given)
-                                         : slipway::Open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
+  UniqueFd file =
+      TRY(IsKernelLog(given) ? TakeOver(given) : slipway::Open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
   ::lseek(file.get(), 0, SEEK_DATA);  // behind the last clearing; a plain file begins there anyway
   // Opening may be allowed where reading is not.
   char probe = 0;

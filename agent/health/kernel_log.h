@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hardware that fails is told of in the kernel's log. It is root's to open on most hosts
-// (kernel.dmesg_restrict; in the unit ProtectKernelLogs=) and anybody's to read who has it open: the unit hands
-// it over as standard input. What can neither be had so nor opened is said once, and not looked at.
+// (kernel.dmesg_restrict; in the unit ProtectKernelLogs=) and anybody's to read who has it open: the unit
+// hands it over as standard input. What can neither be had so nor opened is said once, and not looked at.
 //
 // Loop's thread only. Never waits.
 #pragma once
