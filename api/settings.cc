@@ -269,8 +269,8 @@ const Settings& DaemonSettings() {
        .type = S::kBytes,
        .fallback = "64M",
        .doc =
-           "The node is drained while less is free where it keeps its state, its run folder or /tmp; 0: not "
-           "looked at."},
+           "The node is drained while less is free where it keeps its state, its run folder, the image store "
+           "or /tmp; 0: not looked at."},
       {.key = "agent.health_memory_free",
        .type = S::kBytes,
        .fallback = "64M",

@@ -69,11 +69,13 @@ HostFacts LookAtHost(const std::vector<std::string>& folders) {
   HostFacts facts;
   std::string mounts = ReadFile("/proc/self/mountinfo").value_or(std::string());
   for (const std::string& folder : folders) {
+    struct statvfs status;
+    int error = ::statvfs(folder.c_str(), &status) < 0 ? errno : 0;
+    if (error == EACCES) continue;
     FileSystemFacts& one = facts.file_systems.emplace_back();
     one.path = folder;
-    struct statvfs status;
-    if (::statvfs(folder.c_str(), &status) < 0) {
-      one.error = std::strerror(errno);
+    if (error != 0) {
+      one.error = std::strerror(error);
       continue;
     }
     one.bytes = std::uint64_t{status.f_blocks} * status.f_frsize;

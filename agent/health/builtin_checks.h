@@ -38,7 +38,8 @@ std::vector<std::string> JudgeHost(const HostFacts& facts, const HealthLimits& l
 // daemon in a sandbox sees most of the host's read-only.
 bool IsReadOnly(const std::string& mountinfo, const std::string& device);
 
-// Local folders only: a file system of the network's that does not answer would hold the daemon.
+// Local folders only: a file system of the network's that does not answer would hold the daemon. What we may
+// not look at is somebody else's to see, and left out.
 HostFacts LookAtHost(const std::vector<std::string>& folders);
 
 }  // namespace slipway

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/health/health.h"
 
+#include <algorithm>
+
 #include "base/log/log.h"
 
 namespace slipway {
@@ -24,6 +26,11 @@ void Health::LookForJob(std::function<void(const std::string&)> done) {
   waiting_next_.push_back(std::move(done));
   program_again_ = program_runs_;
   if (!program_runs_) RunProgram();
+}
+
+void Health::AlsoLookAt(const std::string& folder) {
+  bool known = std::ranges::find(options_.folders, folder) != options_.folders.end();
+  if (!folder.empty() && !known) options_.folders.push_back(folder);
 }
 
 void Health::SetComplaint(const std::string& source, std::vector<std::string> complaints) {

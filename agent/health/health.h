@@ -42,6 +42,8 @@ class Health {
   void Start();
   // Looks now, by the site's program too where it is wanted around jobs; then `done`, with the reason.
   void LookForJob(std::function<void(const std::string& reason)> done);
+  // Another folder whose file system is looked at from the next look on; empty or known: nothing.
+  void AlsoLookAt(const std::string& folder);
   const std::string& reason() const { return reason_; }
   // The site's program has answered since the start, if there is one: before, "well" is not known.
   bool known() const { return known_; }

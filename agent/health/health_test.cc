@@ -152,6 +152,11 @@ TEST(BuiltInChecks, AFileSystemIsReadOnlyWhereverItIsMounted) {
   EXPECT_FALSE(IsReadOnly(mounts, "8:3"));
 }
 
+TEST(BuiltInChecks, WhatWeMayNotLookAtIsNoFinding) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root may look at everything";
+  EXPECT_TRUE(LookAtHost({"/proc/1/cwd"}).file_systems.empty());
+}
+
 TEST(BuiltInChecks, LookAtTheHostAsItIs) {
   HostFacts facts = LookAtHost({"/tmp", "/nonexistent/folder"});
   EXPECT_GT(facts.file_systems.at(0).bytes, 0u);

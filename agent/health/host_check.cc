@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/health/host_check.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/timex.h>
 #include <unistd.h>
@@ -16,6 +17,10 @@ namespace slipway {
 namespace {
 
 using Kind = HostFinding::Kind;
+
+// slipway-broker.service points it there where that can be opened; slipway-agent.service reads what it points
+// to.
+constexpr std::string_view kHandedOverLog = "/run/slipway/kernel-log", kKernelLog = "/dev/kmsg";
 
 class Checker {
  public:
@@ -86,6 +91,26 @@ class Checker {
     Add(Kind::kWarning,
         Cat("cgroups: version 2 without ", Join(missing, ", "), "; these limits cannot be held"),
         "boot with cgroup_no_v1=all (or mount version 1 without them)");
+  }
+
+  // Whoever starts a daemon with it as standard input has opened it (KernelLog).
+  void KernelLog() {
+    char target[64] = {};
+    std::string link = Cat(paths_.root, kHandedOverLog);
+    bool given = ::readlink(link.c_str(), target, sizeof target - 1) > 0 && target == kKernelLog;
+    bool wanted = ::access((paths_.root + "/proc/driver/nvidia/version").c_str(), F_OK) == 0;
+    if (given)
+      Add(Kind::kGood, "kernel log: the agent's unit is given it; Xid errors of GPUs are noticed");
+    else if (Open(Cat(paths_.root, kKernelLog), O_RDONLY | O_NONBLOCK))
+      Add(Kind::kGood, "kernel log: can be read; Xid errors of GPUs are noticed");
+    else
+      Add(wanted ? Kind::kWarning : Kind::kGood,
+          Cat("kernel log: cannot be read; ", wanted ? "Xid errors of GPUs are not noticed"
+                                                     : "Xid errors of NVIDIA's GPUs would not be noticed"),
+          wanted ? Cat("systemd-tmpfiles --create slipway.conf && systemctl restart slipway-broker "
+                       "slipway-agent (a container needs ",
+                       kKernelLog, ", too)")
+                 : "");
   }
 
   void Clock() {
@@ -192,6 +217,7 @@ std::vector<HostFinding> CheckHost(const HostPaths& paths) {
   checker.Sysctls();
   checker.Accounts();
   checker.Folders();
+  checker.KernelLog();
   checker.Clock();
   return std::move(checker.found);
 }

@@ -69,6 +69,19 @@ TEST_F(HostTree, WeightsThatNoDiskKnowsAreSaid) {
   EXPECT_EQ(Complaints(), "");
 }
 
+TEST_F(HostTree, WhereThereIsNvidiasDriverTheKernelsLogIsToBeReadOrHandedOver) {
+  Write("/proc/driver/nvidia/version", "NVRM version: …\n");
+  EXPECT_EQ(Complaints(), "kernel log: cannot be read; Xid errors of GPUs are not noticed\n");
+  ASSERT_EQ(::symlink("/dev/null", (root_ + "/run/slipway/kernel-log").c_str()), 0);
+  EXPECT_EQ(Complaints(), "kernel log: cannot be read; Xid errors of GPUs are not noticed\n");
+  ASSERT_EQ(::unlink((root_ + "/run/slipway/kernel-log").c_str()), 0);
+  ASSERT_EQ(::symlink("/dev/kmsg", (root_ + "/run/slipway/kernel-log").c_str()), 0);
+  EXPECT_EQ(Complaints(), "");
+  ASSERT_EQ(::unlink((root_ + "/run/slipway/kernel-log").c_str()), 0);
+  Write("/dev/kmsg", "");
+  EXPECT_EQ(Complaints(), "") << "it may be opened";
+}
+
 TEST_F(HostTree, WhatIsMissingIsNamedEachWithItsCure) {
   Write("/proc/sys/user/max_user_namespaces", "0\n");
   Write("/proc/sys/kernel/unprivileged_userns_clone", "0\n");

@@ -30,6 +30,20 @@ TEST(KernelLog, GivesWhatCameSinceTheLastLookAndNeverWaits) {
   EXPECT_TRUE(RemoveTree(dir));
 }
 
+TEST(KernelLog, WhatWasHandedOverIsReadWhereItCannotBeOpened) {
+  auto given = Open("/dev/kmsg", O_RDONLY);
+  if (!given) GTEST_SKIP() << given.error().message;
+  auto log = KernelLog::Open("/does/not/exist", given->get());
+  ASSERT_TRUE(log) << log.error().message;
+  log->Read([](std::string_view) {});
+  EXPECT_EQ(::fcntl(given->get(), F_GETFD), 0) << "it is there for the next one";
+}
+
+TEST(KernelLog, SomethingElseThatWasHandedOverIsNotTakenForIt) {
+  UniqueFd given = *Open("/dev/null", O_RDONLY);
+  EXPECT_FALSE(KernelLog::Open("/does/not/exist", given.get()));
+}
+
 TEST(KernelLog, OneThatIsNotThereOrNotOursSaysSo) { EXPECT_FALSE(KernelLog::Open("/does/not/exist")); }
 
 }  // namespace

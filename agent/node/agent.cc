@@ -149,6 +149,7 @@ void Agent::Parts::OnWelcome(const BrokerWelcome& hello) {
     // Credentials name the node: nothing would ever start.
     Log(Level::kError, "the broker is another node's", {{"broker", welcome.node}, {"agent", options.node}});
   }
+  health->AlsoLookAt(welcome.image_dir);
   ReadBroker();
 }
 

@@ -124,6 +124,15 @@ TEST_F(AgentLife, AStepThatCannotBeKilledMakesTheNodeUnfitUntilItIsGone) {
   EXPECT_TRUE(Until([&] { return Condition() == ""; }));
 }
 
+TEST_F(AgentLife, AnImageStoreWhoseDiskIsGoneMakesTheNodeUnfitUntilItIsBack) {
+  node_->health.interval = std::chrono::seconds(1);
+  node_->broker.image_dir = dir_ + "/store";
+  Start();
+  EXPECT_TRUE(Until([&] { return Condition() == Cat("disk: ", dir_, "/store: No such file or directory"); }));
+  ASSERT_TRUE(MakeDirectories(dir_ + "/store"));
+  EXPECT_TRUE(Until([&] { return Condition() == ""; }));
+}
+
 TEST_F(AgentLife, AClockThatIsFarFromTheControllersMakesTheNodeUnfit) {
   node_->health.interval = std::chrono::seconds(1);
   node_->health.limits.clock_offset_ms_max = 60'000;

@@ -207,6 +207,7 @@ void FakeBroker::Handle(int fd, Message message) {
       welcome.node = node_;
       welcome.run_dir = run_dir_;
       welcome.cannot = {"memory: no cgroup v2 controller"};
+      welcome.image_dir = image_dir;
       return Answer(fd, BrokerFrame::kWelcome, welcome);
     }
     case BrokerFrame::kListImages: {

@@ -99,6 +99,7 @@ class FakeBroker {
 
   std::string StorePath(const std::string& digest) const { return Cat(run_dir_, "/", digest.substr(7)); }
 
+  std::string image_dir;  // that it says it has; the agent never opens a file of it
   std::set<std::string> images, in_use;
   std::map<std::string, std::uint64_t> sizes;   // of images that nobody admitted
   std::map<std::string, std::string> admitted;  // digest → bytes

@@ -52,7 +52,7 @@ GpuWatch::GpuWatch(Loop& loop, const NodeDevices& devices, GpuWatchOptions optio
       changed_(std::move(changed)),
       programs_(loop) {
   if (NvmlIdsOf(devices_).empty()) return;
-  auto log = KernelLog::Open(options_.kernel_log);
+  auto log = KernelLog::Open(options_.kernel_log, options_.kernel_log_given);
   if (log)
     log_.emplace(std::move(*log));
   else

@@ -22,7 +22,8 @@ namespace slipway {
 
 struct GpuWatchOptions {
   std::string kernel_log = "/dev/kmsg";
-  std::string program;  // slipway-gpu; empty: beside this program, or in ../libexec/slipway
+  int kernel_log_given = -1;  // what may be the same device, opened by somebody who may
+  std::string program;        // slipway-gpu; empty: beside this program, or in ../libexec/slipway
   std::chrono::seconds ask_every{300}, deadline{30};  // ask_every 0: never
 };
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
 #include "agent/node/agent.h"
 #include "base/config/config.h"
 
@@ -37,6 +39,7 @@ Result<AgentOptions> AgentOptionsOf(const Config& config) {
   options.task_prolog = config.String("agent.task_prolog");
   options.task_epilog = config.String("agent.task_epilog");
   options.gpu_watch.ask_every = config.Seconds("agent.gpu_interval");
+  options.gpu_watch.kernel_log_given = STDIN_FILENO;  // by the unit
   options.gate = {.prolog = config.String("agent.prolog"),
                   .epilog = config.String("agent.epilog"),
                   .timeout = config.Seconds("agent.prolog_timeout")};

@@ -100,9 +100,8 @@ Result<> BrokerServer::Greet(ConnectionId id, std::string_view payload) {
     return Fail(Code::kFailedPrecondition, "protocol version ", hello.version, ", this broker speaks ",
                 kBrokerProtocolVersion);
   connections_.at(id).greeted = true;
-  Send(id, EncodeFrame(BrokerFrame::kWelcome,
-                       BrokerWelcome{kBrokerProtocolVersion, conf_.node, conf_.run_dir, conf_.rootless,
-                                     cannot_, conf_.rootless ? conf_.image_dir : std::string()}));
+  Send(id, EncodeFrame(BrokerFrame::kWelcome, BrokerWelcome{kBrokerProtocolVersion, conf_.node, conf_.run_dir,
+                                                            conf_.rootless, cannot_, conf_.image_dir}));
   return {};
 }
 

@@ -67,7 +67,8 @@ struct BrokerWelcome {
   bool rootless = false;  // everything runs as one user; images by squashfuse
   std::vector<std::string>
       cannot;  // limits this node cannot hold, one plain sentence each ("memory: no cgroup v2 controller")
-  std::string image_dir;  // rootless only: the store's file of sha256:HEX is image_dir/sha256-HEX
+  // The store: its file system is the agent's to look at; where rootless, sha256:HEX is in it as sha256-HEX.
+  std::string image_dir;
 };
 void Fields(auto& archive, IsA<BrokerWelcome> auto& v) {
   archive(v.version, v.node, v.run_dir, v.rootless, v.cannot, v.image_dir);

@@ -10,7 +10,7 @@ import subprocess
 import time
 import traceback
 
-from rooms import bad_input, confinement, devices, jobs, limits, memory, restarts, rootless, sharing, units
+from rooms import bad_input, confinement, devices, disks, jobs, limits, memory, restarts, rootless, sharing, units
 from rooms.hands import USER, ended, ends, equal, job, output, say, sh, submit, units_are_up, wait_until
 
 FIRST_BOOT = [
@@ -21,14 +21,18 @@ FIRST_BOOT = [
     limits.the_cpu_limit_bites, limits.out_of_memory_takes_the_whole_step, memory.swap_is_nobodys_unless_the_site_gives_it, memory.reclaim_begins_at_the_mark,
     memory.a_jobs_memory_is_beside_its_processors, limits.what_a_step_used_is_kept,
     limits.ranks_see_the_cpuset_of_their_job, limits.a_stopped_job_is_frozen_and_goes_on,
-    devices.a_device_opens_only_for_who_was_given_it, devices.a_device_of_one_rank_is_refused_to_the_other, limits.nothing_is_beyond_this_node,
-    limits.huge_pages_bite, sharing.the_weight_of_input_and_output_bites, limits.what_is_not_counted_is_said, limits.a_users_own_container_is_limited,
+    devices.a_device_opens_only_for_who_was_given_it, devices.a_device_of_one_rank_is_refused_to_the_other, devices.a_fatal_xid_drains_the_node_by_name_until_the_gpu_was_reset, limits.nothing_is_beyond_this_node,
+    limits.huge_pages_bite, sharing.the_weight_of_input_and_output_bites, sharing.the_weight_of_processors_bites, limits.what_is_not_counted_is_said, limits.a_users_own_container_is_limited,
     confinement.a_layer_over_an_image_that_this_kernel_cannot_map_says_so, confinement.an_apparmor_profile_confines,
     *map(restarts.survives_restart_of, ["slipway-agent", "slipway-broker", "slipwayd"]),
     restarts.a_job_survives_daemon_reload_and_kill_of_all, restarts.a_job_survives_systemds_own_restart,
     restarts.jobs_need_no_message_bus, restarts.a_restart_of_the_steps_unit_ends_its_steps_by_name,
     bad_input.a_folder_that_does_not_answer_fails_its_own_jobs_only,
     bad_input.a_user_without_an_account_on_the_node_is_who_the_controller_says,
+    bad_input.a_cgroup_that_another_program_took_away_is_named_and_its_job_ends,
+    disks.a_full_run_folder_refuses_by_name_and_drains_the_node_until_it_has_room,
+    disks.a_state_folder_that_is_read_only_drains_the_node_until_it_is_not,
+    disks.an_error_of_the_image_stores_disk_drains_the_node_until_it_was_repaired,
     rootless.a_users_own_cluster_runs_by_his_systemd, rootless.its_limits_hold_as_far_as_the_system_delegates,
     rootless.it_outlives_its_daemons_and_goes_with_its_units,
     units.users_read_no_secret, units.the_agents_account_cannot_exchange_what_the_broker_trusts, units.nothing_is_left]

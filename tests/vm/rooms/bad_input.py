@@ -5,7 +5,7 @@ import pwd
 
 from silent_mount import mount_silent, unmount_silent
 
-from rooms.hands import HOME, SMALL, USER, ended, ends, equal, sh, submit, wait_until
+from rooms.hands import HOME, SMALL, USER, ended, ends, equal, sh, submit, tasks_cgroup, wait_until, waiting_job
 
 
 def a_folder_that_does_not_answer_fails_its_own_jobs_only():
@@ -36,3 +36,23 @@ def a_user_without_an_account_on_the_node_is_who_the_controller_says():
     sh(f"slipway release {job_id}")
     ended(job_id, by=None)
     equal(out.read_text().split(), [str(uid), "bob"])
+
+
+def a_cgroup_that_another_program_took_away_is_named_and_its_job_ends():
+    """All processes of a running step are moved out of its cgroups, and those removed: it can be cancelled all the same."""
+    running, _ = waiting_job(*SMALL)
+    of_job, elsewhere = tasks_cgroup(running).parent.parent, pathlib.Path("/sys/fs/cgroup/elsewhere")
+    elsewhere.mkdir()
+
+    def is_taken_away():
+        sh(f"for p in $(cat $(find {of_job} -name cgroup.procs)); do echo $p >{elsewhere}/cgroup.procs; done; find {of_job} -depth -type d -exec rmdir {{}} +", check=False)
+        return not of_job.exists()
+    wait_until("its cgroups are gone", is_taken_away)
+    ends(submit(*SMALL, wrap="exit 4"), "FAILED", 4)  # beside it
+    sh(f"slipway cancel {running}", USER)
+    equal(ended(running)["state"], "CANCELLED")
+    wait_until("nothing of it is left", lambda: sh(f"pgrep -u {USER}", check=False).stdout == "")
+    elsewhere.rmdir()
+    lines = [line for line in sh("journalctl --no-pager -u slipway-broker -n 200").stdout.splitlines() if f"{running}.1" in line and "cgroup" in line]
+    assert lines, "no line names it"
+    return lines[-1][-200:]

@@ -5,7 +5,7 @@ import json
 import pathlib
 import shutil
 
-from rooms.hands import ETC, USER, ends, equal, output, sh, submit, units_are_up, wait_until
+from rooms.hands import ETC, USER, ends, equal, is_drained, is_well, output, sh, submit, units_are_up, wait_until
 
 TREE, VERSION = pathlib.Path("/var/lib/made-up-host"), "550.54.14"
 
@@ -83,3 +83,17 @@ def a_device_of_one_rank_is_refused_to_the_other():
         equal([line for line in lines if " opened " in line], has)
         equal(said.stderr.count("not permitted"), 2)
     return f"{has}"
+
+
+def a_fatal_xid_drains_the_node_by_name_until_the_gpu_was_reset():
+    """The kernel's log is hidden from the agent's unit, which may open neither it nor become anybody who may: it is handed over."""
+    with two_gpus():
+        pathlib.Path("/dev/kmsg").write_text("NVRM: Xid (PCI:0000:01:00): 79, pid=7, GPU has fallen off the bus.\n")
+        reason = is_drained("GPU 0000:01:00.0: Xid 79")
+        # What an administrator does once it was reset (docs/gpu.md).
+        sh("dmesg --clear; systemctl restart slipway-agent")
+        is_well()
+    pid = sh("systemctl show -P MainPID slipway-agent").stdout.strip()
+    status = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
+    equal({name: int(status[name], 16) for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb")}, dict.fromkeys(("CapEff", "CapPrm", "CapBnd", "CapAmb"), 0))
+    return reason

@@ -89,6 +89,22 @@ def units_are_up():
                '"IDLE"' in sh("slipway nodes --json", USER, check=False).stdout.upper())
 
 
+def node():
+    return json.loads(sh("slipway nodes --json", USER).stdout)["nodes"][0]
+
+
+def is_drained(words):
+    """By the agent's own look; the reason."""
+    def reason():
+        now = node()
+        return now["reason"] if now["state"].startswith("DRAIN") and words in now.get("reason", "") else None
+    return wait_until(lambda: f"the node is drained, {words}: {node()}", reason)
+
+
+def is_well():
+    wait_until(lambda: f"the node is up: {node()}", lambda: (node()["state"], node().get("reason", "")) == ("UP", ""))
+
+
 def site_gives(*lines):
     """controller.job_cgroup from now on: slipwayd reads it when it starts, and jobs that run keep what they were given."""
     settings = ETC / "slipway.toml"

@@ -35,6 +35,7 @@ key = "/run/credentials/slipway-agent.service/node.key"
 client_dir = "/var/lib/slipway/client"
 token_socket = "/var/lib/slipway/client/token/token.sock"
 folder_timeout = "10s"
+health_interval = "2s"
 """
 BROKER = """
 node = vm
@@ -88,6 +89,7 @@ def the_host_check_is_content():
     done = sh("slipway-agent --config /etc/slipway/slipway.toml --check", "slipway", check=False)
     assert done.returncode == 0, f"{done.returncode}: {done.stdout} {done.stderr}"
     assert "cgroups: version 2 with all controllers" in done.stdout and "account slipway: there" in done.stdout, done.stdout
+    assert "kernel log: the agent's unit is given it" in done.stdout, done.stdout
     assert "clock: the kernel does not know it to be synchronised" not in done.stdout or "run chrony" in done.stdout, done.stdout
     return [line for line in done.stdout.splitlines() if "bad" in line.lower() or "warn" in line.lower()]
 
