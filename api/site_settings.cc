@@ -82,6 +82,40 @@ Settings SiteSettings() {
        .type = S::kBool,
        .fallback = "true",
        .doc = "A program that fails refuses the submission; false: it is logged and passed over."},
+      {.key = "hooks.fence",
+       .type = S::kString,
+       .doc =
+           "A program that makes sure that a silent node is dead (PROGRAM NODE, JSON on stdin): exit code 0 "
+           "says that nothing can run there any more, and its jobs end or start elsewhere. An absolute path; "
+           "empty: an administrator says so (slipway node fenced)."},
+      {.key = "hooks.fence_after",
+       .type = S::kDuration,
+       .fallback = "5m",
+       .low = 1,
+       .high = 30 * 86400,
+       .doc =
+           "A node with jobs that was silent for so long is fenced; not less than controller.node_lost_after "
+           "and two of controller.heartbeat."},
+      {.key = "hooks.fence_deadline",
+       .type = S::kDuration,
+       .fallback = "2m",
+       .low = 1,
+       .high = 3600,
+       .doc = "A fence program that has not ended by then is killed: it has failed."},
+      {.key = "hooks.fence_retry",
+       .type = S::kDuration,
+       .fallback = "1m",
+       .low = 1,
+       .high = 86400,
+       .doc = "After one that failed it is asked again, the wait doubled each time up to an hour."},
+      {.key = "hooks.fence_share_max",
+       .type = S::kInteger,
+       .fallback = "20",
+       .low = 0,
+       .high = 100,
+       .doc =
+           "Percent of the nodes. While more are silent no node is fenced, since it may be the controller's "
+           "own network; one alone always may be, where another is heard. 100: whatever is silent."},
       {.key = "topology.kind",
        .type = S::kString,
        .fallback = "flat",

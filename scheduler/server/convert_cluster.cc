@@ -76,7 +76,8 @@ void ToProto(const Node& node, const State& state, const Site& site, Time now, v
                    : out->reservations_size() > 0 ? "RESERVED"
                                                   : "UP";
   out->set_state(node.state == NodeState::kUp ? up : std::string(NodeStateName(node.state)));
-  out->set_reason(node.reason);
+  // A node that was DOWN and has rebooted is well.
+  if (node.drained || node.state == NodeState::kDown) out->set_reason(node.reason);
   out->set_cores(node.facts.cores);
   out->set_cores_free(node.cores_free.count());
   out->set_memory_bytes(node.facts.memory_bytes);

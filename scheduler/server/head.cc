@@ -74,6 +74,7 @@ Result<std::unique_ptr<Head>> Head::Start(Loop& loop, std::unique_ptr<Store> sto
   head->executor_->Run(head->controller_->Begin(epoch, head->Now()));
   head->ExpectClients();
   head->started_ = head->loop_.Now();
+  if (!head->options_.fence.program.empty()) head->fencer_ = head->MakeFencer();
   head->CheckPresence();
   return head;
 }

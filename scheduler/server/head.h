@@ -14,6 +14,7 @@
 #include "base/loop/loop.h"
 #include "scheduler/core/controller.h"
 #include "scheduler/server/discovered_gpus.h"
+#include "scheduler/server/fencer.h"
 #include "scheduler/server/ports.h"
 #include "scheduler/server/relay.h"
 #include "scheduler/server/worker.h"
@@ -39,6 +40,7 @@ struct HeadOptions {
   Duration reattach_within = std::chrono::seconds(5);
   std::shared_ptr<const Site> site;  // as configured; null: an empty one
   std::string gpus_file;             // where the GPUs that nodes said they have are kept; empty: nowhere
+  FenceRules fence;
   std::function<std::string(const std::string& digest)> libc_of;  // an image's C library; null: not known
 };
 
@@ -80,6 +82,8 @@ class Head final : public EffectSink {
   const Site& site() const { return controller_->site(); }
   const v1::Node* PresentFactsOf(
       const std::string& node) const;  // null: it has not been here since our start
+  // What the fence program is about to do to it, in words; empty: nothing.
+  std::string FenceTextOf(const Node& node) const;
   Time Now() const;
   Result<> CheckOwner(JobId job, Requester by) const;  // of a job or an array
   // Does a job that has not ended use this image?
@@ -138,6 +142,8 @@ class Head final : public EffectSink {
   void AskOnce(RequestKey key, AnswerCallback done, std::function<void(AnswerCallback)> ask);
   void CheckPresence();
   void TellOfSilence();
+  HeardNode HeardOf(const Node& node) const;
+  std::unique_ptr<Fencer> MakeFencer();
   std::shared_ptr<const Site> SiteWithGpus() const;
   void LearnGpus(const std::string& node, std::vector<DiscoveredGpu> gpus);
   void SendToNode(Session& session, const NodeMessage& message);
@@ -178,7 +184,8 @@ class Head final : public EffectSink {
   std::map<std::uint64_t, Watching> watches_;
   std::multimap<JobId, std::uint64_t> watches_by_job_;
 
-  Worker snapshots_;  // last: what it runs reads store_
+  std::unique_ptr<Fencer> fencer_;  // null: the site has none
+  Worker snapshots_;                // last: what it runs reads store_
 };
 
 }  // namespace slipway::scheduler

@@ -199,6 +199,7 @@ void Head::CheckPresence() {
     Feed(LoseNode{node, presence.session});
   }
   TellOfSilence();
+  if (fencer_) fencer_->Look();
   presence_ = loop_.After(kPresenceEvery, [this] { CheckPresence(); });
 }
 
@@ -218,6 +219,42 @@ void Head::TellOfSilence() {
         {{"node", node.node}, {"silent_s", node.silent_s}});
     Feed(node);
   }
+}
+
+HeardNode Head::HeardOf(const Node& node) const {
+  auto presence = presence_of_.find(node.name);
+  bool here = presence != presence_of_.end();
+  return {.node = node.name,
+          .state = node.state,
+          .session = here ? presence->second.session : 0,
+          .heard = here ? presence->second.heard : started_,
+          .holds_jobs = !node.jobs.empty(),
+          .drained = node.drained,
+          .drained_by_admin = node.drained && !node.reason.starts_with(kHealth)};
+}
+
+std::unique_ptr<Fencer> Head::MakeFencer() {
+  auto hear = [this] {
+    std::vector<HeardNode> nodes;
+    nodes.reserve(state().nodes.size());
+    for (const auto& [name, node] : state().nodes) nodes.push_back(HeardOf(node));
+    return nodes;
+  };
+  return std::make_unique<Fencer>(
+      loop_, options_.fence,
+      Fencer::World{.hear = hear,
+                    .question =
+                        [this](const FencePlan::Question& question) {
+                          return QuestionText(question, state(), options_.cluster_name);
+                        },
+                    .declare_dead =
+                        [this](const std::string& node, const std::string& reason) {
+                          ChangeNodes(node, NodeChange::kDown, reason, {});
+                        }});
+}
+
+std::string Head::FenceTextOf(const Node& node) const {
+  return fencer_ ? fencer_->TextOf(HeardOf(node)) : std::string();
 }
 
 bool Head::SendNow(const std::string& node, const v1::ToNode& message) {

@@ -200,7 +200,10 @@ class NodeService final : public v1::Nodes::CallbackService {
   void Show(const std::string& name, v1::ListNodesReply* reply) {
     const State& state = context_.head.state();
     v1::Node* out = reply->add_nodes();
-    ToProto(*state.FindNode(name), state, context_.head.site(), context_.head.Now(), out);
+    const Node& node = *state.FindNode(name);
+    ToProto(node, state, context_.head.site(), context_.head.Now(), out);
+    if (std::string fence = context_.head.FenceTextOf(node); !fence.empty())
+      out->set_reason(Cat(out->reason(), out->reason().empty() ? "" : "; ", fence));
     if (const v1::Node* facts = context_.head.PresentFactsOf(name)) AddPresentFacts(*facts, out);
   }
   template <class Fill>

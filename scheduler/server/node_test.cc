@@ -78,6 +78,12 @@ TEST_F(NodeCluster, OnlyOneThatIsNotConnectedCanBeFenced) {
   auto ended = Ended(kAnn, *running);
   ASSERT_TRUE(ended);
   EXPECT_EQ(ended->state(), v1::JOB_STATE_NODE_FAIL);
+  FakeNode alive(folder_, server_->port(), "n1", "n1");
+  ASSERT_TRUE(alive.Next(v1::ToNode::kRegistered, message));
+  EXPECT_EQ(StateOf("n1"), "DOWN power is off") << "it was alive after all: an administrator looks at it";
+  FakeNode rebooted(folder_, server_->port(), "n1", "n1", 4, {}, {}, "another boot");
+  ASSERT_TRUE(rebooted.Next(v1::ToNode::kRegistered, message));
+  EXPECT_EQ(StateOf("n1"), "UP ");
 }
 
 TEST_F(NodeCluster, WhatIsWrongChangesNoNodeAtAll) {

@@ -80,6 +80,7 @@ Result<> Server::OpenState(const Config& config, SigningKey key, const std::stri
   options.heartbeat = config.Seconds("controller.heartbeat");
   options.reattach_within = config.Seconds("controller.reattach_within");
   options.site = std::make_shared<const Site>(TRY(SiteOf(config)));
+  options.fence = TRY(FenceRulesOf(config));
   options.gpus_file = state_dir + "/gpus";
   options.libc_of = [images = images_.get()](const std::string& digest) { return images->LibcOf(digest); };
   head_ = TRY(Head::Start(loop_, std::move(store), key, options, std::move(failed)));

@@ -10,6 +10,8 @@
 #include <fstream>
 #include <future>
 
+#include "scheduler/server/site_program.h"
+
 namespace slipway::scheduler {
 namespace {
 
@@ -139,6 +141,23 @@ TEST_F(HooksTest, AProgramThatReadsNothingGetsItsInputAllTheSame) {
   auto answer = RunHook(Program("echo '{}'"), std::string(1 << 20, 'x'), milliseconds(5000));
   ASSERT_TRUE(answer.has_value()) << answer.error().message;
   EXPECT_EQ(*answer, "{}\n");
+}
+
+TEST_F(HooksTest, WhatAProgramLeavesInTheBackgroundIsNotWaitedFor) {
+  auto answer = RunHook(Program("sleep 600 & echo '{}'"), "", std::chrono::minutes(10));
+  ASSERT_TRUE(answer.has_value()) << answer.error().message;
+  EXPECT_EQ(*answer, "{}\n");
+}
+
+TEST_F(HooksTest, OneThatWritesWithoutEndIsEndedAtItsDeadlineAndItsLastWordsAreKept) {
+  auto end = RunSiteProgram({.argv = {Program("while echo more; do :; done")},
+                             .input = "",
+                             .deadline = milliseconds(300),
+                             .output = SiteProgram::kWords});
+  ASSERT_TRUE(end.has_value()) << end.error().message;
+  EXPECT_EQ(end->how, SiteProgramEnd::kTimedOut);
+  EXPECT_LE(end->output.size(), 64U << 10);
+  EXPECT_NE(Describe(*end).find("killed: more"), std::string::npos) << Describe(*end).substr(0, 200);
 }
 
 }  // namespace

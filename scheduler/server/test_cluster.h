@@ -98,7 +98,7 @@ class FakeNode {
  public:
   FakeNode(const ClusterFolder& folder, int port, const std::string& certificate, const std::string& name,
            std::uint32_t cores = 4, const std::optional<v1::StepKey>& running = {},
-           const std::vector<v1::GpuUnit>& gpus = {})
+           const std::vector<v1::GpuUnit>& gpus = {}, const std::string& boot_id = "b")
       : stub_(v1::NodeLink::NewStub(
             *DialTls(Cat("127.0.0.1:", port), folder.NodeFiles(certificate), kControllerTlsName))) {
     Prepare(call_, "");
@@ -106,7 +106,7 @@ class FakeNode {
     v1::FromNode message;
     auto* reg = message.mutable_register_();
     reg->set_node(name);
-    reg->set_boot_id("b");
+    reg->set_boot_id(boot_id);
     reg->set_protocol(1);
     reg->mutable_facts()->set_cores(cores);
     reg->mutable_facts()->set_memory_bytes(4ull << 30);

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Nodes that find themselves unfit, programs of the site around jobs, and what a step leaves: on a live cluster."""
+import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -136,6 +138,98 @@ class NodeLife(t.ClusterTest):
         lines = log.read_text().split()
         self.assertEqual(lines.count("second"), 1)
         self.assertEqual(lines[-1], "second", "the first attempt wrote beside the second")
+
+    def set_fence(self, *lines):
+        """slipwayd with a fence program of these lines, and little patience."""
+        folder = self.cluster.state / "controller/conf.d"
+        file = folder / "fence.toml"
+
+        def again():
+            self.cluster.kill("slipwayd")
+            t.wait_until("both nodes are up", lambda: self.cluster("nodes", "--json").stdout.count('"UP"') == 2)
+
+        def restore():
+            file.unlink()
+            self.cluster.kill("slipwayd")
+        folder.mkdir(exist_ok=True)
+        file.write_text(f"[controller]\nnode_lost_after = '6s'\nheartbeat = '1s'\n[hooks]\nfence = '{self.program('fence', *lines)}'\n"
+                        "fence_after = '8s'\nfence_retry = '5s'\n")
+        self.addCleanup(restore)
+        again()
+
+    @contextlib.contextmanager
+    def silence(self, job_id):
+        """What is on n1 but the job itself stands still."""
+        stopped = [self.cluster.pid("n1-agent"), self.cluster.pid("n1-broker"), *self.stepds_of(job_id)]
+        self.assertGreater(len(stopped), 2)
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in stopped:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+    def processes_of(self, job_id):
+        """Those of the job's program, anywhere."""
+        found = []
+        for folder in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if f"SLIPWAY_JOB_ID={job_id}\0".encode() in (folder / "environ").read_bytes():
+                    found.append(int(folder.name))
+        return found
+
+    def on_n1(self, *words, wrap):
+        """A job that was started on n1, while n2 is free."""
+        self.assertEqual(self.admin("drain", "n2", "--reason", "test").returncode, 0)
+        job_id = self.cluster.submit("--image", "tiny", "--output", "/dev/null", *words, "--wrap", wrap)
+        self.cluster.wait_state(job_id, "RUNNING")
+        self.admin("resume", "n2")
+        return job_id
+
+    def test_a_silent_node_is_fenced_by_the_sites_program_and_its_job_runs_elsewhere(self):
+        asked, off, log = self.site / "asked", self.site / "off", self.home / "fenced"
+        self.addCleanup(log.unlink, missing_ok=True)
+        self.set_fence(f"cat > {asked}.new; mv {asked}.new {asked}", f"while ! test -e {off}; do sleep 0.1; done", "echo power of $1 is off")
+        job_id = self.on_n1("--requeue", wrap=f"if [ -e {log} ]; then echo second >> {log}; exit 0; fi\n"
+                                              f"while :; do echo first >> {log}; sleep 0.2; done")
+        t.wait_until("it runs", lambda: log.exists())
+        with self.silence(job_id):
+            question = json.loads(t.wait_until("the program is asked", lambda: asked.exists() and asked.read_text()))
+            self.assertEqual((question["node"], question["jobs"]), ("n1", [job_id]), question)
+            job = self.cluster.job(job_id)
+            self.assertEqual((job["state"], job["attempt"]), ("RUNNING", 1), "not before the program says so")
+            self.assertIn("is being fenced by", self.cluster.node("n1")["reason"])
+
+            def switched_off():
+                left = self.processes_of(job_id)
+                for pid in left:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                return not left
+            t.wait_until("the power is off", switched_off)
+            off.touch()
+            job = self.cluster.wait_end(job_id)
+            self.assertEqual((job["state"], job["nodes"], job["attempt"]), ("COMPLETED", ["n2"], 2), job)
+            self.reaches("n1", "DOWN", f"fenced by {self.site}/fence")
+        lines = log.read_text().split()
+        self.assertEqual((lines.count("second"), lines[-1]), (1, "second"), "the first attempt wrote beside the second")
+
+    def test_a_fence_program_that_fails_leaves_a_silent_node_and_its_job_as_they_are(self):
+        asked, go = self.site / "asked", self.home / "go"
+        self.addCleanup(go.unlink, missing_ok=True)
+        self.set_fence(f"echo $1 >> {asked}; echo its BMC does not answer >&2; exit 3")
+        job_id = self.on_n1("--requeue", wrap=f"while ! test -e {go}; do sleep 0.2; done")
+        with self.silence(job_id):
+            t.wait_until("it is asked again", lambda: asked.exists() and len(asked.read_text().split()) > 1)
+            self.assertEqual(self.cluster.node("n1")["state"], "UNKNOWN")
+            t.wait_until("it says why", lambda: self.cluster.node("n1")["reason"].startswith(
+                "could not be fenced (exit code 3: its BMC does not answer), tried again in "))
+            self.assertEqual((self.cluster.job(job_id)["state"], self.cluster.job(job_id)["attempt"]), ("RUNNING", 1))
+        go.touch()
+        job = self.cluster.wait_end(job_id)
+        self.assertEqual((job["state"], job["nodes"], job["attempt"]), ("COMPLETED", ["n1"], 1), job)
 
     def stepds_of(self, job_id):
         found = []
