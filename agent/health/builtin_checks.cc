@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
@@ -16,6 +17,9 @@ namespace slipway {
 namespace {
 
 constexpr std::uint64_t kFilesFreeMin = 100;
+// Those that wait for another machine or for a user's process.
+constexpr std::string_view kElsewhere[] = {"nfs",  "nfs4",   "cifs", "smb3", "ceph", "lustre",
+                                           "gpfs", "beegfs", "9p",   "afs",  "fuse", "fuseblk"};
 
 void JudgeFileSystem(const FileSystemFacts& facts, const HealthLimits& limits,
                      std::vector<std::string>& findings) {
@@ -32,6 +36,24 @@ void JudgeFileSystem(const FileSystemFacts& facts, const HealthLimits& limits,
 }
 
 }  // namespace
+
+bool WaitsForOthers(const std::string& mountinfo, const std::string& folder) {
+  std::istringstream lines(mountinfo);
+  std::size_t longest = 0;
+  bool waits = false;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream fields(line);
+    std::string id, parent, number, root, point, type;
+    fields >> id >> parent >> number >> root >> point;
+    std::size_t behind = line.find(" - ");
+    bool inside = point == "/" || folder == point || folder.starts_with(point + "/");
+    if (behind == line.npos || !inside || point.size() < longest) continue;
+    longest = point.size();
+    std::istringstream(line.substr(behind + 3)) >> type;
+    waits = type.starts_with("fuse.") || std::ranges::find(kElsewhere, type) != std::end(kElsewhere);
+  }
+  return waits;
+}
 
 bool IsReadOnly(const std::string& mountinfo, const std::string& device) {
   std::istringstream lines(mountinfo);
@@ -69,6 +91,7 @@ HostFacts LookAtHost(const std::vector<std::string>& folders) {
   HostFacts facts;
   std::string mounts = ReadFile("/proc/self/mountinfo").value_or(std::string());
   for (const std::string& folder : folders) {
+    if (WaitsForOthers(mounts, folder)) continue;
     struct statvfs status;
     int error = ::statvfs(folder.c_str(), &status) < 0 ? errno : 0;
     if (error == EACCES) continue;

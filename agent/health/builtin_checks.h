@@ -38,8 +38,12 @@ std::vector<std::string> JudgeHost(const HostFacts& facts, const HealthLimits& l
 // daemon in a sandbox sees most of the host's read-only.
 bool IsReadOnly(const std::string& mountinfo, const std::string& device);
 
-// Local folders only: a file system of the network's that does not answer would hold the daemon. What we may
-// not look at is somebody else's to see, and left out.
+// Pure: whether the folder lies in a file system of the network's, or in one that a process serves, by the
+// text of mountinfo. The last of several mounts in one place counts.
+bool WaitsForOthers(const std::string& mountinfo, const std::string& folder);
+
+// Folders of local file systems only, the others are left out: one that does not answer would hold the
+// daemon. So is what we may not look at: it is somebody else's to see.
 HostFacts LookAtHost(const std::vector<std::string>& folders);
 
 }  // namespace slipway

@@ -152,6 +152,23 @@ TEST(BuiltInChecks, AFileSystemIsReadOnlyWhereverItIsMounted) {
   EXPECT_FALSE(IsReadOnly(mounts, "8:3"));
 }
 
+TEST(BuiltInChecks, AFileServerThatDoesNotAnswerIsNotAsked) {
+  std::string mounts =
+      "36 35 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n"
+      "37 36 0:50 / /store rw,relatime shared:2 master:1 - nfs4 files:/store rw\n"
+      "38 37 8:2 / /store/local rw - xfs /dev/sdb rw\n"
+      "39 36 0:51 / /home/alice/mnt rw - fuse.sshfs alice@there: rw\n"
+      "40 36 0:52 / /twice rw - nfs files:/twice rw\n"
+      "41 40 8:3 / /twice rw - ext4 /dev/sdc rw\n";
+  EXPECT_TRUE(WaitsForOthers(mounts, "/store"));
+  EXPECT_TRUE(WaitsForOthers(mounts, "/store/images"));
+  EXPECT_FALSE(WaitsForOthers(mounts, "/store/local/images"));
+  EXPECT_FALSE(WaitsForOthers(mounts, "/storeroom"));
+  EXPECT_TRUE(WaitsForOthers(mounts, "/home/alice/mnt/x"));
+  EXPECT_FALSE(WaitsForOthers(mounts, "/twice"));
+  EXPECT_FALSE(WaitsForOthers(mounts, "/var/lib/slipway"));
+}
+
 TEST(BuiltInChecks, WhatWeMayNotLookAtIsNoFinding) {
   if (::geteuid() == 0) GTEST_SKIP() << "root may look at everything";
   EXPECT_TRUE(LookAtHost({"/proc/1/cwd"}).file_systems.empty());
