@@ -36,7 +36,7 @@ TEST(KernelLog, WhatWasHandedOverIsReadWhereItCannotBeOpened) {
   auto log = KernelLog::Open("/does/not/exist", given->get());
   ASSERT_TRUE(log) << log.error().message;
   log->Read([](std::string_view) {});
-  EXPECT_EQ(::fcntl(given->get(), F_GETFD), 0) << "it is there for the next one";
+  EXPECT_GE(::fcntl(given->get(), F_GETFD), 0) << "it is there for the next one";
 }
 
 TEST(KernelLog, SomethingElseThatWasHandedOverIsNotTakenForIt) {
