@@ -32,6 +32,7 @@ class FencingCluster : public Cluster {
     EXPECT_TRUE(node->Next(v1::ToNode::kLaunch, message));
     if (step != nullptr) *step = message.launch().step();
     node->Report(message.launch().step(), v1::StepReport::STARTED);
+    while (Get(kAnn, *running)->state() != v1::JOB_STATE_RUNNING) std::this_thread::yield();
     return *running;
   }
   std::string StateOf(const std::string& name) {
