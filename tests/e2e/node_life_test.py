@@ -150,7 +150,7 @@ class NodeLife(t.ClusterTest):
 
         def restore():
             file.unlink()
-            self.cluster.kill("slipwayd")
+            again()
         folder.mkdir(exist_ok=True)
         file.write_text(f"[controller]\nnode_lost_after = '6s'\nheartbeat = '1s'\n[hooks]\nfence = '{self.program('fence', *lines)}'\n"
                         "fence_after = '8s'\nfence_retry = '5s'\n")
