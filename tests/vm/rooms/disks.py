@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Disks that fail a node: a /run without room, a state folder that is read-only, an image store whose disk has an error.
+"""Disks that fail a node: a /run without room, a state folder that is read-only.
 
 Each time the same is asked: what runs goes on, the node is drained by name, what comes is refused by name or waits, and once the
 disk is mended the node takes jobs again without anybody saying so.
@@ -10,7 +10,7 @@ import pathlib
 
 from rooms.hands import SMALL, UNITS, USER, ends, equal, is_drained, is_well, job, sh, submit, units_are_up, waiting_job
 
-STATE, STORE = pathlib.Path("/var/lib/slipway/agent"), pathlib.Path("/var/lib/slipway/broker")
+STATE = pathlib.Path("/var/lib/slipway/agent")
 
 
 def fill(folder):
@@ -80,18 +80,3 @@ def a_full_run_folder_refuses_by_name_and_drains_the_node_until_it_has_room():
 def a_state_folder_that_is_read_only_drains_the_node_until_it_is_not():
     with disk_under(STATE, "slipway-agent"):
         return the_node_lives_through(lambda: sh(f"mount -o remount,ro {STATE}"), f"{STATE} is read-only", lambda: sh(f"mount -o remount,rw {STATE}"))
-
-
-def an_error_of_the_image_stores_disk_drains_the_node_until_it_was_repaired():
-    """The kernel turns it read-only under files that are open for writing, and nothing but a repair turns it back."""
-    units = ("slipway-agent", "slipway-broker", "slipway-steps")
-    with disk_under(STORE, *units) as image:
-        device = pathlib.Path(sh(f"findmnt -no SOURCE {STORE}").stdout.strip()).name
-
-        def repair():
-            sh(f"systemctl stop {' '.join(units)} && umount {STORE}")
-            equal(sh(f"e2fsck -fp {image}", check=False).returncode, 1)  # errors were corrected
-            mount(image, STORE)
-            sh(f"systemctl start {' '.join(UNITS)}")
-        return the_node_lives_through(lambda: pathlib.Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("by the test\n"),
-                                      f"{STORE}/images is read-only", repair)
