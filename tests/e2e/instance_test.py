@@ -425,8 +425,8 @@ class ExecJob(t.ClusterTest):
 
     def test_the_job_ends_as_if_nobody_had_been_there(self):
         job = self.running(command="while [ ! -e $HOME/go ]; do sleep 0.1; done; exit 3")
-        inside = self.cluster.popen("exec", "--job", job, "sleep", "1000")
-        self.enter(job, "true")
+        inside = self.cluster.popen("exec", "--job", job, "sh", "-c", "echo up; exec sleep 1000")
+        self.assertEqual(inside.stdout.readline().strip(), "up")
         (self.home / "go").touch()
         self.addCleanup((self.home / "go").unlink)
         ended = self.cluster.wait_end(job)
