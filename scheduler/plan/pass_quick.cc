@@ -82,7 +82,7 @@ void PassWalk::FillFreed(const Planner::Changes& changes, std::vector<bool>& loo
     PushShape(static_cast<ShapeNumber>(i));
   }
   if (!changes.limits.empty()) FillAllowed(changes, look);
-  FillPlanned();
+  FillPlanned(changes.licences);
 }
 
 // Groups of other shapes that count against a limit of which something was given back.
@@ -109,14 +109,15 @@ void PassWalk::FillAllowed(const Planner::Changes& changes, std::vector<bool>& l
   }
 }
 
-void PassWalk::FillPlanned() {
+void PassWalk::FillPlanned(bool licences) {
   bool any = false;  // where none could start as things are, none can later in this walk
   std::vector<Head> heads;
   for (const auto& [start, id] : p_.planned_) {
     if (p_.GangOf(id) != nullptr) continue;  // in a whole pass
     const Planner::Job& job = p_.jobs_.at(id);
     const Request& request = p_.queue_.shape(job.shape).request;
-    if (FreedFor(request) == 0 || !p_.cluster_.FitsNow(request, 1)) continue;
+    const bool more = (licences && !request.licences.empty()) || FreedFor(request) > 0;
+    if (!more || !p_.cluster_.FitsNow(request, 1)) continue;
     heads.push_back({job.entry.rank + p_.lanes_[job.lane], id, kPlannedJob});
     any = any || p_.cluster_.FitsNowWithout(request, job.least, {job.start, job.nodes});
   }
@@ -197,7 +198,7 @@ void PassWalk::NotPlanned(JobNumber job) {
 }
 
 bool PassWalk::StillMissing(Instant least, Shape& shape) const {
-  if (quick_freed_ == nullptr || shape.deficit == 0 || shape.gain < shape.more ||
+  if (quick_freed_ == nullptr || !freed_.empty() || shape.deficit == 0 || shape.gain < shape.more ||
       least < shape.deficit_length)
     return false;
   std::uint32_t left = shape.gain - shape.more;

@@ -41,7 +41,7 @@ class PassWalk {
   void FillGained(Planner::Changes& changes);
   void FillFreed(const Planner::Changes& changes, std::vector<bool>& look);
   void FillAllowed(const Planner::Changes& changes, std::vector<bool>& look);
-  void FillPlanned();
+  void FillPlanned(bool licences);  // licences: some were freed
   void Push(GroupNumber number, bool heap);
   bool IsGangsOther(JobNumber id) const { return p_.GangOf(id) != nullptr && !p_.gangs_.contains(id); }
 
@@ -92,7 +92,8 @@ class PassWalk {
   // planned, one that comes and is within them is not to wait for its promise: nothing else may start before.
   void NotPlanned(JobNumber job);
 
-  // Of what was freed others have taken so much that it cannot make up for what was missing.
+  // Of what was freed others have taken so much that it cannot make up for what was missing. Not where more
+  // was freed in this walk.
   bool StillMissing(Instant least, Shape& shape) const;
   bool MayStart(const Group& group, const Shape& shape) const;
 
