@@ -32,6 +32,11 @@ std::optional<std::uint32_t> Planner::BoundOnPlanning(JobNumber id) const {
   return std::nullopt;
 }
 
+bool Planner::PlansNoMore(LimitSet set) const {
+  return std::ranges::any_of(limit_sets_[set],
+                             [&](std::uint32_t number) { return limits_[number].PlansNoMore(); });
+}
+
 // Of a gang the first stands for all.
 void Planner::CountPlanned(JobNumber id, int change) {
   const Gang* gang = GangOf(id);

@@ -176,11 +176,11 @@ void PassWalk::ConsiderGroup(GroupNumber number) {
   bool full = planned_count_ >= p_.rules_.reservations;
   if (group.least >= shape.blocked_length && full && p_.rules_.backfill != Backfill::kNone) {
     blocked_any_ = true;
-    return NotPlanned(group.front().job);
+    return NotPlanned(group);
   }
   if (quick_ && StillMissing(group.least, shape)) {
     shape.blocked_length = group.least;
-    return NotPlanned(group.front().job);
+    return NotPlanned(group);
   }
   if (MayStart(group, shape)) {
     if (auto room = RoomFor(shape.request, group.length, group.least, group.front())) {
@@ -192,7 +192,7 @@ void PassWalk::ConsiderGroup(GroupNumber number) {
   }
   blocked_any_ = true;
   if (p_.rules_.backfill == Backfill::kNone) return StopAt(number, p_.jobs_.at(group.front().job));
-  if (planned_count_ >= p_.rules_.reservations) return NotPlanned(group.front().job);
+  if (planned_count_ >= p_.rules_.reservations) return NotPlanned(group);
   if (!p_.MayPlan(p_.limit_sets_[group.limits], refused_)) return;
   ++p_.statistics_.plans;
   Planned planned = p_.cluster_.Earliest(shape.request, group.length);

@@ -45,7 +45,10 @@ void PassWalk::ConsiderGang(JobNumber first) {
     if (p_.rules_.keeps_choice) p_.HoldGang(gang, std::vector<Planned>(gang.size()));
     return;
   }
-  if (planned_count_ >= p_.rules_.reservations) return NotPlanned(first);
+  if (planned_count_ >= p_.rules_.reservations) {
+    if (MayBeToBePlanned()) stop_ = stop_ || !p_.BoundOnPlanning(first);
+    return;
+  }
   if (!p_.MayPlan(p_.LimitsOf(first), refused_)) return;
   ++p_.statistics_.plans;
   auto planned = Planner::EarliestTogether(p_.cluster_, p_.PartsOf(gang));

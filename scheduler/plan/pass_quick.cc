@@ -20,6 +20,7 @@ std::vector<PlanStart> PassWalk::RunQuick() {
   do {
     ++p_.statistics_.walks;
     heads_.clear();
+    left_out_.clear();
     quick_freed_ = nullptr;
     FillGained(changes);
     std::ranges::make_heap(heads_, Later());
@@ -82,7 +83,7 @@ void PassWalk::FillFreed(const Planner::Changes& changes, std::vector<bool>& loo
     PushShape(static_cast<ShapeNumber>(i));
   }
   if (!changes.limits.empty()) FillAllowed(changes, look);
-  FillPlanned();
+  FillPlanned(changes.licences);
 }
 
 // Groups of other shapes that count against a limit of which something was given back.
@@ -109,14 +110,15 @@ void PassWalk::FillAllowed(const Planner::Changes& changes, std::vector<bool>& l
   }
 }
 
-void PassWalk::FillPlanned() {
+void PassWalk::FillPlanned(bool licences) {
   bool any = false;  // where none could start as things are, none can later in this walk
   std::vector<Head> heads;
   for (const auto& [start, id] : p_.planned_) {
     if (p_.GangOf(id) != nullptr) continue;  // in a whole pass
     const Planner::Job& job = p_.jobs_.at(id);
     const Request& request = p_.queue_.shape(job.shape).request;
-    if (FreedFor(request) == 0 || !p_.cluster_.FitsNow(request, 1)) continue;
+    const bool more = (licences && !request.licences.empty()) || FreedFor(request) > 0;
+    if (!more || !p_.cluster_.FitsNow(request, 1)) continue;
     heads.push_back({job.entry.rank + p_.lanes_[job.lane], id, kPlannedJob});
     any = any || p_.cluster_.FitsNowWithout(request, job.least, {job.start, job.nodes});
   }
@@ -131,27 +133,58 @@ void PassWalk::PushShape(ShapeNumber number) {
   heads_.push_back({shape.rank, 0, kShape, number});
 }
 
+// No room now is none later, as long as nothing is freed in this walk: only groups whose jobs fit as things
+// are get a turn. For tasks and patterns a choice is looked for, which is not exact.
 void PassWalk::ConsiderShape(ShapeNumber number) {
   Shape& shape = p_.queue_.shape(number);
-  if (AllBlocked(shape)) {
-    blocked_any_ = true;
-    return;
-  }
-  p_.queue_.EachGroup(shape, [&](GroupNumber group) { Push(group, true); });
+  if (shape.request.tasks > 0 || shape.request.pattern != 0 || !NoneIsToBePlanned())
+    return p_.queue_.EachGroup(shape, [&](GroupNumber group) { Push(group, true); });
+  LeftOut left{number, 0};
+  if (!Refused(shape, shape.least)) left.longest = PushThoseThatFit(shape);
+  if (planned_heads_ > 0 && shape.blocked_length < kNever) left_out_.push_back(left);
 }
 
-// Only where nothing is freed any more in this walk, and where no room now is none later: for tasks and
-// patterns a choice is looked for, which is not exact.
-bool PassWalk::AllBlocked(Shape& shape) {
-  const Request& request = shape.request;
-  if (planned_heads_ > 0 || request.tasks > 0 || request.pattern != 0 || !NoneIsToBePlanned()) return false;
-  if (StillMissing(shape.least, shape)) {
-    shape.blocked_length = shape.least;
+// Whether it does not fit for so long.
+bool PassWalk::Refused(Shape& shape, Instant least) {
+  if (StillMissing(least, shape)) {
+    shape.blocked_length = least;
     return true;
   }
-  if (p_.cluster_.FitsNow(request, shape.least)) return false;
-  Blocked(shape, shape.least);
+  if (p_.cluster_.FitsNow(shape.request, least)) return false;
+  Blocked(shape, least);
   return true;
+}
+
+// Returns for how long it fits, of the lengths that its groups want.
+Instant PassWalk::PushThoseThatFit(Shape& shape) {
+  Instant longest = shape.least;
+  p_.queue_.EachGroup(shape, [&](GroupNumber number) {
+    const Instant least = p_.queue_.group(number).least;
+    if (least >= shape.blocked_length || (least > longest && Refused(shape, least))) return;
+    longest = std::max(longest, least);
+    Push(number, true);
+  });
+  return longest;
+}
+
+// A planned job has started, and what was held for it may let in what comes after it. Those before it have
+// had their turn, and it is known of their shape what they would have found out.
+void PassWalk::ReopenAfter(const Head& planned) {
+  for (const LeftOut& left : left_out_) {
+    Shape& shape = p_.queue_.shape(left.shape);
+    Instant blocked = kNever;
+    p_.queue_.EachGroup(shape, [&](GroupNumber number) {
+      const Group& group = p_.queue_.group(number);
+      const Head head{group.front().rank + p_.lanes_[group.lane], group.front().job, number};
+      if (!Later()(planned, head)) {
+        if (group.least > left.longest) Push(number, true);
+      } else if (p_.LimitsAllow(group.limits, shape.request)) {
+        blocked = std::min(blocked, group.least);
+      }
+    });
+    if (shape.blocked_length > left.longest) shape.blocked_length = blocked;
+  }
+  left_out_.clear();
 }
 
 // Whether NotPlanned would say nothing of any group.
@@ -160,10 +193,7 @@ bool PassWalk::NoneIsToBePlanned() {
   if (p_.plannable_ >= p_.rules_.reservations || planned >= p_.rules_.reservations) return true;
   if (none_open_at_ == planned) return true;
   for (LimitSet set = 0; set < p_.limit_sets_.size(); ++set) {
-    if (p_.queue_.groups_of(set) == 0) continue;
-    if (std::ranges::none_of(p_.limit_sets_[set],
-                             [&](std::uint32_t number) { return p_.limits_[number].PlansNoMore(); }))
-      return false;
+    if (p_.queue_.groups_of(set) > 0 && !p_.PlansNoMore(set)) return false;
   }
   none_open_at_ = planned;
   return true;
@@ -184,6 +214,7 @@ void PassWalk::StartPlanned(Planner::Job& job) {
       p_.Gain();
       Start(job, std::move(*room));
       stop_ = !p_.EnoughPlanned();  // nothing may overtake those that are to be planned now
+      if (!stop_) ReopenAfter({job.entry.rank + p_.lanes_[job.lane], job.entry.job, kPlannedJob});
       return;
     }
   }
@@ -191,13 +222,16 @@ void PassWalk::StartPlanned(Planner::Job& job) {
   job.planned_at = planned_at;
 }
 
-void PassWalk::NotPlanned(JobNumber job) {
-  if (!quick_ || p_.plannable_ >= p_.rules_.reservations) return;
-  stop_ = stop_ || (p_.PlannedJobs() < p_.rules_.reservations && !p_.BoundOnPlanning(job));
+bool PassWalk::MayBeToBePlanned() const {
+  return quick_ && p_.plannable_ < p_.rules_.reservations && p_.PlannedJobs() < p_.rules_.reservations;
+}
+
+void PassWalk::NotPlanned(const Group& group) {
+  if (!stop_ && MayBeToBePlanned()) stop_ = !p_.PlansNoMore(group.limits);
 }
 
 bool PassWalk::StillMissing(Instant least, Shape& shape) const {
-  if (quick_freed_ == nullptr || shape.deficit == 0 || shape.gain < shape.more ||
+  if (quick_freed_ == nullptr || !freed_.empty() || shape.deficit == 0 || shape.gain < shape.more ||
       least < shape.deficit_length)
     return false;
   std::uint32_t left = shape.gain - shape.more;

@@ -41,7 +41,7 @@ class PassWalk {
   void FillGained(Planner::Changes& changes);
   void FillFreed(const Planner::Changes& changes, std::vector<bool>& look);
   void FillAllowed(const Planner::Changes& changes, std::vector<bool>& look);
-  void FillPlanned();
+  void FillPlanned(bool licences);  // licences: some were freed
   void Push(GroupNumber number, bool heap);
   bool IsGangsOther(JobNumber id) const { return p_.GangOf(id) != nullptr && !p_.gangs_.contains(id); }
 
@@ -81,18 +81,22 @@ class PassWalk {
 
   // Of what was freed so many nodes could be used by the request.
   std::uint32_t FreedFor(const Request& request) const;
-  // Its turn in a quick pass: none of its jobs can start, which one test tells, or its groups are looked at.
+  // Its turn in a quick pass: its groups have theirs, but for those whose jobs cannot start as things are.
   void ConsiderShape(ShapeNumber number);
-  bool AllBlocked(Shape& shape);
+  Instant PushThoseThatFit(Shape& shape);
+  bool Refused(Shape& shape, Instant least);
+  void ReopenAfter(const Head& planned);
   bool NoneIsToBePlanned();
   // What was found out now: it does not fit for so long.
   void Blocked(Shape& shape, Instant least);
 
   // A quick pass plans nothing. Where it is bounds, and not that enough are planned, that have left few to be
   // planned, one that comes and is within them is not to wait for its promise: nothing else may start before.
-  void NotPlanned(JobNumber job);
+  void NotPlanned(const Group& group);
+  bool MayBeToBePlanned() const;
 
-  // Of what was freed others have taken so much that it cannot make up for what was missing.
+  // Of what was freed others have taken so much that it cannot make up for what was missing. Not where more
+  // was freed in this walk.
   bool StillMissing(Instant least, Shape& shape) const;
   bool MayStart(const Group& group, const Shape& shape) const;
 
@@ -113,9 +117,15 @@ class PassWalk {
   bool quick_ = false;
   const std::vector<NodeNumber>* quick_freed_ = nullptr;
   bool freed_licences_ = false;
-  std::vector<NodeNumber> freed_;            // quick: by planned jobs that started early
-  bool again_ = false;                       // something moved after something was found blocked
-  std::vector<std::uint32_t> refused_;       // limits that let no more be planned in this walk
+  std::vector<NodeNumber> freed_;       // quick: by planned jobs that started early
+  bool again_ = false;                  // something moved after something was found blocked
+  std::vector<std::uint32_t> refused_;  // limits that let no more be planned in this walk
+  // Quick: a shape of which not all groups have had a turn, while planned jobs were still to be looked at.
+  struct LeftOut {
+    ShapeNumber shape = 0;
+    Instant longest = 0;  // those that want more have had none
+  };
+  std::vector<LeftOut> left_out_;
   std::size_t planned_heads_ = 0;            // quick: planned jobs that are still to be looked at
   std::optional<std::size_t> none_open_at_;  // quick: with so many planned no limit lets another be planned
   bool blocked_any_ = false, stop_ = false, before_backfill_ = false;

@@ -247,6 +247,8 @@ class Planner {
   // Whether one that counts against these limits may be planned beside those that are. Adds to `refused`,
   // once in a walk, the limits that are in its way.
   bool MayPlan(const std::vector<std::uint32_t>& limits, std::vector<std::uint32_t>& refused);
+  // Of jobs that count against these limits none may be planned beside those that are.
+  bool PlansNoMore(LimitSet set) const;
   // Of the limits with these numbers the first that such a job would exceed.
   static std::optional<std::uint32_t> FirstReachedOf(const std::vector<Limit>& limits,
                                                      const std::vector<std::uint32_t>& numbers,
