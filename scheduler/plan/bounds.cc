@@ -37,6 +37,11 @@ bool Planner::PlansNoMore(LimitSet set) const {
                              [&](std::uint32_t number) { return limits_[number].PlansNoMore(); });
 }
 
+bool Planner::BoundsRunning(LimitSet set) const {
+  return std::ranges::any_of(limit_sets_[set],
+                             [&](std::uint32_t number) { return limits_[number].BoundsRunning(); });
+}
+
 // Of a gang the first stands for all.
 void Planner::CountPlanned(JobNumber id, int change) {
   const Gang* gang = GangOf(id);

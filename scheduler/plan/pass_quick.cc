@@ -37,8 +37,9 @@ void PassWalk::FillGained(Planner::Changes& changes) {
   std::ranges::sort(changes.freed);
   changes.freed.erase(std::unique(changes.freed.begin(), changes.freed.end()), changes.freed.end());
   std::vector<bool> pushed(p_.queue_.shapes().size(), false);
-  if (!changes.freed.empty() || changes.licences || !changes.limits.empty()) FillFreed(changes, pushed);
   std::vector<GroupNumber> groups;  // each once, however many of its jobs have come: it may be empty by then
+  if (!changes.freed.empty() || changes.licences || !changes.limits.empty()) FillFreed(changes, pushed);
+  if (!changes.limits.empty()) AddAllowed(changes, pushed, groups);
   for (JobNumber id : changes.arrived) {
     auto job = p_.jobs_.find(id);
     if (job != p_.jobs_.end() && job->second.state == Planner::JobState::kWaiting &&
@@ -82,12 +83,12 @@ void PassWalk::FillFreed(const Planner::Changes& changes, std::vector<bool>& loo
     shape.blocked_length = kNever;
     PushShape(static_cast<ShapeNumber>(i));
   }
-  if (!changes.limits.empty()) FillAllowed(changes, look);
-  FillPlanned(changes.licences);
+  FillPlanned(changes);
 }
 
 // Groups of other shapes that count against a limit of which something was given back.
-void PassWalk::FillAllowed(const Planner::Changes& changes, std::vector<bool>& look) {
+void PassWalk::AddAllowed(const Planner::Changes& changes, const std::vector<bool>& look,
+                          std::vector<GroupNumber>& groups) {
   std::set<std::uint32_t> limits;
   for (LimitSet set : changes.limits) {
     for (std::uint32_t number : p_.limit_sets_[set]) {
@@ -103,22 +104,23 @@ void PassWalk::FillAllowed(const Planner::Changes& changes, std::vector<bool>& l
     if (look[i]) continue;
     p_.queue_.EachGroup(shapes[i], [&](GroupNumber number) {
       if (!allowed[p_.queue_.group(number).limits]) return;
-      look[i] = true;
       shapes[i].blocked_length = kNever;
-      Push(number, false);
+      groups.push_back(number);
     });
   }
 }
 
-void PassWalk::FillPlanned(bool licences) {
+void PassWalk::FillPlanned(const Planner::Changes& changes) {
   bool any = false;  // where none could start as things are, none can later in this walk
   std::vector<Head> heads;
   for (const auto& [start, id] : p_.planned_) {
     if (p_.GangOf(id) != nullptr) continue;  // in a whole pass
     const Planner::Job& job = p_.jobs_.at(id);
     const Request& request = p_.queue_.shape(job.shape).request;
-    const bool more = (licences && !request.licences.empty()) || FreedFor(request) > 0;
-    if (!more || !p_.cluster_.FitsNow(request, 1)) continue;
+    const bool allowed = !changes.limits.empty() && p_.BoundsRunning(job.limits);
+    const bool licences = changes.licences && !request.licences.empty();
+    if (!allowed && !licences && FreedFor(request) == 0) continue;
+    if (!p_.cluster_.FitsNow(request, 1)) continue;
     heads.push_back({job.entry.rank + p_.lanes_[job.lane], id, kPlannedJob});
     any = any || p_.cluster_.FitsNowWithout(request, job.least, {job.start, job.nodes});
   }

@@ -40,8 +40,9 @@ class PassWalk {
   void Fill();
   void FillGained(Planner::Changes& changes);
   void FillFreed(const Planner::Changes& changes, std::vector<bool>& look);
-  void FillAllowed(const Planner::Changes& changes, std::vector<bool>& look);
-  void FillPlanned(bool licences);  // licences: some were freed
+  void AddAllowed(const Planner::Changes& changes, const std::vector<bool>& look,
+                  std::vector<GroupNumber>& groups);
+  void FillPlanned(const Planner::Changes& changes);
   void Push(GroupNumber number, bool heap);
   bool IsGangsOther(JobNumber id) const { return p_.GangOf(id) != nullptr && !p_.gangs_.contains(id); }
 

@@ -249,6 +249,7 @@ class Planner {
   bool MayPlan(const std::vector<std::uint32_t>& limits, std::vector<std::uint32_t>& refused);
   // Of jobs that count against these limits none may be planned beside those that are.
   bool PlansNoMore(LimitSet set) const;
+  bool BoundsRunning(LimitSet set) const;
   // Of the limits with these numbers the first that such a job would exceed.
   static std::optional<std::uint32_t> FirstReachedOf(const std::vector<Limit>& limits,
                                                      const std::vector<std::uint32_t>& numbers,
