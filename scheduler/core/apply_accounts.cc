@@ -2,6 +2,7 @@
 #include "scheduler/core/apply_accounts.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace slipway::scheduler {
 namespace {
@@ -34,17 +35,24 @@ void ApplyAccount(State& state, const AccountRemoved& event) {
 void ApplyAccount(State& state, const AssociationSet& event) {
   if (!state.accounts.contains(event.key.account)) return;
   if (event.association.is_default) {
-    for (auto& [key, other] : state.associations) {
-      if (key.uid == event.key.uid) other.is_default = false;
-    }
+    for (const std::string& account : state.accounts_of[event.key.uid])
+      state.associations.at({account, event.key.uid}).is_default = false;
   }
-  state.associations[event.key] = event.association;
-  state.usage.try_emplace(event.key, 0);
+  PutAssociation(state, event.key, event.association);
 }
 
 void ApplyAccount(State& state, const AssociationRemoved& event) {
-  state.associations.erase(event.key);
+  if (state.associations.erase(event.key) == 0) return;
   state.usage.erase(event.key);
+  auto accounts = state.accounts_of.find(event.key.uid);
+  accounts->second.erase(event.key.account);
+  if (accounts->second.empty()) state.accounts_of.erase(accounts);
+}
+
+void PutAssociation(State& state, const AssociationKey& key, Association association) {
+  state.associations[key] = std::move(association);
+  state.usage.try_emplace(key, 0);
+  state.accounts_of[key.uid].insert(key.account);
 }
 
 void EnsureAssociation(State& state, const JobSpec& spec) {
@@ -53,8 +61,7 @@ void EnsureAssociation(State& state, const JobSpec& spec) {
   if (state.associations.contains(key)) return;
   EnsureAccount(state, kRootAccount, "");
   EnsureAccount(state, spec.account, kRootAccount);
-  state.associations[key] = {spec.user.name, 1, false, true, {}};
-  state.usage.try_emplace(key, 0);
+  PutAssociation(state, key, {spec.user.name, 1, false, true, {}});
 }
 
 }  // namespace slipway::scheduler

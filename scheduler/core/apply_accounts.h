@@ -12,6 +12,9 @@ void ApplyAccount(State& state, const AccountRemoved& event);
 void ApplyAccount(State& state, const AssociationSet& event);
 void ApplyAccount(State& state, const AssociationRemoved& event);
 
+// Every association comes in by this, one that a snapshot holds too. Its usage stays, or is 0.
+void PutAssociation(State& state, const AssociationKey& key, Association association);
+
 // The user's part in the account that his job names; made where there is none.
 void EnsureAssociation(State& state, const JobSpec& spec);
 

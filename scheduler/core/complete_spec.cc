@@ -130,9 +130,12 @@ Result<> CompleteAccount(const Site& site, const State& state, JobSpec& spec) {
     return refuse(spec.user.name, " is not in account ", spec.account, "; an administrator adds users with ",
                   "`slipway account add-user`");
   }
-  for (const auto& [key, part] : state.associations) {
-    if (key.uid != uid || !known(key.account)) continue;
-    if (spec.account.empty() || part.is_default) spec.account = key.account;
+  auto mine = state.accounts_of.find(uid);
+  if (mine != state.accounts_of.end()) {
+    for (const std::string& account : mine->second) {
+      if (!known(account)) continue;
+      if (spec.account.empty() || state.associations.at({account, uid}).is_default) spec.account = account;
+    }
   }
   if (!spec.account.empty()) return {};
   if (site.usage.enforce)

@@ -192,6 +192,28 @@ TEST_F(LimitsTest, EnforcedAccountsLetOnlyTheirUsersSubmit) {
   Refused(other, "InvalidAccount");
 }
 
+TEST_F(LimitsTest, WhoNamesNoAccountGetsTheDefaultOrElseTheFirstOfOnesOwn) {
+  Make({});
+  auto account = [&](std::uint32_t uid) {
+    Result<JobId> job = c->TrySubmit(JobOf(uid));
+    return job ? c->state().FindJob(*job)->spec->account : job.error().message;
+  };
+  for (const char* name : {"a", "b", "c"}) ASSERT_TRUE(Set({name, "root", 1, "", {}}));
+  ASSERT_TRUE(Put("c", 2));  // somebody else
+  EXPECT_EQ(account(1), "default") << "and with that he is in it";
+  ASSERT_TRUE(Put("c", 1));
+  ASSERT_TRUE(Put("b", 1));
+  EXPECT_EQ(account(1), "b");
+  ASSERT_TRUE(Put("c", 1, {.is_default = true}));
+  EXPECT_EQ(account(1), "c");
+  ASSERT_TRUE(Put("b", 1, {.is_default = true}));
+  EXPECT_FALSE(c->state().FindAssociation({"c", 1})->is_default) << "there is one default";
+  EXPECT_EQ(account(1), "b");
+  c->Restart();
+  EXPECT_EQ(account(1), "b") << "as before";
+  EXPECT_EQ(account(2), "c");
+}
+
 TEST_F(LimitsTest, TheTreeStaysATree) {
   Make({});
   ASSERT_TRUE(Set({"a", "root", 1, "", {}}));
@@ -211,6 +233,7 @@ TEST_F(LimitsTest, TheTreeStaysATree) {
   EXPECT_EQ(remove(AssociationRemoved{{"b", 1}}).error().code, Code::kFailedPrecondition) << "he has a job";
   c->Finish(job);
   EXPECT_TRUE(remove(AssociationRemoved{{"b", 1}}));
+  EXPECT_TRUE(c->state().accounts_of.empty());
   EXPECT_TRUE(remove(AccountRemoved{"b"}));
   EXPECT_TRUE(remove(AccountRemoved{"a"}));
   EXPECT_FALSE(remove(AccountRemoved{"root"}));

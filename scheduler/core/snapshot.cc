@@ -3,6 +3,7 @@
 // order in which jobs first name them, and referred to by number.
 #include <map>
 
+#include "scheduler/core/apply_accounts.h"
 #include "scheduler/core/derived.h"
 #include "scheduler/core/snapshot_image.h"
 
@@ -107,6 +108,8 @@ std::string EncodeState(const State& state) {
   image.epoch = state.epoch;
   image.next_job = state.next_job;
   image.now = state.now;
+  image.specs.reserve(state.arrays.size() + state.jobs.size());  // at most; they are large
+  image.jobs.reserve(state.jobs.size());
   SpecTable specs(image.specs);
   for (const auto& [name, node] : state.nodes) {
     image.nodes.push_back({name,
@@ -225,7 +228,7 @@ Result<State> DecodeState(std::string_view bytes) {
   for (Account& from : image.accounts) state.accounts[from.name] = std::move(from);
   for (AssociationImage& from : image.associations) {
     state.usage[from.key] = from.usage;
-    state.associations[from.key] = std::move(from.association);
+    PutAssociation(state, from.key, std::move(from.association));
   }
   state.usage_clock = image.usage_clock;
   for (Reservation& from : image.reservations) state.reservations[from.name] = std::move(from);

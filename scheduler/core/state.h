@@ -368,6 +368,7 @@ struct State {
   std::set<JobId> lenders;                                     // active, and another job may have their cores
   std::map<AssociationKey, std::int64_t> live_by_association;  // how many jobs are live
   std::map<QosUser, std::int64_t> live_by_qos;
+  std::map<std::uint32_t, std::set<std::string>> accounts_of;  // by uid: those in which it has an association
   // Of a job or array: live jobs, and arrays of which not all tasks are made, that depend(ed) on it.
   std::map<JobId, std::set<JobId>> dependents;
   std::set<JobId> unmade;  // arrays of which not all tasks are made

@@ -17,10 +17,10 @@ std::vector<PlanStart> PassWalk::Run() {
     again_ = blocked_any_ = stop_ = before_backfill_ = false;
     first_start_ = kNever;
     planned_count_ = 0;
-    for (Shape& shape : p_.queue_.shapes()) {
+    p_.queue_.shapes().Each([](Shape& shape) {
       shape.blocked_length = kNever;
       shape.deficit = shape.gain = 0;
-    }
+    });
     refused_.clear();
     Fill();
     Walk();
@@ -58,10 +58,10 @@ void PassWalk::Walk() {
 
 void PassWalk::Fill() {
   heads_.clear();
-  for (Shape& shape : p_.queue_.shapes()) {
+  p_.queue_.shapes().Each([](Shape& shape) {
     shape.least = kNever;
     shape.rank = INT64_MAX;
-  }
+  });
   p_.queue_.EachGroup([&](GroupNumber number) {
     const Group& group = p_.queue_.group(number);
     Push(number, false);

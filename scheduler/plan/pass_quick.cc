@@ -66,8 +66,8 @@ void PassWalk::FillFreed(const Planner::Changes& changes, std::vector<bool>& loo
     for (std::size_t i = 0; i < kDims; ++i) most[i] = std::max(most[i], p_.cluster_.Free(node)[i]);
   }
   auto all = static_cast<std::uint32_t>(changes.freed.size());
-  std::vector<Shape>& shapes = p_.queue_.shapes();
-  for (std::size_t i = 0; i < shapes.size(); ++i) {
+  Numbered<Shape>& shapes = p_.queue_.shapes();
+  for (ShapeNumber i = 0; i < shapes.size(); ++i) {
     Shape& shape = shapes[i];
     if (shape.jobs == 0) continue;
     const Request& request = shape.request;
@@ -81,7 +81,7 @@ void PassWalk::FillFreed(const Planner::Changes& changes, std::vector<bool>& loo
     look[i] = enough || (changes.licences && !request.licences.empty());
     if (!look[i]) continue;
     shape.blocked_length = kNever;
-    PushShape(static_cast<ShapeNumber>(i));
+    PushShape(i);
   }
   FillPlanned(changes);
 }
@@ -99,8 +99,8 @@ void PassWalk::AddAllowed(const Planner::Changes& changes, const std::vector<boo
   std::vector<bool> allowed;
   for (const std::vector<std::uint32_t>& set : p_.limit_sets_)
     allowed.push_back(std::ranges::any_of(set, [&](std::uint32_t limit) { return limits.contains(limit); }));
-  std::vector<Shape>& shapes = p_.queue_.shapes();
-  for (std::size_t i = 0; i < shapes.size(); ++i) {
+  Numbered<Shape>& shapes = p_.queue_.shapes();
+  for (ShapeNumber i = 0; i < shapes.size(); ++i) {
     if (look[i]) continue;
     p_.queue_.EachGroup(shapes[i], [&](GroupNumber number) {
       if (!allowed[p_.queue_.group(number).limits]) return;

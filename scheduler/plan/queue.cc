@@ -24,15 +24,6 @@ class Hash {
   std::uint64_t value_ = 0xcbf29ce484222325;
 };
 
-// One more, with room for an eighth more where a vector by itself would make it for as many again: these are
-// large, and hundreds of thousands.
-template <class Item>
-std::uint32_t Append(std::vector<Item>& items) {
-  if (items.size() == items.capacity()) items.reserve(items.size() + items.size() / 8 + 16);
-  items.emplace_back();
-  return static_cast<std::uint32_t>(items.size() - 1);
-}
-
 std::uint64_t HashOf(const Request& request) {
   Hash hash;
   hash.Mix(request.node);
@@ -65,7 +56,7 @@ ShapeNumber Queue::AddShape(const Request& request, bool* is_new) {
   }
   ShapeNumber number;
   if (free_shapes_.empty()) {
-    number = Append(shapes_);
+    number = shapes_.Append();
   } else {
     number = free_shapes_.back();
     free_shapes_.pop_back();
@@ -86,7 +77,7 @@ void Queue::DropShape(ShapeNumber number) {
 GroupNumber Queue::NewGroup() {
   GroupNumber number;
   if (free_groups_.empty()) {
-    number = Append(groups_);
+    number = groups_.Append();
   } else {
     number = free_groups_.back();
     free_groups_.pop_back();

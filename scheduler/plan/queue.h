@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "scheduler/plan/number_index.h"
+#include "scheduler/plan/numbered.h"
 #include "scheduler/plan/policy.h"
 #include "scheduler/plan/request.h"
 
@@ -63,7 +64,7 @@ class Queue {
   void DropShape(ShapeNumber shape);
   Shape& shape(ShapeNumber number) { return shapes_[number]; }
   const Shape& shape(ShapeNumber number) const { return shapes_[number]; }
-  std::vector<Shape>& shapes() { return shapes_; }
+  Numbered<Shape>& shapes() { return shapes_; }
   std::size_t shape_count() const { return shape_index_.size(); }
 
   GroupNumber Insert(ShapeNumber shape, Instant length, Instant least, LaneNumber lane, LimitSet limits,
@@ -91,10 +92,10 @@ class Queue {
   GroupNumber NewGroup();
   void Link(GroupNumber number);
   void Unlink(const Group& group);
-  std::vector<Shape> shapes_;
+  Numbered<Shape> shapes_;
   std::vector<ShapeNumber> free_shapes_;
   NumberIndex shape_index_;  // by what they ask for
-  std::vector<Group> groups_;
+  Numbered<Group> groups_;
   std::vector<GroupNumber> free_groups_;
   NumberIndex group_index_;               // by all that its jobs have in common
   std::vector<std::uint32_t> by_limits_;  // groups
