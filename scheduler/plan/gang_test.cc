@@ -131,6 +131,22 @@ TEST_F(GangTest, TheEarliestInstantIsThatAtWhichAllFitNotEachByItself) {
   EXPECT_EQ(planner_.PromiseOf(2)->start, 40 * kSecond);
 }
 
+TEST_F(GangTest, OneThatWasTakenOutAndCameAgainStartsOnceInAQuickPass) {
+  planner_ = Planner(MakePolicy("easy:1"));
+  AddNodes({4, 8, 1});
+  const std::uint32_t small = SetOf({2});
+  planner_.Add(JobOf(7, 100 * kSecond, 1, 1, small));
+  planner_.Add(JobOf(8, 100 * kSecond, 1, 1, small));
+  EXPECT_EQ(PassAt(0), (std::vector<JobNumber>{7}));
+  for (int i = 0; i < 2; ++i) {
+    if (i > 0) planner_.Remove(1);
+    planner_.AddGang({JobOf(1, 10 * kSecond, 4), JobOf(2, 20 * kSecond, 8)});
+  }
+  planner_.Advance(kSecond);
+  EXPECT_EQ(Numbers(planner_.QuickPass()), (std::vector<JobNumber>{1, 2}));
+  EXPECT_EQ(planner_.statistics().passes, 1U) << "the second was a quick one";
+}
+
 TEST_F(GangTest, RemovingOneRemovesAll) {
   AddNodes({4});
   planner_.Add(JobOf(9, 30 * kSecond, 4));

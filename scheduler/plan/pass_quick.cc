@@ -5,6 +5,7 @@
 // its jobs wants, and only where that fits are its groups put in order. What is left out so would have been
 // found blocked one group after the other, as long as nothing is freed meanwhile.
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/result/result.h"
@@ -38,6 +39,7 @@ void PassWalk::FillGained(Planner::Changes& changes) {
   changes.freed.erase(std::unique(changes.freed.begin(), changes.freed.end()), changes.freed.end());
   std::vector<bool> pushed(p_.queue_.shapes().size(), false);
   std::vector<GroupNumber> groups;  // each once, however many of its jobs have come: it may be empty by then
+  std::set<JobNumber> gangs;        // likewise: one may have been taken out and have come again
   if (!changes.freed.empty() || changes.licences || !changes.limits.empty()) FillFreed(changes, pushed);
   if (!changes.limits.empty()) AddAllowed(changes, pushed, groups);
   for (JobNumber id : changes.arrived) {
@@ -45,8 +47,9 @@ void PassWalk::FillGained(Planner::Changes& changes) {
     if (job != p_.jobs_.end() && job->second.state == Planner::JobState::kWaiting &&
         !pushed[job->second.shape])
       groups.push_back(job->second.group);
-    if (job != p_.jobs_.end()) PushGang(id);  // those that wait longer are looked at in a whole pass
+    if (p_.gangs_.contains(id)) gangs.insert(id);  // those that wait longer are looked at in a whole pass
   }
+  for (JobNumber first : gangs) PushGang(first);
   std::ranges::sort(groups);
   groups.erase(std::unique(groups.begin(), groups.end()), groups.end());
   for (GroupNumber group : groups) Push(group, false);
