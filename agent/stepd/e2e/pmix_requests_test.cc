@@ -173,6 +173,35 @@ static void Invite(void) {
   FenceAll();
 }
 // A tool of the job's user that comes with the address that a rank has.
+static pmix_status_t near, far;
+static volatile int answers = 0;
+static void NearIs(pmix_status_t status, pmix_value_t* value, void* context) { near = status; ++answers; }
+static void FarIs(pmix_status_t status, pmix_value_t* value, void* context) { far = status; ++answers; }
+static void AskBoth(unsigned rank) {
+  pmix_proc_t whom; PMIX_LOAD_PROCID(&whom, me.nspace, rank);
+  MUST(PMIx_Get_nb(&whom, "near", NULL, 0, NearIs, NULL), PMIX_SUCCESS);
+  MUST(PMIx_Get_nb(&whom, "far", NULL, 0, FarIs, NULL), PMIX_SUCCESS);
+}
+// Of what a rank of the other node put, what is for its own node is not there, and what is for others is,
+// asked for together, before the other has put anything (ranks 0 and 1) or later.
+static int Scopes(void) {
+  const unsigned other = (me.rank + 2) % 4;
+  pmix_value_t value; int number = 7;
+  PMIX_VALUE_LOAD(&value, &number, PMIX_INT);
+  if (me.rank < 2) AskBoth(other);
+  FenceAll();
+  MUST(PMIx_Put(PMIX_LOCAL, "near", &value), PMIX_SUCCESS);
+  MUST(PMIx_Put(PMIX_REMOTE, "far", &value), PMIX_SUCCESS);
+  MUST(PMIx_Commit(), PMIX_SUCCESS);
+  if (me.rank >= 2) AskBoth(other);
+  while (answers < 2) usleep(1000);
+  FenceAll();
+  AskBoth(other ^ 1);
+  while (answers < 4) usleep(1000);
+  if (near == PMIX_ERR_NOT_FOUND && far == PMIX_SUCCESS) return 0;
+  printf("%u: near %s, far %s\n", me.rank, PMIx_Error_string(near), PMIx_Error_string(far)); fflush(stdout);
+  return 8;
+}
 static int BeTool(char* uri) {
   pmix_proc_t tool;
   pmix_info_t info;
@@ -210,6 +239,8 @@ int main(int argc, char** argv) {
   } else if (!strcmp(mode, "modex")) {
     Put("k", 100 + me.rank);
     if (Get((me.rank + 2) % 4, "k") != 100 + (me.rank + 2) % 4) return 8;
+  } else if (!strcmp(mode, "scopes")) {
+    if (Scopes() != 0) return 8;
   } else if (!strcmp(mode, "fences")) {
     for (int i = 0; i < 20; ++i) {
       if (me.rank == 1 || me.rank == 2) MUST(PMIx_Fence(some, 2, NULL, 0), PMIX_SUCCESS);
@@ -310,10 +341,11 @@ TEST_P(EachRequest, IsAnswered) {
   }
 }
 INSTANTIATE_TEST_SUITE_P(Each, EachRequest,
-                         ::testing::Values("modex", "fences", "names", "connect", "group", "event", "query",
-                                           "refused", "log", "job_control", "monitor", "iof_pull", "iof_push",
-                                           "credential", "validate", "status", "invite", "tool", "ranges",
-                                           "stranger", "psets", "deregister", "fabric", "endpoints"),
+                         ::testing::Values("modex", "scopes", "fences", "names", "connect", "group", "event",
+                                           "query", "refused", "log", "job_control", "monitor", "iof_pull",
+                                           "iof_push", "credential", "validate", "status", "invite", "tool",
+                                           "ranges", "stranger", "psets", "deregister", "fabric",
+                                           "endpoints"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST_F(PmixRequests, CarriesAnInvitationToTheOtherNode) {
