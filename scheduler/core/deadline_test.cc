@@ -47,10 +47,16 @@ TEST(Deadline, MovesWithTheTimeLimitAndOutlivesARestart) {
   EXPECT_EQ(c.StateOf(waits), "DEADLINE");
 }
 
-TEST(Deadline, ThatCannotBeMetIsRefused) {
+TEST(Deadline, ThatCannotBeMetIsRefusedWithWhatToChange) {
   TestCluster c(1, 4);
-  EXPECT_NE(c.TrySubmit(Until(c, 59)).error().message.find("DeadLine"), std::string::npos);
-  EXPECT_NE(c.TrySubmit(Until(c, 100, 0)).error().message.find("DeadLine"), std::string::npos);
+  auto told = [&](const JobSpec& spec) { return c.TrySubmit(spec).error().message; };
+  EXPECT_EQ(
+      told(Until(c, 59)),
+      "DeadLine: a job with a limit of 60 s that is started now does not surely end by its deadline; ask "
+      "for less time");
+  EXPECT_EQ(told(Until(c, 100, 0)),
+            "DeadLine: a job without a time limit does not surely end by its deadline; give one with --time");
+  EXPECT_EQ(told(Until(c, -1)), "DeadLine: the deadline is over already; give a later one");
   EXPECT_TRUE(c.TrySubmit(Until(c, 60)).has_value());
 }
 

@@ -16,6 +16,18 @@ std::uint32_t WindowOf(const JobSpec& spec, std::uint32_t window) {
   return spec.array && alike && spec.deadline.us == 0 ? window : 0;
 }
 
+Result<> CheckDeadline(const JobSpec& spec, Time now) {
+  auto refuse = [](const auto&... why) { return Fail(Code::kFailedPrecondition, "DeadLine: ", why...); };
+  if (spec.deadline.us == 0) return {};
+  if (spec.deadline <= now) return refuse("the deadline is over already; give a later one");
+  if (spec.time_limit_s == 0)
+    return refuse("a job without a time limit does not surely end by its deadline; give one with --time");
+  if (spec.deadline < now.PlusSeconds(spec.time_limit_s))
+    return refuse("a job with a limit of ", spec.time_limit_s,
+                  " s that is started now does not surely end by its deadline; ask for less time");
+  return {};
+}
+
 }  // namespace
 
 Result<> Controller::Turn::Admit(JobSpec& spec) const {
@@ -23,10 +35,7 @@ Result<> Controller::Turn::Admit(JobSpec& spec) const {
   TRY(CheckDependencies(state(), spec));
   TRY(CompleteSpec(c_.site(), state(), spec));
   auto tasks = static_cast<std::uint32_t>(spec.array ? spec.array->indices.size() : 1);
-  if (spec.deadline.us != 0 &&
-      (spec.time_limit_s == 0 || spec.deadline < now_.PlusSeconds(spec.time_limit_s)))
-    return Fail(Code::kFailedPrecondition, "DeadLine: a job with a limit of ", spec.time_limit_s,
-                " s that is started now does not surely end by its deadline; ask for less time");
+  TRY(CheckDeadline(spec, now_));
   TRY(CheckJobLimits(c_.site(), state(), spec, spec.time_limit_s));
   TRY(CheckSubmitLimits(c_.site(), state(), spec, tasks));
   return c_.policy_->CheckFits(state(), spec);
