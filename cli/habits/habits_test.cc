@@ -146,6 +146,8 @@ TEST(Habits, StatesHaveLongAndShortNames) {
   EXPECT_THAT(*StatesOf("pd,RUNNING"), ElementsAre(v1::JOB_STATE_PENDING, v1::JOB_STATE_RUNNING));
   EXPECT_GT(StatesOf("all")->size(), 10u);
   EXPECT_FALSE(StatesOf("RUNING"));
+  EXPECT_THAT(*StatesOf("F,BF,REQUEUED"), ElementsAre(v1::JOB_STATE_UNSPECIFIED, v1::JOB_STATE_FAILED))
+      << "scripts list all of Slurm's; no job is in the others";
 }
 
 TEST(Habits, AFilterTakesArrayTasksByEitherName) {

@@ -36,6 +36,14 @@ constexpr StateRow kStates[] = {
     {v1::JOB_STATE_PREEMPTED, "PREEMPTED", "PR", true},
 };
 
+// Slurm's other states, of squeue(1) and sacct(1): of nodes that it boots, of federations, burst buffers and
+// resizing, or of a moment that has no name here. Scripts list them; no job is ever in one.
+constexpr const char* kStrangeStates[] = {
+    "BOOT_FAIL",     "BF", "REQUEUED",  "RQ", "REQUEUE_FED", "RF", "REQUEUE_HOLD", "RH",
+    "RESIZING",      "RS", "REVOKED",   "RV", "SIGNALING",   "SI", "SPECIAL_EXIT", "SE",
+    "RESV_DEL_HOLD", "RD", "STAGE_OUT", "SO", "STOPPED",     "ST",
+};
+
 const StateRow* RowOf(v1::JobState state) {
   auto at = std::ranges::find(kStates, state, &StateRow::state);
   return at == std::end(kStates) ? nullptr : at;
@@ -83,6 +91,11 @@ Result<std::set<v1::JobState>> StatesOf(const std::string& list) {
     }
     auto at = std::ranges::find_if(
         kStates, [&](const StateRow& row) { return SameWord(word, row.full) || SameWord(word, row.brief); });
+    if (at == std::end(kStates) &&
+        std::ranges::any_of(kStrangeStates, [&](const char* name) { return SameWord(word, name); })) {
+      states.insert(v1::JOB_STATE_UNSPECIFIED);
+      continue;
+    }
     if (at == std::end(kStates))
       return Fail(Code::kInvalidArgument, "'", word,
                   "' is no state of a job; PENDING, RUNNING, COMPLETED, … are");

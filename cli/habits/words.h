@@ -15,7 +15,8 @@ namespace slipway::cli {
 std::string LongState(v1::JobState state);   // "CONFIGURING", "COMPLETED"
 std::string ShortState(v1::JobState state);  // "CF", "CD"
 bool Ended(v1::JobState state);
-// "RUNNING,pd,all"; empty: all. kInvalidArgument names what is no state.
+// "RUNNING,pd,all"; empty: all. A state of Slurm's in which no job is here is JOB_STATE_UNSPECIFIED.
+// kInvalidArgument names what is no state.
 Result<std::set<v1::JobState>> StatesOf(const std::string& list);
 
 // Why a job waits, in one word: "Resources", "Dependency"; "None" of one that does not. Ours where there is
