@@ -83,7 +83,6 @@ std::vector<std::string> JudgeHost(const HostFacts& facts, const HealthLimits& l
                            *facts.clock_ahead_ms > 0 ? "ahead of" : "behind",
                            " the controller's; is the time synchronised?"));
   }
-  if (!facts.image_store_error.empty()) findings.push_back(Cat("image store: ", facts.image_store_error));
   return findings;
 }
 

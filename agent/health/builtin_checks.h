@@ -22,7 +22,6 @@ struct HostFacts {
   std::uint64_t memory_available_bytes = 0;
   bool idle = false;                           // no step runs: memory is not theirs
   std::optional<std::int64_t> clock_ahead_ms;  // of the controller's; none: not heard yet
-  std::string image_store_error;
 };
 struct HealthLimits {
   std::uint64_t disk_free_bytes = 0;     // of each file system; 0: not looked at

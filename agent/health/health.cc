@@ -42,7 +42,6 @@ void Health::LookBuiltIn() {
   HostFacts facts = LookAtHost(options_.folders);
   facts.idle = events_.idle();
   facts.clock_ahead_ms = clock_ahead_ms_;
-  facts.image_store_error = image_store_error_;
   std::vector<std::string> findings = JudgeHost(facts, options_.limits);
   if (events_.look) {
     for (std::string& finding : events_.look()) findings.push_back(std::move(finding));

@@ -50,7 +50,6 @@ class Health {
 
   // What others notice.
   void SetClockAhead(std::int64_t ms) { clock_ahead_ms_ = ms; }
-  void SetImageStoreError(std::string error) { image_store_error_ = std::move(error); }
   void SetComplaint(const std::string& source, std::vector<std::string> complaints);
 
  private:
@@ -65,7 +64,7 @@ class Health {
   Verdict verdict_;
   std::string reason_;
   std::optional<std::int64_t> clock_ahead_ms_;
-  std::string image_store_error_, last_words_;
+  std::string last_words_;
   Loop::TimerId timer_;
   bool known_ = false, program_runs_ = false, program_again_ = false;
   // For the answer of a run that begins after they asked: what began before may have missed what they mean.

@@ -118,10 +118,12 @@ void Agent::Parts::ConnectBroker() {
   BrokerClient::Events events;
   events.welcome = [this](const BrokerWelcome& hello) { OnWelcome(hello); };
   events.step_gone = [this](const StepGone& gone) {
+    stuck_steps.erase(gone.step);
     health->SetComplaint(ToString(gone.step), {});
     steps->OnGone(gone);
   };
   events.step_stuck = [this](const StepGone& stuck) {
+    stuck_steps.insert(stuck.step);
     health->SetComplaint(ToString(stuck.step),
                          {Cat("step ", ToString(stuck.step), ": ", OneLine(stuck.reason))});
   };
@@ -153,20 +155,32 @@ void Agent::Parts::OnWelcome(const BrokerWelcome& hello) {
   ReadBroker();
 }
 
-// What the broker has is what there is; only then may the controller be told.
+void Agent::Parts::OnStoreRead(const Result<std::vector<StoredImage>>& stored) {
+  if (broker->lost()) return;  // which says nothing of the store
+  store_read = loop.Now();
+  if (stored) images->SetHeld(*stored);
+  std::vector<std::string> complaints;
+  if (!stored) complaints.push_back(Cat("image store: ", stored.error().message));
+  health->SetComplaint("image store", std::move(complaints));
+}
+
+// What the broker has is what there is; only then may the controller be told. A store that cannot be read has
+// no image to start a step from, and steps that run on all the same.
 void Agent::Parts::ReadBroker() {
   broker->ListImages([this](Result<std::vector<StoredImage>> stored) {
-    if (!stored) return Log(Level::kError, "the broker's images", {{"error", stored.error().message}});
-    images->SetHeld(*stored);
-    store_read = loop.Now();
+    OnStoreRead(stored);
     broker->ListSteps([this](Result<std::vector<StepRecord>> list) {
       if (!list) return Log(Level::kError, "the broker's steps", {{"error", list.error().message}});
       broker_wait = std::chrono::milliseconds(0);
       broker_error.clear();
       health->SetComplaint("broker", {});
+      std::set<StepId> no_longer = std::exchange(stuck_steps, {});
       for (const StepRecord& record : *list) {
-        if (record.running) gate->Found(record.step);
+        if (!record.running) continue;
+        gate->Found(record.step);
+        if (no_longer.erase(record.step) > 0) stuck_steps.insert(record.step);
       }
+      for (const StepId& step : no_longer) health->SetComplaint(ToString(step), {});  // it went unheard
       Log(Level::kInfo, "connected to the broker", {{"steps", list->size()}});
       images->SetBroker(broker.get());
       steps->SetBroker(broker.get(), welcome.run_dir);
@@ -213,13 +227,9 @@ void Agent::Parts::Beat() {
     steps->RepeatEnds();
   }
   if (broker && loop.Now() - store_read >= kReadStoreAfter) {
-    store_read = loop.Now();
     // What fetches and gRPC's threads took and gave back would stay with us as long as we live.
     ::malloc_trim(0);
-    broker->ListImages([this](Result<std::vector<StoredImage>> stored) {
-      if (stored) images->SetHeld(*stored);
-      health->SetImageStoreError(stored ? std::string() : stored.error().message);
-    });
+    broker->ListImages([this](const Result<std::vector<StoredImage>>& stored) { OnStoreRead(stored); });
   }
   images->Trim();
   heartbeat_timer = loop.After(heartbeat, [this] { Beat(); });

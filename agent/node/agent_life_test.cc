@@ -124,6 +124,33 @@ TEST_F(AgentLife, AStepThatCannotBeKilledMakesTheNodeUnfitUntilItIsGone) {
   EXPECT_TRUE(Until([&] { return Condition() == ""; }));
 }
 
+TEST_F(AgentLife, AStepThatCouldNotBeKilledAndWentWhileTheBrokerWasAwayIsForgiven) {
+  Start();
+  Launch();
+  ASSERT_TRUE(Until([&] { return node_->stepd(kStep) != nullptr; }));
+  std::string word = "step 42.1.0: process 7 (dd), state D in nfs_wait, does not end";
+  node_->broker.Stuck(kStep, "process 7 (dd), state D in nfs_wait, does not end");
+  ASSERT_TRUE(Until([&] { return Condition() == word; }));
+  // While it is there, a broker that came anew does not change that.
+  node_->broker.DropConnections();
+  node_->broker.listed_steps = 0;
+  ASSERT_TRUE(Until([&] { return node_->broker.listed_steps > 0; }));
+  EXPECT_EQ(Condition(), word);
+  node_->broker.DropConnections();
+  node_->broker.Gone(kStep);  // nobody hears it
+  EXPECT_TRUE(Until([&] { return Condition() == ""; }));
+}
+
+TEST_F(AgentLife, ANodeWhoseImageStoreCannotBeReadRegistersAndSaysSo) {
+  node_->broker.store_error = "open /var/lib/slipway/images: Input/output error";
+  Start();
+  EXPECT_TRUE(
+      Until([&] { return Condition() == "image store: open /var/lib/slipway/images: Input/output error"; }));
+  node_->broker.store_error.clear();
+  node_->broker.DropConnections();
+  EXPECT_TRUE(Until([&] { return Condition() == ""; }));
+}
+
 TEST_F(AgentLife, AnImageStoreWhoseDiskIsGoneMakesTheNodeUnfitUntilItIsBack) {
   node_->health.interval = std::chrono::seconds(1);
   node_->broker.image_dir = dir_ + "/store";

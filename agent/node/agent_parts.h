@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 
 #include "agent/images/images.h"
@@ -28,6 +29,7 @@ struct Agent::Parts {
   void OnWelcome(const BrokerWelcome& hello);
   void OnBrokerLost(const std::string& why);
   void ReadBroker();
+  void OnStoreRead(const Result<std::vector<StoredImage>>& stored);
   void FillRegister(v1::FromNode& first);
   void OnControllerLost();
   void Beat();
@@ -49,6 +51,7 @@ struct Agent::Parts {
   BrokerWelcome welcome;
   std::chrono::milliseconds broker_wait{0};
   std::string broker_error;
+  std::set<StepId> stuck_steps;  // of which the broker said so
   Loop::TimerId broker_timer, heartbeat_timer;
   std::chrono::milliseconds heartbeat{5000};
   std::uint64_t beats = 0;

@@ -211,6 +211,9 @@ void FakeBroker::Handle(int fd, Message message) {
       return Answer(fd, BrokerFrame::kWelcome, welcome);
     }
     case BrokerFrame::kListImages: {
+      if (!store_error.empty())
+        return Answer(fd, BrokerFrame::kError,
+                      BrokerError{plain().id, static_cast<int>(Code::kUnavailable), store_error});
       ImageList list{plain().id, {}};
       for (const std::string& digest : images) {
         auto known = admitted.find(digest);
@@ -219,6 +222,7 @@ void FakeBroker::Handle(int fd, Message message) {
       return Answer(fd, BrokerFrame::kImages, list);
     }
     case BrokerFrame::kListSteps: {
+      ++listed_steps;
       StepList list{plain().id, {}};
       for (auto& [id, running] : steps) list.steps.push_back({id, 20001, running});
       return Answer(fd, BrokerFrame::kSteps, list);

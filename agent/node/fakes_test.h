@@ -109,6 +109,8 @@ class FakeBroker {
   std::vector<SignedCredential> credentials;
   std::vector<StepId> killed, forgotten, ended_jobs;
   std::map<StepId, std::uint64_t> leases;  // CLOCK_BOOTTIME in ms, the last one said; not enforced
+  std::size_t listed_steps = 0;            // how often it was asked for them
+  std::string store_error;                 // not empty: nobody can read which images there are
   std::string refusal;                     // not empty: StartStep fails with it
 
  private:

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
+#include <set>
+
 #include "agent/node/fakes_test.h"
 #include "api/pki.h"
 
@@ -60,10 +62,11 @@ TEST_F(PeersTest, APeersNameIsThatOfItsCertificateAndAStrangerHasNone) {
 
 TEST_F(PeersTest, WhoIsNoAgentIsLetGoAndAnAgentIsHeardBesideHim) {
   auto loop = std::move(*EpollLoop::Make());
-  std::size_t heard = 0;
-  auto server = PeerServer::Start(*loop, "127.0.0.1:0", FilesOf("n1"),
-                                  [&](const StepId&, std::uint32_t, PeerWord) { ++heard; }, nullptr,
-                                  {.at_once = 4, .within = std::chrono::milliseconds(300)});
+  std::set<std::uint32_t> heard;
+  auto server =
+      PeerServer::Start(*loop, "127.0.0.1:0", FilesOf("n1"),
+                        [&](const StepId&, std::uint32_t, PeerWord word) { heard.insert(word.from_node); },
+                        nullptr, {.at_once = 4, .within = std::chrono::milliseconds(300)});
   ASSERT_TRUE(server) << server.error().message;
   std::string address = Cat("127.0.0.1:", (*server)->port());
   auto to = TcpAddressesOf(address, HostNames::kNumbersOnly);
@@ -87,9 +90,17 @@ TEST_F(PeersTest, WhoIsNoAgentIsLetGoAndAnAgentIsHeardBesideHim) {
     }));
   }
   PeerLinks links(*loop, FilesOf("n2"), {}, [](const std::string&, const std::string&) {});
-  for (int i = 0; i < 100; ++i)
-    links.Send("n1", address, {42, 1, 0}, 0, {.bytes = std::string(100'000, 'x')});
-  EXPECT_TRUE(TurnUntil(*loop, [&] { return heard == 100; }));
+  auto send = [&](std::uint32_t number, std::size_t bytes) {
+    links.Send("n1", address, {42, 1, 0}, 0, {.from_node = number, .bytes = std::string(bytes, 'x')});
+  };
+  // Both ends share this thread, and what it does beside is time in which the agent has not proved itself:
+  // the bulk waits until it has, and the first word is said again where it was too late.
+  for (int tries = 0; tries < 3 && heard.empty(); ++tries) {
+    send(0, 1);
+    TurnUntil(*loop, [&] { return !heard.empty(); });
+  }
+  for (std::uint32_t i = 1; i < 100; ++i) send(i, 100'000);
+  EXPECT_TRUE(TurnUntil(*loop, [&] { return heard.size() == 100; }));
 }
 
 }  // namespace

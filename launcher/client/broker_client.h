@@ -40,6 +40,7 @@ class BrokerClient {
     std::function<void(Error)> lost;
   };
   void SetEvents(Events events);
+  bool lost() const { return lost_; }  // true from before the first request that fails of it
 
   using Done = std::function<void(Result<>)>;
   void AdmitImage(const std::string& digest, UniqueFd file, Done done);

@@ -11,7 +11,7 @@ import time
 import traceback
 
 from rooms import bad_input, confinement, devices, disks, jobs, limits, memory, restarts, rootless, sharing, units
-from rooms.hands import USER, ended, ends, equal, job, output, say, sh, submit, units_are_up, wait_until
+from rooms.hands import USER, ended, ends, equal, job, lose_patience, output, say, sh, submit, units_are_up, wait_until
 
 FIRST_BOOT = [
     units.installs, units.units_come_up, units.nothing_restarted, units.all_limits_are_held, units.the_host_check_is_content, units.the_daemons_are_hardly_exposed,
@@ -88,12 +88,19 @@ def run(checks):
         except Exception as error:  # a check that fails must not keep the next from telling something
             good = False
             say("FAILED", f"{check.__name__}:", error if isinstance(error, AssertionError) else traceback.format_exc())
+            tell_of_the_failure(time.monotonic() - began)
             if check in (units.installs, units.units_come_up, jobs.an_image_is_imported):
                 break
-    if not good:
-        for line in sh("journalctl --no-pager -o short-monotonic -u 'slipway*' | tail -n 120", check=False).stdout.splitlines():
-            say("log", line)
+            lose_patience()
     return good
+
+
+def tell_of_the_failure(lasted_s):
+    """At once: who runs this may not wait for the end."""
+    say("log", "the nodes:", sh("slipway nodes --json", check=False).stdout[:1000])
+    since = f"--since='-{lasted_s + 60:.0f} seconds'"
+    for line in sh(f"journalctl --no-pager -o short-monotonic {since} -u 'slipway*' | cut -c1-300 | tail -n 120", check=False).stdout.splitlines():
+        say("log", line)
 
 
 def main():

@@ -39,6 +39,7 @@ PACKAGES = ["linux-image-cloud-amd64", "systemd", "systemd-sysv", "libpam-system
 MODULES = ["virtio_pci", "virtio_blk", "ext4"]
 # Emulated on a busy host, a unit may take minutes to come up; Debian's 90 s would be the test's failure and not the unit's.
 PATIENT = "[Manager]\nDefaultTimeoutStartSec=15min\nDefaultTimeoutStopSec=15min\nDefaultDeviceTimeoutSec=15min\n"
+WHOLE_S = 2700  # less than ctest's limit for it, which ends it without a word
 SILENCE_S = 1200  # of the console; longer than anything that is waited for inside (rooms.hands.PATIENCE)
 UNIT = """[Unit]
 Description=Slipway's test
@@ -239,6 +240,10 @@ def boot(machine, results):
     return facts
 
 
+def give_up(*_):
+    raise AssertionError(f"it was not done within {WHOLE_S} s")
+
+
 def why_not():
     if os.geteuid() != 0:
         return "needs root: to make the virtual machine's disk"
@@ -292,11 +297,14 @@ def main():
         subprocess.run(["cp", "--sparse=always", base / "root.img", folder / "root.img"], check=True)
         accel = accelerator(base, folder)
         print(f"disks are ready after {time.monotonic() - began:.0f} s; accelerator {accel}", flush=True)
+        signal.signal(signal.SIGALRM, give_up)
+        signal.alarm(max(1, WHOLE_S - int(time.monotonic() - began)))
         try:
             three_boots(base, folder, accel, results)
         except AssertionError as error:
             results.bad.append(str(error))
             print(f"FAILED  {error}")
+        signal.alarm(0)
     whole = set(phases())
     if not results.bad and results.done != whole:
         results.bad.append(f"it went off before it was done: {sorted(whole - results.done)}")

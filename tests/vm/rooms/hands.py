@@ -20,11 +20,11 @@ def say(*words):
         console.write(" ".join(["VM", *map(str, words)]).replace("\n", " | ") + "\n")
 
 
-def sh(command, user=None, check=True, timeout=PATIENCE):
+def sh(command, user=None, check=True):
     argv = ["sh", "-c", command]
     if user:
         argv = ["setpriv", "--reuid", user, "--regid", user, "--init-groups", "env", f"HOME={HOME}", f"USER={user}", *argv]
-    done = subprocess.run(argv, cwd=HOME if user else "/", text=True, capture_output=True, timeout=timeout, errors="replace")
+    done = subprocess.run(argv, cwd=HOME if user else "/", text=True, capture_output=True, timeout=PATIENCE, errors="replace")
     if check and done.returncode != 0:
         raise AssertionError(f"{command}: exit code {done.returncode}: {done.stdout} {done.stderr}")
     return done
@@ -34,10 +34,17 @@ def equal(is_, should):
     assert is_ == should, f"{is_!r}, not {should!r}"
 
 
-def wait_until(what, condition, timeout=PATIENCE):
-    deadline = time.monotonic() + timeout
+def lose_patience():
+    """After a first failure the others are to be told, too, before whoever waits for all of this gives up."""
+    global PATIENCE
+    PATIENCE = 100
+
+
+def wait_until(what, condition):
+    patience = PATIENCE
+    deadline = time.monotonic() + patience
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {timeout} s: {what()if callable(what) else what}"
+        assert time.monotonic() < deadline, f"not within {patience} s: {what()if callable(what) else what}"
         time.sleep(0.2)
     return value
 
@@ -53,9 +60,9 @@ def job(job_id, by=USER):
     return json.loads(sh(f"slipway job --json {job_id}", by).stdout)
 
 
-def ended(job_id, timeout=PATIENCE, by=USER):
+def ended(job_id, by=USER):
     return wait_until(lambda: f"the end of {job(job_id, by)}",
-                      lambda: (lambda j: j if j.get("ended") else None)(job(job_id, by)), timeout)
+                      lambda: (lambda j: j if j.get("ended") else None)(job(job_id, by)))
 
 
 def output(job_id):
