@@ -69,7 +69,9 @@ def main():
         def array(jobs):
             cluster("submit", "--wait", "--image", "tiny", "--array", f"1-{jobs}", "--output", "/dev/null", "--wrap", "true",
                     check=0, timeout=300)
-        array(16)  # the image is everywhere
+        # The image is everywhere: a batch job's is on its first node only.
+        cluster("launch", "-N4", "--image", "tiny", "--", "true", check=0, timeout=300)
+        array(16)
         ms = sampled(pids(cluster), lambda: array(count))
     finally:
         if cluster:
