@@ -20,6 +20,7 @@ const grpc::Status kTooMany(grpc::StatusCode::UNAVAILABLE,
                             "too many steps are attached on this node at once");
 
 struct Limit {
+  explicit Limit(int calls_max) : calls_max(calls_max) {}
   int calls_max;
   std::atomic<int> used{0};
 };

@@ -121,7 +121,9 @@ void EpollLoop::Run() {
       asleep_ = false;
     }
     for (int i = 0; i < n; ++i) {
-      auto at = watches_.find(events[i].data.u64);
+      const std::uint64_t id =
+          events[i].data.u64;  // a copy: the kernel packs them, and nothing may refer into one
+      auto at = watches_.find(id);
       if (at == watches_.end()) continue;  // removed by an earlier callback of this round
       auto callback = at->second.callback;
       (*callback)(events[i].events);
