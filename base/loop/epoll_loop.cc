@@ -121,8 +121,7 @@ void EpollLoop::Run() {
       asleep_ = false;
     }
     for (int i = 0; i < n; ++i) {
-      const std::uint64_t id =
-          events[i].data.u64;  // a copy: the kernel packs them, and nothing may refer into one
+      const std::uint64_t id = events[i].data.u64;  // they are packed: nothing may refer into one
       auto at = watches_.find(id);
       if (at == watches_.end()) continue;  // removed by an earlier callback of this round
       auto callback = at->second.callback;
