@@ -157,7 +157,6 @@ void Agent::Parts::OnWelcome(const BrokerWelcome& hello) {
 
 void Agent::Parts::OnStoreRead(const Result<std::vector<StoredImage>>& stored) {
   if (broker->lost()) return;  // which says nothing of the store
-  store_read = loop.Now();
   if (stored) images->SetHeld(*stored);
   std::vector<std::string> complaints;
   if (!stored) complaints.push_back(Cat("image store: ", stored.error().message));
@@ -167,6 +166,7 @@ void Agent::Parts::OnStoreRead(const Result<std::vector<StoredImage>>& stored) {
 // What the broker has is what there is; only then may the controller be told. A store that cannot be read has
 // no image to start a step from, and steps that run on all the same.
 void Agent::Parts::ReadBroker() {
+  store_read = loop.Now();
   broker->ListImages([this](Result<std::vector<StoredImage>> stored) {
     OnStoreRead(stored);
     broker->ListSteps([this](Result<std::vector<StepRecord>> list) {
@@ -227,6 +227,7 @@ void Agent::Parts::Beat() {
     steps->RepeatEnds();
   }
   if (broker && loop.Now() - store_read >= kReadStoreAfter) {
+    store_read = loop.Now();  // asked for, whenever the answer comes: not again at each beat
     // What fetches and gRPC's threads took and gave back would stay with us as long as we live.
     ::malloc_trim(0);
     broker->ListImages([this](const Result<std::vector<StoredImage>>& stored) { OnStoreRead(stored); });
