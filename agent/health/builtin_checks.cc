@@ -37,37 +37,20 @@ void JudgeFileSystem(const FileSystemFacts& facts, const HealthLimits& limits,
 
 }  // namespace
 
-bool WaitsForOthers(const std::string& mountinfo, const std::string& folder) {
-  std::istringstream lines(mountinfo);
-  std::size_t longest = 0;
-  bool waits = false;
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream fields(line);
-    std::string id, parent, number, root, point, type;
-    fields >> id >> parent >> number >> root >> point;
-    std::size_t behind = line.find(" - ");
-    bool inside = point == "/" || folder == point || folder.starts_with(point + "/");
-    if (behind == line.npos || !inside || point.size() < longest) continue;
-    longest = point.size();
-    std::istringstream(line.substr(behind + 3)) >> type;
-    waits = type.starts_with("fuse.") || std::ranges::find(kElsewhere, type) != std::end(kElsewhere);
+bool WaitsForOthers(const std::vector<MountLine>& mounts, std::string_view folder) {
+  const MountLine* closest = nullptr;
+  for (const MountLine& mount : mounts) {
+    std::string_view point = mount.point == "/" ? std::string_view() : mount.point;
+    bool inside = folder.starts_with(point) && (folder.size() == point.size() || folder[point.size()] == '/');
+    if (inside && (closest == nullptr || mount.point.size() >= closest->point.size())) closest = &mount;
   }
-  return waits;
+  return closest != nullptr && (closest->type.starts_with("fuse.") ||
+                                std::ranges::find(kElsewhere, closest->type) != std::end(kElsewhere));
 }
 
-bool IsReadOnly(const std::string& mountinfo, const std::string& device) {
-  std::istringstream lines(mountinfo);
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream fields(line);
-    std::string id, parent, number, type, source, options;
-    fields >> id >> parent >> number;
-    std::size_t behind = line.find(" - ");
-    if (number != device || behind == line.npos) continue;
-    std::istringstream rest(line.substr(behind + 3));
-    rest >> type >> source >> options;
-    return options == "ro" || options.starts_with("ro,");
-  }
-  return false;
+bool IsReadOnly(const std::vector<MountLine>& mounts, std::string_view device) {
+  auto at = std::ranges::find(mounts, device, &MountLine::device);
+  return at != mounts.end() && (at->super_options == "ro" || at->super_options.starts_with("ro,"));
 }
 
 std::vector<std::string> JudgeHost(const HostFacts& facts, const HealthLimits& limits) {
@@ -88,7 +71,8 @@ std::vector<std::string> JudgeHost(const HostFacts& facts, const HealthLimits& l
 
 HostFacts LookAtHost(const std::vector<std::string>& folders) {
   HostFacts facts;
-  std::string mounts = ReadFile("/proc/self/mountinfo").value_or(std::string());
+  std::string mountinfo = ReadFile("/proc/self/mountinfo").value_or(std::string());
+  std::vector<MountLine> mounts = ParseMountinfo(mountinfo);
   for (const std::string& folder : folders) {
     if (WaitsForOthers(mounts, folder)) continue;
     struct statvfs status;

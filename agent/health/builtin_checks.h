@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "base/os/mountinfo.h"
+
 namespace slipway {
 
 struct FileSystemFacts {
@@ -33,13 +35,13 @@ struct HealthLimits {
 // so. Empty: all is well.
 std::vector<std::string> JudgeHost(const HostFacts& facts, const HealthLimits& limits);
 
-// Pure: whether the file system of that device ("8:1") is, by the text of mountinfo. Not one mount of it: a
-// daemon in a sandbox sees most of the host's read-only.
-bool IsReadOnly(const std::string& mountinfo, const std::string& device);
+// Pure: whether the file system of that device ("8:1") is, of these mounts. Not one mount of it: a daemon
+// in a sandbox sees most of the host's read-only.
+bool IsReadOnly(const std::vector<MountLine>& mounts, std::string_view device);
 
-// Pure: whether the folder lies in a file system of the network's, or in one that a process serves, by the
-// text of mountinfo. The last of several mounts in one place counts.
-bool WaitsForOthers(const std::string& mountinfo, const std::string& folder);
+// Pure: whether the folder lies in a file system of the network's, or in one that a process serves, of
+// these mounts. The last of several mounts in one place counts.
+bool WaitsForOthers(const std::vector<MountLine>& mounts, std::string_view folder);
 
 // Folders of local file systems only, the others are left out: one that does not answer would hold the
 // daemon. So is what we may not look at: it is somebody else's to see.

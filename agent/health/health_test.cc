@@ -141,10 +141,11 @@ TEST(BuiltInChecks, NameWhatIsWrongAndNothingElse) {
 }
 
 TEST(BuiltInChecks, AFileSystemIsReadOnlyWhereverItIsMounted) {
-  std::string mounts =
+  std::string_view text =
       "36 35 8:1 / / ro,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro\n"
       "37 35 8:2 / /var rw,relatime - ext4 /dev/sda2 ro,data=ordered\n"
       "38 35 0:30 / /run rw - tmpfs tmpfs ro\n";
+  std::vector<MountLine> mounts = ParseMountinfo(text);
   EXPECT_FALSE(IsReadOnly(mounts, "8:1")) << "a sandbox sees it so";
   EXPECT_TRUE(IsReadOnly(mounts, "8:2")) << "after an error of its disk";
   EXPECT_TRUE(IsReadOnly(mounts, "0:30"));
@@ -152,13 +153,14 @@ TEST(BuiltInChecks, AFileSystemIsReadOnlyWhereverItIsMounted) {
 }
 
 TEST(BuiltInChecks, AFileServerThatDoesNotAnswerIsNotAsked) {
-  std::string mounts =
+  std::string_view text =
       "36 35 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n"
       "37 36 0:50 / /store rw,relatime shared:2 master:1 - nfs4 files:/store rw\n"
       "38 37 8:2 / /store/local rw - xfs /dev/sdb rw\n"
       "39 36 0:51 / /home/alice/mnt rw - fuse.sshfs alice@there: rw\n"
       "40 36 0:52 / /twice rw - nfs files:/twice rw\n"
       "41 40 8:3 / /twice rw - ext4 /dev/sdc rw\n";
+  std::vector<MountLine> mounts = ParseMountinfo(text);
   EXPECT_TRUE(WaitsForOthers(mounts, "/store"));
   EXPECT_TRUE(WaitsForOthers(mounts, "/store/images"));
   EXPECT_FALSE(WaitsForOthers(mounts, "/store/local/images"));

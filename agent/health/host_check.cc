@@ -8,9 +8,9 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <sstream>
 
 #include "base/os/fd.h"
+#include "base/os/mountinfo.h"
 #include "base/text/text.h"
 
 namespace slipway {
@@ -192,17 +192,7 @@ class Checker {
   std::string Read(const std::string& path) const {
     return ReadFile(paths_.root + path, 1 << 20).value_or(std::string());
   }
-  std::string CgroupPoint() const {
-    std::istringstream lines(Read("/proc/self/mountinfo"));
-    for (std::string line; std::getline(lines, line);) {
-      if (line.find(" - cgroup2 ") == line.npos) continue;
-      std::istringstream fields(line);
-      std::string id, parent, device, root, point;
-      fields >> id >> parent >> device >> root >> point;
-      return point;
-    }
-    return {};
-  }
+  std::string CgroupPoint() const { return CgroupMountIn(Read("/proc/self/mountinfo")); }
   const HostPaths& paths_;
 };
 

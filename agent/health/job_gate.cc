@@ -78,7 +78,7 @@ void JobGate::Entered(const Attempt& attempt) {
   job.where = Job::kInside;
   // Before anything of it starts: its epilog shall not be forgotten.
   if (auto kept =
-          WriteFileAtomically(FileOf(attempt), Encode(EnteredFile{1, options_.boot_id, job.who}), 0600);
+          WriteFileForThisBoot(FileOf(attempt), Encode(EnteredFile{1, options_.boot_id, job.who}), 0600);
       !kept)
     return Refuse(attempt, Cat("the node cannot note a job: ", kept.error().message));
   auto waiting = std::exchange(job.waiting, {});

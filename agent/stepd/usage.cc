@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/os/fd.h"
+#include "base/os/mountinfo.h"
 #include "base/text/text.h"
 #include "base/text/units.h"
 
@@ -72,12 +73,10 @@ std::string RanksCgroup(const std::string& self_cgroup, const std::string& mount
   for (const std::string& line : Split(self_cgroup, '\n')) {
     if (line.starts_with("0::")) own = line.substr(3);
   }
-  for (const std::string& line : Split(mountinfo, '\n')) {
-    if (line.find(" - cgroup2 ") == std::string::npos) continue;
-    auto fields = Split(line, ' ');  // id parent dev root mount-point …
-    if (fields.size() < 5) continue;
-    root = fields[3] == "/" ? "" : fields[3];
-    mount_point = fields[4];
+  for (const MountLine& mount : ParseMountinfo(mountinfo)) {
+    if (mount.type != "cgroup2") continue;
+    root = mount.root == "/" ? "" : mount.root;
+    mount_point = mount.point;
   }
   if (mount_point.empty() || !own.ends_with(kOurs) || !own.starts_with(root)) return {};
   own = own.substr(root.size());

@@ -49,13 +49,10 @@ KnownStep KnownOf(const LaunchPlan& plan) {
 }
 
 Result<> KnownSteps::Write(const KnownStep& step) const {
+  auto written = WriteFileForThisBoot(PathOf(step.step), Encode(step), 0600);
+  if (written || written.error().code != Code::kNotFound) return written;
   TRY(MakeDirectories(folder_, 0700));
-  std::string path = PathOf(step.step);
-  std::string fresh = path + ".new";
-  UniqueFd file = TRY(Open(fresh, O_WRONLY | O_CREAT | O_TRUNC, 0600));
-  TRY_CONTEXT(WriteAll(file.get(), Encode(step)), fresh);
-  if (::rename(fresh.c_str(), path.c_str()) < 0) return ErrnoFail("rename", path);
-  return {};
+  return WriteFileForThisBoot(PathOf(step.step), Encode(step), 0600);
 }
 
 Result<KnownStep> KnownSteps::Read(const StepId& step) const {

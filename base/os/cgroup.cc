@@ -7,20 +7,16 @@
 #include <sstream>
 
 #include "base/os/fd.h"
+#include "base/os/mountinfo.h"
 #include "base/os/process.h"
 
 namespace slipway {
 
-// Where cgroup2 is mounted whole: mountinfo's fields are "id parent dev root mountpoint … - type source
-// options".
+// Where cgroup2 is mounted whole.
 Result<std::string> CgroupMount() {
-  std::istringstream lines(TRY(ReadFile("/proc/self/mountinfo")));
-  for (std::string line; std::getline(lines, line);) {
-    if (line.find(" - cgroup2 ") == std::string::npos) continue;
-    std::istringstream fields(line);
-    std::string id, parent, device, root, point;
-    fields >> id >> parent >> device >> root >> point;
-    if (root == "/") return point;
+  std::string mountinfo = TRY(ReadFile("/proc/self/mountinfo"));
+  for (const MountLine& mount : ParseMountinfo(mountinfo)) {
+    if (mount.type == "cgroup2" && mount.root == "/") return std::string(mount.point);
   }
   return Fail(Code::kNotFound, "no cgroup v2 hierarchy is mounted");
 }

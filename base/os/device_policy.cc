@@ -69,22 +69,7 @@ Result<int> Bpf(bpf_cmd command, bpf_attr& attributes) {
   return static_cast<int>(answer);
 }
 
-}  // namespace
-
-std::vector<DeviceRule> UsualDevices() {
-  return {{'c', 1, 3}, {'c', 1, 5}, {'c', 1, 7}, {'c', 1, 8}, {'c', 1, 9},
-          {'c', 5, 0}, {'c', 5, 1}, {'c', 5, 2}, {'c', 136},  {'c', 10, 229}};
-}
-
-Result<DeviceRule> DeviceAt(const std::string& path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) < 0) return ErrnoFail("stat", path);
-  if (!S_ISCHR(status.st_mode) && !S_ISBLK(status.st_mode))
-    return Fail(Code::kInvalidArgument, path, " is no device");
-  return DeviceRule{S_ISBLK(status.st_mode) ? 'b' : 'c', major(status.st_rdev), minor(status.st_rdev)};
-}
-
-Result<UniqueFd> LoadDevicePolicy(const std::vector<DeviceRule>& allowed) {
+Result<UniqueFd> Load(const std::vector<DeviceRule>& allowed) {
   if (allowed.size() > kDeviceRulesMax)
     return Fail(Code::kInvalidArgument, allowed.size(), " devices, at most ", kDeviceRulesMax);
   for (const DeviceRule& rule : allowed) {
@@ -100,19 +85,35 @@ Result<UniqueFd> LoadDevicePolicy(const std::vector<DeviceRule>& allowed) {
   return UniqueFd(TRY_CONTEXT(Bpf(BPF_PROG_LOAD, load), "loading a device policy"));
 }
 
-Result<> AttachDevicePolicy(int directory_fd, const UniqueFd& program) {
+}  // namespace
+
+std::vector<DeviceRule> UsualDevices() {
+  return {{'c', 1, 3}, {'c', 1, 5}, {'c', 1, 7}, {'c', 1, 8}, {'c', 1, 9},
+          {'c', 5, 0}, {'c', 5, 1}, {'c', 5, 2}, {'c', 136},  {'c', 10, 229}};
+}
+
+Result<DeviceRule> DeviceAt(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) < 0) return ErrnoFail("stat", path);
+  if (!S_ISCHR(status.st_mode) && !S_ISBLK(status.st_mode))
+    return Fail(Code::kInvalidArgument, path, " is no device");
+  return DeviceRule{S_ISBLK(status.st_mode) ? 'b' : 'c', major(status.st_rdev), minor(status.st_rdev)};
+}
+
+Result<> DevicePolicies::Attach(int directory_fd, const std::vector<DeviceRule>& allowed) {
+  auto at = loaded_.find(allowed);
+  if (at == loaded_.end()) {
+    UniqueFd program = TRY(Load(allowed));
+    if (loaded_.size() == kKeptMax) loaded_.clear();  // cgroups keep theirs
+    at = loaded_.emplace(allowed, std::move(program)).first;
+  }
   bpf_attr attach{};
   attach.target_fd = static_cast<std::uint32_t>(directory_fd);
-  attach.attach_bpf_fd = static_cast<std::uint32_t>(program.get());
+  attach.attach_bpf_fd = static_cast<std::uint32_t>(at->second.get());
   attach.attach_type = BPF_CGROUP_DEVICE;
   attach.attach_flags = BPF_F_ALLOW_MULTI;
   TRY_CONTEXT(Bpf(BPF_PROG_ATTACH, attach), "attaching a device policy");
   return {};
-}
-
-Result<> AttachDevicePolicy(int directory_fd, const std::vector<DeviceRule>& allowed) {
-  UniqueFd program = TRY(LoadDevicePolicy(allowed));
-  return AttachDevicePolicy(directory_fd, program);
 }
 
 }  // namespace slipway

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -27,13 +28,21 @@ std::vector<DeviceRule> UsualDevices();
 // Of a device node, through links; kInvalidArgument when `path` is something else.
 Result<DeviceRule> DeviceAt(const std::string& path);
 
-// From now on processes in the cgroup `directory_fd` and below it may open these for reading and writing, and
-// no other device; what is open stays so. Programs of cgroups above it hold as well; this one goes with the
-// cgroup. Needs CAP_BPF and CAP_NET_ADMIN. kInvalidArgument: more than kDeviceRulesMax, or an unknown type.
-Result<> AttachDevicePolicy(int directory_fd, const std::vector<DeviceRule>& allowed);
-// The same in two: the kernel takes its time to check a program (0.3 ms), and one serves any number of
-// cgroups.
-Result<UniqueFd> LoadDevicePolicy(const std::vector<DeviceRule>& allowed);
-Result<> AttachDevicePolicy(int directory_fd, const UniqueFd& program);
+// One owner, one thread. The kernel takes its time to check a program (0.3 ms), and one serves any number of
+// cgroups, so those of late are kept.
+class DevicePolicies {
+ public:
+  // From now on processes in the cgroup `directory_fd` and below it may open these for reading and writing,
+  // and no other device; what is open stays so. Programs of cgroups above it hold as well; this one goes with
+  // the cgroup. Needs CAP_BPF and CAP_NET_ADMIN. kInvalidArgument: more than kDeviceRulesMax, or an unknown
+  // type.
+  Result<> Attach(int directory_fd, const std::vector<DeviceRule>& allowed);
+
+  static constexpr std::size_t kKeptMax = 64;
+  std::size_t kept() const { return loaded_.size(); }
+
+ private:
+  std::map<std::vector<DeviceRule>, UniqueFd> loaded_;
+};
 
 }  // namespace slipway

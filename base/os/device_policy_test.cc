@@ -20,7 +20,7 @@ struct DevicePolicy : testing::Test {
     path = Cat(*mount, *own == "/" ? "" : *own, "/slipway-devices-", ::getpid());
     if (!MakeDirectories(path)) GTEST_SKIP() << path << " cannot be made";
     UniqueFd folder = Open(path, O_RDONLY | O_DIRECTORY).value();
-    if (auto attached = AttachDevicePolicy(folder.get(), UsualDevices()); !attached)
+    if (auto attached = DevicePolicies().Attach(folder.get(), UsualDevices()); !attached)
       GTEST_SKIP() << attached.error().message;
   }
   void TearDown() override {
@@ -49,20 +49,38 @@ TEST_F(DevicePolicy, AChildIsBoundByItsOwnAndByWhatStandsAboveIt) {
   ASSERT_TRUE(MakeDirectories(below));
   UniqueFd folder = Open(below, O_RDONLY | O_DIRECTORY).value();
   ASSERT_TRUE(
-      AttachDevicePolicy(folder.get(), {DeviceAt("/dev/null").value(), DeviceAt("/dev/kmsg").value()}));
+      DevicePolicies().Attach(folder.get(), {DeviceAt("/dev/null").value(), DeviceAt("/dev/kmsg").value()}));
   EXPECT_EQ(Opens(below, "/dev/null", O_RDWR), 0);
   EXPECT_EQ(Opens(below, "/dev/zero", O_RDONLY), EPERM);
   EXPECT_EQ(Opens(below, "/dev/kmsg", O_RDONLY), EPERM);
   ::rmdir(below.c_str());
 }
 
+TEST_F(DevicePolicy, RulesAreLoadedOnceHoweverManyCgroupsTheyBindAndTheKeptOnesAreBounded) {
+  DevicePolicies policies;
+  for (const char* name : {"/one", "/two"}) {
+    std::string below = path + name;
+    ASSERT_TRUE(MakeDirectories(below));
+    UniqueFd folder = Open(below, O_RDONLY | O_DIRECTORY).value();
+    ASSERT_TRUE(policies.Attach(folder.get(), {{'c', 1, 3}}));
+    EXPECT_EQ(policies.kept(), 1U);
+    EXPECT_EQ(Opens(below, "/dev/null", O_RDWR), 0);
+    EXPECT_EQ(Opens(below, "/dev/zero", O_RDONLY), EPERM);
+  }
+  for (std::uint32_t minor = 0; minor < 2 * DevicePolicies::kKeptMax; ++minor)
+    EXPECT_FALSE(policies.Attach(-1, {{'c', 200, minor}}));
+  EXPECT_LE(policies.kept(), DevicePolicies::kKeptMax);
+  EXPECT_EQ(Opens(path + "/one", "/dev/zero", O_RDONLY), EPERM) << "it holds what was let go here";
+  for (const char* name : {"/one", "/two"}) ::rmdir((path + name).c_str());
+}
+
 TEST(DeviceRules, KnowANodeFromAFileAndBoundWhatIsAsked) {
   EXPECT_EQ(DeviceAt("/dev/null").value(), (DeviceRule{'c', 1, 3}));
   EXPECT_EQ(DeviceAt("/etc").error().code, Code::kInvalidArgument);
   EXPECT_EQ(DeviceAt("/dev/nothing-of-this-name").error().code, Code::kNotFound);
-  EXPECT_EQ(AttachDevicePolicy(-1, std::vector<DeviceRule>(kDeviceRulesMax + 1)).error().code,
+  EXPECT_EQ(DevicePolicies().Attach(-1, std::vector<DeviceRule>(kDeviceRulesMax + 1)).error().code,
             Code::kInvalidArgument);
-  EXPECT_EQ(AttachDevicePolicy(-1, {{'x', 1, 1}}).error().code, Code::kInvalidArgument);
+  EXPECT_EQ(DevicePolicies().Attach(-1, {{'x', 1, 1}}).error().code, Code::kInvalidArgument);
 }
 
 }  // namespace

@@ -87,19 +87,28 @@ Result<std::string> ReadFile(const std::string& path, std::size_t bytes_max) {
   return TRY_CONTEXT(ReadAll(fd.get(), bytes_max), path);
 }
 
-Result<> WriteFileAtomically(const std::string& path, std::string_view bytes, unsigned mode) {
+namespace {
+Result<> ReplaceFile(const std::string& path, std::string_view bytes, unsigned mode, bool sync) {
   std::string temporary = path + ".XXXXXX";
   UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
   if (!fd) return ErrnoFail("create", temporary);
   auto written = [&]() -> Result<> {
     if (::fchmod(fd.get(), mode) < 0) return ErrnoFail("fchmod", temporary);
     TRY_CONTEXT(WriteAll(fd.get(), bytes), temporary);
-    if (::fsync(fd.get()) < 0) return ErrnoFail("fsync", temporary);
+    if (sync && ::fsync(fd.get()) < 0) return ErrnoFail("fsync", temporary);
     if (::rename(temporary.c_str(), path.c_str()) < 0) return ErrnoFail("rename to", path);
     return {};
   }();
   if (!written) ::unlink(temporary.c_str());
   return written;
+}
+}  // namespace
+
+Result<> WriteFileAtomically(const std::string& path, std::string_view bytes, unsigned mode) {
+  return ReplaceFile(path, bytes, mode, true);
+}
+Result<> WriteFileForThisBoot(const std::string& path, std::string_view bytes, unsigned mode) {
+  return ReplaceFile(path, bytes, mode, false);
 }
 
 Result<> ReadExactlyAt(int fd, std::span<std::byte> buffer, std::uint64_t offset) {

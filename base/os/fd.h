@@ -61,6 +61,9 @@ Result<std::string> ReadFile(const std::string& path, std::size_t bytes_max = 16
 Result<> SyncFolderOf(const std::string& path);
 // Writes to a temporary name beside `path`, fsyncs, renames: readers see the old bytes or the new ones.
 Result<> WriteFileAtomically(const std::string& path, std::string_view bytes, unsigned mode = 0644);
+// The same for what means nothing after a reboot, without the fsync: a machine that loses its power may leave
+// the file empty.
+Result<> WriteFileForThisBoot(const std::string& path, std::string_view bytes, unsigned mode = 0644);
 // pread exactly `buffer.size()` bytes; kOutOfRange at the end of the file.
 Result<> ReadExactlyAt(int fd, std::span<std::byte> buffer, std::uint64_t offset);
 

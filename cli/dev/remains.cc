@@ -7,9 +7,9 @@
 
 #include <algorithm>
 #include <csignal>
-#include <sstream>
 
 #include "base/os/fd.h"
+#include "base/os/mountinfo.h"
 #include "base/os/process.h"
 #include "base/text/text.h"
 #include "base/text/units.h"
@@ -65,13 +65,8 @@ std::vector<std::string> CgroupMounts() {
   std::vector<std::string> points;
   auto text = ReadFile("/proc/self/mountinfo");
   if (!text) return points;
-  std::istringstream lines(*text);
-  for (std::string line; std::getline(lines, line);) {
-    if (line.find(" - cgroup2 ") == std::string::npos) continue;
-    std::istringstream fields(line);
-    std::string id, parent, device, root, point;
-    fields >> id >> parent >> device >> root >> point;
-    points.push_back(point);
+  for (const MountLine& mount : ParseMountinfo(*text)) {
+    if (mount.type == "cgroup2") points.emplace_back(mount.point);
   }
   return points;
 }

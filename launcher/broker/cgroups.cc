@@ -8,7 +8,6 @@
 #include <algorithm>
 
 #include "base/crypto/crypto.h"
-#include "base/os/device_policy.h"
 #include "base/os/process.h"
 #include "base/text/text.h"
 
@@ -80,11 +79,8 @@ void CgroupTree::FindWhatIsMissing(const std::string& probe) {
       cannot_.push_back(Cat(file, ": this kernel has no such limit"));
   }
   auto folder = slipway::Open(probe, O_RDONLY | O_DIRECTORY);
-  auto attached = [&]() -> Result<> {
-    if (!folder) return Failure(std::move(folder).error());
-    usual_devices_ = TRY(LoadDevicePolicy(UsualDevices()));
-    return AttachDevicePolicy(folder->get(), usual_devices_);
-  }();
+  auto attached = folder ? device_policies_.Attach(folder->get(), UsualDevices())
+                         : Result<>(Failure(std::move(folder).error()));
   if (!attached) cannot_.push_back(Cat("devices: ", attached.error().message));
 }
 
@@ -123,9 +119,8 @@ Result<> CgroupTree::Limit(const std::string& directory, const CgroupSetting& se
 Result<> CgroupTree::Allow(StepCgroup& made, const StepDevices& devices, uid_t owner) const {
   if (Announced("devices")) return {};
   auto allow = [this](int folder, std::vector<DeviceRule> rules) {
-    if (rules.empty()) return AttachDevicePolicy(folder, usual_devices_);
     for (const DeviceRule& usual : UsualDevices()) rules.push_back(usual);
-    return AttachDevicePolicy(folder, rules);
+    return device_policies_.Attach(folder, rules);
   };
   std::vector<DeviceRule> all = devices.of_step;
   for (const auto& own : devices.of_tasks) all.insert(all.end(), own.begin(), own.end());

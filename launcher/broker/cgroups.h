@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/os/cgroup.h"
+#include "base/os/device_policy.h"
 #include "base/os/fd.h"
 #include "launcher/broker/conf.h"
 #include "launcher/spec/broker_protocol.h"
@@ -49,7 +50,7 @@ class CgroupTree {
   std::string JobPath(const StepId& step) const { return Cat(base_, "/", step.job, ".", step.attempt); }
   std::string base_;
   std::vector<std::string> cannot_;
-  UniqueFd usual_devices_;  // the program of a step that has no others; none where cannot() says so
+  mutable DevicePolicies device_policies_;
 };
 
 // Of a path that Make gave; an empty one is nobody's. The step's directories, and the job's when it was the

@@ -138,6 +138,8 @@ Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, M
   } else {
     plan.join = TRY(JoinableNamespaces(credential.step));
     made.new_job = plan.join == nullptr;
+    // Of the job's user namespace, so born with it: who joins one makes his own later, in a child.
+    plan.birth.pid_namespace = made.new_job && !world_.proc_masked;
     TRY_CONTEXT(MakeJobFolder(world_.conf, credential.step, made.identity, made.request->room),
                 "the job's folder");
     made.init = TRY_CONTEXT(BearContainer(plan, world_.entry), kMakingContainer);

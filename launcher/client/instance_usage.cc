@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/os/fd.h"
+#include "base/os/mountinfo.h"
 #include "base/text/text.h"
 
 namespace slipway {
@@ -73,7 +74,7 @@ std::uint64_t NumberIn(const std::string& file) {
 
 std::optional<InstanceUsage> OfCgroup(const std::string& cgroup, const std::string& proc) {
   auto mountinfo = ReadFile(proc + "/self/mountinfo");
-  std::string mount = mountinfo ? CgroupMount(*mountinfo) : "";
+  std::string mount = mountinfo ? CgroupMountIn(*mountinfo) : "";
   if (cgroup.empty() || mount.empty()) return std::nullopt;
   std::string folder = mount + cgroup;
   auto stat = ReadFile(folder + "/cpu.stat", 4096);
@@ -91,15 +92,6 @@ std::optional<InstanceUsage> OfCgroup(const std::string& cgroup, const std::stri
 }
 
 }  // namespace
-
-std::string CgroupMount(const std::string& mountinfo) {
-  for (const std::string& line : Split(mountinfo, '\n')) {
-    if (line.find(" - cgroup2 ") == std::string::npos) continue;
-    std::vector<std::string> fields = Split(line, ' ');
-    if (fields.size() > 4) return fields[4];
-  }
-  return {};
-}
 
 InstanceUsage UsageOf(const InstanceState& state, const std::string& proc) {
   if (auto usage = OfCgroup(state.cgroup, proc)) return *usage;

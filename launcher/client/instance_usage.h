@@ -19,7 +19,4 @@ struct InstanceUsage {
 // `proc`: where procfs is mounted, for tests.
 InstanceUsage UsageOf(const InstanceState& state, const std::string& proc = "/proc");
 
-// Where the cgroup v2 hierarchy is mounted, from /proc/self/mountinfo's text; empty: nowhere.
-std::string CgroupMount(const std::string& mountinfo);
-
 }  // namespace slipway

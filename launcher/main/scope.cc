@@ -12,25 +12,11 @@
 #include <cstdlib>
 
 #include "base/os/fd.h"
+#include "base/os/mountinfo.h"
 #include "launcher/scope/scope.h"
 
 namespace slipway {
 namespace {
-
-// Where the cgroup2 hierarchy is mounted; systemd's paths begin there.
-Result<std::string> CgroupMount() {
-  std::string text = TRY(ReadFile("/proc/self/mountinfo"));
-  for (std::size_t start = 0; start < text.size();) {
-    auto end = std::min(text.find('\n', start), text.size());
-    std::string line = text.substr(start, end - start);
-    start = end + 1;
-    if (line.find(" - cgroup2 ") == std::string::npos) continue;
-    std::size_t at = 0;  // the fifth field
-    for (int field = 0; field < 4; ++field) at = line.find(' ', at) + 1;
-    return line.substr(at, line.find(' ', at) - at);
-  }
-  return Fail(Code::kFailedPrecondition, "limits take cgroup v2, which is not mounted here");
-}
 
 std::string UnitName(pid_t pid) {
   std::uint64_t random = 0;
@@ -45,7 +31,9 @@ Result<std::string> Main(int argc, char** argv) {
   if (*end != 0 || pid <= 1) return Fail(Code::kInvalidArgument, "'", argv[1], "' is no process id");
   ScopeRequest request{.unit = UnitName(static_cast<pid_t>(pid)), .pid = static_cast<pid_t>(pid)};
   request.limits = TRY(ParseLimitWords({argv + 2, argv + argc}));
-  std::string mount = TRY(CgroupMount());
+  std::string mount = CgroupMountIn(TRY(ReadFile("/proc/self/mountinfo")));  // systemd's paths begin there
+  if (mount.empty())
+    return Fail(Code::kFailedPrecondition, "limits take cgroup v2, which is not mounted here");
   sd_bus* bus = TRY(OpenManager());
   std::string cgroup = TRY(StartScope(bus, request));
   TRY(CheckLimitsHold(mount + cgroup, request.limits));
