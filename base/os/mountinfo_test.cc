@@ -27,7 +27,8 @@ TEST(Mountinfo, EachMountIsReadWithAnyNumberOfTags) {
 }
 
 TEST(Mountinfo, WhatIsNoLineOfItIsLeftOut) {
-  for (const char* text : {"", "\n\n", " - ", "36 35 8:1 / /point rw", "36 35 8:1 - ext4 a b", "a - b - c", "- - - - - -"})
+  for (const char* text :
+       {"", "\n\n", " - ", "36 35 8:1 / /point rw", "36 35 8:1 - ext4 a b", "a - b - c", "- - - - - -"})
     EXPECT_TRUE(ParseMountinfo(text).empty()) << text;
   EXPECT_EQ(ParseMountinfo("rubbish\n36 35 8:1 / / rw - ext4 a rw").size(), 1U) << "without an end of line";
 }

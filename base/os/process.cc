@@ -47,6 +47,12 @@ Result<std::optional<ExitStatus>> WaitOn(int pidfd, int flags) {
 
 Result<ExitStatus> Process::Wait() { return *TRY(WaitOn(pidfd_.get(), 0)); }
 Result<std::optional<ExitStatus>> Process::Poll() { return WaitOn(pidfd_.get(), WNOHANG); }
+bool Process::IsStopped() const {
+  siginfo_t info{};
+  int waited =
+      ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd_.get()), &info, WSTOPPED | WNOHANG);
+  return waited == 0 && info.si_pid != 0;
+}
 
 Result<Process> Clone3(const CloneOptions& options) {
   int pidfd = -1;

@@ -43,6 +43,7 @@ class [[nodiscard]] Process {
   Result<> Signal(int signal_number) const;
   Result<ExitStatus> Wait();                 // blocks; children only
   Result<std::optional<ExitStatus>> Poll();  // does not block
+  bool IsStopped() const;                    // by a signal, since the last call; children only
 
  private:
   pid_t pid_ = -1;

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A step's two processes are made before anything about them is on record, and must not outlive a broker that
 // is killed in between. So each is born behind a gate: it prepares itself, reports, and goes on only when it
-// is told to; a gate that closes ends it. The broker writes its record while both wait.
+// is told to; a gate that closes ends it. The broker writes its record while both wait. Its user may stop it
+// once it is his: a child that stands still, or takes too long, is given up, or it would hold all of the
+// node.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <vector>
@@ -43,8 +46,9 @@ struct HalfBornOptions {
   CloneOptions clone;
   std::vector<int> keep;  // what stays open in the child, beside the gate and 0-2
   Surroundings surroundings = Surroundings::kOwn;
-  int log_fd = -1;            // the child's stdout and stderr; -1: /dev/null
-  bool takes_limits = false;  // kOwn: of somebody, the out-of-memory score too
+  int log_fd = -1;                             // the child's stdout and stderr; -1: /dev/null
+  bool takes_limits = false;                   // kOwn: of somebody, the out-of-memory score too
+  std::chrono::milliseconds patience{10'000};  // until it has said what it is heard for
 };
 
 class HalfBorn {
@@ -57,7 +61,7 @@ class HalfBorn {
 
   pid_t pid() const { return process_.pid(); }
   int pidfd() const { return process_.pidfd(); }
-  Result<> Hear(char word);  // the child's error when it sends one instead
+  Result<> Hear(char word);  // the child's error when it sends one instead; kDeadlineExceeded: given up
   // It has said kReady. Who makes two children hears them when both are on their way.
   Result<> HearReady() { return Hear(kReady); }
   Result<> Tell(char word);
@@ -68,10 +72,13 @@ class HalfBorn {
   static constexpr char kReady = 'r';  // the child's last word before it waits to be told to go on
 
  private:
-  HalfBorn(Process process, UniqueFd gate) : process_(std::move(process)), gate_(std::move(gate)) {}
+  HalfBorn(Process process, UniqueFd gate, std::chrono::milliseconds patience)
+      : process_(std::move(process)), gate_(std::move(gate)), patience_(patience) {}
+  Result<Message> Listen();
   void End();
   Process process_;
   UniqueFd gate_;
+  std::chrono::milliseconds patience_;
 };
 
 }  // namespace slipway

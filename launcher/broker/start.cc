@@ -133,21 +133,13 @@ Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, M
                  .cgroup_fd = made.cgroup.tasks.get(),
                  .log_fd = made.log.get()};
   for (const UniqueFd& own : made.cgroup.of_tasks) plan.birth.task_cgroups.push_back(own.get());
-  if (world_.conf.rootless) {
-    made.init = TRY(BearRootless(plan, world_.entry));
-  } else {
+  if (!world_.conf.rootless) {
     plan.join = TRY(JoinableNamespaces(credential.step));
     made.new_job = plan.join == nullptr;
     // Of the job's user namespace, so born with it: who joins one makes his own later, in a child.
     plan.birth.pid_namespace = made.new_job && !world_.proc_masked;
     TRY_CONTEXT(MakeJobFolder(world_.conf, credential.step, made.identity, made.request->room),
                 "the job's folder");
-    made.init = TRY_CONTEXT(BearContainer(plan, world_.entry), kMakingContainer);
-    if (made.new_job) {
-      JobNamespaces job = TRY(NamespacesOf(made.init->pid()));
-      TRY(world_.holder->Put(JobKey(credential.step), {job.user.get(), job.ipc.get()}));
-      jobs_[JobKey(credential.step)] = std::move(job);
-    }
   }
   StepdPlan stepd{.program = world_.conf.stepd,
                   .identity = made.identity,
@@ -160,7 +152,16 @@ Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, M
                   .control_fd = control.b.get(),
                   .status_fd = made.status.get(),
                   .log_fd = made.log.get()};
+  // At once one after the other: each page that we write after a birth is copied for it.
   made.stepd = TRY_CONTEXT(BearStepd(stepd), kStartingStepd);
+  made.init =
+      TRY_CONTEXT(world_.conf.rootless ? BearRootless(plan, world_.entry) : BearContainer(plan, world_.entry),
+                  kMakingContainer);
+  if (made.new_job) {
+    JobNamespaces job = TRY(NamespacesOf(made.init->pid()));
+    TRY(world_.holder->Put(JobKey(credential.step), {job.user.get(), job.ipc.get()}));
+    jobs_[JobKey(credential.step)] = std::move(job);
+  }
   // Both prepare themselves at the same time.
   TRY_CONTEXT(made.init->HearReady(), kMakingContainer);
   TRY_CONTEXT(made.stepd->HearReady(), kStartingStepd);
