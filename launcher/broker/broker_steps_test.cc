@@ -36,6 +36,14 @@ TEST_F(RealBroker, KillLeavesNoProcessOfTheStep) {
   EXPECT_EQ(Ask(BrokerFrame::kKillStep, {77, 1, 0}), Code::kOk) << "killing what never was";
 }
 
+TEST_F(RealBroker, OnlyTheFirstStepOfAJobIsBornAsPid1OfItsOwn) {
+  ASSERT_EQ(Start(Credential({1, 1, 0})).kind, BrokerFrame::kStarted);
+  ASSERT_EQ(Start(Credential({1, 1, 1})).kind, BrokerFrame::kStarted);
+  EXPECT_EQ(Line({1, 1, 0}, "init inside "), "1");
+  EXPECT_NE(Line({1, 1, 1}, "init inside "), "1")
+      << "its user namespace is the job's; RunInit makes one in it";
+}
+
 TEST_F(RealBroker, AFailedStartLeavesNothing) {
   ASSERT_EQ(::rename((dir + "/stepd").c_str(), (dir + "/away").c_str()), 0);
   Reply reply = Start(Credential({1, 1, 0}));

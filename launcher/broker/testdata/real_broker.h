@@ -39,7 +39,9 @@ inline std::string Attack(const std::string& image) {
   say(Cat("user ", Link("/proc/self/ns/user")));
   say(Cat("ipc ", Link("/proc/self/ns/ipc")));
   say(Cat("mnt ", Link("/proc/self/ns/mnt")));
-  say(Cat("pid ", ::getpid()));
+  auto pid = [] { return Link("/proc/self"); };  // as the host counts it, whose procfs this still is
+  say(Cat("pid ", pid()));
+  say(Cat("inside ", ::getpid()));
   int fds = 0;
   for (int fd = 3; fd < 256; ++fd) fds += ::fcntl(fd, F_GETFD) >= 0;
   say(Cat("fds ", fds));
@@ -56,7 +58,7 @@ inline std::string Attack(const std::string& image) {
     }
     // A process of the container that no signal ends.
     if (message->bytes == "deaf" && ::fork() == 0)
-      AnswerNobody("/tmp", Asker::kOurselves, [&] { say(Cat("deaf ", ::getpid())); });
+      AnswerNobody("/tmp", Asker::kOurselves, [&] { say(Cat("deaf ", pid())); });
     // As much as goes into a file, and how it ended.
     if (message->bytes.starts_with("fill ")) {
       UniqueFd file = Open(message->bytes.substr(5), O_WRONLY | O_CREAT, 0600).value_or(UniqueFd());
@@ -70,7 +72,7 @@ inline std::string Attack(const std::string& image) {
       say(Cat(message->bytes, ": ", text ? Cat(text->size(), " bytes") : Name(text.error().sys_errno)));
     }
     if (message->bytes.starts_with("access ") && ::fork() == 0) {
-      say(Cat("asks ", ::getpid()));
+      say(Cat("asks ", pid()));
       ::_exit(::access(message->bytes.c_str() + 7, F_OK));
     }
     say("did " + message->bytes);
