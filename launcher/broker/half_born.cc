@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/broker/half_born.h"
+#include "base/os/child_wait.h"
 #include "base/os/signals.h"
 
 #include <fcntl.h>
 #include <linux/keyctl.h>
-#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -84,22 +84,9 @@ Result<HalfBorn> HalfBorn::Make(const HalfBornOptions& options,
   return born;
 }
 
-Result<Message> HalfBorn::Listen() {
-  constexpr int kLookEvery_ms = 50;
-  pollfd gate{gate_.get(), POLLIN, 0};
-  for (auto left = patience_; ::poll(&gate, 1, kLookEvery_ms) <= 0;) {
-    if (process_.IsStopped())
-      return Fail(Code::kDeadlineExceeded, "a process of the step was stopped while it was being made");
-    if ((left -= std::chrono::milliseconds(kLookEvery_ms)).count() <= 0)
-      return Fail(Code::kDeadlineExceeded, "a process of the step was not made within ", patience_.count(),
-                  " ms");
-  }
-  return ReceiveMessage(gate_.get());
-}
-
 Result<> HalfBorn::Hear(char word) {
-  auto message = Listen();
-  if (!message && message.error().code == Code::kDeadlineExceeded) return Failure(message.error());
+  TRY(AwaitWordOf(process_, gate_.get(), patience_));
+  auto message = ReceiveMessage(gate_.get());
   if (!message) return Fail(Code::kInternal, "a step's process ended while it was being made");
   if (message->bytes[0] == kFailedWord) return Fail(Code::kInternal, message->bytes.substr(1));
   if (message->bytes[0] != word) return Fail(Code::kInternal, "a step's process is out of step");
@@ -111,10 +98,9 @@ void LeaveSessionKeyring() { ::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 
 Result<> HalfBorn::Tell(char word) { return SendMessage(gate_.get(), std::string(1, word)); }
 
 Result<> HalfBorn::HearItClose() {
-  auto message = Listen();
-  if (!message && message.error().code == Code::kDeadlineExceeded) return Failure(message.error());
-  if (!message) return {};
-  return Fail(Code::kInternal, message->bytes.substr(1));
+  TRY(AwaitWordOf(process_, gate_.get(), patience_));
+  if (auto message = ReceiveMessage(gate_.get())) return Fail(Code::kInternal, message->bytes.substr(1));
+  return {};
 }
 
 void HalfBorn::End() {

@@ -74,7 +74,6 @@ class HalfBorn {
  private:
   HalfBorn(Process process, UniqueFd gate, std::chrono::milliseconds patience)
       : process_(std::move(process)), gate_(std::move(gate)), patience_(patience) {}
-  Result<Message> Listen();
   void End();
   Process process_;
   UniqueFd gate_;

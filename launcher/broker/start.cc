@@ -24,8 +24,8 @@ std::string JobKey(const StepId& step) { return Cat("job-", step.job, ".", step.
 }  // namespace
 
 struct StepKeeper::Made {
-  Made(StepKeeper& keeper, const LaunchCredential& of)
-      : keeper(keeper), step(of.step), identity{of.uid, of.gid, of.groups} {}
+  Made(StepKeeper& keeper, const LaunchCredential& of, const slipway::StartStep& request)
+      : keeper(keeper), step(of.step), identity{of.uid, of.gid, of.groups}, request(request) {}
   ~Made() {
     if (kept) return;
     stepd.reset();  // kills and reaps, so that the cgroup is empty
@@ -44,10 +44,10 @@ struct StepKeeper::Made {
   StepKeeper& keeper;
   const StepId step;
   const UserIds identity;
+  const slipway::StartStep& request;
   bool kept = false, folder_made = false, new_job = false;
   StepCgroup cgroup;
   std::string image_path;
-  const slipway::StartStep* request = nullptr;
   UniqueFd listen, status, log;
   std::optional<HalfBorn> init, stepd;
 };
@@ -63,8 +63,7 @@ Result<> StepKeeper::Start(const slipway::StartStep& request, UniqueFd spec) {
   // A missing image is the agent's to bring and costs no mark: it may come back with the same credential.
   TRY(OpenStoreImage(world_.conf, credential.image_digest));
   TRY(world_.marks.Use({credential.epoch, credential.step, credential.oldest_live_job}));
-  Made made(*this, credential);
-  made.request = &request;
+  Made made(*this, credential, request);
   TRY_CONTEXT(Make(credential, spec.get(), made), Cat("step ", ToString(credential.step)));
   return {};
 }
@@ -74,7 +73,7 @@ Result<> StepKeeper::Make(const LaunchCredential& credential, int spec_fd, Made&
                                           credential.changes_image ? &made.identity : nullptr));
   TRY(MakeFolder(credential, made));
   made.cgroup =
-      TRY(world_.cgroups.Make(credential.step, credential.limits, made.request->devices, credential.uid));
+      TRY(world_.cgroups.Make(credential.step, credential.limits, made.request.devices, credential.uid));
   TRY(BearBoth(credential, spec_fd, made));
   RunRecord record = RecordOf(credential, made);
   record.init = TRY(NameOf(made.init->pid()));
@@ -86,7 +85,7 @@ Result<> StepKeeper::Make(const LaunchCredential& credential, int spec_fd, Made&
   TRY(made.stepd->HearItClose());
   auto [at, added] = steps_.insert_or_assign(credential.step, Step{});
   at->second.record = std::move(record);
-  at->second.lease_boot_ms = made.request->lease_boot_ms;
+  at->second.lease_boot_ms = made.request.lease_boot_ms;
   at->second.init = Watched{made.init->Release(), {}, true};
   at->second.stepd = Watched{made.stepd->Release(), {}, true};
   made.kept = true;
@@ -118,8 +117,7 @@ Result<const JobNamespaces*> StepKeeper::JoinableNamespaces(const StepId& step) 
   if (!kept) return Failure(std::move(kept).error());
   if (kept->size() != 2)
     return Fail(Code::kInternal, "slipway-holder keeps ", kept->size(), " descriptors as ", key, ", not 2");
-  auto& job = jobs_[key] = JobNamespaces{std::move((*kept)[0]), std::move((*kept)[1])};
-  return &job;
+  return &(jobs_[key] = JobNamespaces{std::move((*kept)[0]), std::move((*kept)[1])});
 }
 
 Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, Made& made) {
@@ -138,7 +136,7 @@ Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, M
     made.new_job = plan.join == nullptr;
     // Of the job's user namespace, so born with it: who joins one makes his own later, in a child.
     plan.birth.pid_namespace = made.new_job && !world_.proc_masked;
-    TRY_CONTEXT(MakeJobFolder(world_.conf, credential.step, made.identity, made.request->room),
+    TRY_CONTEXT(MakeJobFolder(world_.conf, credential.step, made.identity, made.request.room),
                 "the job's folder");
   }
   StepdPlan stepd{.program = world_.conf.stepd,
@@ -158,9 +156,8 @@ Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, M
       TRY_CONTEXT(world_.conf.rootless ? BearRootless(plan, world_.entry) : BearContainer(plan, world_.entry),
                   kMakingContainer);
   if (made.new_job) {
-    JobNamespaces job = TRY(NamespacesOf(made.init->pid()));
+    JobNamespaces& job = jobs_[JobKey(credential.step)] = TRY(NamespacesOf(made.init->pid()));
     TRY(world_.holder->Put(JobKey(credential.step), {job.user.get(), job.ipc.get()}));
-    jobs_[JobKey(credential.step)] = std::move(job);
   }
   // Both prepare themselves at the same time.
   TRY_CONTEXT(made.init->HearReady(), kMakingContainer);
