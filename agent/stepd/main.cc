@@ -66,7 +66,6 @@ Result<> Main(int argc, char** argv) {
   // and grow each time, and each page be a fault (decision 83).
   ::mallopt(M_TRIM_THRESHOLD, kHeapKeptBytes);
   ::mallopt(M_MMAP_THRESHOLD, kHeapKeptBytes);
-  ::mallopt(M_ARENA_MAX, 1);  // the thread that looks at folders needs no heap of its own
   AskForShortSlices();
   RaiseDescriptorLimit();  // pipes of hundreds of ranks
   Options options = TRY(ParseOptions(argc, argv));

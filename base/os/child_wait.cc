@@ -10,10 +10,10 @@ Result<> AwaitWordOf(const Process& child, int fd, std::chrono::milliseconds pat
   pollfd watched{fd, POLLIN, 0};
   for (auto left = patience; ::poll(&watched, 1, kLookEvery_ms) <= 0;) {
     if (child.IsStopped())
-      return Fail(Code::kDeadlineExceeded, "it was stopped by a signal while it was being made");
+      return Fail(Code::kDeadlineExceeded, "a new process was stopped by a signal before it was ready");
     left -= std::chrono::milliseconds(kLookEvery_ms);
     if (left.count() <= 0)
-      return Fail(Code::kDeadlineExceeded, "it was not made within ", patience.count(), " ms");
+      return Fail(Code::kDeadlineExceeded, "a new process was not ready within ", patience.count(), " ms");
   }
   return {};
 }

@@ -136,6 +136,18 @@ TEST_F(RealBroker, DoesNotStartOverARecordThatItCannotRead) {
   EXPECT_TRUE(Steps().at(0).running);
 }
 
+TEST_F(RealBroker, ARecordThatAPowerLossHasEmptiedCountsAsNone) {
+  StepId step{1, 1, 0};
+  ASSERT_EQ(Start(Credential(step)).kind, BrokerFrame::kStarted);
+  pid_t init = std::stoi(Line(step, "init pid ")), stepd = std::stoi(Line(step, "stepd pid "));
+  End(broker, SIGKILL);
+  for (pid_t pid : {init, stepd}) ::kill(pid, SIGKILL);  // as the power loss did
+  ASSERT_TRUE(WriteFileForThisBoot(Folder(step) + "/record", "", 0600));
+  StartBroker();
+  EXPECT_TRUE(Steps().empty());
+  EXPECT_NE(::access(Folder(step).c_str(), F_OK), 0);
+}
+
 TEST_F(RealBroker, TheTimeLimitHoldsThroughARestart) {
   StepId step{1, 1, 0};
   LaunchCredential credential = Credential(step);

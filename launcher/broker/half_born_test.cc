@@ -37,7 +37,7 @@ TEST(HalfBorn, WhoIsStoppedBeforeItIsReadyIsGivenUpAtOnceAndEnded) {
     pid = born.pid();
     auto heard = born.HearReady();
     ASSERT_FALSE(heard);
-    EXPECT_EQ(heard.error().message, "it was stopped by a signal while it was being made");
+    EXPECT_EQ(heard.error().message, "a new process was stopped by a signal before it was ready");
   }
   EXPECT_EQ(::kill(pid, 0), -1) << "it is still there";
 }
@@ -55,7 +55,7 @@ TEST(HalfBorn, WhoIsStoppedOnItsWayToTheExecIsGivenUpToo) {
 
 TEST(HalfBorn, WhoTakesForEverIsGivenUpWhenPatienceEnds) {
   HalfBorn born = Born([](const Gate&) { ::pause(); }, milliseconds(100));
-  EXPECT_EQ(born.HearReady().error().message, "it was not made within 100 ms");
+  EXPECT_EQ(born.HearReady().error().message, "a new process was not ready within 100 ms");
 }
 
 TEST(HalfBorn, WhoEndsBeforeItIsReadyIsNoLongerWaitedFor) {

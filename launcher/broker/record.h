@@ -39,7 +39,7 @@ void Fields(auto& archive, IsA<RunRecord> auto& v) {
 inline constexpr std::int32_t kUnknownWaitStatus = -1;
 
 Result<> WriteRecord(const std::string& folder, const RunRecord& record);
-// Only a file of our own (owner as given) counts.
+// Only a file of our own (owner as given) counts. An empty one is none (ENOENT): what a power loss leaves.
 Result<RunRecord> ReadRecord(const std::string& folder, uid_t owner);
 
 }  // namespace slipway
