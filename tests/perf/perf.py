@@ -114,12 +114,14 @@ class RunFoldersInMemory:
 
     def __init__(self, nodes):
         self.places = [pathlib.Path(f"/var/lib/slipway/dev/t{os.getpid()}/nodes/n{k}/run") for k in range(1, nodes + 1)]
+
+    def enter(self):
         for place in self.places:
             place.mkdir(parents=True)
             subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "slipway-perf", place], check=True)
 
     def leave(self):
-        for place in self.places:
+        for place in filter(os.path.ismount, self.places):
             subprocess.run(["umount", "--lazy", place], check=True)
 
 
@@ -209,6 +211,7 @@ def main():
         if "starts" in parts:
             container_start(account.entry, tiny)
         memory = RunFoldersInMemory(4)
+        memory.enter()
         cluster = t.Cluster(nodes=4, user=account.entry, cores=8)
         cluster("image", "add", tiny, "tiny", check=0, timeout=300)
         cluster("image", "add", mpi, "mpi", check=0, timeout=300)
