@@ -280,6 +280,7 @@ void FakeBroker::Start(int fd, const StartStep& request, const UniqueFd& memfd) 
   credentials.push_back(request.credential);
   steps[spec.step] = true;
   if (request.lease_boot_ms != 0) leases[spec.step] = request.lease_boot_ms;
+  CHECK(request.pmix == OffersPmix(spec.mpi));
   stepds[spec.step] = std::make_unique<FakeStepd>(loop_, run_dir_, spec.step);
   specs.push_back(std::move(spec));
   Answer(fd, BrokerFrame::kStarted, slipway::Answer{request.id});

@@ -160,11 +160,11 @@ class StepUnderTest {
     UniqueFd listener = *ListenUnix(node->path, SOCK_STREAM, 0600);
     node->status = *Open(Cat(dir_, "/status", i), O_RDWR | O_CREAT, 0600);
     UniqueFd memfd = *MakeSealedMemfd("spec", Encode(spec));
-    auto stepd =
-        Spawn({.argv = {SLIPWAY_STEPD, "--spec-fd", "3", "--listen-fd", "4", "--control-fd", "5",
-                        "--status-fd", "6", "--agent-uid", std::to_string(::getuid())},
-               .fds = {{3, memfd.get()}, {4, listener.get()}, {5, control.a.get()}, {6, node->status.get()}},
-               .parent_death_signal = SIGKILL});
+    auto stepd = Spawn(
+        {.argv = {Cat(SLIPWAY_STEPD, OffersPmix(spec.mpi) ? "-pmix" : ""), "--spec-fd", "3", "--listen-fd",
+                  "4", "--control-fd", "5", "--status-fd", "6", "--agent-uid", std::to_string(::getuid())},
+         .fds = {{3, memfd.get()}, {4, listener.get()}, {5, control.a.get()}, {6, node->status.get()}},
+         .parent_death_signal = SIGKILL});
     CHECK(stepd.has_value());
     node->stepd = std::move(*stepd);
     nodes_.push_back(std::move(node));

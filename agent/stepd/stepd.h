@@ -157,8 +157,6 @@ class Stepd {
   const std::vector<std::uint32_t>& LocalRanks() const { return spec_.ranks[spec_.node_index]; }
   bool several_nodes() const { return spec_.nodes.size() > 1; }
   bool mpi() const { return spec_.mpi != MpiKind::kNone; }
-  bool offers_pmix() const { return spec_.mpi == MpiKind::kPmix || spec_.mpi == MpiKind::kAuto; }
-  bool offers_pmi() const { return spec_.mpi == MpiKind::kPmi || spec_.mpi == MpiKind::kAuto; }
 
   Loop& loop_;
   const StepSpec spec_;

@@ -35,7 +35,7 @@ std::string Named(const std::vector<Number>& all) {
 }  // namespace
 
 Result<> Stepd::StartMpi() {
-  if (!offers_pmix()) return {};
+  if (!OffersPmix(spec_.mpi)) return {};
   auto dir = MakeTempDirectory(run_dir_, "pmix-");
   private_dir_ = dir ? *dir : TRY(MakeTempDirectory("/tmp", "slipway-pmix-"));
   pmix_ = TRY(PmixServer::Start(loop_, private_dir_, spec_.nodes[spec_.node_index], spec_.uid, PmixEvents(),
@@ -74,7 +74,7 @@ void Stepd::OnAgreed(const StartWord& agreed) {
 }
 
 Result<> Stepd::RegisterMpi(const StartWord& agreed) {
-  if (offers_pmi()) {
+  if (OffersPmi(spec_.mpi)) {
     pmi_ = std::make_unique<PmiServer>(PmiWorld{.name = nspace_,
                                                 .ranks = spec_.ranks,
                                                 .node_index = spec_.node_index,

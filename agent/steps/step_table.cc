@@ -398,8 +398,9 @@ void StepTable::AskBroker(const StepId& step, Entry& entry) {
   }();
   if (!memfd) return answer(Failure(std::move(memfd).error()));
   BeginMeter(step, entry);
-  broker_->StartStep(entry.plan->credential, entry.plan->devices, {entry.plan->room, lease_end},
-                     std::move(*memfd), Guarded(answer));
+  broker_->StartStep(entry.plan->credential, entry.plan->devices,
+                     {entry.plan->room, lease_end, OffersPmix(entry.plan->spec.mpi)}, std::move(*memfd),
+                     Guarded(answer));
 }
 
 void StepTable::Connect(const StepId& step) {

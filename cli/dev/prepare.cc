@@ -13,9 +13,9 @@
 namespace slipway::dev {
 namespace {
 
-const char* const kPrograms[] = {"slipway",        "slipway-remote", "slipwayd",
-                                 "slipway-agent",  "slipway-broker", "slipway-holder",
-                                 "slipway-import", "slipway-stepd",  "slipway-gpu"};
+const char* const kPrograms[] = {
+    "slipway",        "slipway-remote", "slipwayd",      "slipway-agent",      "slipway-broker",
+    "slipway-holder", "slipway-import", "slipway-stepd", "slipway-stepd-pmix", "slipway-gpu"};
 
 Result<> Give(const std::string& path, const Identities& who) {
   if (who.rootless) return {};

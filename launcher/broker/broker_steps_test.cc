@@ -73,6 +73,15 @@ TEST_F(RealBroker, AStepSurvivesTheBrokerAndItsEndIsSeen) {
   EXPECT_EQ(agent->AwaitGone(step).value().step, step);
 }
 
+TEST_F(RealBroker, AStepThatOffersPmixIsServedByTheStepdThatHasIt) {
+  StepId plain{1, 1, 0}, mpi{1, 1, 1};
+  ASSERT_EQ(Start(Credential(plain)).kind, BrokerFrame::kStarted);
+  pmix = true;
+  ASSERT_EQ(Start(Credential(mpi)).kind, BrokerFrame::kStarted);
+  EXPECT_EQ(Line(plain, "stepd program "), dir + "/stepd");
+  EXPECT_EQ(Line(mpi, "stepd program "), dir + "/stepd-pmix");
+}
+
 TEST_F(RealBroker, ABrokerKilledAtAnyMomentOfAStartLeavesAllOrNothing) {
   int whole = 0;
   for (std::uint32_t i = 0; i < 24; ++i) {

@@ -16,8 +16,7 @@ namespace {
 constexpr char kGo = 'g';
 constexpr std::string_view kMakingContainer = "making the container's namespaces";
 constexpr std::string_view kStartingStepd = "starting slipway-stepd";
-constexpr std::uint32_t kGraceSeconds =
-    30;  // stepd ends its step at the limit; the broker only if it did not
+constexpr std::uint32_t kGraceSeconds = 30;  // stepd ends its step at the limit; we only if it did not
 
 std::string JobKey(const StepId& step) { return Cat("job-", step.job, ".", step.attempt); }
 
@@ -139,7 +138,7 @@ Result<> StepKeeper::BearBoth(const LaunchCredential& credential, int spec_fd, M
     TRY_CONTEXT(MakeJobFolder(world_.conf, credential.step, made.identity, made.request.room),
                 "the job's folder");
   }
-  StepdPlan stepd{.program = world_.conf.stepd,
+  StepdPlan stepd{.program = world_.conf.stepd_program(made.request.pmix),
                   .identity = made.identity,
                   .agent_uid = world_.conf.agent_uid,
                   .rootless = world_.conf.rootless,

@@ -68,7 +68,8 @@ void BrokerClient::StartStep(const SignedCredential& credential, StepDevices dev
   slipway::StartStep request{.credential = credential,
                              .devices = std::move(devices),
                              .room = grant.room,
-                             .lease_boot_ms = grant.lease_boot_ms};
+                             .lease_boot_ms = grant.lease_boot_ms,
+                             .pmix = grant.pmix};
   Ask(BrokerFrame::kStartStep, std::move(request), std::move(step_spec_memfd),
       Expect(BrokerFrame::kStarted, std::move(done)));
 }

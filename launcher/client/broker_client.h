@@ -49,6 +49,7 @@ class BrokerClient {
   struct Grant {
     JobRoom room;
     std::uint64_t lease_boot_ms = 0;  // StepLease's
+    bool pmix = false;                // as in slipway::StartStep
   };
   void StartStep(const SignedCredential& credential, StepDevices devices, Grant grant,
                  UniqueFd step_spec_memfd, Done done);

@@ -77,9 +77,13 @@ TEST_F(BrokerClientTest, MatchesAnswersThatOvertakeOneAnother) {
 TEST_F(BrokerClientTest, CarriesDescriptorsBothWays) {
   bool done = false;
   UniqueFd spec = std::move(*MakeSealedMemfd("spec", "the spec"));
-  client_->StartStep(SignedCredential{"body", "signature"}, {}, {}, std::move(spec), [](Result<>) {});
+  client_->StartStep(SignedCredential{"body", "signature"}, {}, {{}, 5, true}, std::move(spec),
+                     [](Result<>) {});
   Received start = Receive();
-  EXPECT_EQ(Decode<slipway::StartStep>(start.payload, "test")->credential.body, "body");
+  auto request = Decode<slipway::StartStep>(start.payload, "test");
+  EXPECT_EQ(request->credential.body, "body");
+  EXPECT_EQ(request->lease_boot_ms, 5u);
+  EXPECT_TRUE(request->pmix);
   ASSERT_EQ(start.fds.size(), 1u);
   EXPECT_EQ(*ReadSealedMemfd(start.fds[0].get(), 100), "the spec");
 

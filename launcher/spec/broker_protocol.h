@@ -17,7 +17,7 @@
 
 namespace slipway {
 
-inline constexpr std::uint32_t kBrokerProtocolVersion = 5;
+inline constexpr std::uint32_t kBrokerProtocolVersion = 6;
 
 enum class BrokerFrame : std::uint16_t {
   // requests
@@ -121,9 +121,10 @@ struct StartStep {
   StepDevices devices;
   JobRoom room;
   std::uint64_t lease_boot_ms = 0;  // StepLease's
+  bool pmix = false;                // served by the stepd that can open libpmix
 };
 void Fields(auto& archive, IsA<StartStep> auto& v) {
-  archive(v.id, v.credential, v.devices, v.room, v.lease_boot_ms);
+  archive(v.id, v.credential, v.devices, v.room, v.lease_boot_ms, v.pmix);
 }
 
 // The step is killed (reason kLeaseOver) at that time on CLOCK_BOOTTIME unless a later one has come by then,

@@ -19,6 +19,8 @@ namespace slipway {
 // offered to several ranks that may be no MPI program (`launch -n 4 hostname`); it fails when some connected
 // and others left without.
 enum class MpiKind : std::uint8_t { kNone = 1, kPmix = 2, kAuto = 3, kPmi = 4 };
+constexpr bool OffersPmix(MpiKind mpi) { return mpi == MpiKind::kPmix || mpi == MpiKind::kAuto; }
+constexpr bool OffersPmi(MpiKind mpi) { return mpi == MpiKind::kPmi || mpi == MpiKind::kAuto; }
 
 // What a rank may use of the devices that its container has.
 struct TaskDevices {

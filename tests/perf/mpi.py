@@ -81,7 +81,7 @@ class Measurement:
 
     def ready(self):
         for nodes, ranks in ((4, 16), (1000, 16)):
-            done = t.run([t.BUILD / "tests/perf_pmix_ready", nodes, ranks, 2 * self.rounds + 1, t.BIN / "slipway-stepd"], check=0)
+            done = t.run([t.BUILD / "tests/perf_pmix_ready", nodes, ranks, 2 * self.rounds + 1, t.BIN / "slipway-stepd-pmix"], check=0)
             print(done.stdout.strip())
 
     def fence(self):

@@ -111,7 +111,7 @@ def run(cluster, node, steps):
     while not cluster.job(job).get("ended"):
         for proc in pathlib.Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError, KeyError, IndexError):
-                if (proc / "comm").read_text() == "slipway-stepd\n":
+                if (proc / "comm").read_text() .startswith("slipway-stepd"):
                     stepd = max(stepd, resident_mb(proc.name))
         time.sleep(1)
     ended = cluster.job(job)

@@ -118,7 +118,9 @@ struct BrokerFixture : testing::Test {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root: makes namespaces, mounts and processes of other users";
     dir = MakeTempDirectory("/tmp", "slipway-broker-").value();
     ASSERT_EQ(::chmod(dir.c_str(), 0755), 0);
-    for (auto [from, to] : {std::pair{BROKER_FAKE_stepd, "/stepd"}, {ImportProgram(), "/import"}}) {
+    for (auto [from, to] : {std::pair{BROKER_FAKE_stepd, "/stepd"},
+                            {BROKER_FAKE_stepd, "/stepd-pmix"},
+                            {ImportProgram(), "/import"}}) {
       ASSERT_TRUE(WriteFileAtomically(dir + to, ReadFile(from, 1 << 30).value(), 0755));
     }
     KeyPairPem pair = MakeEd25519KeyPair().value();
@@ -275,10 +277,13 @@ struct BrokerFixture : testing::Test {
   }
   Reply StartSigned(const SignedCredential& credential, std::string_view spec = "fake") {
     UniqueFd memfd = MakeSealedMemfd("spec", spec).value();
-    return agent->Ask(EncodeFrame(BrokerFrame::kStartStep, StartStep{7, credential, {}, room}), {memfd.get()})
+    return agent
+        ->Ask(EncodeFrame(BrokerFrame::kStartStep, StartStep{7, credential, {}, room, 0, pmix}),
+              {memfd.get()})
         .value();
   }
   JobRoom room;  // that the next starts ask for
+  bool pmix = false;
   Reply Start(const LaunchCredential& credential, std::string_view spec = "fake") {
     return StartSigned(SignCredential(credential, *key), spec);
   }

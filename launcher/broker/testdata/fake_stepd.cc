@@ -89,9 +89,10 @@ void Launch(const std::string& spec) {
 }
 }  // namespace
 
-int main() {
+int main(int, char** argv) {
   prctl(PR_SET_DUMPABLE, 0);
   DescribeSelf();
+  Note(Cat("stepd program ", argv[0]));
   auto spec = ReadSealedMemfd(3, 1 << 20);
   if (spec && spec->starts_with("exit ")) return std::atoi(spec->c_str() + 5);
   if (spec && !spec->starts_with("fake")) {
