@@ -43,3 +43,14 @@ function(slipway_link_statically program)
   set_target_properties(${program} PROPERTIES SLIPWAY_STATIC ON)
   target_link_options(${program} PRIVATE -static LINKER:--start-group LINKER:--no-warnings)
 endfunction()
+
+# The functions of a statically linked program that SCRIPT names lie together, in its order (decision 92). Beside the build is the
+# linker's map, of which tests/perf/start_path.py makes the script.
+function(slipway_order_text program script)
+  if(SLIPWAY_SANITIZE OR SLIPWAY_FUZZ)
+    return()
+  endif()
+  set(script ${CMAKE_CURRENT_SOURCE_DIR}/${script})
+  target_link_options(${program} PRIVATE LINKER:-T,${script} LINKER:-Map=${CMAKE_BINARY_DIR}/${program}.map)
+  set_target_properties(${program} PROPERTIES LINK_DEPENDS ${script})
+endfunction()

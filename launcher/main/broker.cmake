@@ -3,6 +3,7 @@ slipway_program(slipway-broker SOURCES broker.cc DEPS launcher_broker launcher_c
 # It forks for every container: no libraries are the fewest mappings and relocated pages to copy, and what is root
 # loads nothing.
 slipway_link_statically(slipway-broker)
+slipway_order_text(slipway-broker broker_order.ld)
 
 slipway_gtest(launcher_main_broker_test LABEL unit SOURCES broker_test.cc DEPS launcher_broker imagestore_sif imagestore_trust)
 add_dependencies(launcher_main_broker_test slipway-broker slipway-holder slipway-import broker_fake_stepd broker_fake_import)

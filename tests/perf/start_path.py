@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the order in which the functions of a start lie in slipway-broker and slipway-stepd: the *_order.ld beside their sources.
+
+A job is run on a cluster of one node while `touched` notes what the broker's children run through; the linker's map says which input
+section each address belongs to. To be run anew when a start's figures have slipped; a name that is not there any more does no harm, and
+one that is missing costs a page. Needs root and a build with the maps (any release build).
+"""
+import bisect
+import pathlib
+import re
+import subprocess
+import tempfile
+
+import slipway_testing as t
+
+PROGRAMS = {"slipway-broker": "launcher/main/broker_order.ld", "slipway-stepd": "agent/stepd/stepd_order.ld"}
+HEAD = """/* SPDX-License-Identifier: Apache-2.0
+   What a start runs through, in that order, so that it lies on few pages: made by tests/perf/start_path.py (decision 92). */
+SECTIONS
+{
+  .text.start_path :
+  {
+"""
+
+
+def sections(map_file):
+    """[(address, bytes, section, archive:member or object)] of the program's text, sorted."""
+    found, name = [], None
+    text = map_file.read_text().partition("Linker script and memory map")[2]
+    for line in text.splitlines():
+        if alone := re.fullmatch(r" (\.text\S*)\s*", line):
+            name = alone[1]
+            continue
+        if placed := re.fullmatch(r" (\.text\S*)?\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)\s+(\S.*)", line):
+            section, size = placed[1] or name, int(placed[3], 16)
+            if section and size:
+                member = re.fullmatch(r"(?:.*/)?([^/]+\.a)\((.*)\)", placed[4].strip())
+                where = f"*{member[1]}:{member[2]}" if member else "*" + placed[4].strip().rsplit("/", 1)[-1]
+                found.append((int(placed[2], 16), size, section, where))
+        name = None
+    return sorted(found)
+
+
+def touched():
+    """{program: [address]} of a batch job's start."""
+    account = t.Account("slipway-perf")
+    cluster = None
+    try:
+        cluster = t.Cluster(nodes=1, user=account.entry, cores=8)
+        cluster("image", "add", t.image("tiny"), "tiny", check=0, timeout=300)
+        cluster("submit", "--wait", "--image", "tiny", "--output", "/dev/null", "--wrap", "true", check=0, timeout=300)
+        broker = int((cluster.state / "run/n1-broker.pid").read_text())
+        with tempfile.TemporaryFile("w+") as noted:  # a pipe would be full before the job has ended
+            tracer = subprocess.Popen([t.BUILD / "tests/perf_touched", str(broker), "2"], stdout=noted, stderr=subprocess.PIPE, text=True)
+            assert tracer.stderr.readline() == "ready\n"
+            cluster("submit", "--wait", "--image", "tiny", "--output", "/dev/null", "--wrap", "true", check=0, timeout=300)
+            tracer.wait(timeout=60)
+            noted.seek(0)
+            lines = noted.read().splitlines()
+    finally:
+        if cluster:
+            cluster.down()
+        account.remove()
+    by_program = {}
+    for line in lines:
+        program, _, address = line.rpartition(" ")
+        by_program.setdefault(pathlib.Path(program).name, []).append(int(address, 16))
+    return by_program
+
+
+def main():
+    if not t.ROOT:
+        print("start_path: needs root")
+        return
+    for program, addresses in touched().items():
+        if program not in PROGRAMS:
+            continue
+        known = sections(t.BUILD / f"{program}.map")
+        starts = [s[0] for s in known]
+        order, pages = {}, set()
+        for address in addresses:
+            at = bisect.bisect_right(starts, address) - 1
+            if at >= 0 and address < known[at][0] + known[at][1]:
+                order.setdefault(at)
+                pages.add(address >> 12)
+        body = "".join(f"    {known[at][3]}({known[at][2]})\n" for at in order)
+        (t.SOURCE / PROGRAMS[program]).write_text(HEAD + body + "  }\n}\nINSERT BEFORE .text;\n")
+        size = sum(known[at][1] for at in order)
+        print(f"{program}: {len(order)} functions, {size} bytes; now on {len(pages)} pages, at best on {-(-size // 4096)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// A new process pays for each page of its program that it runs through, so what a start runs through should
+// lie together. This says what that is: touched PID COUNT waits until COUNT children of PID (and what they
+// start) have ended, and prints every instruction's address that one of them has passed, each once, in the
+// order of the first time: `PROGRAM ADDRESS`, hexadecimal. It steps through them one instruction after the
+// other, which is a hundred times as slow as they are. start_path.py makes the linker's order of it.
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+
+namespace {
+
+struct Tracee {
+  std::string program;
+  bool child = false;  // PID's own, not one that it started
+};
+
+std::string ProgramOf(pid_t pid) {
+  char path[4096];
+  ssize_t size = ::readlink(("/proc/" + std::to_string(pid) + "/exe").c_str(), path, sizeof path);
+  return size < 0 ? std::string() : std::string(path, static_cast<std::size_t>(size));
+}
+
+pid_t ParentOf(pid_t pid) {
+  std::FILE* file = std::fopen(("/proc/" + std::to_string(pid) + "/stat").c_str(), "r");
+  int parent = 0;
+  if (file != nullptr && std::fscanf(file, "%*d (%*[^)]) %*c %d", &parent) != 1) parent = 0;
+  if (file != nullptr) std::fclose(file);
+  return parent;
+}
+
+class Touched {
+ public:
+  explicit Touched(pid_t parent) : parent_(parent) {}
+
+  // Until `count` children have ended.
+  int Follow(int count) {
+    long options = PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
+    if (::ptrace(PTRACE_SEIZE, parent_, nullptr, options) < 0) return std::perror("touched: PTRACE_SEIZE"), 1;
+    std::fputs("ready\n", stderr);
+    while (count > 0 || !tracees_.empty()) {
+      int status = 0;
+      pid_t pid = ::waitpid(-1, &status, __WALL);
+      if (pid < 0) return std::perror("touched: waitpid"), 1;
+      if (WIFSTOPPED(status)) {
+        Stopped(pid, WSTOPSIG(status), status >> 16);
+      } else if (auto at = tracees_.find(pid); at != tracees_.end()) {
+        if (at->second.child) --count;
+        tracees_.erase(at);
+      }
+    }
+    return 0;
+  }
+
+ private:
+  void Stopped(pid_t pid, int signal, int event) {
+    // What a process is stopped by for our sake is none of its business.
+    bool ours = event != 0 || signal == SIGTRAP;
+    long passed_on = ours ? 0 : signal;
+    if (pid == parent_) {
+      ::ptrace(PTRACE_CONT, pid, nullptr, passed_on);
+      return;
+    }
+    auto [at, added] = tracees_.try_emplace(pid);
+    if (added) at->second.child = ParentOf(pid) == parent_;
+    if (added || event == PTRACE_EVENT_EXEC) at->second.program = ProgramOf(pid);
+    if (signal == SIGTRAP && event == 0) Note(pid, at->second);
+    ::ptrace(PTRACE_SINGLESTEP, pid, nullptr, passed_on);
+  }
+  void Note(pid_t pid, const Tracee& tracee) {
+    user_regs_struct registers{};
+    if (::ptrace(PTRACE_GETREGS, pid, nullptr, &registers) < 0) return;
+    if (seen_[tracee.program].insert(registers.rip).second)
+      std::printf("%s %llx\n", tracee.program.c_str(), registers.rip);
+  }
+
+  const pid_t parent_;
+  std::map<pid_t, Tracee> tracees_;
+  std::map<std::string, std::set<unsigned long long>> seen_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 3) return std::fputs("usage: touched PID COUNT\n", stderr), 2;
+  return Touched(std::atoi(argv[1])).Follow(std::atoi(argv[2]));
+}
