@@ -198,6 +198,7 @@ void Agent::Parts::FillRegister(v1::FromNode& first) {
   registration.set_node(options.node);
   registration.set_boot_id(options.boot_id);
   registration.set_protocol(kProtocol);
+  registration.set_reads_more(true);
   v1::Node& facts = *registration.mutable_facts();
   facts = ToProto(options.facts);
   AddGpuUnits(options.devices, facts);

@@ -154,6 +154,20 @@ TEST_F(AgentTest, CarriesAStepFromLaunchToForgotten) {
   ASSERT_TRUE(Until([&] { return n1_->broker.forgotten.size() == 1; }));
 }
 
+TEST_F(AgentTest, WhatComesInOneMessageIsTakenInItsOrder) {
+  n1_->broker.images.insert(digest_);
+  StartNode();
+  v1::ToNode joined = LaunchMessage();
+  *joined.add_more() = Keyed([](v1::ToNode& m, v1::StepKey key) { *m.mutable_kill() = key; });
+  v1::ToNode& end = *joined.add_more();
+  end.mutable_end_job()->set_job(kStep.job);
+  end.mutable_end_job()->set_attempt(kStep.attempt);
+  controller_->Send(std::move(joined));
+  ASSERT_TRUE(Reported(v1::StepReport::ENDED));
+  ASSERT_TRUE(
+      Until([&] { return controller_->Count([](const v1::FromNode& m) { return m.has_released(); }) == 1; }));
+}
+
 TEST_F(AgentTest, LaunchedTwiceIsStartedOnce) {
   StartRunning();
   controller_->Send(LaunchMessage());

@@ -85,6 +85,7 @@ void ControllerLink::OnMessage(const v1::ToNode& message) {
   wait_ = std::chrono::milliseconds(0);
   last_error_.clear();
   events_.message(message);
+  for (const v1::ToNode& more : message.more()) events_.message(more);
 }
 
 void ControllerLink::OnEnded(const std::string& why) {

@@ -112,11 +112,17 @@ class Head final : public EffectSink {
   void OnNoSnapshot(const Error& error) override;
 
  private:
+  // That waits for its acknowledgement.
+  struct Reported {
+    StepId step;
+    std::uint64_t sequence = 0;  // the agent's own
+    bool started = false;        // no more than that
+  };
   struct Session {
     std::string node;
     NodePort* port = nullptr;
     std::uint64_t next_seq = 1;
-    std::map<std::uint64_t, std::pair<StepId, std::uint64_t>> reports;  // seq → step and its own sequence
+    std::map<std::uint64_t, Reported> reports;  // by our number
   };
   struct Presence {
     std::uint64_t session = 0;  // the newest

@@ -147,7 +147,7 @@ void Head::AnswerHeartbeat(Session& session, std::uint64_t sequence) {
   out.mutable_heartbeat_ack()->set_sequence(sequence);
   out.mutable_heartbeat_ack()->set_time_ms(
       std::chrono::duration_cast<std::chrono::milliseconds>(loop_.WallNow().time_since_epoch()).count());
-  session.port->Send(out, {});
+  session.port->Send(out);
 }
 
 void Head::NodeReports(Session& session, std::uint64_t number, const v1::FromNode& message) {
@@ -167,7 +167,8 @@ void Head::NodeReports(Session& session, std::uint64_t number, const v1::FromNod
   report->node = session.node;
   report->session = number;
   report->seq = session.next_seq++;
-  session.reports.emplace(report->seq, std::pair{report->step, in.sequence()});
+  session.reports.emplace(report->seq,
+                          Reported{report->step, in.sequence(), in.kind() == v1::StepReport::STARTED});
   Feed(*report);
 }
 
@@ -264,7 +265,7 @@ bool Head::SendNow(const std::string& node, const v1::ToNode& message) {
   if (session == sessions_.end()) return false;
   v1::ToNode stamped = message;
   stamped.set_epoch(state().epoch);
-  session->second.port->Send(stamped, {});
+  session->second.port->Send(stamped);
   return true;
 }
 
@@ -312,14 +313,15 @@ void Head::SendToNode(Session& session, const NodeMessage& message) {
   } else if (auto* ack = std::get_if<AckReport>(&message)) {
     auto report = session.reports.extract(ack->seq);
     if (!report) return;
-    ToProto(report.mapped().first, out.mutable_ack()->mutable_step());
-    out.mutable_ack()->set_sequence(report.mapped().second);
+    ToProto(report.mapped().step, out.mutable_ack()->mutable_step());
+    out.mutable_ack()->set_sequence(report.mapped().sequence);
+    if (report.mapped().started) return session.port->SendSoon(out);  // nobody waits for it
   } else if (std::holds_alternative<Registered>(message)) {
     out.mutable_registered()->set_heartbeat_interval_ms(static_cast<std::uint32_t>(
         std::chrono::duration_cast<std::chrono::milliseconds>(options_.heartbeat).count()));
     out.mutable_registered()->set_cluster(options_.cluster_name);
   }
-  session.port->Send(out, {});
+  session.port->Send(out);
 }
 
 // Credit counts from zero on each stream: what runs on may send again.

@@ -7,7 +7,7 @@
 #include "scheduler/server/auth.h"
 #include "scheduler/server/convert.h"
 #include "scheduler/server/head.h"
-#include "scheduler/server/outbox.h"
+#include "scheduler/server/node_outbox.h"
 #include "scheduler/server/services.h"
 #include "slipway/v1/node.grpc.pb.h"
 
@@ -20,8 +20,9 @@ class NodeStream final : public grpc::ServerBidiReactor<v1::FromNode, v1::ToNode
  public:
   NodeStream(ServiceContext& context, Result<std::string> node)
       : context_(context),
-        outbox_([this](const v1::ToNode* message) { StartWrite(message); },
-                [this](const Result<>& how) { Finish(how ? grpc::Status::OK : ToStatus(how.error())); }) {
+        outbox_(
+            context.loop, [this](const v1::ToNode* message) { StartWrite(message); },
+            [this](const Result<>& how) { Finish(how ? grpc::Status::OK : ToStatus(how.error())); }) {
     if (node) {
       node_ = *node;
       StartRead(&in_);
@@ -44,18 +45,25 @@ class NodeStream final : public grpc::ServerBidiReactor<v1::FromNode, v1::ToNode
       delete this;
     });
   }
-  void Send(const v1::ToNode& message, std::function<void()> written) override {
-    if (outbox_.size() >= kOutboxMax)
-      return Close(Error{Code::kResourceExhausted, 0, "the node does not read what it is sent"});
-    outbox_.Send(message, std::move(written));
+  void Send(const v1::ToNode& message) override {
+    if (HasRoom()) outbox_.Send(message);
+  }
+  void SendSoon(const v1::ToNode& message) override {
+    if (HasRoom()) outbox_.SendSoon(message);
   }
   void Close(Error why) override { outbox_.Abort(std::move(why)); }
 
  private:
+  bool HasRoom() {
+    if (outbox_.size() < kOutboxMax) return true;
+    Close(Error{Code::kResourceExhausted, 0, "the node does not read what it is sent"});
+    return false;
+  }
   void Read(bool ok) {
     if (outbox_.closed()) return;
     if (!ok) return outbox_.Finish({});
     if (session_ == 0) {
+      if (in_.register_().reads_more()) outbox_.Join();
       auto session = context_.head.NodeJoins(node_, this, in_);
       if (!session) {
         Log(Level::kWarn, "a node was refused", {{"node", node_}, {"reason", session.error().message}});
@@ -69,7 +77,7 @@ class NodeStream final : public grpc::ServerBidiReactor<v1::FromNode, v1::ToNode
     if (!outbox_.closed()) StartRead(&in_);
   }
   ServiceContext& context_;
-  Outbox<v1::ToNode> outbox_;
+  NodeOutbox outbox_;
   std::string node_;
   v1::FromNode in_;
   std::uint64_t session_ = 0;

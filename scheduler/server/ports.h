@@ -18,9 +18,8 @@ namespace slipway::scheduler {
 class NodePort {
  public:
   virtual ~NodePort() = default;
-  // In order. `written` (may be empty) runs when gRPC has taken the bytes; never after Close or the stream's
-  // loss.
-  virtual void Send(const v1::ToNode& message, std::function<void()> written) = 0;
+  virtual void Send(const v1::ToNode& message) = 0;      // in order
+  virtual void SendSoon(const v1::ToNode& message) = 0;  // in order, and may wait a moment for what follows
   virtual void Close(Error why) = 0;
 };
 
