@@ -71,6 +71,9 @@ Result<> Main(int argc, char** argv) {
   Options options = TRY(ParseOptions(argc, argv));
   std::string bytes = TRY_CONTEXT(ReadSealedMemfd(options.spec.get(), kStepSpecBytesMax), "step spec");
   StepSpec spec = TRY(DecodeStepSpec(bytes));
+  // Of our own threads none is busy: a heap for each is only more pages. Where libpmix is, that has not been
+  // measured.
+  if (!OffersPmix(spec.mpi)) ::mallopt(M_ARENA_MAX, 1);
   ::umask(spec.umask & 0777);
   auto loop = TRY(EpollLoop::Make());
   std::unique_ptr<Stepd> stepd;

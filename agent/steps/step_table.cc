@@ -413,7 +413,8 @@ void StepTable::Connect(const StepId& step) {
   };
   events.lost = [this, step](std::string why) {
     if (Entry* entry = Find(step)) {
-      Log(Level::kInfo, "the connection to a stepd is lost", {{"step", ToString(step)}, {"reason", why}});
+      if (entry->machine.state() != StepMachine::State::kFarewell)  // it goes when it is told that it may
+        Log(Level::kInfo, "the connection to a stepd is lost", {{"step", ToString(step)}, {"reason", why}});
       CloseLink(*entry);
       Perform(step, entry->machine.OnStepdLost(OneLine(why)));
     }

@@ -73,6 +73,13 @@ TEST_F(RealBroker, AStepSurvivesTheBrokerAndItsEndIsSeen) {
   EXPECT_EQ(agent->AwaitGone(step).value().step, step);
 }
 
+TEST_F(RealBroker, TheStepsOfABatchJobJoinTheNamespacesThatItsScriptsStepHas) {
+  StepId script{1, 1, kBatchStep}, next{1, 1, 0};
+  ASSERT_EQ(Start(Credential(script)).kind, BrokerFrame::kStarted);
+  ASSERT_EQ(Start(Credential(next)).kind, BrokerFrame::kStarted);
+  EXPECT_EQ(Line(next, "init user "), Line(script, "init user "));
+}
+
 TEST_F(RealBroker, AStepThatOffersPmixIsServedByTheStepdThatHasIt) {
   StepId plain{1, 1, 0}, mpi{1, 1, 1};
   ASSERT_EQ(Start(Credential(plain)).kind, BrokerFrame::kStarted);

@@ -168,8 +168,9 @@ void CgroupTree::RemoveJob(const StepId& step) const {
 
 void RemoveStepCgroup(const std::string& path) {
   if (path.empty()) return;
-  for (const std::string& child : NamesIn(path + "/tasks").value_or(std::vector<std::string>()))
-    ::rmdir(Cat(path, "/tasks/", child).c_str());  // of a file: refused
+  std::vector<std::string> inside;  // where ranks have cgroups of their own, and the kernel's files
+  if (::rmdir((path + "/tasks").c_str()) < 0) inside = NamesIn(path + "/tasks").value_or(inside);
+  for (const std::string& child : inside) ::rmdir(Cat(path, "/tasks/", child).c_str());
   for (const char* child : {"/tasks", "/stepd", ""}) ::rmdir((path + child).c_str());
   ::rmdir(path.substr(0, path.rfind('/')).c_str());  // the job's: refused while another step is in it
 }

@@ -13,7 +13,7 @@
 namespace slipway {
 namespace {
 
-constexpr char kMapped = 'm', kGo = 'g';
+constexpr char kMapped = 'm';
 
 // Inside: every id becomes the user's. Capabilities are left in the new user namespace alone, where the
 // container's code needs them; towards the host there are none.
@@ -63,14 +63,14 @@ Result<HalfBorn> BearContainer(const BirthPlan& plan, const ContainerEntry& entr
     if (plan.surroundings == Surroundings::kCallers)
       gate.Check(::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "prctl(PR_SET_PDEATHSIG)");
     gate.Say(HalfBorn::kReady);
-    gate.Await(kGo);
+    gate.Await(HalfBorn::kGo);
     ::close(gate.fd());
     entry.run_init(plan.birth);
   }));
   if (plan.prepare) TRY(plan.prepare(child.pid()));
   if (plan.join == nullptr) TRY(WriteMaps(child.pid(), plan.identity));
   TRY(child.Tell(kMapped));
-  if (plan.goes_on) TRY(child.Tell(kGo));
+  if (plan.goes_on) TRY(child.Tell(HalfBorn::kGo));
   return child;
 }
 
@@ -79,7 +79,7 @@ Result<HalfBorn> BearRootless(const BirthPlan& plan, const ContainerEntry& entry
       {.cgroup_fd = plan.cgroup_fd}, {plan.birth.control_fd}, plan.surroundings, plan.log_fd};
   return HalfBorn::Make(options, [&](const Gate& gate) {
     gate.Say(HalfBorn::kReady);
-    gate.Await(kGo);
+    gate.Await(HalfBorn::kGo);
     ::close(gate.fd());
     entry.run_rootless(plan.birth);
   });

@@ -69,7 +69,8 @@ class HalfBorn {
   Result<> HearItClose();
   Process Release() { return std::move(process_); }  // it lives on without us
 
-  static constexpr char kReady = 'r';  // the child's last word before it waits to be told to go on
+  // The child's last word before it waits for kGo.
+  static constexpr char kReady = 'r', kGo = 'g';
 
  private:
   HalfBorn(Process process, UniqueFd gate, std::chrono::milliseconds patience)

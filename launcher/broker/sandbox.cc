@@ -19,7 +19,7 @@ namespace slipway {
 namespace {
 
 constexpr const char* kNumbers[] = {"3", "4", "5", "6"};
-constexpr char kNeedsMaps = 'u', kMapped = 'm', kReady = 'r', kGo = 'g';
+constexpr char kNeedsMaps = 'u', kMapped = 'm', kReady = 'r';
 constexpr std::uint64_t kLocked = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 
 // /lib is a directory or a link into /usr, as the host has it.
@@ -72,7 +72,7 @@ Result<> Bound(std::uint64_t out_bytes_max) {
   LeaveSessionKeyring();
   gate.Check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "prctl(PR_SET_NO_NEW_PRIVS)");
   gate.Say(kReady);
-  gate.Await(kGo);
+  gate.Await(HalfBorn::kGo);
   // Out of the way of the numbers that its options name.
   gate.Check((program_fd = ::fcntl(program_fd, F_DUPFD_CLOEXEC, 16)) >= 0, "fcntl(F_DUPFD_CLOEXEC)");
   std::vector<const char*> argv = {"slipway-import"};
@@ -108,7 +108,7 @@ Result<Process> StartSandboxed(const SandboxPlan& plan) {
     TRY(child.Tell(kMapped));
   }
   TRY_CONTEXT(child.Hear(kReady), "making the import's sandbox");
-  TRY(child.Tell(kGo));
+  TRY(child.Tell(HalfBorn::kGo));
   TRY(child.HearItClose());
   return child.Release();
 }

@@ -13,7 +13,6 @@
 namespace slipway {
 namespace {
 
-constexpr char kGo = 'g';
 constexpr std::string_view kMakingContainer = "making the container's namespaces";
 constexpr std::string_view kStartingStepd = "starting slipway-stepd";
 constexpr std::uint32_t kGraceSeconds = 30;  // stepd ends its step at the limit; we only if it did not
@@ -79,8 +78,8 @@ Result<> StepKeeper::Make(const LaunchCredential& credential, int spec_fd, Made&
   record.stepd = TRY(NameOf(made.stepd->pid()));
   TRY(WriteRecord(Folder(credential.step), record));
   // On record: from here on the next broker would know them.
-  TRY(made.init->Tell(kGo));
-  TRY(made.stepd->Tell(kGo));
+  TRY(made.init->Tell(HalfBorn::kGo));
+  TRY(made.stepd->Tell(HalfBorn::kGo));
   TRY(made.stepd->HearItClose());
   auto [at, added] = steps_.insert_or_assign(credential.step, Step{});
   at->second.record = std::move(record);
@@ -111,6 +110,7 @@ Result<const JobNamespaces*> StepKeeper::JoinableNamespaces(const StepId& step) 
   const JobNamespaces* none = nullptr;
   std::string key = JobKey(step);
   if (auto at = jobs_.find(key); at != jobs_.end()) return &at->second;
+  if (step.step == kBatchStep) return none;  // the first of its job
   auto kept = world_.holder->Get(key);
   if (!kept && kept.error().code == Code::kNotFound) return none;
   if (!kept) return Failure(std::move(kept).error());

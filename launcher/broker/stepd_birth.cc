@@ -5,11 +5,6 @@
 #include <sys/prctl.h>
 
 namespace slipway {
-namespace {
-
-constexpr char kGo = 'g';
-
-}  // namespace
 
 Result<HalfBorn> BearStepd(const StepdPlan& plan) {
   std::string agent = std::to_string(plan.agent_uid);
@@ -27,7 +22,7 @@ Result<HalfBorn> BearStepd(const StepdPlan& plan) {
     gate.Check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "prctl(PR_SET_NO_NEW_PRIVS)");
     Gate moved = gate.Place({plan.spec_fd, plan.listen_fd, plan.control_fd, plan.status_fd}, 3);
     moved.Say(HalfBorn::kReady);
-    moved.Await(kGo);
+    moved.Await(HalfBorn::kGo);
     ::execve(argv[0], const_cast<char**>(argv), const_cast<char**>(envp));
     moved.Require(ErrnoFail("starting", plan.program));
   });

@@ -2,12 +2,15 @@
 #include "api/status.h"
 #include "scheduler/server/auth.h"
 #include "scheduler/server/convert.h"
+#include "scheduler/server/fill_job.h"
 #include "scheduler/server/head.h"
 #include "scheduler/server/image_desk.h"
 #include "scheduler/server/outbox.h"
 #include "scheduler/server/services.h"
 #include "scheduler/server/site_hooks.h"
 #include "scheduler/server/users.h"
+#include "scheduler/server/watch_job.h"
+#include "scheduler/server/watcher_slot.h"
 #include "slipway/v1/job.grpc.pb.h"
 
 namespace slipway::scheduler {
@@ -15,35 +18,6 @@ namespace {
 
 constexpr std::uint32_t kListMax = 10'000;
 constexpr std::size_t kStdinBytesMax = 64 << 10;
-
-Result<> FillJob(const Head& head, JobId id, Requester by, v1::Job* out) {
-  const State& state = head.state();
-  JobView view{.now = head.Now()};
-  if (const Job* job = state.FindJob(id)) {
-    view.full = by.admin || by.uid == job->spec->user.uid;
-    view.pending_reason = head.PendingText(*job);
-    view.lease_s = state.LeaseOf(*job);
-    if (job->state == JobState::kPending) view.planned = head.PlannedStartOf(id);
-    ToProto(*job, view, out);
-    if (const std::vector<JobId> whole = state.ComponentsOf(id); !whole.empty()) {
-      out->set_het_job_id(whole.front().value);
-      out->set_het_offset(static_cast<std::uint32_t>(id.value - whole.front().value));
-      out->set_het_size(static_cast<std::uint32_t>(whole.size()));
-    }
-    return {};
-  }
-  if (std::optional<Job> task = state.FindUnmade(id)) {
-    view.full = by.admin || by.uid == task->spec->user.uid;
-    view.pending_reason = "waits behind others of its array";
-    ToProto(*task, view, out);
-    return {};
-  }
-  auto array = state.arrays.find(id);
-  if (array == state.arrays.end()) return Fail(Code::kNotFound, "there is no job ", id.value);
-  view.full = by.admin || by.uid == array->second.spec->user.uid;
-  ToProto(state, array->second, view, out);
-  return {};
-}
 
 // A task that is named as one of its array's.
 Result<JobId> MeantBy(const State& state, const v1::GetJobRequest& request) {
@@ -58,88 +32,6 @@ Result<JobId> MeantBy(const State& state, const v1::GetJobRequest& request) {
   }
   return Fail(Code::kNotFound, "there is no job ", id.value, '_', request.array_task_id());
 }
-
-// A stream that counts against the bound on watchers.
-class WatcherSlot {
- public:
-  explicit WatcherSlot(ServiceContext& context) : context_(context) {
-    taken_ = context.watchers.fetch_add(1) < context.watchers_max;
-  }
-  ~WatcherSlot() { context_.watchers.fetch_sub(1); }
-  Result<> Check() const {
-    if (taken_) return {};
-    return Fail(Code::kResourceExhausted, "too many calls watch jobs at present (controller.watchers_max)");
-  }
-
- private:
-  ServiceContext& context_;
-  bool taken_;
-};
-
-class WatchStream final : public grpc::ServerWriteReactor<v1::Job> {
- public:
-  WatchStream(ServiceContext& context, Result<Requester> by, JobId job)
-      : context_(context),
-        slot_(context),
-        outbox_([this](const v1::Job* message) { StartWrite(message); },
-                [this](const Result<>& how) { Finish(how ? grpc::Status::OK : ToStatus(how.error())); }) {
-    if (by) by_ = *by;
-    context_.loop.Post([this, by = std::move(by), job] {
-      if (!by) return outbox_.Finish(Failure(by.error()));
-      if (auto room = slot_.Check(); !room) return outbox_.Finish(room);
-      job_ = job;
-      watch_ = context_.head.Watch(job, [this] { Changed(); });
-      Changed();
-    });
-  }
-  void OnWriteDone(bool ok) override {
-    context_.loop.Post([this, ok] { outbox_.Written(ok); });
-  }
-  void OnCancel() override {
-    context_.loop.Post([this] { outbox_.Abort(Error{Code::kCancelled, 0, "cancelled"}); });
-  }
-  void OnDone() override {
-    context_.loop.Post([this] {
-      context_.head.Unwatch(watch_);
-      *alive_ = false;
-      delete this;
-    });
-  }
-
- private:
-  // A slow reader gets the newest state, not every one in between.
-  void Changed() {
-    if (std::exchange(asked_, true)) return;
-    context_.head.AfterCommit([this, alive = alive_] {
-      if (!*alive) return;
-      asked_ = false;
-      if (outbox_.closed()) return;
-      if (outbox_.size() > 1) {
-        stale_ = true;
-        return;
-      }
-      Show();
-    });
-  }
-  void Show() {
-    v1::Job job;
-    auto filled = FillJob(context_.head, job_, by_, &job);
-    if (!filled) return outbox_.Finish(filled);
-    bool ended = job.ended();
-    outbox_.Send(std::move(job), [this] {
-      if (std::exchange(stale_, false)) Show();
-    });
-    if (ended) outbox_.Finish({});
-  }
-  ServiceContext& context_;
-  WatcherSlot slot_;
-  Outbox<v1::Job> outbox_;
-  Requester by_;
-  JobId job_;
-  std::uint64_t watch_ = 0;
-  bool asked_ = false, stale_ = false;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-};
 
 class AttachStream final : public grpc::ServerBidiReactor<v1::AttachInput, v1::AttachOutput>,
                            public ClientPort {
@@ -329,7 +221,7 @@ class JobService final : public v1::Jobs::CallbackService {
 
   grpc::ServerWriteReactor<v1::Job>* Watch(grpc::CallbackServerContext* call,
                                            const v1::GetJobRequest* request) override {
-    return new WatchStream(context_, context_.authenticator.User(*call), {request->job_id()});
+    return WatchJob(context_, context_.authenticator.User(*call), {request->job_id()});
   }
 
   grpc::ServerUnaryReactor* Cancel(grpc::CallbackServerContext* call, const v1::CancelRequest* request,
