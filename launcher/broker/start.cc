@@ -110,7 +110,6 @@ Result<const JobNamespaces*> StepKeeper::JoinableNamespaces(const StepId& step) 
   const JobNamespaces* none = nullptr;
   std::string key = JobKey(step);
   if (auto at = jobs_.find(key); at != jobs_.end()) return &at->second;
-  if (step.step == kBatchStep) return none;  // the first of its job
   auto kept = world_.holder->Get(key);
   if (!kept && kept.error().code == Code::kNotFound) return none;
   if (!kept) return Failure(std::move(kept).error());

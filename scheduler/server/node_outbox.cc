@@ -10,7 +10,7 @@ NodeOutbox::~NodeOutbox() {
 
 void NodeOutbox::Send(v1::ToNode message) {
   if (closed()) return;
-  if (!joins_) return outbox_.Send(std::move(message), {});
+  if (!joins_) return Queue(std::move(message));
   waiting_.push_back(std::move(message));
   if (std::exchange(posted_, true)) return;
   loop_.Post([this, alive = alive_] {
@@ -35,13 +35,19 @@ void NodeOutbox::Flush() {
     if (bytes != 0 && bytes + more <= kJoinedBytesMax) {
       *joined.add_more() = std::move(message);
     } else {
-      if (bytes != 0) outbox_.Send(std::move(joined), {});
+      if (bytes != 0) Queue(std::move(joined));
       joined = std::move(message);
       bytes = 0;
     }
     bytes += more;
   }
-  if (bytes != 0) outbox_.Send(std::move(joined), {});
+  if (bytes != 0) Queue(std::move(joined));
+}
+
+void NodeOutbox::Queue(v1::ToNode joined) {
+  std::size_t messages = 1 + static_cast<std::size_t>(joined.more_size());
+  queued_ += messages;
+  outbox_.Send(std::move(joined), [this, messages] { queued_ -= messages; });
 }
 
 void NodeOutbox::Forget() {

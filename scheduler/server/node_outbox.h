@@ -34,14 +34,16 @@ class NodeOutbox {
   void Abort(Error why);              // without it
   void Written(bool ok) { outbox_.Written(ok); }
   bool closed() const { return outbox_.closed(); }
-  std::size_t size() const { return outbox_.size() + waiting_.size(); }
+  std::size_t size() const { return queued_ + waiting_.size(); }  // messages, however they are joined
 
  private:
   void Flush();
+  void Queue(v1::ToNode joined);
   void Forget();
 
   Loop& loop_;
   Outbox<v1::ToNode> outbox_;
+  std::size_t queued_ = 0;  // messages in outbox_
   bool joins_ = false;
   std::vector<v1::ToNode> waiting_;
   bool posted_ = false;  // a Flush, at the end of this turn

@@ -40,7 +40,11 @@ TEST_F(NodeOutboxTest, WhatOneTurnSaysIsOneMessageInItsOrder) {
   outbox_.Join();
   for (std::uint64_t job : {1, 2, 3}) outbox_.Send(Message(job));
   EXPECT_TRUE(sent_.empty()) << "the turn is not over";
+  EXPECT_EQ(outbox_.size(), 3u);
+  while (sent_.empty()) loop_.Step();
+  EXPECT_EQ(outbox_.size(), 3u) << "as many as were said wait for being written";
   loop_.Run();
+  EXPECT_EQ(outbox_.size(), 0u);
   outbox_.Send(Message(4));
   loop_.Run();
   EXPECT_EQ(sent_, (Batches{{1, 2, 3}, {4}}));
