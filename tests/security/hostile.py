@@ -12,7 +12,7 @@ import socket
 import struct
 
 HELLO, ADMIT_IMAGE, REMOVE_IMAGE, LIST_IMAGES, START_STEP, KILL_STEP, END_JOB, LIST_STEPS, IMPORT, FORGET_STEP = range(1, 11)
-START_TAIL = struct.pack("<IIQQQ", 0, 0, 0, 0, 0)  # no devices of the step or of tasks, no room of the job's own, no lease
+START_TAIL = struct.pack("<IIQQQB", 0, 0, 0, 0, 0, 0)  # no devices of the step or of tasks, no room of the job's own, no lease, no PMIx
 WELCOME, DONE, ERROR, STARTED, STEPS, IMPORTED, IMAGES = range(32, 39)
 STEP_GONE = 48
 PERMISSION_DENIED = 7  # gRPC's numbers
@@ -104,7 +104,7 @@ class Broker:
                 return kind, message[2:]
 
     def greet(self):
-        self.send(HELLO, struct.pack("<I", 5))  # kBrokerProtocolVersion
+        self.send(HELLO, struct.pack("<I", 6))  # kBrokerProtocolVersion
         return self.receive()
 
     def ask(self, kind, payload=b"", fds=()):
