@@ -60,20 +60,20 @@ def main():
             servers.append(subprocess.Popen([sys.executable, __file__], env=dict(os.environ, SLIPWAY_BUILD=build, SLIPWAY_ARRAY_TURNS="1"),
                                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
             assert servers[-1].stdout.readline() == "up\n", f"{build}: no cluster"
-        rows = {build: [] for build in builds}
+        rows = [[] for _ in builds]
         for turn in range(rounds + 1):
-            for build, server in zip(builds, servers):
+            for found, server in zip(rows, servers):
                 time.sleep(0.3)
                 server.stdin.write("\n")
                 server.stdin.flush()
                 row = [float(word) for word in server.stdout.readline().split()]
                 if turn != 0:  # warm
-                    rows[build].append(row)
+                    found.append(row)
     finally:
         for server in servers:
             server.stdin.close()
             server.wait(timeout=60)
-    for build, found in rows.items():
+    for build, found in zip(builds, rows):
         wall, cpu = (statistics.median(column) for column in zip(*found))
         print(f"{wall:7.0f} ms for {JOBS} jobs, {cpu:5.1f} ms of processor a job ({min(r[1] for r in found):.1f}–{max(r[1] for r in found):.1f}): {build}")
     return 0
