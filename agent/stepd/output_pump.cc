@@ -39,6 +39,15 @@ void OutputPump::Settle(std::uint64_t number, UniqueFd fd) {
   if (last_call_) LastCall();
 }
 
+bool OutputPump::Say(StepOutput piece) {
+  if (piece.bytes.empty()) return true;  // that would be a stream's end
+  if (!attached_ || credit_ < piece.bytes.size()) return false;
+  credit_ -= piece.bytes.size();
+  send_(std::move(piece));
+  if (credit_ == 0) Update();
+  return true;
+}
+
 void OutputPump::Attach() {
   attached_ = true;
   credit_ = kInitialCreditBytes;

@@ -32,7 +32,9 @@ class OutputPump {
   // that is returned here. Not drained before that.
   std::uint64_t Expect(std::uint32_t rank, std::uint8_t stream);
   void Settle(std::uint64_t number, UniqueFd fd);  // none: it will not come
-  void Attach();                                   // an agent is there, with the initial credit
+  // What comes out of no stream. False: nobody is there to take it, or has credit left for all of it.
+  bool Say(StepOutput piece);
+  void Attach();  // an agent is there, with the initial credit
   void Detach();
   void Grant(std::uint64_t bytes);
   // Every stream has ended and said so.

@@ -106,6 +106,16 @@ void Spawner::OnConnected(const std::string& name, std::uint32_t rank) {
   }
 }
 
+std::uint64_t Spawner::Signal(const std::string& world, std::uint32_t rank, int signal_number) {
+  std::uint64_t count = 0;
+  for (auto& [number, task] : tasks_) {
+    if (worlds_.at(task.world).what.name != world || (rank != kAllRanks && task.rank != rank)) continue;
+    host_.signal(number, signal_number);
+    ++count;
+  }
+  return count;
+}
+
 void Spawner::OnExited(std::uint32_t task, std::int32_t wait_status) {
   auto at = tasks_.find(task);
   if (at == tasks_.end()) return;

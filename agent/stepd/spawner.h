@@ -59,6 +59,7 @@ class Spawner {
   std::string NameOf(const std::string& world, std::uint32_t rank) const;
   std::vector<PmixPeer> RanksOn(std::uint32_t node) const;  // of all spawned worlds
   std::vector<SpawnedWorld> Worlds() const;
+  std::uint64_t Signal(const std::string& world, std::uint32_t rank, int signal_number);  // how many here
 
   bool running() const { return !tasks_.empty(); }       // here
   bool any_world() const { return ledger_.any_live(); }  // anywhere; known on the first node only

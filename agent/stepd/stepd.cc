@@ -89,11 +89,14 @@ void Stepd::EnterPhase(StepPhase phase) {
               StepState{.step = spec_.step, .phase = phase_, .laps = laps_, .binding = spec_.binding});
 }
 
+const UniqueFd& Stepd::FileOf(bool of_stderr) const {
+  return of_stderr && !spec_.stderr_path.empty() ? stderr_file_ : stdout_file_;
+}
+
 // A line for the user, where the ranks' stderr goes.
 void Stepd::Warn(std::string_view text) {
   std::string line = Cat("slipway: ", text, "\n");
-  const UniqueFd& file = stderr_file_ ? stderr_file_ : stdout_file_;
-  if (file && (stderr_file_ || spec_.stderr_path.empty())) {
+  if (const UniqueFd& file = FileOf(true)) {
     (void)WriteAll(file.get(), line);
   } else if (agent_.attached()) {
     agent_.Send(StepFrame::kOutput,

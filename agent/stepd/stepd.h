@@ -64,6 +64,7 @@ class Stepd {
   void TellBinding();
   void MarkLap(std::string name);
   void EnterPhase(StepPhase phase);
+  const UniqueFd& FileOf(bool of_stderr) const;  // none: it is forwarded
   void Warn(std::string_view line);
   void ArmExchangeTick();
 
@@ -139,6 +140,11 @@ class Stepd {
   void ForgetNamesOf(const std::string& world, std::uint32_t rank);
   void AskForNumber(bool of_job, std::function<void(std::uint64_t)> reply);
   void TellOthersEvent(const std::string& word);
+
+  // stepd_requests.cc: what a rank asks besides data
+  bool SayFor(const std::optional<PmixPeer>& peer, bool to_stderr, const std::string& text);
+  void AskForSignal(const SignalRequest& request, Exchange::Reply reply);
+  Result<std::string> SignalHere(std::string_view request);
 
   // stepd_end.cc: and to the end
   void FailStep(std::int32_t exit_code, const std::string& reason);

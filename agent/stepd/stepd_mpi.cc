@@ -148,10 +148,9 @@ PmixCallbacks Stepd::PmixRequestEvents() {
                       Exchange::Reply reply) { OnPmixFence(who, std::move(data), std::move(reply)); },
       .lost = [this](const PmixPeer& peer) { OnLost(peer); },
       .modex =
-          [this](std::optional<std::uint32_t> node, const PmixPeer& peer, Exchange::Reply reply) {
-            std::string request = Encode(ModexRequest{peer.nspace, peer.rank});
-            if (!node) return meeting_.Ask(Service::kModex, std::move(request), std::move(reply));
-            exchange_.Ask(*node, Service::kModex, std::move(request), std::move(reply));
+          [this](std::optional<std::uint32_t> node, const ModexRequest& request, Exchange::Reply reply) {
+            if (!node) return meeting_.Ask(Service::kModex, Encode(request), std::move(reply));
+            exchange_.Ask(*node, Service::kModex, Encode(request), std::move(reply));
             ArmExchangeTick();
           },
       .name = [this](NameRequest request,
@@ -161,6 +160,10 @@ PmixCallbacks Stepd::PmixRequestEvents() {
       .event = [this](std::string word) { TellOthersEvent(word); },
       .spawn = [this](SpawnRequest request,
                       Exchange::Reply reply) { AskForRanks(std::move(request), std::move(reply)); },
+      .say = [this](const std::optional<PmixPeer>& peer, bool to_stderr,
+                    const std::string& text) { return SayFor(peer, to_stderr, text); },
+      .signal = [this](const SignalRequest& request,
+                       Exchange::Reply reply) { AskForSignal(request, std::move(reply)); },
   };
 }
 

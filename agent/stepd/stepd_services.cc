@@ -11,7 +11,7 @@ void Stepd::Serve(std::uint32_t node, Service service, std::string_view data, Ex
       auto request = Decode<ModexRequest>(data, "modex request");
       if (!request) return reply(Failure(request.error()));
       if (!pmix_) return reply(Fail(Code::kFailedPrecondition, "not an MPI step"));
-      return pmix_->ServeModex({request->world, request->rank}, std::move(reply));
+      return pmix_->ServeModex(*request, std::move(reply));
     }
     case Service::kName: {
       auto request = Decode<NameRequest>(data, "name request");
@@ -35,6 +35,8 @@ void Stepd::Serve(std::uint32_t node, Service service, std::string_view data, Ex
       auto known = KnowForeign(*worlds);
       return reply(known ? Result<std::string>(std::string()) : Failure(known.error()));
     }
+    case Service::kSignal:
+      return reply(SignalHere(data));
     case Service::kNumber:
       return reply(Encode(++last_number_));
     case Service::kNodeGone: {

@@ -26,7 +26,9 @@ void PmixServer::Deregister(const std::string&) {}
 Result<std::vector<std::string>> PmixServer::EnvironmentOf(const PmixPeer&) {
   return Fail(Code::kInternal, kAbsent);
 }
-void PmixServer::ServeModex(const PmixPeer&, Exchange::Reply reply) { reply(Fail(Code::kInternal, kAbsent)); }
+void PmixServer::ServeModex(const ModexRequest&, Exchange::Reply reply) {
+  reply(Fail(Code::kInternal, kAbsent));
+}
 Result<std::string> PmixServer::EventOf(const PmixPeer&, RankEnd) { return Fail(Code::kInternal, kAbsent); }
 Result<> PmixServer::DeliverEvent(std::string_view) { return Fail(Code::kInternal, kAbsent); }
 std::string PmixServer::version() const { return {}; }

@@ -51,13 +51,16 @@ enum class Service : std::uint16_t {
   kJobJoin = 13,
   kJobStarted = 14,
   kJobLaunchFailed = 15,
-  kForeignWorlds = 16  // within a step: these are known to it now
+  kForeignWorlds = 16,  // within a step: these are known to it now
+  kSignal = 17
 };
 struct ModexRequest {
   std::string world;
   std::uint32_t rank = 0;
+  std::string key;            // what the asker is after; empty: whatever is there
+  std::uint32_t limit_s = 0;  // how long he waits for it; 0: he did not say
 };
-void Fields(auto& archive, IsA<ModexRequest> auto& v) { archive(v.world, v.rank); }
+void Fields(auto& archive, IsA<ModexRequest> auto& v) { archive(v.world, v.rank, v.key, v.limit_s); }
 
 struct ExchangeCallbacks {
   // Towards the stepd of that node; may lose, repeat and reorder.

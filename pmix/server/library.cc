@@ -31,7 +31,7 @@ Result<PmixLibrary> Open() {
              Find(library, "PMIx_server_register_client", table.register_client) &&
              Find(library, "PMIx_server_setup_fork", table.setup_fork) &&
              Find(library, "PMIx_server_dmodex_request", table.dmodex_request) &&
-             Find(library, "PMIx_Info_load", table.info_load) &&
+             Find(library, "PMIx_Get", table.get) && Find(library, "PMIx_Info_load", table.info_load) &&
              Find(library, "PMIx_Value_destruct", table.value_destruct) &&
              Find(library, "PMIx_Data_pack", table.data_pack) &&
              Find(library, "PMIx_Data_unpack", table.data_unpack) &&

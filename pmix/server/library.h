@@ -23,6 +23,7 @@ struct PmixLibrary {
   decltype(&PMIx_server_register_client) register_client;
   decltype(&PMIx_server_setup_fork) setup_fork;
   decltype(&PMIx_server_dmodex_request) dmodex_request;
+  decltype(&PMIx_Get) get;
   decltype(&PMIx_Info_load) info_load;
   decltype(&PMIx_Value_destruct) value_destruct;
   decltype(&PMIx_Data_pack) data_pack;

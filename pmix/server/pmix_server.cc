@@ -8,6 +8,7 @@
 
 #include "pmix/server/client_tap.h"
 #include "pmix/server/guard.h"
+#include "pmix/server/key_waits.h"
 #include "pmix/server/library.h"
 #include "pmix/server/upcalls.h"
 #include "pmix/server/values.h"
@@ -19,11 +20,15 @@ struct PmixServer::Impl {
   UpcallTarget target;
   std::atomic<pmix_status_t> refused = PMIX_SUCCESS;  // of any rank that was to be registered
   std::unique_ptr<ClientTap> clients;
+  std::unique_ptr<KeyWaits> key_waits;
   LoadedTopology topology;
   pmix_topology_t pmix_topology{};
 };
 
 namespace {
+
+constexpr auto kLocalKeyWait = std::chrono::seconds(2);  // libpmix 4.2's own, pmix_server_get.c
+constexpr std::string_view kReservedKeys = "pmix";       // no rank's to put
 
 Result<> Check(const PmixLibrary& library, pmix_status_t status, std::string_view what) {
   if (status == PMIX_SUCCESS || status == PMIX_OPERATION_SUCCEEDED) return {};
@@ -112,11 +117,25 @@ void AddParent(const PmixPeer& parent, InfoArray& infos) {
   infos.True(PMIX_SPAWNED);
 }
 
+// Among what local ranks have committed; a question to libpmix's thread, which does not ask on.
+bool HasCommitted(const PmixLibrary& library, const PmixPeer& peer, const std::string& key) {
+  pmix_proc_t proc = ProcOf(peer.nspace, peer.rank);
+  InfoArray here_alone;
+  here_alone.True(PMIX_OPTIONAL);
+  pmix_value_t* value = nullptr;
+  if (library.get(&proc, key.c_str(), here_alone.data(), here_alone.size(), &value) != PMIX_SUCCESS)
+    return false;
+  if (value != nullptr) library.value_destruct(value);
+  std::free(value);
+  return true;
+}
+
 }  // namespace
 
 PmixServer::PmixServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 PmixServer::~PmixServer() {
+  impl_->key_waits.reset();
   impl_->library->server_finalize();
   TapAcceptedConnections(nullptr);
   SetUpcallTarget(nullptr);
@@ -154,6 +173,10 @@ Result<std::unique_ptr<PmixServer>> PmixServer::Start(Loop& loop, const std::str
   TRY(Check(*impl->library, impl->library->server_init(UpcallModule(), infos.data(), infos.size()),
             "PMIx_server_init"));
   WatchForLostConnections(*impl->library);
+  impl->key_waits = std::make_unique<KeyWaits>(
+      loop, [library = impl->library](const PmixPeer& peer, const std::string& key) {
+        return HasCommitted(*library, peer, key);
+      });
   return std::unique_ptr<PmixServer>(new PmixServer(std::move(impl)));
 }
 
@@ -238,10 +261,21 @@ Result<std::vector<std::string>> PmixServer::EnvironmentOf(const PmixPeer& peer)
   return lines;
 }
 
-void PmixServer::ServeModex(const PmixPeer& peer, Exchange::Reply reply) {
-  pmix_proc_t proc = ProcOf(peer.nspace, peer.rank);
-  if (impl_->target.places.NodeOf(proc) != impl_->target.places.here())
+void PmixServer::ServeModex(const ModexRequest& request, Exchange::Reply reply) {
+  PmixPeer peer{request.world, request.rank};
+  if (impl_->target.places.NodeOf(ProcOf(peer.nspace, peer.rank)) != impl_->target.places.here())
     return reply(Fail(Code::kNotFound, "rank ", peer.rank, " is not here"));
+  if (request.key.empty() || request.key.starts_with(kReservedKeys)) return GiveCommitted(peer, reply);
+  auto limit = request.limit_s == 0 ? kLocalKeyWait : std::chrono::seconds(request.limit_s);
+  bool limited = request.limit_s != 0;
+  impl_->key_waits->Await(peer, request.key, limit, [this, peer, limited, reply](bool there) {
+    if (there || !limited) return GiveCommitted(peer, reply);
+    reply(Fail(Code::kDeadlineExceeded, "rank ", peer.rank, " has not committed that key"));
+  });
+}
+
+void PmixServer::GiveCommitted(const PmixPeer& peer, Exchange::Reply reply) {
+  pmix_proc_t proc = ProcOf(peer.nspace, peer.rank);
   struct Waiting {
     Loop* loop;
     Exchange::Reply reply;

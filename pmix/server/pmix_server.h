@@ -33,6 +33,18 @@ struct PmixPeer {
 };
 inline constexpr std::uint32_t kAllRanks = UINT32_MAX - 1;  // of the namespace: PMIX_RANK_WILDCARD
 
+// What one rank would have others told, on every node (PMIx_Job_control).
+struct SignalRequest {
+  struct Ranks {
+    std::string world;
+    std::uint32_t rank = 0;  // or kAllRanks
+  };
+  std::vector<Ranks> ranks;
+  std::int32_t signal_number = 0;
+};
+void Fields(auto& archive, IsA<SignalRequest::Ranks> auto& v) { archive(v.world, v.rank); }
+void Fields(auto& archive, IsA<SignalRequest> auto& v) { archive(v.ranks, v.signal_number); }
+
 // Who takes part in a collective.
 struct Participants {
   std::string members;               // in one spelling for all nodes
@@ -68,8 +80,8 @@ struct PmixCallbacks {
   // A local rank let go of its connection without having called finalized: before `fence` of one that no
   // longer waits for it, and perhaps again behind it.
   std::function<void(const PmixPeer& peer)> lost;
-  // A local rank wants what `peer` on `node` (nothing: of another step) has committed.
-  std::function<void(std::optional<std::uint32_t> node, const PmixPeer& peer, Exchange::Reply reply)> modex;
+  // A local rank wants what another on `node` (nothing: of another step) has committed.
+  std::function<void(std::optional<std::uint32_t> node, ModexRequest request, Exchange::Reply reply)> modex;
   std::function<void(NameRequest request, Exchange::Reply reply)> name;
   // A number that was never given before in this step, or (`of_job`) in any step of the job; 0: there is none
   // to be had.
@@ -84,6 +96,10 @@ struct PmixCallbacks {
   std::function<void(std::uint64_t id)> fence_left;
   // A rank wants more of them; the answer is the name of their namespace.
   std::function<void(SpawnRequest request, Exchange::Reply reply)> spawn;
+  // A line that `peer` (nothing: libpmix itself, of several) wants among its output. False: not now.
+  std::function<bool(const std::optional<PmixPeer>& peer, bool to_stderr, const std::string& text)> say;
+  // The answer, when all nodes have done so, is how many ranks were signalled, encoded as std::uint64_t.
+  std::function<void(SignalRequest request, Exchange::Reply reply)> signal;
 };
 
 class PmixServer {
@@ -101,8 +117,9 @@ class PmixServer {
   void Deregister(const std::string& nspace);  // none of its ranks is left
   // NAME=value lines that this rank needs to find us; carry them through every environment filter.
   Result<std::vector<std::string>> EnvironmentOf(const PmixPeer& peer);
-  // What a local rank has committed (or will have: the reply may come late).
-  void ServeModex(const PmixPeer& peer, Exchange::Reply reply);
+  // What a local rank has committed, or will have: the reply waits for its first commit without an end, and
+  // for a key that is not in it as long as the request says, else as long as libpmix waits within a node.
+  void ServeModex(const ModexRequest& request, Exchange::Reply reply);
   // The event that tells local ranks which have registered for it; DeliverEvent has other nodes' do so.
   static Result<std::string> EventOf(const PmixPeer& peer, RankEnd end);
   // An event of another node, or EventOf.
@@ -112,6 +129,7 @@ class PmixServer {
  private:
   struct Impl;
   void AddOwn(const PmixWorld& world, InfoArray& infos) const;
+  void GiveCommitted(const PmixPeer& peer, Exchange::Reply reply);
   explicit PmixServer(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

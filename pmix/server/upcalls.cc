@@ -4,8 +4,11 @@
 // waited for an answer that never comes would be worse than one that is told no.
 #include "pmix/server/upcalls.h"
 
+#include <algorithm>
+
 #include "pmix/server/client_tap.h"
 #include "pmix/server/library.h"
+#include "pmix/server/values.h"
 
 namespace slipway {
 namespace {
@@ -15,8 +18,9 @@ UpcallTarget* g_target = nullptr;
 // The reply goes back into libpmix from our thread; it copies or queues before it calls release.
 void ReplyTo(pmix_modex_cbfunc_t reply, void* reply_data, Result<std::string> data) {
   if (!data) {
-    pmix_status_t status =
-        data.error().code == Code::kUnavailable ? PMIX_ERR_LOST_CONNECTION : PMIX_ERR_NOT_FOUND;
+    pmix_status_t status = data.error().code == Code::kUnavailable        ? PMIX_ERR_LOST_CONNECTION
+                           : data.error().code == Code::kDeadlineExceeded ? PMIX_ERR_TIMEOUT
+                                                                          : PMIX_ERR_NOT_FOUND;
     return reply(status, nullptr, 0, reply_data, nullptr, nullptr);
   }
   auto* kept = new std::string(std::move(*data));
@@ -74,13 +78,18 @@ pmix_status_t OnFence(const pmix_proc_t procs[], size_t count, const pmix_info_t
   return PMIX_SUCCESS;
 }
 
-pmix_status_t OnModex(const pmix_proc_t* proc, const pmix_info_t[], size_t, pmix_modex_cbfunc_t reply,
-                      void* reply_data) {
+pmix_status_t OnModex(const pmix_proc_t* proc, const pmix_info_t infos[], size_t count,
+                      pmix_modex_cbfunc_t reply, void* reply_data) {
   auto node = g_target->places.NodeOf(*proc);
   if (!node) return PMIX_ERR_NOT_FOUND;
   if (*node == Places::kForeign) node.reset();
-  g_target->loop->Post([peer = PeerOf(*proc), node, reply, reply_data] {
-    g_target->callbacks.modex(node, peer, [reply, reply_data](Result<std::string> data) {
+  std::int64_t limit_s = NumberIn(infos, count, PMIX_TIMEOUT, 0);
+  ModexRequest request{.world = proc->nspace,
+                       .rank = proc->rank,
+                       .key = std::string(TextIn(infos, count, PMIX_REQUIRED_KEY)),
+                       .limit_s = static_cast<std::uint32_t>(std::clamp<std::int64_t>(limit_s, 0, 86400))};
+  g_target->loop->Post([node, request = std::move(request), reply, reply_data]() mutable {
+    g_target->callbacks.modex(node, std::move(request), [reply, reply_data](Result<std::string> data) {
       ReplyTo(reply, reply_data, std::move(data));
     });
   });
@@ -90,14 +99,6 @@ pmix_status_t OnModex(const pmix_proc_t* proc, const pmix_info_t[], size_t, pmix
 template <class... Arguments>
 pmix_status_t NotOffered(Arguments...) {
   return PMIX_ERR_NOT_SUPPORTED;
-}
-
-// The one slot that cannot refuse by what it returns. An answer within the upcall would wait for a lock that
-// libpmix's own thread holds, and with it the whole server.
-void LogNotOffered(const pmix_proc_t*, const pmix_info_t[], size_t, const pmix_info_t[], size_t,
-                   pmix_op_cbfunc_t answer, void* context) {
-  if (answer == nullptr) return;
-  g_target->loop->Post([answer, context] { answer(PMIX_ERR_NOT_SUPPORTED, context); });
 }
 
 }  // namespace
@@ -126,9 +127,9 @@ pmix_server_module_t* UpcallModule() {
       .deregister_events = OnDeregisterEvents,
       .notify_event = OnNotifyEvent,
       .query = OnQuery,
-      .log = LogNotOffered,
+      .log = OnLog,
       .allocate = NotOffered,
-      .job_control = NotOffered,  // must be there: libpmix then serves clean-up requests by itself
+      .job_control = OnJobControl,
       .monitor = NotOffered,
       .get_credential = NotOffered,
       .validate_credential = NotOffered,

@@ -49,6 +49,12 @@ pmix_status_t OnNotifyEvent(pmix_status_t code, const pmix_proc_t* source, pmix_
                             pmix_info_t infos[], size_t count, pmix_op_cbfunc_t answer, void* context);
 pmix_status_t OnQuery(pmix_proc_t* asker, pmix_query_t* queries, size_t count, pmix_info_cbfunc_t answer,
                       void* context);
+// control_upcalls.cc
+void OnLog(const pmix_proc_t* who, const pmix_info_t data[], size_t count, const pmix_info_t directives[],
+           size_t directive_count, pmix_op_cbfunc_t answer, void* context);
+pmix_status_t OnJobControl(const pmix_proc_t* who, const pmix_proc_t targets[], size_t target_count,
+                           const pmix_info_t directives[], size_t count, pmix_info_cbfunc_t answer,
+                           void* context);
 Result<std::string> EventOfEnd(const pmix_proc_t& proc, RankEnd end);
 // What another node's OnNotifyEvent or EventOfEnd made; to our own clients.
 Result<> DeliverEvent(const struct PmixLibrary& library, std::string_view word);

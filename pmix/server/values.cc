@@ -95,6 +95,12 @@ std::int64_t NumberIn(const pmix_info_t* infos, std::size_t count, const char* k
   }
 }
 
+std::string_view TextIn(const pmix_info_t* infos, std::size_t count, const char* key) {
+  const pmix_info_t* info = FindInfo(infos, count, key);
+  if (info == nullptr || info->value.type != PMIX_STRING || info->value.data.string == nullptr) return {};
+  return info->value.data.string;
+}
+
 bool TrueIn(const pmix_info_t* infos, std::size_t count, const char* key) {
   const pmix_info_t* info = FindInfo(infos, count, key);
   if (info == nullptr) return false;

@@ -45,6 +45,7 @@ Result<InfoArray> Unpack(const PackedInfos& packed);  // bounded by the bytes th
 // The first of that key; nothing of it when there is none or it is of another kind.
 const pmix_info_t* FindInfo(const pmix_info_t* infos, std::size_t count, const char* key);
 std::int64_t NumberIn(const pmix_info_t* infos, std::size_t count, const char* key, std::int64_t otherwise);
+std::string_view TextIn(const pmix_info_t* infos, std::size_t count, const char* key);  // empty: none
 bool TrueIn(const pmix_info_t* infos, std::size_t count, const char* key);
 
 }  // namespace slipway

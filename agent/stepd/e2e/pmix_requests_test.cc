@@ -30,7 +30,7 @@ static int AskInVain(const char* mode, pmix_proc_t* all) {
     PMIX_INFO_LOAD(&info, PMIX_LOG_EMAIL, "a line", PMIX_STRING);
     MUST(PMIx_Log(&info, 1, NULL, 0), PMIX_ERR_NOT_SUPPORTED);
   } else if (!strcmp(mode, "job_control")) {
-    PMIX_INFO_LOAD(&info, PMIX_JOB_CTRL_PAUSE, &on, PMIX_BOOL);
+    PMIX_INFO_LOAD(&info, PMIX_JOB_CTRL_CHECKPOINT_EVENT, &on, PMIX_BOOL);
     MUST(PMIx_Job_control(all, 1, &info, 1, &results, &count), PMIX_ERR_NOT_SUPPORTED);
   } else if (!strcmp(mode, "monitor")) {
     // Of libpmix itself: it starts to expect heartbeats.
