@@ -155,6 +155,15 @@ class OpenMpi(t.ClusterTest):
                 self.assertEqual(done.returncode, 1, done.stderr)
                 self.assertIn("a fence did not end within 4 s (--mpi-timeout); missing: rank 1 on n", done.stderr)
 
+    def test_an_mpi_that_cannot_start_says_why_and_open_mpi_5_once_a_node(self):
+        for image in ("mpi", "mpi-trixie"):
+            with self.subTest(image):
+                done = self.ranks(2, 4, image, SEND, OMPI_MCA_btl="self,nonsense")
+                self.assertNotEqual(done.returncode, 0)
+                self.assertIn("Component: nonsense", done.stderr)
+                if image == "mpi-trixie":  # the other node's ranks may be ended before they come to it
+                    self.assertLessEqual(done.stderr.count("Component: nonsense"), 2, done.stderr)
+
     def test_options_that_contradict_one_another_are_refused(self):
         done = self.cluster("launch", "-n2", "--mpi-fault-tolerant", "--kill-on-bad-exit=1", "--image", "mpi", "--", "true")
         self.assertNotEqual(done.returncode, 0)

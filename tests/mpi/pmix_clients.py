@@ -36,7 +36,7 @@ EXPECTED = {
     "simpdmodex": (("well", "fails"), "it asks each rank for what that put for its own node alone: it was written for one node"),
     "simpft": (("fails", "fails"), "PMIx_Abort ends the step here; its own server only tells the others"),
     "simpdie": (("fails", "fails"), "a rank that ends with 1 ends the step here; its own server does not look"),
-    "simpjctrl": (("fails", "fails"), "job control is NOT_SUPPORTED here; its own server says yes to anything"),
+    "simpjctrl": (("fails", "fails"), "it asks for checkpoints, NOT_SUPPORTED here; its own server says yes to anything"),
     "pmix_client -n 2 --test-spawn": (("fails", "fails"), "it spawns no rank of a program that is not there; its own server says yes to anything"),
 }
 
@@ -52,7 +52,7 @@ def clients():
 
 def end(cluster, where, *argv):
     """How a step ends ("well", "fails", "hangs"), and the lines that say why. What does not end well is tried twice more, on each side: doubleget asks for a key
-    that its owner may not have put yet, which is an error here and under its own server, and then cuts a pointer in half (ctime without time.h)."""
+    that its owner may not have put within 2 s, an error here and under its own server, and then cuts a pointer in half (ctime without time.h)."""
     for _ in range(3):
         done = cluster("launch", "--image", "mpi-openmpi", *argv, cwd=where, timeout=120)
         if done.returncode == 0:
