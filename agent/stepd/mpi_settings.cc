@@ -116,6 +116,7 @@ MpiSettings MpiSettingsOf(const StepSpec& spec, std::uint32_t devices, std::size
 }
 
 bool WantsMpiReport(const StepSpec& spec) { return ValueOf(spec, "SLIPWAY_MPI_REPORT").value_or("0") != "0"; }
+bool WantsPmiPort(const StepSpec& spec) { return ValueOf(spec, "SLIPWAY_MPI_PMI_PORT").value_or("0") != "0"; }
 
 std::uint32_t MpiFenceLimit_s(const StepSpec& spec) {
   return ValueOf(spec, "SLIPWAY_MPI_TIMEOUT") ? MpiTimeout_s(spec) : 0;

@@ -31,8 +31,9 @@ struct MpiSettings {
 // `devices`: of any node of the job. `cores_here`: processors that the ranks of this node share.
 MpiSettings MpiSettingsOf(const StepSpec& spec, std::uint32_t devices, std::size_t cores_here);
 
-// --mpi-report and --mpi-timeout, which travel in the environment.
+// --mpi-report, --mpi-pmi-port and --mpi-timeout, which travel in the environment.
 bool WantsMpiReport(const StepSpec& spec);
+bool WantsPmiPort(const StepSpec& spec);
 // How long a fence may take once the ranks are wired up: 0, for ever, unless the user said (a rank that is
 // done early waits in MPI_Finalize for the others as long as they compute).
 std::uint32_t MpiFenceLimit_s(const StepSpec& spec);

@@ -32,6 +32,7 @@
 #include "pmix/exchange/exchange.h"
 #include "pmix/exchange/names.h"
 #include "pmix/pmi/pmi_server.h"
+#include "pmix/pmi/rank_port.h"
 #include "pmix/pmi/rank_sockets.h"
 #include "pmix/server/pmix_server.h"
 
@@ -89,6 +90,8 @@ class Stepd {
   Result<> RegisterMpi(const StartWord& agreed);
   Result<> GiveMpi(LaunchSpec& launch, std::vector<UniqueFd>& fds);
   Result<> GivePmi(Task& task, std::vector<UniqueFd>& fds);
+  Result<std::unique_ptr<RankPort>> OpenPmiPort(PmiServer& server, RankSockets& sockets,
+                                                std::vector<std::uint32_t> ranks_here);
   PmixCallbacks PmixEvents();
   PmixCallbacks PmixRequestEvents();
   PmiCallbacks PmiEvents();
@@ -112,7 +115,7 @@ class Stepd {
   Spawner::Host SpawnHost();
   Result<> StartSpawned(const SpawnedWorld& world, std::uint32_t rank, std::uint32_t task);
   Result<> KnowSpawned(const SpawnedWorld& world);
-  void KnowSpawnedPmi(const SpawnedWorld& world);
+  Result<> KnowSpawnedPmi(const SpawnedWorld& world);
   PmiCallbacks SpawnedPmiEvents(const std::string& world);
   Result<> GiveSpawnedPmi(const SpawnedWorld& world, std::uint32_t rank, TaskOrder& order,
                           std::vector<UniqueFd>& streams);
@@ -188,9 +191,11 @@ class Stepd {
   std::unique_ptr<PmixServer> pmix_;
   std::unique_ptr<PmiServer> pmi_;
   RankSockets pmi_sockets_;
+  std::unique_ptr<RankPort> pmi_port_;  // instead of sockets that are open from the start
   struct SpawnedPmi {
     std::unique_ptr<PmiServer> server;
     std::unique_ptr<RankSockets> sockets;
+    std::unique_ptr<RankPort> port;
   };
   std::map<std::string, SpawnedPmi> spawned_pmi_;  // by world
   SpareProcessors spare_;

@@ -218,6 +218,7 @@ void Stepd::OnRankExited(std::uint32_t task, std::int32_t wait_status) {
     Warn(Cat("rank ", rank, " on ", spec_.nodes[spec_.node_index],
              " ended without having called MPI_Finalize"));
   }
+  if (pmi_port_ && !pmi_port_->HasCome(rank)) pmi_->Gone(rank);
   ForgetNamesOf(nspace_, rank);
   TellOfEnd({nspace_, rank}, ExitStatus{wait_status}, outcome_.LeftWithoutFinalize(rank));
   OnRanksEnded();

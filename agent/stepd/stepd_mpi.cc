@@ -80,6 +80,7 @@ Result<> Stepd::RegisterMpi(const StartWord& agreed) {
                                                 .node_index = spec_.node_index,
                                                 .universe_size = universe_size_},
                                        PmiEvents());
+    if (WantsPmiPort(spec_)) pmi_port_ = TRY(OpenPmiPort(*pmi_, pmi_sockets_, LocalRanks()));
   }
   if (!pmix_) return {};
   PmixWorld world{.nspace = nspace_,
@@ -107,18 +108,35 @@ Result<> Stepd::GiveMpi(LaunchSpec& launch, std::vector<UniqueFd>& fds) {
   }
   if (!WantsMpiReport(spec_) || spec_.node_index != 0) return {};
   Warn(Cat("mpi: offered: ", pmix_ ? Cat("PMIx (", pmix_->version(), ")") : std::string(),
-           pmix_ && pmi_ ? ", " : "", pmi_ ? "PMI-1, PMI-2" : ""));
+           pmix_ && pmi_ ? ", " : "", pmi_ ? "PMI-1, PMI-2" : "",
+           pmi_port_ ? Cat(" at ", pmi_port_->address()) : std::string()));
   for (const std::string& reason : settings.reasons) Warn("mpi: " + reason);
   return {};
 }
 
 Result<> Stepd::GivePmi(Task& task, std::vector<UniqueFd>& fds) {
+  task.env.push_back(Cat("PMI_RANK=", task.rank));
+  task.env.push_back(Cat("PMI_SIZE=", pmi_->size()));
+  if (pmi_port_) {
+    task.env.push_back(Cat("PMI_PORT=", pmi_port_->address()));
+    task.env.push_back(Cat("PMI_ID=", task.rank));
+    return {};
+  }
   fds.push_back(TRY(pmi_sockets_.Open(task.rank)));
   task.kept_fd = static_cast<std::int32_t>(fds.size()) - 1;
   task.kept_fd_variable = "PMI_FD";
-  task.env.push_back(Cat("PMI_RANK=", task.rank));
-  task.env.push_back(Cat("PMI_SIZE=", pmi_->size()));
   return {};
+}
+
+Result<std::unique_ptr<RankPort>> Stepd::OpenPmiPort(PmiServer& server, RankSockets& sockets,
+                                                     std::vector<std::uint32_t> ranks_here) {
+  return RankPort::Open(loop_, spec_.uid, {.here = std::move(ranks_here), .size = server.size()},
+                        [&server, &sockets](std::uint32_t rank, UniqueFd connection,
+                                            std::string_view answered, std::string_view unanswered) {
+                          server.Receive(rank, answered);  // what it says to that goes nowhere yet
+                          if (!sockets.Adopt(rank, std::move(connection))) return server.Gone(rank);
+                          server.Receive(rank, unanswered);
+                        });
 }
 
 PmixCallbacks Stepd::PmixEvents() {

@@ -41,6 +41,9 @@ Spawner::Host Stepd::SpawnHost() {
                        int number) { init_.Signal(static_cast<std::int32_t>(task), number); },
       .rank_ended =
           [this](const std::string& world, std::uint32_t rank, ExitStatus status) {
+            auto pmi = spawned_pmi_.find(world);
+            if (pmi != spawned_pmi_.end() && pmi->second.port && !pmi->second.port->HasCome(rank))
+              pmi->second.server->Gone(rank);
             ForgetNamesOf(world, rank);
             TellOfEnd({world, rank}, status, false);
           },
@@ -53,7 +56,7 @@ Spawner::Host Stepd::SpawnHost() {
 }
 
 Result<> Stepd::KnowSpawned(const SpawnedWorld& world) {
-  if (pmi_) KnowSpawnedPmi(world);
+  if (pmi_) TRY(KnowSpawnedPmi(world));
   if (!pmix_) return {};
   PmixWorld known{.nspace = world.name,
                   .nodes = spec_.nodes,
@@ -108,7 +111,7 @@ Result<> Stepd::AddTask(RunTask run, const TaskOrder& order, std::vector<UniqueF
   return {};
 }
 
-void Stepd::KnowSpawnedPmi(const SpawnedWorld& world) {
+Result<> Stepd::KnowSpawnedPmi(const SpawnedWorld& world) {
   PmiWorld known{.name = world.name,
                  .ranks = world.ranks,
                  .node_index = spec_.node_index,
@@ -124,6 +127,9 @@ void Stepd::KnowSpawnedPmi(const SpawnedWorld& world) {
       RankSockets::Events{
           .received = [server](std::uint32_t rank, std::string_view bytes) { server->Receive(rank, bytes); },
           .closed = [server](std::uint32_t rank) { server->Gone(rank); }});
+  if (!WantsPmiPort(spec_)) return {};
+  pmi.port = TRY(OpenPmiPort(*server, *pmi.sockets, world.ranks[spec_.node_index]));
+  return {};
 }
 
 // As those of the step's own world, but for whose rank it was.
@@ -153,12 +159,17 @@ PmiCallbacks Stepd::SpawnedPmiEvents(const std::string& world) {
 Result<> Stepd::GiveSpawnedPmi(const SpawnedWorld& world, std::uint32_t rank, TaskOrder& order,
                                std::vector<UniqueFd>& streams) {
   SpawnedPmi& pmi = spawned_pmi_.at(world.name);
-  streams.push_back(TRY(pmi.sockets->Open(rank)));
-  order.kept_fd = static_cast<std::int32_t>(streams.size()) - 1;
-  order.kept_fd_variable = "PMI_FD";
   order.env.push_back(Cat("PMI_RANK=", rank));
   order.env.push_back(Cat("PMI_SIZE=", pmi.server->size()));
   order.env.push_back("PMI_SPAWNED=1");
+  if (pmi.port) {
+    order.env.push_back(Cat("PMI_PORT=", pmi.port->address()));
+    order.env.push_back(Cat("PMI_ID=", rank));
+    return {};
+  }
+  streams.push_back(TRY(pmi.sockets->Open(rank)));
+  order.kept_fd = static_cast<std::int32_t>(streams.size()) - 1;
+  order.kept_fd_variable = "PMI_FD";
   return {};
 }
 

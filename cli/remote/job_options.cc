@@ -73,6 +73,11 @@ Result<v1::Mpi> ReadMpi(const std::string& text) {
 Result<> DescribeMpi(const Parsed& options, v1::Program& program) {
   program.set_mpi(TRY(ReadMpi(options.Value("mpi"))));
   if (options.Has("mpi-report")) program.add_env("SLIPWAY_MPI_REPORT=1");
+  if (options.Has("mpi-pmi-port")) {
+    if (program.mpi() == v1::MPI_NONE || program.mpi() == v1::MPI_PMIX)
+      return Fail(Code::kInvalidArgument, "--mpi-pmi-port is of PMI: with --mpi=auto, pmi1 or pmi2");
+    program.add_env("SLIPWAY_MPI_PMI_PORT=1");
+  }
   if (options.Has("spawn-image")) program.add_env(Cat("SLIPWAY_SPAWN_IMAGES=", options.Value("spawn-image")));
   if (!options.Has("mpi-timeout")) return {};
   auto limit = TRY_CONTEXT(ParseNumber(options.Value("mpi-timeout"), 0, 86400), "--mpi-timeout");
@@ -192,6 +197,9 @@ std::vector<Option> ResourceOptions() {
        .help = "how ranks find one another: auto, pmix, pmi2, pmi1 or none",
        .complete = "auto|pmix|pmi2|pmi1|none"},
       {.name = "mpi-report", .help = "say what was set for MPI, and why"},
+      {.name = "mpi-pmi-port",
+       .help = "ranks call their PMI at a port, not by an open descriptor: for what starts its MPI program "
+               "through something that closes descriptors"},
       {.name = "mpi-timeout",
        .type = Option::kString,
        .value_name = "SECONDS",

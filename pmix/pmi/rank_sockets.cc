@@ -15,11 +15,15 @@ RankSockets::~RankSockets() {
 Result<UniqueFd> RankSockets::Open(std::uint32_t rank) {
   SocketEnds ends = TRY(MakeSocketPair(SOCK_STREAM));
   TRY(SetNonblocking(ends.a.get()));  // ours alone: the flag is of the one end
-  Ours& ours = sockets_[rank];
-  ours.fd = std::move(ends.a);
-  ours.watch = TRY(
-      loop_.Watch(ours.fd.get(), EPOLLIN, [this, rank](std::uint32_t events) { OnSocket(rank, events); }));
+  TRY(Adopt(rank, std::move(ends.a)));
   return std::move(ends.b);
+}
+
+Result<> RankSockets::Adopt(std::uint32_t rank, UniqueFd fd) {
+  auto watch =
+      TRY(loop_.Watch(fd.get(), EPOLLIN, [this, rank](std::uint32_t events) { OnSocket(rank, events); }));
+  sockets_.insert_or_assign(rank, Ours{.fd = std::move(fd), .watch = watch});
+  return {};
 }
 
 void RankSockets::Send(std::uint32_t rank, std::string bytes) {

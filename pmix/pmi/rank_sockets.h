@@ -28,6 +28,8 @@ class RankSockets {
 
   // The rank's end.
   Result<UniqueFd> Open(std::uint32_t rank);
+  // Instead: the end of a connection that the rank has made. Non-blocking.
+  Result<> Adopt(std::uint32_t rank, UniqueFd fd);
   void Send(std::uint32_t rank, std::string bytes);
 
  private:

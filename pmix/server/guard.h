@@ -43,7 +43,5 @@ void TapAcceptedConnections(ConnectionTap* tap);  // null: no longer
 int LastGreeted();
 // Connections refused so far; for tests and the log.
 std::uint64_t RefusedConnections();
-// The uid that owns the other end of the connected TCP socket, which must be of this host.
-Result<uid_t> OwnerOfPeer(int socket_fd);
 
 }  // namespace slipway

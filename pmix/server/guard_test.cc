@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "base/os/fd.h"
+#include "base/os/peer_owner.h"
 #include "base/os/process.h"
 
 namespace slipway {

@@ -78,6 +78,17 @@ class Mpich(t.ClusterTest):
         done = self.world("--mpi=pmi1", "--mpi-report")
         self.assertIn("mpi: offered: PMI-1, PMI-2", done.stderr)
 
+    def test_a_program_that_is_started_through_something_that_closes_descriptors_calls_at_a_port(self):
+        through = f'for fd in $(ls /proc/$$/fd); do (( fd < 3 )) || eval "exec $fd>&-"; done; exec {self.home}/p'
+        ranks = ("launch", "-N2", "-n4", "--image", "mpich", "--mpi=pmi1")
+        done = self.cluster(*ranks, "--mpi-pmi-port", "--", "bash", "-c", through, check=0)
+        self.assertEqual(sorted(line for line in done.stdout.splitlines() if line.startswith("RANK")),
+                         [f"RANK {rank} of 4 sum 6" for rank in range(4)], done.stdout + done.stderr)
+        done = self.cluster(*ranks, "--", "bash", "-c", through)
+        self.assertNotEqual(done.returncode, 0)  # or the option would be for nothing
+        done = self.cluster("launch", "-n2", "--image", "mpich", "--mpi=pmix", "--mpi-pmi-port", "--", "true")
+        self.assertIn("--mpi-pmi-port is of PMI", done.stderr)
+
     def test_ranks_that_are_only_offered_pmix_are_told_what_to_change(self):
         done = self.cluster("launch", "-N2", "-n4", "--mpi=pmix", "--image", "mpich", "--", self.home / "p", check=1)
         self.assertRegex(done.stderr, r"rank \d on n\d ended without having called MPI_Init over PMIx.*--mpi=auto")

@@ -58,13 +58,23 @@ int main(int argc, char** argv) {
 constexpr char kByHand[] = R"(
 import os, socket, sys
 rank, size, mode = int(os.environ["PMI_RANK"]), int(os.environ["PMI_SIZE"]), sys.argv[1]
-s = socket.socket(fileno=int(os.environ["PMI_FD"]))
+if "PMI_PORT" in os.environ:
+    host, port = os.environ["PMI_PORT"].split(":")
+    s = socket.create_connection((host, int(port)))
+else:
+    s = socket.socket(fileno=int(os.environ["PMI_FD"]))
 def ask(line):
     s.sendall(line.encode() + b"\n")
     return s.makefile().readline().strip()
 def ask2(command):
     s.sendall(b"%6d" % len(command) + command.encode())
     return s.recv(int(s.recv(6))).decode()
+if "PMI_PORT" in os.environ and mode != "two":
+    assert "PMI_FD" not in os.environ
+    s.sendall(b"cmd=initack pmiid=%d\n" % int(os.environ["PMI_ID"]))
+    said = ""
+    while said.count("\n") < 4: said += s.recv(1000).decode()
+    assert said == "cmd=initack\ncmd=set size=%d\ncmd=set rank=%d\ncmd=set debug=0\n" % (size, rank), said
 if mode == "child":
     ask("cmd=init pmi_version=1 pmi_subversion=1")
     appnum = ask("cmd=get_appnum")
@@ -206,6 +216,46 @@ TEST_F(PmiStep, SharesWhatWasPutInBothVersions) {
   ASSERT_TRUE(two.RunToEnd());
   EXPECT_EQ(two[1].result->exit_code, 0) << two[1].result->reason << two[1].err;
   EXPECT_THAT(two[1].out, AllOf(HasSubstr("rank=3;size=4;"), HasSubstr("found=TRUE;value=v0;rc=0;")));
+}
+
+TEST_F(PmiStep, RanksThatCallAtAPortAreOneWorldInBothVersions) {
+  for (const char* mode : {"one", "two", "leave"}) {
+    StepSpec spec = ByHand(mode);
+    spec.env.push_back("SLIPWAY_MPI_PMI_PORT=1");
+    StepUnderTest step(spec);
+    ASSERT_TRUE(step.RunToEnd());
+    std::string end = Cat(step[0].result->reason, step[0].err, step[1].err);
+    if (std::string_view(mode) == "leave") {
+      EXPECT_THAT(end, HasSubstr("rank 1 on tnode0 ended while the others wait for it"));
+      continue;
+    }
+    EXPECT_EQ(step[0].result->exit_code, 0) << end;
+    EXPECT_THAT(step[1].out,
+                HasSubstr(mode == std::string_view("one") ? "value=v0" : "found=TRUE;value=v0;rc=0;"));
+  }
+}
+
+TEST_F(PmiStep, SpawnedRanksCallAtAPortOfTheirOwn) {
+  StepSpec spec = ByHand("spawn");
+  spec.cores = 4;
+  spec.env.push_back("SLIPWAY_MPI_PMI_PORT=1");
+  StepUnderTest step(spec);
+  ASSERT_TRUE(step.RunToEnd());
+  std::string all = Cat(step[0].out, step[1].out, step[0].err, step[1].err);
+  for (int node : {0, 1}) EXPECT_EQ(step[node].result->exit_code, 0) << step[node].result->reason << all;
+  for (int rank : {0, 1, 2, 3}) EXPECT_THAT(all, HasSubstr(Cat("child ", rank, " of 4 spawned 1"))) << all;
+}
+
+TEST_F(PmiStep, MpichCallsAtAPort) {
+  NEED_MPICH();
+  StepSpec spec = Spec(MpiKind::kPmi);
+  spec.env.push_back("SLIPWAY_MPI_PMI_PORT=1");
+  StepUnderTest step(spec);
+  ASSERT_TRUE(step.RunToEnd());
+  for (int rank : {0, 1, 2, 3}) {
+    EXPECT_THAT(step[rank / 2].out, HasSubstr(Cat("rank ", rank, " of 4 sum 6\n")))
+        << step[rank / 2].result->reason << step[rank / 2].err;
+  }
 }
 
 TEST_F(PmiStep, EndsWithAReasonWhenARankSendsGarbage) {
