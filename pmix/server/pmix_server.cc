@@ -265,12 +265,30 @@ void PmixServer::ServeModex(const ModexRequest& request, Exchange::Reply reply) 
   PmixPeer peer{request.world, request.rank};
   if (impl_->target.places.NodeOf(ProcOf(peer.nspace, peer.rank)) != impl_->target.places.here())
     return reply(Fail(Code::kNotFound, "rank ", peer.rank, " is not here"));
-  if (request.key.empty() || request.key.starts_with(kReservedKeys)) return GiveCommitted(peer, reply);
+  if (request.key.empty() || request.key.starts_with(kReservedKeys))
+    return GiveCommitted(peer, std::move(reply));
+  struct Asked {
+    Exchange::Reply reply;  // until it has been given
+    Loop::TimerId timer;
+  };
+  auto asked = std::make_shared<Asked>(Asked{.reply = std::move(reply)});
+  Loop& loop = *impl_->target.loop;
+  auto answer = [asked, &loop](Result<std::string> data) {
+    loop.Cancel(asked->timer);
+    if (asked->reply) std::exchange(asked->reply, nullptr)(std::move(data));
+  };
   auto limit = request.limit_s == 0 ? kLocalKeyWait : std::chrono::seconds(request.limit_s);
-  bool limited = request.limit_s != 0;
-  impl_->key_waits->Await(peer, request.key, limit, [this, peer, limited, reply](bool there) {
-    if (there || !limited) return GiveCommitted(peer, reply);
-    reply(Fail(Code::kDeadlineExceeded, "rank ", peer.rank, " has not committed that key"));
+  if (request.limit_s != 0) {
+    asked->timer = loop.After(limit, [answer, rank = peer.rank] {
+      answer(Fail(Code::kDeadlineExceeded, "rank ", rank, " has not committed that key"));
+    });
+  }
+  // The first commit is told of by libpmix; it is the later ones that are not.
+  GiveCommitted(peer, [this, peer, key = request.key, limit, asked, answer](Result<std::string> data) {
+    if (!asked->reply || !data || data->find(key) != std::string::npos) return answer(std::move(data));
+    impl_->key_waits->Await(peer, key, limit, [this, peer, answer, data = std::move(data)](bool there) {
+      there ? GiveCommitted(peer, answer) : answer(data);
+    });
   });
 }
 

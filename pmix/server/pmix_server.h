@@ -117,8 +117,8 @@ class PmixServer {
   void Deregister(const std::string& nspace);  // none of its ranks is left
   // NAME=value lines that this rank needs to find us; carry them through every environment filter.
   Result<std::vector<std::string>> EnvironmentOf(const PmixPeer& peer);
-  // What a local rank has committed, or will have: the reply waits for its first commit without an end, and
-  // for a key that is not in it as long as the request says, else as long as libpmix waits within a node.
+  // What a local rank has committed, or will have: the reply waits for its first commit, and then for the key
+  // that is asked for, as long as libpmix waits within a node; for both not longer than the request says.
   void ServeModex(const ModexRequest& request, Exchange::Reply reply);
   // The event that tells local ranks which have registered for it; DeliverEvent has other nodes' do so.
   static Result<std::string> EventOf(const PmixPeer& peer, RankEnd end);

@@ -98,7 +98,7 @@ static void Late(const char* mode) {
   const unsigned other = (me.rank + 2) % 4;
   pmix_proc_t whom; pmix_value_t* value = NULL;
   PMIX_LOAD_PROCID(&whom, me.nspace, other);
-  Put("first", 1);
+  if (me.rank < 2 || strcmp(mode, "mute")) Put("first", 1);
   FenceAll();
   if (me.rank >= 2 && !strcmp(mode, "late")) { usleep(500000); Put("second", 40 + me.rank); }
   if (me.rank < 2) {
@@ -126,7 +126,7 @@ int main(int argc, char** argv) {
   if (!strcmp(mode, "flood") && me.rank == 0) Flood();
   if (!strcmp(mode, "signals")) Signals();
   if (!strcmp(mode, "pause")) Pause();
-  if (!strcmp(mode, "late") || !strcmp(mode, "never") || !strcmp(mode, "limit")) Late(mode);
+  if (!strcmp(mode, "late") || !strcmp(mode, "never") || !strcmp(mode, "limit") || !strcmp(mode, "mute")) Late(mode);
   if (!strcmp(mode, "kill")) {
     if (me.rank == 0) MUST(Control(PMIX_JOB_CTRL_KILL, 0, 3), PMIX_SUCCESS);
     for (;;) pause();
@@ -210,7 +210,7 @@ TEST_F(PmixAsks, AKeyOfAnotherNodeThatIsNotThereYetIsWaitedFor) {
 }
 
 TEST_F(PmixAsks, AKeyThatNeverComesIsAnErrorAfterTheTimeThatIsGiven) {
-  for (const char* mode : {"never", "limit"}) {
+  for (const char* mode : {"never", "limit", "mute"}) {  // mute: nothing at all comes
     StepUnderTest step(Spec(mode));
     Run(step);
   }
