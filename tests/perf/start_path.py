@@ -1,20 +1,23 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the order in which the functions of a start lie in slipway-broker and slipway-stepd: the *_order.ld beside their sources.
+"""Writes the order in which the functions of a start lie in slipway-broker and both slipway-stepd: the *_order.ld beside their sources.
 
 A job is run on a cluster of one node while `touched` notes what the broker's children run through; the linker's map says which input
 section each address belongs to. To be run anew when a start's figures have slipped; a name that is not there any more does no harm, and
-one that is missing costs a page. Needs root and a build with the maps (any release build).
+one that is missing costs a page. Needs root and a build with the maps (any release build). Arguments: these programs alone.
 """
 import bisect
 import pathlib
 import re
 import subprocess
+import sys
 import tempfile
 
 import slipway_testing as t
 
-PROGRAMS = {"slipway-broker": "launcher/main/broker_order.ld", "slipway-stepd": "agent/stepd/stepd_order.ld"}
+PROGRAMS = {"slipway-broker": "launcher/main/broker_order.ld", "slipway-stepd": "agent/stepd/stepd_order.ld",
+            "slipway-stepd-pmix": "agent/stepd/stepd_pmix_order.ld"}
+HELLO = "from mpi4py import MPI; MPI.COMM_WORLD.allreduce(1)"
 HEAD = """/* SPDX-License-Identifier: Apache-2.0
    What a start runs through, in that order, so that it lies on few pages: made by tests/perf/start_path.py (decision 92). */
 SECTIONS
@@ -42,22 +45,35 @@ def sections(map_file):
     return sorted(found)
 
 
-def touched():
-    """{program: [address]} of a batch job's start."""
+def traced(broker, step):
+    """The lines of `touched` while `step` runs: two children of the broker's, stepd and the container's init."""
+    with tempfile.TemporaryFile("w+") as noted:  # a pipe would be full before the job has ended
+        tracer = subprocess.Popen([t.BUILD / "tests/perf_touched", str(broker), "2"], stdout=noted, stderr=subprocess.PIPE, text=True)
+        assert tracer.stderr.readline() == "ready\n"
+        step()
+        tracer.wait(timeout=60)
+        noted.seek(0)
+        return noted.read().splitlines()
+
+
+def touched(programs):
+    """{program: [address]} of a batch job's start, and of an MPI step over two nodes on one of them."""
     account = t.Account("slipway-perf")
     cluster = None
     try:
-        cluster = t.Cluster(nodes=1, user=account.entry, cores=8)
-        cluster("image", "add", t.image("tiny"), "tiny", check=0, timeout=300)
-        cluster("submit", "--wait", "--image", "tiny", "--output", "/dev/null", "--wrap", "true", check=0, timeout=300)
+        cluster = t.Cluster(nodes=2, user=account.entry, cores=8)
         broker = int((cluster.state / "run/n1-broker.pid").read_text())
-        with tempfile.TemporaryFile("w+") as noted:  # a pipe would be full before the job has ended
-            tracer = subprocess.Popen([t.BUILD / "tests/perf_touched", str(broker), "2"], stdout=noted, stderr=subprocess.PIPE, text=True)
-            assert tracer.stderr.readline() == "ready\n"
-            cluster("submit", "--wait", "--image", "tiny", "--output", "/dev/null", "--wrap", "true", check=0, timeout=300)
-            tracer.wait(timeout=60)
-            noted.seek(0)
-            lines = noted.read().splitlines()
+        lines = []
+        if programs & {"slipway-broker", "slipway-stepd"}:
+            cluster("image", "add", t.image("tiny"), "tiny", check=0, timeout=300)
+            job = ("submit", "--wait", "--nodelist", "n1", "--image", "tiny", "--output", "/dev/null", "--wrap", "true")
+            cluster(*job, check=0, timeout=300)
+            lines += traced(broker, lambda: cluster(*job, check=0, timeout=300))
+        if "slipway-stepd-pmix" in programs:
+            cluster("image", "add", t.image("mpi"), "mpi", check=0, timeout=300)
+            step = ("launch", "-N2", "-n2", "--mpi=pmix", "--mpi-timeout", "3000", "--image", "mpi", "--", "python3", "-c", HELLO)
+            cluster(*step, check=0, timeout=300)
+            lines += traced(broker, lambda: cluster(*step, check=0, timeout=3000))
     finally:
         if cluster:
             cluster.down()
@@ -73,8 +89,9 @@ def main():
     if not t.ROOT:
         print("start_path: needs root")
         return
-    for program, addresses in touched().items():
-        if program not in PROGRAMS:
+    wanted = set(sys.argv[1:]) or set(PROGRAMS)
+    for program, addresses in touched(wanted).items():
+        if program not in wanted:
             continue
         known = sections(t.BUILD / f"{program}.map")
         starts = [s[0] for s in known]

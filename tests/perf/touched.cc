@@ -3,7 +3,9 @@
 // lie together. This says what that is: touched PID COUNT waits until COUNT children of PID (and what they
 // start) have ended, and prints every instruction's address that one of them has passed, each once, in the
 // order of the first time: `PROGRAM ADDRESS`, hexadecimal. It steps through them one instruction after the
-// other, which is a hundred times as slow as they are. start_path.py makes the linker's order of it.
+// other, which is a hundred times as slow as they are; only through programs of Slipway's (a rank of MPI
+// would take an hour). Addresses are as the linker gave them, wherever the program was put. start_path.py
+// makes the linker's order of it.
 #include <sys/ptrace.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -11,6 +13,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <set>
 #include <string>
@@ -18,15 +21,31 @@
 
 namespace {
 
+constexpr unsigned long long kLinkedBelow = 1ULL
+                                            << 32;  // a program that says where it wants to be is put there
+
 struct Tracee {
   std::string program;
   bool child = false;  // PID's own, not one that it started
+  bool stepped = false;
+  unsigned long long base = 0;  // where it was put; 0: where it was linked for
 };
 
 std::string ProgramOf(pid_t pid) {
   char path[4096];
   ssize_t size = ::readlink(("/proc/" + std::to_string(pid) + "/exe").c_str(), path, sizeof path);
   return size < 0 ? std::string() : std::string(path, static_cast<std::size_t>(size));
+}
+
+unsigned long long BaseOf(pid_t pid, const std::string& program) {
+  std::FILE* file = std::fopen(("/proc/" + std::to_string(pid) + "/maps").c_str(), "r");
+  char line[4200];
+  unsigned long long base = 0;
+  while (base == 0 && file != nullptr && std::fgets(line, sizeof line, file) != nullptr) {
+    if (std::strstr(line, program.c_str()) != nullptr) base = std::strtoull(line, nullptr, 16);
+  }
+  if (file != nullptr) std::fclose(file);
+  return base < kLinkedBelow ? 0 : base;
 }
 
 pid_t ParentOf(pid_t pid) {
@@ -71,15 +90,21 @@ class Touched {
     }
     auto [at, added] = tracees_.try_emplace(pid);
     if (added) at->second.child = ParentOf(pid) == parent_;
-    if (added || event == PTRACE_EVENT_EXEC) at->second.program = ProgramOf(pid);
+    if (added || event == PTRACE_EVENT_EXEC) {
+      at->second.program = ProgramOf(pid);
+      at->second.stepped = at->second.program.find("/slipway-") != std::string::npos;
+      at->second.base = BaseOf(pid, at->second.program);
+    }
     if (signal == SIGTRAP && event == 0) Note(pid, at->second);
-    ::ptrace(PTRACE_SINGLESTEP, pid, nullptr, passed_on);
+    ::ptrace(at->second.stepped ? PTRACE_SINGLESTEP : PTRACE_CONT, pid, nullptr, passed_on);
   }
   void Note(pid_t pid, const Tracee& tracee) {
     user_regs_struct registers{};
     if (::ptrace(PTRACE_GETREGS, pid, nullptr, &registers) < 0) return;
-    if (seen_[tracee.program].insert(registers.rip).second)
-      std::printf("%s %llx\n", tracee.program.c_str(), registers.rip);
+    if (registers.rip < tracee.base) return;
+    unsigned long long address = registers.rip - tracee.base;
+    if (address < kLinkedBelow && seen_[tracee.program].insert(address).second)
+      std::printf("%s %llx\n", tracee.program.c_str(), address);
   }
 
   const pid_t parent_;
