@@ -55,6 +55,8 @@ Result<std::string> Stepd::SignalHere(std::string_view bytes) {
   auto request = TRY(Decode<SignalRequest>(bytes, "signal request"));
   if (request.signal_number < 1 || request.signal_number > kSignalMax)
     return slipway::Fail(Code::kInvalidArgument, "signal ", request.signal_number);
+  if (suspended_ && request.signal_number == SIGCONT)
+    return slipway::Fail(Code::kFailedPrecondition, "the job is suspended");
   std::uint64_t signalled = 0;
   for (const SignalRequest::Ranks& ranks : request.ranks) {
     if (ranks.world != nspace_) {

@@ -92,16 +92,16 @@ Result<std::optional<std::uint32_t>> RankPort::Hear(Caller& caller, std::string_
   auto request = TRY(caller.reader.Next());
   if (!request) return std::nullopt;
   if (!caller.second_version && request->command == "init" && request->Get("pmi_version") == "2") {
-    // It says who it is in its next command, which it sends when it has this answer.
+    // It says who it is in its next command.
     caller.second_version = true;
-    caller.answered_bytes = caller.come.size();
+    caller.answered_bytes = caller.come.find('\n') + 1;
     caller.reader.Speak(PmiVersion::k2);
     TRY(Answer(caller, PmiReply(PmiVersion::k1, "response_to_init")
                            .Add("pmi_version", 2)
                            .Add("pmi_subversion", 0)
                            .Add("rc", 0)
                            .Take()));
-    return std::nullopt;
+    return Hear(caller, {});  // it may have sent that already
   }
   bool says = request->command == (caller.second_version ? "fullinit" : "initack");
   if (!says) return Fail(Code::kInvalidArgument, "a caller that does not say who it is");

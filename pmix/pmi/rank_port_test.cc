@@ -92,6 +92,11 @@ TEST_F(RankPortTest, LearnsWhoARankOfTheSecondVersionIsFromItsFirstCommand) {
   ASSERT_TRUE(WriteAll(rank.get(), full));
   TurnUntilCome(1);
   EXPECT_THAT(come_, ElementsAre(Cat("2|", init, "|", full)));
+  UniqueFd hasty = Call();
+  full.replace(full.find("2;"), 1, "3");
+  ASSERT_TRUE(WriteAll(hasty.get(), init + full));
+  TurnUntilCome(2);
+  EXPECT_EQ(come_.back(), Cat("3|", init, "|", full));
 }
 
 TEST_F(RankPortTest, LetsGoOfWhoSaysNothingUseful) {
