@@ -21,8 +21,8 @@
 
 namespace {
 
-constexpr unsigned long long kLinkedBelow = 1ULL
-                                            << 32;  // a program that says where it wants to be is put there
+// A program that says where it wants to be is put there.
+constexpr unsigned long long kLinkedBelow = 1ULL << 32;
 
 struct Tracee {
   std::string program;
