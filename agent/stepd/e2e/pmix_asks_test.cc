@@ -118,6 +118,16 @@ static void Late(const char* mode) {
     if (after.tv_sec - before.tv_sec > 30) _exit(8);
   }
 }
+// Rank 3's node is told that the job stands still, and then rank 0, on the other, would have it go on.
+static void Thaw(const char* folder) {
+  char path[4096];
+  printf("%u ready\n", me.rank); fflush(stdout);
+  if (me.rank != 0) return;
+  sprintf(path, "%s/go", folder);
+  while (access(path, F_OK) != 0) usleep(10000);
+  MUST(Control(PMIX_JOB_CTRL_RESUME, 0, 3), PMIX_ERROR);
+  printf("refused\n"); fflush(stdout);
+}
 int main(int argc, char** argv) {
   const char* mode = argv[1];
   MUST(PMIx_Init(&me, NULL, 0), PMIX_SUCCESS);
@@ -127,6 +137,7 @@ int main(int argc, char** argv) {
   if (!strcmp(mode, "signals")) Signals();
   if (!strcmp(mode, "pause")) Pause();
   if (!strcmp(mode, "late") || !strcmp(mode, "never") || !strcmp(mode, "limit") || !strcmp(mode, "mute")) Late(mode);
+  if (!strcmp(mode, "thaw")) Thaw(argv[2]);
   if (!strcmp(mode, "kill")) {
     if (me.rank == 0) MUST(Control(PMIX_JOB_CTRL_KILL, 0, 3), PMIX_SUCCESS);
     for (;;) pause();
@@ -194,6 +205,21 @@ TEST_F(PmixAsks, ASignalReachesJustTheRanksThatItIsFor) {
 
 TEST_F(PmixAsks, ARankIsPausedAndResumed) {
   StepUnderTest step(Spec("pause"));
+  Run(step);
+}
+
+TEST_F(PmixAsks, ARankOfASuspendedJobIsNotLetGoOnByAnother) {
+  StepSpec spec = Spec("thaw");
+  spec.argv.push_back(dir_);
+  StepUnderTest step(std::move(spec));
+  ASSERT_TRUE(step.RunUntil([&] {
+    return step[0].out.find("0 ready") != std::string::npos &&
+           step[1].out.find("3 ready") != std::string::npos;
+  }));
+  step.Send(1, StepFrame::kSuspend, true);
+  ASSERT_TRUE(WriteFileAtomically(dir_ + "/go", ""));
+  EXPECT_TRUE(step.RunUntil([&] { return step[0].out.find("refused") != std::string::npos; }));
+  step.Send(1, StepFrame::kSuspend, false);
   Run(step);
 }
 
