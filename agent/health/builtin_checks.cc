@@ -27,7 +27,7 @@ void JudgeFileSystem(const FileSystemFacts& facts, const HealthLimits& limits,
     findings.push_back(Cat("disk: ", facts.path, ": ", facts.error));
   } else if (facts.read_only) {
     findings.push_back(Cat("disk: ", facts.path, " is read-only"));
-  } else if (facts.bytes_free < limits.disk_free_bytes) {
+  } else if (facts.bytes > 0 && facts.bytes_free < limits.disk_free_bytes) {
     findings.push_back(Cat("disk: ", facts.path, " has less than ", FormatBytes(limits.disk_free_bytes),
                            " free of ", FormatBytes(facts.bytes)));
   } else if (limits.disk_free_bytes > 0 && facts.files > 0 && facts.files_free < kFilesFreeMin) {
@@ -35,15 +35,28 @@ void JudgeFileSystem(const FileSystemFacts& facts, const HealthLimits& limits,
   }
 }
 
-}  // namespace
-
-bool WaitsForOthers(const std::vector<MountLine>& mounts, std::string_view folder) {
+// The last of several mounts in one place counts. Null: none of them is.
+const MountLine* ClosestMount(const std::vector<MountLine>& mounts, std::string_view folder) {
   const MountLine* closest = nullptr;
   for (const MountLine& mount : mounts) {
     std::string_view point = mount.point == "/" ? std::string_view() : mount.point;
     bool inside = folder.starts_with(point) && (folder.size() == point.size() || folder[point.size()] == '/');
     if (inside && (closest == nullptr || mount.point.size() >= closest->point.size())) closest = &mount;
   }
+  return closest;
+}
+
+void SetRoom(const struct statvfs& status, FileSystemFacts& facts) {
+  facts.bytes = std::uint64_t{status.f_blocks} * status.f_frsize;
+  facts.bytes_free = std::uint64_t{status.f_bavail} * status.f_frsize;
+  facts.files = status.f_files;
+  facts.files_free = status.f_favail;
+}
+
+}  // namespace
+
+bool WaitsForOthers(const std::vector<MountLine>& mounts, std::string_view folder) {
+  const MountLine* closest = ClosestMount(mounts, folder);
   return closest != nullptr && (closest->type.starts_with("fuse.") ||
                                 std::ranges::find(kElsewhere, closest->type) != std::end(kElsewhere));
 }
@@ -51,6 +64,11 @@ bool WaitsForOthers(const std::vector<MountLine>& mounts, std::string_view folde
 bool IsReadOnly(const std::vector<MountLine>& mounts, std::string_view device) {
   auto at = std::ranges::find(mounts, device, &MountLine::device);
   return at != mounts.end() && (at->super_options == "ro" || at->super_options.starts_with("ro,"));
+}
+
+bool LiesOnReadOnly(const std::vector<MountLine>& mounts, std::string_view folder) {
+  const MountLine* closest = ClosestMount(mounts, folder);
+  return closest != nullptr && IsReadOnly(mounts, closest->device);
 }
 
 std::vector<std::string> JudgeHost(const HostFacts& facts, const HealthLimits& limits) {
@@ -77,17 +95,17 @@ HostFacts LookAtHost(const std::vector<std::string>& folders) {
     if (WaitsForOthers(mounts, folder)) continue;
     struct statvfs status;
     int error = ::statvfs(folder.c_str(), &status) < 0 ? errno : 0;
-    if (error == EACCES) continue;
     FileSystemFacts& one = facts.file_systems.emplace_back();
     one.path = folder;
+    if (error == EACCES) {
+      one.read_only = LiesOnReadOnly(mounts, folder);
+      continue;
+    }
     if (error != 0) {
       one.error = std::strerror(error);
       continue;
     }
-    one.bytes = std::uint64_t{status.f_blocks} * status.f_frsize;
-    one.bytes_free = std::uint64_t{status.f_bavail} * status.f_frsize;
-    one.files = status.f_files;
-    one.files_free = status.f_favail;
+    SetRoom(status, one);
     struct stat place {};
     if (::stat(folder.c_str(), &place) == 0)
       one.read_only = IsReadOnly(mounts, Cat(major(place.st_dev), ":", minor(place.st_dev)));

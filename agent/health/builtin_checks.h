@@ -14,8 +14,8 @@ namespace slipway {
 
 struct FileSystemFacts {
   std::string path;
-  std::uint64_t bytes = 0, bytes_free = 0;  // free: for others than root
-  std::uint64_t files = 0, files_free = 0;  // 0 of 0: not counted
+  std::uint64_t bytes = 0, bytes_free = 0;  // free: for others than root; 0 of 0: not counted
+  std::uint64_t files = 0, files_free = 0;  // the same
   bool read_only = false;
   std::string error;  // it could not be looked at
 };
@@ -39,12 +39,16 @@ std::vector<std::string> JudgeHost(const HostFacts& facts, const HealthLimits& l
 // in a sandbox sees most of the host's read-only.
 bool IsReadOnly(const std::vector<MountLine>& mounts, std::string_view device);
 
+// Pure: whether the file system is that has this folder by its name (symbolic links are not followed): what
+// can be known of a folder that we may not look at.
+bool LiesOnReadOnly(const std::vector<MountLine>& mounts, std::string_view folder);
+
 // Pure: whether the folder lies in a file system of the network's, or in one that a process serves, of
-// these mounts. The last of several mounts in one place counts.
+// these mounts.
 bool WaitsForOthers(const std::vector<MountLine>& mounts, std::string_view folder);
 
 // Folders of local file systems only, the others are left out: one that does not answer would hold the
-// daemon. So is what we may not look at: it is somebody else's to see.
+// daemon. Of what we may not look at (the broker's image store) only what the mounts say is known.
 HostFacts LookAtHost(const std::vector<std::string>& folders);
 
 }  // namespace slipway

@@ -170,9 +170,29 @@ TEST(BuiltInChecks, AFileServerThatDoesNotAnswerIsNotAsked) {
   EXPECT_FALSE(WaitsForOthers(mounts, "/var/lib/slipway"));
 }
 
-TEST(BuiltInChecks, WhatWeMayNotLookAtIsNoFinding) {
-  if (::geteuid() == 0) GTEST_SKIP() << "root may look at everything";
-  EXPECT_TRUE(LookAtHost({"/proc/1/cwd"}).file_systems.empty());
+TEST(BuiltInChecks, AFolderThatWeMayNotLookAtIsJudgedByItsMount) {
+  std::string_view text =
+      "36 35 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n"
+      "37 36 8:1 /lib /var/lib ro - ext4 /dev/sda1 rw\n"
+      "38 37 8:2 / /var/lib/images rw - ext4 /dev/sdb ro,errors=remount-ro\n"
+      "39 38 8:3 / /var/lib/images/own rw - xfs /dev/sdc rw\n";
+  std::vector<MountLine> mounts = ParseMountinfo(text);
+  EXPECT_FALSE(LiesOnReadOnly(mounts, "/var/lib/broker")) << "a sandbox sees it so";
+  EXPECT_TRUE(LiesOnReadOnly(mounts, "/var/lib/images/sha256-1"));
+  EXPECT_TRUE(LiesOnReadOnly(mounts, "/var/lib/images"));
+  EXPECT_FALSE(LiesOnReadOnly(mounts, "/var/lib/images/own/x"));
+  EXPECT_FALSE(LiesOnReadOnly({}, "/var/lib/images"));
+}
+
+TEST(BuiltInChecks, AFolderThatWeMayNotLookAtIsNoFinding) {
+  bool root = ::geteuid() == 0;
+  ASSERT_TRUE(!root || ::seteuid(65534) == 0);
+  HostFacts facts = LookAtHost({"/proc/1/cwd"});
+  ASSERT_TRUE(!root || ::seteuid(0) == 0);
+  ASSERT_EQ(facts.file_systems.size(), 1u);
+  EXPECT_EQ(facts.file_systems[0].bytes, 0u) << "it could be looked at";
+  HealthLimits limits{.disk_free_bytes = 64 << 20};
+  EXPECT_TRUE(JudgeHost(facts, limits).empty());
 }
 
 TEST(BuiltInChecks, LookAtTheHostAsItIs) {

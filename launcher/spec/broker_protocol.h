@@ -121,7 +121,7 @@ struct StartStep {
   StepDevices devices;
   JobRoom room;
   std::uint64_t lease_boot_ms = 0;  // StepLease's
-  bool pmix = false;                // served by the stepd that can open libpmix
+  bool pmix = false;                // served by the stepd that has libpmix
 };
 void Fields(auto& archive, IsA<StartStep> auto& v) {
   archive(v.id, v.credential, v.devices, v.room, v.lease_boot_ms, v.pmix);

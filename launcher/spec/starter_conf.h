@@ -41,7 +41,7 @@ struct BrokerConf {
   std::uint32_t exec_per_user = 64;  // containers that the broker runs at once for one user's `exec`
   ContainerPolicy container;
 
-  // The one that can open libpmix lies beside the plain one.
+  // The one that has libpmix lies beside the plain one.
   std::string stepd_program(bool pmix) const { return pmix ? stepd + "-pmix" : stepd; }
   std::string socket() const { return run_dir + "/broker.sock"; }
   std::string exec_socket() const { return run_dir + "/exec.sock"; }

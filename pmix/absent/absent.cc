@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Most steps are no MPI programs, and each pays for what its stepd is made of: a loader, a C library to be
-// mapped and relocated, only so that libpmix could be opened. So there are two programs of the same stepd.
-// This takes the place of pmix/server in the one that cannot open it, which is linked statically; a step that
-// offers PMIx is given the other (StartStep::pmix).
+// Most steps are no MPI programs, and each pays for what its stepd is made of. So there are two programs of
+// the same stepd. This takes the place of pmix/server in the one without libpmix; a step that offers PMIx is
+// given the other (StartStep::pmix).
 #include "pmix/server/pmix_server.h"
 
 namespace slipway {

@@ -53,7 +53,7 @@ Result<std::string> EventOfEnd(const pmix_proc_t& proc, RankEnd end) {
   return Encode(EventWord{code, proc.nspace, proc.rank, PMIX_RANGE_SESSION, std::move(packed)});
 }
 
-Result<> DeliverEvent(const PmixLibrary& library, std::string_view word) {
+Result<> DeliverEvent(std::string_view word) {
   auto event = TRY(Decode<EventWord>(word, "event"));
   InfoArray infos = TRY(Unpack(event.infos));
   pmix_proc_t source{};
@@ -61,9 +61,9 @@ Result<> DeliverEvent(const PmixLibrary& library, std::string_view word) {
   source.rank = event.rank;
   // Blocking: the values need not outlive the call.
   pmix_status_t status =
-      library.notify_event(event.code, &source, event.range, infos.data(), infos.size(), nullptr, nullptr);
+      PMIx_Notify_event(event.code, &source, event.range, infos.data(), infos.size(), nullptr, nullptr);
   if (status == PMIX_SUCCESS || status == PMIX_OPERATION_SUCCEEDED) return {};
-  return Fail(Code::kInternal, "PMIx_Notify_event: ", library.error_string(status));
+  return Fail(Code::kInternal, "PMIx_Notify_event: ", PMIx_Error_string(status));
 }
 
 pmix_status_t OnQuery(pmix_proc_t*, pmix_query_t* queries, size_t count, pmix_info_cbfunc_t answer,

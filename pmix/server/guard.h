@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // PMIx's native security believes the uid that a client claims over loopback TCP, so another user of the node
 // who guesses port, namespace and rank could join the job. libpmix offers no hook before it trusts a
-// connection, but it calls accept(2) through the dynamic linker, which finds ours first: a connection whose
+// connection, but it calls accept(2), and the linker, static or dynamic, finds ours first: a connection whose
 // socket does not belong to the job's user is closed before libpmix sees a byte (NETLINK_SOCK_DIAG says whose
 // it is; a rank's user namespace does not matter to it).
 //

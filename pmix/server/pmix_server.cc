@@ -9,14 +9,13 @@
 #include "pmix/server/client_tap.h"
 #include "pmix/server/guard.h"
 #include "pmix/server/key_waits.h"
-#include "pmix/server/library.h"
+#include "pmix/server/topology.h"
 #include "pmix/server/upcalls.h"
 #include "pmix/server/values.h"
 
 namespace slipway {
 
 struct PmixServer::Impl {
-  const PmixLibrary* library = nullptr;
   UpcallTarget target;
   std::atomic<pmix_status_t> refused = PMIX_SUCCESS;  // of any rank that was to be registered
   std::unique_ptr<ClientTap> clients;
@@ -30,9 +29,9 @@ namespace {
 constexpr auto kLocalKeyWait = std::chrono::seconds(2);  // libpmix 4.2's own, pmix_server_get.c
 constexpr std::string_view kReservedKeys = "pmix";       // no rank's to put
 
-Result<> Check(const PmixLibrary& library, pmix_status_t status, std::string_view what) {
+Result<> Check(pmix_status_t status, std::string_view what) {
   if (status == PMIX_SUCCESS || status == PMIX_OPERATION_SUCCEEDED) return {};
-  return Fail(Code::kInternal, what, ": ", library.error_string(status));
+  return Fail(Code::kInternal, what, ": ", PMIx_Error_string(status));
 }
 
 // Each of these was measured: without them server_init takes 16–18 ms, with them 1.5. `hash` needs no
@@ -42,6 +41,8 @@ void PrepareEnvironment() {
   ::setenv("PMIX_MCA_psec", "native", 1);
   ::setenv("PMIX_MCA_pmix_hwloc_hole_kind", "none", 1);
   ::setenv("HWLOC_PLUGINS_PATH", "/nonexistent", 1);
+  // Settings and plugins of the user's would be looked for there, and a home that does not answer waited for.
+  ::setenv("HOME", "/nonexistent", 1);
   // A rank that claims to send more is let go of before that is allocated; 0 would be without a bound.
   ::setenv("PMIX_MCA_ptl_base_max_msg_size", "64", 1);     // MiB
   ::setenv("PMIX_MCA_pmix_event_caching_window", "0", 1);  // a lost rank is told of at once, not after 1 s
@@ -118,14 +119,14 @@ void AddParent(const PmixPeer& parent, InfoArray& infos) {
 }
 
 // Among what local ranks have committed; a question to libpmix's thread, which does not ask on.
-bool HasCommitted(const PmixLibrary& library, const PmixPeer& peer, const std::string& key) {
+bool HasCommitted(const PmixPeer& peer, const std::string& key) {
   pmix_proc_t proc = ProcOf(peer.nspace, peer.rank);
   InfoArray here_alone;
   here_alone.True(PMIX_OPTIONAL);
   pmix_value_t* value = nullptr;
-  if (library.get(&proc, key.c_str(), here_alone.data(), here_alone.size(), &value) != PMIX_SUCCESS)
+  if (PMIx_Get(&proc, key.c_str(), here_alone.data(), here_alone.size(), &value) != PMIX_SUCCESS)
     return false;
-  if (value != nullptr) library.value_destruct(value);
+  if (value != nullptr) PMIx_Value_destruct(value);
   std::free(value);
   return true;
 }
@@ -136,7 +137,7 @@ PmixServer::PmixServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 PmixServer::~PmixServer() {
   impl_->key_waits.reset();
-  impl_->library->server_finalize();
+  PMIx_server_finalize();
   TapAcceptedConnections(nullptr);
   SetUpcallTarget(nullptr);
 }
@@ -146,11 +147,10 @@ Result<std::unique_ptr<PmixServer>> PmixServer::Start(Loop& loop, const std::str
                                                       PmixCallbacks callbacks, const std::string& topology) {
   PrepareEnvironment();
   auto impl = std::make_unique<Impl>();
-  impl->library = TRY(LoadPmixLibrary());
   impl->target.loop = &loop;
   impl->target.callbacks = std::move(callbacks);
-  impl->topology = DiscoverTopology(topology);
-  auto release = ReleaseIn(impl->library->get_version());
+  impl->topology = LoadTopology(topology);
+  auto release = ReleaseIn(PMIx_Get_version());
   impl->clients = std::make_unique<ClientTap>(
       loop,
       ClientTap::Events{impl->target.callbacks.fence_entered, impl->target.callbacks.fence_left,
@@ -170,18 +170,14 @@ Result<std::unique_ptr<PmixServer>> PmixServer::Start(Loop& loop, const std::str
     impl->pmix_topology.topology = static_cast<decltype(impl->pmix_topology.topology)>(impl->topology.handle);
     infos.Add(PMIX_TOPOLOGY2, &impl->pmix_topology, PMIX_TOPO);
   }
-  TRY(Check(*impl->library, impl->library->server_init(UpcallModule(), infos.data(), infos.size()),
-            "PMIx_server_init"));
-  WatchForLostConnections(*impl->library);
+  TRY(Check(PMIx_server_init(UpcallModule(), infos.data(), infos.size()), "PMIx_server_init"));
+  WatchForLostConnections();
   impl->key_waits = std::make_unique<KeyWaits>(
-      loop, [library = impl->library](const PmixPeer& peer, const std::string& key) {
-        return HasCommitted(*library, peer, key);
-      });
+      loop, [](const PmixPeer& peer, const std::string& key) { return HasCommitted(peer, key); });
   return std::unique_ptr<PmixServer>(new PmixServer(std::move(impl)));
 }
 
 Result<> PmixServer::Register(const PmixWorld& world) {
-  const PmixLibrary& library = *impl_->library;
   if (world.nspace.empty() || world.nspace.size() > PMIX_MAX_NSLEN)
     return Fail(Code::kInvalidArgument, "PMIx namespace: ", world.nspace.size(), " bytes");
   Places& places = impl_->target.places;
@@ -196,8 +192,8 @@ Result<> PmixServer::Register(const PmixWorld& world) {
 
   char* node_map = nullptr;
   char* proc_map = nullptr;
-  TRY(Check(library, library.generate_regex(NodeList(world).c_str(), &node_map), "PMIx_generate_regex"));
-  TRY(Check(library, library.generate_ppn(RankList(world).c_str(), &proc_map), "PMIx_generate_ppn"));
+  TRY(Check(PMIx_generate_regex(NodeList(world).c_str(), &node_map), "PMIx_generate_regex"));
+  TRY(Check(PMIx_generate_ppn(RankList(world).c_str(), &proc_map), "PMIx_generate_ppn"));
   InfoArray infos;
   infos.Add(PMIX_NODE_MAP, node_map, PMIX_REGEX);
   infos.Add(PMIX_PROC_MAP, proc_map, PMIX_REGEX);
@@ -209,9 +205,8 @@ Result<> PmixServer::Register(const PmixWorld& world) {
   static const std::vector<std::uint32_t> kNone;
   const auto& local = world.foreign ? kNone : world.ranks.at(world.node_index);
   pmix_proc_t proc = ProcOf(world.nspace, 0);
-  TRY(Check(library,
-            library.register_nspace(proc.nspace, static_cast<int>(local.size()), infos.data(), infos.size(),
-                                    nullptr, nullptr),
+  TRY(Check(PMIx_server_register_nspace(proc.nspace, static_cast<int>(local.size()), infos.data(),
+                                        infos.size(), nullptr, nullptr),
             "PMIx_server_register_nspace"));
   // libpmix's thread takes them in order, so that only the last is waited for.
   auto registered = [](pmix_status_t status, void* context) {
@@ -220,12 +215,11 @@ Result<> PmixServer::Register(const PmixWorld& world) {
   for (std::uint32_t rank : local) {
     proc.rank = rank;
     bool last = rank == local.back();
-    TRY(Check(library,
-              library.register_client(&proc, world.uid, world.gid, nullptr, last ? nullptr : +registered,
-                                      &impl_->refused),
+    TRY(Check(PMIx_server_register_client(&proc, world.uid, world.gid, nullptr, last ? nullptr : +registered,
+                                          &impl_->refused),
               "PMIx_server_register_client"));
   }
-  return Check(library, impl_->refused, "PMIx_server_register_client");
+  return Check(impl_->refused, "PMIx_server_register_client");
 }
 
 // What only its own ranks ask.
@@ -245,13 +239,13 @@ void PmixServer::AddOwn(const PmixWorld& world, InfoArray& infos) const {
 
 void PmixServer::Deregister(const std::string& nspace) {
   impl_->target.places.Remove(nspace);
-  impl_->library->deregister_nspace(ProcOf(nspace, 0).nspace, nullptr, nullptr);
+  PMIx_server_deregister_nspace(ProcOf(nspace, 0).nspace, nullptr, nullptr);
 }
 
 Result<std::vector<std::string>> PmixServer::EnvironmentOf(const PmixPeer& peer) {
   pmix_proc_t proc = ProcOf(peer.nspace, peer.rank);
   char** env = nullptr;
-  TRY(Check(*impl_->library, impl_->library->setup_fork(&proc, &env), "PMIx_server_setup_fork"));
+  TRY(Check(PMIx_server_setup_fork(&proc, &env), "PMIx_server_setup_fork"));
   std::vector<std::string> lines;
   for (char** at = env; at != nullptr && *at != nullptr; ++at) {
     lines.emplace_back(*at);
@@ -311,9 +305,9 @@ void PmixServer::GiveCommitted(const PmixPeer& peer, Exchange::Reply reply) {
       delete asked;
     });
   };
-  pmix_status_t status = impl_->library->dmodex_request(&proc, answer, waiting);
+  pmix_status_t status = PMIx_server_dmodex_request(&proc, answer, waiting);
   if (status == PMIX_SUCCESS) return;
-  waiting->reply(Fail(Code::kNotFound, "PMIx_server_dmodex_request: ", impl_->library->error_string(status)));
+  waiting->reply(Fail(Code::kNotFound, "PMIx_server_dmodex_request: ", PMIx_Error_string(status)));
   delete waiting;
 }
 
@@ -322,10 +316,8 @@ Result<std::string> PmixServer::EventOf(const PmixPeer& peer, RankEnd end) {
   return EventOfEnd(proc, end);
 }
 
-Result<> PmixServer::DeliverEvent(std::string_view word) {
-  return slipway::DeliverEvent(*impl_->library, word);
-}
+Result<> PmixServer::DeliverEvent(std::string_view word) { return slipway::DeliverEvent(word); }
 
-std::string PmixServer::version() const { return impl_->library->get_version(); }
+std::string PmixServer::version() const { return PMIx_Get_version(); }
 
 }  // namespace slipway

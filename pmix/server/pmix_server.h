@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The ranks of an MPI step find one another through PMIx, and PMIx wants a host: somebody who knows every
 // rank's place before the first one starts and who carries their data between nodes. This is that host for
-// one step on one node, over libpmix (opened at run time), for the job's user.
+// one step on one node, over libpmix, for the job's user.
 //
 // One a process. All calls and all callbacks are on the loop's thread; libpmix's threads only decode and
 // post. After Start nothing may fork in this process (libpmix's child would hang).
@@ -104,7 +104,7 @@ struct PmixCallbacks {
 
 class PmixServer {
  public:
-  // Loads and starts libpmix. `private_dir`: of the host, ours, 0700. `host`: the node's name. `topology`:
+  // Starts libpmix. `private_dir`: of the host, ours, 0700. `host`: the node's name. `topology`:
   // the node's, as hwloc's XML; where it is empty it is discovered (1.4 ms, and more on machines with more
   // processors).
   static Result<std::unique_ptr<PmixServer>> Start(Loop& loop, const std::string& private_dir,

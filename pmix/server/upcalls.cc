@@ -7,7 +7,6 @@
 #include <algorithm>
 
 #include "pmix/server/client_tap.h"
-#include "pmix/server/library.h"
 #include "pmix/server/values.h"
 
 namespace slipway {
@@ -103,9 +102,9 @@ pmix_status_t NotOffered(Arguments...) {
 
 }  // namespace
 
-void WatchForLostConnections(const PmixLibrary& library) {
+void WatchForLostConnections() {
   pmix_status_t code = PMIX_ERR_LOST_CONNECTION;
-  library.register_event_handler(&code, 1, nullptr, 0, OnLostConnection, nullptr, nullptr);
+  PMIx_Register_event_handler(&code, 1, nullptr, 0, OnLostConnection, nullptr, nullptr);
 }
 
 void SetUpcallTarget(UpcallTarget* target) { g_target = target; }

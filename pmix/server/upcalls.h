@@ -22,7 +22,7 @@ struct UpcallTarget {
 void SetUpcallTarget(UpcallTarget* target);
 UpcallTarget* Target();
 pmix_server_module_t* UpcallModule();
-void WatchForLostConnections(const struct PmixLibrary& library);  // once libpmix runs
+void WatchForLostConnections();  // once libpmix runs
 
 // spawn_upcall.cc
 pmix_status_t OnSpawn(const pmix_proc_t* proc, const pmix_info_t infos[], size_t count,
@@ -57,6 +57,6 @@ pmix_status_t OnJobControl(const pmix_proc_t* who, const pmix_proc_t targets[], 
                            void* context);
 Result<std::string> EventOfEnd(const pmix_proc_t& proc, RankEnd end);
 // What another node's OnNotifyEvent or EventOfEnd made; to our own clients.
-Result<> DeliverEvent(const struct PmixLibrary& library, std::string_view word);
+Result<> DeliverEvent(std::string_view word);
 
 }  // namespace slipway

@@ -7,8 +7,6 @@
 namespace slipway {
 namespace {
 
-const PmixLibrary& Library() { return **LoadPmixLibrary(); }
-
 // Frees what libpmix allocated in it.
 struct Buffer {
   pmix_data_buffer_t data{};
@@ -18,13 +16,13 @@ struct Buffer {
 }  // namespace
 
 InfoArray::~InfoArray() {
-  for (pmix_info_t& info : infos_) Library().value_destruct(&info.value);
+  for (pmix_info_t& info : infos_) PMIx_Value_destruct(&info.value);
 }
 
 void InfoArray::Add(const char* key, const void* value, pmix_data_type_t type) {
   infos_.emplace_back();
   std::memset(&infos_.back(), 0, sizeof(pmix_info_t));
-  Library().info_load(&infos_.back(), key, value, type);
+  PMIx_Info_load(&infos_.back(), key, value, type);
 }
 
 void InfoArray::True(const char* key) {
@@ -36,10 +34,9 @@ Result<PackedInfos> Pack(const pmix_info_t* infos, std::size_t count) {
   Buffer buffer;
   PackedInfos packed{.count = static_cast<std::uint32_t>(count)};
   if (count == 0) return packed;
-  pmix_status_t status = Library().data_pack(nullptr, &buffer.data, const_cast<pmix_info_t*>(infos),
-                                             static_cast<std::int32_t>(count), PMIX_INFO);
-  if (status != PMIX_SUCCESS)
-    return Fail(Code::kInternal, "PMIx_Data_pack: ", Library().error_string(status));
+  pmix_status_t status = PMIx_Data_pack(nullptr, &buffer.data, const_cast<pmix_info_t*>(infos),
+                                        static_cast<std::int32_t>(count), PMIX_INFO);
+  if (status != PMIX_SUCCESS) return Fail(Code::kInternal, "PMIx_Data_pack: ", PMIx_Error_string(status));
   packed.bytes.assign(buffer.data.base_ptr, buffer.data.bytes_used);
   return packed;
 }
@@ -57,9 +54,9 @@ Result<InfoArray> Unpack(const PackedInfos& packed) {
   array.infos_.resize(packed.count);
   std::memset(array.infos_.data(), 0, packed.count * sizeof(pmix_info_t));
   auto count = static_cast<std::int32_t>(packed.count);
-  pmix_status_t status = Library().data_unpack(nullptr, &buffer.data, array.infos_.data(), &count, PMIX_INFO);
+  pmix_status_t status = PMIx_Data_unpack(nullptr, &buffer.data, array.infos_.data(), &count, PMIX_INFO);
   if (status != PMIX_SUCCESS)
-    return Fail(Code::kInvalidArgument, "PMIx_Data_unpack: ", Library().error_string(status));
+    return Fail(Code::kInvalidArgument, "PMIx_Data_unpack: ", PMIx_Error_string(status));
   return array;
 }
 

@@ -3,14 +3,15 @@
 // travel as bytes that libpmix packs and unpacks. Internal to pmix/server.
 #pragma once
 
+#include <pmix.h>
 #include <pmix_server.h>
 
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/result/result.h"
 #include "base/wire/wire.h"
-#include "pmix/server/library.h"
 
 namespace slipway {
 

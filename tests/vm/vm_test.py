@@ -31,7 +31,7 @@ import slipway_testing as t
 
 SKIPPED = 77
 HERE = pathlib.Path(__file__).resolve().parent
-LIBRARIES = ["libgrpc++1.51", "libprotobuf32", "libsqlite3-0", "libhwloc15", "libpmix2", "libseccomp2", "libcap2",
+LIBRARIES = ["libgrpc++1.51", "libprotobuf32", "libsqlite3-0", "libhwloc15", "libseccomp2", "libcap2",
              "libsquashfs1", "libzstd1", "libssl3", "librnp0", "libyaml-0-2"]
 PACKAGES = ["linux-image-cloud-amd64", "systemd", "systemd-sysv", "libpam-systemd", "udev", "dbus", "iproute2", "procps", "kmod", "python3", "apparmor", "checkpolicy",
             *LIBRARIES]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Disks that fail a node: a /run without room, a state folder that is read-only.
+"""Disks that fail a node: a /run without room, a state folder and an image store that are read-only.
 
 Each time the same is asked: what runs goes on, the node is drained by name, what comes is refused by name or waits, and once the
 disk is mended the node takes jobs again without anybody saying so.
@@ -11,6 +11,7 @@ import pathlib
 from rooms.hands import SMALL, UNITS, USER, ends, equal, is_drained, is_well, job, sh, submit, units_are_up, waiting_job
 
 STATE = pathlib.Path("/var/lib/slipway/agent")
+STORE = pathlib.Path("/var/lib/slipway/broker/images")
 
 
 def fill(folder):
@@ -77,6 +78,16 @@ def a_full_run_folder_refuses_by_name_and_drains_the_node_until_it_has_room():
         (run / "filler").unlink(missing_ok=True)
 
 
+def it_lives_through_read_only(folder, *units):
+    with disk_under(folder, *units):
+        return the_node_lives_through(lambda: sh(f"mount -o remount,ro {folder}"), f"{folder} is read-only", lambda: sh(f"mount -o remount,rw {folder}"))
+
+
 def a_state_folder_that_is_read_only_drains_the_node_until_it_is_not():
-    with disk_under(STATE, "slipway-agent"):
-        return the_node_lives_through(lambda: sh(f"mount -o remount,ro {STATE}"), f"{STATE} is read-only", lambda: sh(f"mount -o remount,rw {STATE}"))
+    return it_lives_through_read_only(STATE, "slipway-agent")
+
+
+def an_image_store_that_is_read_only_drains_the_node_although_its_agent_may_not_look_into_it():
+    """The broker's: the agent's account gets no further than its parent."""
+    assert sh(f"stat {STORE}", "slipway", check=False).returncode != 0
+    return it_lives_through_read_only(STORE, "slipway-steps")
