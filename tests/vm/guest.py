@@ -32,7 +32,7 @@ FIRST_BOOT = [
     bad_input.a_cgroup_that_another_program_took_away_is_named_and_its_job_ends,
     disks.a_full_run_folder_refuses_by_name_and_drains_the_node_until_it_has_room,
     disks.a_state_folder_that_is_read_only_drains_the_node_until_it_is_not,
-    disks.an_image_store_that_is_read_only_drains_the_node_although_its_agent_may_not_look_into_it,
+    disks.an_image_store_that_is_read_only_drains_the_node_until_it_is_not,
     fencing.a_silent_node_is_switched_off_over_the_network_from_within_the_unit,
     rootless.a_users_own_cluster_runs_by_his_systemd, rootless.its_limits_hold_as_far_as_the_system_delegates,
     rootless.it_outlives_its_daemons_and_goes_with_its_units,
