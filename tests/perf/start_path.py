@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the order in which the functions of a start lie in slipway-broker and both slipway-stepd: the *_order.ld beside their sources.
+"""Writes the order in which the functions of a start lie in slipway-broker, both slipway-stepd and the client: the *_order.ld beside
+their sources.
 
-A job is run on a cluster of one node while `touched` notes what the broker's children run through; the linker's map says which input
-section each address belongs to. To be run anew when a start's figures have slipped; a name that is not there any more does no harm, and
+A job is run on a cluster while `touched` notes what the broker's children, or those of a batch script's shell, run through; the
+linker's map says which input section each address belongs to. To be run anew when a start's figures have slipped; a name that is not there any more does no harm, and
 one that is missing costs a page. Needs root and a build with the maps (any release build). Arguments: these programs alone.
 """
 import bisect
+import os
 import pathlib
 import re
 import subprocess
@@ -16,7 +18,9 @@ import tempfile
 import slipway_testing as t
 
 PROGRAMS = {"slipway-broker": "launcher/main/broker_order.ld", "slipway-stepd": "agent/stepd/stepd_order.ld",
-            "slipway-stepd-pmix": "agent/stepd/stepd_pmix_order.ld"}
+            "slipway-stepd-pmix": "agent/stepd/stepd_pmix_order.ld", "slipway": "cli/front/front_order.ld", "slipway-remote": "cli/remote/remote_order.ld"}
+STEP = "exec sh -c 'read go < ~/go; slipway launch -n1 --mpi=none /bin/true; true' start-path"
+BIRTHS = 2  # stepd and the container's init
 HELLO = "from mpi4py import MPI; MPI.COMM_WORLD.allreduce(1)"
 HEAD = """/* SPDX-License-Identifier: Apache-2.0
    What a start runs through, in that order, so that it lies on few pages: made by tests/perf/start_path.py (decision 92). */
@@ -45,10 +49,10 @@ def sections(map_file):
     return sorted(found)
 
 
-def traced(broker, step):
-    """The lines of `touched` while `step` runs: two children of the broker's, stepd and the container's init."""
+def traced(parent, children, step):
+    """The lines of `touched` while `step` runs and so many children of the process start and end."""
     with tempfile.TemporaryFile("w+") as noted:  # a pipe would be full before the job has ended
-        tracer = subprocess.Popen([t.BUILD / "tests/perf_touched", str(broker), "2"], stdout=noted, stderr=subprocess.PIPE, text=True)
+        tracer = subprocess.Popen([t.BUILD / "tests/perf_touched", str(parent), str(children)], stdout=noted, stderr=subprocess.PIPE, text=True)
         assert tracer.stderr.readline() == "ready\n"
         step()
         tracer.wait(timeout=60)
@@ -56,24 +60,49 @@ def traced(broker, step):
         return noted.read().splitlines()
 
 
+def shell_of(name):
+    """The process whose last argument this is."""
+    def is_it(pid):
+        try:
+            return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().endswith(b"\0" + name.encode() + b"\0")
+        except OSError:
+            return False
+    return t.wait_until(f"a shell called {name}", lambda: next((int(pid) for pid in os.listdir("/proc") if pid.isdigit() and is_it(pid)), None))
+
+
+def a_step_within_its_job(cluster):
+    """The lines of the client that a batch script calls."""
+    home = pathlib.Path(cluster.user.pw_dir)
+    os.mkfifo(home / "go")
+    os.chown(home / "go", cluster.user.pw_uid, cluster.user.pw_gid)
+    job = cluster.submit("-n1", "--image", "tiny", "--output", "/dev/null", "--wrap", STEP)
+
+    def go():
+        (home / "go").write_text("go\n")
+        cluster.wait_end(job, 3000)
+    return traced(shell_of("start-path"), 1, go)
+
+
 def touched(programs):
-    """{program: [address]} of a batch job's start, and of an MPI step over two nodes on one of them."""
+    """{program: [address]} of a batch job's start, of an MPI step over two nodes on one of them, and of a step's client."""
     account = t.Account("slipway-perf")
     cluster = None
     try:
         cluster = t.Cluster(nodes=2, user=account.entry, cores=8)
         broker = int((cluster.state / "run/n1-broker.pid").read_text())
         lines = []
+        cluster("image", "add", t.image("tiny"), "tiny", check=0, timeout=300)
+        if programs & {"slipway", "slipway-remote"}:
+            lines += a_step_within_its_job(cluster)
         if programs & {"slipway-broker", "slipway-stepd"}:
-            cluster("image", "add", t.image("tiny"), "tiny", check=0, timeout=300)
             job = ("submit", "--wait", "--nodelist", "n1", "--image", "tiny", "--output", "/dev/null", "--wrap", "true")
             cluster(*job, check=0, timeout=300)
-            lines += traced(broker, lambda: cluster(*job, check=0, timeout=300))
+            lines += traced(broker, BIRTHS, lambda: cluster(*job, check=0, timeout=300))
         if "slipway-stepd-pmix" in programs:
             cluster("image", "add", t.image("mpi"), "mpi", check=0, timeout=300)
             step = ("launch", "-N2", "-n2", "--mpi=pmix", "--mpi-timeout", "3000", "--image", "mpi", "--", "python3", "-c", HELLO)
             cluster(*step, check=0, timeout=300)
-            lines += traced(broker, lambda: cluster(*step, check=0, timeout=3000))
+            lines += traced(broker, BIRTHS, lambda: cluster(*step, check=0, timeout=3000))
     finally:
         if cluster:
             cluster.down()

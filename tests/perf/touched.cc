@@ -23,11 +23,15 @@ namespace {
 
 // A program that says where it wants to be is put there.
 constexpr unsigned long long kLinkedBelow = 1ULL << 32;
+// Steps of a thread that led nowhere new: it goes on by itself. (Threads that wait for one another with timers
+// are so slow in steps that they would never get on.)
+constexpr long kOldStepsMax = 1'000'000;
 
 struct Tracee {
   std::string program;
   bool child = false;  // PID's own, not one that it started
   bool stepped = false;
+  long old_steps = 0;  // since the last one that was new
   unsigned long long base = 0;  // where it was put; 0: where it was linked for
 };
 
@@ -92,19 +96,21 @@ class Touched {
     if (added) at->second.child = ParentOf(pid) == parent_;
     if (added || event == PTRACE_EVENT_EXEC) {
       at->second.program = ProgramOf(pid);
-      at->second.stepped = at->second.program.find("/slipway-") != std::string::npos;
+      at->second.stepped = at->second.program.find("/slipway", at->second.program.rfind('/')) != std::string::npos;
       at->second.base = BaseOf(pid, at->second.program);
     }
     if (signal == SIGTRAP && event == 0) Note(pid, at->second);
     ::ptrace(at->second.stepped ? PTRACE_SINGLESTEP : PTRACE_CONT, pid, nullptr, passed_on);
   }
-  void Note(pid_t pid, const Tracee& tracee) {
+  void Note(pid_t pid, Tracee& tracee) {
     user_regs_struct registers{};
     if (::ptrace(PTRACE_GETREGS, pid, nullptr, &registers) < 0) return;
     if (registers.rip < tracee.base) return;
     unsigned long long address = registers.rip - tracee.base;
-    if (address < kLinkedBelow && seen_[tracee.program].insert(address).second)
-      std::printf("%s %llx\n", tracee.program.c_str(), address);
+    bool is_new = address < kLinkedBelow && seen_[tracee.program].insert(address).second;
+    if (is_new) std::printf("%s %llx\n", tracee.program.c_str(), address);
+    tracee.old_steps = is_new ? 0 : tracee.old_steps + 1;
+    if (tracee.old_steps > kOldStepsMax) tracee.stepped = false;
   }
 
   const pid_t parent_;
