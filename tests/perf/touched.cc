@@ -23,15 +23,15 @@ namespace {
 
 // A program that says where it wants to be is put there.
 constexpr unsigned long long kLinkedBelow = 1ULL << 32;
-// Steps of a thread that led nowhere new: it goes on by itself. (Threads that wait for one another with timers
-// are so slow in steps that they would never get on.)
+// Steps of a thread that led nowhere new: it goes on by itself. (Threads that wait for one another with
+// timers are so slow in steps that they would never get on.)
 constexpr long kOldStepsMax = 1'000'000;
 
 struct Tracee {
   std::string program;
   bool child = false;  // PID's own, not one that it started
   bool stepped = false;
-  long old_steps = 0;  // since the last one that was new
+  long old_steps = 0;           // since the last one that was new
   unsigned long long base = 0;  // where it was put; 0: where it was linked for
 };
 
@@ -96,7 +96,8 @@ class Touched {
     if (added) at->second.child = ParentOf(pid) == parent_;
     if (added || event == PTRACE_EVENT_EXEC) {
       at->second.program = ProgramOf(pid);
-      at->second.stepped = at->second.program.find("/slipway", at->second.program.rfind('/')) != std::string::npos;
+      at->second.stepped =
+          at->second.program.find("/slipway", at->second.program.rfind('/')) != std::string::npos;
       at->second.base = BaseOf(pid, at->second.program);
     }
     if (signal == SIGTRAP && event == 0) Note(pid, at->second);
