@@ -81,10 +81,10 @@ def main():
 
         found = {side: verdicts_of(side, SECONDS) for side in SIDES}
         for side, rows in found.items():
-            well = [test for test in rows if rows[test] != "ok" and any(other.get(test) == "ok" for other in found.values())]
-            if well:
-                print(f"{side}: once more: {' '.join(well)}", flush=True)
-                rows |= verdicts_of(side, MPICHS_SECONDS, f" {' '.join(sorted({test.split('.')[0] for test in well}))} ")
+            again = [test for test in rows if rows[test] != "ok" and any(other.get(test) == "ok" for other in found.values())]
+            if again:
+                print(f"{side}: once more: {' '.join(again)}", flush=True)
+                rows |= verdicts_of(side, MPICHS_SECONDS, f" {' '.join(sorted({test.split('.')[0] for test in again}))} ")
         for side, rows in found.items():
             print(f"{side}: {list(rows.values()).count('ok')} of {len(rows)}")
         return score(found, folders)

@@ -4,8 +4,8 @@
 their sources.
 
 A job is run on a cluster while `touched` notes what the broker's children, or those of a batch script's shell, run through; the
-linker's map says which input section each address belongs to. To be run anew when a start's figures have slipped; a name that is not there any more does no harm, and
-one that is missing costs a page. Needs root and a build with the maps (any release build). Arguments: these programs alone.
+linker's map says which input section each address belongs to. To be run anew when a start's figures have slipped; a name that is
+not there any more does no harm, and one that is missing costs a page. Needs root and a build with the maps (any release build). Arguments: these programs alone.
 """
 import bisect
 import os
