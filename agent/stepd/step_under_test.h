@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -79,6 +80,16 @@ class StepUnderTest {
   std::string Dir() const { return dir_; }
   bool carry_exchange = true;
   bool grant_credit = true;
+  // What the nodes say to one another is kept, by whom it is for, until Release.
+  bool hold_exchange = false;
+  const std::vector<StepExchange>& Held(std::size_t to) { return held_[to]; }
+  // In one piece, so that it is read in one turn of that node's loop.
+  void Release(std::size_t to) {
+    std::string bytes;
+    for (const StepExchange& held : held_[to]) bytes += WithLength(EncodeFrame(StepFrame::kExchangeIn, held));
+    held_[to].clear();
+    (void)WriteAll(nodes_[to]->socket.get(), bytes);
+  }
 
   void Attach(std::size_t i) {
     Node& node = *nodes_[i];
@@ -200,7 +211,10 @@ class StepUnderTest {
       auto exchange = *Decode<StepExchange>(frame.payload, "exchange");
       std::uint32_t to = exchange.node;
       exchange.node = static_cast<std::uint32_t>(i);
-      if (to < nodes_.size() && nodes_[to]->socket) Send(to, StepFrame::kExchangeIn, exchange);
+      if (hold_exchange)
+        held_[to].push_back(std::move(exchange));
+      else if (to < nodes_.size() && nodes_[to]->socket)
+        Send(to, StepFrame::kExchangeIn, exchange);
     }
   }
 
@@ -209,6 +223,7 @@ class StepUnderTest {
   std::unique_ptr<EpollLoop> loop_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::function<bool()> done_;
+  std::map<std::size_t, std::vector<StepExchange>> held_;
 };
 
 }  // namespace slipway

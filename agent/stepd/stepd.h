@@ -101,7 +101,7 @@ class Stepd {
                Exchange::Reply reply);
   FenceWatch::Host FenceHost();
   LocalFences::Host LocalFenceHost();
-  FenceState StateOf(const FenceName& fence) const;
+  Result<FenceState> StateOf(const FenceName& fence) const;
   void OnPmiFenceBegun(std::uint64_t fence);
   void OnWiredUp();
   void FailForEndInFence(std::uint32_t rank);

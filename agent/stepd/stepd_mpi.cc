@@ -286,8 +286,11 @@ LocalFences::Host Stepd::LocalFenceHost() {
           .fail = [this](std::string reason) { FailStep(1, reason); }};
 }
 
-FenceState Stepd::StateOf(const FenceName& fence) const {
-  if (exchange_.Entered(fence.members, fence.nodes) > fence.number) return {.entered = true};
+// Ranks that are being ended leave their fences; what they are ended for was told before.
+Result<FenceState> Stepd::StateOf(const FenceName& fence) const {
+  if (outcome_.failed() || taking_down_)
+    return Fail(Code::kFailedPrecondition, "its part of the step has failed");
+  if (exchange_.Entered(fence.members, fence.nodes) > fence.number) return FenceState{.entered = true};
   FenceState state{.missing = pmi_ ? pmi_->FenceWaitsFor() : std::vector<std::uint32_t>{}};
   if (state.missing.empty() && pmix_) state.missing = local_fences_.Outside(nspace_);
   if (state.missing.empty()) state.missing = LocalRanks();

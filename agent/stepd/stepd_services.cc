@@ -22,7 +22,8 @@ void Stepd::Serve(std::uint32_t node, Service service, std::string_view data, Ex
     case Service::kFenceEntered: {
       auto fence = Decode<FenceName>(data, "name of a fence");
       if (!fence) return reply(Failure(fence.error()));
-      return reply(Encode(StateOf(*fence)));
+      auto state = StateOf(*fence);
+      return reply(state ? Result<std::string>(Encode(*state)) : Failure(state.error()));
     }
     case Service::kSpawn:
     case Service::kWorld:

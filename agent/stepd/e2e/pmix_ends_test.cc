@@ -34,7 +34,7 @@ static int GoOnWithoutRank3(const char* mode) {
   return 0;
 }
 // Ranks 2 and 3 are on a node that dies.
-static int GoOnWithoutNode(void) {
+static int GoOnWithoutNode(int all_wait) {
   pmix_status_t codes[] = {PMIX_ERR_PROC_ABORTED};
   pmix_proc_t left[2];
   if (me.rank < 2) PMIx_Register_event_handler(codes, 1, NULL, 0, Ended, NULL, NULL);
@@ -42,7 +42,7 @@ static int GoOnWithoutNode(void) {
   printf("%u there\n", me.rank); fflush(stdout);
   alarm(60);
   if (me.rank > 1) pause();
-  if (me.rank == 0) printf("open: %s\n", PMIx_Error_string(PMIx_Fence(NULL, 0, NULL, 0)));
+  if (me.rank == 0 || all_wait) printf("open: %s\n", PMIx_Error_string(PMIx_Fence(NULL, 0, NULL, 0)));
   for (int i = 0; dead != 12 && i < 2000; ++i) usleep(10000);
   if (me.rank == 1) printf("open: %s\n", PMIx_Error_string(PMIx_Fence(NULL, 0, NULL, 0)));
   printf("%u: dead %d\n", me.rank, dead);
@@ -70,7 +70,8 @@ int main(int argc, char** argv) {
   const char* mode = argv[1];
   MUST(PMIx_Init(&me, NULL, 0), PMIX_SUCCESS);
   if (!strcmp(mode, "node ends")) return OutliveNode();
-  if (!strcmp(mode, "node dies")) return GoOnWithoutNode();
+  if (!strcmp(mode, "node dies")) return GoOnWithoutNode(0);
+  if (!strcmp(mode, "node dies under all")) return GoOnWithoutNode(1);
   return GoOnWithoutRank3(mode);
 }
 )";
@@ -120,7 +121,7 @@ TEST_F(PmixEnds, GoesOnWithoutADeadNodeWhereAskedToAndTellsOfEachOfItsRanks) {
 }
 
 TEST_F(PmixEnds, ADeadNodeFailsTheFenceThatIsOpenWithItsName) {
-  StepUnderTest step(Spec("node dies"));
+  StepUnderTest step(Spec("node dies under all"));
   ASSERT_TRUE(step.RunUntil([&] { return step[1].out.ends_with("there\n") && step[1].out.size() > 10; }));
   step.LoseNode(1, "no heartbeat");
   ASSERT_TRUE(step.RunUntil([&] { return step[0].result.has_value(); }));

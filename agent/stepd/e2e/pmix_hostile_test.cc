@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ranks that send what they should not, or leave the others waiting: stepd stays up, bounded in memory, and
 // the step ends with a reason.
+#include <algorithm>
+
 #include "agent/stepd/e2e/pmix_program.h"
 
 namespace slipway {
@@ -43,6 +45,7 @@ static void PutKeys(int count) {
 // The last rank never enters the fence in which the others are.
 static void Hang(void) {
   FenceAll();
+  printf("%s is wired up\n", me.nspace); fflush(stdout);
   alarm(60);
   uint32_t size = atoi(getenv("SLIPWAY_NTASKS"));
   if (me.rank == size - 1) pause();
@@ -144,6 +147,35 @@ TEST_F(PmixHostile, NamesTheRankThatNeverEntersAFenceOfSeveralNodes) {
   EXPECT_EQ(step[0].result->exit_code, 1);
   EXPECT_THAT(step[0].result->reason, HasSubstr("a fence did not end within 8 s (--mpi-timeout); missing: "));
   EXPECT_THAT(step[0].result->reason, HasSubstr("rank 3 on tnode1"));
+}
+
+// The limit of rank 3's own node ends its ranks, which leave their fences with that, just before the other
+// node's limit makes that one ask who is missing.
+TEST_F(PmixHostile, NamesOneRankAlthoughItsNodeIsAskedAfterItsRanksWereEnded) {
+  StepSpec spec = Spec("hang");
+  spec.env.push_back("SLIPWAY_MPI_TIMEOUT=8");
+  StepUnderTest step(spec);
+  auto wired_up = [](StepUnderTest::Node& node) {
+    return std::count(node.out.begin(), node.out.end(), '\n') == 2;
+  };
+  ASSERT_TRUE(step.RunUntil([&] { return wired_up(step[0]) && wired_up(step[1]); }));
+  std::string nspace = step[0].out.substr(0, step[0].out.find(' '));
+  step.hold_exchange = true;
+  auto holds = [&](int to, const std::string& text) {
+    return std::any_of(step.Held(to).begin(), step.Held(to).end(),
+                       [&](auto& frame) { return frame.bytes.find(text) != std::string::npos; });
+  };
+  constexpr char kReason[] = "a fence did not end within 8 s (--mpi-timeout); missing: rank 3 on tnode1";
+  ASSERT_TRUE(step.RunUntil([&] { return holds(1, nspace) && holds(0, kReason); }));
+  step.Release(1);
+  step[1].state.reset();
+  step.Send(1, StepFrame::kAttach, StepAttach{});  // answered after what it was asked before
+  ASSERT_TRUE(step.RunUntil([&] { return step[1].state.has_value(); }));
+  EXPECT_TRUE(holds(0, "its part of the step has failed"));
+  step.hold_exchange = false;
+  step.Release(0);
+  ASSERT_TRUE(step.RunToEnd());
+  EXPECT_EQ(step[0].result->reason, kReason);
 }
 
 // libpmix looks a key up among all that it knows, so that a million of one rank take longer than anybody
