@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <sstream>
 
 #include "base/os/fd.h"
@@ -27,6 +28,19 @@ Result<std::string> OwnCgroup() {
     if (line.starts_with("0::/")) return line.substr(3);
   }
   return Fail(Code::kNotFound, "this process is in no cgroup v2");
+}
+
+void EnableControllers(const std::string& path, const std::vector<std::string>& wanted) {
+  std::istringstream here(ReadFile(path + "/cgroup.controllers").value_or(""));
+  std::string control = path + "/cgroup.subtree_control", all;
+  std::vector<std::string> words;
+  for (std::string name; here >> name;) {
+    if (std::find(wanted.begin(), wanted.end(), name) == wanted.end()) continue;
+    words.push_back("+" + name);
+    all += words.back() + " ";
+  }
+  if (words.empty() || WriteInto(control, all)) return;
+  for (const std::string& word : words) [[maybe_unused]] auto enabled = WriteInto(control, word);
 }
 
 Result<> ProveBirth(const std::string& probe) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/os/fd.h"
 #include "base/result/result.h"
@@ -13,6 +14,10 @@ namespace slipway {
 Result<std::string> CgroupMount();
 // Our own, below it, beginning with a slash.
 Result<std::string> OwnCgroup();
+
+// Hands those of `wanted` that this cgroup has to those below it. All at once, or one by one where that
+// fails: none must take the others with it.
+void EnableControllers(const std::string& path, const std::vector<std::string>& wanted);
 
 // Directories alone prove nothing: a user may make them and yet not be allowed to move a process there.
 Result<> ProveBirth(const std::string& path);

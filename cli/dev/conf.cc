@@ -60,8 +60,9 @@ std::string BrokerConf(const Layout& layout, const Identities& who, const std::s
       "/image-keys\nstepd = ", layout.bin(), "/slipway-stepd\nimport = ", layout.bin(), "/slipway-import\n");
   text += Cat("agent_uid = ", who.daemon_uid, "\nagent_gid = ", who.daemon_gid, "\n");
   if (who.rootless) return text + "rootless = yes\n";
-  return text + Cat("import_uid = ", who.import_uid, "\nimport_gid = ", who.import_gid,
-                    "\ncgroup = ", layout.cgroup(), "/", node, "\n");
+  text += Cat("import_uid = ", who.import_uid, "\nimport_gid = ", who.import_gid, "\n");
+  if (who.systemd) return text;  // the cgroups of steps are made beside the daemons' (delegation.h)
+  return text + Cat("cgroup = ", layout.cgroup(), "/", node, "\n");
 }
 
 std::string HostsFile(const std::string& hosts_of_host, unsigned nodes) {

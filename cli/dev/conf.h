@@ -13,6 +13,7 @@ struct Identities {
   bool rootless = false;
   uid_t daemon_uid = 0, import_uid = 0;
   gid_t daemon_gid = 0, import_gid = 0;
+  bool systemd = false;  // runs this machine, and is asked for the cluster's cgroup
 };
 
 std::string ControllerToml(const Layout& layout, const Options& options, const std::string& cluster_id);

@@ -54,6 +54,15 @@ TEST(Conf, ARootlessBrokerHasNoOtherUsers) {
               HasSubstr("import_uid = 64322"));
 }
 
+TEST(Conf, ABrokerMakesCgroupsOfItsOwnOnlyWhereNoSystemdGivesThem) {
+  Layout layout{"dev", "/s"};
+  Identities root{false, 64321, 64322, 64321, 64322};
+  EXPECT_THAT(BrokerConf(layout, root, "abc", "n1", "/s/nodes/n1"),
+              HasSubstr("cgroup = slipway-dev-dev/n1\n"));
+  root.systemd = true;
+  EXPECT_EQ(BrokerConf(layout, root, "abc", "n1", "/s/nodes/n1").find("cgroup"), std::string::npos);
+}
+
 TEST(Daemons, ABrokerWaitsForItsHolderAndAnAgentForItsBroker) {
   auto daemons = Daemons({"dev", "/s"}, {.nodes = 1}, {});
   std::vector<std::string> names;

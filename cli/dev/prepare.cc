@@ -105,8 +105,9 @@ Result<> PrepareController(const Layout& layout, const Options& options, const I
 }  // namespace
 
 Identities IdentitiesOfCaller() {
-  if (::geteuid() != 0) return {true, ::geteuid(), ::geteuid(), ::getegid(), ::getegid()};
-  return {false, kDaemonUid, kImportUid, kDaemonUid, kImportUid};
+  bool systemd = ::access("/run/systemd/system", F_OK) == 0;  // as sd_booted(3) has it
+  if (::geteuid() != 0) return {true, ::geteuid(), ::geteuid(), ::getegid(), ::getegid(), systemd};
+  return {false, kDaemonUid, kImportUid, kDaemonUid, kImportUid, systemd};
 }
 
 Result<> Prepare(const Layout& layout, const Options& options, const Identities& who,

@@ -14,6 +14,7 @@
 #include "base/loop/epoll_loop.h"
 #include "base/os/socket.h"
 #include "base/text/text.h"
+#include "cli/dev/delegation.h"
 #include "cli/dev/namespaces.h"
 
 namespace slipway::dev {
@@ -110,6 +111,10 @@ Result<> Supervise(const Layout& layout, const Options& options, const Identitie
   auto begin = [&]() -> Result<Process> {
     UniqueFd lock = TRY(TakeLock(layout));
     TRY(WriteFileAtomically(layout.state + "/supervisor.pid", Cat(::getpid(), "\n")));
+    if (who.systemd) {
+      if (auto entered = EnterDelegation(); !entered)
+        Log(Level::kWarn, "the limits of jobs may not hold", {{"error", entered.error().message}});
+    }
     if (who.rootless) TRY(EnterUserNamespace());
     SocketEnds ends = TRY(MakeSocketPair(SOCK_SEQPACKET));
     bool own_pids = CanMountProc();

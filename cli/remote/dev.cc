@@ -67,15 +67,20 @@ std::vector<Option> ShapeOptions() {
 }
 
 Command DeclareUp() {
-  return {.name = "slipway dev up",
-          .summary = "make a cluster of virtual nodes on this machine",
-          .examples = {{"slipway dev up --nodes 4", "then `slipway nodes`, `slipway launch -N4 …`"},
-                       {"slipway dev up --nodes 2 --cores 8 --name test", "beside another one"}},
-          .options = ShapeOptions(),
-          .notes =
-              "As root, jobs run as the accounts of this machine; otherwise all of the cluster runs as the "
-              "caller. Nodes have host\n"
-              "names, addresses, /tmp and /dev/shm of their own; /home is this machine's."};
+  return {
+      .name = "slipway dev up",
+      .summary = "make a cluster of virtual nodes on this machine",
+      .examples = {{"slipway dev up --nodes 4", "then `slipway nodes`, `slipway launch -N4 …`"},
+                   {"slipway dev up --nodes 2 --cores 8 --name test", "beside another one"}},
+      .options = ShapeOptions(),
+      .notes =
+          "As root, jobs run as the accounts of this machine; otherwise all of the cluster runs as the "
+          "caller. Nodes have host\n"
+          "names, addresses, /tmp and /dev/shm of their own; /home is this machine's.\n"
+          "Where systemd runs the machine, it is asked for a cgroup: the limits of jobs hold as far as it "
+          "delegates them\n"
+          "to the caller, whose cluster ends with his last session unless he lingers (loginctl "
+          "enable-linger)."};
 }
 
 Result<dev::Options> OptionsOf(const Parsed& options) {

@@ -23,19 +23,6 @@ Result<std::string> BasePath(const BrokerConf& conf) {
   return Cat(mount, own.substr(0, own.rfind('/')), "/slipway-", id);
 }
 
-// All that are here at once; one by one where that fails: none must take the others with it.
-void EnableControllers(const std::string& path) {
-  std::vector<std::string> here = Split(Trim(ReadFile(path + "/cgroup.controllers").value_or("")), ' ');
-  std::vector<std::string> words;
-  for (const CgroupController& controller : kCgroupControllers) {
-    if (std::find(here.begin(), here.end(), controller.name) != here.end())
-      words.push_back(Cat("+", controller.name));
-  }
-  std::string control = path + "/cgroup.subtree_control";
-  if (words.empty() || WriteInto(control, Join(words, " "))) return;
-  for (const std::string& word : words) [[maybe_unused]] auto enabled = WriteInto(control, word);
-}
-
 bool Exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
 // Controllers reach a directory only through all those above it. Those that we make we open up; what stands
@@ -48,7 +35,7 @@ Result<> MakeBase(const std::string& base, bool inhabited) {
     bool made = ::mkdir(part.c_str(), 0755) == 0;
     if (!made && errno != EEXIST) return ErrnoFail("mkdir", part);
     bool last = end == std::string::npos;
-    if (last ? !inhabited : made) EnableControllers(part);
+    if (last ? !inhabited : made) EnableControllers(part, CgroupControllerNames());
     if (last) return {};
   }
 }
@@ -149,7 +136,7 @@ Result<StepCgroup> CgroupTree::Make(const StepId& step, const StepLimits& limits
   auto fill = [&]() -> Result<> {
     for (const std::string& path : {job, made.path, made.path + "/tasks", made.path + "/stepd"}) {
       TRY(MakeOne(path));
-      if (path == job || path == made.path) EnableControllers(path);
+      if (path == job || path == made.path) EnableControllers(path, CgroupControllerNames());
     }
     for (const CgroupSetting& setting : limits.cgroup)
       TRY(Limit(setting.level == CgroupSetting::kJob ? job : made.path + "/tasks", setting));
@@ -205,7 +192,7 @@ Result<> EnterHolderCgroup(const BrokerConf& conf) {
   TRY(MakeBase(base, true));
   TRY(MakeDirectories(path));
   TRY(WriteInto(path + "/cgroup.procs", "0"));
-  EnableControllers(base);
+  EnableControllers(base, CgroupControllerNames());
   return {};
 }
 

@@ -13,5 +13,7 @@ namespace slipway {
 // By slipway-scope, which asks systemd. The cgroup, below the cgroup2 mount; empty when no limit is set. One
 // clear line when there is no systemd or it has no right to the controllers: a limit is held or nothing runs.
 Result<std::string> EnterScope(const ContainerLimits& limits, pid_t pid);
+// Into one without limits below which the caller's kind may make cgroups of their own.
+Result<std::string> EnterDelegatedScope(pid_t pid);
 
 }  // namespace slipway

@@ -58,13 +58,17 @@ Result<> AppendCpus(sd_bus_message* message, const std::vector<std::uint32_t>& c
 Result<> AppendProperties(sd_bus_message* message, const ScopeRequest& request) {
   const ContainerLimits& limits = request.limits;
   TRY(Checked(sd_bus_message_open_container(message, 'a', "(sv)"), "properties"));
-  TRY(Checked(sd_bus_message_append(message, "(sv)", "Description", "s", "a Slipway container"),
-              "Description"));
+  const char* what = request.delegated ? "a Slipway cluster" : "a Slipway container";
+  TRY(Checked(sd_bus_message_append(message, "(sv)", "Description", "s", what), "Description"));
   TRY(Checked(sd_bus_message_append(message, "(sv)", "PIDs", "au", 1U, static_cast<unsigned>(request.pid)),
               "PIDs"));
   // One that failed is not kept for somebody to look at.
   TRY(Checked(sd_bus_message_append(message, "(sv)", "CollectMode", "s", "inactive-or-failed"),
               "CollectMode"));
+  if (request.delegated) {
+    TRY(Checked(sd_bus_message_append(message, "(sv)", "Delegate", "b", 1), "Delegate"));
+    TRY(AppendNumber(message, "TasksMax", UINT64_MAX));  // else systemd's own, a few thousand
+  }
   TRY(AppendNumber(message, "CPUQuotaPerSecUSec", limits.cpu_us_per_s));
   TRY(AppendNumber(message, "CPUWeight", limits.cpu_weight));
   TRY(AppendNumber(message, "MemoryMax", limits.memory_bytes));

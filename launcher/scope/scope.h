@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Limits without a scheduler: on a machine that systemd runs, cgroups are its, and an ordinary user gets one
-// by asking his own systemd for a transient scope around a process of his. What runs in it later is in it
-// too, and it goes when the last of them has gone.
+// On a machine that systemd runs, cgroups are its. Limits without a scheduler are had by asking it for a
+// transient scope around a process, for an ordinary user his own systemd; and so is, where no unit of ours
+// was installed, a delegated scope below which a broker makes the cgroups of steps. What runs in it later is
+// in it too, and it goes when the last of them has gone.
 //
 // The interface is org.freedesktop.systemd1.Manager (org.freedesktop.systemd1(5)), the properties those of
 // systemd.resource-control(5).
@@ -20,6 +21,7 @@ struct ScopeRequest {
   std::string unit;  // "slipway-1234-….scope"
   pid_t pid = 0;     // moved into it
   ContainerLimits limits;
+  bool delegated = false;  // with all controllers that systemd has to give, and no limit of its own
 };
 
 // The user's own manager, or the system's for root. kUnavailable says what is missing and what would do.

@@ -26,6 +26,7 @@ class FakeSystemd {
   std::vector<unsigned> pids;
   std::map<std::string, std::uint64_t> numbers;
   std::string cpus;
+  bool delegate = false;
   bool leaves = false;  // instead of an answer
 
   explicit FakeSystemd(UniqueFd end) : end_(std::move(end)) {}
@@ -124,6 +125,10 @@ class FakeSystemd {
       sd_bus_message_read_array(message, 'u', &bytes, &size);
       const auto* values = static_cast<const unsigned*>(bytes);
       pids.assign(values, values + size / sizeof *values);
+    } else if (kind == "b") {
+      int yes = 0;
+      sd_bus_message_read(message, "b", &yes);
+      delegate = delegate || (std::string(key) == "Delegate" && yes != 0);
     } else {
       sd_bus_message_skip(message, type);
     }
@@ -142,12 +147,13 @@ class ScopeTest : public testing::Test {
     systemd_ = std::make_unique<FakeSystemd>(std::move(ends.a));
     ours_ = std::move(ends.b);
   }
-  Result<std::string> Start(const ContainerLimits& limits) {
+  Result<std::string> Start(const ContainerLimits& limits, bool delegated = false) {
     systemd_->Start();
     sd_bus* bus = nullptr;
     int fd = ours_.release();
     CHECK(sd_bus_new(&bus) >= 0 && sd_bus_set_fd(bus, fd, fd) >= 0 && sd_bus_start(bus) >= 0);
-    auto started = StartScope(bus, {.unit = "slipway-1.scope", .pid = 4711, .limits = limits});
+    auto started =
+        StartScope(bus, {.unit = "slipway-1.scope", .pid = 4711, .limits = limits, .delegated = delegated});
     sd_bus_flush_close_unref(bus);
     return started;
   }
@@ -170,7 +176,15 @@ TEST_F(ScopeTest, AsksForEachLimitAndWaitsForTheScope) {
                                                                      {"MemoryMax", 1 << 30},
                                                                      {"MemorySwapMax", 0},
                                                                      {"TasksMax", 64}}));
+  EXPECT_FALSE(systemd_->delegate);
   EXPECT_EQ(systemd_->cpus, std::string("\x09\x01", 2));
+}
+
+TEST_F(ScopeTest, OfAClusterIsDelegatedAndHasNoLimitOfItsOwn) {
+  auto cgroup = Start({}, true);
+  ASSERT_TRUE(cgroup) << cgroup.error().message;
+  EXPECT_TRUE(systemd_->delegate);
+  EXPECT_EQ(systemd_->numbers, (std::map<std::string, std::uint64_t>{{"TasksMax", UINT64_MAX}}));
 }
 
 TEST_F(ScopeTest, SaysWhatSystemdSaid) {

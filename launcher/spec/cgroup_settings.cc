@@ -55,6 +55,12 @@ Result<std::string> ValueOf(std::string_view value, std::uint64_t memory_bytes) 
 
 }  // namespace
 
+std::vector<std::string> CgroupControllerNames() {
+  std::vector<std::string> names;
+  for (const CgroupController& controller : kCgroupControllers) names.emplace_back(controller.name);
+  return names;
+}
+
 Result<> CheckCgroupSettings(const std::vector<CgroupSetting>& settings) {
   if (settings.size() > kCgroupSettingsMax)
     return Fail(Code::kInvalidArgument, "cgroup: ", settings.size(), " limits, at most ", kCgroupSettingsMax);

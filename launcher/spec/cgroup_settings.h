@@ -31,6 +31,8 @@ inline constexpr CgroupController kCgroupControllers[] = {
     {"memory", "memory.max"},  {"pids", "pids.max"}, {"cpu", "cpu.max"},
     {"cpuset", "cpuset.cpus"}, {"io", "io.max"},     {"hugetlb", "hugetlb.2MB.max"}};
 
+std::vector<std::string> CgroupControllerNames();
+
 // What a kernel may lack although it has the controller.
 inline constexpr const char* kCgroupFurther[] = {"memory.oom.group", "memory.swap.max", "memory.high",
                                                  "cpu.weight",       "cpuset.mems",     "io.weight"};

@@ -10,7 +10,7 @@ import subprocess
 import time
 import traceback
 
-from rooms import bad_input, confinement, devices, disks, fencing, jobs, limits, memory, restarts, rootless, sharing, units
+from rooms import bad_input, confinement, delegation, devices, disks, fencing, jobs, limits, memory, restarts, rootless, sharing, units
 from rooms.hands import USER, ended, ends, equal, job, lose_patience, output, say, sh, submit, units_are_up, wait_until
 
 FIRST_BOOT = [
@@ -36,6 +36,8 @@ FIRST_BOOT = [
     fencing.a_silent_node_is_switched_off_over_the_network_from_within_the_unit,
     rootless.a_users_own_cluster_runs_by_his_systemd, rootless.its_limits_hold_as_far_as_the_system_delegates,
     rootless.it_outlives_its_daemons_and_goes_with_its_units,
+    delegation.a_users_cluster_without_units_has_its_cgroups_from_his_systemd, rootless.nothing_of_hers_is_left,
+    delegation.roots_cluster_without_units_leaves_systemds_tree_to_systemd,
     units.users_read_no_secret, units.the_agents_account_cannot_exchange_what_the_broker_trusts, units.nothing_is_left]
 
 ALWAYS = [units.installs, units.units_come_up, jobs.an_image_is_imported]  # whatever else is left out by SLIPWAY_VM_ONLY

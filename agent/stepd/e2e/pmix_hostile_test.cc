@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ranks that send what they should not, or leave the others waiting: stepd stays up, bounded in memory, and
 // the step ends with a reason.
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cstdlib>
 
 #include "agent/stepd/e2e/pmix_program.h"
 
@@ -206,6 +209,22 @@ TEST_F(PmixHostile, TwoStepsOfOneNodeHaveAddressesOfTheirOwnAndLetInTheirOwnRank
   first.Send(0, StepFrame::kStdin, StepStdin{.bytes = "go\n", .eof = true});
   ASSERT_TRUE(first.RunToEnd());
   for (int node : {0, 1}) EXPECT_EQ(first[node].result->exit_code, 0) << first[node].result->reason;
+}
+
+// libpmix would read its settings there: opening a pipe that nobody writes into waits for ever, as a file of
+// a dead server's does. The ranks' own libpmix is the user's affair.
+TEST_F(PmixHostile, AHomeThatDoesNotAnswerDoesNotHoldUpTheServer) {
+  StepSpec spec = Spec("plain");
+  spec.home = dir_ + "/home";
+  spec.env.push_back("HOME=/");
+  ASSERT_TRUE(MakeDirectories(spec.home + "/.pmix"));
+  ASSERT_EQ(::mkfifo((spec.home + "/.pmix/mca-params.conf").c_str(), 0600), 0);
+  std::string before = ::getenv("HOME") != nullptr ? ::getenv("HOME") : "/";
+  ::setenv("HOME", spec.home.c_str(), 1);
+  StepUnderTest step(spec);
+  ::setenv("HOME", before.c_str(), 1);
+  ASSERT_TRUE(step.RunToEnd());
+  for (int node : {0, 1}) EXPECT_EQ(step[node].result->exit_code, 0) << step[node].result->reason;
 }
 
 TEST_F(PmixHostile, NamesTheRankThatEndsWhileTheOthersWaitForIt) {

@@ -67,5 +67,8 @@ def it_outlives_its_daemons_and_goes_with_its_units():
     done, _ = job_of_hers("-c", "1", wrap="exit 7")
     equal(done["exit_code"], 7)
     hers(f"systemctl --user disable --now {UNITS}")
+
+
+def nothing_of_hers_is_left():
     sh(f"loginctl disable-linger {WHO}")
     wait_until("nothing of hers runs", lambda: sh(f"pgrep -u {WHO}", check=False).stdout == "")
