@@ -83,7 +83,7 @@ class Cluster : public testing::Test {
   }
   // As `dev up` does it, without the exec. The report says "ok" or what failed.
   std::string Up() {
-    auto prepared = Prepare(layout_, options_, IdentitiesOfCaller(), "/nowhere");
+    auto prepared = Prepare(layout_, options_, IdentitiesOfCaller(), "/nowhere/slipway");
     if (!prepared) return prepared.error().message;
     auto report = MakePipe();
     auto child = Clone3({});

@@ -8,14 +8,16 @@
 #include "api/context.h"
 #include "api/pki.h"
 #include "base/os/fd.h"
+#include "base/os/program.h"
 #include "cli/habits/declared/declared.h"
 
 namespace slipway::dev {
 namespace {
 
-const char* const kPrograms[] = {
-    "slipway",        "slipway-remote", "slipwayd",      "slipway-agent",      "slipway-broker",
-    "slipway-holder", "slipway-import", "slipway-stepd", "slipway-stepd-pmix", "slipway-gpu"};
+const char* const kPrograms[] = {"slipway",        "slipway-remote",    "slipwayd",
+                                 "slipway-agent",  "slipway-broker",    "slipway-holder",
+                                 "slipway-import", "slipway-stepd",     "slipway-stepd-pmix",
+                                 "slipway-gpu",    "slipway-squashfuse"};
 
 Result<> Give(const std::string& path, const Identities& who) {
   if (who.rootless) return {};
@@ -51,8 +53,6 @@ Result<> Copy(const std::string& from, const std::string& to) {
 // A link is the program as it is now: a rebuild beside a running cluster does not exchange it. It is also
 // readable where the folder that it was built in is not.
 Result<> LinkProgram(const std::string& from, const std::string& to) {
-  if (::access(from.c_str(), X_OK) < 0)
-    return Fail(Code::kNotFound, from, ": missing; build or install all of slipway's programs");
   ::unlink(to.c_str());
   if (::link(from.c_str(), to.c_str()) == 0) return {};
   return Copy(from, to);
@@ -111,7 +111,7 @@ Identities IdentitiesOfCaller() {
 }
 
 Result<> Prepare(const Layout& layout, const Options& options, const Identities& who,
-                 const std::string& program_dir) {
+                 const std::string& self) {
   TRY(MakeDirectories(layout.state));
   for (const char* folder : {"/log", "/run", "/bin"}) TRY(MakeDirectories(layout.state + folder));
   auto hosts = ReadFile("/etc/hosts");
@@ -119,7 +119,7 @@ Result<> Prepare(const Layout& layout, const Options& options, const Identities&
                           HostsFile(hosts ? *hosts : "127.0.0.1\tlocalhost\n", options.nodes)));
   if (!options.daemons) return {};
   for (const char* program : kPrograms)
-    TRY(LinkProgram(Cat(program_dir, "/", program), Cat(layout.bin(), "/", program)));
+    TRY(LinkProgram(TRY(FindBeside(self, program)), Cat(layout.bin(), "/", program)));
   if (auto made = InitCluster(layout.cluster(), layout.name);
       !made && made.error().code != Code::kAlreadyExists)
     return Failure(std::move(made).error());

@@ -13,10 +13,11 @@
 namespace slipway::dev {
 
 Identities IdentitiesOfCaller();
-// Keys, configuration, folders, links to the programs in `program_dir`. What an earlier cluster kept (`down
+// Keys, configuration, folders, links to the programs installed with `self`, the path of one. What an earlier
+// cluster kept (`down
 // --keep`) is used again. kNotFound names a program that is missing.
 Result<> Prepare(const Layout& layout, const Options& options, const Identities& who,
-                 const std::string& program_dir);
+                 const std::string& self);
 
 // Is a supervisor alive? Its pid, 0 when not.
 Result<pid_t> RunningSupervisor(const Layout& layout);

@@ -199,7 +199,7 @@ Result<> BringUp(const dev::Layout& layout, dev::Options& shape) {
   shape.share.push_back(layout.state);
   if (const char* home = ::getenv("HOME"); home != nullptr && home[0] == '/' && ::access(home, F_OK) == 0)
     shape.share.push_back(home);
-  TRY(dev::Prepare(layout, shape, dev::IdentitiesOfCaller(), own_path.substr(0, own_path.rfind('/'))));
+  TRY(dev::Prepare(layout, shape, dev::IdentitiesOfCaller(), own_path));
   TRY(StartSupervisor(layout, shape, own_path));
   if (!shape.daemons) return {};
   if (auto up = WaitForNodes(layout, shape.nodes); !up) {
