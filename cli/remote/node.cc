@@ -5,6 +5,7 @@
 #include "base/text/units.h"
 #include "cli/remote/cluster.h"
 #include "cli/remote/subcommand.h"
+#include "cli/show/grouped.h"
 #include "cli/show/json.h"
 #include "slipway/v1/node.grpc.pb.h"
 
@@ -96,7 +97,8 @@ std::string Details(const v1::Node& node) {
   for (std::uint64_t job : node.jobs()) jobs.push_back(std::to_string(job));
   add("jobs", Join(jobs, ", "));
   add("agent", Cat(node.address(), ", version ", node.version(), ", boot ", node.boot_id()));
-  for (const std::string& limit : node.cannot()) add("cannot", limit);
+  for (const std::string& limits : GroupedByReason({node.cannot().begin(), node.cannot().end()}))
+    add("cannot", limits);
   for (const std::string& image : node.images()) add("image", image);
   return text;
 }

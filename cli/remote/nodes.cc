@@ -4,6 +4,7 @@
 #include "base/text/units.h"
 #include "cli/remote/cluster.h"
 #include "cli/remote/subcommand.h"
+#include "cli/show/grouped.h"
 #include "cli/show/json.h"
 #include "cli/show/table.h"
 #include "slipway/v1/node.grpc.pb.h"
@@ -58,7 +59,7 @@ Result<int> Run(const Parsed& options) {
   for (const v1::Node& node : reply.nodes()) {
     std::string note = node.reason();
     if (note.empty() && !node.cannot().empty())
-      note = Join(std::vector<std::string>(node.cannot().begin(), node.cannot().end()), "; ");
+      note = Join(GroupedByReason({node.cannot().begin(), node.cannot().end()}), "; ");
     table.Add({node.name(), node.state(), Cat(node.cores()), Cat(node.cores_free()),
                FormatBytes(node.memory_bytes()), FormatBytes(node.memory_bytes_free()), Cat(node.jobs_size()),
                GpusText(node), Joined(node.partitions()), Joined(node.features()), node.address(), note});

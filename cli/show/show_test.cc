@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/show/grouped.h"
 #include "cli/show/image_json.h"
 #include "cli/show/json.h"
 #include "cli/show/table.h"
@@ -25,6 +26,14 @@ TEST(Table, CellsCannotCommandTheTerminal) {
   Table table({{"NAME"}});
   table.Add({"\033[2Jx\n"});
   EXPECT_EQ(table.Text(false), "NAME\n?[2Jx?\n");
+}
+
+TEST(Grouped, LimitsThatAreMissingForOneReasonAreOneLine) {
+  EXPECT_EQ(GroupedByReason({"processes: mkdir /a: EPERM; one by one", "memory: no tree", "io: kernel",
+                             "pids: no tree", "odd", "other"}),
+            (std::vector<std::string>{"processes: mkdir /a: EPERM; one by one", "memory, pids: no tree",
+                                      "io: kernel", "odd", "other"}));
+  EXPECT_TRUE(GroupedByReason({}).empty());
 }
 
 TEST(Json, OfAJobHasThePlainStateAndNumbers) {
