@@ -64,6 +64,8 @@ Result<> Main(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
   // A fence's buffers are given back and wanted again with the next one: without a gap, the heap would shrink
   // and grow each time, and each page be a fault (decision 83).
+  ::mallopt(M_ARENA_MAX,
+            1);  // of our threads none is busy, nor libpmix's: a heap for each is only more pages
   ::mallopt(M_TRIM_THRESHOLD, kHeapKeptBytes);
   ::mallopt(M_MMAP_THRESHOLD, kHeapKeptBytes);
   AskForShortSlices();
@@ -71,9 +73,6 @@ Result<> Main(int argc, char** argv) {
   Options options = TRY(ParseOptions(argc, argv));
   std::string bytes = TRY_CONTEXT(ReadSealedMemfd(options.spec.get(), kStepSpecBytesMax), "step spec");
   StepSpec spec = TRY(DecodeStepSpec(bytes));
-  // Of our own threads none is busy: a heap for each is only more pages. Where libpmix is, that has not been
-  // measured.
-  if (!OffersPmix(spec.mpi)) ::mallopt(M_ARENA_MAX, 1);
   ::umask(spec.umask & 0777);
   auto loop = TRY(EpollLoop::Make());
   std::unique_ptr<Stepd> stepd;

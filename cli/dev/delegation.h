@@ -10,7 +10,8 @@
 namespace slipway::dev {
 
 // Puts this process and what it starts later into SCOPE/daemons, so that SCOPE may hand its controllers to
-// what is made beside. An error leaves things as they were.
+// what is made beside. After an error brokers still look for a place beside their own cgroup, and say what
+// they cannot hold.
 Result<> EnterDelegation();
 
 }  // namespace slipway::dev

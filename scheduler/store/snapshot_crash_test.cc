@@ -20,12 +20,17 @@ namespace {
 
 constexpr char kVfsName[] = "slipway-counted";
 
-// What the writer's thread does to the disk. One store at a time has it.
+// What the writer's thread does to the disk, and the test sets while that has nothing to do. One store at a
+// time has it.
 struct Disk {
-  std::uint64_t calls_left = UINT64_MAX;  // writes, flushes and truncations that still succeed
-  std::uint64_t calls = 0;
-  std::uint64_t bytes_since_flush = 0, most_between_flushes = 0;
+  std::atomic<std::uint64_t> calls_left = UINT64_MAX;  // writes, flushes and truncations that still succeed
+  std::atomic<std::uint64_t> calls = 0;
+  std::atomic<std::uint64_t> bytes_since_flush = 0, most_between_flushes = 0;
 
+  void Reset() {
+    calls_left = UINT64_MAX;
+    calls = bytes_since_flush = most_between_flushes = 0;
+  }
   bool Dead() {
     ++calls;
     if (calls_left == 0) return true;
@@ -53,7 +58,7 @@ int Truncate(sqlite3_file* file, sqlite3_int64 size) {
 // less.
 int Sync(sqlite3_file*, int) {
   if (disk.Dead()) return SQLITE_IOERR_FSYNC;
-  disk.most_between_flushes = std::max(disk.most_between_flushes, disk.bytes_since_flush);
+  disk.most_between_flushes = std::max(disk.most_between_flushes.load(), disk.bytes_since_flush.load());
   disk.bytes_since_flush = 0;
   ++flushes;
   return SQLITE_OK;
@@ -109,7 +114,7 @@ class SnapshotCrash : public testing::Test {
   void SetUp() override {
     folder_ = *MakeTempDirectory(testing::TempDir(), "snapshot");
     path_ = folder_ + "/state.db";
-    disk = {};
+    disk.Reset();
   }
   void TearDown() override { (void)RemoveTree(folder_); }
 
@@ -186,7 +191,7 @@ TEST_F(SnapshotCrash, KilledAtEachWriteOfASnapshotTheOldOneOrTheNewOneCountsAndN
       Until(over);
     }  // the destructor flushes what it can; with a dead disk, nothing
     whole = disk.calls_left > 0;
-    disk = {};
+    disk.Reset();
     auto store = OpenStore();
     auto kept = store->LoadSnapshot();
     ASSERT_TRUE(kept.has_value() && kept->has_value()) << "at call " << n;
