@@ -8,6 +8,8 @@ namespace {
 
 constexpr std::size_t kGreetingBytesMax = 4096;
 constexpr std::size_t kGroupsInTheMakingMax = 64;  // of one client
+constexpr unsigned kPutOffMax =
+    4096;  // turns; an end that others' messages always come before is an end, too
 
 }  // namespace
 
@@ -42,8 +44,22 @@ void ClientTap::End(const Connection& connection) {
   loop_.Post([this, peer = *connection.peer] { events_.lost(peer); });
 }
 
+// Who asks again does so in another turn of libpmix's loop, by when it has done what it put off in the one
+// before. Where nobody was served in between, nothing is put off in this one either.
+bool ClientTap::MayEnd(int fd) {
+  std::lock_guard lock(mutex_);
+  auto at = connections_.find(fd);
+  if (at == connections_.end() || !at->second.peer || at->second.finalized) return true;
+  Connection& ends = at->second;
+  if (ends.put_off == kPutOffMax || (ends.put_off > 0 && ends.served_then == served_)) return true;
+  ++ends.put_off;
+  ends.served_then = served_;
+  return false;
+}
+
 void ClientTap::Received(int fd, char* bytes, std::size_t size) {
   std::lock_guard lock(mutex_);
+  ++served_;
   auto at = connections_.find(fd);
   if (at == connections_.end()) return;
   if (size == 0) {  // it has let go

@@ -52,6 +52,53 @@ TEST_F(ClientTapOf, ARankIsNotLostWithAChildOfItsThatSpokeInItsName) {
   EXPECT_EQ(Lost(), std::vector<std::uint32_t>{3});
 }
 
+// libpmix 4.2 ends a fence within the node once for each rank that it sees go in one turn of its loop.
+TEST_F(ClientTapOf, OfRanksThatGoTogetherLibpmixSeesOneATurn) {
+  std::vector<int> going = {5, 6, 7};
+  for (int fd : going) Connect(fd, static_cast<std::uint32_t>(fd));
+  std::size_t seen_at_most = 0;
+  for (int turn = 0; !going.empty(); ++turn) {
+    ASSERT_LT(turn, 8);
+    std::size_t seen = 0;
+    for (int fd : std::vector<int>(going)) {
+      if (!tap_.MayEnd(fd)) continue;
+      End(fd);
+      std::erase(going, fd);
+      ++seen;
+    }
+    seen_at_most = std::max(seen_at_most, seen);
+  }
+  EXPECT_EQ(seen_at_most, 1U);
+  EXPECT_EQ(Lost(), (std::vector<std::uint32_t>{5, 6, 7}));
+}
+
+// The last rank of a fence enters it, and one that waits in it goes.
+TEST_F(ClientTapOf, AnEndIsNotSeenInATurnInWhichAMessageWas) {
+  Connect(5, 1);
+  Connect(6, 2);
+  char message[] = "anything";
+  for (int turn = 0; turn < 3; ++turn) {
+    tap_.Received(6, message, sizeof message);
+    EXPECT_FALSE(tap_.MayEnd(5));
+  }
+  EXPECT_TRUE(tap_.MayEnd(5));
+}
+
+TEST_F(ClientTapOf, AnEndIsSeenAtLastWhateverOthersSend) {
+  Connect(5, 1);
+  Connect(6, 2);
+  char message[] = "anything";
+  int turns = 0;
+  for (; turns < 10000 && !tap_.MayEnd(5); ++turns) tap_.Received(6, message, sizeof message);
+  EXPECT_LT(turns, 10000);
+}
+
+TEST_F(ClientTapOf, WhoHasFinalizedMayEndAtOnce) {
+  Connect(5, 1);
+  tap_.Finalized({.nspace = "ns", .rank = 1});
+  EXPECT_TRUE(tap_.MayEnd(5));
+}
+
 TEST_F(ClientTapOf, ACallerWhoNeverSaidWhoHeIsIsNobodyThatCouldBeLost) {
   tap_.Opened(5);
   End(5);

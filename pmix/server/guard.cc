@@ -95,8 +95,13 @@ __attribute__((visibility("default"))) ssize_t read(int fd, void* buffer, size_t
   if (got > 0) ::setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
   ConnectionTap* tap = TapOf(fd);
   bool later = got < 0 && (saved == EAGAIN || saved == EINTR);
-  if (!later && size > 0 && tap != nullptr)
+  if (!later && size > 0 && tap != nullptr) {
+    if (got <= 0 && !tap->MayEnd(fd)) {
+      errno = EAGAIN;
+      return -1;
+    }
     tap->Received(fd, static_cast<char*>(buffer), got < 0 ? 0 : static_cast<std::size_t>(got));
+  }
   errno = saved;
   return got;
 }
@@ -121,8 +126,16 @@ __attribute__((visibility("default"))) ssize_t writev(int fd, const iovec* parts
     return i < count ? std::string_view(static_cast<const char*>(parts[i].iov_base), parts[i].iov_len)
                      : std::string_view();
   };
+  auto whole = static_cast<ssize_t>(bytes(0).size() + bytes(1).size());
   auto instead = tap->Sends(fd, bytes(0), bytes(1));
-  if (!instead) return ::syscall(SYS_writev, fd, parts, count);
-  return SendAll(fd, *instead) ? static_cast<ssize_t>(bytes(0).size() + bytes(1).size()) : -1;
+  ssize_t sent = 0;
+  if (instead) {
+    sent = SendAll(fd, *instead) ? whole : -1;
+  } else {
+    sent = ::syscall(SYS_writev, fd, parts, count);
+  }
+  // Nobody is there to have it. That is for the next read to say, when libpmix may see it (MayEnd).
+  bool gone = sent < 0 && (errno == EPIPE || errno == ECONNRESET);
+  return gone ? whole : sent;
 }
 }

@@ -35,6 +35,8 @@ class ConnectionTap {
   virtual void Greets(int fd, std::string_view bytes) = 0;
   virtual void Received(int fd, char* bytes,
                         std::size_t size) = 0;  // may change them; size 0: its end, however
+  // False: libpmix is not to see that end yet, and asks again in the next turn of its loop.
+  virtual bool MayEnd(int fd) = 0;
   // About to be sent, of a message the first time; an answer is sent in its place.
   virtual std::optional<std::string> Sends(int fd, std::string_view header, std::string_view payload) = 0;
 };
