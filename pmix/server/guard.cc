@@ -48,7 +48,9 @@ bool SendAll(int fd, std::string_view bytes) {
     if (errno != EAGAIN) return false;
     pollfd writable{.fd = fd, .events = POLLOUT};
     if (::poll(&writable, 1, kGreetingSeconds * 1000) != 1) {
-      errno = EPIPE;  // it does not read, and others wait
+      ::shutdown(
+          fd, SHUT_RDWR);  // it does not read, and others wait; half a message must not be followed by more
+      errno = EPIPE;
       return false;
     }
   }

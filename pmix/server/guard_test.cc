@@ -5,10 +5,14 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <csignal>
 
 #include "base/os/fd.h"
 #include "base/os/peer_owner.h"
 #include "base/os/process.h"
+#include "base/os/socket.h"
 
 namespace slipway {
 namespace {
@@ -76,6 +80,71 @@ TEST(Guard, LetsNobodyInWhenTheUserIsAnother) {
   UniqueFd client = Connect(listener);
   EXPECT_EQ(::accept(listener.fd.get(), nullptr, nullptr), -1);
   GuardAcceptedConnections(::geteuid());
+}
+
+class TapUnderTest : public ConnectionTap {
+ public:
+  TapUnderTest() { TapAcceptedConnections(this); }
+  ~TapUnderTest() override { TapAcceptedConnections(nullptr); }
+  void Opened(int) override {}
+  void Greets(int, std::string_view) override {}
+  void Received(int, char*, std::size_t size) override { ended |= size == 0; }
+  bool MayEnd(int) override { return may_end; }
+  std::optional<std::string> Sends(int, std::string_view, std::string_view) override { return instead; }
+  bool may_end = true, ended = false;
+  std::optional<std::string> instead;
+};
+
+struct Connected {
+  Listener listener = ListenOnLoopback();
+  UniqueFd client = Connect(listener);
+  UniqueFd accepted{::accept(listener.fd.get(), nullptr, nullptr)};
+};
+
+TEST(Guard, TellsOfAnEndWhenItMayBeSeen) {
+  GuardAcceptedConnections(::geteuid());
+  TapUnderTest tap;
+  Connected one;
+  one.client.reset();
+  char byte;
+  tap.may_end = false;
+  EXPECT_EQ(::read(one.accepted.get(), &byte, 1), -1);
+  EXPECT_EQ(errno, EAGAIN);
+  EXPECT_FALSE(tap.ended);
+  tap.may_end = true;
+  EXPECT_EQ(::read(one.accepted.get(), &byte, 1), 0);
+  EXPECT_TRUE(tap.ended);
+}
+
+// libpmix would take a failed write for the end, at once; so it hears of it from the read.
+TEST(Guard, LeavesItToTheReadToSayThatNobodyIsThere) {
+  GuardAcceptedConnections(::geteuid());
+  ::signal(SIGPIPE, SIG_IGN);
+  TapUnderTest tap;
+  Connected one;
+  one.client.reset();
+  char message[] = "message";
+  iovec part{message, sizeof message};
+  for (int i = 0; i < 3; ++i)  // the first is answered by a reset
+    EXPECT_EQ(::writev(one.accepted.get(), &part, 1), static_cast<ssize_t>(sizeof message));
+  char byte;
+  EXPECT_LE(::read(one.accepted.get(), &byte, 1), 0);
+  EXPECT_TRUE(tap.ended);
+}
+
+TEST(Guard, LetsGoOfWhoTakesHalfAMessageAndNoMore) {
+  GuardAcceptedConnections(::geteuid());
+  ::signal(SIGPIPE, SIG_IGN);
+  TapUnderTest tap;
+  Connected one;
+  ASSERT_TRUE(SetNonblocking(one.accepted.get()));
+  tap.instead = std::string(64 << 20, 'x');  // more than the kernel keeps for somebody who does not read
+  char message[] = "message";
+  iovec part{message, sizeof message};
+  EXPECT_EQ(::writev(one.accepted.get(), &part, 1), static_cast<ssize_t>(sizeof message));
+  char byte;
+  EXPECT_EQ(::read(one.accepted.get(), &byte, 1), 0);
+  EXPECT_TRUE(tap.ended);
 }
 
 }  // namespace
