@@ -62,10 +62,10 @@ Result<Options> ParseOptions(int argc, char** argv) {
 Result<> Main(int argc, char** argv) {
   ::prctl(PR_SET_DUMPABLE, 0);
   ::signal(SIGPIPE, SIG_IGN);
+  // Of our threads none is busy, nor libpmix's: a heap for each is only more pages.
+  ::mallopt(M_ARENA_MAX, 1);
   // A fence's buffers are given back and wanted again with the next one: without a gap, the heap would shrink
   // and grow each time, and each page be a fault (decision 83).
-  ::mallopt(M_ARENA_MAX,
-            1);  // of our threads none is busy, nor libpmix's: a heap for each is only more pages
   ::mallopt(M_TRIM_THRESHOLD, kHeapKeptBytes);
   ::mallopt(M_MMAP_THRESHOLD, kHeapKeptBytes);
   AskForShortSlices();

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <sstream>
 
 #include "base/os/fd.h"
@@ -31,11 +30,12 @@ Result<std::string> OwnCgroup() {
 }
 
 void EnableControllers(const std::string& path, const std::vector<std::string>& wanted) {
-  std::istringstream here(ReadFile(path + "/cgroup.controllers").value_or(""));
-  std::string control = path + "/cgroup.subtree_control", all;
+  std::string here = Cat(" ", ReadFile(path + "/cgroup.controllers").value_or("")), all;
+  if (here.back() == '\n') here.back() = ' ';
+  std::string control = path + "/cgroup.subtree_control";
   std::vector<std::string> words;
-  for (std::string name; here >> name;) {
-    if (std::find(wanted.begin(), wanted.end(), name) == wanted.end()) continue;
+  for (const std::string& name : wanted) {
+    if (here.find(Cat(" ", name, " ")) == std::string::npos) continue;
     words.push_back("+" + name);
     all += words.back() + " ";
   }

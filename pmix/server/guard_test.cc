@@ -95,56 +95,53 @@ class TapUnderTest : public ConnectionTap {
   std::optional<std::string> instead;
 };
 
-struct Connected {
-  Listener listener = ListenOnLoopback();
-  UniqueFd client = Connect(listener);
-  UniqueFd accepted{::accept(listener.fd.get(), nullptr, nullptr)};
+class GuardedTap : public ::testing::Test {
+ protected:
+  GuardedTap() {
+    GuardAcceptedConnections(::geteuid());
+    ::signal(SIGPIPE, SIG_IGN);
+    client_ = Connect(listener_);
+    accepted_.reset(::accept(listener_.fd.get(), nullptr, nullptr));
+  }
+  ssize_t Read() {
+    char byte;
+    return ::read(accepted_.get(), &byte, 1);
+  }
+  void ExpectWritten() {
+    char message[] = "message";
+    iovec part{message, sizeof message};
+    EXPECT_EQ(::writev(accepted_.get(), &part, 1), static_cast<ssize_t>(sizeof message));
+  }
+  TapUnderTest tap_;
+  Listener listener_ = ListenOnLoopback();
+  UniqueFd client_, accepted_;
 };
 
-TEST(Guard, TellsOfAnEndWhenItMayBeSeen) {
-  GuardAcceptedConnections(::geteuid());
-  TapUnderTest tap;
-  Connected one;
-  one.client.reset();
-  char byte;
-  tap.may_end = false;
-  EXPECT_EQ(::read(one.accepted.get(), &byte, 1), -1);
+TEST_F(GuardedTap, TellsOfAnEndWhenItMayBeSeen) {
+  client_.reset();
+  tap_.may_end = false;
+  EXPECT_EQ(Read(), -1);
   EXPECT_EQ(errno, EAGAIN);
-  EXPECT_FALSE(tap.ended);
-  tap.may_end = true;
-  EXPECT_EQ(::read(one.accepted.get(), &byte, 1), 0);
-  EXPECT_TRUE(tap.ended);
+  EXPECT_FALSE(tap_.ended);
+  tap_.may_end = true;
+  EXPECT_EQ(Read(), 0);
+  EXPECT_TRUE(tap_.ended);
 }
 
 // libpmix would take a failed write for the end, at once; so it hears of it from the read.
-TEST(Guard, LeavesItToTheReadToSayThatNobodyIsThere) {
-  GuardAcceptedConnections(::geteuid());
-  ::signal(SIGPIPE, SIG_IGN);
-  TapUnderTest tap;
-  Connected one;
-  one.client.reset();
-  char message[] = "message";
-  iovec part{message, sizeof message};
-  for (int i = 0; i < 3; ++i)  // the first is answered by a reset
-    EXPECT_EQ(::writev(one.accepted.get(), &part, 1), static_cast<ssize_t>(sizeof message));
-  char byte;
-  EXPECT_LE(::read(one.accepted.get(), &byte, 1), 0);
-  EXPECT_TRUE(tap.ended);
+TEST_F(GuardedTap, LeavesItToTheReadToSayThatNobodyIsThere) {
+  client_.reset();
+  for (int i = 0; i < 3; ++i) ExpectWritten();  // the first is answered by a reset
+  EXPECT_LE(Read(), 0);
+  EXPECT_TRUE(tap_.ended);
 }
 
-TEST(Guard, LetsGoOfWhoTakesHalfAMessageAndNoMore) {
-  GuardAcceptedConnections(::geteuid());
-  ::signal(SIGPIPE, SIG_IGN);
-  TapUnderTest tap;
-  Connected one;
-  ASSERT_TRUE(SetNonblocking(one.accepted.get()));
-  tap.instead = std::string(64 << 20, 'x');  // more than the kernel keeps for somebody who does not read
-  char message[] = "message";
-  iovec part{message, sizeof message};
-  EXPECT_EQ(::writev(one.accepted.get(), &part, 1), static_cast<ssize_t>(sizeof message));
-  char byte;
-  EXPECT_EQ(::read(one.accepted.get(), &byte, 1), 0);
-  EXPECT_TRUE(tap.ended);
+TEST_F(GuardedTap, LetsGoOfWhoTakesHalfAMessageAndNoMore) {
+  ASSERT_TRUE(SetNonblocking(accepted_.get()));
+  tap_.instead = std::string(64 << 20, 'x');  // more than the kernel keeps for somebody who does not read
+  ExpectWritten();
+  EXPECT_EQ(Read(), 0);
+  EXPECT_TRUE(tap_.ended);
 }
 
 }  // namespace
