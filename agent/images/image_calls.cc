@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/images/image_calls.h"
 
-#include "api/chunk_sender.h"
+#include "api/chunk_reader.h"
 #include "api/status.h"
 
 namespace slipway {

@@ -3,7 +3,7 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include "api/chunk_sender.h"
+#include "api/chunk_reader.h"
 #include "api/status.h"
 #include "api/tls.h"
 #include "slipway/v1/image.grpc.pb.h"
@@ -40,40 +40,49 @@ void ImageOffers::End() {
 
 namespace {
 
-class ImagePeerService final : public v1::ImagePeer::CallbackService {
+// A thread of gRPC's for each call while it lasts: `givings_max` at most give, and the others end at once.
+class ImagePeerService final : public v1::ImagePeer::Service {
  public:
   explicit ImagePeerService(std::shared_ptr<ImageOffers> offers) : offers_(std::move(offers)) {}
 
-  grpc::ServerUnaryReactor* Have(grpc::CallbackServerContext* call, const v1::HaveRequest* request,
-                                 v1::HaveReply* reply) override {
-    auto* reactor = call->DefaultReactor();
+  grpc::Status Have(grpc::ServerContext* call, const v1::HaveRequest* request,
+                    v1::HaveReply* reply) override {
     auto offer = OfferFor(*call, request->digest(), request->chunk_bytes());
-    if (offer) {
-      reply->set_whole(offer->partial == nullptr);
-      if (offer->partial) reply->set_chunks(offer->partial->Bits());
-    }
-    reactor->Finish(offer ? grpc::Status::OK : ToStatus(offer.error()));
-    return reactor;
+    if (!offer) return ToStatus(offer.error());
+    reply->set_whole(offer->partial == nullptr);
+    if (offer->partial) reply->set_chunks(offer->partial->Bits());
+    return grpc::Status::OK;
   }
 
-  grpc::ServerWriteReactor<v1::FetchChunk>* Fetch(grpc::CallbackServerContext* call,
-                                                  const v1::FetchRequest* request) override {
-    auto file = [&]() -> Result<ChunkFile> {
-      ImageOffer offer = TRY(OfferFor(*call, request->digest(), request->chunk_bytes()));
-      // "To the end" is for the whole only.
-      if (offer.partial && (request->chunk_count() == 0 ||
-                            !offer.partial->Has(request->first_chunk(), request->chunk_count())))
-        return Fail(Code::kNotFound, "this node has not (all of) these chunks yet");
-      return ChunkFile{offer.file, request->chunk_bytes()};
-    }();
-    if (!file) return SendChunks(std::move(file), *request);
+  grpc::Status Fetch(grpc::ServerContext* call, const v1::FetchRequest* request,
+                     grpc::ServerWriter<v1::FetchChunk>* writer) override {
+    auto reader = Reader(*call, *request);
+    if (!reader) return ToStatus(reader.error());
     if (!offers_->Begin())
-      return SendChunks(Fail(Code::kResourceExhausted, "this node gives images to many already"), *request);
-    return SendChunks(std::move(file), *request, [offers = offers_] { offers->End(); });
+      return {grpc::StatusCode::RESOURCE_EXHAUSTED, "this node gives images to many already"};
+    grpc::Status end = Give(*reader, *writer);
+    offers_->End();
+    return end;
   }
 
  private:
-  Result<ImageOffer> OfferFor(const grpc::CallbackServerContext& call, const std::string& digest,
+  static grpc::Status Give(ChunkReader& reader, grpc::ServerWriter<v1::FetchChunk>& writer) {
+    for (v1::FetchChunk piece;;) {
+      auto more = reader.Next(piece);
+      if (!more) return ToStatus(more.error());
+      if (!*more) return grpc::Status::OK;
+      if (!writer.Write(piece)) return grpc::Status::CANCELLED;
+    }
+  }
+  Result<ChunkReader> Reader(const grpc::ServerContext& call, const v1::FetchRequest& request) const {
+    ImageOffer offer = TRY(OfferFor(call, request.digest(), request.chunk_bytes()));
+    // "To the end" is for the whole only.
+    if (offer.partial &&
+        (request.chunk_count() == 0 || !offer.partial->Has(request.first_chunk(), request.chunk_count())))
+      return Fail(Code::kNotFound, "this node has not (all of) these chunks yet");
+    return ChunkReader::Of({offer.file, request.chunk_bytes()}, request);
+  }
+  Result<ImageOffer> OfferFor(const grpc::ServerContext& call, const std::string& digest,
                               std::uint32_t chunk_bytes) const {
     TRY(PeerNode(*call.auth_context()));
     if (chunk_bytes < kChunkBytesMin || chunk_bytes > kChunkBytesMax)

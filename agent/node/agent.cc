@@ -57,7 +57,7 @@ Result<> Agent::Parts::Start() {
   events.opening = [this](v1::FromNode& first) { FillRegister(first); };
   events.message = [this](const v1::ToNode& message) { OnMessage(message); };
   events.lost = [this] { OnControllerLost(); };
-  link = TRY(ControllerLink::Make(loop, options.controller, options.tls, std::move(events)));
+  link = TRY(ControllerLink::Make(loop, calls, options.controller, options.tls, std::move(events)));
   peers = std::make_unique<PeerLinks>(
       loop, options.tls, PeerLinks::Limits{},
       [this](const std::string& node, const std::string& reason) { steps->PeerLost(node, reason); });
@@ -78,7 +78,7 @@ Result<> Agent::Parts::Start() {
           if (who.uid == 0) return reply(Fail(Code::kPermissionDenied, "a node does not vouch for root"));
           link->Vouch(who.uid, std::move(reply));
         }));
-    step_relay = TRY(StepRelay::Listen(StepSocketBeside(options.token_socket), link->channel()));
+    step_relay = TRY(StepRelay::Listen(calls, StepSocketBeside(options.token_socket), link->channel()));
   }
   StartHealth();
   steps->SetHeard(ReadLastHeard(options.state_dir, options.boot_id));

@@ -2,6 +2,8 @@
 // The node's own life, as the controller hears of it.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "agent/node/fakes_test.h"
 #include "agent/node/virtual_node_test.h"
 #include "api/pki.h"
@@ -80,6 +82,13 @@ class AgentLife : public testing::Test {
   std::unique_ptr<FakeController> controller_;
   std::unique_ptr<VirtualNode> node_;
 };
+
+// On a compute node such threads of gRPC's would be noise under every job (call_thread.h).
+TEST_F(AgentLife, NoThreadOfItLooksAgainAndAgainWhetherThereIsSomething) {
+  Start();
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task"))
+    EXPECT_NE(ReadFile((task.path() / "comm").string()).value_or(std::string()), "nexting_thread\n");
+}
 
 TEST_F(AgentLife, AFitNodeSaysSoAfterItHasRegistered) {
   Start();

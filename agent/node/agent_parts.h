@@ -10,6 +10,7 @@
 #include "agent/images/images.h"
 #include "agent/meter/step_meter.h"
 #include "agent/node/agent.h"
+#include "agent/node/call_thread.h"
 #include "agent/node/controller_link.h"
 #include "agent/node/peers.h"
 #include "agent/node/step_relay.h"
@@ -64,6 +65,7 @@ struct Agent::Parts {
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);
 
   // Destroyed from the last to the first: the table uses the broker and the peers, all use the link.
+  CallThread calls;
   std::unique_ptr<ControllerLink> link;
   std::unique_ptr<PeerLinks> peers;
   std::shared_ptr<ImageOffers> offers = std::make_shared<ImageOffers>();

@@ -17,13 +17,17 @@ using Stream = RpcStream<v1::FromNode, v1::ToNode>;
 
 struct VouchCall {
   grpc::ClientContext context;
-  v1::VouchRequest request;
   v1::VouchReply reply;
+  grpc::Status status;
+  std::unique_ptr<grpc::ClientAsyncResponseReader<v1::VouchReply>> reader;
+  CallThread::Done done;
 };
 
 }  // namespace
 
 struct ControllerLink::Calls {
+  explicit Calls(CallThread& thread) : thread(thread) {}
+  CallThread& thread;
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::NodeLink::Stub> stub;
   std::shared_ptr<Stream> stream;
@@ -36,9 +40,10 @@ struct ControllerLink::Calls {
 ControllerLink::ControllerLink(Loop& loop, std::unique_ptr<Calls> calls, Events events)
     : loop_(loop), calls_(std::move(calls)), events_(std::move(events)) {}
 
-Result<std::unique_ptr<ControllerLink>> ControllerLink::Make(Loop& loop, const std::string& target,
-                                                             const TlsFiles& files, Events events) {
-  auto calls = std::make_unique<Calls>();
+Result<std::unique_ptr<ControllerLink>> ControllerLink::Make(Loop& loop, CallThread& thread,
+                                                             const std::string& target, const TlsFiles& files,
+                                                             Events events) {
+  auto calls = std::make_unique<Calls>(thread);
   calls->channel = TRY(DialTls(target, files, kControllerTlsName));
   calls->stub = v1::NodeLink::NewStub(calls->channel);
   return std::unique_ptr<ControllerLink>(new ControllerLink(loop, std::move(calls), std::move(events)));
@@ -62,10 +67,9 @@ void ControllerLink::Open() {
   events.ended = [this](const grpc::Status& status) {
     OnEnded(status.ok() ? "the controller closed the stream" : FromStatus(status).message);
   };
-  calls_->stream =
-      Stream::Start(loop_, std::move(events), [this](grpc::ClientContext* context, Stream* stream) {
-        calls_->stub->async()->Connect(context, stream);
-      });
+  calls_->stream = Stream::Start(loop_, std::move(events), [this](grpc::ClientContext* context) {
+    return calls_->stub->PrepareAsyncConnect(context, calls_->thread.queue());
+  });
   v1::FromNode first;
   events_.opening(first);
   calls_->stream->Send(std::move(first));
@@ -100,23 +104,27 @@ void ControllerLink::OnEnded(const std::string& why) {
 void ControllerLink::Vouch(std::uint32_t uid, std::function<void(Result<std::string>)> done) {
   auto owned = std::make_unique<VouchCall>();
   VouchCall* call = owned.get();
-  call->request.set_uid(uid);
   call->context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(5));
-  {
-    std::lock_guard lock(calls_->mutex);
-    calls_->vouching.emplace(call, std::move(owned));
-  }
-  auto finished = [this, call, alive = alive_, done = std::move(done)](const grpc::Status& status) {
-    Result<std::string> token =
-        status.ok() ? Result<std::string>(call->reply.token()) : Failure(FromStatus(status));
+  call->done = [this, call, alive = alive_, done = std::move(done)](bool) {
+    Result<std::string> token = call->status.ok()
+                                    ? Result<std::string>(std::move(*call->reply.mutable_token()))
+                                    : Failure(FromStatus(call->status));
     loop_.Post([alive, done, token = std::move(token)] {
       if (*alive) done(token);
     });
     std::lock_guard lock(calls_->mutex);
-    calls_->vouching.erase(call);
+    auto ended = calls_->vouching.extract(call);  // with this very function: nothing of it is used below
     calls_->settled.notify_all();
   };
-  calls_->stub->async()->Vouch(&call->context, &call->request, &call->reply, std::move(finished));
+  {
+    std::lock_guard lock(calls_->mutex);
+    calls_->vouching.emplace(call, std::move(owned));
+  }
+  v1::VouchRequest request;
+  request.set_uid(uid);
+  call->reader = calls_->stub->PrepareAsyncVouch(&call->context, request, calls_->thread.queue());
+  call->reader->StartCall();
+  call->reader->Finish(&call->reply, &call->status, &call->done);
 }
 
 }  // namespace slipway

@@ -25,6 +25,8 @@ class ToNode;
 
 namespace slipway {
 
+class CallThread;
+
 class ControllerLink {
  public:
   struct Events {
@@ -32,8 +34,10 @@ class ControllerLink {
     std::function<void(const v1::ToNode&)> message;  // of the newest epoch seen; older ones are ignored
     std::function<void()> lost;
   };
-  static Result<std::unique_ptr<ControllerLink>> Make(Loop& loop, const std::string& target,
-                                                      const TlsFiles& files, Events events);
+  // Loop and thread must outlive it.
+  static Result<std::unique_ptr<ControllerLink>> Make(Loop& loop, CallThread& thread,
+                                                      const std::string& target, const TlsFiles& files,
+                                                      Events events);
   ~ControllerLink();
 
   void Open();

@@ -10,6 +10,7 @@
 #include "agent/health/host_check.h"
 #include "agent/meter/node_energy.h"
 #include "agent/node/agent.h"
+#include "api/lock_checks.h"
 #include "api/settings.h"
 #include "base/log/log.h"
 #include "base/loop/epoll_loop.h"
@@ -91,6 +92,7 @@ int main(int argc, char** argv) {
   // them to keep the others in its heaps, in whose gaps they stay resident.
   ::mallopt(M_MMAP_THRESHOLD, slipway::kOwnMappingFromBytes);
   ::mallopt(M_TRIM_THRESHOLD, slipway::kOwnMappingFromBytes);
+  slipway::SwitchOffLockChecks();
   if (check) return slipway::Check(argv[2]);
   auto ran = slipway::Run(argv[2]);
   // As the same process: its unit notices nothing, and no thread of before is left.

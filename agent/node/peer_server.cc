@@ -27,9 +27,15 @@ std::unique_ptr<TlsStream> Streamed(Loop& loop, SSL_CTX* context, UniqueFd socke
 // One that has called: first a stranger, whose first byte says whether gRPC is meant; then, if it is not, an
 // agent with a stream.
 struct PeerServer::Impl {
-  Impl(Loop& loop, Handler handler, StrangerLimits limits)
-      : loop(loop), handler(std::move(handler)), limits(limits) {}
+  Impl(Loop& loop, TlsFiles files, Handler handler, std::unique_ptr<grpc::Service> also,
+       StrangerLimits limits)
+      : loop(loop),
+        files(std::move(files)),
+        handler(std::move(handler)),
+        also(std::move(also)),
+        limits(limits) {}
   ~Impl();
+  Result<> StartGrpc();
   void OnDoor();
   void OnStranger(std::uint64_t id);
   void BeginStream(std::uint64_t id);
@@ -45,7 +51,9 @@ struct PeerServer::Impl {
     std::string node;  // empty: not known yet
   };
   Loop& loop;
+  TlsFiles files;
   Handler handler;
+  std::unique_ptr<grpc::Service> also;
   StrangerLimits limits;
   TlsContext context;
   UniqueFd door;
@@ -54,9 +62,8 @@ struct PeerServer::Impl {
   std::map<std::uint64_t, std::unique_ptr<Caller>> callers;
   std::size_t strangers = 0;
   std::uint64_t last_id = 0;
-  std::unique_ptr<grpc::Service> also;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> grpc_door;
-  std::unique_ptr<grpc::Server> grpc;
+  std::unique_ptr<grpc::Server> grpc;  // with its threads: not before somebody asks for it
 };
 
 PeerServer::Impl::~Impl() {
@@ -66,6 +73,18 @@ PeerServer::Impl::~Impl() {
     grpc->Shutdown(std::chrono::system_clock::now());
     grpc->Wait();
   }
+}
+
+Result<> PeerServer::Impl::StartGrpc() {
+  grpc::ServerBuilder builder;
+  builder.SetMaxReceiveMessageSize(kRpcMessageBytesMax);
+  grpc_door = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      TRY(MakeServerCredentials(files, ClientCertificate::kRequired)));
+  builder.RegisterService(also.get());
+  grpc = builder.BuildAndStart();
+  if (!grpc) return Fail(Code::kUnavailable, "gRPC does not start");
+  return {};
 }
 
 void PeerServer::Impl::Drop(std::uint64_t id) {
@@ -105,7 +124,13 @@ void PeerServer::Impl::OnStranger(std::uint64_t id) {
   if (said == kPeerGreeting) return BeginStream(id);
   // A part of it is in the kernel's hands and would wake us again and again: the rest comes within the same
   // segment, or this is no agent.
-  if (kPeerGreeting.starts_with(said) || !grpc_door) return Drop(id);
+  if (kPeerGreeting.starts_with(said) || !also) return Drop(id);
+  if (!grpc) {
+    if (auto started = StartGrpc(); !started) {
+      Log(Level::kError, "no image can be given to other nodes", {{"error", started.error().message}});
+      return Drop(id);
+    }
+  }
   loop.Unwatch(caller.watch);
   grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
   connection.listener_fd = door.get();
@@ -158,7 +183,7 @@ Result<std::unique_ptr<PeerServer>> PeerServer::Start(Loop& loop, const std::str
                                                       const TlsFiles& files, Handler handler,
                                                       std::unique_ptr<grpc::Service> also,
                                                       StrangerLimits limits) {
-  auto impl = std::make_unique<Impl>(loop, std::move(handler), limits);
+  auto impl = std::make_unique<Impl>(loop, files, std::move(handler), std::move(also), limits);
   impl->context = TRY(MakeNodeTlsContext(files));
   // A second agent of the same node must not share our port unnoticed.
   auto door = ListenTcp(listen);
@@ -167,17 +192,6 @@ Result<std::unique_ptr<PeerServer>> PeerServer::Start(Loop& loop, const std::str
                 " (agent.listen): is another agent running here? ", door.error().message);
   impl->door = std::move(*door);
   impl->port = TRY(TcpPortOf(impl->door.get()));
-  impl->also = std::move(also);
-  if (impl->also) {
-    grpc::ServerBuilder builder;
-    builder.SetMaxReceiveMessageSize(kRpcMessageBytesMax);
-    impl->grpc_door = builder.experimental().AddExternalConnectionAcceptor(
-        grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
-        TRY(MakeServerCredentials(files, ClientCertificate::kRequired)));
-    builder.RegisterService(impl->also.get());
-    impl->grpc = builder.BuildAndStart();
-    if (!impl->grpc) return Fail(Code::kUnavailable, "gRPC does not start for ", listen);
-  }
   Impl* self = impl.get();
   impl->door_watch = TRY(loop.Watch(impl->door.get(), EPOLLIN, [self](std::uint32_t) { self->OnDoor(); }));
   return std::unique_ptr<PeerServer>(new PeerServer(std::move(impl)));

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/node/step_relay.h"
 
+#include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <sys/stat.h>
 
-#include <atomic>
+#include <condition_variable>
 #include <mutex>
+#include <set>
 
-#include "api/channel.h"
-#include "api/status.h"
+#include "agent/node/call_thread.h"
 #include "api/tls.h"
 #include "api/token.h"
-#include "slipway/v1/job.grpc.pb.h"
 
 namespace slipway {
 namespace {
@@ -19,200 +20,175 @@ namespace {
 const grpc::Status kTooMany(grpc::StatusCode::UNAVAILABLE,
                             "too many steps are attached on this node at once");
 
-struct Limit {
-  explicit Limit(int calls_max) : calls_max(calls_max) {}
-  int calls_max;
-  std::atomic<int> used{0};
+const std::set<std::string> kPassedOn = {"/slipway.v1.Jobs/CreateStep", "/slipway.v1.Jobs/Cancel",
+                                         "/slipway.v1.Jobs/Attach"};
+
+// What all calls share; `used` is the call thread's.
+struct Exchange {
+  grpc::AsyncGenericService service;
+  std::unique_ptr<grpc::GenericStub> controller;
+  grpc::ServerCompletionQueue* queue = nullptr;
+  int calls_max = 0;
+  int used = 0;
+
+  std::mutex mutex;  // guards what follows
+  std::condition_variable fewer;
+  int calls = 0;
 };
-// One call's part of it.
-class Place {
+class Counted {
  public:
-  explicit Place(std::shared_ptr<Limit> limit)
-      : limit_(std::move(limit)), taken_(++limit_->used <= limit_->calls_max) {}
-  ~Place() { --limit_->used; }
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
-  bool taken() const { return taken_; }
-
- private:
-  std::shared_ptr<Limit> limit_;
-  bool taken_;
-};
-
-void PassOnToken(const grpc::CallbackServerContext& from, grpc::ClientContext& to) {
-  auto token = from.client_metadata().find(kAuthorizationKey);
-  if (token != from.client_metadata().end())
-    to.AddMetadata(kAuthorizationKey, std::string(token->second.data(), token->second.size()));
-}
-
-// The two halves of an attached command. Each direction has one message under way: it is read, written, and
-// then the next is read, so whoever is slow slows the other.
-//
-// gRPC's rules: nothing may be begun on a half that has ended. The controller's half stays alive, by a hold,
-// until a read from it has failed (`over_`), and the command's half until we finish it, which only the end of
-// the controller's half does.
-class Attached final : public std::enable_shared_from_this<Attached> {
- public:
-  static grpc::ServerBidiReactor<v1::AttachInput, v1::AttachOutput>* Start(
-      v1::Jobs::Stub& jobs, const grpc::CallbackServerContext& call, const std::shared_ptr<Limit>& limit) {
-    auto attached = std::make_shared<Attached>(limit);
-    attached->command_.self = attached->controller_.self = attached;
-    auto* reactor = &attached->command_;
-    if (!attached->place_.taken()) {
-      attached->controller_.self.reset();
-      reactor->Finish(kTooMany);
-    } else {
-      attached->Begin(jobs, call);
-    }
-    return reactor;
+  explicit Counted(Exchange& in) : in_(in) {
+    std::lock_guard lock(in_.mutex);
+    ++in_.calls;
   }
-  explicit Attached(std::shared_ptr<Limit> limit)
-      : place_(std::move(limit)), command_(*this), controller_(*this) {}
+  ~Counted() {
+    std::lock_guard lock(in_.mutex);
+    --in_.calls;
+    in_.fewer.notify_all();
+  }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
 
  private:
-  struct Command final : grpc::ServerBidiReactor<v1::AttachInput, v1::AttachOutput> {
-    explicit Command(Attached& both) : both(both) {}
-    void OnReadDone(bool ok) override { both.OnInput(ok); }
-    void OnWriteDone(bool ok) override { both.OnOutputPassed(ok); }
-    void OnCancel() override { both.context_.TryCancel(); }
-    void OnDone() override { auto last = std::move(self); }
-    Attached& both;
-    std::shared_ptr<Attached> self;
-  };
-  struct Controller final : grpc::ClientBidiReactor<v1::AttachInput, v1::AttachOutput> {
-    explicit Controller(Attached& both) : both(both) {}
-    void OnReadDone(bool ok) override { both.OnOutput(ok); }
-    void OnWriteDone(bool ok) override { both.OnInputPassed(ok); }
-    void OnDone(const grpc::Status& status) override { both.OnControllerDone(status); }
-    Attached& both;
-    std::shared_ptr<Attached> self;
-  };
+  Exchange& in_;
+};
 
-  void Begin(v1::Jobs::Stub& jobs, const grpc::CallbackServerContext& call) {
-    PassOnToken(call, context_);
-    jobs.async()->Attach(&context_, &controller_);
-    controller_.AddHold();
-    controller_.StartRead(&output_);
-    controller_.StartCall();
-    command_.StartRead(&input_);
+// One call, passed on as bytes that nobody looks into: a call with one answer is a stream of one message.
+// Each direction has one message under way: it is read, written, and then the next is read, so whoever is
+// slow slows the other.
+//
+// It deletes itself when gRPC has nothing left to say of it. The command's half is finished by the end of the
+// controller's half alone, and the controller's half by a read from it that failed.
+class PassedCall {
+ public:
+  static void AwaitNext(Exchange& exchange) {
+    auto* call = new PassedCall(exchange);
+    call->pending_ = 2;  // `gone_` comes for a call that arrived
+    call->from_.AsyncNotifyWhenDone(&call->gone_);
+    exchange.service.RequestCall(&call->from_, &call->command_, exchange.queue, exchange.queue,
+                                 &call->arrived_);
+  }
+
+ private:
+  explicit PassedCall(Exchange& exchange) : counted_(exchange), exchange_(exchange) {}
+  ~PassedCall() {
+    if (placed_) --exchange_.used;
+  }
+
+  // Of the member with that name: what it does, and the end of a call of which nothing is left.
+  CallThread::Done Then(void (PassedCall::*step)(bool)) {
+    return [this, step](bool ok) {
+      --pending_;
+      (this->*step)(ok);
+      if (pending_ == 0) delete this;
+    };
+  }
+  CallThread::Done* Begin(CallThread::Done& done) {
+    ++pending_;
+    return &done;
+  }
+
+  void OnArrived(bool ok) {
+    if (!ok) {  // the server ends
+      --pending_;
+      return;
+    }
+    AwaitNext(exchange_);
+    if (!kPassedOn.contains(from_.method()))
+      return command_.Finish({grpc::StatusCode::UNIMPLEMENTED, "a node does not pass this call on"},
+                             Begin(answered_));
+    placed_ = true;
+    if (++exchange_.used > exchange_.calls_max) return command_.Finish(kTooMany, Begin(answered_));
+    auto token = from_.client_metadata().find(kAuthorizationKey);
+    if (token != from_.client_metadata().end())
+      to_.AddMetadata(kAuthorizationKey, std::string(token->second.data(), token->second.size()));
+    to_.set_deadline(from_.deadline());
+    controller_ = exchange_.controller->PrepareCall(&to_, from_.method(), exchange_.queue);
+    controller_->StartCall(Begin(begun_));
+  }
+  void OnBegun(bool ok) {
+    if (!ok) return controller_->Finish(&status_, Begin(over_));
+    controller_->Read(&output_, Begin(output_read_));
+    command_.Read(&input_, Begin(input_read_));
   }
   void OnInput(bool ok) {
-    std::lock_guard lock(mutex_);
-    if (over_) return;
+    if (finishing_) return;
     if (ok) {
-      controller_.StartWrite(&input_);
+      controller_->Write(input_, Begin(input_passed_));
     } else {
-      controller_.StartWritesDone();
+      controller_->WritesDone(Begin(input_over_));
     }
   }
   void OnInputPassed(bool ok) {
-    std::lock_guard lock(mutex_);
-    if (ok && !finished_) command_.StartRead(&input_);
+    if (ok && !finishing_) command_.Read(&input_, Begin(input_read_));
   }
   void OnOutput(bool ok) {
-    if (ok) return command_.StartWrite(&output_);
-    {
-      std::lock_guard lock(mutex_);
-      over_ = true;
-    }
-    controller_.RemoveHold();
+    if (ok) return command_.Write(output_, Begin(output_passed_));
+    finishing_ = true;
+    controller_->Finish(&status_, Begin(over_));
   }
   // Also when the command has gone: the read that fails then is what ends the other half.
   void OnOutputPassed(bool ok) {
-    if (!ok) context_.TryCancel();
-    controller_.StartRead(&output_);
+    if (!ok) to_.TryCancel();
+    controller_->Read(&output_, Begin(output_read_));
   }
-  void OnControllerDone(const grpc::Status& status) {
-    auto last = std::move(controller_.self);
-    std::lock_guard lock(mutex_);
-    finished_ = true;
-    command_.Finish(status);
+  void OnOver(bool) { command_.Finish(status_, Begin(answered_)); }
+  void OnGone(bool) {
+    if (from_.IsCancelled()) to_.TryCancel();
   }
+  void Nothing(bool) {}
 
-  Place place_;
-  grpc::ClientContext context_;
-  v1::AttachInput input_;
-  v1::AttachOutput output_;
-  std::mutex mutex_;
-  bool over_ = false, finished_ = false;  // guarded by mutex_
-  Command command_;
-  Controller controller_;
-};
-
-class Service final : public v1::Jobs::CallbackService {
- public:
-  Service(std::shared_ptr<grpc::Channel> controller, int calls_max)
-      : jobs_(std::move(controller)), limit_(std::make_shared<Limit>(calls_max)) {}
-
-  grpc::ServerUnaryReactor* CreateStep(grpc::CallbackServerContext* call,
-                                       const v1::CreateStepRequest* request,
-                                       v1::CreateStepReply* reply) override {
-    return PassOn(call, [&](grpc::ClientContext* context, auto done) {
-      jobs_.async()->CreateStep(context, request, reply, done);
-    });
-  }
-  grpc::ServerUnaryReactor* Cancel(grpc::CallbackServerContext* call, const v1::CancelRequest* request,
-                                   v1::CancelReply* reply) override {
-    return PassOn(call, [&](grpc::ClientContext* context, auto done) {
-      jobs_.async()->Cancel(context, request, reply, done);
-    });
-  }
-  grpc::ServerBidiReactor<v1::AttachInput, v1::AttachOutput>* Attach(
-      grpc::CallbackServerContext* call) override {
-    return Attached::Start(jobs_, *call, limit_);
-  }
-
- private:
-  struct Passed {
-    explicit Passed(std::shared_ptr<Limit> limit) : place(std::move(limit)) {}
-    Place place;
-    grpc::ClientContext context;
-  };
-  template <class Start>
-  grpc::ServerUnaryReactor* PassOn(grpc::CallbackServerContext* call, Start start) {
-    auto* reactor = call->DefaultReactor();
-    auto passed = std::make_shared<Passed>(limit_);
-    if (!passed->place.taken()) {
-      reactor->Finish(kTooMany);
-      return reactor;
-    }
-    PassOnToken(*call, passed->context);
-    passed->context.set_deadline(call->deadline());
-    start(&passed->context, [reactor, passed](const grpc::Status& status) { reactor->Finish(status); });
-    return reactor;
-  }
-
-  v1::Jobs::Stub jobs_;
-  std::shared_ptr<Limit> limit_;  // a call may outlive us by the moment in which it ends
+  Counted counted_;  // first, so that it ends last
+  Exchange& exchange_;
+  int pending_ = 0;  // operations whose end has not come
+  bool placed_ = false, finishing_ = false;
+  grpc::GenericServerContext from_;
+  grpc::GenericServerAsyncReaderWriter command_{&from_};
+  grpc::ClientContext to_;
+  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> controller_;
+  grpc::ByteBuffer input_, output_;
+  grpc::Status status_;
+  CallThread::Done arrived_ = Then(&PassedCall::OnArrived), gone_ = Then(&PassedCall::OnGone),
+                   begun_ = Then(&PassedCall::OnBegun), input_read_ = Then(&PassedCall::OnInput),
+                   input_passed_ = Then(&PassedCall::OnInputPassed), input_over_ = Then(&PassedCall::Nothing),
+                   output_read_ = Then(&PassedCall::OnOutput),
+                   output_passed_ = Then(&PassedCall::OnOutputPassed), over_ = Then(&PassedCall::OnOver),
+                   answered_ = Then(&PassedCall::Nothing);
 };
 
 }  // namespace
 
 struct StepRelay::Calls {
-  std::unique_ptr<Service> service;
+  Exchange exchange;
   std::unique_ptr<grpc::Server> server;
 };
 
 StepRelay::StepRelay(std::unique_ptr<Calls> calls) : calls_(std::move(calls)) {}
 
-Result<std::unique_ptr<StepRelay>> StepRelay::Listen(const std::string& socket,
+Result<std::unique_ptr<StepRelay>> StepRelay::Listen(CallThread& thread, const std::string& socket,
                                                      std::shared_ptr<grpc::Channel> controller,
                                                      int calls_max) {
   auto calls = std::make_unique<Calls>();
-  calls->service = std::make_unique<Service>(std::move(controller), calls_max);
-  grpc::ServerBuilder builder;
+  grpc::ServerBuilder& builder = thread.server_builder();
   builder.SetMaxReceiveMessageSize(kRpcMessageBytesMax);
   builder.AddListeningPort(Cat("unix:", socket), grpc::InsecureServerCredentials());
-  builder.RegisterService(calls->service.get());
+  builder.RegisterAsyncGenericService(&calls->exchange.service);
+  calls->exchange.queue = thread.queue();
+  calls->exchange.controller = std::make_unique<grpc::GenericStub>(std::move(controller));
+  calls->exchange.calls_max = calls_max;
   calls->server = builder.BuildAndStart();
   if (!calls->server) return Fail(Code::kUnavailable, "cannot listen on ", socket);
   if (::chmod(socket.c_str(), 0666) < 0) return ErrnoFail("chmod", socket);
+  PassedCall::AwaitNext(calls->exchange);
   return std::unique_ptr<StepRelay>(new StepRelay(std::move(calls)));
 }
 
 StepRelay::~StepRelay() {
   calls_->server->Shutdown(std::chrono::system_clock::now());
-  calls_->server->Wait();
+  // Also the one that did not arrive. Each begins operations until it has ended, and knows its server.
+  Exchange& exchange = calls_->exchange;
+  std::unique_lock lock(exchange.mutex);
+  exchange.fewer.wait(lock, [&] { return exchange.calls == 0; });
 }
 
 }  // namespace slipway

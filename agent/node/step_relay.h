@@ -19,12 +19,15 @@ class Channel;
 
 namespace slipway {
 
-// Its work is done by gRPC's threads; made and destroyed by the loop's thread.
+class CallThread;
+
+// Its work is done by the call thread, whose one server it is and which must outlive it; made and destroyed
+// by the loop's thread.
 class StepRelay {
  public:
   // `socket`: a path that every user may connect to from then on. More than `calls_max` calls at once are
   // refused (kUnavailable: the command asks again).
-  static Result<std::unique_ptr<StepRelay>> Listen(const std::string& socket,
+  static Result<std::unique_ptr<StepRelay>> Listen(CallThread& thread, const std::string& socket,
                                                    std::shared_ptr<grpc::Channel> controller,
                                                    int calls_max = 1024);
   ~StepRelay();  // ends the calls that are left; the commands attach again

@@ -8,7 +8,7 @@
 #include <condition_variable>
 #include <mutex>
 
-#include "api/callback_queue_test.h"
+#include "agent/node/call_thread.h"
 #include "api/tls.h"
 #include "api/token.h"
 #include "base/os/fd.h"
@@ -70,7 +70,7 @@ class StepRelayTest : public ::testing::Test {
     builder.AddListeningPort("unix:" + dir_ + "/controller", grpc::InsecureServerCredentials());
     builder.RegisterService(&echo_);
     controller_ = builder.BuildAndStart();
-    relay_ = std::move(*StepRelay::Listen(dir_ + "/steps.sock", DialUnix("unix:" + dir_ + "/controller")));
+    Listen(1024);
     jobs_ = v1::Jobs::NewStub(DialUnix("unix:" + dir_ + "/steps.sock"));
   }
   ~StepRelayTest() override {
@@ -78,11 +78,18 @@ class StepRelayTest : public ::testing::Test {
     controller_->Shutdown(std::chrono::system_clock::now());
     (void)RemoveTree(dir_);
   }
+  void Listen(int calls_max) {
+    relay_.reset();
+    calls_ = std::make_unique<CallThread>();
+    relay_ = std::move(*StepRelay::Listen(*calls_, dir_ + "/steps.sock",
+                                          DialUnix("unix:" + dir_ + "/controller"), calls_max));
+  }
   static void Authorize(grpc::ClientContext& call) { call.AddMetadata(kAuthorizationKey, "Bearer me"); }
 
   std::string dir_;
   Echo echo_;
   std::unique_ptr<grpc::Server> controller_;
+  std::unique_ptr<CallThread> calls_;
   std::unique_ptr<StepRelay> relay_;
   std::unique_ptr<v1::Jobs::Stub> jobs_;
 };
@@ -172,8 +179,7 @@ TEST_F(StepRelayTest, NoOtherCallIsAnsweredAndEveryUserMayAsk) {
 }
 
 TEST_F(StepRelayTest, BeyondItsLimitOfCallsItRefusesAndGoesOn) {
-  relay_.reset();
-  relay_ = std::move(*StepRelay::Listen(dir_ + "/steps.sock", DialUnix("unix:" + dir_ + "/controller"), 1));
+  Listen(1);
   grpc::ClientContext first, second, third;
   v1::AttachInput input;
   v1::AttachOutput output;

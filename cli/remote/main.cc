@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "api/lock_checks.h"
 #include "base/os/program.h"
 #include "base/text/text.h"
 #include "cli/front/container_commands.h"
@@ -62,6 +63,7 @@ int Main(int argc, char** argv) {
   if (words[0] == "--version") words[0] = "version";
   if (IsImageFileCommand(words[0])) return Become("slipway-images", words);
   if (words[0] == kGpuWord) return Become("slipway-gpu", words);
+  SwitchOffLockChecks();
   std::vector<std::string> also = ImageFileWords();
   also.push_back(kGpuWord);
   return Dispatch(words, CommandsWithHabits(), also);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "api/chunk_sender.h"
 #include "api/status.h"
 #include "base/crypto/crypto.h"
 #include "base/os/fd.h"
 #include "base/text/units.h"
 #include "scheduler/server/answer.h"
 #include "scheduler/server/auth.h"
+#include "scheduler/server/chunk_sender.h"
 #include "scheduler/server/head.h"
 #include "scheduler/server/image_convert.h"
 #include "scheduler/server/image_desk.h"

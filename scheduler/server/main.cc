@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <string_view>
 
+#include "api/lock_checks.h"
 #include "api/settings.h"
 #include "base/log/log.h"
 #include "base/loop/epoll_loop.h"
@@ -62,6 +63,7 @@ int Main(int argc, char** argv) {
       return 2;
     }
   }
+  SwitchOffLockChecks();
   SetLogOptions({.program = "slipwayd"});
   auto done = Run(config);
   if (done) return 0;
