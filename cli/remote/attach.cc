@@ -81,6 +81,7 @@ void PassSignals(StepStream& input, Cluster cluster, AttachOptions options) {
       if (options.terminal) TellSize(input);
       continue;
     }
+    options.step = input.WaitForStep();
     bool asks_for_end = number != SIGUSR1 && number != SIGUSR2;
     if (asks_for_end && ++ends > 2) FinishAttached(128 + number);
     if (ends < 2 && TellAll(cluster, options, number)) continue;
@@ -173,7 +174,8 @@ void BlockAttachSignals() {
 
 Result<int> Attach(Cluster& cluster, const AttachOptions& options) {
   // These outlive us: the threads that use them end with the process.
-  auto* stream = new StepStream(cluster, options.job, options.step);
+  auto* stream = options.create ? new StepStream(cluster, *options.create)
+                                : new StepStream(cluster, options.job, options.step);
   std::thread(FeedStdin, std::ref(*stream), options).detach();
   std::thread(PassSignals, std::ref(*stream), cluster, options).detach();
   if (options.others.empty()) return Follow(*stream, options, "");

@@ -4,17 +4,23 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "cli/remote/cluster.h"
 
+namespace slipway::v1 {
+class CreateStepRequest;
+}
+
 namespace slipway::cli {
 
 struct AttachOptions {
   std::uint64_t job = 0;
   std::uint32_t step = 0;
+  std::shared_ptr<const v1::CreateStepRequest> create = {};  // creates that step first; `step` does not count
   bool owns_job = false;  // a second Ctrl-C ends the whole job, not only the step
   bool label = false;     // "3: " before each line of rank 3
   // Of a heterogeneous launch the jobs of the components behind the first, the same step in each. They get

@@ -266,18 +266,16 @@ Result<AttachOptions> StartJob(Cluster& cluster, const std::vector<Parsed>& comp
   return attach;
 }
 
-Result<AttachOptions> StartStep(Cluster& cluster, const Parsed& options, const WantedImage& image,
-                                std::uint64_t job, const v1::Resources& resources,
-                                const v1::Program& program) {
-  v1::CreateStepRequest request;
-  request.set_job_id(job);
-  *request.mutable_resources() = resources;
-  *request.mutable_program() = program;
-  if (!image.text.empty()) request.set_image(TRY(ReferenceOf(cluster, image)));
-  request.set_request_id(NewRequestId());
-  auto reply = TRY(cluster.Call<v1::Jobs>(&v1::Jobs::Stub::CreateStep, request));
+Result<AttachOptions> NewStep(Cluster& cluster, const Parsed& options, const WantedImage& image,
+                              std::uint64_t job, const v1::Resources& resources, const v1::Program& program) {
+  auto request = std::make_shared<v1::CreateStepRequest>();
+  request->set_job_id(job);
+  *request->mutable_resources() = resources;
+  *request->mutable_program() = program;
+  if (!image.text.empty()) request->set_image(TRY(ReferenceOf(cluster, image)));
+  request->set_request_id(NewRequestId());
   return AttachOptions{.job = job,
-                       .step = reply.step_id(),
+                       .create = request,
                        .owns_job = false,
                        .label = options.Has("label"),
                        .quiet = options.Has("quiet")};
@@ -315,7 +313,7 @@ Result<int> RunStep(const Parsed& options) {
   RunStepProgram(options, "prolog");
   BlockAttachSignals();
   Cluster cluster = TRY(word->empty() ? Cluster::ForSteps(options) : Cluster::Of(options));
-  AttachOptions attached = TRY(StartStep(cluster, options, image, *job, *resources, *program));
+  AttachOptions attached = TRY(NewStep(cluster, options, image, *job, *resources, *program));
   attached.terminal = *terminal;
   int code = TRY(Attach(cluster, attached));
   RunStepProgram(options, "epilog");

@@ -33,6 +33,28 @@ Result<JobId> MeantBy(const State& state, const v1::GetJobRequest& request) {
   return Fail(Code::kNotFound, "there is no job ", id.value, '_', request.array_task_id());
 }
 
+Result<CreateStep> PrepareStep(ServiceContext& context, const Requester& by,
+                               const v1::CreateStepRequest& request) {
+  CreateStep create = TRY(CreateStepOf(request));
+  create.by = by;
+  create.command.request_id = request.request_id();
+  if (!request.image().empty()) create.command.image = TRY(context.images.Resolve(request.image(), by));
+  return create;
+}
+
+// Loop's thread; `done` with the step's number once it cannot be lost.
+void EnterStep(ServiceContext& context, CreateStep create, std::function<void(Result<std::uint32_t>)> done) {
+  // A step without an image of its own runs in the job's.
+  const Job* job = context.head.state().FindJob(create.job);
+  const ImageRef& own = create.command.image;
+  const ImageRef& image = own.digest.empty() && job != nullptr ? job->spec->command.image : own;
+  if (auto can = context.images.CheckMpi(image, create.command.mpi); !can) return done(Failure(can.error()));
+  context.head.Create(std::move(create), [done = std::move(done)](Result<Answer> answer) {
+    if (!answer) return done(Failure(answer.error()));
+    done(std::get<StepAccepted>(*answer).step.step);
+  });
+}
+
 class AttachStream final : public grpc::ServerBidiReactor<v1::AttachInput, v1::AttachOutput>,
                            public ClientPort {
  public:
@@ -52,7 +74,9 @@ class AttachStream final : public grpc::ServerBidiReactor<v1::AttachInput, v1::A
     context_.loop.Post([this, error = by.error()] { outbox_.Finish(Failure(error)); });
   }
   void OnReadDone(bool ok) override {
-    context_.loop.Post([this, ok] { Read(ok); });
+    if (!ok || !in_.has_create()) return context_.loop.Post([this, ok] { Read(ok); });
+    auto create = std::make_shared<Result<CreateStep>>(PrepareStep(context_, by_, in_.create()));
+    context_.loop.Post([this, create] { Create(std::move(*create)); });
   }
   void OnWriteDone(bool ok) override {
     context_.loop.Post([this, ok] { outbox_.Written(ok); });
@@ -66,6 +90,7 @@ class AttachStream final : public grpc::ServerBidiReactor<v1::AttachInput, v1::A
   void OnDone() override {
     context_.loop.Post([this] {
       context_.head.relays().Detach(this);
+      *alive_ = false;
       delete this;
     });
   }
@@ -75,6 +100,22 @@ class AttachStream final : public grpc::ServerBidiReactor<v1::AttachInput, v1::A
   void Finish(Result<> how) override { outbox_.Finish(std::move(how)); }
 
  private:
+  // Who goes away meanwhile leaves the step as if he had created it by a call.
+  void Create(Result<CreateStep> create) {
+    if (attached_)
+      return outbox_.Finish(Fail(Code::kInvalidArgument, "a step is created by the first message of Attach"));
+    if (!create) return outbox_.Finish(Failure(create.error()));
+    in_.set_job_id(create->job.value);
+    EnterStep(context_, std::move(*create), [this, alive = alive_](Result<std::uint32_t> step) {
+      if (!*alive || outbox_.closed()) return;
+      if (!step) return outbox_.Finish(Failure(step.error()));
+      in_.set_step_id(*step);
+      v1::AttachOutput created;
+      created.set_step_id(*step);
+      outbox_.Send(created, [] {});
+      Read(true);
+    });
+  }
   void Read(bool ok) {
     if (outbox_.closed()) return;
     if (!attached_) {
@@ -107,6 +148,7 @@ class AttachStream final : public grpc::ServerBidiReactor<v1::AttachInput, v1::A
   Requester by_;
   v1::AttachInput in_;
   bool attached_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 class JobService final : public v1::Jobs::CallbackService {
@@ -291,14 +333,15 @@ class JobService final : public v1::Jobs::CallbackService {
                                        const v1::CreateStepRequest* request,
                                        v1::CreateStepReply* reply) override {
     auto* reactor = call->DefaultReactor();
-    auto create = PrepareStep(*call, *request);
+    auto by = context_.authenticator.User(*call);
+    if (!by) return Refuse(reactor, by.error());
+    auto create = PrepareStep(context_, *by, *request);
     if (!create) return Refuse(reactor, create.error());
     context_.loop.Post(
         [this, reactor, reply, create = std::make_shared<scheduler::CreateStep>(std::move(*create))] {
-          if (auto can = CheckStepMpi(*create); !can) return reactor->Finish(ToStatus(can.error()));
-          context_.head.Create(std::move(*create), [reactor, reply](Result<Answer> answer) {
-            if (!answer) return reactor->Finish(ToStatus(answer.error()));
-            reply->set_step_id(std::get<StepAccepted>(*answer).step.step);
+          EnterStep(context_, std::move(*create), [reactor, reply](Result<std::uint32_t> step) {
+            if (!step) return reactor->Finish(ToStatus(step.error()));
+            reply->set_step_id(*step);
             reactor->Finish(grpc::Status::OK);
           });
         });
@@ -361,24 +404,6 @@ class JobService final : public v1::Jobs::CallbackService {
     spec.command.image = TRY(context_.images.Resolve(from.image(), by));
     TRY(context_.images.CheckMpi(spec.command.image, spec.command.mpi));
     return spec;
-  }
-
-  Result<scheduler::CreateStep> PrepareStep(const grpc::CallbackServerContext& call,
-                                            const v1::CreateStepRequest& request) {
-    Requester by = TRY(context_.authenticator.User(call));
-    scheduler::CreateStep create = TRY(CreateStepOf(request));
-    create.by = by;
-    create.command.request_id = request.request_id();
-    if (!request.image().empty()) create.command.image = TRY(context_.images.Resolve(request.image(), by));
-    return create;
-  }
-
-  // A step without an image of its own runs in the job's. Loop's thread.
-  Result<> CheckStepMpi(const scheduler::CreateStep& create) {
-    const Job* job = context_.head.state().FindJob(create.job);
-    const ImageRef& own = create.command.image;
-    if (!own.digest.empty() || job == nullptr) return context_.images.CheckMpi(own, create.command.mpi);
-    return context_.images.CheckMpi(job->spec->command.image, create.command.mpi);
   }
 
   ServiceContext& context_;

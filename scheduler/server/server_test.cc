@@ -126,6 +126,56 @@ TEST_F(Cluster, RelaysAnInteractiveStep) {
   EXPECT_TRUE(attach->Finish().ok());
 }
 
+TEST_F(Cluster, CreatesTheStepThatAttachAsksForOnce) {
+  auto node = Join("n1");
+  auto id = Submit(kAnn, Batch(folder_.image));
+  ASSERT_TRUE(id) << id.error().message;
+  v1::ToNode message;
+  ASSERT_TRUE(node->Next(v1::ToNode::kLaunch, message));
+  node->Report(message.launch().step(), v1::StepReport::STARTED);
+  v1::AttachInput first;
+  v1::CreateStepRequest& create = *first.mutable_create();
+  create.set_job_id(*id);
+  create.mutable_program()->add_argv("true");
+  create.mutable_program()->set_cwd("/");
+  create.set_request_id("the same");
+  v1::AttachOutput out;
+  {
+    grpc::ClientContext call;
+    Prepare(call, folder_.Token(kAnn));
+    auto attach = jobs_->Attach(&call);
+    attach->Write(first);
+    ASSERT_TRUE(attach->Read(&out));
+    ASSERT_TRUE(out.has_step_id());
+    EXPECT_EQ(out.step_id(), 0U);
+    call.TryCancel();  // as if the answer had been lost
+    EXPECT_FALSE(attach->Finish().ok());
+  }
+  ASSERT_TRUE(node->Next(v1::ToNode::kLaunch, message));
+  EXPECT_EQ(message.launch().step().step(), 0U);
+  EXPECT_EQ(message.launch().program().argv(0), "true");
+
+  grpc::ClientContext again, stranger;
+  Prepare(again, folder_.Token(kAnn));
+  auto attach = jobs_->Attach(&again);
+  attach->Write(first);
+  ASSERT_TRUE(attach->Read(&out));
+  EXPECT_TRUE(out.has_step_id());
+  EXPECT_EQ(out.step_id(), 0U);
+  node->Report(message.launch().step(), v1::StepReport::STARTED);
+  node->Report(message.launch().step(), v1::StepReport::ENDED, 3);
+  while (attach->Read(&out) && !out.ended()) EXPECT_FALSE(out.has_step_id());
+  EXPECT_EQ(out.exit_code(), 3);
+  EXPECT_TRUE(attach->Finish().ok());
+
+  Prepare(stranger, folder_.Token(kBob));
+  create.set_request_id("another");
+  auto refused = jobs_->Attach(&stranger);
+  refused->Write(first);
+  EXPECT_FALSE(refused->Read(&out));
+  EXPECT_EQ(refused->Finish().error_code(), grpc::StatusCode::PERMISSION_DENIED);
+}
+
 TEST_F(Cluster, EndsALaunchWhoseClientIsGone) {
   auto node = Join("n1");
   v1::SubmitRequest request;

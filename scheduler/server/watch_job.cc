@@ -43,14 +43,17 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::Job> {
 
  private:
   void Changed() {
-    Duration quiet = kArrayToldEvery - (context_.loop.Now() - shown_);
-    if (quiet <= Duration(0) || !RunningArray()) return ShowSoon();
+    Duration quiet = kBusyToldEvery - (context_.loop.Now() - shown_);
+    if (quiet <= Duration(0) || !Busy()) return ShowSoon();
     if (std::exchange(waits_, true)) return;
     quiet_ = context_.loop.After(quiet, [this] { ShowSoon(); });
   }
-  bool RunningArray() const {
-    auto array = context_.head.state().arrays.find(job_);
-    return array != context_.head.state().arrays.end() && array->second.ended < array->second.tasks;
+  bool Busy() const {
+    const auto& arrays = context_.head.state().arrays;
+    if (auto array = arrays.find(job_); array != arrays.end())
+      return array->second.ended < array->second.tasks;
+    const Job* job = context_.head.state().FindJob(job_);
+    return job != nullptr && job->state == JobState::kRunning && job->steps.size() > kStepsToldEach;
   }
   void ShowSoon() {
     context_.loop.Cancel(quiet_);

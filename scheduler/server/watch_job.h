@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who waits for a job is told of its changes. A slow reader gets the newest state, not every one in between,
-// and of an array, where something changes all the time and each telling walks over its tasks, nobody gets
-// more than one in kArrayToldEvery; its end is told at once.
+// and of an array or a job of many steps, where something changes all the time and each telling walks over
+// all of them, nobody gets more than one in kBusyToldEvery; its end is told at once.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -14,7 +14,8 @@
 
 namespace slipway::scheduler {
 
-inline constexpr std::chrono::milliseconds kArrayToldEvery{200};
+inline constexpr std::chrono::milliseconds kBusyToldEvery{200};
+inline constexpr std::size_t kStepsToldEach = 16;  // of a job
 
 // Owned by gRPC. Any thread.
 grpc::ServerWriteReactor<v1::Job>* WatchJob(ServiceContext& context, Result<Requester> by, JobId job);

@@ -25,6 +25,17 @@ class WatchJobTest : public Cluster {
     ASSERT_TRUE(node.Next(v1::ToNode::kEndJob, message));
     node.Released(message.end_job());
   }
+  std::thread Watch(std::uint64_t job, Watched& watched) {
+    return std::thread([this, job, &watched] {
+      grpc::ClientContext call;
+      Prepare(call, folder_.Token(kAnn));
+      v1::GetJobRequest asked;
+      asked.set_job_id(job);
+      auto reader = jobs_->Watch(&call, asked);
+      while (reader->Read(&watched.last)) ++watched.told;
+      EXPECT_TRUE(reader->Finish().ok());
+    });
+  }
 };
 
 TEST_F(WatchJobTest, ManyChangesOfAnArrayAreToldNowAndThenAndItsEndIsToldLast) {
@@ -35,15 +46,7 @@ TEST_F(WatchJobTest, ManyChangesOfAnArrayAreToldNowAndThenAndItsEndIsToldLast) {
   ASSERT_TRUE(id) << id.error().message;
   auto begin = std::chrono::steady_clock::now();
   Watched watched;
-  std::thread watcher([&] {
-    grpc::ClientContext call;
-    Prepare(call, folder_.Token(kAnn));
-    v1::GetJobRequest asked;
-    asked.set_job_id(*id);
-    auto reader = jobs_->Watch(&call, asked);
-    while (reader->Read(&watched.last)) ++watched.told;
-    EXPECT_TRUE(reader->Finish().ok());
-  });
+  std::thread watcher = Watch(*id, watched);
   for (std::uint32_t task = 0; task < kTasks; ++task) RunTask(*node);
   watcher.join();
   auto took = std::chrono::steady_clock::now() - begin;
@@ -51,7 +54,43 @@ TEST_F(WatchJobTest, ManyChangesOfAnArrayAreToldNowAndThenAndItsEndIsToldLast) {
   EXPECT_EQ(watched.last.state(), v1::JOB_STATE_COMPLETED);
   EXPECT_GE(watched.told, 2);
   // At once, in each pause, at the end; every task changes three times.
-  EXPECT_LE(watched.told, took / kArrayToldEvery + 2);
+  EXPECT_LE(watched.told, took / kBusyToldEvery + 2);
+}
+
+TEST_F(WatchJobTest, ManyStepsOfAJobAreToldNowAndThenAndItsEndIsToldLast) {
+  auto node = Join("n1");
+  auto id = Submit(kAnn, Batch(folder_.image));
+  ASSERT_TRUE(id) << id.error().message;
+  v1::ToNode message;
+  ASSERT_TRUE(node->Next(v1::ToNode::kLaunch, message));
+  v1::StepKey script = message.launch().step();
+  node->Report(script, v1::StepReport::STARTED);
+  auto begin = std::chrono::steady_clock::now();
+  Watched watched;
+  std::thread watcher = Watch(*id, watched);
+  constexpr int kMoreSteps = 100;
+  for (std::size_t i = 0; i < kStepsToldEach + kMoreSteps; ++i) {
+    grpc::ClientContext call;
+    Prepare(call, folder_.Token(kAnn));
+    v1::CreateStepRequest create;
+    create.set_job_id(*id);
+    create.mutable_program()->add_argv("true");
+    create.mutable_program()->set_cwd("/");
+    create.set_request_id(std::to_string(i));
+    v1::CreateStepReply reply;
+    ASSERT_TRUE(jobs_->CreateStep(&call, create, &reply).ok());
+    ASSERT_TRUE(node->Next(v1::ToNode::kLaunch, message));
+    node->Report(message.launch().step(), v1::StepReport::STARTED);
+    node->Report(message.launch().step(), v1::StepReport::ENDED);
+  }
+  node->Report(script, v1::StepReport::ENDED);
+  ASSERT_TRUE(node->Next(v1::ToNode::kEndJob, message));
+  node->Released(message.end_job());
+  watcher.join();
+  auto took = std::chrono::steady_clock::now() - begin;
+  EXPECT_EQ(watched.last.state(), v1::JOB_STATE_COMPLETED);
+  // Of the first steps each change, three of a step; then in each pause; and the job's end.
+  EXPECT_LE(watched.told, 3 * (kStepsToldEach + 1) + took / kBusyToldEvery + 4);
 }
 
 TEST_F(WatchJobTest, EachChangeOfAJobIsTold) {
