@@ -102,6 +102,7 @@ class AttachStream final : public grpc::ServerBidiReactor<v1::AttachInput, v1::A
  private:
   // Who goes away meanwhile leaves the step as if he had created it by a call.
   void Create(Result<CreateStep> create) {
+    if (outbox_.closed()) return;
     if (attached_)
       return outbox_.Finish(Fail(Code::kInvalidArgument, "a step is created by the first message of Attach"));
     if (!create) return outbox_.Finish(Failure(create.error()));
