@@ -172,6 +172,7 @@ Result<std::unique_ptr<StepRelay>> StepRelay::Listen(CallThread& thread, const s
   grpc::ServerBuilder& builder = thread.server_builder();
   builder.SetMaxReceiveMessageSize(kRpcMessageBytesMax);
   builder.AddListeningPort(Cat("unix:", socket), grpc::InsecureServerCredentials());
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);  // as DialUnix
   builder.RegisterAsyncGenericService(&calls->exchange.service);
   calls->exchange.queue = thread.queue();
   calls->exchange.controller = std::make_unique<grpc::GenericStub>(std::move(controller));
