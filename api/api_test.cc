@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <thread>
 
-#include "api/callback_queue_test.h"
 #include "api/channel.h"
 #include "api/pki.h"
 #include "api/settings.h"

@@ -8,7 +8,6 @@
 #include <thread>
 
 #include "agent/images/fake_images.h"
-#include "api/callback_queue_test.h"
 #include "api/pki.h"
 #include "api/tls.h"
 #include "base/crypto/crypto.h"

@@ -11,7 +11,6 @@
 #include <string>
 #include <thread>
 
-#include "api/callback_queue_test.h"
 #include "api/pki.h"
 #include "api/settings.h"
 #include "api/status.h"
@@ -22,6 +21,7 @@
 #include "base/loop/epoll_loop.h"
 #include "base/os/fd.h"
 #include "imagestore/store/blob_store.h"
+#include "scheduler/server/callback_queue_test.h"
 #include "scheduler/server/server.h"
 #include "slipway/v1/image.grpc.pb.h"
 #include "slipway/v1/job.grpc.pb.h"
@@ -90,6 +90,15 @@ inline v1::SubmitRequest Batch(const std::string& image) {
   request.mutable_spec()->mutable_program()->set_script("#!/bin/sh\nexit 0\n");
   request.mutable_spec()->mutable_program()->set_cwd("/home/somebody");
   request.mutable_spec()->mutable_program()->add_env("SECRET=xyzzy");
+  return request;
+}
+
+inline v1::CreateStepRequest StepOf(std::uint64_t job, const std::string& request_id) {
+  v1::CreateStepRequest request;
+  request.set_job_id(job);
+  request.mutable_program()->add_argv("true");
+  request.mutable_program()->set_cwd("/");
+  request.set_request_id(request_id);
   return request;
 }
 
@@ -268,6 +277,14 @@ class Cluster : public ::testing::Test {
     v1::ToNode message;
     EXPECT_TRUE(node->Next(v1::ToNode::kRegistered, message)) << node->Finish().error_message();
     return node;
+  }
+  // A job of kAnn's whose batch script runs there.
+  v1::StepKey RunScript(FakeNode& node) {
+    v1::ToNode message;
+    auto id = Submit(kAnn, Batch(folder_.image));
+    EXPECT_TRUE(id && node.Next(v1::ToNode::kLaunch, message));
+    node.Report(message.launch().step(), v1::StepReport::STARTED);
+    return message.launch().step();
   }
 
   ClusterFolder folder_;

@@ -59,26 +59,17 @@ TEST_F(WatchJobTest, ManyChangesOfAnArrayAreToldNowAndThenAndItsEndIsToldLast) {
 
 TEST_F(WatchJobTest, ManyStepsOfAJobAreToldNowAndThenAndItsEndIsToldLast) {
   auto node = Join("n1");
-  auto id = Submit(kAnn, Batch(folder_.image));
-  ASSERT_TRUE(id) << id.error().message;
+  v1::StepKey script = RunScript(*node);
   v1::ToNode message;
-  ASSERT_TRUE(node->Next(v1::ToNode::kLaunch, message));
-  v1::StepKey script = message.launch().step();
-  node->Report(script, v1::StepReport::STARTED);
   auto begin = std::chrono::steady_clock::now();
   Watched watched;
-  std::thread watcher = Watch(*id, watched);
+  std::thread watcher = Watch(script.job(), watched);
   constexpr int kMoreSteps = 100;
   for (std::size_t i = 0; i < kStepsToldEach + kMoreSteps; ++i) {
     grpc::ClientContext call;
     Prepare(call, folder_.Token(kAnn));
-    v1::CreateStepRequest create;
-    create.set_job_id(*id);
-    create.mutable_program()->add_argv("true");
-    create.mutable_program()->set_cwd("/");
-    create.set_request_id(std::to_string(i));
     v1::CreateStepReply reply;
-    ASSERT_TRUE(jobs_->CreateStep(&call, create, &reply).ok());
+    ASSERT_TRUE(jobs_->CreateStep(&call, StepOf(script.job(), std::to_string(i)), &reply).ok());
     ASSERT_TRUE(node->Next(v1::ToNode::kLaunch, message));
     node->Report(message.launch().step(), v1::StepReport::STARTED);
     node->Report(message.launch().step(), v1::StepReport::ENDED);
